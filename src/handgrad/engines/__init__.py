@@ -1,0 +1,107 @@
+"""Engines: the ways to compute the pairs.
+
+An engine is a package with one function for each forward and backward, under the same name and with
+the same signature in every engine.  Engines receive checked arrays of one dtype and plain options;
+checking, dictionaries and random numbers belong to `handgrad.layers`.
+
+======================  ==========================================================================
+``naive``               plain loops, the text to learn from and the oracle; NumPy arrays
+``vectorized``          the Python array API standard; any array library, on its own device
+``native``              compiled kernels; NumPy float32 and float64
+``auto`` (default)      native where it is built and takes the arrays, vectorized for everything else
+======================  ==========================================================================
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from handgrad.errors import EngineError
+
+NAMES = ("naive", "vectorized", "native")
+
+_chosen: ContextVar[str] = ContextVar("handgrad_engine", default="auto")
+
+
+@cache
+def available() -> tuple[str, ...]:
+    """Return the names of the engines that can be used here.
+
+    >>> "naive" in available() and "vectorized" in available()
+    True
+    """
+    found = ["naive", "vectorized"]
+    if importlib.util.find_spec("handgrad.engines.native") is not None:
+        found.append("native")
+    return tuple(found)
+
+
+@cache
+def get(name: str) -> ModuleType:
+    """Return the engine called `name`; EngineError says how to get it where it is missing."""
+    if name not in NAMES:
+        raise EngineError(f"engine must be one of 'auto', {str(NAMES)[1:-1]}; got {name!r}")
+    if name not in available():
+        raise EngineError(
+            "engine 'native' is not built here: install a C++ compiler, then run "
+            "`pip install --force-reinstall --no-deps .` in the source folder"
+        )
+    return importlib.import_module(f"handgrad.engines.{name}")
+
+
+def check_name(name: str) -> str:
+    """Return `name` if it is 'auto' or an engine that can be used here, else raise EngineError."""
+    if name != "auto":
+        get(name)
+    return name
+
+
+def current() -> str:
+    """Return the name of the engine chosen by `use`, 'auto' outside of it."""
+    return _chosen.get()
+
+
+@contextmanager
+def use(name: str) -> Iterator[None]:
+    """Choose the engine for all calls inside the ``with`` block (of this thread or task).
+
+    >>> with use("naive"):
+    ...     current()
+    'naive'
+    """
+    token = _chosen.set(check_name(name))
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
+def select(engine: str | None, array: Any) -> tuple[str, ModuleType]:
+    """Return (name, module) of the engine for a call on `array`, whose dtype is already checked."""
+    name = _chosen.get() if engine is None else engine
+    if name == "vectorized":
+        return name, get(name)
+    is_numpy = isinstance(array, np.ndarray)
+    takes_native = is_numpy and array.dtype.kind == "f"
+    if name == "auto":
+        name = "native" if takes_native and "native" in available() else "vectorized"
+    elif name == "native" and not takes_native:
+        raise EngineError(
+            "engine 'native' takes NumPy float32 and float64 arrays, got "
+            f"{type(array).__module__}.{type(array).__name__} of {array.dtype}; use 'vectorized'"
+        )
+    elif name == "naive" and not is_numpy:
+        raise EngineError(
+            f"engine 'naive' takes NumPy arrays, got {type(array).__module__}."
+            f"{type(array).__name__}; use 'vectorized'"
+        )
+    return name, get(name)

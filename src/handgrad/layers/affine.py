@@ -1,0 +1,63 @@
+"""The affine (fully-connected) layer.
+
+With x flattened to rows of D numbers, and dout the upstream gradient dL/dout:
+
+    out = x w + b        out[n, m] = sum_d x[n, d] w[d, m] + b[m]
+    dx = dout w^T        every out[n, m] feels x[n, d] through w[d, m]
+    dw = x^T dout        every row n votes for the same w[d, m] with x[n, d]
+    db = sum_n dout[n]   b[m] is added to every row
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+from handgrad.engines.arrays import Array, promote
+from handgrad.errors import ShapeError, check_ndim, check_shape
+from handgrad.layers.pair import Cache, run_backward, run_forward
+
+
+def affine_forward(
+    x: Array, w: Array, b: Array, *, engine: str | None = None
+) -> tuple[Array, Cache]:
+    """Affine map of each row: ``out = x.reshape(N, D) @ w + b``.
+
+    Args:
+        x: inputs, (N, d_1, ..., d_k), with D = d_1 * ... * d_k.
+        w: weights, (D, M).
+        b: biases, (M,).
+        engine: the engine for this call; None is the chosen one.
+
+    Returns:
+        out, (N, M), and the cache for `affine_backward`.
+
+    Raises:
+        ShapeError, DtypeError: an argument does not fit the others.
+
+    Source: CS231n assignment 2, ``affine_forward``.
+    """
+    x, w, b = promote("affine_forward", x=x, w=w, b=b)
+    check_ndim("affine_forward", "w", w, 2, "(D, M)")
+    if x.ndim < 1 or prod(x.shape[1:]) != w.shape[0]:
+        raise ShapeError(
+            f"affine_forward: x must have D = {w.shape[0]} numbers a row, as w {tuple(w.shape)} "
+            f"has rows; got x {tuple(x.shape)}, {prod(x.shape[1:])} a row"
+        )
+    check_shape("affine_forward", "b", b, (w.shape[1],), "(M,) of w (D, M)")
+    return run_forward("affine", engine, (x, w, b))
+
+
+def affine_backward(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:
+    """Gradients of `affine_forward`: ``dx = dout w^T``, ``dw = x^T dout``, ``db = sum_n dout``.
+
+    Args:
+        dout: upstream gradient, (N, M).
+        cache: what `affine_forward` returned.
+
+    Returns:
+        dx (N, d_1, ..., d_k), dw (D, M), db (M,).
+
+    Raises:
+        ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
+    """
+    return run_backward("affine", dout, cache)

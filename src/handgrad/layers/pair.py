@@ -1,0 +1,54 @@
+"""What all pairs share: the cache, the way to the engine, and the checks of the backward pass."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from handgrad import engines
+from handgrad.engines.arrays import Array, cast
+from handgrad.errors import CacheError, ShapeError
+
+
+class Cache(NamedTuple):
+    """What forward hands to backward, and to nobody else.
+
+    layer: name of the layer; engine: the engine that made it; shape: the output's, so also dout's;
+    like: an empty array of the output's library and dtype; saved: what the engine's backward needs.
+    """
+
+    layer: str
+    engine: str
+    shape: tuple[int, ...]
+    like: Array
+    saved: Any
+
+
+def run_forward(
+    layer: str, engine: str | None, arrays: tuple[Array, ...], *options: Any
+) -> tuple[Array, Cache]:
+    """Call the engine's ``<layer>_forward(*arrays, *options)`` on checked arrays of one dtype."""
+    name, module = engines.select(engine, arrays[0])
+    out, saved = getattr(module, layer + "_forward")(*arrays, *options)
+    return out, Cache(layer, name, tuple(out.shape), out[:0], saved)
+
+
+def run_backward(layer: str, dout: Array, cache: Cache, variant: str = "backward") -> Any:
+    """Call the backward of the engine that made `cache`, after checking `cache` and `dout`."""
+    dout = check_backward(layer, dout, cache)
+    return getattr(engines.get(cache.engine), f"{layer}_{variant}")(dout, cache.saved)
+
+
+def check_backward(layer: str, dout: Array, cache: Cache) -> Array:
+    """Return `dout` in the dtype of the forward pass; refuse another layer's cache or another shape."""
+    if type(cache) is not Cache or cache.layer != layer:
+        came = f"the cache of {cache.layer}_forward" if isinstance(cache, Cache) else repr(type(cache))
+        raise CacheError(
+            f"{layer}_backward: cache must be the one that {layer}_forward returned, got {came}"
+        )
+    dout = cast(f"{layer}_backward", "dout", dout, cache.like)
+    if tuple(dout.shape) != cache.shape:
+        raise ShapeError(
+            f"{layer}_backward: dout must have the output's shape {cache.shape}, "
+            f"got {tuple(dout.shape)}"
+        )
+    return dout

@@ -1,0 +1,191 @@
+"""Central differences, with the names and the behaviour of the courses' ``gradient_check``.
+
+    df/dx_i = (f(x + h e_i) - f(x - h e_i)) / 2h + O(h^2)
+
+All functions perturb `x` itself, one number at a time, and put the number back exactly, also when
+`f` raises: notebooks pass functions that ignore their argument and read the array they closed over.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from handgrad.errors import DtypeError, ShapeError
+
+
+def rel_error(x: Any, y: Any) -> float:
+    """Largest relative error ``max(|x - y| / max(1e-8, |x| + |y|))``; 0.0 for empty arrays.
+
+    Raises:
+        ShapeError: the shapes differ; nothing is broadcast.
+
+    Source: the notebooks of CS231n assignment 2, but for the check of the shapes.
+
+    >>> rel_error([1.0, 2.0], [1.0, 2.0])
+    0.0
+    >>> rel_error([1.0, 0.0], [-1.0, 0.0])
+    1.0
+    """
+    x, y = np.asarray(x), np.asarray(y)
+    if x.shape != y.shape:
+        raise ShapeError(f"rel_error: x and y must have one shape, got {x.shape} and {y.shape}")
+    scale = np.maximum(1e-8, np.abs(x) + np.abs(y))
+    return float(np.max(np.abs(x - y) / scale, initial=0.0))
+
+
+def eval_numerical_gradient(
+    f: Callable[[np.ndarray], Any], x: np.ndarray, verbose: bool = True, h: float = 1e-5
+) -> np.ndarray:
+    """Gradient of the scalar function `f` at `x`, by central differences.
+
+    Args:
+        f: function of x that returns one number.
+        x: the point, of any shape; perturbed in place and restored.
+        verbose: print each index and its derivative.
+        h: the step.
+
+    Returns:
+        The gradient, with x's shape and dtype.
+
+    Raises:
+        DtypeError: x holds integers, in which a small step is lost.
+    """
+    _check_floating("eval_numerical_gradient", x)
+    gradient = np.zeros_like(x)
+    for index in np.ndindex(x.shape):
+        gradient[index] = _difference(lambda: f(x), x, index, h) / (2 * h)
+        if verbose:
+            print(index, gradient[index])  # noqa: T201
+    return gradient
+
+
+def eval_numerical_gradient_array(
+    f: Callable[[np.ndarray], np.ndarray], x: np.ndarray, df: Any, h: float = 1e-5
+) -> np.ndarray:
+    """Gradient of ``sum(f(x) * df)`` at `x`, by central differences.
+
+    Args:
+        f: function of x that returns an array.
+        x: the point, of any shape; perturbed in place and restored.
+        df: the upstream gradient, of the shape of f(x) (or a number).
+        h: the step.
+
+    Returns:
+        The gradient, with x's shape and dtype.
+
+    Raises:
+        DtypeError: x holds integers.  ShapeError: df has not the shape of f(x).
+    """
+    _check_floating("eval_numerical_gradient_array", x)
+    gradient = np.zeros_like(x)
+    for index in np.ndindex(x.shape):
+        change = _difference(lambda: f(x), x, index, h)
+        gradient[index] = _contract("eval_numerical_gradient_array", change, df) / (2 * h)
+    return gradient
+
+
+def eval_numerical_gradient_blobs(
+    f: Callable[..., Any], inputs: Sequence[Any], output: Any, h: float = 1e-5
+) -> list[np.ndarray]:
+    """Gradients of a function that reads and writes blobs, by central differences.
+
+    A blob is any object with the arrays ``vals`` and ``diffs``, such as a layer's input or output.
+
+    Args:
+        f: called as ``f(*inputs, output)``; writes ``output.vals``.
+        inputs: the input blobs; their vals are perturbed in place and restored.
+        output: the output blob; its diffs are the upstream gradient.
+        h: the step.
+
+    Returns:
+        One gradient of ``sum(output.vals * output.diffs)`` for the vals of each input.
+
+    Raises:
+        DtypeError: vals hold integers.  ShapeError: output's diffs have not the shape of its vals.
+    """
+    layer = "eval_numerical_gradient_blobs"
+
+    def value() -> Any:
+        f(*inputs, output)
+        return output.vals
+
+    gradients = []
+    for blob in inputs:
+        _check_floating(layer, blob.vals)
+        gradient = np.zeros_like(blob.vals)
+        for index in np.ndindex(blob.vals.shape):
+            change = _difference(value, blob.vals, index, h)
+            gradient[index] = _contract(layer, change, output.diffs) / (2 * h)
+        gradients.append(gradient)
+    return gradients
+
+
+def eval_numerical_gradient_net(
+    net: Any, inputs: Sequence[Any], output: Any, h: float = 1e-5
+) -> list[np.ndarray]:
+    """`eval_numerical_gradient_blobs` of a net whose ``forward()`` reads and writes the blobs."""
+    return eval_numerical_gradient_blobs(lambda *blobs: net.forward(), inputs, output, h=h)
+
+
+def grad_check_sparse(
+    f: Callable[[np.ndarray], Any],
+    x: np.ndarray,
+    analytic_grad: np.ndarray,
+    num_checks: int = 10,
+    h: float = 1e-5,
+) -> None:
+    """Print numerical and analytic derivative of the scalar `f` at a few random positions of `x`.
+
+    The positions come from Python's `random`; x is perturbed in place and restored.
+
+    Raises:
+        DtypeError: x holds integers.  ShapeError: analytic_grad has not x's shape.
+    """
+    _check_floating("grad_check_sparse", x)
+    if analytic_grad.shape != x.shape:
+        raise ShapeError(
+            f"grad_check_sparse: analytic_grad must have x's shape {x.shape}, "
+            f"got {analytic_grad.shape}"
+        )
+    for _ in range(num_checks):
+        index = tuple(random.randrange(size) for size in x.shape)
+        numerical = _difference(lambda: f(x), x, index, h) / (2 * h)
+        analytic = analytic_grad[index]
+        scale = abs(numerical) + abs(analytic)
+        error = abs(numerical - analytic) / scale if scale else 0.0
+        print(  # noqa: T201
+            f"numerical: {numerical:f} analytic: {analytic:f}, relative error: {error:e}"
+        )
+
+
+def _difference(f: Callable[[], Any], x: np.ndarray, index: tuple[int, ...], h: float) -> Any:
+    """Return f() with ``x[index] + h`` less f() with ``x[index] - h``, and restore x."""
+    original = x[index]
+    try:
+        x[index] = original + h
+        plus = np.array(f())  # a copy: f may write both results to one buffer
+        x[index] = original - h
+        return plus - f()
+    finally:
+        x[index] = original
+
+
+def _contract(function: str, change: Any, upstream: Any) -> Any:
+    if np.ndim(upstream) and np.shape(upstream) != np.shape(change):
+        raise ShapeError(
+            f"{function}: the upstream gradient must have the output's shape {np.shape(change)}, "
+            f"got {np.shape(upstream)}"
+        )
+    return np.sum(change * upstream)
+
+
+def _check_floating(function: str, x: Any) -> None:
+    if not isinstance(x, np.ndarray) or x.dtype.kind not in "fc":
+        raise DtypeError(
+            f"{function}: x must be a NumPy array of floats, in which a small step is not lost; "
+            f"got {type(x).__name__} of {getattr(x, 'dtype', 'no dtype')}"
+        )

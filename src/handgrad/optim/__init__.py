@@ -1,0 +1,33 @@
+"""Update rules and learning-rate schedules: pure functions of arrays and numbers, by name."""
+
+from handgrad.optim.rules import (
+    RULES,
+    Rule,
+    adadelta,
+    adagrad,
+    adam,
+    adamw,
+    get_rule,
+    rmsprop,
+    sgd,
+    sgd_momentum,
+    sgd_nesterov_momentum,
+)
+from handgrad.optim.schedules import SCHEDULES, Schedule, build_schedule
+
+__all__ = [
+    "RULES",
+    "SCHEDULES",
+    "Rule",
+    "Schedule",
+    "adadelta",
+    "adagrad",
+    "adam",
+    "adamw",
+    "build_schedule",
+    "get_rule",
+    "rmsprop",
+    "sgd",
+    "sgd_momentum",
+    "sgd_nesterov_momentum",
+]

@@ -1,0 +1,270 @@
+"""Update rules: how a parameter follows its gradient.
+
+Every rule is ``rule(w, dw, config=None) -> (next_w, config)``.  `config` holds the settings and the
+state of one parameter: missing settings are filled in with their defaults, the state is replaced
+by the new one, both in the dictionary that was passed, and the same dictionary is returned.  None
+makes a fresh one.  Keys that a rule does not know are left alone.
+
+Except for `sgd`, which changes w in place, no array that came in is written to.  The result's dtype
+follows the promotion of w, dw and the state: float32 stays float32 (settings count as Python
+floats), and a float64 gradient makes the weights float64.  The arrays may be of any array library.
+
+With g = dw, the learning rate a, and all operations elementwise:
+
+=========================  =======================================================================
+``sgd``                    w <- w - a g
+``sgd_momentum``           v <- mu v - a g;  w <- w + v
+``sgd_nesterov_momentum``  v' = mu v - a g;  w <- w + v' + mu (v' - v);  v <- v'
+``adagrad``                s <- s + g^2;  w <- w - a g / (sqrt(s) + eps)
+``rmsprop``                s <- r s + (1 - r) g^2;  w <- w - a g / (sqrt(s) + eps)
+``adadelta``               s <- r s + (1 - r) g^2;  d = g sqrt(u + eps) / sqrt(s + eps);
+                           u <- r u + (1 - r) d^2;  w <- w - a d
+``adam``                   t <- t + 1;  m <- b1 m + (1 - b1) g;  v <- b2 v + (1 - b2) g^2;
+                           w <- w - a (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
+``adamw``                  as adam, from w - a c w in place of w
+=========================  =======================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+from typing import Any
+
+import numpy as np
+
+from handgrad.engines.arrays import Array, namespace
+from handgrad.errors import DtypeError, OptionError, ShapeError, as_count, check_shape
+
+Config = dict[str, Any]
+Rule = Callable[..., tuple[Array, Config]]
+
+
+def sgd(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Config]:
+    """Stochastic gradient descent, **in place**: ``w -= learning_rate * dw``; returns the same w.
+
+    config: learning_rate 1e-2.
+    Source: CS231n assignment 2, ``sgd``; Robbins and Monro (1951).
+    """
+    config = _checked("sgd", w, dw, config)
+    w -= _learning_rate("sgd", config, 1e-2) * dw
+    return w, config
+
+
+def sgd_momentum(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Config]:
+    """Descent with momentum: ``v = momentum * v - learning_rate * dw``, ``next_w = w + v``.
+
+    The velocity holds the learning rate.  Where the rate changes this differs from rules that keep
+    it out of the velocity (PyTorch's); for a constant rate both are the same.
+
+    config: learning_rate 1e-2, momentum 0.9; state: velocity (zeros).
+    Source: CS231n assignment 2, ``sgd_momentum``; Polyak (1964).
+    """
+    v, _, config = _next_velocity("sgd_momentum", w, dw, config)
+    return w + v, config
+
+
+def sgd_nesterov_momentum(
+    w: Array, dw: Array, config: Config | None = None
+) -> tuple[Array, Config]:
+    """Nesterov momentum: ``next_w = w + v' + momentum * (v' - v)``, v' the new velocity.
+
+    The parameters are the ones at the point that Nesterov's method looks ahead to, so that the
+    gradient is taken at w itself.
+
+    config: learning_rate 1e-2, momentum 0.9; state: velocity (zeros).
+    Source: ECE C147 (UCLA) assignment 4, ``sgd_nesterov_momentum``; Sutskever et al. (2013).
+    """
+    old = None if config is None else config.get("velocity")
+    v, momentum, config = _next_velocity("sgd_nesterov_momentum", w, dw, config)
+    change = v if old is None else v - old
+    return w + v + momentum * change, config
+
+
+def adagrad(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Config]:
+    """AdaGrad: ``cache += dw**2``, ``next_w = w - learning_rate * dw / (sqrt(cache) + epsilon)``.
+
+    config: learning_rate 1e-2, epsilon 1e-8; state: cache (zeros).
+    Source: Duchi, Hazan and Singer (2011).
+    """
+    config = _checked("adagrad", w, dw, config)
+    learning_rate = _learning_rate("adagrad", config, 1e-2)
+    epsilon = _setting("adagrad", config, "epsilon", 1e-8)
+    cache = _state("adagrad", config, "cache", w) + dw * dw
+    config["cache"] = cache
+    return w - learning_rate * dw / (namespace(w).sqrt(cache) + epsilon), config
+
+
+def rmsprop(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Config]:
+    """RMSProp: ``next_w = w - learning_rate * dw / (sqrt(cache) + epsilon)``.
+
+    The cache averages dw**2: ``cache = decay_rate * cache + (1 - decay_rate) * dw**2``; epsilon is
+    outside of the root.
+
+    config: learning_rate 1e-2, decay_rate 0.99, epsilon 1e-8; state: cache (zeros).
+    Source: CS231n assignment 2, ``rmsprop``; Tieleman and Hinton (2012).
+    """
+    config = _checked("rmsprop", w, dw, config)
+    learning_rate = _learning_rate("rmsprop", config, 1e-2)
+    decay_rate = _setting("rmsprop", config, "decay_rate", 0.99, high=1.0)
+    epsilon = _setting("rmsprop", config, "epsilon", 1e-8)
+    cache = _average(decay_rate, _state("rmsprop", config, "cache", w), dw * dw)
+    config["cache"] = cache
+    return w - learning_rate * dw / (namespace(w).sqrt(cache) + epsilon), config
+
+
+def adadelta(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Config]:
+    """AdaDelta: ``step = dw * sqrt(updates + epsilon) / sqrt(cache + epsilon)``.
+
+    ``next_w = w - learning_rate * step``; cache averages dw**2, updates averages step**2, so that a
+    step has the units of the parameter; epsilon is inside of both roots.
+
+    config: learning_rate 1.0, decay_rate 0.95, epsilon 1e-6; state: cache, updates (zeros).
+    Source: Zeiler (2012), arXiv:1212.5701.
+    """
+    config = _checked("adadelta", w, dw, config)
+    learning_rate = _learning_rate("adadelta", config, 1.0)
+    decay_rate = _setting("adadelta", config, "decay_rate", 0.95, high=1.0)
+    epsilon = _setting("adadelta", config, "epsilon", 1e-6)
+    sqrt = namespace(w).sqrt
+    cache = _average(decay_rate, _state("adadelta", config, "cache", w), dw * dw)
+    updates = _state("adadelta", config, "updates", w)
+    step = dw * (sqrt(updates + epsilon) / sqrt(cache + epsilon))
+    config["cache"] = cache
+    config["updates"] = _average(decay_rate, updates, step * step)
+    return w - learning_rate * step, config
+
+
+def adam(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Config]:
+    """Adam: RMSProp on a momentum, both corrected for their start at zero (t counts from 1).
+
+    ``next_w = w - learning_rate * mt / (sqrt(vt) + epsilon)`` with ``mt = m / (1 - beta1**t)`` and
+    ``vt = v / (1 - beta2**t)``; m averages dw, v averages dw**2.
+
+    config: learning_rate 1e-3, beta1 0.9, beta2 0.999, epsilon 1e-8; state: m, v (zeros), t 0.
+    Source: CS231n assignment 2, ``adam``; Kingma and Ba (2015), arXiv:1412.6980.
+    """
+    step, config = _adam_step("adam", w, dw, config)
+    return w - step, config
+
+
+def adamw(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Config]:
+    """Adam with decoupled weight decay: ``next_w = w - learning_rate * weight_decay * w - step``.
+
+    The decay is not part of the gradient, so it is not divided by its running size.
+
+    config: as `adam`, and weight_decay 1e-2.
+    Source: Loshchilov and Hutter (2019), arXiv:1711.05101.
+    """
+    step, config = _adam_step("adamw", w, dw, config)
+    weight_decay = _setting("adamw", config, "weight_decay", 1e-2)
+    return w * (1.0 - float(config["learning_rate"]) * weight_decay) - step, config
+
+
+RULES: dict[str, Rule] = {
+    rule.__name__: rule
+    for rule in (
+        sgd,
+        sgd_momentum,
+        sgd_nesterov_momentum,
+        adagrad,
+        rmsprop,
+        adadelta,
+        adam,
+        adamw,
+    )
+}
+
+
+def get_rule(name: str) -> Rule:
+    """Return the rule called `name`; OptionError lists the known ones.
+
+    >>> get_rule("sgd") is sgd
+    True
+    """
+    if name not in RULES:
+        raise OptionError(f'Invalid update_rule "{name}"; known are {", ".join(RULES)}')
+    return RULES[name]
+
+
+def _next_velocity(
+    rule: str, w: Array, dw: Array, config: Config | None
+) -> tuple[Array, float, Config]:
+    config = _checked(rule, w, dw, config)
+    learning_rate = _learning_rate(rule, config, 1e-2)
+    momentum = _setting(rule, config, "momentum", 0.9, high=1.0)
+    velocity = momentum * _state(rule, config, "velocity", w) - learning_rate * dw
+    config["velocity"] = velocity
+    return velocity, momentum, config
+
+
+def _adam_step(rule: str, w: Array, dw: Array, config: Config | None) -> tuple[Array, Config]:
+    config = _checked(rule, w, dw, config)
+    learning_rate = _learning_rate(rule, config, 1e-3)
+    beta1 = _setting(rule, config, "beta1", 0.9, high=1.0)
+    beta2 = _setting(rule, config, "beta2", 0.999, high=1.0)
+    epsilon = _setting(rule, config, "epsilon", 1e-8)
+    t = as_count(rule, "t", config.get("t", 0), minimum=0) + 1
+    m = _average(beta1, _state(rule, config, "m", w), dw)
+    v = _average(beta2, _state(rule, config, "v", w), dw * dw)
+    config["t"], config["m"], config["v"] = t, m, v
+    mt = m / (1.0 - beta1**t)
+    vt = v / (1.0 - beta2**t)
+    return learning_rate * mt / (namespace(w).sqrt(vt) + epsilon), config
+
+
+def _average(decay: float, old: Array, new: Array) -> Array:
+    """Return the exponentially weighted average, ``decay * old + (1 - decay) * new``."""
+    return decay * old + (1.0 - decay) * new
+
+
+def _checked(rule: str, w: Array, dw: Array, config: Config | None) -> Config:
+    """Check that w and dw are real arrays of one shape; return the config, {} for None."""
+    for name, value in (("w", w), ("dw", dw)):
+        if not hasattr(value, "dtype"):
+            raise DtypeError(f"{rule}: {name} must be an array, got {type(value).__name__}")
+    if tuple(dw.shape) != tuple(w.shape):
+        raise ShapeError(
+            f"{rule}: dw must have the shape of w {tuple(w.shape)}, got {tuple(dw.shape)}"
+        )
+    if not _is_real(w):
+        raise DtypeError(
+            f"{rule}: w must be an array of floating-point numbers, got {w.dtype}; "
+            "convert it with w.astype(np.float32)"
+        )
+    return {} if config is None else config
+
+
+def _is_real(w: Array) -> bool:
+    if type(w) is np.ndarray:  # the quick way to the same answer
+        return w.dtype.kind == "f"
+    return bool(namespace(w).isdtype(w.dtype, "real floating"))
+
+
+def _learning_rate(rule: str, config: Config, default: float) -> float:
+    return _setting(rule, config, "learning_rate", default)
+
+
+def _setting(rule: str, config: Config, key: str, default: float, high: float = inf) -> float:
+    """Return ``config[key]``, set to `default` if missing, as a finite float in [0, high].
+
+    With a finite `high` the setting is the share that an average keeps, and must stay below it.
+    """
+    value = config.setdefault(key, default)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise OptionError(f"{rule}: {key} must be a number, got {value!r}") from None
+    if not 0.0 <= number < high:
+        limit = "a finite number of at least 0" if high == inf else f"in [0, {high:g})"
+        raise OptionError(f"{rule}: {key} must be {limit}, got {value!r}")
+    return number
+
+
+def _state(rule: str, config: Config, key: str, w: Array) -> Array:
+    """Return ``config[key]``, zeros if missing; refuse one of another parameter's shape."""
+    state = config.get(key)
+    if state is None:
+        return namespace(w).zeros_like(w)
+    check_shape(rule, f'config["{key}"]', state, tuple(w.shape), "the shape of w")
+    return state

@@ -271,6 +271,7 @@ def test_check_pair_says_where_and_what(rng):
     _, dw, _ = gradcheck.check_pair(layers.affine_forward, backward, affine_arrays(rng), trials=1)
     assert dw.where == (2, 1)
     assert dw.got - dw.expected == pytest.approx(7)
+    assert dw.error == pytest.approx(7 / dw.scale)
     assert dw.error > 0.1
 
 

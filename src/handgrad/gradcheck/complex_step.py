@@ -5,8 +5,9 @@ For a function that is analytic around x (on each smooth piece, away from kinks)
     f(x + i h e_k) = f(x) + i h df/dx_k - O(h^2),    so    df/dx_k = Im f(x + i h e_k) / h.
 
 Nothing is subtracted, so h can be tiny and no digit is lost, where central differences keep nine.
-(It is 2^-100: multiplying and dividing by a power of two is exact.)  One complex forward pass gives column k of the whole Jacobian.  The forward pass must treat complex
-numbers as the same formula would: no conjugate, no absolute value, branches on the real part.
+(It is 2^-100: multiplying and dividing by a power of two is exact.)  One complex forward pass gives
+column k of the whole Jacobian.  The forward pass must treat complex numbers as the same formula
+would: no conjugate, no absolute value, branches on the real part.
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ class Difference(NamedTuple):
     """How one gradient of a pair differs from the complex step.
 
     error: ``max|got - expected| / max|expected|`` over all upstream gradients that were tried;
-    infinite if a NaN came.  where: the index at which the difference is largest; expected, got: the
-    two numbers there.
+    infinite if a NaN came.  scale: that ``max|expected|``.  where: the index at which the difference
+    is largest; expected, got: the two numbers there.
     """
 
     error: float
+    scale: float
     where: tuple[int, ...]
     expected: float
     got: float
@@ -160,7 +162,7 @@ def _gradients(result: Any, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, .
 def _difference(expected: np.ndarray, got: np.ndarray) -> Difference:
     """Compare gradients that are stacked along axis 0, one for each upstream gradient."""
     if not expected.size:
-        return Difference(0.0, (), 0.0, 0.0)
+        return Difference(0.0, 0.0, (), 0.0, 0.0)
     distance = np.abs(got - expected)
     worst = np.unravel_index(np.argmax(distance), distance.shape)
     scale = np.max(np.abs(expected))
@@ -168,4 +170,4 @@ def _difference(expected: np.ndarray, got: np.ndarray) -> Difference:
     if distance[worst] != 0:
         error = distance[worst] / scale if scale and np.isfinite(distance[worst]) else np.inf
     where = tuple(int(i) for i in worst[1:])
-    return Difference(float(error), where, float(expected[worst]), float(got[worst]))
+    return Difference(float(error), float(scale), where, float(expected[worst]), float(got[worst]))

@@ -1,3 +1,51 @@
-"""Handgrad: every layer is a pair of functions you can read, every gradient is written by hand."""
+"""Handgrad: every layer is a pair of functions you can read, every gradient is written by hand.
+
+>>> import numpy as np
+>>> from handgrad.layers import affine_backward, affine_forward
+>>> x, w, b = np.ones((2, 3)), np.full((3, 4), 0.5), np.zeros(4)
+>>> out, cache = affine_forward(x, w, b)
+>>> dx, dw, db = affine_backward(np.ones_like(out), cache)
+>>> out[0], dx.shape, db
+(array([1.5, 1.5, 1.5, 1.5]), (2, 3), array([2., 2., 2., 2.]))
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
 
 __version__ = "0.1.0"
+
+# name -> module that defines it; a module is imported when one of its names is first used
+_HOMES = {
+    "ConvNet": "handgrad.models",
+    "FullyConnectedNet": "handgrad.models",
+    "Solver": "handgrad.training",
+    "ThreeLayerConvNet": "handgrad.models",
+    "TwoLayerNet": "handgrad.models",
+    "engines": "handgrad",
+    "gradcheck": "handgrad",
+    "layers": "handgrad",
+    "use": "handgrad.engines",
+}
+
+__all__ = [
+    "ConvNet",
+    "FullyConnectedNet",
+    "Solver",
+    "ThreeLayerConvNet",
+    "TwoLayerNet",
+    "engines",
+    "gradcheck",
+    "layers",
+    "use",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'handgrad' has no attribute {name!r}")
+    home = _HOMES[name]
+    if home == "handgrad":
+        return importlib.import_module(f"handgrad.{name}")
+    return getattr(importlib.import_module(home), name)

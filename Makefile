@@ -1,0 +1,55 @@
+# make train   trains a network on real images and shows the result
+# make test    runs the tests against the installed package
+# Both need Python 3.11+ only; the rest goes into .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+SOURCES := pyproject.toml $(shell find src native CMakeLists.txt -type f -not -name '*.pyc' 2>/dev/null)
+
+.PHONY: train test test-long test-cifar10 lint types format clean
+
+train: .venv/installed
+	$(BIN)/handgrad train --open
+
+test: .venv/installed-test
+	$(BIN)/python -m pytest -n 2 -m "not long and not cifar10"
+
+test-long: .venv/installed-test
+	$(BIN)/python -m pytest -m "long and not cifar10"
+
+# HANDGRAD_DATA names the folder that holds cifar-10-batches-py
+test-cifar10: .venv/installed-test
+	$(BIN)/python -m pytest -m cifar10
+
+lint: .venv/installed-lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/installed-lint
+	$(BIN)/mypy
+
+format: .venv/installed-lint
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv build dist
+
+.venv/created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Handgrad needs Python 3.11 or newer; run: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	touch $@
+
+.venv/installed: .venv/created $(SOURCES)
+	$(BIN)/python -m pip install --quiet .
+	touch $@
+
+.venv/installed-test: .venv/installed
+	$(BIN)/python -m pip install --quiet '.[test]'
+	touch $@
+
+.venv/installed-lint: .venv/installed
+	$(BIN)/python -m pip install --quiet '.[lint]'
+	touch $@

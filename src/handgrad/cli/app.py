@@ -1,0 +1,85 @@
+"""The group of commands, each imported when it is called, and the one place that handles errors."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+import handgrad
+from handgrad.errors import HandgradError
+
+# command -> one line of help; the command is handgrad.cli.<command>.command
+COMMANDS = {
+    "train": "Train a network and write a run folder with its report.",
+    "evaluate": "Measure a trained run on its test set, class by class.",
+    "predict": "Classify image files with a trained run.",
+    "report": "Write the report of a run again.",
+    "data": "Get, verify and look at the data sets.",
+    "doctor": "Say what is installed, what is slow, and how to mend it.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module only when that command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands, in the order of the help text."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import and return the command `name`, or None if there is none."""
+        if name not in COMMANDS:
+            return None
+        return importlib.import_module(f"handgrad.cli.{name}").command  # type: ignore[no-any-return]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start with:  handgrad train",
+)
+@click.version_option(handgrad.__version__, prog_name="handgrad")
+def cli() -> None:
+    """Neural networks whose every gradient is written by hand."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line `arguments` and return the exit code; mistakes are one line on stderr."""
+    try:
+        code = cli.main(list(arguments), prog_name="handgrad", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx else "")
+        return 0
+    except click.ClickException as error:
+        _complain(error.format_message())
+        if isinstance(error, click.UsageError) and error.ctx:
+            click.echo(f"Try: {error.ctx.command_path} --help", err=True)
+        return 2
+    except HandgradError as error:
+        _complain(str(error))
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        _complain("stopped")
+        return 130
+    except MemoryError as error:
+        _complain(f"out of memory: {error or 'try a smaller batch size or fewer images'}")
+        return 2
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    except OSError as error:
+        _complain(f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
+        return 2
+
+
+def _complain(message: str) -> None:
+    click.echo(f"handgrad: {' '.join(message.split())}", err=True)

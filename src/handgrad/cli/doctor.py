@@ -1,0 +1,53 @@
+"""``handgrad doctor``: what is installed, what is slow, and how to mend it."""
+
+from __future__ import annotations
+
+import click
+
+from handgrad import engines, environment
+
+
+@click.command(epilog="Example:  handgrad doctor")
+def command() -> None:
+    """Say what is installed, what is slow, and how to mend it."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="Handgrad doctor", show_header=False, title_justify="left")
+    for package, version in environment.versions().items():
+        table.add_row(package, version)
+    table.add_section()
+    usable = engines.available()
+    table.add_row("engines", ", ".join(usable))
+    table.add_row("default engine", "native" if "native" in usable else "vectorized")
+    table.add_section()
+    table.add_row("processor", environment.cpu())
+    table.add_row("cores", str(environment.cores()))
+    blas = environment.blas()
+    if blas:
+        table.add_row("BLAS", f"{blas['library']} {blas['version']}")
+        table.add_row("BLAS kernel", str(blas["kernel"]))
+        table.add_row("BLAS threads", str(blas["threads"]))
+    console = Console()
+    console.print(table)
+    for advice in _advice(blas):
+        console.print(f"- {advice}", highlight=False)
+
+
+def _advice(blas: dict[str, object]) -> list[str]:
+    advice = []
+    command = environment.slow_blas_hint()
+    if command:
+        advice.append(
+            f"NumPy's BLAS runs its {blas['kernel']} kernels on a processor with AVX-512 and reaches "
+            f"about half its speed; before starting Python, run: {command}"
+        )
+    threads = blas.get("threads")
+    if isinstance(threads, int) and threads > environment.cores():
+        advice.append(
+            f"BLAS uses {threads} threads on {environment.cores()} cores; "
+            f"run: export OPENBLAS_NUM_THREADS={environment.cores()}"
+        )
+    if "native" not in engines.available():
+        advice.append("The native engine is not built; matrix products run in NumPy's BLAS.")
+    return advice or ["Nothing to mend."]

@@ -1,0 +1,188 @@
+"""The figures of a report, each a matplotlib Figure made from plain records."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from handgrad.report.grid import visualize_grid
+
+Record = Mapping[str, Any]
+
+BLUE, ORANGE, GREEN, GREY, RED = "#0072B2", "#E69F00", "#009E73", "#777777", "#D55E00"
+COLOURS = (BLUE, ORANGE, GREEN, RED, "#CC79A7", "#56B4E9", "#8C6D31", "#000000")
+STYLES = ("-", "--", ":")
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of `width` x `height` inches that belongs to no window."""
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def smooth(values: Sequence[float], weight: int) -> np.ndarray:
+    """Return the mean of each value and its `weight` - 1 predecessors (fewer at the start)."""
+    sums = np.cumsum(np.concatenate([[0.0], np.asarray(values, float)]))
+    ends = np.arange(1, len(sums))
+    starts = np.maximum(ends - weight, 0)
+    return (sums[ends] - sums[starts]) / (ends - starts)
+
+
+def training_figure(history: Sequence[Record]) -> Figure:
+    """Loss of every step, and training and validation accuracy of every epoch."""
+    steps = [record for record in history if record["kind"] == "step"]
+    epochs = [record for record in history if record["kind"] == "epoch"]
+    figure = new_figure(10, 3.8)
+    loss_axes, accuracy_axes = figure.subplots(1, 2)
+
+    iterations = np.array([record["iteration"] for record in steps])
+    losses = np.array([record["loss"] for record in steps], float)
+    window = max(1, len(losses) // 50)
+    thin = slice(None, None, max(1, len(losses) // 2000))
+    loss_axes.plot(iterations[thin], losses[thin], color=BLUE, alpha=0.3, lw=0.8, label="each step")
+    label = f"mean of {window} steps"
+    loss_axes.plot(iterations[thin], smooth(losses, window)[thin], color=BLUE, lw=1.8, label=label)
+    loss_axes.set(title="Training loss", xlabel="iteration", ylabel="loss (nats an image)")
+    loss_axes.set_ylim(bottom=0)
+
+    numbers = [record["epoch"] for record in epochs]
+    for key, name, colour in (("train_acc", "training", ORANGE), ("val_acc", "validation", BLUE)):
+        values = [100 * record[key] for record in epochs]
+        accuracy_axes.plot(numbers, values, "o-", ms=3.5, color=colour, label=name)
+    accuracy_axes.set(title="Accuracy", xlabel="epoch", ylabel="accuracy (%)")
+    accuracy_axes.set_ylim(0, 102)
+    accuracy_axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _finish(loss_axes, "upper right")
+    _finish(accuracy_axes, "lower right")
+    return figure
+
+
+def filters_figure(weights: np.ndarray, image_shape: tuple[int, int, int]) -> Figure | None:
+    """First-layer weights as a grid of images, or None where they are no images.
+
+    weights: (F, C, HH, WW) of a convolution, or (D, M) of an affine layer on images of D numbers.
+    """
+    if weights.ndim == 2 and weights.shape[0] == np.prod(image_shape):
+        weights = weights.T.reshape(-1, *image_shape)
+    if weights.ndim != 4 or weights.shape[1] > 4:
+        return None
+    count = min(len(weights), 100)
+    images = weights[:count].transpose(0, 2, 3, 1)
+    if images.shape[3] not in (1, 3):
+        images = images.mean(axis=3, keepdims=True)
+    grid = visualize_grid(images, ubound=1.0)
+    figure = new_figure(5, 5.3)
+    axes = figure.subplots()
+    axes.imshow(grid.squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_title(
+        f"First-layer weights: {count} of {len(weights)} filters, each stretched to full range",
+        fontsize=9,
+    )
+    axes.axis("off")
+    return figure
+
+
+def confusion_figure(confusion: np.ndarray, class_names: Sequence[str]) -> Figure:
+    """The confusion matrix: rows are the true classes, colours the share of the row."""
+    confusion = np.asarray(confusion)
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    size = 3.0 + 0.38 * len(class_names)
+    figure = new_figure(size + 0.8, size)
+    axes = figure.subplots()
+    image = axes.imshow(100 * shares, cmap="Blues", vmin=0, vmax=100)
+    for (row, column), count in np.ndenumerate(confusion):
+        if count:
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8)
+    ticks = range(len(class_names))
+    axes.set_xticks(ticks, class_names, rotation=45, ha="right")
+    axes.set_yticks(ticks, class_names)
+    axes.set(title="Confusion matrix (number of images)", xlabel="predicted", ylabel="true")
+    figure.colorbar(image, ax=axes, label="share of the true class (%)", shrink=0.8)
+    return figure
+
+
+def predictions_figure(
+    examples: Sequence[Record], class_names: Sequence[str], title: str
+) -> Figure:
+    """Images with their most probable classes; the true class is green, the others grey."""
+    columns = 4
+    rows = -(-len(examples) // columns)
+    figure = new_figure(11, 1.75 * rows + 0.4)
+    figure.suptitle(title)
+    cells = figure.subplots(rows, 2 * columns, squeeze=False, width_ratios=[1, 1.1] * columns)
+    for axes in cells.flat:
+        axes.axis("off")
+    for number, example in enumerate(examples):
+        row, column = divmod(number, columns)
+        picture, bars = cells[row, 2 * column], cells[row, 2 * column + 1]
+        picture.imshow(_decode(example["png"]), cmap="gray", interpolation="nearest")
+        true = class_names[example["true"]]
+        picture.set_title(f"{true} (no. {example['index']})", fontsize=8)
+        probabilities = np.asarray(example["probabilities"])
+        best = np.argsort(-probabilities, kind="stable")[:3]
+        colours = [GREEN if k == example["true"] else GREY for k in best]
+        bars.barh(range(len(best)), probabilities[best], color=colours, alpha=0.5, height=0.75)
+        for place, k in enumerate(best):
+            text = f"{class_names[k]}  {100 * probabilities[k]:.1f} %"
+            bars.text(0.03, place, text, va="center", fontsize=8)
+        bars.set_xlim(0, 1.25)
+        bars.set_ylim(3.2, -0.8)
+    return figure
+
+
+def layers_figure(history: Sequence[Record]) -> Figure | None:
+    """Spread and zeros of the activations, and size of the gradients, per layer and epoch."""
+    records = [record for record in history if record["kind"] == "layers"]
+    if not records:
+        return None
+    epochs = [record["epoch"] for record in records]
+    figure = new_figure(11, 4.2)
+    std_axes, zero_axes, gradient_axes = figure.subplots(1, 3)
+    panels = (
+        (std_axes, "layers", "std", 1, "Activations: spread", "standard deviation", "log"),
+        (zero_axes, "layers", "zeros", 100, "Activations: zeros", "share of zeros (%)", "linear"),
+        (gradient_axes, "gradients", "norm", 1, "Weight gradients", "Euclidean norm", "log"),
+    )
+    for axes, group, key, unit, title, label, scale in panels:
+        names = [n for n in records[-1].get(group, {}) if group == "layers" or n.startswith("W")]
+        for number, name in enumerate(names):
+            values = [
+                unit * record.get(group, {}).get(name, {}).get(key, np.nan) for record in records
+            ]
+            style = STYLES[number // len(COLOURS) % len(STYLES)]
+            axes.plot(epochs, values, style, marker="o", ms=3, label=name,
+                      color=COLOURS[number % len(COLOURS)])  # fmt: skip
+        axes.set(title=title, xlabel="epoch", ylabel=label, yscale=scale)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.25)
+        axes.legend(
+            loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3, fontsize=8, frameon=False
+        )
+    return figure
+
+
+def png(figure: Figure, dpi: int = 110) -> bytes:
+    """Return `figure` as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _finish(axes: Any, place: str) -> None:
+    axes.grid(alpha=0.25)
+    axes.legend(loc=place, fontsize=9, framealpha=0.9)
+
+
+def _decode(text: str) -> np.ndarray:
+    from PIL import Image
+
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(text))))

@@ -1,0 +1,39 @@
+"""Many small images as one."""
+
+from __future__ import annotations
+
+from math import ceil, sqrt
+
+import numpy as np
+
+from handgrad.errors import as_count, check_ndim
+
+
+def visualize_grid(Xs: np.ndarray, ubound: float = 255.0, padding: int = 1) -> np.ndarray:
+    """Lay images out in a square grid, each stretched to the full range [0, ubound].
+
+    Args:
+        Xs: images, (N, H, W, C).
+        ubound: the largest value of the result.
+        padding: black pixels between neighbours.
+
+    Returns:
+        grid, (side*H + (side-1)*padding, side*W + (side-1)*padding, C) float64 with
+        side = ceil(sqrt(N)); unused cells, and images of one constant colour, are 0.
+
+    Source: CS231n assignment 2, ``vis_utils.visualize_grid``.
+    """
+    Xs = np.asarray(Xs)
+    check_ndim("visualize_grid", "Xs", Xs, 4, "(N, H, W, C)")
+    padding = as_count("visualize_grid", "padding", padding, minimum=0)
+    N, H, W, C = Xs.shape
+    side = ceil(sqrt(N))
+    spacing = max(side - 1, 0) * padding
+    grid = np.zeros((side * H + spacing, side * W + spacing, C))
+    for n in range(N):
+        row, column = divmod(n, side)
+        top, left = row * (H + padding), column * (W + padding)
+        low, high = Xs[n].min(), Xs[n].max()
+        if high > low:
+            grid[top : top + H, left : left + W] = ubound * (Xs[n] - low) / (high - low)
+    return grid

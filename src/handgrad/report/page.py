@@ -1,0 +1,214 @@
+"""One self-contained HTML page, and the figures as PNG files, from the files of a run folder."""
+
+from __future__ import annotations
+
+import base64
+import json
+import tomllib
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from handgrad.errors import DataError
+
+CSS = """
+body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 0 auto;
+       max-width: 1080px; padding: 1.5rem; }
+h1 { margin: 0 0 .2rem; } h2 { margin: 2.2rem 0 .6rem; border-bottom: 1px solid #ddd; }
+img { max-width: 100%; height: auto; } figure { margin: 0; }
+.numbers { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1rem 0; padding: 0; list-style: none; }
+.numbers li { border: 1px solid #ddd; border-radius: .5rem; padding: .5rem 1rem; }
+.numbers b { display: block; font-size: 1.5rem; }
+table { border-collapse: collapse; } td, th { padding: .15rem .9rem .15rem 0; text-align: left; }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
+pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; font-size: .85rem; line-height: 1.35; }
+"""
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """Return the records of a ``history.jsonl``; a last line cut off by a crash is left out."""
+    if not path.is_file():
+        raise DataError(f"report: there is no {path.name} in {path.parent}; is it a run folder?")
+    records = []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines, start=1):
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            if number < len(lines):
+                raise DataError(f"report: {path} line {number} is not JSON: {error}") from None
+    return records
+
+
+def write_report(folder: str | Path) -> Path:
+    """Write ``report.html`` and ``figures/*.png`` into the run `folder`; return the page's path.
+
+    Reads ``config.toml``, ``history.jsonl`` and, where they are, ``evaluation.json``,
+    ``model.safetensors`` and ``summary.txt``.  Raises DataError if the folder is no run folder.
+    """
+    folder = Path(folder)
+    history = read_history(folder / "history.jsonl")
+    config_text = (folder / "config.toml").read_text(encoding="utf-8")
+    config = tomllib.loads(config_text)
+    evaluation = _read_json(folder / "evaluation.json")
+    figures = _figures(folder, history, evaluation)
+    (folder / "figures").mkdir(exist_ok=True)
+    for name, (_, data) in figures.items():
+        (folder / "figures" / f"{name}.png").write_bytes(data)
+    page = _page(folder, config, config_text, history, evaluation, figures)
+    path = folder / "report.html"
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def _figures(
+    folder: Path, history: list[dict[str, Any]], evaluation: Mapping[str, Any]
+) -> dict[str, tuple[str, bytes]]:
+    """Return file name -> (heading, PNG bytes) for every figure that the records allow."""
+    from handgrad.report import figures as draw
+
+    made: dict[str, tuple[str, Any]] = {}
+    if any(record["kind"] == "step" for record in history):
+        made["training"] = ("Loss and accuracy over time", draw.training_figure(history))
+    start = next((record for record in history if record["kind"] == "start"), {})
+    weights_file = folder / "model.safetensors"
+    if weights_file.is_file() and "image_shape" in start:
+        from safetensors.numpy import load_file
+
+        weights = load_file(weights_file)
+        if "W1" in weights:
+            figure = draw.filters_figure(weights["W1"], tuple(start["image_shape"]))
+            made["filters"] = ("What the first layer looks for", figure)
+    if evaluation:
+        names = evaluation["class_names"]
+        made["confusion"] = (
+            "Confusion matrix",
+            draw.confusion_figure(evaluation["confusion"], names),
+        )
+        examples = evaluation.get("examples", {})
+        for key, heading in (
+            ("right", "Right, and most certain of it"),
+            ("wrong", "Wrong, and most certain of it"),
+            ("uncertain", "Least certain"),
+        ):
+            if examples.get(key):
+                figure = draw.predictions_figure(examples[key], names, heading)
+                made[f"predictions_{key}"] = (heading, figure)
+    made["layers"] = ("Inside the layers", draw.layers_figure(history))
+    return {
+        name: (heading, draw.png(figure))
+        for name, (heading, figure) in made.items()
+        if figure is not None
+    }
+
+
+def _page(
+    folder: Path,
+    config: Mapping[str, Any],
+    config_text: str,
+    history: list[dict[str, Any]],
+    evaluation: Mapping[str, Any],
+    figures: Mapping[str, tuple[str, bytes]],
+) -> str:
+    start = next((record for record in history if record["kind"] == "start"), {})
+    end = next((record for record in reversed(history) if record["kind"] == "end"), {})
+    name = escape(str(config["name"]))
+    parts = [
+        f"<h1>{name}</h1>",
+        f"<p>{escape(str(config['model']['name']))} on {escape(str(config['data']['name']))}, "
+        f"trained with Handgrad {escape(str(start.get('versions', {}).get('handgrad', '')))}.</p>",
+        _numbers(history, evaluation, end),
+    ]
+    for heading, data in figures.values():
+        source = base64.b64encode(data).decode()
+        parts.append(
+            f'<h2>{escape(heading)}</h2><figure><img alt="{escape(heading)}" '
+            f'src="data:image/png;base64,{source}"></figure>'
+        )
+        if heading == "Confusion matrix":
+            parts.append(_class_table(evaluation))
+    summary = folder / "summary.txt"
+    if summary.is_file():
+        text = escape(summary.read_text(encoding="utf-8"))
+        parts.append(f"<h2>The network</h2><pre>{text}</pre>")
+    parts.append(f"<h2>Configuration</h2><pre>{escape(config_text)}</pre>")
+    parts.append(f"<h2>Provenance</h2>{_table(_provenance(start, end, config))}")
+    body = "\n".join(parts)
+    return (
+        '<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        '<meta name="viewport" content="width=device-width">'
+        f"<title>{name} - Handgrad</title><style>{CSS}</style></head>\n"
+        f"<body>\n{body}\n</body>\n</html>\n"
+    )
+
+
+def _numbers(
+    history: list[dict[str, Any]], evaluation: Mapping[str, Any], end: Mapping[str, Any]
+) -> str:
+    """Return the few figures that a reader wants first."""
+    epochs = [record for record in history if record["kind"] == "epoch"]
+    rows: list[tuple[str, str]] = []
+    if evaluation:
+        rows.append((f"{100 * evaluation['accuracy']:.1f} %",
+                     f"of {evaluation['count']} {evaluation['split']} images right"))  # fmt: skip
+    if epochs:
+        best = max(epochs, key=lambda record: record["val_acc"])
+        rows.append((f"{100 * best['val_acc']:.1f} %",
+                     f"best validation accuracy (epoch {best['epoch']})"))  # fmt: skip
+        rows.append((str(epochs[-1]["epoch"]), "epochs"))
+    if "seconds" in end:
+        rows.append((f"{end['seconds']:.1f} s", "of training"))
+    items = "".join(f"<li><b>{escape(value)}</b>{escape(what)}</li>" for value, what in rows)
+    return f'<ul class="numbers">{items}</ul>'
+
+
+def _class_table(evaluation: Mapping[str, Any]) -> str:
+    rows = []
+    for name, accuracy, row in zip(
+        evaluation["class_names"], evaluation["per_class"], evaluation["confusion"], strict=True
+    ):
+        share = "none" if accuracy is None else f"{100 * accuracy:.1f} %"
+        rows.append(
+            f'<tr><td>{escape(name)}</td><td class="number">{sum(row)}</td>'
+            f'<td class="number">{share}</td></tr>'
+        )
+    return (
+        '<table><tr><th>class</th><th class="number">images</th><th class="number">right</th></tr>'
+        f"{''.join(rows)}</table>"
+    )
+
+
+def _provenance(
+    start: Mapping[str, Any], end: Mapping[str, Any], config: Mapping[str, Any]
+) -> dict[str, str]:
+    rows = {
+        "started": start.get("date", ""),
+        "seed": config["seed"],
+        "engine": start.get("engine", ""),
+    }
+    rows |= {key: start[key] for key in ("cpu", "threads", "platform") if key in start}
+    rows |= start.get("versions", {})
+    if "seconds" in end:
+        rows["training time"] = f"{end['seconds']:.2f} s"
+    if "reason" in end:
+        rows["ended"] = end["reason"]
+    return {key: str(value) for key, value in rows.items()}
+
+
+def _table(rows: Mapping[str, str]) -> str:
+    cells = "".join(
+        f"<tr><td>{escape(key)}</td><td>{escape(value)}</td></tr>" for key, value in rows.items()
+    )
+    return f"<table>{cells}</table>"
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+    except json.JSONDecodeError as error:
+        raise DataError(f"report: {path} is not JSON: {error}") from None

@@ -1,0 +1,139 @@
+"""The configuration of a run: TOML in, checked dataclass, complete TOML out."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from handgrad.errors import OptionError, as_count, as_number, check_known
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """The table ``[training]``: how long, in what portions, and what is kept.
+
+    epochs: passes over the training set.  batch_size: images a step.  lr_decay: factor on the
+    learning rate after each epoch.  num_train_samples, num_val_samples: images for each accuracy
+    estimate (num_val_samples 0 means all).  patience: stop after so many epochs without a better
+    validation accuracy, 0 for never.  checkpoint_every: epochs between checkpoints.  augment: list
+    of augmentations, as ``[{name = "random_flip"}]``.
+    """
+
+    epochs: int = 10
+    batch_size: int = 50
+    lr_decay: float = 1.0
+    num_train_samples: int = 1000
+    num_val_samples: int = 0
+    patience: int = 0
+    checkpoint_every: int = 1
+    augment: tuple[Mapping[str, Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "num_train_samples", "checkpoint_every"):
+            as_count("training", name, getattr(self, name))
+        for name in ("num_val_samples", "patience"):
+            as_count("training", name, getattr(self, name), minimum=0)
+        as_number("training", "lr_decay", self.lr_decay, 0.0, 1.0, open_low=True)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that determines a run; `to_toml` alone repeats it.
+
+    data, model, optimizer and schedule hold a ``name`` and the options of that data set, model,
+    update rule or schedule; an empty schedule keeps the learning rate constant.
+    """
+
+    name: str = "digits"
+    seed: int = 0
+    engine: str = "auto"
+    data: Mapping[str, Any] = field(default_factory=lambda: {"name": "digits"})
+    model: Mapping[str, Any] = field(default_factory=lambda: {"name": "ConvNet"})
+    optimizer: Mapping[str, Any] = field(
+        default_factory=lambda: {"name": "adam", "learning_rate": 1e-3}
+    )
+    schedule: Mapping[str, Any] = field(default_factory=dict)
+    training: TrainingOptions = field(default_factory=TrainingOptions)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name.strip():
+            raise OptionError(f"config: name must be a text, got {self.name!r}")
+        as_count("config", "seed", self.seed, minimum=0)
+        for table in ("data", "model", "optimizer", "schedule"):
+            value = getattr(self, table)
+            if not isinstance(value, Mapping):
+                raise OptionError(f"config: [{table}] must be a table, got {value!r}")
+            if "name" not in value and (value or table != "schedule"):
+                raise OptionError(f"config: [{table}] lacks the key 'name'; it has {list(value)}")
+
+    @classmethod
+    def from_dict(cls, tables: Mapping[str, Any]) -> RunConfig:
+        """Build from plain dictionaries; unknown keys are an OptionError that names the known ones."""
+        check_known("config", tables, [f.name for f in fields(cls)])
+        values = dict(tables)
+        if "training" in values:
+            training = values["training"]
+            if not isinstance(training, Mapping):
+                raise OptionError(f"config: [training] must be a table, got {training!r}")
+            check_known("config [training]", training, [f.name for f in fields(TrainingOptions)])
+            augment = training.get("augment", ())
+            if not isinstance(augment, list | tuple):
+                raise OptionError(f"config [training]: augment must be a list, got {augment!r}")
+            values["training"] = TrainingOptions(**{**training, "augment": tuple(augment)})
+        return cls(**values)
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> RunConfig:
+        """Read a TOML file; OptionError names the file and what is wrong in it."""
+        try:
+            tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise OptionError(f"config: there is no file {path}") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise OptionError(f"config: {path} cannot be read: {error}") from None
+        except tomllib.TOMLDecodeError as error:
+            raise OptionError(f"config: {path} is not valid TOML: {error}") from None
+        return cls.from_dict(tables)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain dictionaries and lists, ready for TOML or JSON."""
+        tables = asdict(self)
+        tables["training"]["augment"] = [dict(step) for step in self.training.augment]
+        return {key: _plain(value) for key, value in tables.items()}
+
+    def to_toml(self) -> str:
+        """Return the complete configuration as TOML text."""
+        import tomli_w
+
+        return tomli_w.dumps(self.to_dict())
+
+    def with_overrides(self, overrides: Mapping[str, Any]) -> RunConfig:
+        """Return a copy with dotted keys replaced, as in ``{"optimizer.learning_rate": 1e-2}``.
+
+        A new ``data.name``, ``model.name``, ``optimizer.name`` or ``schedule.name`` that differs from
+        the old one drops that table's other options, which belong to the old name.
+        """
+        tables = replace(self).to_dict()
+        for key in sorted(overrides, key=lambda key: not key.endswith(".name")):
+            *parents, last = key.split(".")
+            table = tables
+            for parent in parents:
+                table = table.setdefault(parent, {})
+                if not isinstance(table, dict):
+                    raise OptionError(f"config: {key}: {parent} is not a table")
+            if last == "name" and parents and table.get("name") != overrides[key]:
+                table.clear()
+            table[last] = overrides[key]
+        return RunConfig.from_dict(tables)
+
+
+def _plain(value: Any) -> Any:
+    """Return `value` with tuples as lists and without None, which TOML lacks."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

@@ -61,6 +61,15 @@ def check_ndim(layer: str, name: str, array: Any, ndim: int, meaning: str) -> No
         )
 
 
+def check_min_ndim(layer: str, name: str, array: Any, minimum: int, meaning: str) -> None:
+    """Raise ShapeError unless `array` has at least `minimum` dimensions, as in "(N, ...)"."""
+    if array.ndim < minimum:
+        raise ShapeError(
+            f"{layer}: {name} must have at least {minimum} dimensions {meaning}, got {array.ndim} "
+            f"(shape {tuple(array.shape)})"
+        )
+
+
 def check_shape(layer: str, name: str, array: Any, expected: tuple[int, ...], why: str) -> None:
     """Raise ShapeError unless `array.shape` is `expected`; `why` says where the expectation comes from."""
     if tuple(array.shape) != expected:

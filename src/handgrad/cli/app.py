@@ -33,7 +33,7 @@ class LazyGroup(click.Group):
         """Import and return the command `name`, or None if there is none."""
         if name not in COMMANDS:
             return None
-        return importlib.import_module(f"handgrad.cli.{name}").command  # type: ignore[no-any-return]
+        return importlib.import_module(f"handgrad.cli.{name}").command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""

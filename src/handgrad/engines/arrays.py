@@ -104,3 +104,9 @@ def cast(layer: str, name: str, value: Array, like: Array) -> Array:
     if xp.isdtype(value.dtype, "complex floating"):
         raise DtypeError(f"{layer}: {name} is {value.dtype}, but the forward pass was {like.dtype}")
     return xp.astype(value, like.dtype)
+
+
+def real_part(array: Array) -> Array:
+    """Return the real part of a complex `array`, a real one as it is: what branches compare."""
+    xp = namespace(array)
+    return xp.real(array) if xp.isdtype(array.dtype, "complex floating") else array

@@ -27,8 +27,8 @@ class Difference(NamedTuple):
     """How one gradient of a pair differs from the complex step.
 
     error: ``max|got - expected| / max|expected|`` over all upstream gradients that were tried;
-    infinite if a NaN came.  scale: that ``max|expected|``.  where: the index at which the difference
-    is largest; expected, got: the two numbers there.
+    infinite if a NaN came.  scale: that ``max|expected|``.  where: the index of the largest
+    difference in the array; expected, got: the two numbers there.
     """
 
     error: float

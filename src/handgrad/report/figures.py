@@ -28,7 +28,7 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def smooth(values: Sequence[float], weight: int) -> np.ndarray:
+def smooth(values: Sequence[float] | np.ndarray, weight: int) -> np.ndarray:
     """Return the mean of each value and its `weight` - 1 predecessors (fewer at the start)."""
     sums = np.cumsum(np.concatenate([[0.0], np.asarray(values, float)]))
     ends = np.arange(1, len(sums))

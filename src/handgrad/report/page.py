@@ -113,7 +113,9 @@ def _page(
     figures: Mapping[str, tuple[str, bytes]],
 ) -> str:
     start = next((record for record in history if record["kind"] == "start"), {})
-    end = next((record for record in reversed(history) if record["kind"] == "end"), {})
+    end: Mapping[str, Any] = next(
+        (record for record in reversed(history) if record["kind"] == "end"), {}
+    )
     name = escape(str(config["name"]))
     parts = [
         f"<h1>{name}</h1>",
@@ -209,6 +211,6 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        return json.loads(path.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+        return json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise DataError(f"report: {path} is not JSON: {error}") from None

@@ -1,0 +1,129 @@
+"""What the normalisation layers share: their options, their checks, and the way to the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import inf, prod
+from typing import Any, NamedTuple
+
+from handgrad import engines
+from handgrad.engines.arrays import Array, cast, namespace
+from handgrad.errors import OptionError, ShapeError, as_number, check_shape, required
+from handgrad.layers.pair import Cache, check_backward
+
+
+class NormSaved(NamedTuple):
+    """What a norm's `Cache` holds.
+
+    pair: name of the engine's pair, which several layers share; gamma_shape, beta_shape: as they
+    came, so also dgamma's and dbeta's; saved: what the engine's backward needs.
+    """
+
+    pair: str
+    gamma_shape: tuple[int, ...]
+    beta_shape: tuple[int, ...]
+    saved: Any
+
+
+def norm_forward(
+    layer: str, pair: str, engine: str | None, x: Array, gamma: Array, beta: Array, *options: Any
+) -> tuple[Array, Cache]:
+    """Call the engine's ``<pair>_forward`` on x (N, C, ...) with gamma and beta as (C,)."""
+    name, module = engines.select(engine, x)
+    xp = namespace(x)
+    channels = (x.shape[1],)
+    out, saved = getattr(module, pair + "_forward")(
+        x, xp.reshape(gamma, channels), xp.reshape(beta, channels), *options
+    )
+    saved = NormSaved(pair, tuple(gamma.shape), tuple(beta.shape), saved)
+    return out, Cache(layer, name, tuple(out.shape), out[:0], saved)
+
+
+def norm_backward(
+    layer: str, dout: Array, cache: Cache, *, alt: bool = False
+) -> tuple[Array, Array, Array]:
+    """Call the backward of the pair that made `cache`; gradients in the shapes that came.
+
+    alt: take the simplified formula where the pair has two backwards.
+    """
+    dout = check_backward(layer, dout, cache)
+    pair, gamma_shape, beta_shape, saved = cache.saved
+    suffix = "_backward_alt" if alt and pair == "batchnorm" else "_backward"
+    dx, dgamma, dbeta = getattr(engines.get(cache.engine), pair + suffix)(dout, saved)
+    xp = namespace(dout)
+    return dx, xp.reshape(dgamma, gamma_shape), xp.reshape(dbeta, beta_shape)
+
+
+def batch_norm_forward(
+    layer: str,
+    engine: str | None,
+    x: Array,
+    gamma: Array,
+    beta: Array,
+    bn_param: dict[str, Any],
+) -> tuple[Array, Cache]:
+    """Batch normalisation of x (N, C, ...) by the options and running statistics of `bn_param`."""
+    where = layer + "_forward"
+    mode = required(where, "bn_param", bn_param, "mode")
+    if mode not in ("train", "test"):
+        raise OptionError(
+            f'{where}: Invalid forward batchnorm mode "{mode}"; '
+            "bn_param['mode'] must be 'train' or 'test'"
+        )
+    eps = eps_of(where, "bn_param", bn_param)
+    momentum = as_number(where, "bn_param['momentum']", bn_param.get("momentum", 0.9), 0, 1)
+    mean = _running(where, "running_mean", bn_param, x)
+    var = _running(where, "running_var", bn_param, x)
+    if mode == "test":
+        return norm_forward(layer, "batchnorm_test", engine, x, gamma, beta, mean, var, eps)
+    check_not_empty(where, x, x.shape[0], *x.shape[2:], what="a channel of the batch")
+    out, cache = norm_forward(layer, "batchnorm", engine, x, gamma, beta, eps)
+    batch = cache.saved.saved
+    bn_param["running_mean"] = momentum * mean + (1 - momentum) * batch.mean
+    bn_param["running_var"] = momentum * var + (1 - momentum) * batch.var
+    return out, cache
+
+
+def group_norm_forward(
+    layer: str, engine: str | None, x: Array, gamma: Array, beta: Array, groups: int, eps: float
+) -> tuple[Array, Cache]:
+    """Normalise each of `groups` groups of channels of each row or image of x (N, C, ...)."""
+    check_not_empty(layer + "_forward", x, *x.shape[1:], what="a row or image")
+    return norm_forward(layer, "groupnorm", engine, x, gamma, beta, groups, eps)
+
+
+def eps_of(layer: str, where: str, param: Any) -> float:
+    """Return the option eps of `param`, the argument `where`: 1e-5 unless it says otherwise."""
+    if not isinstance(param, Mapping):
+        raise OptionError(f"{layer}: {where} must be a dictionary, got {type(param).__name__}")
+    eps = param.get("eps", 1e-5)
+    return as_number(layer, f"{where}['eps']", eps, 0, inf, open_low=True)
+
+
+def check_channels(layer: str, name: str, vector: Array, C: int) -> None:
+    """Raise ShapeError unless `vector` has one number a channel, as (C,) or (1, C, 1, 1)."""
+    if tuple(vector.shape) not in ((C,), (1, C, 1, 1)):
+        raise ShapeError(
+            f"{layer}: {name} must have shape ({C},) or (1, {C}, 1, 1), one number for each of the "
+            f"{C} channels of x (N, C, H, W); got {tuple(vector.shape)}"
+        )
+
+
+def check_not_empty(layer: str, x: Array, *sizes: int, what: str) -> None:
+    """Raise ShapeError if the product of `sizes`, the numbers that `what` of x has, is zero."""
+    if prod(sizes) == 0:
+        raise ShapeError(
+            f"{layer}: x must have at least one number in {what}, to take the mean of; "
+            f"got x {tuple(x.shape)}"
+        )
+
+
+def _running(layer: str, key: str, bn_param: dict[str, Any], x: Array) -> Array:
+    C = x.shape[1]
+    value = bn_param.get(key)
+    if value is None:
+        return namespace(x).zeros((C,), dtype=x.dtype, device=x.device)
+    name = f"bn_param['{key}']"
+    value = cast(layer, name, value, x)
+    check_shape(layer, name, value, (C,), "one number for each channel of x (N, C, ...)")
+    return value

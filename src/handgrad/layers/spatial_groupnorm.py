@@ -1,0 +1,86 @@
+"""Group normalisation of images: between layer normalisation and instance normalisation.
+
+The C channels of each image are cut into G groups of C/G neighbours; the statistics are those of
+the m = (C/G) H W numbers of one group of one image:
+
+    mean = 1/m sum x            var = 1/m sum (x - mean)^2
+    xhat = (x - mean) / std     std = sqrt(var + eps)
+    out  = gamma xhat + beta    gamma, beta: one number a channel
+
+The derivation of the backward is that of `handgrad.layers.batchnorm`, within a group.  With
+g = dout gamma:
+
+    dx = (g - mean(g) - xhat mean(g xhat)) / std        means over the group
+    dgamma[c] = sum_{n,h,w} dout[n,c,h,w] xhat[n,c,h,w]      dbeta[c] = sum_{n,h,w} dout[n,c,h,w]
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from handgrad.engines.arrays import Array, promote
+from handgrad.errors import OptionError, as_count, check_ndim
+from handgrad.layers.norms import check_channels, eps_of, group_norm_forward, norm_backward
+from handgrad.layers.pair import Cache
+
+
+def spatial_groupnorm_forward(
+    x: Array,
+    gamma: Array,
+    beta: Array,
+    G: int,
+    gn_param: dict[str, Any],
+    *,
+    engine: str | None = None,
+) -> tuple[Array, Cache]:
+    """Normalise groups of channels: ``out = gamma * (x - mean) / sqrt(var + eps) + beta``.
+
+    Mean and variance are those of one group of one image; the variance is the biased one, divided
+    by m.  Train and test do not differ.
+
+    Args:
+        x: images, (N, C, H, W).
+        gamma: scales, (1, C, 1, 1) or (C,).
+        beta: shifts, (1, C, 1, 1) or (C,).
+        G: number of groups; divides C.
+        gn_param: optional 'eps' (1e-5); may be empty.  Other keys are ignored.
+        engine: the engine for this call; None is the chosen one.
+
+    Returns:
+        out, (N, C, H, W), and the cache for `spatial_groupnorm_backward`.
+
+    Raises:
+        ShapeError, DtypeError: an argument does not fit the others, or an image is empty.
+        OptionError: G does not divide C, `gn_param` is no dictionary, or eps is not positive.
+
+    Source: Wu and He 2018, arXiv:1803.08494; CS231n assignment 2, ``spatial_groupnorm_forward``.
+    """
+    where = "spatial_groupnorm_forward"
+    x, gamma, beta = promote(where, x=x, gamma=gamma, beta=beta)
+    check_ndim(where, "x", x, 4, "(N, C, H, W)")
+    C = x.shape[1]
+    check_channels(where, "gamma", gamma, C)
+    check_channels(where, "beta", beta, C)
+    groups = as_count(where, "G", G)
+    if C % groups:
+        raise OptionError(
+            f"{where}: G must divide C = {C}, the number of channels of x (N, C, H, W); got {G}"
+        )
+    eps = eps_of(where, "gn_param", gn_param)
+    return group_norm_forward("spatial_groupnorm", engine, x, gamma, beta, groups, eps)
+
+
+def spatial_groupnorm_backward(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:
+    """Gradients of `spatial_groupnorm_forward`, from the formulas above.
+
+    Args:
+        dout: upstream gradient, (N, C, H, W).
+        cache: what `spatial_groupnorm_forward` returned.
+
+    Returns:
+        dx (N, C, H, W), dgamma and dbeta in the shapes of gamma and beta.
+
+    Raises:
+        ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
+    """
+    return norm_backward("spatial_groupnorm", dout, cache)

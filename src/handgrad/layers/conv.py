@@ -1,0 +1,75 @@
+"""The convolutional layer.
+
+Every output is an affine map of one window of the image, with the same weights at every place.
+Outside of the image x is zero; s is the stride and p the pad, each with its own value for rows and
+for columns.  With the row r = i s + u - p and the column q = j s + v - p:
+
+    out[n, f, i, j] = sum_{c, u, v} x[n, c, r, q] w[f, c, u, v] + b[f]
+
+Backward follows each product of that sum to its two factors:
+
+    dx[n, c, r, q] = sum of dout[n, f, i, j] w[f, c, u, v] over all (f, i, j, u, v) that reach (r, q)
+    dw[f, c, u, v] = sum_{n, i, j} dout[n, f, i, j] x[n, c, r, q]
+    db[f]          = sum_{n, i, j} dout[n, f, i, j]
+
+Windows may overlap, so dx is a sum; rows and columns that no window reaches have gradient zero.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from handgrad.engines.arrays import Array, promote
+from handgrad.errors import check_ndim, check_shape
+from handgrad.layers.pair import Cache, run_backward, run_forward
+from handgrad.layers.windows import check_windows, conv_options
+
+
+def conv_forward(
+    x: Array, w: Array, b: Array, conv_param: dict[str, Any], *, engine: str | None = None
+) -> tuple[Array, Cache]:
+    """Convolution: ``out[n, f, i, j] = sum(window[n, :, i, j] * w[f]) + b[f]``.
+
+    Args:
+        x: images, (N, C, H, W).
+        w: filters, (F, C, HH, WW).
+        b: biases, (F,).
+        conv_param: 'stride' (default 1) and 'pad' (default 0, zeros on each side), each an integer
+            or a pair (vertical, horizontal); other keys are ignored.
+        engine: the engine for this call; None is the chosen one.
+
+    Returns:
+        out, (N, F, H', W') with ``H' = 1 + (H + 2 pad - HH) // stride`` and W' likewise, and the
+        cache for `conv_backward`.
+
+    Raises:
+        ShapeError, DtypeError: an argument does not fit the others, or no window fits the image.
+        OptionError: conv_param is no dictionary, or has a stride below 1 or a pad below 0.
+
+    Source: CS231n assignment 2, ``conv_forward_naive``.
+    """
+    x, w, b = promote("conv_forward", x=x, w=w, b=b)
+    check_ndim("conv_forward", "x", x, 4, "(N, C, H, W)")
+    check_ndim("conv_forward", "w", w, 4, "(F, C, HH, WW)")
+    F, _, HH, WW = w.shape
+    check_shape("conv_forward", "w", w, (F, x.shape[1], HH, WW), "(F, C, HH, WW) with the C of x")
+    check_shape("conv_forward", "b", b, (F,), "(F,) of w (F, C, HH, WW)")
+    stride, pad = conv_options("conv_forward", conv_param)
+    check_windows("conv_forward", tuple(x.shape), F, (HH, WW), stride, pad)
+    return run_forward("conv", engine, (x, w, b), stride, pad)
+
+
+def conv_backward(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:
+    """Gradients of `conv_forward`, by the sums at the head of this file.
+
+    Args:
+        dout: upstream gradient, (N, F, H', W').
+        cache: what `conv_forward` returned.
+
+    Returns:
+        dx (N, C, H, W), dw (F, C, HH, WW), db (F,).
+
+    Raises:
+        ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
+    """
+    return run_backward("conv", dout, cache)

@@ -1,0 +1,66 @@
+"""Windows that slide over images: their parameters, and how many of them there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+from handgrad.errors import OptionError, ShapeError, as_count, as_pair, required
+
+Pair = tuple[int, int]  # (vertical, horizontal)
+
+MAX_ELEMENTS = 2**59
+"""More elements than this are refused: as complex128 they would not fit 63-bit addresses."""
+
+
+def conv_options(layer: str, conv_param: Any) -> tuple[Pair, Pair]:
+    """Return (stride, pad) of `conv_param`; the defaults are 1 and 0; other keys are ignored."""
+    if not isinstance(conv_param, Mapping):
+        raise OptionError(
+            f"{layer}: conv_param must be a dictionary, got {type(conv_param).__name__}; "
+            "for the defaults pass {'stride': 1, 'pad': 0}"
+        )
+    stride = as_pair(layer, "conv_param['stride']", conv_param.get("stride", 1))
+    pad = as_pair(layer, "conv_param['pad']", conv_param.get("pad", 0), minimum=0)
+    return stride, pad
+
+
+def pool_options(layer: str, pool_param: Any) -> tuple[Pair, Pair]:
+    """Return (window, stride) of `pool_param`; the default stride is the window, so they tile."""
+    height, width = (
+        as_count(layer, f"pool_param[{key!r}]", required(layer, "pool_param", pool_param, key))
+        for key in ("pool_height", "pool_width")
+    )
+    window = height, width
+    return window, as_pair(layer, "pool_param['stride']", pool_param.get("stride", window))
+
+
+def check_windows(
+    layer: str,
+    images: tuple[int, ...],
+    channels: int,
+    window: Pair,
+    stride: Pair,
+    pad: Pair = (0, 0),
+) -> None:
+    """Check, before any allocation, that windows fit images (N, C, H, W) and the output fits memory.
+
+    There are ``H' = 1 + (H + 2 pad - HH) // stride`` rows of windows; what no whole window reaches
+    is left out.  Raises ShapeError where no window fits, and where a stride is, or the padded images
+    or the output with its `channels` channels would hold, more than `MAX_ELEMENTS`.
+    """
+    N, C, *sizes = images
+    padded = [size + 2 * p for size, p in zip(sizes, pad, strict=True)]
+    given = (
+        f"images of {sizes[0]} x {sizes[1]} with pad {pad} are {padded[0]} x {padded[1]}, "
+        f"the window is {window[0]} x {window[1]}, and stride is {stride}"
+    )
+    H, W = (1 + (p - w) // s for p, w, s in zip(padded, window, stride, strict=True))
+    if H < 1 or W < 1:
+        raise ShapeError(f"{layer}: the window is larger than the padded image: {given}")
+    if max(prod((N, C, *padded)), prod((N, channels, H, W)), *stride) > MAX_ELEMENTS:
+        raise ShapeError(
+            f"{layer}: these sizes are beyond any memory (2**59 elements): {given}, "
+            f"for N = {N}, {C} channels in and {channels} out"
+        )

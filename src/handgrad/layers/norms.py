@@ -36,7 +36,7 @@ def norm_forward(
         x, xp.reshape(gamma, channels), xp.reshape(beta, channels), *options
     )
     saved = NormSaved(pair, tuple(gamma.shape), tuple(beta.shape), saved)
-    return out, Cache(layer, name, tuple(out.shape), out[:0], saved)
+    return out, Cache(layer, name, tuple(out.shape), out[:0, ...], saved)
 
 
 def norm_backward(

@@ -29,7 +29,7 @@ def run_forward(
     """Call the engine's ``<layer>_forward(*arrays, *options)`` on checked arrays of one dtype."""
     name, module = engines.select(engine, arrays[0])
     out, saved = getattr(module, layer + "_forward")(*arrays, *options)
-    return out, Cache(layer, name, tuple(out.shape), out[:0], saved)
+    return out, Cache(layer, name, tuple(out.shape), out[:0, ...], saved)
 
 
 def run_backward(layer: str, dout: Array, cache: Cache, variant: str = "backward") -> Any:

@@ -1,0 +1,268 @@
+"""The package as a whole: who imports whom, what an import costs, what never appears in it."""
+
+import ast
+import doctest
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import handgrad
+
+ROOT = Path(handgrad.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages(handgrad.__path__, "handgrad.")
+    if not module.name.endswith("__main__")  # importing it runs the command line
+)
+
+# part of the package -> the parts that it may import; "handgrad" is the package's own __init__
+_MATHS = {"errors", "engines", "layers"}
+_TRAINING = _MATHS | {"data", "environment", "models", "nn", "optim"}
+MAY_IMPORT = {
+    "errors": set(),
+    "engines": {"errors"},
+    "layers": {"errors", "engines"},
+    "gradcheck": _MATHS,
+    "nn": _MATHS,
+    "models": _MATHS | {"nn"},
+    "optim": {"errors", "engines"},
+    "data": {"errors"},
+    "environment": {"errors", "handgrad"},
+    "report": {"errors"},
+    "training": _TRAINING,
+    "handgrad": {"engines", "gradcheck", "layers", "models", "training"},
+    "cli": _TRAINING | {"gradcheck", "handgrad", "report", "training"},
+    "__main__": {"cli"},
+}
+
+
+def imported_modules(source: str, module: str, is_package: bool) -> set[str]:
+    """Names of all modules that `source`, the text of `module`, imports anywhere, in full."""
+    package = module if is_package else module.rpartition(".")[0]
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parents = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*parents, *([base] if base else [])])
+            # "from handgrad import layers" imports a module, "from handgrad.layers import x" a name
+            found |= {
+                f"{base}.{alias.name}" if base == "handgrad" else base for alias in node.names
+            }
+    return found
+
+
+def part_of(module: str) -> str | None:
+    """The part of the package that `module` belongs to; None for other packages' modules."""
+    names = module.split(".")
+    if names[0] != "handgrad":
+        return None
+    known = len(names) > 1 and names[1] in MAY_IMPORT
+    return names[1] if known else "handgrad"
+
+
+def module_of(path: Path) -> str:
+    names = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(names[:-1] if names[-1] == "__init__" else names)
+
+
+def wrong_imports(source: str, module: str, is_package: bool) -> list[str]:
+    """The parts that `module` imports and may not."""
+    here = part_of(module)
+    parts = {part_of(name) for name in imported_modules(source, module, is_package)}
+    return sorted(parts - {None, here} - MAY_IMPORT[here])
+
+
+# import direction
+
+
+def test_every_part_has_its_place_in_the_order():
+    parts = {path.relative_to(ROOT).parts[0].removesuffix(".py") for path in FILES}
+    assert parts - {"__init__"} <= set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_of)
+def test_imports_run_downwards(path):
+    wrong = wrong_imports(path.read_text("utf-8"), module_of(path), path.name == "__init__.py")
+    assert not wrong, f"{module_of(path)} must not import {wrong}"
+
+
+def test_the_order_has_no_circle():
+    def reach(part, seen=()):
+        assert part not in seen, f"circle: {' <- '.join([*seen, part])}"
+        for below in MAY_IMPORT[part] - {"handgrad"}:
+            reach(below, (*seen, part))
+
+    for part in set(MAY_IMPORT) - {"handgrad"}:
+        reach(part)
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "wrong"),
+    [
+        ("handgrad.errors", "import handgrad.layers", ["layers"]),
+        ("handgrad.layers.affine", "from handgrad import nn", ["nn"]),
+        ("handgrad.layers.affine", "from handgrad.engines.arrays import cast", []),
+        ("handgrad.layers.affine", "def f():\n    from handgrad.models import ConvNet", ["models"]),
+        ("handgrad.engines.arrays", "from ..layers import pair", ["layers"]),
+        ("handgrad.engines.arrays", "from .. import layers", ["layers"]),
+        ("handgrad.engines.arrays", "from . import naive\nimport numpy", []),
+        ("handgrad.data.digits", "import handgrad.training.solver as s", ["training"]),
+        ("handgrad.report.page", "from handgrad.models.fc import Net", ["models"]),
+        ("handgrad.layers.affine", "from handgrad import __version__", ["handgrad"]),
+    ],
+)
+def test_the_check_of_directions_sees(module, source, wrong):
+    assert wrong_imports(source, module, is_package=False) == wrong
+
+
+@pytest.mark.parametrize("engine", ["naive", "vectorized", "native"])
+def test_engines_do_not_import_each_other(engine):
+    others = {"naive", "vectorized", "native"} - {engine}
+    for path in (ROOT / "engines" / engine).rglob("*.py"):
+        for name in imported_modules(path.read_text("utf-8"), module_of(path), False):
+            assert not others & set(name.split(".")), f"{module_of(path)} imports {name}"
+
+
+# what `import handgrad` costs
+
+OPTIONAL = {"array_api_compat", "click", "matplotlib", "PIL", "rich", "safetensors", "tomli_w"}
+OPTIONAL |= {"threadpoolctl", "torch"}
+
+
+def run_python(code: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT.parent
+    ).stdout
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import handgrad",
+        "from handgrad import engines, gradcheck, layers, use",
+        "import handgrad.models, handgrad.nn, handgrad.optim, handgrad.training",
+    ],
+)
+def test_optional_packages_are_not_loaded(statement):
+    loaded = set(run_python(f"{statement}\nimport sys\nprint(*sys.modules)").split())
+    assert "handgrad" in loaded
+    assert not loaded & OPTIONAL
+
+
+def test_import_is_quick():
+    """Under 0.15 s; on a machine too busy for that, little beside NumPy's own import."""
+    times = {"handgrad.layers": [], "numpy": []}
+    clock = "time.perf_counter()"
+    for _ in range(5):
+        for name, seen in times.items():
+            code = f"import time; start = {clock}; import {name}; print({clock} - start)"
+            seen.append(float(run_python(code)))
+    ours, numpy = min(times["handgrad.layers"]), min(times["numpy"])
+    assert ours < max(0.15, 1.5 * numpy), f"import took {ours:.3f} s, NumPy's own {numpy:.3f} s"
+
+
+# what never appears
+
+FORBIDDEN_MODULES = {
+    "pickle",
+    "cPickle",
+    "_pickle",
+    "cloudpickle",
+    "dill",
+    "marshal",
+    "shelve",
+    "yaml",
+}
+FORBIDDEN_CALLS = {"eval", "exec", "__import__"}
+
+
+def forbidden(source: str) -> list[str]:
+    """What `source` uses that the package never uses, with its line."""
+    found = []
+    for name in imported_modules(source, "handgrad.x", False):
+        if name.partition(".")[0] in FORBIDDEN_MODULES:
+            found.append(f"import {name}")
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call):
+            continue
+        if isinstance(node.func, ast.Name) and node.func.id in FORBIDDEN_CALLS:
+            found.append(f"line {node.lineno}: {node.func.id}()")
+        for keyword in node.keywords:
+            literal_false = isinstance(keyword.value, ast.Constant) and keyword.value.value is False
+            if keyword.arg == "allow_pickle" and not literal_false:
+                found.append(f"line {node.lineno}: allow_pickle")
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_of)
+def test_nothing_that_can_run_foreign_code(path):
+    assert not forbidden(path.read_text("utf-8"))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import pickle",
+        "import os, pickle as p",
+        "def f():\n    from pickle import loads",
+        "import yaml.reader",
+        "eval('1')",
+        "x = [exec(s) for s in t]",
+        "np.load(f, allow_pickle=True)",
+        "np.load(f, allow_pickle=flag)",
+    ],
+)
+def test_the_check_for_foreign_code_sees(source):
+    assert forbidden(source)
+
+
+def test_the_check_for_foreign_code_lets_pass():
+    assert not forbidden(
+        "import json\nnp.load(f, allow_pickle=False)\nmodel.eval()\nre.compile('')"
+    )
+
+
+# documentation
+
+
+def public(module) -> dict[str, object]:
+    return {name: getattr(module, name) for name in getattr(module, "__all__", ())}
+
+
+@pytest.mark.parametrize("name", ["handgrad", *MODULES])
+def test_every_public_name_exists_and_has_a_docstring(name):
+    module = importlib.import_module(name)
+    assert module.__doc__, f"{name} has no docstring"
+    if name.startswith("handgrad.engines."):
+        return  # the layer of the same name documents an engine's function
+    for public_name, thing in public(module).items():
+        if inspect.isclass(thing) or inspect.isroutine(thing):
+            own = thing.__doc__ or ""
+            assert own.strip(), f"{name}.{public_name} has no docstring"
+            assert not own.startswith(f"{public_name}("), f"{name}.{public_name}: a generated one"
+
+
+@pytest.mark.parametrize("name", ["handgrad", *MODULES])
+def test_examples_in_docstrings(name):
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+def test_there_are_examples():
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    examples = [
+        example
+        for name in ["handgrad", *MODULES]
+        for test in finder.find(importlib.import_module(name))
+        for example in test.examples
+    ]
+    assert len(examples) >= 10

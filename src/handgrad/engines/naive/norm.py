@@ -51,11 +51,17 @@ def mean_of(values: np.ndarray) -> Number:
 
 
 def normalise(values: np.ndarray, eps: float) -> tuple[np.ndarray, Number, Number]:
-    """Return (values - mean) / sqrt(var + eps), the mean and the variance."""
+    """Return (values - mean) / sqrt(var + eps), the mean and the variance.
+
+    The mean of values - mean is zero but for rounding; taking it off as well keeps float32 accurate
+    where the mean is large against the deviation.
+    """
     mean = mean_of(values)
     centred = values - mean
+    rest = mean_of(centred)
+    centred = centred - rest
     var = mean_of(centred * centred)
-    return centred / np.sqrt(var + eps), mean, var
+    return centred / np.sqrt(var + eps), mean + rest, var
 
 
 def normalise_backward(dxhat: np.ndarray, xhat: np.ndarray, std: Number) -> np.ndarray:

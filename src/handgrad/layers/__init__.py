@@ -4,36 +4,97 @@ from handgrad.layers.affine import affine_backward, affine_forward
 from handgrad.layers.avg_pool import avg_pool_backward, avg_pool_forward
 from handgrad.layers.batchnorm import batchnorm_backward, batchnorm_backward_alt, batchnorm_forward
 from handgrad.layers.conv import conv_backward, conv_forward
+from handgrad.layers.dropout import dropout_backward, dropout_forward
+from handgrad.layers.elu import elu_backward, elu_forward
+from handgrad.layers.gelu import gelu_backward, gelu_forward
 from handgrad.layers.global_avg_pool import global_avg_pool_backward, global_avg_pool_forward
 from handgrad.layers.layernorm import layernorm_backward, layernorm_forward
+from handgrad.layers.leaky_relu import leaky_relu_backward, leaky_relu_forward
 from handgrad.layers.max_pool import max_pool_backward, max_pool_forward
+from handgrad.layers.maxout import maxout_backward, maxout_forward
+from handgrad.layers.prelu import prelu_backward, prelu_forward
+from handgrad.layers.relu import relu_backward, relu_forward
+from handgrad.layers.sandwich import (
+    affine_bn_relu_backward,
+    affine_bn_relu_forward,
+    affine_ln_relu_backward,
+    affine_ln_relu_forward,
+    affine_relu_backward,
+    affine_relu_forward,
+    conv_bn_relu_backward,
+    conv_bn_relu_forward,
+    conv_bn_relu_pool_backward,
+    conv_bn_relu_pool_forward,
+    conv_relu_backward,
+    conv_relu_forward,
+    conv_relu_pool_backward,
+    conv_relu_pool_forward,
+)
+from handgrad.layers.sigmoid import sigmoid_backward, sigmoid_forward
+from handgrad.layers.softmax_loss import softmax_loss
 from handgrad.layers.spatial_batchnorm import spatial_batchnorm_backward, spatial_batchnorm_forward
 from handgrad.layers.spatial_groupnorm import spatial_groupnorm_backward, spatial_groupnorm_forward
 from handgrad.layers.spatial_instancenorm import (
     spatial_instancenorm_backward,
     spatial_instancenorm_forward,
 )
+from handgrad.layers.svm_loss import svm_loss
+from handgrad.layers.tanh import tanh_backward, tanh_forward
 
 __all__ = [
     "affine_backward",
+    "affine_bn_relu_backward",
+    "affine_bn_relu_forward",
     "affine_forward",
+    "affine_ln_relu_backward",
+    "affine_ln_relu_forward",
+    "affine_relu_backward",
+    "affine_relu_forward",
     "avg_pool_backward",
     "avg_pool_forward",
     "batchnorm_backward",
     "batchnorm_backward_alt",
     "batchnorm_forward",
     "conv_backward",
+    "conv_bn_relu_backward",
+    "conv_bn_relu_forward",
+    "conv_bn_relu_pool_backward",
+    "conv_bn_relu_pool_forward",
     "conv_forward",
+    "conv_relu_backward",
+    "conv_relu_forward",
+    "conv_relu_pool_backward",
+    "conv_relu_pool_forward",
+    "dropout_backward",
+    "dropout_forward",
+    "elu_backward",
+    "elu_forward",
+    "gelu_backward",
+    "gelu_forward",
     "global_avg_pool_backward",
     "global_avg_pool_forward",
     "layernorm_backward",
     "layernorm_forward",
+    "leaky_relu_backward",
+    "leaky_relu_forward",
     "max_pool_backward",
     "max_pool_forward",
+    "maxout_backward",
+    "maxout_forward",
+    "prelu_backward",
+    "prelu_forward",
+    "relu_backward",
+    "relu_forward",
+    "sigmoid_backward",
+    "sigmoid_forward",
+    "softmax_loss",
     "spatial_batchnorm_backward",
     "spatial_batchnorm_forward",
     "spatial_groupnorm_backward",
     "spatial_groupnorm_forward",
     "spatial_instancenorm_backward",
     "spatial_instancenorm_forward",
+    "svm_loss",
+    "tanh_backward",
+    "tanh_forward",
 ]

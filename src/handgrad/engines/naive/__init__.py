@@ -1,7 +1,27 @@
 """Plain loops, to be read beside the formulas; the oracle that every other engine is tested against."""
 
+from handgrad.engines.naive.activations import (
+    elu_backward,
+    elu_forward,
+    gelu_backward,
+    gelu_forward,
+    leaky_relu_backward,
+    leaky_relu_forward,
+    maxout_backward,
+    maxout_forward,
+    prelu_backward,
+    prelu_forward,
+    relu_backward,
+    relu_forward,
+    sigmoid_backward,
+    sigmoid_forward,
+    tanh_backward,
+    tanh_forward,
+)
 from handgrad.engines.naive.affine import affine_backward, affine_forward
 from handgrad.engines.naive.conv import conv_backward, conv_forward
+from handgrad.engines.naive.dropout import dropout_backward, dropout_forward
+from handgrad.engines.naive.losses import softmax_loss, svm_loss
 from handgrad.engines.naive.norm import (
     batchnorm_backward,
     batchnorm_backward_alt,
@@ -32,10 +52,30 @@ __all__ = [
     "batchnorm_test_forward",
     "conv_backward",
     "conv_forward",
+    "dropout_backward",
+    "dropout_forward",
+    "elu_backward",
+    "elu_forward",
+    "gelu_backward",
+    "gelu_forward",
     "global_avg_pool_backward",
     "global_avg_pool_forward",
     "groupnorm_backward",
     "groupnorm_forward",
+    "leaky_relu_backward",
+    "leaky_relu_forward",
     "max_pool_backward",
     "max_pool_forward",
+    "maxout_backward",
+    "maxout_forward",
+    "prelu_backward",
+    "prelu_forward",
+    "relu_backward",
+    "relu_forward",
+    "sigmoid_backward",
+    "sigmoid_forward",
+    "softmax_loss",
+    "svm_loss",
+    "tanh_backward",
+    "tanh_forward",
 ]

@@ -1,0 +1,70 @@
+"""The checks of scores and labels that the losses share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from handgrad.engines.arrays import Array, namespace, promote
+from handgrad.errors import LabelError, NonFiniteError, ShapeError, check_ndim
+
+
+def check_scores(layer: str, x: Any, y: Any) -> tuple[Array, Array]:
+    """Return finite scores x, (N, C), and labels y, (N,), as int64 of x's array library."""
+    (x,) = promote(layer, x=x)
+    check_ndim(layer, "x", x, 2, "(N, C)")
+    if 0 in x.shape:
+        raise ShapeError(
+            f"{layer}: x must have at least one row and one class, got shape {tuple(x.shape)}"
+        )
+    xp = namespace(x)
+    finite = xp.isfinite(x)
+    if not xp.all(finite):
+        n, c = divmod(_first(~finite), x.shape[1])
+        raise NonFiniteError(
+            f"{layer}: x must be finite, got {complex(x[n, c]):.3g} at x[{n}, {c}]; look for a "
+            "learning rate that is too high, or NaN in the data"
+        )
+    return x, _check_labels(layer, y, x)
+
+
+def _check_labels(layer: str, y: Any, x: Array) -> Array:
+    N, C = x.shape
+    xp = namespace(x)
+    if isinstance(x, np.ndarray) or not hasattr(y, "shape"):
+        y = _as_numpy(layer, y)
+    if tuple(y.shape) != (N,):
+        hint = "; flatten it with y.reshape(-1)" if y.ndim > 1 and 1 in y.shape else ""
+        raise ShapeError(
+            f"{layer}: y must have shape ({N},), one label a row of x {tuple(x.shape)}, "
+            f"got {tuple(y.shape)}{hint}"
+        )
+    if isinstance(y, np.ndarray) and not isinstance(x, np.ndarray):
+        y = xp.asarray(y, device=x.device)
+    if not xp.isdtype(y.dtype, "integral"):
+        raise LabelError(
+            f"{layer}: y must hold integers in [0, {C}), got {y.dtype} (y[0] = {y[0]}); convert "
+            "class numbers with y.astype(int)"
+        )
+    y = xp.astype(y, xp.int64, copy=False)
+    if int(xp.min(y)) < 0 or int(xp.max(y)) >= C:
+        n = _first((y < 0) | (y >= C))
+        raise LabelError(
+            f"{layer}: y must be in [0, {C}), the classes of x {tuple(x.shape)}; "
+            f"got y[{n}] = {int(y[n])}"
+        )
+    return y
+
+
+def _as_numpy(layer: str, y: Any) -> np.ndarray:
+    try:
+        return np.asarray(y)
+    except (TypeError, ValueError) as error:
+        raise LabelError(f"{layer}: y is no array of labels: {error}") from None
+
+
+def _first(mask: Array) -> int:
+    """Index of the first True of `mask`, in row-major order."""
+    xp = namespace(mask)
+    return int(xp.argmax(xp.astype(xp.reshape(mask, (-1,)), xp.int32)))

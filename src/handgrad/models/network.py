@@ -1,0 +1,411 @@
+"""What all ready networks share: a stack of blocks, its loss, and the bookkeeping around it.
+
+A network is a list of stages, each one call of a pair of `handgrad.layers`; forward goes through
+them in order and keeps their caches, backward goes through them in reverse:
+
+    scores = stage_L(... stage_2(stage_1(X)))
+    loss = softmax_loss(scores, y) + 1/2 reg sum_l sum(W_l^2)
+    dW_l = (what backward of its stage gives) + reg W_l
+
+Only the weights W are regularised, not the biases nor gamma and beta.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod, sqrt
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from handgrad import layers
+from handgrad.errors import (
+    DtypeError,
+    OptionError,
+    ShapeError,
+    as_count,
+    as_number,
+    check_choice,
+    check_known,
+)
+from handgrad.models.options import LARGEST, VARIANCES, as_dtype, as_random_source, as_weight_scale
+
+Param = dict[str, Any]
+
+_STATISTICS = ("running_mean", "running_var")
+
+
+class Stage(NamedTuple):
+    """One pair to call: ``<pair>_forward(x, *params, *before, norm's dictionary, *after)``.
+
+    block: the block that it belongs to; params: names in `Network.params`; norm: the place of the
+    dictionary in `Network.bn_params`, None where the pair normalises nothing.
+    """
+
+    block: str
+    pair: str
+    params: tuple[str, ...] = ()
+    before: tuple[Any, ...] = ()
+    norm: int | None = None
+    after: tuple[Any, ...] = ()
+
+
+class Block(NamedTuple):
+    """A row of the summary: the name of a block, what it computes, its output without N."""
+
+    name: str
+    computes: str
+    shape: tuple[int, ...]
+
+
+class Network:
+    """A stack of convolutional and affine blocks with a softmax loss; the base of all models.
+
+    Attributes:
+        params: name -> array, W1, b1, gamma1, beta1, W2, ...; live: what is changed here, in place
+            or by key, is what the next loss sees.
+        reg: strength of the L2 regularisation; may be changed at any time.
+        dtype: what the parameters were cast to, or None where nothing is cast.
+        num_layers, num_classes: the numbers of layers with weights, and of scores.
+        normalization, use_dropout: what the hidden blocks do besides.
+        bn_params: the dictionary of each normalisation, in layer order; empty without one.
+        dropout_param: the dictionary of all dropout layers; empty without dropout.
+    """
+
+    _casts_input = True
+
+    def __init__(
+        self,
+        input_dim: int | tuple[int, ...],
+        num_classes: int,
+        *,
+        weight_scale: float | str,
+        reg: float,
+        dtype: Any,
+        rng: Any,
+        normalization: str | None = None,
+        dropout_keep_ratio: float = 1,
+        seed: int | None = None,
+    ) -> None:
+        """Check the options; the constructors of the models then add their blocks."""
+        name = self._name
+        self.params: dict[str, np.ndarray] = {}
+        self.reg = as_number(name, "reg", reg, 0, LARGEST)
+        self.dtype = None if dtype is None else as_dtype(name, dtype)
+        self.num_classes = as_count(name, "num_classes", num_classes)
+        self.num_layers = 0
+        check_choice(name, "normalization", normalization, (None, "batchnorm", "layernorm"))
+        self.normalization = normalization
+        self.bn_params: list[Param] = []
+        keep = as_number(name, "dropout_keep_ratio", dropout_keep_ratio, 0, 1, open_low=True)
+        self.use_dropout = keep != 1
+        self.dropout_param: Param = {}
+        if self.use_dropout:
+            self.dropout_param = {"mode": "train", "p": keep}
+            if seed is not None:
+                self.dropout_param["seed"] = seed
+        self._weight_scale = as_weight_scale(name, weight_scale)
+        self._rng: Any = as_random_source(name, rng)
+        self._input_dim = input_dim
+        self._stages: list[Stage] = []
+        self._blocks: list[Block] = []
+
+    # -- building ---------------------------------------------------------------------------------
+
+    def _add_affine(self, width: int, *, hidden: bool) -> None:
+        """Add affine, or, if `hidden`, affine - [norm] - relu - [dropout]."""
+        fan_in = prod(self._shape)
+        block, params = self._new_layer("affine", (fan_in, width), fan_in)
+        steps = ["affine"]
+        if not hidden:
+            self._stages.append(Stage(block, "affine", params))
+        else:
+            params, norm = self._new_norm(params, width)
+            if self.normalization is not None:
+                steps.append(self.normalization)
+            steps.append("relu")
+            pair = {None: "affine_relu", "batchnorm": "affine_bn_relu"}
+            name = pair.get(self.normalization, "affine_ln_relu")
+            self._stages.append(Stage(block, name, params, norm=norm))
+            if self.use_dropout:
+                self._stages.append(Stage(block, "dropout"))
+                steps.append("dropout")
+        self._blocks.append(Block(block, " - ".join(steps), (width,)))
+
+    def _add_conv(self, filters: int, size: tuple[int, int], conv_param: Param, pool: bool) -> None:
+        """Add conv - [norm] - relu, and a 2x2 max pool if `pool`."""
+        C = self._shape[0]
+        shape = (filters, C, *size)
+        block, params = self._new_layer("conv", shape, prod(shape[1:]))
+        params, norm = self._new_norm(params, filters)
+        pooling = ({"pool_height": 2, "pool_width": 2, "stride": 2},) if pool else ()
+        suffix = "_pool" if pool else ""
+        steps = [f"conv {size[0]}x{size[1]}"]
+        if self.normalization == "layernorm":
+            # over all channels of an image: group normalisation with a single group
+            self._stages += [
+                Stage(block, "conv", params[:2], (conv_param,)),
+                Stage(block, "spatial_groupnorm", params[2:], (1,), norm),
+                Stage(block, "relu"),
+            ]
+            self._stages += [Stage(block, "max_pool", before=pooling)] if pool else []
+        elif self.normalization == "batchnorm":
+            pair = "conv_bn_relu" + suffix
+            self._stages.append(Stage(block, pair, params, (conv_param,), norm, pooling))
+        else:
+            pair = "conv_relu" + suffix
+            self._stages.append(Stage(block, pair, params, (conv_param, *pooling)))
+        if self.normalization is not None:
+            steps.append(self.normalization)
+        steps += ["relu", "pool 2x2"] if pool else ["relu"]
+        H, W = self._conv_output(size, conv_param, pool)
+        self._blocks.append(Block(block, " - ".join(steps), (filters, H, W)))
+
+    def _finish(self) -> None:
+        """Add the output layer; the random source is not part of the model."""
+        self._add_affine(self.num_classes, hidden=False)
+        del self._rng
+
+    def _conv_output(self, size: tuple[int, int], conv_param: Param, pool: bool) -> tuple[int, int]:
+        """Return the rows and columns that a convolutional block makes; refuse fewer than one."""
+        rows, columns = (
+            (1 + (n + 2 * pad - window) // stride) // (2 if pool else 1)
+            for n, window, pad, stride in zip(
+                self._shape[1:], size, conv_param["pad"], conv_param["stride"], strict=True
+            )
+        )
+        if rows < 1 or columns < 1:
+            raise ShapeError(
+                f"{self._name}: conv layer {self.num_layers} has nothing left to compute: images of "
+                f"{self._shape[1]} x {self._shape[2]}, filters {size}, {conv_param}"
+                f"{', then a 2x2 pool' if pool else ''}; use fewer layers, a larger pad, or no pool"
+            )
+        return rows, columns
+
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        """The output of the last block so far, without N."""
+        if self._blocks:
+            return self._blocks[-1].shape
+        return self._input_dim if isinstance(self._input_dim, tuple) else (self._input_dim,)
+
+    def _new_layer(
+        self, kind: str, shape: tuple[int, ...], fan_in: int
+    ) -> tuple[str, tuple[str, ...]]:
+        """Draw the weights of the next layer; return the block's name and the parameters' names."""
+        self.num_layers += 1
+        i = self.num_layers
+        scale = self._weight_scale
+        if isinstance(scale, str):
+            scale = sqrt(VARIANCES[scale] / fan_in)
+        width = shape[0] if kind == "conv" else shape[1]
+        self._set(f"W{i}", scale * self._rng.standard_normal(shape))
+        self._set(f"b{i}", np.zeros(width))
+        return f"{kind}{i}", (f"W{i}", f"b{i}")
+
+    def _new_norm(self, params: tuple[str, ...], width: int) -> tuple[tuple[str, ...], int | None]:
+        """Add gamma, beta and the dictionary of a normalisation, if there is one, to a layer."""
+        if self.normalization is None:
+            return params, None
+        names = (f"gamma{self.num_layers}", f"beta{self.num_layers}")
+        self._set(names[0], np.ones(width))
+        self._set(names[1], np.zeros(width))
+        self.bn_params.append({"mode": "train"} if self.normalization == "batchnorm" else {})
+        return params + names, len(self.bn_params) - 1
+
+    def _set(self, name: str, value: np.ndarray) -> None:
+        self.params[name] = value if self.dtype is None else value.astype(self.dtype)
+
+    # -- computing --------------------------------------------------------------------------------
+
+    def loss(self, X: Any, y: Any = None) -> Any:
+        """Class scores, or the loss and its gradients.
+
+        Args:
+            X: inputs, (N, ...) with the model's input behind N.
+            y: labels, (N,), integers in [0, num_classes); None asks for the scores.
+
+        Returns:
+            Without y, the scores (N, num_classes) in test mode.  With y, in train mode, the loss, a
+            number, and a dictionary with the keys of params and the gradients.
+
+        Raises:
+            ShapeError, DtypeError: X does not fit the model.  LabelError: y holds no class number.
+        """
+        X = self._checked(X)
+        if y is None:
+            return self._forward(X, "test")
+        caches: list[Any] = []
+        scores = self._forward(X, "train", caches=caches)
+        loss, dscores = layers.softmax_loss(scores, y)
+        grads = self._backward(dscores, caches)
+        return self._regularize(loss.item(), grads)
+
+    def activations(self, X: Any) -> dict[str, np.ndarray]:
+        """Return the output of every block on X, in test mode, by name: conv1, affine2, ...
+
+        The last one holds the scores.
+        """
+        outputs: dict[str, np.ndarray] = {}
+        self._forward(self._checked(X), "test", outputs=outputs)
+        return outputs
+
+    def predict(self, X: Any, batch_size: int = 100) -> np.ndarray:
+        """Return the class with the largest score for each row of X, computed batch by batch."""
+        batch_size = as_count(self._name, "batch_size", batch_size)
+        X = self._fitting(X)
+        labels = [np.zeros(0, np.int64)]
+        for start in range(0, len(X), batch_size):
+            scores = self.loss(X[start : start + batch_size])
+            labels.append(np.argmax(scores.real, axis=1))
+        return np.concatenate(labels)
+
+    def _forward(
+        self,
+        X: np.ndarray,
+        mode: str,
+        caches: list[Any] | None = None,
+        outputs: dict[str, np.ndarray] | None = None,
+    ) -> np.ndarray:
+        """Go through the stages; collect caches, and outputs of the blocks, where asked to."""
+        if self.normalization == "batchnorm":
+            for bn_param in self.bn_params:
+                bn_param["mode"] = mode
+        if self.use_dropout:
+            self.dropout_param["mode"] = mode
+        out = X
+        for stage in self._stages:
+            forward = getattr(layers, stage.pair + "_forward")
+            out, cache = forward(out, *self._weights(stage), *self._options(stage))
+            if caches is not None:
+                caches.append(cache)
+            if outputs is not None:
+                outputs[stage.block] = out
+        return out
+
+    def _backward(self, dout: np.ndarray, caches: list[Any]) -> dict[str, np.ndarray]:
+        """Go back through the stages; use up the caches, and return the gradients."""
+        grads: dict[str, Any] = dict.fromkeys(self.params)
+        for stage in reversed(self._stages):
+            result = getattr(layers, stage.pair + "_backward")(dout, caches.pop())
+            if stage.params:
+                dout, *gradients = result
+                grads.update(zip(stage.params, gradients, strict=True))
+            else:
+                dout = result
+        return grads
+
+    def _regularize(
+        self, loss: float, grads: dict[str, np.ndarray]
+    ) -> tuple[float, dict[str, np.ndarray]]:
+        """Add ``1/2 reg sum(W^2)`` to the loss and ``reg W`` to the gradient of each W."""
+        reg = float(self.reg)
+        if reg != 0:
+            for i in range(1, self.num_layers + 1):
+                W = self.params[f"W{i}"]
+                loss += 0.5 * reg * np.sum(W * W).item()
+                grads[f"W{i}"] = grads[f"W{i}"] + reg * W
+        return loss, grads
+
+    def _weights(self, stage: Stage) -> list[np.ndarray]:
+        try:
+            return [self.params[name] for name in stage.params]
+        except KeyError as error:
+            known = ", ".join(self.params) or "nothing"
+            raise OptionError(f"{self._name}: params lacks {error}; it holds {known}") from None
+
+    def _options(self, stage: Stage) -> tuple[Any, ...]:
+        if stage.pair == "dropout":
+            return (self.dropout_param,)
+        if stage.norm is None:
+            return stage.before
+        return (*stage.before, self.bn_params[stage.norm], *stage.after)
+
+    # -- checking ---------------------------------------------------------------------------------
+
+    def _checked(self, X: Any) -> np.ndarray:
+        """Return X as an array that fits the model, in the model's dtype if it casts inputs."""
+        X = self._fitting(X)
+        if self.dtype is None or not self._casts_input:
+            return X
+        return X.astype(self.dtype, copy=False)
+
+    def _fitting(self, X: Any) -> np.ndarray:
+        X = np.asarray(X)
+        dim = self._input_dim
+        images = isinstance(dim, tuple)
+        given = X.shape[1:] if images else prod(X.shape[1:])
+        if X.ndim < 1 or given != dim:
+            shape = str(("N", *dim)).replace("'", "") if isinstance(dim, tuple) else f"(N, {dim})"
+            also = "" if images else f", or more dimensions with {dim} numbers a row"
+            raise ShapeError(f"{self._name}: X must have shape {shape}{also}; got {X.shape}")
+        real = self.dtype is None or self.dtype(0).dtype.kind != "c"
+        if X.dtype.kind not in ("iuf" if real else "iufc"):
+            hint = "; its imaginary part would be lost" if X.dtype.kind == "c" else ""
+            raise DtypeError(
+                f"{self._name}: X must hold {'real ' if real else ''}numbers, got {X.dtype}{hint}"
+            )
+        return X
+
+    # -- keeping and showing ----------------------------------------------------------------------
+
+    def buffers(self) -> dict[str, np.ndarray]:
+        """Return the running statistics of batch normalisation, by name: running_mean1, ...
+
+        They appear with the first training step, and are empty in a model without them.
+        """
+        return {
+            f"{key}{i}": bn_param[key]
+            for i, bn_param in enumerate(self.bn_params, start=1)
+            for key in _STATISTICS
+            if key in bn_param
+        }
+
+    def load_buffers(self, buffers: Mapping[str, Any]) -> None:
+        """Put copies of `buffers`, as `buffers()` gave them, in the place of the present ones."""
+        count = len(self.bn_params) if self.normalization == "batchnorm" else 0
+        known = [f"{key}{i}" for i in range(1, count + 1) for key in _STATISTICS]
+        check_known(f"{self._name}.load_buffers", buffers, known)
+        gammas = [name for name in self.params if name.startswith("gamma")]
+        loaded = {name: np.array(value) for name, value in buffers.items()}
+        for i, gamma in enumerate(gammas, start=1):
+            for key in _STATISTICS:
+                value = loaded.get(f"{key}{i}")
+                expected = self.params[gamma].shape
+                if value is not None and value.shape != expected:
+                    raise ShapeError(
+                        f"{self._name}.load_buffers: {key}{i} must have the shape of {gamma}, "
+                        f"{expected}, got {value.shape}"
+                    )
+        for i, bn_param in enumerate(self.bn_params, start=1):
+            for key in _STATISTICS:
+                bn_param.pop(key, None)
+                if f"{key}{i}" in loaded:
+                    bn_param[key] = loaded[f"{key}{i}"]
+
+    def summary(self) -> str:
+        """Return a table of the blocks: what they compute, output shapes, numbers of parameters."""
+        rows = [
+            ("layer", "computes", "output", "parameters"),
+            ("input", "", _by(self._input_dim), ""),
+        ]
+        for i, block in enumerate(self._blocks, start=1):
+            names = (f"W{i}", f"b{i}", f"gamma{i}", f"beta{i}")
+            count = sum(self.params[name].size for name in names if name in self.params)
+            rows.append((block.name, block.computes, _by(block.shape), f"{count:,}"))
+        rows.append(("total", "", "", f"{sum(w.size for w in self.params.values()):,}"))
+        first, second, third, last = (max(map(len, column)) for column in zip(*rows, strict=True))
+        lines = [f"{a:<{first}}  {b:<{second}}  {c:>{third}}  {d:>{last}}" for a, b, c, d in rows]
+        rule = "-" * len(lines[0])
+        lines[1:1] = [rule]
+        lines[-1:-1] = [rule]
+        return "\n".join([self._name, *lines])
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+
+def _by(shape: int | tuple[int, ...]) -> str:
+    """Return a shape as in "32 x 16 x 16"."""
+    return " x ".join(map(str, shape)) if isinstance(shape, tuple) else str(shape)

@@ -1,0 +1,90 @@
+"""The options of the models' constructors, checked and brought to one form."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from handgrad.errors import (
+    DtypeError,
+    OptionError,
+    as_count,
+    as_number,
+    as_pair,
+    check_choice,
+    check_known,
+    required,
+)
+
+LARGEST = sys.float_info.max
+VARIANCES = {"xavier": 1.0, "kaiming": 2.0}
+"""Of the weights, times 1 / fan_in, the number of inputs that an output has."""
+
+_DTYPES = ("float32", "float64", "complex128")
+_CONV_KEYS = ("num_filters", "filter_size", "stride", "pad", "pool")
+
+
+def as_widths(model: str, hidden_dims: Any) -> list[int]:
+    """Return `hidden_dims`, the widths of the hidden layers, as a new list of ints."""
+    if isinstance(hidden_dims, str) or not isinstance(hidden_dims, Iterable):
+        raise OptionError(
+            f"{model}: hidden_dims must be a list of the hidden layers' widths, got {hidden_dims!r}"
+        )
+    return [as_count(model, f"hidden_dims[{i}]", width) for i, width in enumerate(hidden_dims)]
+
+
+def as_dtype(model: str, dtype: Any) -> Any:
+    """Return `dtype`, one of float32, float64 and complex128 in any form, as NumPy's scalar type."""
+    try:
+        kind = np.dtype(dtype)
+    except TypeError:
+        kind = None
+    if kind is None or kind.name not in _DTYPES:
+        raise DtypeError(f"{model}: dtype must be one of {', '.join(_DTYPES)}; got {dtype!r}")
+    return kind.type
+
+
+def as_weight_scale(model: str, weight_scale: Any) -> float | str:
+    """Return `weight_scale`, a number or the name of a rule."""
+    if isinstance(weight_scale, str):
+        check_choice(model, "weight_scale (or a number)", weight_scale, list(VARIANCES))
+        return weight_scale
+    return as_number(model, "weight_scale", weight_scale, 0, LARGEST)
+
+
+def as_random_source(model: str, rng: Any) -> Any:
+    """Return what to draw from: NumPy's global stream for None, a new Generator for a seed."""
+    if rng is None:
+        return np.random
+    if isinstance(rng, np.random.Generator | np.random.RandomState):
+        return rng
+    return np.random.default_rng(as_count(model, "rng (a Generator, RandomState or seed)", rng, 0))
+
+
+def as_image(model: str, input_dim: Any) -> tuple[int, ...]:
+    """Return `input_dim` as a tuple (C, H, W)."""
+    if not isinstance(input_dim, Sequence | np.ndarray) or len(input_dim) != 3:
+        raise OptionError(f"{model}: input_dim must be (C, H, W), got {input_dim!r}")
+    return tuple(
+        as_count(model, f"{name} of input_dim (C, H, W)", size)
+        for name, size in zip("CHW", input_dim, strict=True)
+    )
+
+
+def as_conv(where: str, given: Any) -> tuple[int, tuple[int, int], dict[str, Any], bool]:
+    """Return num_filters, filter size, conv_param and pool of one convolution, all checked."""
+    filters = as_count(where, "num_filters", required(where, "it", given, "num_filters"))
+    size = as_pair(where, "filter_size", required(where, "it", given, "filter_size"))
+    check_known(where, given, _CONV_KEYS)
+    same = ((size[0] - 1) // 2, (size[1] - 1) // 2)
+    conv_param = {
+        "stride": as_pair(where, "stride", given.get("stride", 1)),
+        "pad": as_pair(where, "pad", given.get("pad", same), minimum=0),
+    }
+    pool = given.get("pool", True)
+    if not isinstance(pool, bool | np.bool_):
+        raise OptionError(f"{where}: pool must be true or false, got {pool!r}")
+    return filters, size, conv_param, bool(pool)

@@ -1,0 +1,51 @@
+"""Batches of none and of one."""
+
+import numpy as np
+import pytest
+from contract.cases import CASES, PAIRS, as_dtype, assert_close, representatives, run
+
+from handgrad import engines
+from handgrad.errors import HandgradError
+
+DTYPES = ("float32", "float64")
+WITH_EMPTY = [case for case in CASES if case.empty_batch]
+WITHOUT_EMPTY = [case for case in CASES if not case.empty_batch and case.layer in PAIRS]
+
+
+def rows(case, dtype, count):
+    x, *parameters = as_dtype(case, dtype)
+    return [x[:count], *parameters]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("engine", engines.available())
+@pytest.mark.parametrize("case", WITH_EMPTY[::5], ids=lambda case: case.id)
+def test_an_empty_batch_gives_an_empty_output_and_zero_gradients(case, engine, dtype):
+    arrays = rows(case, dtype, 0)
+    out, dx, *gradients = run(case, arrays, engine)
+    whole, _ = case.forward(engine=engine)
+    assert out.shape == (0, *whole.shape[1:])
+    assert dx.shape == arrays[0].shape
+    for gradient, array in zip(gradients, arrays[1:], strict=True):
+        assert gradient.shape == array.shape
+        assert not gradient.any()
+    assert {result.dtype for result in (out, dx, *gradients)} == {np.dtype(dtype)}
+
+
+@pytest.mark.parametrize("engine", engines.available())
+@pytest.mark.parametrize("case", WITHOUT_EMPTY[::5], ids=lambda case: case.id)
+def test_an_empty_batch_without_meaning_is_refused(case, engine):
+    with pytest.raises(HandgradError, match=r"^\w+_forward: x must have at least one number"):
+        case.forward(*rows(case, "float64", 0), engine=engine)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("engine", engines.available())
+@pytest.mark.parametrize("case", representatives(4, PAIRS), ids=lambda case: case.id)
+def test_a_batch_of_one(case, engine, dtype):
+    arrays = rows(case, dtype, 1)
+    results = run(case, arrays, engine)
+    assert {result.dtype for result in results} == {np.dtype(dtype)}
+    assert all(np.isfinite(result).all() for result in results)
+    assert results[0].shape[0] == 1
+    assert_close(results, run(case, arrays, "naive"), 5e3 * np.finfo(dtype).eps)

@@ -1,0 +1,38 @@
+"""Every backward pass against the complex step of its forward pass, to 1e-12, on every row."""
+
+import pytest
+from contract.cases import CASES
+
+from handgrad import gradcheck, layers
+
+TOLERANCE = 1e-12
+ENGINES = ("naive", "vectorized")  # the engines that take complex numbers
+
+BACKWARDS = [(case, case.id, case.backward) for case in CASES]
+BACKWARDS += [
+    (case, f"{case.id}-alt", layers.batchnorm_backward_alt)
+    for case in CASES
+    if case.layer == "batchnorm"
+]
+
+# (layer, argument) whose gradient is zero: batchnorm takes the bias in front of it out again.  What
+# rounding leaves is measured on the scale of the call's largest gradient.
+ZERO_GRADIENTS = {("affine_bn_relu", "b"), ("conv_bn_relu", "b"), ("conv_bn_relu_pool", "b")}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("case", "backward"),
+    [pytest.param(case, backward, id=name) for case, name, backward in BACKWARDS],
+)
+def test_backward_is_the_complex_step(case, backward, engine):
+    def forward(*arrays):
+        return case.forward(*arrays, engine=engine)
+
+    report = gradcheck.check_pair(forward, backward, list(case.arrays.values()))
+    largest = max(difference.scale for difference in report)
+    for argument, difference in zip(case.arrays, report, strict=True):
+        error = difference.error
+        if (case.layer, argument) in ZERO_GRADIENTS and difference.scale < 1e-12 * largest:
+            error = abs(difference.got - difference.expected) / largest
+        assert error <= TOLERANCE, f"d{argument}: {difference}"

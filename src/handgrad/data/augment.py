@@ -1,0 +1,115 @@
+"""Augmentation: random changes of training images that keep their labels.
+
+Every function takes images (N, C, H, W) and a random number generator and returns new images of the
+same shape and dtype; the input is never changed.  Pixels that come from nowhere are 0, which after
+preprocessing is the mean image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import numpy as np
+
+from handgrad.errors import OptionError, as_count, as_number, check_known, check_ndim
+
+Random = np.random.Generator | np.random.RandomState
+
+
+def as_random(rng: Any) -> Random:
+    """Return `rng`, a Generator, a RandomState or an int, as a generator of random numbers.
+
+    None means NumPy's global stream.
+    """
+    if isinstance(rng, np.random.Generator | np.random.RandomState):
+        return rng
+    if rng is None:
+        return np.random.mtrand._rand
+    return np.random.default_rng(as_count("augmentation", "rng", rng, minimum=0))
+
+
+def random_flip(X: np.ndarray, rng: Any = None, p: float = 0.5) -> np.ndarray:
+    """Mirror each image left to right with probability `p`."""
+    check_ndim("random_flip", "X", X, 4, "(N, C, H, W)")
+    p = as_number("random_flip", "p", p, 0, 1)
+    chosen = as_random(rng).random(len(X)) < p
+    out = X.copy()
+    out[chosen] = X[chosen, :, :, ::-1]
+    return out
+
+
+def random_crop(X: np.ndarray, rng: Any = None, pad: int = 4) -> np.ndarray:
+    """Shift each image by up to `pad` pixels each way: pad with zeros, crop at a random place.
+
+    Source: K. He et al. (2016), Deep Residual Learning for Image Recognition, section 4.2.
+    """
+    check_ndim("random_crop", "X", X, 4, "(N, C, H, W)")
+    pad = as_count("random_crop", "pad", pad, minimum=0)
+    padded = np.pad(X, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, X.shape[2:], axis=(2, 3))
+    corner = _integers(as_random(rng), 2 * pad + 1, (2, len(X)))
+    return np.ascontiguousarray(windows[np.arange(len(X)), :, corner[0], corner[1]])
+
+
+def cutout(X: np.ndarray, rng: Any = None, size: int = 8) -> np.ndarray:
+    """Set a square of `size` pixels in each image to 0; its centre is any pixel of the image.
+
+    Source: T. DeVries and G. W. Taylor (2017), Improved Regularization of Convolutional Neural
+    Networks with Cutout, arXiv:1708.04552.
+    """
+    check_ndim("cutout", "X", X, 4, "(N, C, H, W)")
+    size = as_count("cutout", "size", size)
+    height, width = X.shape[2:]
+    rng = as_random(rng)
+    inside = []
+    for length in (height, width):
+        start = _integers(rng, length, (len(X), 1)) - size // 2
+        position = np.arange(length)
+        inside.append((position >= start) & (position < start + size))
+    hidden = inside[0][:, :, None] & inside[1][:, None, :]
+    return np.where(hidden[:, None], np.zeros((), X.dtype), X)
+
+
+def _integers(rng: Random, high: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Random integers in [0, high), drawn in the same way from either kind of generator."""
+    return (rng.random(shape) * high).astype(np.int64)
+
+
+AUGMENTATIONS: Final[dict[str, tuple[Callable[..., np.ndarray], str]]] = {
+    "flip": (random_flip, "p"),
+    "crop": (random_crop, "pad"),
+    "cutout": (cutout, "size"),
+}
+
+
+class Augmentation:
+    """Several augmentations, one after the other, described by a plain dictionary or list.
+
+    >>> augment = Augmentation({"flip": 0.5, "crop": 4})
+    >>> augment(np.zeros((10, 3, 32, 32), np.float32), rng=0).shape
+    (10, 3, 32, 32)
+
+    Args:
+        steps: {"flip": p, "crop": pad, "cutout": size}, applied in the order given; or the names
+            alone, each with its default.
+
+    Raises:
+        OptionError: an unknown name, or a value outside its range.
+    """
+
+    def __init__(self, steps: Mapping[str, float] | Iterable[str]) -> None:
+        """Check the steps."""
+        if isinstance(steps, str):
+            raise OptionError(f"augmentation: expected a dictionary or a list, got {steps!r}")
+        self.steps = dict(steps) if isinstance(steps, Mapping) else dict.fromkeys(steps)
+        check_known("augmentation", map(str, self.steps), AUGMENTATIONS)
+        self(np.zeros((1, 1, 1, 1)), rng=0)  # lets each step check its option now
+
+    def __call__(self, X: np.ndarray, rng: Any = None) -> np.ndarray:
+        """Return the changed images (N, C, H, W)."""
+        rng = as_random(rng)
+        for name, value in self.steps.items():
+            function, option = AUGMENTATIONS[name]
+            X = function(X, rng, **({} if value is None else {option: value}))
+        return X

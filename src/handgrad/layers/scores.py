@@ -23,7 +23,7 @@ def check_scores(layer: str, x: Any, y: Any) -> tuple[Array, Array]:
     if not xp.all(finite):
         n, c = divmod(_first(~finite), x.shape[1])
         raise NonFiniteError(
-            f"{layer}: x must be finite, got {complex(x[n, c]):.3g} at x[{n}, {c}]; look for a "
+            f"{layer}: x must be finite, got {x[n, c]} at x[{n}, {c}]; look for a "
             "learning rate that is too high, or NaN in the data"
         )
     return x, _check_labels(layer, y, x)

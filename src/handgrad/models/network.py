@@ -397,9 +397,8 @@ class Network:
         first, second, third, last = (max(map(len, column)) for column in zip(*rows, strict=True))
         lines = [f"{a:<{first}}  {b:<{second}}  {c:>{third}}  {d:>{last}}" for a, b, c, d in rows]
         rule = "-" * len(lines[0])
-        lines[1:1] = [rule]
-        lines[-1:-1] = [rule]
-        return "\n".join([self._name, *lines])
+        lines = [self._name, lines[0], rule, *lines[1:-1], rule, lines[-1]]
+        return "\n".join(line.rstrip() for line in lines)
 
     @property
     def _name(self) -> str:

@@ -178,9 +178,10 @@ def test_tails_keep_their_digits(engine):
     np.testing.assert_allclose(out, -9 * math.erfc(9 / math.sqrt(2)) / 2, rtol=1e-13)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("layer", ELEMENTWISE)
-def test_nan_is_not_hidden(layer):
-    out, _ = pair(layer)[0](np.array([np.nan, 1.0]))
+def test_nan_is_not_hidden(layer, engine):
+    out, _ = pair(layer)[0](np.array([np.nan, 1.0]), engine=engine)
     assert np.isnan(out[0])
     assert np.isfinite(out[1])
 

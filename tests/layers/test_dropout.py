@@ -88,15 +88,16 @@ def test_keeping_everything_still_draws(rng):
     np.testing.assert_array_equal(out, x)
 
 
+@pytest.mark.parametrize("seed", [0, 11])
 @pytest.mark.parametrize("mode", ["train", "test"])
-def test_seed_sets_the_global_stream_in_both_modes(mode, rng):
+def test_seed_sets_the_global_stream_in_both_modes(mode, seed, rng):
     x = rng.standard_normal((4, 5))
-    param = {"p": 0.5, "mode": mode, "seed": 11}
+    param = {"p": 0.5, "mode": mode, "seed": seed}
     first = dropout_forward(x, param)[0]
     following = np.random.rand()
     np.testing.assert_array_equal(dropout_forward(x, param)[0], first)
     assert np.random.rand() == following
-    np.random.seed(11)
+    np.random.seed(seed)
     if mode == "train":
         np.random.rand(4, 5)
     assert np.random.rand() == following

@@ -1,0 +1,195 @@
+"""Sandwiches: the courses' figures, equality with the pairs one by one, and what they pass on."""
+
+import numpy as np
+import pytest
+
+from handgrad import engines, layers
+from handgrad.errors import CacheError, DtypeError, OptionError, ShapeError
+from handgrad.gradcheck import eval_numerical_gradient_array, rel_error
+
+ENGINES = ("naive", "vectorized")
+
+CONV = {"stride": 1, "pad": 1}
+POOL = {"pool_height": 2, "pool_width": 2, "stride": 2}
+
+# sandwich: its layers in order, each with the names of its arguments behind x
+SANDWICHES = {
+    "affine_relu": [("affine", "w", "b"), ("relu",)],
+    "affine_bn_relu": [("affine", "w", "b"), ("batchnorm", "gamma", "beta", "bn"), ("relu",)],
+    "affine_ln_relu": [("affine", "w", "b"), ("layernorm", "gamma", "beta", "ln"), ("relu",)],
+    "conv_relu": [("conv", "w", "b", "conv"), ("relu",)],
+    "conv_bn_relu": [
+        ("conv", "w", "b", "conv"),
+        ("spatial_batchnorm", "gamma", "beta", "bn"),
+        ("relu",),
+    ],
+    "conv_relu_pool": [("conv", "w", "b", "conv"), ("relu",), ("max_pool", "pool")],
+    "conv_bn_relu_pool": [
+        ("conv", "w", "b", "conv"),
+        ("spatial_batchnorm", "gamma", "beta", "bn"),
+        ("relu",),
+        ("max_pool", "pool"),
+    ],
+}
+NORMED = [name for name in SANDWICHES if "_bn_" in name]
+ARRAYS, OPTIONS = ("w", "b", "gamma", "beta"), ("conv", "bn", "ln", "pool")
+
+
+def arguments(sandwich, rng, **options):
+    """Return x and the arguments behind it, by name and in order, for `sandwich`."""
+    images = sandwich.startswith("conv")
+    values = {
+        "x": rng.standard_normal((2, 3, 6, 4) if images else (4, 3, 2)),
+        "w": rng.standard_normal((5, 3, 3, 3) if images else (6, 5)),
+        "b": rng.standard_normal(5),
+        "gamma": rng.standard_normal(5),
+        "beta": rng.standard_normal(5),
+    }
+    values |= {"conv": CONV, "bn": {"mode": "train"}, "ln": {}, "pool": POOL, **options}
+    used = {name for step in SANDWICHES[sandwich] for name in step[1:]}
+    return {"x": values["x"], **{name: values[name] for name in ARRAYS + OPTIONS if name in used}}
+
+
+def pair(name):
+    return getattr(layers, f"{name}_forward"), getattr(layers, f"{name}_backward")
+
+
+def one_by_one(sandwich, values, dout_like, engine):
+    """Return out, dout and the gradients, by calling the pairs themselves."""
+    out, caches = values["x"], []
+    for layer, *names in SANDWICHES[sandwich]:
+        out, cache = pair(layer)[0](out, *(values[name] for name in names), engine=engine)
+        caches.append(cache)
+    dout = dx = dout_like(out.shape)
+    gradients = []
+    for (layer, *_), cache in reversed(list(zip(SANDWICHES[sandwich], caches, strict=True))):
+        backward = pair(layer)[1] if layer != "batchnorm" else layers.batchnorm_backward_alt
+        result = backward(dx, cache)
+        dx, *own = result if isinstance(result, tuple) else (result,)
+        gradients = [*own, *gradients]
+    return out, dout, [dx, *gradients]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("mode", ["train", "test"])
+@pytest.mark.parametrize("sandwich", SANDWICHES)
+def test_a_sandwich_is_its_pairs(sandwich, mode, engine, rng):
+    values = arguments(sandwich, rng, bn={"mode": mode, "eps": 0.1})
+    composed = {**values, **({"bn": dict(values["bn"])} if "bn" in values else {})}
+    expected, dout, gradients = one_by_one(sandwich, values, rng.standard_normal, engine)
+    forward, backward = pair(sandwich)
+    out, cache = forward(*composed.values(), engine=engine)
+    np.testing.assert_array_equal(out, expected)
+    for got, wanted in zip(backward(dout, cache), gradients, strict=True):
+        assert np.any(got)
+        np.testing.assert_array_equal(got, wanted)
+    if "bn" in values:  # both dictionaries were mutated in the same way
+        np.testing.assert_equal(composed["bn"], values["bn"])
+
+
+@pytest.mark.parametrize("sandwich", NORMED)
+def test_bn_param_receives_the_running_statistics(sandwich, rng):
+    values = arguments(sandwich, rng)
+    pair(sandwich)[0](*values.values())
+    assert set(values["bn"]) == {"mode", "running_mean", "running_var"}
+    assert values["bn"]["running_mean"].shape == (5,)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("sandwich", NORMED)
+def test_without_bn_param_there_is_no_normalisation(sandwich, engine, rng):
+    values = arguments(sandwich, rng, gamma=None, beta=None, bn=None)
+    plain = {key: value for key, value in values.items() if key not in ("gamma", "beta", "bn")}
+    forward, backward = pair(sandwich)
+    out, cache = forward(*values.values(), engine=engine)
+    plain_forward, plain_backward = pair(sandwich.replace("_bn", ""))
+    expected, expected_cache = plain_forward(*plain.values(), engine=engine)
+    np.testing.assert_array_equal(out, expected)
+    dout = rng.standard_normal(out.shape)
+    *gradients, dgamma, dbeta = backward(dout, cache)
+    assert dgamma is None
+    assert dbeta is None
+    for got, wanted in zip(gradients, plain_backward(dout, expected_cache), strict=True):
+        np.testing.assert_array_equal(got, wanted)
+
+
+@pytest.mark.parametrize("sandwich", SANDWICHES)
+def test_one_dtype_from_end_to_end(sandwich, rng):
+    """The result's dtype follows all arrays of the call, not those of its first layer alone."""
+    values = arguments(sandwich, rng)
+    *others, last = (name for name in values if name in ("x", *ARRAYS))
+    for name in others:
+        values[name] = values[name].astype(np.float32)
+    for dtype in (np.float64, np.float32):
+        values[last] = values[last].astype(dtype)
+        out, cache = pair(sandwich)[0](*values.values())
+        gradients = pair(sandwich)[1](np.ones(out.shape), cache)
+        assert {array.dtype for array in (out, *gradients)} == {np.dtype(dtype)}
+    values[last] = values[last].astype(np.float16)
+    with pytest.raises(DtypeError, match=f"^{sandwich}_forward: {last} must be float32"):
+        pair(sandwich)[0](*values.values())
+
+
+@pytest.mark.parametrize("sandwich", SANDWICHES)
+def test_the_engine_that_is_asked_for_makes_every_layer(sandwich, rng, monkeypatch):
+    made = []
+    select = engines.select
+    monkeypatch.setattr(engines, "select", lambda *a: made.append(select(*a)[0]) or select(*a))
+    _, cache = pair(sandwich)[0](*arguments(sandwich, rng).values(), engine="naive")
+    assert made == ["naive"] * len(SANDWICHES[sandwich])
+    assert cache.engine == "naive"
+
+
+def test_gradients_of_affine_relu_of_the_course():
+    """FullyConnectedNets, seed 231: dx up to 6.75e-11, dw 8.162e-11, db 7.827e-12."""
+    draw = np.random.RandomState(231).randn
+    arrays, dout = (draw(2, 3, 4), draw(12, 10), draw(10)), draw(2, 10)
+    errors = gradient_errors("affine_relu", arrays, (), dout)
+    assert all(np.less(errors, (5e-10, 5e-10, 5e-11))), errors
+
+
+@pytest.mark.parametrize(
+    ("sandwich", "size", "options", "bounds"),
+    [
+        ("conv_relu_pool", 16, (CONV, POOL), (4e-8, 6e-8, 8e-9)),
+        ("conv_relu", 8, (CONV,), (2e-8, 2e-9, 8e-10)),
+    ],
+)
+def test_gradients_of_conv_sandwiches_of_the_course(sandwich, size, options, bounds):
+    """ConvolutionalNetworks, seed 231: four times the larger of the two figures seen there."""
+    draw = np.random.RandomState(231).randn
+    arrays, dout = (draw(2, 3, size, size), draw(3, 3, 3, 3), draw(3)), draw(2, 3, 8, 8)
+    errors = gradient_errors(sandwich, arrays, options, dout)
+    assert all(np.less(errors, bounds)), errors
+
+
+def gradient_errors(sandwich, arrays, options, dout):
+    forward, backward = pair(sandwich)
+    _, cache = forward(*arrays, *options)
+    return [
+        rel_error(
+            eval_numerical_gradient_array(lambda _: forward(*arrays, *options)[0], array, dout),
+            gradient,
+        )
+        for array, gradient in zip(arrays, backward(dout, cache), strict=True)
+    ]
+
+
+@pytest.mark.parametrize("sandwich", SANDWICHES)
+def test_wrong_calls(sandwich, rng):
+    forward, backward = pair(sandwich)
+    values = arguments(sandwich, rng)
+    out, cache = forward(*values.values())
+    with pytest.raises(ShapeError, match=rf"^{sandwich}_backward: dout must have the output's"):
+        backward(np.ones(out.shape[1:]), cache)
+    other = "conv_relu" if sandwich != "conv_relu" else "affine_relu"
+    with pytest.raises(CacheError, match=rf"^{other}_backward: .*the cache of {sandwich}_forward"):
+        pair(other)[1](out, cache)
+    with pytest.raises(ShapeError, match=r"^(affine|conv)_forward: b must have shape \(5,\)"):
+        forward(*{**values, "b": np.ones(6)}.values())
+    if "gamma" in values:
+        with pytest.raises(ShapeError, match=r"norm_forward: gamma must have shape \(5,\)"):
+            forward(*{**values, "gamma": np.ones(6)}.values())
+    if "bn" in values:
+        with pytest.raises(OptionError, match='Invalid forward batchnorm mode "no"'):
+            forward(*{**values, "bn": {"mode": "no"}}.values())

@@ -139,6 +139,22 @@ def predictions_figure(
     return figure
 
 
+def classes_figure(rows: Sequence[tuple[str, np.ndarray]], title: str) -> Figure:
+    """A row of images for each class; rows: (class name, images (n, H, W, C) in [0, 1])."""
+    columns = max(len(images) for _, images in rows)
+    figure = new_figure(1.5 + 0.62 * columns, 0.4 + 0.62 * len(rows))
+    figure.suptitle(title)
+    cells = figure.subplots(len(rows), columns, squeeze=False)
+    for axes in cells.flat:
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+    for row, (name, images) in zip(cells, rows, strict=True):
+        row[0].set_ylabel(name, rotation=0, ha="right", va="center")
+        for axes, image in zip(row, images, strict=False):
+            axes.imshow(np.clip(image.squeeze(), 0, 1), cmap="gray", vmin=0, vmax=1)
+    return figure
+
+
 def layers_figure(history: Sequence[Record]) -> Figure | None:
     """Spread and zeros of the activations, and size of the gradients, per layer and epoch."""
     records = [record for record in history if record["kind"] == "layers"]

@@ -7,7 +7,7 @@ import pickle
 
 import numpy as np
 import pytest
-from training.toys import Softmax, make_data
+from training.toys import Softmax, conv_net, images, make_data
 
 from handgrad.errors import (
     DtypeError,
@@ -17,6 +17,7 @@ from handgrad.errors import (
     OptionError,
     ShapeError,
 )
+from handgrad.models import FullyConnectedNet
 from handgrad.optim import adam, build_schedule, sgd
 from handgrad.training import Callback, Solver
 
@@ -544,3 +545,39 @@ def test_gradients_that_do_not_fit_are_refused(grads, match):
 
     with pytest.raises(ShapeError, match=match):
         quiet(Model()).train()
+
+
+def test_batches_of_one_with_batch_normalisation_are_warned_of():
+    def make(**options):
+        model = FullyConnectedNet([4, 5], 6, 3, rng=0, **options)
+        return quiet(model, batch_size=1, num_epochs=1)
+
+    with pytest.warns(UserWarning, match="batch_size 1.* affine1, affine2 a constant") as caught:
+        make(normalization="batchnorm").train()
+    assert len(caught) == 1
+    make(normalization="layernorm")  # no warning, which would be an error
+    make()
+
+
+def test_nan_in_the_first_step_leaves_no_running_statistics():
+    model = FullyConnectedNet([4], 6, 3, normalization="batchnorm", rng=0, dtype=np.float64)
+    model.params["W2"] *= np.inf
+    with pytest.raises(NonFiniteError, match=r"iteration 1 .*parameters that are not finite: W2"):
+        quiet(model).train()
+    assert model.buffers() == {}
+
+
+@pytest.mark.parametrize("layer", ["conv1", "conv2", "affine3", "affine4"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_layer_that_turns_non_finite_is_named(layer, value):
+    model = conv_net(convolutions=2, normalization=None, dropout_keep_ratio=1)
+
+    class Poison(Callback):
+        def on_step_end(self, solver, record):
+            if record["iteration"] == 2:
+                solver.model.params[f"b{layer[-1]}"][:] = value
+
+    solver = quiet(model, images(), batch_size=10, callbacks=[Poison()])
+    with pytest.raises(NonFiniteError, match=f"not finite: {layer}[;.]"):
+        solver.train()
+    assert solver.iteration == 2

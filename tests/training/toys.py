@@ -71,9 +71,10 @@ def images(rows=40, seed=4):
     return data
 
 
-def conv_net(**options):
+def conv_net(convolutions=1, **options):
     options = {"normalization": "batchnorm", "dropout_keep_ratio": 0.7, **options}
-    return ConvNet((2, 6, 6), [{"num_filters": 3, "filter_size": 3}], [5], 4, rng=2, **options)
+    conv = {"num_filters": 3, "filter_size": 3, "pool": convolutions == 1}
+    return ConvNet((2, 6, 6), [conv] * convolutions, [5], 4, rng=2, **options)
 
 
 class StopAt(Callback):

@@ -21,7 +21,7 @@ def namespace(*arrays: Array) -> ModuleType:
         return np
     import array_api_compat
 
-    return array_api_compat.array_namespace(*arrays)  # type: ignore[no-any-return]
+    return array_api_compat.array_namespace(*arrays)
 
 
 def promote(layer: str, **arrays: Array) -> tuple[Array, ...]:

@@ -33,22 +33,30 @@ def load_dataset(config: RunConfig) -> Dataset:
 
 def build_model(config: RunConfig, image_shape: tuple[int, ...], num_classes: int) -> Any:
     """Build the model of `config` for images of `image_shape`, with fresh parameters."""
-    kind = config.model["name"]
-    options = options_of(config.model)
-    takes_shape = kind in ("ThreeLayerConvNet", "ConvNet")
-    options.setdefault("input_dim", list(image_shape) if takes_shape else int(np.prod(image_shape)))
-    options.setdefault("num_classes", num_classes)
-    return models.build(kind, **options)
+    options = {**_sizes(config, image_shape, num_classes), **options_of(config.model)}
+    return models.build(config.model["name"], **options)
 
 
-def completed(config: RunConfig) -> RunConfig:
+def completed(config: RunConfig, dataset: Dataset) -> RunConfig:
     """Return `config` with every default of its data set, model and update rule written out."""
-    model = _with_defaults(config.model, models.MODELS.get(config.model["name"]))
-    data = _with_defaults(config.data, DATASETS.get(config.data["name"]))
+    sizes = _sizes(config, dataset.image_shape, dataset.num_classes)
+    model = {**config.model, **sizes, **options_of(config.model)}
     optimizer = dict(config.optimizer)
     _, settings = get_rule(optimizer["name"])(np.zeros(1), np.zeros(1), options_of(optimizer))
     optimizer |= {key: value for key, value in settings.items() if isinstance(value, float)}
-    return replace(config, model=model, data=data, optimizer=optimizer)
+    return replace(
+        config,
+        model=_with_defaults(model, models.MODELS[model["name"]]),
+        data=_with_defaults(config.data, DATASETS[config.data["name"]]),
+        optimizer=optimizer,
+    )
+
+
+def _sizes(config: RunConfig, image_shape: tuple[int, ...], num_classes: int) -> dict[str, Any]:
+    """Return the sizes that the data give the model."""
+    takes_images = config.model["name"] in ("ThreeLayerConvNet", "ConvNet")
+    input_dim = list(image_shape) if takes_images else int(np.prod(image_shape))
+    return {"input_dim": input_dim, "num_classes": num_classes}
 
 
 def options_of(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,6 +65,10 @@ def options_of(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_defaults(table: Mapping[str, Any], function: Any) -> dict[str, Any]:
-    parameters = inspect.signature(function).parameters.values()
-    defaults = {p.name: p.default for p in parameters if isinstance(p.default, str | int | float)}
+    """Return `table` with the defaults of `function`, dtypes by name and None left out."""
+    defaults = {}
+    for parameter in inspect.signature(function).parameters.values():
+        value = parameter.default
+        if value is not parameter.empty and value is not None:
+            defaults[parameter.name] = np.dtype(value).name if isinstance(value, type) else value
     return {"name": table["name"], **defaults, **table}

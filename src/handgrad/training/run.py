@@ -27,8 +27,8 @@ from handgrad.training.callbacks import (
     Record,
     StopOnSignal,
 )
-from handgrad.training.config import RunConfig
 from handgrad.training.checkpoint import save_model
+from handgrad.training.config import RunConfig
 from handgrad.training.solver import Solver
 from handgrad.training.trained import evaluate_split, save_preprocessing
 
@@ -45,7 +45,7 @@ class Run:
         np.random.seed(config.seed)
         self.dataset = load_dataset(config)
         self.model = build_model(config, self.dataset.image_shape, self.dataset.num_classes)
-        self.config = completed(config)
+        self.config = completed(config, self.dataset)
         self.folder = folder
         self.engine, _ = engines.select(config.engine, np.zeros(1, np.float32))
         training = config.training

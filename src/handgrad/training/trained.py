@@ -16,8 +16,8 @@ from handgrad.data import Dataset, Preprocessing, read_image
 from handgrad.errors import CheckpointError
 from handgrad.training.atomic import atomic_write
 from handgrad.training.build import build_model, load_dataset, read_config
-from handgrad.training.evaluate import evaluate, examples, predict_probabilities
 from handgrad.training.checkpoint import load_model_arrays
+from handgrad.training.evaluate import evaluate, examples, predict_probabilities
 from handgrad.training.tensorfile import read_tensors, write_tensors
 
 EXAMPLES = 12  # pictures of each kind in an evaluation

@@ -156,7 +156,7 @@ def _open(url: str, headers: dict[str, str], timeout: float) -> HTTPResponse:
         raise _MirrorFailed(f"it answers {error.code} {error.reason}") from None
     except urllib.error.URLError as error:
         raise _MirrorFailed(f"no connection: {error.reason}") from None
-    except (OSError, HTTPException) as error:
+    except (OSError, HTTPException, ValueError) as error:
         raise _MirrorFailed(f"no answer: {error}") from None
 
 
@@ -199,17 +199,25 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
     max_redirections = 5
 
+    def http_error_302(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any
+    ) -> HTTPResponse | None:
+        """Close the connection when the way ends here."""
+        try:
+            return super().http_error_302(req, fp, code, msg, headers)
+        except (_MirrorFailed, ValueError):
+            fp.close()
+            raise
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
     def redirect_request(
         self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
         """Refuse what `_check_url` refuses, and the way from the web back to this machine."""
-        try:
-            if _is_loopback(newurl) and not _is_loopback(req.full_url):
-                raise _MirrorFailed("it redirects to this machine")
-            _check_url(newurl)
-        except _MirrorFailed:
-            fp.close()
-            raise
+        if _is_loopback(newurl) and not _is_loopback(req.full_url):
+            raise _MirrorFailed("it redirects to this machine")
+        _check_url(newurl)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 

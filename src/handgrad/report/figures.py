@@ -78,7 +78,8 @@ def filters_figure(weights: np.ndarray, image_shape: tuple[int, int, int]) -> Fi
     images = weights[:count].transpose(0, 2, 3, 1)
     if images.shape[3] not in (1, 3):
         images = images.mean(axis=3, keepdims=True)
-    grid = visualize_grid(images, ubound=1.0)
+    zoom = max(1, 24 // images.shape[1])  # so that the lines between the images are thin
+    grid = visualize_grid(images.repeat(zoom, axis=1).repeat(zoom, axis=2), ubound=1.0, padding=2)
     figure = new_figure(5, 5.3)
     axes = figure.subplots()
     axes.imshow(grid.squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")

@@ -47,7 +47,10 @@ def test_run_folder_is_complete(folder):
 
 
 def test_the_written_configuration_alone_repeats_the_run(folder, tmp_path):
-    assert run(["train", "--quiet", "--config", str(folder / "config.toml"), "--out", str(tmp_path)]) == 0
+    assert (
+        run(["train", "--quiet", "--config", str(folder / "config.toml"), "--out", str(tmp_path)])
+        == 0
+    )
     (again,) = tmp_path.iterdir()
     assert losses(again) == losses(folder)
     assert (again / "config.toml").read_text() == (folder / "config.toml").read_text()
@@ -130,7 +133,9 @@ def test_a_stopped_run_resumes_to_the_same_bits(tmp_path, number):
     assert losses(parts) == losses(whole)
     a, b = (json.loads((f / "evaluation.json").read_text()) for f in (whole, parts))
     assert a == b
-    kinds = [json.loads(line)["kind"] for line in (parts / "history.jsonl").read_text().splitlines()]
+    kinds = [
+        json.loads(line)["kind"] for line in (parts / "history.jsonl").read_text().splitlines()
+    ]
     assert kinds.count("start") == kinds.count("resume") == kinds.count("end") == 1
 
 

@@ -48,7 +48,9 @@ def test_resume_is_bit_identical_with_every_update_rule(rule, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "make_rng", [lambda: None, lambda: 5, lambda: np.random.RandomState(5)], ids=str
+    "make_rng",
+    [lambda: None, lambda: 5, lambda: np.random.RandomState(5)],
+    ids=["global", "seed", "state"],
 )
 def test_resume_is_bit_identical_with_everything_random(make_rng, tmp_path):
     data = images()

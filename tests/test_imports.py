@@ -150,7 +150,7 @@ def run_python(code: str) -> str:
     [
         "import handgrad",
         "from handgrad import engines, gradcheck, layers, use",
-        "import handgrad.models, handgrad.nn, handgrad.optim, handgrad.training",
+        "import handgrad.models, handgrad.optim, handgrad.training",
     ],
 )
 def test_optional_packages_are_not_loaded(statement):

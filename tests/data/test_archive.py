@@ -104,7 +104,8 @@ PLAIN = {
     "no end": (MEMBER_A, False),
     "nothing": (b"", False),
     "thousands of members": (header("c") * 2000 + HONEST, False),
-    "bomb beside": (header("c", 100 << 20) + bytes(100 << 20), False),
+    "bomb beside": (header("c", 20 << 20) + bytes(20 << 20) + HONEST, False),
+    "bomb in pieces": ((header("c", 1 << 20) + bytes(1 << 20)) * 12 + HONEST, False),
 }  # fmt: skip
 
 PACKED = {
@@ -167,6 +168,12 @@ def test_archives_of_every_common_form_are_read(form, tmp_path):
 def test_a_missing_archive_is_a_data_error(tmp_path):
     with pytest.raises(DataError, match="cannot be read"):
         list(read_members(tmp_path / "none.tar.gz", LIMITS))
+
+
+def test_a_member_that_is_cut_short_is_not_given_out(tmp_path):
+    (tmp_path / "x.tar.gz").write_bytes(gzip.compress(header("d/a", 900) + A))
+    with pytest.raises(DataError, match="in the middle of a member"):
+        next(read_members(tmp_path / "x.tar.gz", LIMITS))
 
 
 def test_digest(tmp_path):

@@ -81,19 +81,28 @@ def hostile(tmp_path, kind):
         "truncated": whole[: len(whole) // 2],
         "flipped": whole[:60] + bytes([whole[60] ^ 255]) + whole[61:],
         "postscript": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EOF\n",
-        "enormous": whole[:16] + (200_000).to_bytes(4, "big") * 2 + whole[24:],
+        "enormous": b"P6 12000 12000 255\n" + bytes(1000),
+        "beyond Pillow": b"P6 200000 200000 255\n" + bytes(1000),
     }[kind]
     path.write_bytes(content)
     return path
 
 
 @pytest.mark.parametrize(
-    "kind", ["empty", "text", "truncated", "flipped", "postscript", "enormous"]
+    "kind", ["empty", "text", "truncated", "flipped", "postscript", "enormous", "beyond Pillow"]
 )
 def test_what_is_no_picture_is_a_data_error(tmp_path, kind):
     path = hostile(tmp_path, kind)
     with pytest.raises(DataError, match=path.name):
         read_image(path, (3, 32, 32))
+
+
+def test_other_formats_and_too_many_pixels_are_not_decoded(tmp_path):
+    Image.fromarray(picture()).save(tmp_path / "a.pcx")
+    with pytest.raises(DataError, match="not a picture of the kinds PNG"):
+        read_image(tmp_path / "a.pcx", (3, 32, 32))
+    with pytest.raises(DataError, match="12000x12000 pixels, at most 100,000,000"):
+        read_image(hostile(tmp_path, "enormous"), (3, 32, 32))
 
 
 def test_missing_files_folders_and_shapes(tmp_path):

@@ -155,7 +155,7 @@ def server():
 
 def fetch(server, folder, *mirrors, **options):
     addresses = [server.address + mirror + "/" for mirror in mirrors]
-    archive = Archive(NAME, len(CONTENT), DIGEST, ("https://published.invalid/" + NAME,))
+    archive = Archive(NAME, len(CONTENT), DIGEST, ("https://published.invalid/",))
     return download(archive, folder, addresses, timeout=options.pop("timeout", 0.4), **options)
 
 
@@ -202,7 +202,7 @@ def test_a_bad_mirror_is_named_and_leaves_nothing_wrong(mirror, server, tmp_path
         fetch(server, tmp_path, mirror)
     message = str(caught.value)
     assert re.search(f"/{mirror}/.*{re.escape(BAD[mirror])}", message)
-    assert "by hand, for example from https://published.invalid/" in message
+    assert f"by hand, for example from https://published.invalid/{NAME}, and" in message
     assert str(tmp_path / NAME) in message
     assert DIGEST in message
     assert NAME not in names(tmp_path)

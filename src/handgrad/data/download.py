@@ -70,19 +70,25 @@ def download(
         if path.is_file() and sha256(path) == archive.sha256:
             return path
         for mirror in tuple(mirrors) or archive.mirrors:
-            url = mirror + archive.filename if mirror.endswith("/") else mirror
+            url = _address(mirror, archive)
             try:
                 return _from_mirror(archive, url, path, progress, timeout)
             except _MirrorFailed as error:
                 reasons.append(f"{url}: {error}")
     except OSError as error:
         raise DataError(f"{path}: cannot be written: {error}") from error
+    published = _address(archive.mirrors[0], archive)
     raise DataError(
         f"{archive.filename} could not be fetched:\n  "
         + "\n  ".join(reasons)
-        + f"\nFetch it by hand, for example from {archive.mirrors[0]}, and put it at {path} "
+        + f"\nFetch it by hand, for example from {published}, and put it at {path} "
         f"(SHA-256 {archive.sha256}); or name other mirrors in HANDGRAD_MIRRORS."
     )
+
+
+def _address(mirror: str, archive: Archive) -> str:
+    """The address of the file itself."""
+    return mirror + archive.filename if mirror.endswith("/") else mirror
 
 
 def _from_mirror(

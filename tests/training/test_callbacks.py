@@ -48,10 +48,19 @@ def test_checkpointer_every_steps_waits_for_the_estimate(tmp_path):
     whole = solver_of()
     whole.train()
     np.random.seed(0)
-    keeper = Checkpointer(tmp_path, every_epochs=99, every_steps=2, keep=99)
     history = HistoryWriter(tmp_path / "history.jsonl")
+    written = []
+
+    class Keeper(Checkpointer):
+        def save(self, solver):
+            last = without_times(history.path)[-1]
+            written.append((last["kind"], last["iteration"]))
+            return super().save(solver)
+
+    keeper = Keeper(tmp_path, every_epochs=99, every_steps=2, keep=99)
     solver_of(callbacks=[history, keeper]).train()
     assert iterations(tmp_path) == [2, 4, 6, 8, 9]
+    assert written == [("step", 2), ("step", 4), ("epoch", 6), ("step", 8), ("epoch", 9)]
     for iteration in (2, 6):  # 6 ends an epoch
         rest = solver_of()
         rest.resume(tmp_path / f"checkpoint-{iteration:08d}.safetensors")
@@ -175,15 +184,25 @@ sys.exit(0 if stop.signal is None else 128 + stop.signal)
 """
 
 
+def command(folder, *args):
+    tests = str(Path(__file__).parent.parent)
+    return [sys.executable, "-c", SCRIPT.format(tests=tests), str(folder), *args]
+
+
 def run_script(folder, *args, signal_at=None, number=None):
     folder.mkdir(exist_ok=True)
-    tests = str(Path(__file__).parent.parent)
-    command = [sys.executable, "-c", SCRIPT.format(tests=tests), str(folder), *args]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command(folder, *args), stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
             if line.strip() == str(signal_at):
                 process.send_signal(number)
     return process.returncode
+
+
+def check_same_run(folder, whole_run):
+    for file in ("losses.npy", "W1.npy"):
+        assert (folder / file).read_bytes() == (whole_run / file).read_bytes()
+    found = without_times(folder / "history.jsonl")
+    assert found == without_times(whole_run / "history.jsonl")
 
 
 @pytest.fixture(scope="module")
@@ -201,10 +220,29 @@ def test_a_run_that_was_killed_goes_on_bit_by_bit(name, at, whole_run, tmp_path)
     code = run_script(tmp_path / "run", signal_at=at, number=number)
     assert code == (-number if name == "SIGKILL" else 128 + number)
     assert run_script(tmp_path / "run", "resume") == 0
-    for file in ("losses.npy", "W1.npy"):
-        assert (tmp_path / "run" / file).read_bytes() == (whole_run / file).read_bytes()
-    found = without_times(tmp_path / "run" / "history.jsonl")
-    assert found == without_times(whole_run / "history.jsonl")
+    check_same_run(tmp_path / "run", whole_run)
+
+
+@pytest.mark.long
+def test_two_hundred_kills_at_random_moments(whole_run, tmp_path):
+    rng = np.random.default_rng(0)
+    kills = finished = 0
+    folder = tmp_path / "0"
+    while kills < 200:
+        folder.mkdir(exist_ok=True)
+        saved = list(folder.glob("checkpoint-*"))
+        with subprocess.Popen(command(folder, *(["resume"] if saved else []))) as process:
+            try:
+                process.wait(rng.uniform(0.5, 2.0))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                kills += 1
+                continue
+        assert process.returncode == 0
+        finished += 1
+        check_same_run(folder, whole_run)
+        folder = tmp_path / str(finished)
+    assert finished > 5
 
 
 def test_stop_on_signal_gives_the_handlers_back():
@@ -226,3 +264,15 @@ def test_stop_on_signal_gives_the_handlers_back():
     solver.train()
     assert stop.signal is None
     assert solver.iteration == 9
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_a_second_signal_acts_as_without_the_callback():
+    class Impatient(Callback):
+        def on_step_end(self, solver, record):
+            os.kill(os.getpid(), signal.SIGINT)
+            assert solver.stop_reason == "interrupted"
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        solver_of(callbacks=[StopOnSignal(), Impatient()]).train()

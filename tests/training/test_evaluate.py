@@ -37,16 +37,16 @@ def certain(prediction, probability, classes=3):
 
 def test_evaluation_by_hand():
     truth = np.array([0, 0, 0, 2, 2])
-    model = Table([certain(k, 0.6) for k in (0, 0, 2, 2, 0)])
+    model = Table([certain(k, 0.6) for k in (0, 2, 2, 2, 0)])
     found = evaluate(model, rows(5), truth, ["cat", "dog", "eel"])
-    assert found.accuracy == 3 / 5
-    assert found.confusion.tolist() == [[2, 0, 1], [0, 0, 0], [1, 0, 1]]
-    assert found.per_class == (2 / 3, None, 1 / 2)  # there is no dog
+    assert found.accuracy == 2 / 5
+    assert found.confusion.tolist() == [[1, 0, 2], [0, 0, 0], [1, 0, 1]]
+    assert found.per_class == (1 / 3, None, 1 / 2)  # there is no dog
     assert found.count == 5
-    assert found.loss == pytest.approx(-(3 * np.log(0.6) + 2 * np.log(0.2)) / 5)
+    assert found.loss == pytest.approx(-(2 * np.log(0.6) + 3 * np.log(0.2)) / 5)
     assert json.loads(json.dumps(found.to_dict(), allow_nan=False)) == {
-        "accuracy": 0.6, "loss": found.loss, "confusion": found.confusion.tolist(),
-        "per_class": [2 / 3, None, 0.5], "class_names": ["cat", "dog", "eel"], "count": 5,
+        "accuracy": 0.4, "loss": found.loss, "confusion": found.confusion.tolist(),
+        "per_class": [1 / 3, None, 0.5], "class_names": ["cat", "dog", "eel"], "count": 5,
     }  # fmt: skip
     assert evaluate(model, rows(5), truth).class_names == ("0", "1", "2")
 

@@ -66,6 +66,23 @@ def test_every_truncation_and_addition_is_noticed(saved, tmp_path):
     assert load_checkpoint(path).iteration == 3
 
 
+@pytest.mark.long
+def test_ten_thousand_damages_are_noticed(saved, tmp_path):
+    path = tmp_path / "c.safetensors"
+    rng = np.random.default_rng(2)
+    for _ in range(10_000):
+        damaged = bytearray(saved)
+        if rng.random() < 0.3:
+            del damaged[int(rng.integers(len(saved))) :]
+        for _ in range(int(rng.integers(1, 4)) if len(damaged) == len(saved) else 0):
+            position = int(rng.integers(len(saved)))
+            damaged[position] ^= int(rng.integers(1, 256))
+        path.write_bytes(damaged)
+        if damaged != saved:
+            with pytest.raises(CheckpointError):
+                load_checkpoint(path)
+
+
 def test_a_header_that_claims_too_much_is_refused_without_memory(saved, tmp_path):
     path = tmp_path / "c.safetensors"
     path.write_bytes(b"\xff" * 8 + saved[8:])
@@ -213,5 +230,13 @@ def test_model_files_hold_parameters_statistics_and_metadata(tmp_path):
     path.write_bytes(path.read_bytes()[:-3])
     with pytest.raises(CheckpointError, match="damaged"):
         load_model_arrays(path)
+    scalar = Softmax()
+    scalar.params = {"a1": np.array(0.25)}
+    save_model(path, scalar)
+    assert flat(load_model_arrays(path).params) == flat(scalar.params)
+    if np.dtype(np.longdouble).itemsize > 8:  # not on every platform
+        scalar.params = {"a1": np.zeros(3, np.longdouble)}
+        with pytest.raises(CheckpointError, match=r"a1 has dtype (float128|float96)"):
+            save_model(path, scalar)
     save_model(path, FullyConnectedNet([4], 6, rng=0))
     assert load_model_arrays(path).buffers == load_model_arrays(path).metadata == {}

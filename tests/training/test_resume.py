@@ -68,7 +68,7 @@ def test_resume_is_bit_identical_with_everything_random(make_rng, tmp_path):
             patience=5,
         )
 
-    check_resume(make, tmp_path / "c.safetensors", stops=(1, 5, 8, 11))
+    check_resume(make, tmp_path / "c.safetensors", stops=range(1, 12))
 
 
 @pytest.mark.parametrize("shared", [False, True])

@@ -69,7 +69,7 @@ def reference_loop(model, data, rule, rate, decay, batch_size, epochs, samples):
                 config["learning_rate"] *= decay
         if t == 0 or (t + 1) % per_epoch == 0:
             train.append(accuracy(X, y, samples))
-            val.append(accuracy(data["X_val"], data["y_val"], None))
+            val.append(accuracy(data["X_val"], data["y_val"], samples // 2))
             if val[-1] > best:
                 best = val[-1]
                 best_params = {name: w.copy() for name, w in model.params.items()}
@@ -78,7 +78,7 @@ def reference_loop(model, data, rule, rate, decay, batch_size, epochs, samples):
 
 @pytest.mark.parametrize("rule", [sgd, adam])
 def test_global_stream_reproduces_the_courses_loop_bit_for_bit(rule):
-    data = make_data()
+    data = make_data(rows=65)
     np.random.seed(231)
     expected = reference_loop(Softmax(), data, rule, 0.05, 0.9, 20, 3, 40)
     drawn = np.random.rand()
@@ -89,6 +89,7 @@ def test_global_stream_reproduces_the_courses_loop_bit_for_bit(rule):
         optim_config={"learning_rate": 0.05},
         lr_decay=0.9,
         num_train_samples=40,
+        num_val_samples=20,
     )
     solver.train()
     found = solver.loss_history, solver.train_acc_history, solver.val_acc_history

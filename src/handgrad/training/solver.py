@@ -295,7 +295,6 @@ class Solver:
         # kept, since a rule may work in place
         self.params_before = copied(params)
         buffers_before = copied(buffers_of(self.model))
-        self.grads = {}
         try:
             with np.errstate(all="ignore"):  # NaN and infinity are looked for, and say more so
                 loss, self.grads = self.model.loss(X, y)

@@ -37,7 +37,8 @@ MAY_IMPORT = {
     "report": {"errors"},
     "training": _TRAINING | {"handgrad"},  # for the version
     "handgrad": {"engines", "gradcheck", "layers", "models", "training"},
-    "cli": _TRAINING | {"gradcheck", "handgrad", "report", "training"},
+    "bench": _TRAINING | {"training"},
+    "cli": _TRAINING | {"bench", "gradcheck", "handgrad", "report", "training"},
     "__main__": {"cli"},
 }
 

@@ -38,7 +38,8 @@ MAY_IMPORT = {
     "training": _TRAINING | {"handgrad"},  # for the version
     "handgrad": {"engines", "gradcheck", "layers", "models", "training"},
     "bench": _TRAINING | {"training"},
-    "cli": _TRAINING | {"bench", "gradcheck", "handgrad", "report", "training"},
+    "courses": _TRAINING | {"gradcheck", "report", "training"},
+    "cli": _TRAINING | {"bench", "courses", "gradcheck", "handgrad", "report", "training"},
     "__main__": {"cli"},
 }
 

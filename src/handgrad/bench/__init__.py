@@ -12,6 +12,6 @@
 """
 
 from handgrad.bench.measure import WrongResult
-from handgrad.bench.rows import Bench, Row, rows
+from handgrad.bench.rows import Bench, Row, all_rows
 
-__all__ = ["Bench", "Row", "WrongResult", "rows"]
+__all__ = ["Bench", "Row", "WrongResult", "all_rows"]

@@ -167,7 +167,7 @@ def number(value: float, unit: str) -> str:
 
 def _three(value: float) -> str:
     """Return `value` with three significant digits, and no fewer than stand before the point."""
-    return f"{value:.{max(0, 2 - math.floor(math.log10(max(value, 1e-9))))}f}"
+    return f"{value:,.{max(0, 2 - math.floor(math.log10(max(value, 1e-9))))}f}"
 
 
 def lines(result: Mapping[str, Any]) -> Iterator[str]:
@@ -176,7 +176,7 @@ def lines(result: Mapping[str, Any]) -> Iterator[str]:
     for side in [result["ours"], *result["peers"]]:
         unit = result["unit"]
         spread = f"[{number(side['q1'], unit)} .. {number(side['q3'], unit)}]"
-        ratio = f"{side['ratio']:8.3g} x" if "ratio" in side else " " * 10
+        ratio = f"{_three(side['ratio']):>9} x" if "ratio" in side else " " * 11
         yield (
             f"    {side['name']:<22}{number(side['median'], unit):>10}  {spread:<24}"
             f"min {number(side['minimum'], unit):>9}{ratio}   {side['setting']}"

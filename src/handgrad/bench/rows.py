@@ -43,7 +43,7 @@ class Row:
     engines: tuple[str, ...] = ()
 
 
-def rows(quick: bool = False) -> dict[int, Row]:
+def all_rows(quick: bool = False) -> dict[int, Row]:
     """Return all rows by number; `quick` ones do the same on fewer images."""
 
     def images(count: int) -> int:

@@ -77,10 +77,13 @@ class TorchPeer:
         """Build the network of a job with Handgrad's weights; return it and its named parameters."""
         model = work.network(job, dtype, dropout)
         keep = model.dropout_param.get("p", 1.0)
-        params = model.params
+        params, statistics = model.params, iter(model.buffers().values())
         modules, named = [], {}
         for module, names in self._modules(params, keep):
             modules.append(module.to(getattr(self.torch, dtype)))
+            if isinstance(module, self.torch.nn.modules.batchnorm._BatchNorm):
+                for buffer in (module.running_mean, module.running_var):
+                    buffer.copy_(self.torch.from_numpy(next(statistics)))
             for name, parameter in zip(names, module.parameters(), strict=True):
                 w = params[name]
                 parameter.data.copy_(self.torch.from_numpy(w.T if w.ndim == 2 else w))

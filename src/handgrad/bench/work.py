@@ -42,7 +42,20 @@ def network(job: Job, dtype: str, dropout: bool = True) -> Network:
     model = models.build(job["model"], **options, rng=np.random.default_rng(SEED))
     for name, w in model.params.items():
         model.params[name] = w.astype(dtype, copy=False)
+    if options.get("normalization") == "batchnorm":
+        model.load_buffers(_statistics(model, dtype))
     return model
+
+
+def _statistics(model: Network, dtype: str) -> Arrays:
+    """Draw running statistics, as if the model had been trained."""
+    rng = np.random.default_rng(SEED)
+    gammas = [w for name, w in model.params.items() if name.startswith("gamma")]
+    buffers = {}
+    for i, gamma in enumerate(gammas, start=1):
+        buffers[f"running_mean{i}"] = 0.1 * rng.standard_normal(gamma.shape)
+        buffers[f"running_var{i}"] = 0.5 + rng.random(gamma.shape)
+    return {name: array.astype(dtype) for name, array in buffers.items()}
 
 
 def batch(job: Job, dtype: str) -> tuple[np.ndarray, np.ndarray]:

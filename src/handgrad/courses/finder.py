@@ -48,9 +48,7 @@ class ShimFinder(MetaPathFinder, Loader):
             raise ModuleNotFoundError(f"No module named {fullname!r}: {why}", name=fullname)
         is_package = any(name.startswith(fullname + ".") for name in self.shims)
         is_package = is_package or "." not in fullname
-        spec = ModuleSpec(
-            fullname, self, origin=self.shims[fullname].file, is_package=is_package
-        )
+        spec = ModuleSpec(fullname, self, origin=self.shims[fullname].file, is_package=is_package)
         spec.has_location = True
         return spec
 
@@ -61,7 +59,7 @@ class ShimFinder(MetaPathFinder, Loader):
         for star in shim.stars:
             names |= public_names(importlib.import_module(star))
         names |= shim.names
-        module.__doc__ = shim.doc or f"{module.__name__} of {self.profile.name}, by Handgrad."
+        module.__doc__ = f"{module.__name__} of {self.profile.name}, by Handgrad."
         module.__dict__.update(names)
 
 

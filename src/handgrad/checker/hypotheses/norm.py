@@ -1,0 +1,6 @@
+"""Mistakes of norm."""
+
+from handgrad.checker.hypotheses.hypothesis import Hypothesis
+
+FORWARD: list[Hypothesis] = []
+BACKWARD: list[Hypothesis] = []

@@ -155,7 +155,7 @@ def number(value: float, unit: str) -> str:
     """Format seconds or bytes, as in "1.25 ms" or "310 MiB".
 
     >>> number(0.001254, "s"), number(75.0, "s"), number(3 << 20, "bytes")
-    ('1.25 ms', '75.0 s', '3.0 MiB')
+    ('1.25 ms', '75.0 s', '3.00 MiB')
     """
     if unit == "bytes":
         return f"{_three(value / 2**20)} MiB"

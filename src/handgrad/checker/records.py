@@ -64,6 +64,7 @@ class Call:
     scale: dict[str, float] = field(default_factory=dict)
     tolerance: float = 1e-8
     gradient: Any = None  # dout -> the right gradients by name, for hypotheses; None if unknown
+    out: Any = None  # what forward returned, where backward is judged
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:

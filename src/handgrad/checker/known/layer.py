@@ -45,6 +45,7 @@ class Layer:
     legitimate: Callable[[Config, Any, dict[str, Any]], bool] | None = None
     expectations: tuple[Callable[[Any], list[Any]], ...] = ()
     note: str = ""
+    random: bool = False
     drops: bool = False
     cache: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
@@ -61,7 +62,7 @@ class Layer:
 
     def truth(self, config: Config) -> Truth | None:
         """Return the right results, or None for somebody's own pair."""
-        if not self.known:
+        if not self.known or (self.random and config.options[0].get("mode") == "train"):
             return None
         key = (config.name, id(config))
         if key not in self.cache:

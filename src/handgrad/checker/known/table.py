@@ -26,20 +26,19 @@ def _pair(
 
 
 _VARIANTS = ("_naive", "", "_fast", "_strides", "_im2col", "_pytorch")
-_CONVENTIONS = {"legitimate": configs.within_dout}
 
 LAYERS = [
     _pair("affine", "affine", configs.affine),
     _pair("relu", "relu", configs.relu, legitimate=configs.within_dout),
     Layer("softmax_loss", functools.partial(configs.loss, True), ("softmax_loss",), (), "loss", loss=True),
     Layer("svm_loss", functools.partial(configs.loss, False), ("svm_loss",), (), "loss", loss=True),
-    _pair("batchnorm", "norm", configs.batchnorm, backward=("batchnorm_backward_alt",)),
-    _pair("layernorm", "norm", configs.layernorm),
-    _pair("dropout", "dropout", configs.dropout, expectations=(expectations.dropout,)),
+    _pair("batchnorm", "batchnorm", configs.batchnorm, backward=("batchnorm_backward_alt",)),
+    _pair("layernorm", "layernorm", configs.layernorm),
+    _pair("dropout", "dropout", configs.dropout, random=True, expectations=(expectations.dropout,)),
     _pair("conv", "conv", configs.conv, _VARIANTS),
     _pair("max_pool", "pool", configs.max_pool, ("_naive", "", "_fast", "_im2col"), legitimate=configs.shares_of_maxima),
-    _pair("spatial_batchnorm", "norm", configs.spatial_batchnorm),
-    _pair("spatial_groupnorm", "norm", configs.spatial_groupnorm, ("", "_quick")),
+    _pair("spatial_batchnorm", "batchnorm", configs.spatial_batchnorm),
+    _pair("spatial_groupnorm", "groupnorm", configs.spatial_groupnorm, ("", "_quick")),
     _pair("affine_relu", "affine", functools.partial(configs.affine_like, "")),
     _pair("affine_bn_relu", "", functools.partial(configs.affine_like, "bn")),
     _pair("affine_ln_relu", "", functools.partial(configs.affine_like, "ln")),

@@ -34,7 +34,7 @@ def command() -> None:
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.IntRange(min=1),
     default=1800,
     show_default=True,
     help="Seconds that one cell may take.",
@@ -52,7 +52,7 @@ def run(
     data_dir: str | None,
     out: Path | None,
     report: Path | None,
-    timeout: float,
+    timeout: int,
     student: Path | None,
     solve: bool,
     quiet: bool,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import subprocess
@@ -87,7 +88,7 @@ def run_notebook(
     data_dir: str | Path | None = None,
     student: str | Path | None = None,
     solve: bool = False,
-    timeout: float = 1800.0,
+    timeout: int = 1800,
     progress: Callable[[CellResult, int], None] | None = None,
 ) -> NotebookResult:
     """Run the notebook in the file `path` as it was written, and judge what it prints.
@@ -133,7 +134,7 @@ def _find_data(path: Path, code: str, data_dir: str | Path | None) -> Path | Non
 class _Runner:
     """The state of one run: the kernel's client, and which variables still wait for an exercise."""
 
-    def __init__(self, result: NotebookResult, solve: bool, timeout: float) -> None:
+    def __init__(self, result: NotebookResult, solve: bool, timeout: int) -> None:
         self.result = result
         self.solve = solve
         self.timeout = timeout
@@ -166,8 +167,7 @@ class _Runner:
                 except problems.CellTimeoutError:
                     done = CellResult(number, FAILED)
                     result.stopped = (
-                        f"cell {number} ran longer than {self.timeout:g} s; "
-                        "--timeout gives it longer"
+                        f"cell {number} ran longer than {self.timeout} s; --timeout gives it longer"
                     )
                 except problems.DeadKernelError:
                     done = CellResult(number, FAILED)
@@ -274,7 +274,7 @@ class _Runner:
         return ""
 
 
-def _client(notebook: Any, folder: Path, timeout: float) -> Any:
+def _client(notebook: Any, folder: Path, timeout: int) -> Any:
     """Return a notebook client whose kernel is this very Python."""
     package("ipykernel")  # the kernel itself
     spec_class = package("jupyter_client.kernelspec").KernelSpec
@@ -295,7 +295,7 @@ def _client(notebook: Any, folder: Path, timeout: float) -> Any:
             return spec_class(argv=argv, display_name="Handgrad", language="python")
 
     return package("nbclient").NotebookClient(
-        notebook,
+        copy.deepcopy(notebook),  # it puts every cell that it runs into its notebook
         timeout=timeout,
         kernel_name="python3",
         kernel_manager_class=ThisPython,

@@ -36,7 +36,7 @@ def workspace(notebook: Path, code: str, batches: Path | None) -> Iterator[Path]
         for name in pictures.SIZES:
             for pattern in PICTURES:
                 place = pattern.format(name)
-                if place not in code:
+                if f"'{place}'" not in code and f'"{place}"' not in code:
                     continue
                 target = Path(os.path.normpath(folder / place))
                 target.parent.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ import numpy as np
 
 from handgrad.checker import pairs
 from handgrad.checker.adapters import as_functions
+from handgrad.checker.calling import Pair
 from handgrad.checker.known import by_function
 from handgrad.checker.known.layer import Layer
 from handgrad.checker.records import Config, Report
@@ -76,17 +77,17 @@ def check(
     backwards = {}
     if backward is not None:
         backwards[getattr(backward, "__name__", "backward")] = backward
-    return Report(pairs.judge(pairs.Pair(forward, backwards, name, known)))
+    return Report(pairs.judge(Pair(forward, backwards, name, known)))
 
 
-def loss_pair(function: Callable[..., Any], layer: Layer) -> pairs.Pair:
+def loss_pair(function: Callable[..., Any], layer: Layer) -> Pair:
     """See a loss as a pair: its gradient is what forward caches, times dout."""
 
     def backward(dout: Any, dx: Any) -> Any:
         return dout * dx
 
     backward.__wrapped__ = function  # type: ignore[attr-defined]
-    return pairs.Pair(function, {function.__name__: backward}, function.__name__, layer)
+    return Pair(function, {function.__name__: backward}, function.__name__, layer)
 
 
 def configurations(

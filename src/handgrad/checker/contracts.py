@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from handgrad.checker.calling import Pair, Passed, call_backward, call_forward, upstream
 from handgrad.checker.records import (
     Config,
     Finding,
@@ -18,9 +18,6 @@ from handgrad.checker.records import (
     scales_of,
 )
 from handgrad.checker.running import changed, fresh
-
-if TYPE_CHECKING:
-    from handgrad.checker.pairs import Pair, Passed
 
 
 def after_forward(config: Config, passed: Passed, state: Sequence[str]) -> list[Finding]:
@@ -67,7 +64,6 @@ def same_again(first: Any, second: Any, known: Sequence[Finding]) -> list[Findin
 
 def of_forward(pair: Pair, config: Config) -> list[Finding]:
     """Same seed, same bits; nothing is remembered between calls; memory layout is free."""
-    from handgrad.checker.pairs import call_forward
 
     def out(arrays: dict[str, Any]) -> Any:
         passed = call_forward(pair, arrays, config.options)
@@ -89,8 +85,6 @@ def of_forward(pair: Pair, config: Config) -> list[Finding]:
 
 def of_backward(pair: Pair, name: str, config: Config) -> list[Finding]:
     """The gradient belongs to the cache that is passed, not to the latest forward call."""
-    from handgrad.checker.pairs import call_backward, call_forward, upstream
-
     first = call_forward(pair, config.arrays, config.options)
     if isinstance(first, Raised):
         return []
@@ -119,8 +113,6 @@ def of_backward(pair: Pair, name: str, config: Config) -> list[Finding]:
 
 def dtype_notes(pair: Pair, config: Config) -> list[str]:
     """Say what float32 becomes: another dtype is no mistake of the courses' pairs, but it is slow."""
-    from handgrad.checker.pairs import call_forward
-
     if any(array.dtype != np.float64 for array in config.arrays.values()):
         return []
     arrays = {name: array.astype(np.float32) for name, array in config.arrays.items()}
@@ -129,17 +121,6 @@ def dtype_notes(pair: Pair, config: Config) -> list[str]:
         return [f"float32 inputs raise {passed}"]
     dtype = np.asarray(passed.out).dtype
     return [] if dtype == np.float32 else [f"float32 in, {dtype} out"]
-
-
-def with_integers(config: Config, names: Sequence[str]) -> Config:
-    """Return the configuration with integers in the arrays `names`."""
-    arrays = {
-        name: np.rint(3 * array).astype(np.int64) if name in names else array
-        for name, array in config.arrays.items()
-    }
-    return replace(
-        config, name=f"{config.name}, integer {', '.join(names)}", arrays=arrays, smooth=False
-    )
 
 
 def _strided(array: Any) -> Any:

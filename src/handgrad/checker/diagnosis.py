@@ -31,17 +31,21 @@ def explain(
     if not wrong and not findings:
         return []
     causes, left = [], list(wrong)
-    explained = [
-        (hypothesis, covered)
-        for hypothesis in hypotheses.of(layer.family, side)
-        if (covered := covers(hypothesis, calls, wrong))
-    ]
+    explained = []
+    for hypothesis in hypotheses.of(layer.family, side):
+        for only in ("", *_common_traits(calls, wrong)):
+            covered, denied = covers(hypothesis, calls, keys, only)
+            if covered:
+                explained.append((hypothesis, covered, denied, only))
+                break
     while left and explained:
-        hypothesis, covered = max(explained, key=lambda pair: len(set(pair[1]) & set(left)))
+        hypothesis, covered, _, only = max(
+            explained, key=lambda one: (len(set(one[1]) & set(left)), not one[3], -len(one[2]))
+        )
         now = [key for key in covered if key in left]
         if not now:
             break
-        causes.append(_cause(hypothesis, now, calls, source))
+        causes.append(_cause(hypothesis, now, calls, source, only))
         left = [key for key in left if key not in now]
     for finding in dict.fromkeys(findings):
         causes.append(Cause(finding.name, finding.says, line=finding.line))
@@ -50,23 +54,44 @@ def explain(
     return causes
 
 
-def covers(hypothesis: Hypothesis, calls: Sequence[Call], keys: Sequence[str]) -> list[str]:
-    """Return those of `keys` whose every result the hypothesis predicts."""
-    possible = {key: False for key in keys}  # -> whether it told wrong from right anywhere
+def covers(
+    hypothesis: Hypothesis, calls: Sequence[Call], keys: Sequence[str], only: str = ""
+) -> tuple[list[str], list[str]]:
+    """Return the results whose every value the hypothesis predicts, and those that deny it.
+
+    only: the trait of the configurations in which the mistake is made; in the others the results
+    must be right.
+    """
+    told = dict.fromkeys(keys, False)  # whether it told wrong from right anywhere
+    denied: set[str] = set()
     for call in calls:
-        if not possible:
-            break
-        predicted = _predict(hypothesis, call)
-        for key in [key for key in possible if key in call.expected]:
+        here = not only or only in call.config.traits
+        predicted = _predict(hypothesis, call) if here else {}
+        for key in [key for key in keys if key in call.expected and key not in denied]:
+            if hypothesis.some and not call.wrong(key):
+                continue
             guess = predicted.get(key, call.expected[key])
-            scale, tolerance = call.scale.get(key), max(_AGREE, call.tolerance)
-            if not same(call.got[key], guess, scale, tolerance):
-                if hypothesis.some and not call.wrong(key):
-                    continue
-                del possible[key]
+            tolerance = max(_AGREE, call.tolerance)
+            if not same(call.got[key], guess, call.scale.get(key), tolerance):
+                denied.add(key)
             elif call.wrong(key):
-                possible[key] = True
-    return [key for key, told in possible.items() if told]
+                told[key] = True
+        if len(denied) == len(keys):
+            break
+    return [key for key in keys if told[key] and key not in denied], sorted(denied)
+
+
+def _common_traits(calls: Sequence[Call], wrong: Sequence[str]) -> list[str]:
+    """Return the traits that all configurations with a wrong result share, and not all others."""
+    failing = [
+        call.config.traits
+        for call in calls
+        if any(key in call.expected and call.wrong(key) for key in wrong)
+    ]
+    shared = frozenset.intersection(*failing) if failing else frozenset()
+    return sorted(
+        trait for trait in shared if any(trait not in call.config.traits for call in calls)
+    )
 
 
 def _predict(hypothesis: Hypothesis, call: Call) -> dict[str, object]:
@@ -80,9 +105,10 @@ def _predict(hypothesis: Hypothesis, call: Call) -> dict[str, object]:
 
 
 def _cause(
-    hypothesis: Hypothesis, keys: Sequence[str], calls: Sequence[Call], source: Source
+    hypothesis: Hypothesis, keys: Sequence[str], calls: Sequence[Call], source: Source, only: str
 ) -> Cause:
     says = hypothesis.says.replace("{key}", " and ".join(keys))
+    says += f" (where {only})" if only else ""
     line = guilty_line(hypothesis.line, source)
     if line is None:
         line = next(

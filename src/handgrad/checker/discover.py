@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from handgrad.checker import api, models, pairs, rules
+from handgrad.checker.calling import Pair
 from handgrad.checker.known import by_function
 from handgrad.checker.known.layer import Layer
 from handgrad.checker.loading import CheckError, loaded
@@ -87,7 +88,7 @@ def check_module(
                 verdicts += pairs.judge(api.loss_pair(thing, layer))
             else:
                 backwards = {partner: defined[partner] for partner in partners}
-                verdicts += pairs.judge(pairs.Pair(thing, backwards, name, layer))
+                verdicts += pairs.judge(Pair(thing, backwards, name, layer))
         elif not any(name in _partners(other, defined) for other in defined):
             verdicts.append(
                 Verdict(name, UNTESTED, reason=f"the module has no {found[0].forward[0]}")

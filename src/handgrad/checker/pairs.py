@@ -10,119 +10,73 @@ forward beside it is wrong.
 from __future__ import annotations
 
 import time
-import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from handgrad.checker import contracts, diagnosis
+from handgrad.checker.calling import Pair, Passed, call_backward, call_forward, upstream
 from handgrad.checker.known.layer import Layer
 from handgrad.checker.records import (
     RIGHT,
     UNTESTED,
     WRONG,
     Call,
-    Cause,
     Config,
     Finding,
     Raised,
     Verdict,
+    error_of,
     is_numeric,
     scales_of,
 )
-from handgrad.checker.running import fresh, quiet, run, source_file, source_lines
+from handgrad.checker.running import fresh, quiet, source_file, source_lines
 from handgrad.checker.slopes import COMPLEX, Slope
 
 FORWARD_TOLERANCE, GRADIENT_TOLERANCE = 1e-8, 1e-7
 _MOVES = 6
 
 
-class Pair(NamedTuple):
-    """A forward pass and its backward passes, by the names that they are reported under."""
+@dataclass
+class Evidence:
+    """What was seen of one function: calls, findings, how derivatives were taken, what was left out."""
 
-    forward: Callable[..., Any]
-    backwards: dict[str, Callable[..., Any]]
-    forward_name: str
-    layer: Layer
-
-
-class Passed(NamedTuple):
-    """What one forward call left behind."""
-
-    out: Any
-    cache: Any
-    options: tuple[Any, ...]
-    arrays: dict[str, np.ndarray]
+    calls: list[Call] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    methods: set[str] = field(default_factory=set)
+    untested: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def judge(pair: Pair) -> list[Verdict]:
     """Return the verdict on the forward pass, then those on the backward passes."""
     with quiet():
         start = time.perf_counter()
-        forward, calls = judge_forward(pair)
-        forward.seconds = time.perf_counter() - start
-        verdicts = [forward]
-        right = {call.config.name for call in calls if "out" in call.expected}
-        right -= {call.config.name for call in calls if any(map(call.wrong, call.expected))}
-        for name in pair.backwards:
+        forward = forward_evidence(pair)
+        right = {
+            call.config.name
+            for call in forward.calls
+            if "out" in call.expected and not any(map(call.wrong, call.expected))
+        }
+        if pair.layer.loss:
+            (name,) = pair.backwards
+            both = _merged(forward, backward_evidence(pair, name, right))
+            return [_verdict(pair.forward_name, pair.forward, both, pair.layer, "forward", start)]
+        verdicts = [
+            _verdict(pair.forward_name, pair.forward, forward, pair.layer, "forward", start)
+        ]
+        for name, backward in pair.backwards.items():
             start = time.perf_counter()
-            verdict = judge_backward(pair, name, right)
-            verdict.seconds = time.perf_counter() - start
-            verdicts.append(verdict)
-    return _merged(verdicts) if pair.layer.loss else verdicts
+            evidence = backward_evidence(pair, name, right)
+            verdicts.append(_verdict(name, backward, evidence, pair.layer, "backward", start))
+    return verdicts
 
 
-def call_forward(pair: Pair, arrays: dict[str, Any], options: Sequence[Any]) -> Passed | Raised:
-    """Run forward on copies; what it left in the copies comes back too."""
-    copies = {name: np.array(array, order="K") for name, array in arrays.items()}
-    options = fresh(tuple(options))
-    result = run(pair.forward, *copies.values(), *options)
-    if isinstance(result, Raised):
-        return result
-    out, cache = result, None
-    if pair.backwards or pair.layer.known:
-        if not (isinstance(result, tuple | list) and len(result) >= 2):
-            what = type(result).__name__
-            return Raised("Missing", f"forward must return (out, cache), got {what}")
-        out, cache = result[0], result[1] if len(result) == 2 else tuple(result[1:])
-    if not is_numeric(out):
-        return Raised("Missing", f"forward must return an array, got {type(out).__name__}")
-    return Passed(out, cache, options, copies)
-
-
-def call_backward(
-    pair: Pair, name: str, dout: Any, cache: Any, config: Config
-) -> dict[str, Any] | Raised:
-    """Run backward; return the gradients by name."""
-    result = run(pair.backwards[name], dout, cache, seed=None)
-    if isinstance(result, Raised):
-        return result
-    gradients = tuple(result) if isinstance(result, tuple | list) else (result,)
-    names = ["d" + key for key in config.arrays]
-    if len(gradients) != len(names):
-        return Raised(
-            "Missing",
-            f"backward must return {', '.join(names)}; it returned {len(gradients)} results",
-        )
-    return dict(zip(names, gradients, strict=True))
-
-
-def upstream(config: Config, out: Any) -> Any:
-    """Return a random upstream gradient for `out`, the same in every run."""
-    rng = np.random.default_rng(zlib.crc32(config.name.encode()))
-    shape = np.shape(out)
-    return rng.standard_normal(shape) if shape else float(rng.uniform(0.5, 1.5))
-
-
-# forward
-
-
-def judge_forward(pair: Pair) -> tuple[Verdict, list[Call]]:
+def forward_evidence(pair: Pair) -> Evidence:
     """Compare forward with the layer's formula, and check its contract."""
-    layer = pair.layer
-    calls, findings = [], []
+    layer, evidence = pair.layer, Evidence()
     for config in layer.configs():
         passed = call_forward(pair, config.arrays, config.options)
         truth = layer.truth(config)
@@ -130,23 +84,23 @@ def judge_forward(pair: Pair) -> tuple[Verdict, list[Call]]:
         call = Call(config, expected=expected, scale=scales_of(expected))
         call.tolerance = FORWARD_TOLERANCE
         if isinstance(passed, Raised):
-            call.got = dict.fromkeys(expected or ("out",), passed)
+            call.got = dict.fromkeys(expected, passed)
             if not expected:
-                return _failed(pair.forward_name, pair.forward, passed), []
+                says = passed.message if passed.kind == "Missing" else f"it raises {passed}"
+                evidence.findings.append(Finding("raises", says, passed.line))
         else:
-            call.got = {
-                "out": passed.out,
-                **{key: _state(passed, key) for key in expected if key != "out"},
-            }
-            findings += contracts.after_forward(config, passed, truth.state if truth else ())
-        calls.append(call)
-    if not any(isinstance(value, Raised) for call in calls for value in call.got.values()):
-        findings += contracts.of_forward(pair, calls[0].config)
+            call.got = {key: _state(passed, key) for key in expected if key != "out"}
+            call.got["out"] = passed.out
+            state = truth.state if truth else ()
+            evidence.findings += contracts.after_forward(config, passed, state)
+        evidence.calls.append(call)
+    first = evidence.calls[0].config
+    if not isinstance(call_forward(pair, first.arrays, first.options), Raised):
+        evidence.findings += contracts.of_forward(pair, first)
+        evidence.notes += contracts.dtype_notes(pair, first)
         for expectation in layer.expectations:
-            findings += expectation(pair)
-    verdict = _verdict(pair.forward_name, pair.forward, calls, findings, layer, "forward")
-    verdict.notes += contracts.dtype_notes(pair, calls[0].config)
-    return verdict, calls
+            evidence.findings += expectation(pair)
+    return evidence
 
 
 def _state(passed: Passed, key: str) -> Any:
@@ -154,65 +108,60 @@ def _state(passed: Passed, key: str) -> Any:
     for option in passed.options:
         if isinstance(option, dict) and key in option:
             return option[key]
-    return Raised("Missing", f"{key} was not stored in the dictionary that came in")
+    return Raised("Missing", f"{key} is not stored in the dictionary that came in")
 
 
-# backward
+def backward_evidence(pair: Pair, name: str, right: set[str]) -> Evidence:
+    """Compare one backward with the derivative of the forward, and check its contract.
 
-
-def judge_backward(pair: Pair, name: str, right: set[str]) -> Verdict:
-    """Compare one backward with the derivative of the forward, and check its contract."""
-    layer, backward = pair.layer, pair.backwards[name]
-    calls: list[Call] = []
-    findings: list[Finding] = []
-    methods, untested = set(), []
-    for config in layer.configs():
+    right: names of the configurations in which forward is right.
+    """
+    evidence = Evidence()
+    for config in pair.layer.configs():
         config, passed, slope = _smooth_point(pair, config)
         if isinstance(passed, Raised):
-            untested.append(f"forward raises {passed}")
+            evidence.untested.append(f"forward raises {passed}")
             continue
-        dout = upstream(config, passed.out)
-        if slope is not None:
-            dout = slope._dout
-        before_dout, before_cache = fresh(dout), fresh(passed.cache)
-        got = call_backward(pair, name, dout, passed.cache, config)
-        findings += contracts.after_backward(before_dout, dout, before_cache, passed.cache)
-        call = Call(config, dout=before_dout, tolerance=GRADIENT_TOLERANCE, out=passed.out)
-        truth = layer.truth(config)
+        call = _called(pair, name, config, passed, evidence)
+        truth = pair.layer.truth(config)
         if truth:
             call.gradient = truth.gradient
-            call.expected = truth.gradient(before_dout)
-        if isinstance(got, Raised):
+            call.expected = truth.gradient(call.dout)
+        if any(isinstance(value, Raised) for value in call.got.values()):
             call.expected = call.expected or {"d" + k: v for k, v in config.arrays.items()}
-            call.got = dict.fromkeys(call.expected, got)
-            calls.append(call)
+        elif config.tied:
+            if pair.layer.legitimate and pair.layer.legitimate(config, call.dout, call.got):
+                call.expected = dict(call.got)
+        elif slope and slope.trouble and config.name not in right:
+            evidence.untested.append(slope.trouble)
             continue
-        call.got = got
-        again = call_backward(pair, name, fresh(before_dout), passed.cache, config)
-        findings += contracts.same_again(got, again, findings)
-        if config.tied:
-            if layer.legitimate and layer.legitimate(config, before_dout, got):
-                call.expected = got
-        elif slope is not None and slope.trouble and config.name not in right:
-            untested.append(slope.trouble)
-            continue
-        elif slope is not None and not slope.trouble:
-            methods.add(slope.method)
+        elif slope and not slope.trouble:
+            evidence.methods.add(slope.method)
             _expect(call, slope, config.name in right, truth is not None)
         if not call.expected:
-            untested.append("no derivative to compare with")
+            evidence.untested.append("there is no derivative to compare with")
             continue
-        call.scale = scales_of({**call.expected, "dout": before_dout})
-        calls.append(call)
-    if not calls:
-        reason = untested[0] if untested else "no configuration"
-        return Verdict(name, UNTESTED, reason=reason, **_place(backward))
-    findings += contracts.of_backward(pair, name, calls[0].config)
-    verdict = _verdict(name, backward, calls, findings, layer, "backward")
-    verdict.method = COMPLEX if methods == {COMPLEX} else " and ".join(sorted(methods))
-    if untested:
-        verdict.notes.append(f"{len(untested)} configurations could not be tested: {untested[0]}")
-    return verdict
+        call.scale = scales_of({**call.expected, "dout": call.dout})
+        evidence.calls.append(call)
+    if evidence.calls:
+        evidence.findings += contracts.of_backward(pair, name, evidence.calls[0].config)
+    return evidence
+
+
+def _called(pair: Pair, name: str, config: Config, passed: Passed, evidence: Evidence) -> Call:
+    """Run backward twice, and look at what it did to what it got."""
+    dout = upstream(config, passed.out)
+    call = Call(config, dout=fresh(dout), tolerance=GRADIENT_TOLERANCE, out=passed.out)
+    cache = fresh(passed.cache)
+    got = call_backward(pair, name, dout, passed.cache, config)
+    evidence.findings += contracts.after_backward(call.dout, dout, cache, passed.cache)
+    if isinstance(got, Raised):
+        call.got = dict.fromkeys(["d" + key for key in config.arrays], got)
+        return call
+    again = call_backward(pair, name, fresh(call.dout), passed.cache, config)
+    evidence.findings += contracts.same_again(got, again, evidence.findings)
+    call.got = got
+    return call
 
 
 def _smooth_point(pair: Pair, config: Config) -> tuple[Config, Passed | Raised, Slope | None]:
@@ -285,58 +234,53 @@ def _agrees(gradients: dict[str, Any], slope: Slope, direction: dict[str, np.nda
 def _verdict(
     name: str,
     function: Callable[..., Any],
-    calls: list[Call],
-    findings: list[Finding],
+    evidence: Evidence,
     layer: Layer,
     side: str,
+    start: float,
 ) -> Verdict:
+    lines, first = source_lines(function)
+    place = {"file": source_file(function), "line": first if lines else None}
+    if not evidence.calls and not evidence.findings:
+        reason = evidence.untested[0] if evidence.untested else "no configuration"
+        return Verdict(name, UNTESTED, reason=reason, **place)
     errors: dict[str, float] = {}
-    for call in calls:
+    for call in evidence.calls:
         for key in call.expected:
-            error = call.difference(key).error if not call.wrong(key) else np.inf
-            if (
-                call.wrong(key)
-                and is_numeric(call.got[key])
-                and np.shape(call.got[key]) == np.shape(call.expected[key])
-            ):
-                error = call.difference(key).error
-            errors[key] = max(errors.get(key, 0.0), error)
-    causes = diagnosis.explain(calls, findings, layer, side, source_lines(function))
-    verdict = Verdict(
+            errors[key] = max(errors.get(key, 0.0), error_of(call, key))
+    causes = diagnosis.explain(evidence.calls, evidence.findings, layer, side, (lines, first))
+    notes = list(evidence.notes)
+    if evidence.untested:
+        left_out = sorted(set(evidence.untested))
+        notes.append(f"{len(evidence.untested)} configurations not tested: {'; '.join(left_out)}")
+    methods = evidence.methods
+    return Verdict(
         name,
         WRONG if causes else RIGHT,
-        errors=errors,
-        causes=causes,
-        configurations=len(calls),
-        calls=calls,
-        **_place(function),
+        errors,
+        causes,
+        notes,
+        configurations=len(evidence.calls),
+        method=COMPLEX if methods == {COMPLEX} else " and ".join(sorted(methods)),
+        seconds=time.perf_counter() - start,
+        calls=evidence.calls,
+        **place,
     )
-    if layer.note:
-        verdict.notes.append(layer.note)
-    return verdict
 
 
-def _failed(name: str, function: Callable[..., Any], raised: Raised) -> Verdict:
-    says = raised.message if raised.kind == "Missing" else f"it raises {raised}"
-    cause = Cause("raises", says, line=raised.line)
-    return Verdict(name, WRONG, causes=[cause], **_place(function))
-
-
-def _place(function: Callable[..., Any]) -> dict[str, Any]:
-    lines, first = source_lines(function)
-    return {"file": source_file(function), "line": first if lines else None}
-
-
-def _merged(verdicts: list[Verdict]) -> list[Verdict]:
-    """A loss is one function: its value and its gradient share a verdict."""
-    value, *gradients = verdicts
-    for gradient in gradients:
-        value.errors = {"loss": value.errors.get("out", 0.0), **gradient.errors}
-        known = {cause.name for cause in value.causes}
-        value.causes += [cause for cause in gradient.causes if cause.name not in known]
-        value.calls += gradient.calls
-        value.method = gradient.method
-        value.seconds += gradient.seconds
-        value.notes += [note for note in gradient.notes if note not in value.notes]
-    value.verdict = WRONG if value.causes else value.verdict
-    return [value]
+def _merged(value: Evidence, gradient: Evidence) -> Evidence:
+    """A loss is one function: its value and its gradient are one piece of evidence."""
+    gradients = {call.config.name: call for call in gradient.calls}
+    for call in value.calls:
+        other = gradients.get(call.config.name)
+        for part in (call.expected, call.got, call.scale):
+            if "out" in part:
+                part["loss"] = part.pop("out")
+        if other is not None:
+            call.dout, call.tolerance = other.dout, max(call.tolerance, other.tolerance)
+            call.expected |= other.expected
+            call.got |= other.got
+            call.scale |= other.scale
+    value.findings += gradient.findings
+    value.methods, value.untested = gradient.methods, gradient.untested
+    return value

@@ -222,6 +222,14 @@ def same(got: Any, expected: Any, scale: float | None, tolerance: float) -> bool
     return difference(got, expected, scale).error <= tolerance
 
 
+def error_of(call: Call, key: str) -> float:
+    """Return the error of one result; infinite where it is missing or has another shape."""
+    got = call.got[key]
+    if not is_numeric(got) or np.shape(got) != np.shape(call.expected[key]):
+        return float("inf")
+    return call.difference(key).error
+
+
 def is_numeric(value: Any) -> bool:
     """Whether `value` is an array or a number."""
     try:

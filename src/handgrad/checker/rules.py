@@ -19,6 +19,7 @@ from handgrad.checker.records import (
     Finding,
     Raised,
     Verdict,
+    error_of,
     is_numeric,
     scales_of,
 )
@@ -48,12 +49,7 @@ def judge(name: str, rule: Callable[..., Any]) -> Verdict:
     errors: dict[str, float] = {}
     for call in calls:
         for key in call.expected:
-            error = np.inf
-            if is_numeric(call.got[key]) and np.shape(call.got[key]) == np.shape(
-                call.expected[key]
-            ):
-                error = call.difference(key).error
-            errors[key] = max(errors.get(key, 0.0), error)
+            errors[key] = max(errors.get(key, 0.0), error_of(call, key))
     lines, first = source_lines(rule)
     return Verdict(
         name,

@@ -70,7 +70,10 @@ def _not_stored(call: Call) -> dict[str, Any]:
     missing = Raised("Missing", "")
     parts = batch_parts(call)
     keys = [key for key in ("running_mean", "running_var") if key in call.expected]
-    return {key: parts.param.get(key, call.got[key] if isinstance(call.got[key], Raised) else missing) for key in keys}
+    return {
+        key: parts.param.get(key, call.got[key] if isinstance(call.got[key], Raised) else missing)
+        for key in keys
+    }
 
 
 def _set(momentum: float, old: Any, new: Any) -> Any:

@@ -68,7 +68,9 @@ def _assign_dx(loops: Loops, at: Place) -> None:
 
 def _assign_dx_summed(loops: Loops, at: Place) -> None:
     n, _, i, j = at
-    loops.dx[(n, slice(None), *loops.window(i, j))] = np.tensordot(loops.dout[n, :, i, j], loops.w, 1)
+    loops.dx[(n, slice(None), *loops.window(i, j))] = np.tensordot(
+        loops.dout[n, :, i, j], loops.w, 1
+    )
 
 
 def _assign_dw(loops: Loops, at: Place) -> None:

@@ -43,7 +43,11 @@ def _another_mask(call: Call) -> dict[str, Any]:
 def _dropped_at_test(call: Call) -> dict[str, Any]:
     """Return what came in test mode, if some of it is zero and the rest proportional to x."""
     got = call.got.get("out")
-    if call.options[0]["mode"] != "test" or not is_numeric(got) or np.shape(got) != call.arrays["x"].shape:
+    if (
+        call.options[0]["mode"] != "test"
+        or not is_numeric(got)
+        or np.shape(got) != call.arrays["x"].shape
+    ):
         return {}
     share = np.round(np.asarray(got) / call.arrays["x"], 9)
     return {"out": got} if 0 in share and len(np.unique(share)) == 2 else {}

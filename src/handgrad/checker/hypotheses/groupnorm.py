@@ -31,7 +31,9 @@ def _of_interleaved(call: Call) -> dict[str, Any]:
 
 
 def _over(name: str, says: str, axes: tuple[int, ...]) -> Hypothesis:
-    return Hypothesis("wrong_axis", says, norm.forward_of(group_parts, norm.over(axes)), r"axis|mean")
+    return Hypothesis(
+        "wrong_axis", says, norm.forward_of(group_parts, norm.over(axes)), r"axis|mean"
+    )
 
 
 FORWARD = [

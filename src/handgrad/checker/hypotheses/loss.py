@@ -12,8 +12,8 @@ from handgrad.checker.records import Call
 
 
 def _pair(loss: Any, dx: Any, call: Call) -> dict[str, Any]:
-    """Return the loss in forward's evidence, and dout dx in backward's."""
-    return {"out": loss} if call.dout is None else {"dx": call.dout * dx}
+    """Return the loss, and dx times its upstream gradient."""
+    return {"loss": loss, "dx": (1.0 if call.dout is None else call.dout) * dx}
 
 
 def _softmax(
@@ -48,7 +48,7 @@ def _column_everywhere(call: Call) -> dict[str, Any]:
     e = np.exp(x - x.max(axis=1, keepdims=True))
     p = e / e.sum(axis=1, keepdims=True)
     p[:, y] -= 1
-    return {} if call.dout is None else {"dx": call.dout * p / len(x)}
+    return _pair(call.expected["loss"], p / len(x), call)
 
 
 def _svm(

@@ -37,7 +37,9 @@ class Parts(NamedTuple):
         """Return mean and variance, of the batch or the running ones."""
         if self.test:
             shape = self.gamma.shape
-            return self.param["running_mean"].reshape(shape), self.param["running_var"].reshape(shape)
+            return self.param["running_mean"].reshape(shape), self.param["running_var"].reshape(
+                shape
+            )
         return self.x.mean(self.axes, keepdims=True), self.x.var(self.axes, keepdims=True)
 
 
@@ -47,7 +49,16 @@ def batch_parts(call: Call) -> Parts:
     shape = (1, -1) + (1,) * (x.ndim - 2)
     axes = (0, *range(2, x.ndim))
     param = call.options[-1]
-    return Parts(x, gamma.reshape(shape), beta.reshape(shape), call.dout, axes, axes, param.get("eps", 1e-5), param)
+    return Parts(
+        x,
+        gamma.reshape(shape),
+        beta.reshape(shape),
+        call.dout,
+        axes,
+        axes,
+        param.get("eps", 1e-5),
+        param,
+    )
 
 
 def layer_parts(call: Call) -> Parts:
@@ -65,7 +76,16 @@ def group_parts(call: Call) -> Parts:
     shape, broad = (N, G, C // G, H, W), (1, G, C // G, 1, 1)
     dout = None if call.dout is None else call.dout.reshape(shape)
     param = {key: value for key, value in param.items() if key != "mode"}
-    return Parts(x.reshape(shape), gamma.reshape(broad), beta.reshape(broad), dout, (2, 3, 4), (0, 3, 4), param.get("eps", 1e-5), param)
+    return Parts(
+        x.reshape(shape),
+        gamma.reshape(broad),
+        beta.reshape(broad),
+        dout,
+        (2, 3, 4),
+        (0, 3, 4),
+        param.get("eps", 1e-5),
+        param,
+    )
 
 
 Take = Callable[[Call], Parts]

@@ -24,7 +24,9 @@ def _windows(call: Call, stride: int | None = None) -> Iterator[Window]:
         yield (n, c, i, j), (n, c, slice(i * s, i * s + height), slice(j * s, j * s + width))
 
 
-def _backward(mask: Callable[[np.ndarray], Any], add: bool = True, stride: int | None = None) -> Any:
+def _backward(
+    mask: Callable[[np.ndarray], Any], add: bool = True, stride: int | None = None
+) -> Any:
     def predict(call: Call) -> dict[str, Any]:
         x = np.asarray(call.arrays["x"], float)
         dx = np.zeros_like(x)

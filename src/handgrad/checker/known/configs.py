@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from handgrad.checker.contracts import with_integers
 from handgrad.checker.records import Config
 
 Options = tuple[Any, ...]
@@ -26,6 +26,17 @@ def without_ties(rng: np.random.Generator, shape: Sequence[int]) -> np.ndarray:
     """Random numbers of both signs, no two of which are close."""
     size = int(np.prod(shape))
     return (rng.permutation(size).reshape(shape) - size / 2 + 0.3) / np.sqrt(size)
+
+
+def with_integers(config: Config, names: Sequence[str]) -> Config:
+    """Return the configuration with integers in the arrays `names`."""
+    arrays = {
+        name: np.rint(3 * array).astype(np.int64) if name in names else array
+        for name, array in config.arrays.items()
+    }
+    return replace(
+        config, name=f"{config.name}, integer {', '.join(names)}", arrays=arrays, smooth=False
+    )
 
 
 def affine() -> list[Config]:

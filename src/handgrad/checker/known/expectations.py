@@ -10,7 +10,7 @@ from handgrad.checker.records import Finding
 from handgrad.checker.running import run
 
 if TYPE_CHECKING:
-    from handgrad.checker.pairs import Pair
+    from handgrad.checker.calling import Pair
 
 _ROWS = 300
 

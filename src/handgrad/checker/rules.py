@@ -128,8 +128,7 @@ def simulate(
     w = w.copy()
     for dw in dws:
         w, config = rule(w, dw, config)
-        w = w.copy()
-        history["next_w"].append(w)
+        history["next_w"].append(np.array(w))  # a copy: sgd works in place
         for key in STATE[name]:
             history[key].append(np.array(config[key], float))
     return {key: np.stack(values) for key, values in history.items()}
@@ -160,7 +159,7 @@ def _steps(
         if changed(dw, mine) is not None:
             findings.append(Finding("input_changed", "the rule changes dw in place"))
         w = np.array(result[0])
-        history["next_w"].append(w)
+        history["next_w"].append(w.copy())
         config = result[1] if config is None else config
         if config is None or not isinstance(config, dict):
             raised = Raised("Missing", "the rule must return (next_w, config), config a dictionary")

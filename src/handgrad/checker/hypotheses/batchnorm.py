@@ -10,7 +10,7 @@ import numpy as np
 from handgrad.checker.hypotheses import norm
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
 from handgrad.checker.hypotheses.norm import Parts, batch_parts
-from handgrad.checker.records import Call, Raised
+from handgrad.checker.records import Call, Config, Raised
 
 Update = Callable[[float, Any, Any], Any]
 
@@ -49,6 +49,40 @@ def _running(
 
 def _unbiased(var: Any, m: int) -> Any:
     return var * np.float64(m) / (m - 1)
+
+
+def _unbiased_everywhere(call: Call) -> dict[str, Any]:
+    parts = batch_parts(call)
+    if parts.test:
+        return {}
+    return _running(sample=_unbiased)(call) | {"out": norm.unbiased(parts)}
+
+
+def _matrix_of_images(out_too: bool) -> Any:
+    """The image is cut into rows of C numbers without moving the channels to the end."""
+
+    def predict(call: Call) -> dict[str, Any]:
+        x = np.asarray(call.arrays["x"], float)
+        N, C, H, W = x.shape
+        parts = batch_parts(call)
+        rows = parts._replace(
+            x=x.reshape(-1, C),
+            gamma=parts.gamma.reshape(1, C),
+            beta=parts.beta.reshape(1, C),
+            axes=(0,),
+        )
+        out = norm.scaled(rows, norm.xhat_of(rows)[0])
+        back = out.reshape(x.shape) if out_too else out.reshape(N, H, W, C).transpose(0, 3, 1, 2)
+        if parts.test:
+            return {"out": back}
+        moved = Call(
+            Config(call.config.name, call.arrays | {"x": rows.x}, call.options),
+            expected=call.expected,
+            got=call.got,
+        )
+        return {"out": back} | _running()(moved)
+
+    return predict
 
 
 def _train_statistics_at_test(parts: Parts) -> Any:
@@ -124,7 +158,10 @@ FORWARD = [
     Hypothesis("batch_statistics_at_test", "test mode uses the batch's statistics: it must use the running ones", norm.forward_of(batch_parts, _train_statistics_at_test, "test"), r"test"),
     Hypothesis("running_statistics_at_train", "train mode normalises with the running statistics: it must use the batch's", _running_at_train, r"running"),
     Hypothesis("variance_as_deviation", "test mode divides by running_var, not by its root", norm.forward_of(batch_parts, lambda p: norm.scaled(p, (p.x - p.statistics()[0]) / (p.statistics()[1] + p.eps)), "test"), r"running_var"),
+    Hypothesis("unbiased_normalised", "the variance is the unbiased one (divided by N - 1), in the output and in running_var; the course's uses 1/N", _unbiased_everywhere, r"ddof|var"),
     *norm.forward(batch_parts),
+    Hypothesis("channels_not_moved", "the image is cut into rows of C numbers without moving the channels to the end (transpose before reshape)", _matrix_of_images(False), r"reshape"),
+    Hypothesis("channels_not_moved", "the image is cut into rows of C numbers without moving the channels to the end (transpose before reshape)", _matrix_of_images(True), r"reshape"),
     Hypothesis("wrong_axis", "the rows are normalised, not the columns: mean and variance are taken over the wrong axis", norm.forward_of(batch_parts, _over_rows, "train"), r"axis\s*=\s*(1|-1)"),
     Hypothesis("wrong_axis", "each image is normalised by itself: the statistics must be taken over the batch too", norm.forward_of(batch_parts, _images((2, 3)), "train"), r"axis|mean"),
     Hypothesis("wrong_axis", "each pixel is normalised over the batch only: the statistics must be taken over the places too", norm.forward_of(batch_parts, _images((0,)), "train"), r"axis|reshape|mean"),

@@ -9,7 +9,7 @@ import numpy as np
 from handgrad.checker.hypotheses import norm
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
 from handgrad.checker.hypotheses.norm import Parts, group_parts
-from handgrad.checker.records import Call
+from handgrad.checker.records import Call, Config
 
 
 def _interleaved(call: Call) -> Parts:
@@ -30,6 +30,25 @@ def _of_interleaved(call: Call) -> dict[str, Any]:
     return {"out": gamma * back + beta}
 
 
+def _as_size(call: Call) -> dict[str, Any]:
+    """G is taken as the number of channels in a group."""
+    G, param = call.options
+    size = call.arrays["x"].shape[1] // G
+    config = Config(call.config.name, call.arrays, (size, param))
+    parts = group_parts(Call(config))
+    return {"out": norm.scaled(parts, norm.xhat_of(parts)[0]).reshape(call.arrays["x"].shape)}
+
+
+def _counted(count: Any) -> Any:
+    """The backward divides by another number than the size of a group."""
+
+    def dx(g: Any, xhat: Any, std: Any, parts: Parts) -> Any:
+        m = count(*parts.x.shape)
+        return (g - norm.total(g, parts) / m - xhat * norm.total(g * xhat, parts) / m) / std
+
+    return norm.backward_of(group_parts, dx)
+
+
 def _over(name: str, says: str, axes: tuple[int, ...]) -> Hypothesis:
     return Hypothesis(
         "wrong_axis", says, norm.forward_of(group_parts, norm.over(axes)), r"axis|mean"
@@ -45,6 +64,20 @@ FORWARD = [
     _over("channel_batch", "each channel is normalised over the batch, as batch normalisation does", (0, 3, 4)),
     _over("image", "the statistics are taken over the whole image, not over a group of channels", (1, 2, 3, 4)),
     _over("groups", "the statistics are taken over the groups, not within them", (1, 3, 4)),
+    Hypothesis("group_size", "G is taken as the number of channels in a group: it is the number of groups", _as_size, r"reshape"),
     Hypothesis("interleaved_groups", "a group holds every G-th channel: it must hold C/G neighbours", _of_interleaved, r"reshape"),
 ]  # fmt: skip
-BACKWARD = norm.backward(group_parts)
+BACKWARD = [
+    *norm.backward(group_parts),
+    *[
+        Hypothesis("wrong_count", f"dx divides by {words}, not by the size of a group, C/G H W", _counted(count), r"[HWCGN]\s*\*|/")
+        for words, count in (
+            ("H W", lambda N, G, width, H, W: H * W),
+            ("C H W", lambda N, G, width, H, W: G * width * H * W),
+            ("N H W", lambda N, G, width, H, W: N * H * W),
+            ("G H W", lambda N, G, width, H, W: G * H * W),
+            ("C/G", lambda N, G, width, H, W: width),
+            ("N", lambda N, G, width, H, W: N),
+        )
+    ],
+]

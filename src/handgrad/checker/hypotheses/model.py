@@ -34,6 +34,32 @@ def _regularised(
     return predict
 
 
+def _without(name: str, in_loss: bool, in_gradient: bool) -> Callable[[Call], dict[str, Any]]:
+    """Predict a regularisation that forgets one W."""
+
+    def predict(call: Call) -> dict[str, Any]:
+        reg, params = call.options[:2]
+        if name not in params:
+            return {}
+        found = {}
+        if in_loss:
+            found["loss"] = call.expected["loss"] - 0.5 * reg * np.sum(params[name] ** 2)
+        if in_gradient:
+            found["d" + name] = call.expected["d" + name] - reg * params[name]
+        return found
+
+    return predict
+
+
+def _forgotten(name: str) -> list[Hypothesis]:
+    line = rf"reg.*{name}|{name}.*reg|reg"
+    return [
+        Hypothesis("reg_one_missing", f"{name} is not regularised", _without(name, True, True), line),
+        Hypothesis("reg_one_not_in_loss", f"{name} is missing from the regularisation of the loss", _without(name, True, False), line),
+        Hypothesis("reg_one_not_in_gradient", f"the gradient of {name} lacks its regularisation reg {name}", _without(name, False, True), line),
+    ]  # fmt: skip
+
+
 def _zero(prefix: str) -> Callable[[Call], dict[str, Any]]:
     def predict(call: Call) -> dict[str, Any]:
         return {
@@ -69,6 +95,7 @@ FORWARD = [
     Hypothesis("reg_gradient_biases", "the gradients of the biases are regularised, the loss is not", _regularised(which=lambda key: key[0] in "Wb" and key[:4] != "beta", in_loss=False), r"reg"),
     Hypothesis("reg_not_last", "the last W is not regularised", _regularised(last=False), r"reg"),
     Hypothesis("reg_gradient_not_last", "the gradient of the last W is not regularised", _regularised(last=False, in_loss=False), r"grads\["),
+    *[one for name in ("W1", "W2", "W3", "W4") for one in _forgotten(name)],
     Hypothesis("gamma_unused", "{key} is zero: gamma is never updated", _zero("gamma"), r"gamma"),
     Hypothesis("beta_unused", "{key} is zero: beta is never updated", _zero("beta"), r"beta"),
     Hypothesis("biases_unused", "{key} is zero: the biases are never updated", _zero("b"), r"\bb|'b"),

@@ -166,10 +166,11 @@ def total(value: Any, parts: Parts) -> Any:
     return value.sum(parts.axes, keepdims=True)
 
 
-def _ddof(parts: Parts) -> Any:
-    m = np.prod([parts.x.shape[axis] for axis in parts.axes])
+def unbiased(parts: Parts) -> Any:
+    """Return out with the variance divided by m - 1."""
+    m = np.float64(np.prod([parts.x.shape[axis] for axis in parts.axes]))
     centre, var = parts.statistics()
-    return scaled(parts, (parts.x - centre) / np.sqrt(var * m / max(m - 1, 1e-300) + parts.eps))
+    return scaled(parts, (parts.x - centre) / np.sqrt(var * m / (m - 1) + parts.eps))
 
 
 def forward(take: Take) -> list[Hypothesis]:
@@ -182,7 +183,7 @@ def forward(take: Take) -> list[Hypothesis]:
         ("root_multiplied", "x is multiplied by the standard deviation, not divided", _standard(lambda x, m, v, e: (x - m) * np.sqrt(v + e)), r"\*"),
         ("not_divided", "x is centred, but not divided by the standard deviation", _standard(lambda x, m, v, e: x - m), r"-"),
         ("not_centred", "the mean is not subtracted", _standard(lambda x, m, v, e: x / np.sqrt(v + e)), r"sqrt"),
-        ("unbiased_normalised", "the variance is the unbiased one (divided by N - 1); the course's uses 1/N", _ddof, r"ddof|-\s*1|var"),
+        ("unbiased_normalised", "the variance is the unbiased one (divided by N - 1); the course's uses 1/N", unbiased, r"ddof|-\s*1|var"),
         ("variance_not_centred", "the variance is the mean of x**2: the mean is not subtracted first", _standard(lambda x, m, v, e: (x - m) / np.sqrt(v + m**2 + e)), r"\*\*\s*2|square"),
         ("beta_missing", "beta is not added", lambda p: p.gamma * xhat_of(p)[0], r"gamma"),
         ("gamma_missing", "xhat is not multiplied by gamma", lambda p: xhat_of(p)[0] + p.beta, r"beta"),
@@ -197,9 +198,44 @@ def forward(take: Take) -> list[Hypothesis]:
     ]
 
 
+def through_batch(g: Any, xhat: Any, std: Any, parts: Parts) -> Any:
+    """Return dx where mean and variance are the batch's."""
+    return (g - mean(g, parts) - xhat * mean(g * xhat, parts)) / std
+
+
+def right(g: Any, xhat: Any, std: Any, parts: Parts) -> Any:
+    """Return dx, of the mode of the call."""
+    return g / std if parts.test else through_batch(g, xhat, std, parts)
+
+
+def _wrong_sum(take: Take, axes: Axes, keep: bool) -> Any:
+    """Predict dgamma and dbeta summed over other axes of x."""
+
+    def predict(call: Call) -> dict[str, Any]:
+        parts = take(call)
+        shape = call.arrays["x"].shape
+        xhat, dout = np.reshape(xhat_of(parts)[0], shape), np.reshape(parts.dout, shape)
+        return {"dgamma": np.sum(dout * xhat, axes, keepdims=keep), "dbeta": np.sum(dout, axes, keepdims=keep)}
+
+    return predict
+
+
+def _wrong_sums(take: Take) -> list[Hypothesis]:
+    words = {0: "the batch", 1: "the channels", 2: "the rows", 3: "the columns"}
+    return [
+        Hypothesis(
+            "wrong_sum",
+            "{key} is summed over " + " and ".join(words[axis] for axis in axes) + ": it must be one number for each of gamma",
+            _wrong_sum(take, axes, keep),
+            r"\bd(gamma|beta)\s*=",
+        )
+        for axes in ((0,), (1,), (2, 3), (0, 1), (1, 2, 3), (0, 2), (0, 3))
+        for keep in (False, True)
+    ]
+
+
 def backward(take: Take) -> list[Hypothesis]:
     """The mistakes of backward that all normalisations share."""
-    right = lambda g, xhat, std, p: (g - mean(g, p) - xhat * mean(g * xhat, p)) / std  # noqa: E731
     rows = [
         ("statistics_constant", "the gradient through the mean and the variance is forgotten: they are treated as constants", lambda g, h, s, p: g / s, r"\bdx\b"),
         ("mean_path_forgotten", "the gradient through the mean is forgotten", lambda g, h, s, p: (g - h * mean(g * h, p)) / s, r"\bdx\b"),
@@ -228,9 +264,13 @@ def backward(take: Take) -> list[Hypothesis]:
         ("dbeta_times_gamma", "dbeta", "dbeta is multiplied by gamma", lambda d, h, s, p: d * p.gamma),
         ("dbeta_times_xhat", "dbeta", "dbeta is the sum of dout xhat: it must be that of dout", lambda d, h, s, p: d * h),
     ]  # fmt: skip
-    test = lambda g, h, s, p: right(g, h, s, p)  # noqa: E731
     return [
-        *[Hypothesis(name, says, backward_of(take, dx), line) for name, says, dx, line in rows],
+        *[
+            Hypothesis(name, says, backward_of(take, dx, modes), line)
+            for modes in ("train", "both")
+            for name, says, dx, line in rows
+        ],
         *[Hypothesis(name, says, gradient_of(take, key, value), rf"{key}\s*=") for name, key, says, value in gradients],
-        Hypothesis("train_formula_at_test", "in test mode dx goes through the batch's statistics: the running ones are constants", backward_of(take, test, "test"), r"\bdx\b"),
+        *_wrong_sums(take),
+        Hypothesis("train_formula_at_test", "in test mode dx goes through the batch's statistics: the running ones are constants", backward_of(take, through_batch, "test"), r"\bdx\b"),
     ]  # fmt: skip

@@ -77,14 +77,14 @@ def _adam(
         s = {"learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, **config}
         b1, b2 = (s["beta2"], s["beta1"]) if swap else (s["beta1"], s["beta2"])
         t = config.get("t", start)
-        t += advance == "first"
+        t += advance in ("first", "unstored")
         m0, v0 = config.get("m", np.zeros_like(w)), config.get("v", np.zeros_like(w))
         m = first(b1)[0] * m0 + first(b1)[1] * dw
         v = second(b2)[0] * v0 + second(b2)[1] * dw**power
         mt, vt = correct(m, v, b1, b2, t)
         kept = (mt, vt) if stores_corrected else (m, v) if keeps else (m0, v0)
         config["m"], config["v"] = kept
-        config["t"] = t + (advance == "last")
+        config["t"] = config.get("t", start) if advance == "unstored" else t + (advance == "last")
         return w + sign * s["learning_rate"] * mt / divide(vt, s["epsilon"]), config
 
     return rule
@@ -147,7 +147,9 @@ FORWARD = [
     Hypothesis("t_from_one", "t starts at 1 before the first step, so the first correction uses t = 2 (the courses of 2017 do so; later ones start at 0)", _of(_ADAM, _adam(start=1)), r"['\"]t['\"]\s*,\s*1"),
     Hypothesis("t_late", "t is used before it is increased: the first step divides by zero", _of(_ADAM, _adam(advance="last")), r"\+=\s*1|\+\s*1"),
     Hypothesis("t_never", "t is never increased", _of(_ADAM, _adam(advance="never")), r"['\"]t['\"]"),
-    Hypothesis("t_fixed", "t is always 1: it is not stored for the next step", _of(_ADAM, _adam(correct=lambda m, v, b1, b2, t: (m / (1 - b1), v / (1 - b2)), advance="never")), r"\bt\b"),
+    Hypothesis("t_fixed", "t is increased but not stored: every step is the first", _of(_ADAM, _adam(advance="unstored")), r"\bt\b"),
+    Hypothesis("no_power", "the bias correction of m divides by 1 - beta1, not by 1 - beta1**t", _of(_ADAM, _adam(correct=lambda m, v, b1, b2, t: (m / (1 - b1), v / (1 - b2**t)))), r"1(\.0)?\s*-\s*.*beta1"),
+    Hypothesis("no_power", "the bias correction of v divides by 1 - beta2, not by 1 - beta2**t", _of(_ADAM, _adam(correct=lambda m, v, b1, b2, t: (m / (1 - b1**t), v / (1 - b2)))), r"1(\.0)?\s*-\s*.*beta2"),
     Hypothesis("epsilon_inside", "epsilon is inside the root: it must be sqrt(v) + epsilon", _of(_ADAM, _adam(divide=lambda v, e: np.sqrt(v + e))), r"sqrt\(.*eps"),
     Hypothesis("epsilon_missing", "epsilon is not added", _of(_ADAM, _adam(divide=lambda v, e: np.sqrt(v))), r"sqrt"),
     Hypothesis("root_missing", "the square root of v is missing", _of(_ADAM, _adam(divide=lambda v, e: v + e)), r"/"),

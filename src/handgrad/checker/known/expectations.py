@@ -31,8 +31,18 @@ def dropout_findings(forward: Any, drops: bool) -> list[Finding]:
         out = np.asarray(forward(x.copy(), {"p": p, "mode": "train"})[0])
         if out.shape != x.shape:
             return [Finding("shape", f"out has shape {out.shape}, expected {x.shape}")]
-        shares.append(float(np.mean(out != 0)))
+        kept = out != 0
+        shares.append(float(np.mean(kept)))
         means.append(float(np.mean(out) / 2.0))
+    for axis, what in ((0, "a column"), (1, "a row")):
+        spread = np.std(kept.mean(axis=axis))
+        if spread > 0.25:
+            return [
+                Finding(
+                    "mask_shared",
+                    f"all entries of {what} are dropped together: one number is drawn for them all",
+                )
+            ]
     keep = np.array([0.3, 0.6, 0.75])
     keep = 1 - keep if drops else keep
     meaning = "dropping" if drops else "keeping"
@@ -47,15 +57,6 @@ def dropout_findings(forward: Any, drops: bool) -> list[Finding]:
                 "mask_reused", "two calls without a seed drop the same units: the mask is reused"
             )
         ]
-    for axis, what in ((0, "a column"), (1, "a row")):
-        spread = np.std(first.mean(axis=axis))
-        if spread > 0.25:
-            return [
-                Finding(
-                    "mask_shared",
-                    f"all entries of {what} are dropped together: one number is drawn for them all",
-                )
-            ]
     return []
 
 

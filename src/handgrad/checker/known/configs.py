@@ -161,7 +161,7 @@ def _pool_param(window: tuple[int, int], stride: int) -> dict[str, int]:
     return {"pool_height": window[0], "pool_width": window[1], "stride": stride}
 
 
-def max_pool(integers: bool = True) -> list[Config]:
+def max_pool() -> list[Config]:
     """Pools that overlap, that leave gaps, that see only negative numbers, that have ties."""
     rng, configs = _rng(4), []
     for name, shape, window, stride in POOL:
@@ -183,7 +183,8 @@ def max_pool(integers: bool = True) -> list[Config]:
     ties[0, 0, :2, :2] = 1.0
     trait = frozenset({"a window has several maxima"})
     tied = Config("2x2 with ties", {"x": ties}, first.options, tied=True, traits=trait)
-    return [*configs, tied, *([with_integers(first, ["x"])] if integers else [])]
+    whole = {"x": rng.permutation(first.arrays["x"].size).reshape(first.arrays["x"].shape) - 40}
+    return [*configs, tied, replace(first, name="integer x", arrays=whole, smooth=False)]
 
 
 def shares_of_maxima(config: Config, dout: Any, got: dict[str, Any]) -> bool:
@@ -198,6 +199,45 @@ def shares_of_maxima(config: Config, dout: Any, got: dict[str, Any]) -> bool:
     share = dxs / np.asarray(dout)[:, :, :, None, :, None]
     whole = np.allclose(share.sum(axis=(3, 5)), 1)
     return bool(whole and np.all(share >= 0) and np.all(share[xs < largest] == 0))
+
+
+def avg_pool() -> list[Config]:
+    """The pools without their ties."""
+    return [config for config in max_pool() if not config.tied]
+
+
+def global_avg_pool() -> list[Config]:
+    """Images of several sizes."""
+    rng = _rng(12)
+    shapes = [(2, 3, 3, 4), (1, 2, 5, 2), (3, 1, 1, 4)]
+    return [Config(f"x {shape}", {"x": rng.standard_normal(shape)}) for shape in shapes]
+
+
+def prelu() -> list[Config]:
+    """One slope, and one for each channel."""
+    rng = _rng(13)
+    return [
+        Config(f"x {shape}, a {slopes}", {"x": away_from_zero(rng, shape), "a": rng.uniform(0.1, 0.5, slopes)})
+        for shape, slopes in [((3, 4), (1,)), ((3, 4), (4,)), ((2, 3, 2, 2), (3,)), ((5,), ())]
+    ]
+
+
+def maxout() -> list[Config]:
+    """Two and three pieces."""
+    rng = _rng(14)
+    return [
+        Config(f"x {shape}, {pieces} pieces", {"x": without_ties(rng, shape)}, (pieces,))
+        for shape, pieces in [((3, 4), 2), ((2, 6), 3), ((2, 4, 2, 3), 2), ((3, 2), 1)]
+    ]
+
+
+def spatial_instancenorm() -> list[Config]:
+    """Images of several sizes."""
+    rng = _rng(15)
+    return [
+        Config(f"x {shape}", _images(rng, shape, (shape[1],)), (param,))
+        for shape, param in [((2, 3, 2, 4), {}), ((1, 2, 3, 3), {"eps": 0.1}), ((3, 1, 2, 2), {})]
+    ]
 
 
 def batchnorm() -> list[Config]:

@@ -46,6 +46,11 @@ LAYERS = [
     _pair("conv_relu_pool", "conv", functools.partial(configs.conv_sandwich, pool=True)),
     _pair("conv_bn_relu", "", functools.partial(configs.conv_sandwich, "bn")),
     _pair("conv_bn_relu_pool", "", functools.partial(configs.conv_sandwich, "bn", pool=True)),
+    _pair("avg_pool", "", configs.avg_pool),
+    _pair("global_avg_pool", "", configs.global_avg_pool),
+    _pair("prelu", "", configs.prelu),
+    _pair("maxout", "", configs.maxout),
+    _pair("spatial_instancenorm", "", configs.spatial_instancenorm),
     *[_pair(name, "", configs.elementwise) for name in ("sigmoid", "tanh", "elu", "gelu", "leaky_relu")],
 ]  # fmt: skip
 

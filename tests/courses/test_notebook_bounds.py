@@ -207,7 +207,7 @@ def test_what_missed_its_bound_then_may_miss_it_now():
     source = "# errors should be around e-9\nprint('dx error: ', e)"
     assert verdicts(source, ["dx error: 3e-8"], ["dx error: 2e-8"]) == [AS_THEN]
     assert verdicts(source, ["dx error: 3e-7"], ["dx error: 2e-8"]) == [BROKEN]  # ten times worse
-    assert verdicts(source, ["dx error: 3e-8"], ["dx error: 2e-9"]) == [BROKEN]
+    assert verdicts(source, ["dx error: 1.2e-8"], ["dx error: 9e-9"]) == [BROKEN]
 
 
 def test_losses_are_compared_with_the_earlier_output():

@@ -1,5 +1,6 @@
 """Whole notebooks in a kernel of their own: stand-ins, open exercises, the verdict, the command."""
 
+import random
 import shutil
 
 import nbformat
@@ -24,7 +25,8 @@ assert FOLDERNAME is not None, "[!] Enter the foldername."
 """
 
 STAND_INS = """
-import os, time
+import os, random, time
+print('draws', np.random.rand(), random.random())
 from time import clock
 from scipy.misc import imread, imresize
 from imageio import imread as imread2
@@ -83,7 +85,7 @@ def course(tmp_path_factory):
         "last = solver.loss_history[-1]\nprint('final loss: ', last)",
         "plt = last + 1",
         code("print('Initial loss: ', 2.5)", "Initial loss:  2.3004790897684924"),
-        "raise ValueError('not <b>ours</b>')",
+        "print('<u>', solver)\nraise ValueError('not <b>ours</b>')",  # reads solver, blames it not
     )
     before = path.read_bytes()
     result = run_notebook(path, course="cs231n-2020")
@@ -118,6 +120,11 @@ def test_the_stand_ins_answer(course):
     assert "folder work ['cs231n', 'kitten.jpg'] True []" in out
 
 
+def test_a_notebook_that_seeds_nothing_is_seeded(course):
+    draws = f"draws {np.random.RandomState(231).rand()} {random.Random(231).random()}"
+    assert draws in printed(course, 2)
+
+
 def test_what_notebooks_lean_on(course):
     assert printed(course, 5).splitlines() == [
         "live: True",
@@ -140,6 +147,8 @@ def test_the_report_escapes_what_it_shows(course):
     page = report_page(course)
     assert "not &lt;b&gt;ours&lt;/b&gt;" in page
     assert "<b>ours" not in page
+    assert "&lt;u&gt; None" in page
+    assert "<u>" not in page
     assert "default-src 'none'" in page
     assert "waits for the exercise of cell 6" in page
 
@@ -164,12 +173,13 @@ def test_exercises_are_solved_on_request(tmp_path):
     path = write(
         tmp_path / "n.ipynb",
         SETUP + LIVE.split("model =")[0],
-        EXERCISE,
+        EXERCISE + "print('mine')",
         "print('final loss: ', solver.loss_history[-1])",
     )
     result = run_notebook(path, course="cs231n-2020", solve=True)
     assert [cell.state for cell in result.cells] == ["ran", "solved", "ran"]
     assert [f.quantity for f in result.findings if f.cell == 2] == ["final loss"]
+    assert printed(result, 1).startswith("mine\n(Iteration 1 /")
 
 
 # the command

@@ -35,7 +35,10 @@ UNFINISHED = {
 FINISHED = {
     "short": "def f(x):\n    return x * 2",
     "leftover": "def f(x):\n    out = None\n    pass\n    out = x * 2\n    return out, x",
-    "built": "def f(x):\n    grads = {}\n    grads['W'] = x\n    loss = 0\n    loss += 1\n    return loss, grads",
+    "built": (
+        "def f(x):\n    grads = {}\n    grads['W'] = x\n    loss = 0\n    loss += 1\n"
+        "    return loss, grads"
+    ),
     "updated": "def f(x):\n    grads = {}\n    grads.update(a=1)\n    return grads",
     "loop": "def f(xs):\n    best = None\n    for best in xs:\n        break\n    return best",
     "test mode": "def f(x, mode):\n    dx = None\n    if mode == 'train':\n        dx = x\n    return dx",
@@ -43,6 +46,7 @@ FINISHED = {
         "class N:\n    def __init__(self):\n        self.params = {}\n"
         "        self.params['W1'] = 1\n    def loss(self, X):\n        return X"
     ),
+    "reset": "def f(x):\n    out = x * 2\n    if bad:\n        out = None\n    return out",
     "helper": "class N:\n    def __init__(self):\n        self.params = {}\n        self._fill()",
 }
 

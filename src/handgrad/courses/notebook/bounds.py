@@ -110,8 +110,8 @@ def bound_for(quantity: Quantity, bounds: list[Bound]) -> Bound | None:
         return None
     limits = [bound for bound in bounds if bound.target is None]
     named = [bound for bound in limits if any(_is_of(name, quantity.label) for name in bound.names)]
-    if named:  # the most lenient: "most are around e-7, but W2 may be on the order of e-5"
-        return max(named, key=lambda bound: bound.limit)
+    if named:  # "most are around e-7, but W2 may be on the order of e-5"
+        return named[0]
     return next((bound for bound in limits if not bound.names), None)
 
 

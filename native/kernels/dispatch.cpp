@@ -15,6 +15,7 @@ namespace handgrad {
     void fill(PoolKernels<double>&);       \
     void fill(FlatKernels<float>&);        \
     void fill(FlatKernels<double>&);       \
+    void fill(WinogradKernels&);           \
     }
 HG_DECLARE(portable)
 #if defined(HANDGRAD_X86)
@@ -39,6 +40,7 @@ struct Tables {
         isa::fill(tables.f64.pool);    \
         isa::fill(tables.f32.flat);    \
         isa::fill(tables.f64.flat);    \
+        isa::fill(tables.f32.winograd); \
     }
 
 struct Isa {

@@ -96,12 +96,39 @@ struct FlatKernels {
                  T* next_m, T* next_v);
 };
 
+// The transforms of Winograd's algorithm, float32.  Planes are `plane_stride` apart; a tile's place
+// (y0, x0) is the first of its pixels, which may lie outside of the image.
+struct WinogradImage {
+    int64_t height, width, channels;
+    const float* zeros;  // at least `channels`
+};
+
+struct WinogradKernels {
+    int64_t lanes;  // of `check`, which becomes a NaN once a result is not finite
+    // 6 x 6 inputs to 36 planes, in blocks of kBlock channels, block_stride apart.
+    void (*input)(const WinogradImage& image, const float* data, int64_t y0, int64_t x0, float* to,
+                  int64_t plane_stride, int64_t block_stride);
+    // 4 x 4 output gradients, channels [first, first + count), to 36 planes.
+    void (*gradient)(const WinogradImage& image, const float* data, int64_t y0, int64_t x0, int64_t first,
+                     int64_t count, float* to, int64_t plane_stride);
+    // 36 planes and a bias to 4 x 4 outputs, channels [first, first + count).
+    void (*output)(const WinogradImage& image, float* data, int64_t y0, int64_t x0, int64_t first, int64_t count,
+                   const float* from, int64_t plane_stride, const float* bias, float* check);
+    // Filters to [36][depth][width], of which `outs` are real.
+    void (*weights)(const float* w, int64_t out_stride, int64_t in_stride, bool flip, int64_t depth, int64_t outs,
+                    int64_t width, float* panels);
+    // [depth][width] in each of 36 planes to the gradients of the filters.
+    void (*weight_gradient)(const float* planes, int64_t plane_stride, int64_t depth, int64_t outs, int64_t width,
+                            float* dw, int64_t out_stride, int64_t in_stride, float* check);
+};
+
 template <class T>
 struct Kernels {
     GemmKernels<T> gemm;
     RowKernels<T> rows;
     PoolKernels<T> pool;
     FlatKernels<T> flat;
+    WinogradKernels winograd;  // of float32 only
 };
 
 }  // namespace handgrad

@@ -18,6 +18,8 @@ constexpr int kRows = 4, kVectors = 2;
 template <class T>
 constexpr int kColumns = kVectors * kLanes<T>;
 
+constexpr int64_t kAhead = 32;  // columns of A fetched ahead
+
 template <class T>
 using Tile = Vec<T>[kRows][kVectors];
 
@@ -41,7 +43,10 @@ HG_INLINE void multiply(Tile<T>& sum, int64_t depth, const T* a, int64_t a_strid
             for (int j = 0; j < kBlock; ++j, b += kColumns<T>) step<T>(sum, b, a + j, kBlock);
         for (int j = 0; k + j < depth; ++j, b += kColumns<T>) step<T>(sum, b, a + j, kBlock);
     } else {
-        for (int64_t k = 0; k < depth; ++k, a += a_stride, b += kColumns<T>) step<T>(sum, b, a, 1);
+        for (int64_t k = 0; k < depth; ++k, a += a_stride, b += kColumns<T>) {
+            __builtin_prefetch(a + kAhead * a_stride);
+            step<T>(sum, b, a, 1);
+        }
     }
 }
 

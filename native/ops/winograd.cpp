@@ -161,8 +161,10 @@ bool winograd_backward_weights(const ConvSizes& s, const float* dout, const floa
             const int64_t first = start * kBlockTiles + quarter * kQuarter;
             for (int64_t t = 0; t < std::min(kQuarter, tiling.count - first); ++t)
                 tiling.at(first + t, [&](int64_t n, int64_t y, int64_t x0) {
+                    const int64_t tile = quarter * kQuarter + t;
                     kernel.input(from, x + n * s.H * s.W * s.C, y - s.pad_y, x0 - s.pad_x,
-                                 inputs.get() + (quarter * kQuarter + t) * row, in_plane, kBlock);
+                                 inputs.get() + tile / kBlockTiles * kBlockTiles * row + tile % kBlockTiles * kBlock,
+                                 in_plane, kBlockTiles * kBlock);
                 });
         });
         parallel(groups * splits, [&](int64_t task, int worker) {
@@ -179,10 +181,14 @@ bool winograd_backward_weights(const ConvSizes& s, const float* dout, const floa
                     });
                 const bool accumulate = start > 0 || block >= splits;
                 for (int64_t p = 0; p < kPlanes; ++p)
-                    for (int64_t c = 0; c < s.C; c += tile_rows)
-                        gemm.tile(ALayout::kColumns, count, inputs.get() + p * in_plane + block * kBlockTiles * row + c,
-                                  row, gradient + p * gradient_plane, sum + p * sum_plane + c * width, width,
-                                  std::min(tile_rows, s.C - c), width, accumulate, nullptr);
+                    for (int64_t c = 0; c < s.C;) {
+                        const int64_t in_block = c % kBlock, rows = std::min({tile_rows, kBlock - in_block, s.C - c});
+                        gemm.tile(ALayout::kColumns, count,
+                                  inputs.get() + p * in_plane + (block * row + c - in_block) * kBlockTiles + in_block,
+                                  kBlock, gradient + p * gradient_plane, sum + p * sum_plane + c * width, width, rows,
+                                  width, accumulate, nullptr);
+                        c += rows;
+                    }
             }
         });
     }

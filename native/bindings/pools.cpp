@@ -1,28 +1,16 @@
 // Pooling for Python.
 #include "bindings/arrays.h"
 #include "bindings/layers.h"
+#include "bindings/pools.h"
 #include "ops/norm.h"
+
+#include <nanobind/stl/array.h>
 
 namespace handgrad {
 namespace {
 
 using Unlocked = nb::gil_scoped_release;
-using Pair = std::pair<int64_t, int64_t>;
-
-PoolSizes pool_sizes(const Shape& x, Pair window, Pair stride) {
-    check(x.ndim == 4, "pool: x must be (N, C, H, W)");
-    return {x[0], x[1], x[2], x[3], window.first, window.second, stride.first, stride.second,
-            window_count(x[2], window.first, stride.first, 0), window_count(x[3], window.second, stride.second, 0)};
-}
-
-Shape out_shape(const PoolSizes& s) { return {s.N, s.C, s.OH, s.OW}; }
-
-// The indices, as an array of bytes: shape (outputs, bytes of an index).
-int64_t index_bytes(const PoolSizes& s) {
-    const int64_t area = times(s.HH, s.WW);
-    check(area < (int64_t{1} << 31), "max_pool: the window is too large");
-    return area < 256 ? 1 : 4;
-}
+using Shape4 = std::array<int64_t, 4>;
 
 nb::tuple max_pool_forward_(const AnyArray& x, Pair window, Pair stride, bool rectify) {
     return with_dtype(x, [&](auto zero) {
@@ -41,10 +29,9 @@ nb::tuple max_pool_forward_(const AnyArray& x, Pair window, Pair stride, bool re
     });
 }
 
-nb::object max_pool_backward_(const AnyArray& dout, const AnyArray& index, const nb::tuple& shape, Pair window,
+nb::object max_pool_backward_(const AnyArray& dout, const AnyArray& index, const Shape4& shape, Pair window,
                               Pair stride) {
-    const Shape x{nb::cast<int64_t>(shape[0]), nb::cast<int64_t>(shape[1]), nb::cast<int64_t>(shape[2]),
-                  nb::cast<int64_t>(shape[3])};
+    const Shape x{shape[0], shape[1], shape[2], shape[3]};
     return with_dtype(dout, [&](auto zero) {
         using T = decltype(zero);
         std::optional<Out<T>> dx;
@@ -78,9 +65,8 @@ nb::object avg_pool_forward(const AnyArray& x, Pair window, Pair stride) {
     });
 }
 
-nb::object avg_pool_backward(const AnyArray& dout, const nb::tuple& shape, Pair window, Pair stride) {
-    const Shape x{nb::cast<int64_t>(shape[0]), nb::cast<int64_t>(shape[1]), nb::cast<int64_t>(shape[2]),
-                  nb::cast<int64_t>(shape[3])};
+nb::object avg_pool_backward(const AnyArray& dout, const Shape4& shape, Pair window, Pair stride) {
+    const Shape x{shape[0], shape[1], shape[2], shape[3]};
     return with_dtype(dout, [&](auto zero) {
         using T = decltype(zero);
         std::optional<Out<T>> dx;

@@ -68,16 +68,13 @@ HG_INLINE V rectified(V y) {
 }
 
 template <class T>
-void normalise(const Affine<T>& map, const T* x, int64_t rows, int64_t channels, T* out,
-               uint8_t* positive) {
+void normalise(const Affine<T>& map, const T* x, int64_t rows, int64_t channels, T* out) {
     for (int64_t r = 0; r < rows; ++r, x += channels, out += channels) {
         for_channels<T>(channels, [&](auto zero, int64_t c) {
             using V = decltype(zero);
             const V y = (get<V>(x + c) - get<V>(map.mean + c)) * get<V>(map.scale + c) + get<V>(map.shift + c);
             put(out + c, map.rectify ? rectified(y) : y);
         });
-        if (positive)
-            for (int64_t c = 0; c < channels; ++c) *positive++ = out[c] > 0;
     }
 }
 

@@ -36,8 +36,7 @@ struct RowKernels {
     void (*sum)(const T* x, int64_t rows, int64_t channels, T* sums);
     // Mean over the rows, and sum of squared deviations from it.
     void (*moments)(const T* x, int64_t rows, int64_t channels, T* mean, T* squares);
-    void (*normalise)(const Affine<T>& map, const T* x, int64_t rows, int64_t channels, T* out,
-                      uint8_t* positive);
+    void (*normalise)(const Affine<T>& map, const T* x, int64_t rows, int64_t channels, T* out);
     // sums: of dz and of dz * xhat, where dz is dout through the rectifier.
     void (*norm_sums)(const Affine<T>& map, const T* dout, const T* x, int64_t rows, int64_t channels,
                       T* sum_dz, T* sum_dz_xhat);

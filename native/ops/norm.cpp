@@ -72,10 +72,10 @@ void batch_sums(const Affine<T>& map, const T* dout, const T* x, int64_t rows, i
 }
 
 template <class T>
-void normalise(const Affine<T>& map, const T* x, int64_t rows, int64_t channels, T* out, uint8_t* positive) {
+void normalise(const Affine<T>& map, const T* x, int64_t rows, int64_t channels, T* out) {
     for_row_chunks(rows, channels, [&](int64_t first, int64_t count) {
         const int64_t at = first * channels;
-        kernels<T>().rows.normalise(map, x + at, count, channels, out + at, positive ? positive + at : nullptr);
+        kernels<T>().rows.normalise(map, x + at, count, channels, out + at);
     });
 }
 
@@ -203,7 +203,7 @@ void group_norm_backward(int64_t N, int64_t C, int64_t P, int64_t groups, const 
 #define HG_INSTANTIATE(T)                                                                                          \
     template void batch_moments(const T*, int64_t, int64_t, T*, T*);                                               \
     template void batch_sums(const Affine<T>&, const T*, const T*, int64_t, int64_t, T*, T*);                      \
-    template void normalise(const Affine<T>&, const T*, int64_t, int64_t, T*, uint8_t*);                           \
+    template void normalise(const Affine<T>&, const T*, int64_t, int64_t, T*);                           \
     template void normalise_backward(const Affine<T>&, const T*, const T*, int64_t, int64_t, const T*, const T*, T*); \
     template void max_pool_forward(const PoolSizes&, const Affine<T>*, bool, const T*, T*, T*, void*);             \
     template void max_pool_backward(const PoolSizes&, const T*, const void*, T*);                                  \

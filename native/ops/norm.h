@@ -13,7 +13,7 @@ template <class T>
 void batch_sums(const Affine<T>& map, const T* dout, const T* x, int64_t rows, int64_t channels, T* sum_dz,
                 T* sum_dz_xhat);
 template <class T>
-void normalise(const Affine<T>& map, const T* x, int64_t rows, int64_t channels, T* out, uint8_t* positive);
+void normalise(const Affine<T>& map, const T* x, int64_t rows, int64_t channels, T* out);
 template <class T>
 void normalise_backward(const Affine<T>& map, const T* dout, const T* x, int64_t rows, int64_t channels,
                         const T* mean_dz, const T* mean_dz_xhat, T* dx);

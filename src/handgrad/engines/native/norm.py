@@ -9,48 +9,66 @@ import numpy as np
 from handgrad.engines.native import _kernels
 
 Array = np.ndarray
+Pair = tuple[int, int]
 Gradients = tuple[Array, Array, Array]
 
 
 class BatchNormSaved(NamedTuple):
-    """x: (N, C, ...); mean, var, inv_std = 1 / sqrt(var + eps), scale = gamma inv_std, beta: (C,)."""
+    """What forward keeps.
+
+    x: (N, C, ...); mean, var, inv_std = 1 / sqrt(var + eps), scale = gamma inv_std, beta: (C,).
+    index, largest: of the pooling behind it, or None; rectify: whether a ReLU follows;
+    of_batch: whether mean and var are the batch's; pool: its (window, stride), or None.
+    """
 
     x: Array
     mean: Array
     var: Array
     inv_std: Array
     scale: Array
+    index: Array | None
+    largest: Array | None
     beta: Array
+    rectify: bool
+    of_batch: bool
+    pool: tuple[Pair, Pair] | None
+
+
+def norm_forward(
+    x: Array,
+    gamma: Array,
+    beta: Array,
+    eps: float,
+    *,
+    mean: Array | None = None,
+    var: Array | None = None,
+    rectify: bool = False,
+    pool: tuple[Pair, Pair] | None = None,
+) -> tuple[Array, BatchNormSaved]:
+    """Batch norm, by the batch's moments unless `mean` and `var` are given, and what may follow it."""
+    out, *saved = _kernels.batchnorm_forward(x, gamma, beta, eps, rectify, mean, var, pool)
+    return out, BatchNormSaved(x, *saved, beta, rectify, mean is None, pool)
 
 
 def batchnorm_forward(
     x: Array, gamma: Array, beta: Array, eps: float
 ) -> tuple[Array, BatchNormSaved]:
-    out, *saved = _kernels.batchnorm_forward(x, gamma, beta, eps, False)
-    return out, BatchNormSaved(x, *saved, beta)
-
-
-def batchnorm_backward(dout: Array, saved: BatchNormSaved) -> Gradients:
-    return _backward(dout, saved, of_batch=True)
-
-
-batchnorm_backward_alt = batchnorm_backward  # the simplified formula is the only one here
+    return norm_forward(x, gamma, beta, eps)
 
 
 def batchnorm_test_forward(
     x: Array, gamma: Array, beta: Array, mean: Array, var: Array, eps: float
 ) -> tuple[Array, BatchNormSaved]:
-    out, *saved = _kernels.batchnorm_forward(x, gamma, beta, eps, False, mean, var)
-    return out, BatchNormSaved(x, *saved, beta)
+    return norm_forward(x, gamma, beta, eps, mean=mean, var=var)
 
 
-def batchnorm_test_backward(dout: Array, saved: BatchNormSaved) -> Gradients:
-    return _backward(dout, saved, of_batch=False)
+def batchnorm_backward(dout: Array, saved: BatchNormSaved) -> Gradients:
+    x, mean, _, *rest = saved
+    return _kernels.batchnorm_backward(dout, x, mean, *rest)
 
 
-def _backward(dout: Array, saved: BatchNormSaved, *, of_batch: bool) -> Gradients:
-    x, mean, _, inv_std, scale, beta = saved
-    return _kernels.batchnorm_backward(dout, x, mean, inv_std, scale, beta, False, of_batch)
+# One formula serves all three: with given moments, mean and variance have no gradients to share out.
+batchnorm_backward_alt = batchnorm_test_backward = batchnorm_backward
 
 
 def groupnorm_forward(

@@ -1,5 +1,11 @@
 """Fixtures and settings for all tests."""
 
+import os
+
+# Tests run side by side: one BLAS thread each (set before NumPy loads its BLAS).
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 from hypothesis import settings

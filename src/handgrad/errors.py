@@ -139,5 +139,7 @@ def required(layer: str, where: str, param: Any, key: str) -> Any:
     if not isinstance(param, Mapping):
         raise OptionError(f"{layer}: {where} must be a dictionary, got {type(param).__name__}")
     if key not in param:
-        raise OptionError(f"{layer}: {where} lacks the key {key!r}; it has {sorted(map(str, param))}")
+        raise OptionError(
+            f"{layer}: {where} lacks the key {key!r}; it has {sorted(map(str, param))}"
+        )
     return param[key]

@@ -236,6 +236,16 @@ def test_integer_arrays_count_as_float64(rng, engine):
             np.testing.assert_array_equal(got, want)
 
 
+@each_engine
+@pytest.mark.parametrize("wide", [0, 1, 2])
+def test_dtype_is_the_promoted_one(rng, engine, wide):
+    """One float64 argument makes all results float64, be it only the bias."""
+    arrays = inputs(rng, (1, 2, 4, 4), (2, 2, 3, 3), "float32")
+    assert {result.dtype for result in run(arrays, {}, engine)} == {np.dtype("float32")}
+    arrays[wide] = arrays[wide].astype("float64")
+    assert {result.dtype for result in run(arrays, {}, engine)} == {np.dtype("float64")}
+
+
 def test_result_does_not_depend_on_strides(rng):
     x, w, b = inputs(rng, (4, 6, 9, 5), (8, 6, 3, 3))
     x, w, b = x[::2, ::-2, ::-1].transpose(0, 1, 3, 2), w[::-2, :3, :, ::-1], b[1::2]

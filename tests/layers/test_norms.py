@@ -194,16 +194,14 @@ def test_float32_stays_accurate_where_the_mean_is_large(layer, options, engine, 
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_integer_gamma_and_beta(engine, rng):
-    x, dout = rng.standard_normal((4, 3)), rng.standard_normal((4, 3))
-    for forward, backward, param in (
-        (batchnorm_forward, batchnorm_backward, {"mode": "train"}),
-        (layernorm_forward, layernorm_backward, {}),
-    ):
-        whole = np.asarray([3, 4, 5]), np.asarray([6, 7, 8])
-        out, cache = forward(x, *whole, dict(param), engine=engine)
-        floats = (array.astype(np.float64) for array in whole)
-        expected, expected_cache = forward(x, *floats, dict(param), engine=engine)
+@pytest.mark.parametrize("layer", ["batchnorm", "layernorm"])
+def test_integers_count_as_float64(layer, engine, rng):
+    forward, backward = (getattr(layers, f"{layer}_{way}") for way in ("forward", "backward"))
+    dout, whole = rng.standard_normal((4, 3)), (np.asarray([3, 4, 5]), np.asarray([6, 7, 8]))
+    for x in (rng.standard_normal((4, 3)), rng.integers(-9, 9, (4, 3))):
+        out, cache = forward(x, *whole, {"mode": "train"}, engine=engine)
+        floats = (array.astype(np.float64) for array in (x, *whole))
+        expected, expected_cache = forward(*floats, {"mode": "train"}, engine=engine)
         np.testing.assert_array_equal(out, expected)
         for got, wanted in zip(backward(dout, cache), backward(dout, expected_cache), strict=True):
             assert got.dtype == np.float64

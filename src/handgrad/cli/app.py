@@ -82,4 +82,4 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _complain(message: str) -> None:
-    click.echo(f"handgrad: {' '.join(message.split())}", err=True)
+    click.echo(f"handgrad: {message.strip()}", err=True)

@@ -70,19 +70,25 @@ def download(
         if path.is_file() and sha256(path) == archive.sha256:
             return path
         for mirror in tuple(mirrors) or archive.mirrors:
-            url = mirror + archive.filename if mirror.endswith("/") else mirror
+            url = _address(mirror, archive)
             try:
                 return _from_mirror(archive, url, path, progress, timeout)
             except _MirrorFailed as error:
                 reasons.append(f"{url}: {error}")
     except OSError as error:
         raise DataError(f"{path}: cannot be written: {error}") from error
+    published = _address(archive.mirrors[0], archive)
     raise DataError(
         f"{archive.filename} could not be fetched:\n  "
         + "\n  ".join(reasons)
-        + f"\nFetch it by hand, for example from {archive.mirrors[0]}, and put it at {path} "
+        + f"\nFetch it by hand, for example from {published}, and put it at {path} "
         f"(SHA-256 {archive.sha256}); or name other mirrors in HANDGRAD_MIRRORS."
     )
+
+
+def _address(mirror: str, archive: Archive) -> str:
+    """The address of the file itself."""
+    return mirror + archive.filename if mirror.endswith("/") else mirror
 
 
 def _from_mirror(
@@ -156,7 +162,7 @@ def _open(url: str, headers: dict[str, str], timeout: float) -> HTTPResponse:
         raise _MirrorFailed(f"it answers {error.code} {error.reason}") from None
     except urllib.error.URLError as error:
         raise _MirrorFailed(f"no connection: {error.reason}") from None
-    except (OSError, HTTPException) as error:
+    except (OSError, HTTPException, ValueError) as error:
         raise _MirrorFailed(f"no answer: {error}") from None
 
 
@@ -203,13 +209,9 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
         """Refuse what `_check_url` refuses, and the way from the web back to this machine."""
-        try:
-            if _is_loopback(newurl) and not _is_loopback(req.full_url):
-                raise _MirrorFailed("it redirects to this machine")
-            _check_url(newurl)
-        except _MirrorFailed:
-            fp.close()
-            raise
+        if _is_loopback(newurl) and not _is_loopback(req.full_url):
+            raise _MirrorFailed("it redirects to this machine")
+        _check_url(newurl)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 

@@ -131,7 +131,7 @@ def _draw(labels: np.ndarray, draws: np.random.PCG64, noise: np.random.PCG64) ->
     y, x = np.mgrid[:SIZE, :SIZE] + 0.5
     radius = 8 + 6 * p[:, 0]
     centre_x, centre_y = (radius + (SIZE - 2 * radius) * p[:, k] for k in (1, 2))
-    stretch = 0.85 + 0.3 * p[:, 3]
+    stretch = 0.92 + 0.16 * p[:, 3]
     turn = np.deg2rad(MAX_TURN) * (2 * p[:, 4] - 1)
     u, v = (x - centre_x) / radius, (y - centre_y) / radius
     u, v = u * np.cos(turn) + v * np.sin(turn), v * np.cos(turn) - u * np.sin(turn)

@@ -21,7 +21,7 @@ def namespace(*arrays: Array) -> ModuleType:
         return np
     import array_api_compat
 
-    return array_api_compat.array_namespace(*arrays)  # type: ignore[no-any-return]
+    return array_api_compat.array_namespace(*arrays)
 
 
 def promote(layer: str, **arrays: Array) -> tuple[Array, ...]:
@@ -81,9 +81,7 @@ def _promote_foreign(layer: str, arrays: dict[str, Array]) -> tuple[Array, ...]:
         elif value.dtype in allowed:
             dtypes.append(value.dtype)
         else:
-            raise DtypeError(
-                f"{layer}: {name} must be {_NAMES} (or integers), got {value.dtype}"
-            )
+            raise DtypeError(f"{layer}: {name} must be {_NAMES} (or integers), got {value.dtype}")
     dtype = xp.result_type(*dtypes)
     return tuple(xp.astype(value, dtype, copy=False) for value in arrays.values())
 

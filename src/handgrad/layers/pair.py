@@ -41,7 +41,9 @@ def run_backward(layer: str, dout: Array, cache: Cache, variant: str = "backward
 def check_backward(layer: str, dout: Array, cache: Cache) -> Array:
     """Return `dout` in the dtype of the forward pass; refuse another layer's cache or another shape."""
     if type(cache) is not Cache or cache.layer != layer:
-        came = f"the cache of {cache.layer}_forward" if isinstance(cache, Cache) else repr(type(cache))
+        came = (
+            f"the cache of {cache.layer}_forward" if isinstance(cache, Cache) else repr(type(cache))
+        )
         raise CacheError(
             f"{layer}_backward: cache must be the one that {layer}_forward returned, got {came}"
         )

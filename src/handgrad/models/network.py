@@ -32,6 +32,7 @@ from handgrad.models.options import LARGEST, VARIANCES, as_dtype, as_random_sour
 
 Param = dict[str, Any]
 
+_AFFINE_PAIRS = {None: "affine_relu", "batchnorm": "affine_bn_relu", "layernorm": "affine_ln_relu"}
 _STATISTICS = ("running_mean", "running_var")
 
 
@@ -116,21 +117,17 @@ class Network:
         """Add affine, or, if `hidden`, affine - [norm] - relu - [dropout]."""
         fan_in = prod(self._shape)
         block, params = self._new_layer("affine", (fan_in, width), fan_in)
-        steps = ["affine"]
-        if not hidden:
-            self._stages.append(Stage(block, "affine", params))
-        else:
+        steps: list[str | None] = ["affine"]
+        if hidden:
             params, norm = self._new_norm(params, width)
-            if self.normalization is not None:
-                steps.append(self.normalization)
-            steps.append("relu")
-            pair = {None: "affine_relu", "batchnorm": "affine_bn_relu"}
-            name = pair.get(self.normalization, "affine_ln_relu")
-            self._stages.append(Stage(block, name, params, norm=norm))
+            self._stages.append(Stage(block, _AFFINE_PAIRS[self.normalization], params, norm=norm))
+            steps += [self.normalization, "relu"]
             if self.use_dropout:
                 self._stages.append(Stage(block, "dropout"))
                 steps.append("dropout")
-        self._blocks.append(Block(block, " - ".join(steps), (width,)))
+        else:
+            self._stages.append(Stage(block, "affine", params))
+        self._blocks.append(Block(block, " - ".join(filter(None, steps)), (width,)))
 
     def _add_conv(self, filters: int, size: tuple[int, int], conv_param: Param, pool: bool) -> None:
         """Add conv - [norm] - relu, and a 2x2 max pool if `pool`."""
@@ -140,7 +137,6 @@ class Network:
         params, norm = self._new_norm(params, filters)
         pooling = ({"pool_height": 2, "pool_width": 2, "stride": 2},) if pool else ()
         suffix = "_pool" if pool else ""
-        steps = [f"conv {size[0]}x{size[1]}"]
         if self.normalization == "layernorm":
             # over all channels of an image: group normalisation with a single group
             self._stages += [
@@ -155,11 +151,14 @@ class Network:
         else:
             pair = "conv_relu" + suffix
             self._stages.append(Stage(block, pair, params, (conv_param, *pooling)))
-        if self.normalization is not None:
-            steps.append(self.normalization)
-        steps += ["relu", "pool 2x2"] if pool else ["relu"]
+        steps = [
+            f"conv {size[0]}x{size[1]}",
+            self.normalization,
+            "relu",
+            "pool 2x2" if pool else "",
+        ]
         H, W = self._conv_output(size, conv_param, pool)
-        self._blocks.append(Block(block, " - ".join(steps), (filters, H, W)))
+        self._blocks.append(Block(block, " - ".join(filter(None, steps)), (filters, H, W)))
 
     def _finish(self) -> None:
         """Add the output layer; the random source is not part of the model."""

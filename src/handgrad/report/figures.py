@@ -78,7 +78,8 @@ def filters_figure(weights: np.ndarray, image_shape: tuple[int, int, int]) -> Fi
     images = weights[:count].transpose(0, 2, 3, 1)
     if images.shape[3] not in (1, 3):
         images = images.mean(axis=3, keepdims=True)
-    grid = visualize_grid(images, ubound=1.0)
+    zoom = max(1, 24 // images.shape[1])  # so that the lines between the images are thin
+    grid = visualize_grid(images.repeat(zoom, axis=1).repeat(zoom, axis=2), ubound=1.0, padding=2)
     figure = new_figure(5, 5.3)
     axes = figure.subplots()
     axes.imshow(grid.squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
@@ -136,6 +137,22 @@ def predictions_figure(
             bars.text(0.03, place, text, va="center", fontsize=8)
         bars.set_xlim(0, 1.25)
         bars.set_ylim(3.2, -0.8)
+    return figure
+
+
+def classes_figure(rows: Sequence[tuple[str, np.ndarray]], title: str) -> Figure:
+    """A row of images for each class; rows: (class name, images (n, H, W, C) in [0, 1])."""
+    columns = max(len(images) for _, images in rows)
+    figure = new_figure(1.5 + 0.62 * columns, 0.4 + 0.62 * len(rows))
+    figure.suptitle(title)
+    cells = figure.subplots(len(rows), columns, squeeze=False)
+    for axes in cells.flat:
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+    for row, (name, images) in zip(cells, rows, strict=True):
+        row[0].set_ylabel(name, rotation=0, ha="right", va="center")
+        for axes, image in zip(row, images, strict=False):
+            axes.imshow(np.clip(image.squeeze(), 0, 1), cmap="gray", vmin=0, vmax=1)
     return figure
 
 

@@ -16,7 +16,10 @@ CSS = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 0 auto;
        max-width: 1080px; padding: 1.5rem; }
 h1 { margin: 0 0 .2rem; } h2 { margin: 2.2rem 0 .6rem; border-bottom: 1px solid #ddd; }
-img { max-width: 100%; height: auto; } figure { margin: 0; }
+main { display: grid; grid-template-columns: 1fr 1fr; column-gap: 2rem; align-items: start; }
+main > * { grid-column: 1 / -1; } main > .half { grid-column: auto; }
+@media (max-width: 700px) { main > .half { grid-column: 1 / -1; } }
+img { max-width: 100%; height: auto; }
 .numbers { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1rem 0; padding: 0; list-style: none; }
 .numbers li { border: 1px solid #ddd; border-radius: .5rem; padding: .5rem 1rem; }
 .numbers b { display: block; font-size: 1.5rem; }
@@ -24,6 +27,7 @@ table { border-collapse: collapse; } td, th { padding: .15rem .9rem .15rem 0; te
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; font-size: .85rem; line-height: 1.35; }
 """
+HALF_WIDTH = ("filters", "confusion")  # figures that stand side by side
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
@@ -88,13 +92,14 @@ def _figures(
             draw.confusion_figure(evaluation["confusion"], names),
         )
         examples = evaluation.get("examples", {})
-        for key, heading in (
-            ("right", "Right, and most certain of it"),
-            ("wrong", "Wrong, and most certain of it"),
-            ("uncertain", "Least certain"),
+        for key, heading, which in (
+            ("right", "Right predictions", "Right, with the highest probabilities"),
+            ("wrong", "Wrong predictions", "Wrong, with the highest probabilities"),
+            ("uncertain", "Least certain predictions", "The lowest best probabilities"),
         ):
             if examples.get(key):
-                figure = draw.predictions_figure(examples[key], names, heading)
+                title = f"{which}; the true class is green"
+                figure = draw.predictions_figure(examples[key], names, title)
                 made[f"predictions_{key}"] = (heading, figure)
     made["layers"] = ("Inside the layers", draw.layers_figure(history))
     return {
@@ -116,21 +121,21 @@ def _page(
     end: Mapping[str, Any] = next(
         (record for record in reversed(history) if record["kind"] == "end"), {}
     )
-    name = escape(str(config["name"]))
+    title = escape(str(config["name"]))
     parts = [
-        f"<h1>{name}</h1>",
+        f"<h1>{title}</h1>",
         f"<p>{escape(str(config['model']['name']))} on {escape(str(config['data']['name']))}, "
         f"trained with Handgrad {escape(str(start.get('versions', {}).get('handgrad', '')))}.</p>",
         _numbers(history, evaluation, end),
     ]
-    for heading, data in figures.values():
+    for name, (heading, data) in figures.items():
         source = base64.b64encode(data).decode()
         parts.append(
-            f'<h2>{escape(heading)}</h2><figure><img alt="{escape(heading)}" '
-            f'src="data:image/png;base64,{source}"></figure>'
+            f'<section class="{"half" if name in HALF_WIDTH else "full"}"><h2>{escape(heading)}</h2>'
+            f'<img alt="{escape(heading)}" src="data:image/png;base64,{source}"></section>'
         )
-        if heading == "Confusion matrix":
-            parts.append(_class_table(evaluation))
+    if evaluation:
+        parts.append(f"<h2>Class by class</h2>{_class_table(evaluation)}")
     summary = folder / "summary.txt"
     if summary.is_file():
         text = escape(summary.read_text(encoding="utf-8"))
@@ -142,8 +147,8 @@ def _page(
         '<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width">'
-        f"<title>{name} - Handgrad</title><style>{CSS}</style></head>\n"
-        f"<body>\n{body}\n</body>\n</html>\n"
+        f"<title>{title} - Handgrad</title><style>{CSS}</style></head>\n"
+        f"<body><main>\n{body}\n</main></body>\n</html>\n"
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from handgrad.errors import OptionError, as_count, as_number, check_known
+from handgrad.errors import OptionError, as_count, as_number, check_choice, check_known
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class TrainingOptions:
     epochs: passes over the training set.  batch_size: images a step.  lr_decay: factor on the
     learning rate after each epoch.  num_train_samples, num_val_samples: images for each accuracy
     estimate (num_val_samples 0 means all).  patience: stop after so many epochs without a better
-    validation accuracy, 0 for never.  checkpoint_every: epochs between checkpoints.  augment: list
-    of augmentations, as ``[{name = "random_flip"}]``.
+    validation accuracy, 0 for never.  checkpoint_every: epochs between checkpoints.  augment: random
+    changes of the training images, as ``{flip = 0.5, crop = 4}`` (`handgrad.data.Augmentation`).
     """
 
     epochs: int = 10
@@ -29,7 +29,7 @@ class TrainingOptions:
     num_val_samples: int = 0
     patience: int = 0
     checkpoint_every: int = 1
-    augment: tuple[Mapping[str, Any], ...] = ()
+    augment: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "num_train_samples", "checkpoint_every"):
@@ -37,6 +37,8 @@ class TrainingOptions:
         for name in ("num_val_samples", "patience"):
             as_count("training", name, getattr(self, name), minimum=0)
         as_number("training", "lr_decay", self.lr_decay, 0.0, 1.0, open_low=True)
+        if not isinstance(self.augment, Mapping):
+            raise OptionError(f"training: augment must be a table, got {self.augment!r}")
 
 
 @dataclass(frozen=True)
@@ -79,11 +81,14 @@ class RunConfig:
             if not isinstance(training, Mapping):
                 raise OptionError(f"config: [training] must be a table, got {training!r}")
             check_known("config [training]", training, [f.name for f in fields(TrainingOptions)])
-            augment = training.get("augment", ())
-            if not isinstance(augment, list | tuple):
-                raise OptionError(f"config [training]: augment must be a list, got {augment!r}")
-            values["training"] = TrainingOptions(**{**training, "augment": tuple(augment)})
+            values["training"] = TrainingOptions(**training)
         return cls(**values)
+
+    @classmethod
+    def default(cls, dataset: str) -> RunConfig:
+        """Return a configuration that does well on `dataset`."""
+        check_choice("config", "dataset", dataset, DEFAULTS)
+        return cls.from_dict({"name": dataset, "data": {"name": dataset}, **DEFAULTS[dataset]})
 
     @classmethod
     def from_toml(cls, path: str | Path) -> RunConfig:
@@ -100,9 +105,7 @@ class RunConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain dictionaries and lists, ready for TOML or JSON."""
-        tables = asdict(self)
-        tables["training"]["augment"] = [dict(step) for step in self.training.augment]
-        return {key: _plain(value) for key, value in tables.items()}
+        return {key: _plain(value) for key, value in asdict(self).items()}
 
     def to_toml(self) -> str:
         """Return the complete configuration as TOML text."""
@@ -128,6 +131,55 @@ class RunConfig:
                 table.clear()
             table[last] = overrides[key]
         return RunConfig.from_dict(tables)
+
+
+# data set -> what `handgrad train --dataset` does unless told otherwise
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "digits": {
+        "model": {
+            "name": "ConvNet",
+            "conv_params": [
+                {"num_filters": 16, "filter_size": 3, "pool": False},
+                {"num_filters": 32, "filter_size": 3},
+            ],
+            "hidden_dims": [64],
+            "normalization": "batchnorm",
+            "weight_scale": "kaiming",
+            "reg": 1e-3,
+        },
+        "optimizer": {"name": "adam", "learning_rate": 2e-3},
+        "schedule": {"name": "cosine", "final": 0.05},
+        "training": {"epochs": 15, "batch_size": 50},
+    },
+    "shapes": {
+        "model": {
+            "name": "ConvNet",
+            "conv_params": [
+                {"num_filters": 16, "filter_size": 3},
+                {"num_filters": 32, "filter_size": 3},
+                {"num_filters": 64, "filter_size": 3},
+            ],
+            "hidden_dims": [64],
+            "normalization": "batchnorm",
+            "weight_scale": "kaiming",
+            "reg": 1e-3,
+        },
+        "optimizer": {"name": "adam", "learning_rate": 2e-3},
+        "schedule": {"name": "cosine", "final": 0.05},
+        "training": {"epochs": 8, "batch_size": 50},
+    },
+    # the three-layer network of CS231n's ConvolutionalNetworks notebook
+    "cifar10": {
+        "model": {
+            "name": "ThreeLayerConvNet",
+            "hidden_dim": 500,
+            "weight_scale": 1e-3,
+            "reg": 1e-3,
+        },
+        "optimizer": {"name": "adam", "learning_rate": 1e-3},
+        "training": {"epochs": 1, "batch_size": 50},
+    },
+}
 
 
 def _plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Whole-array expressions in the Python array API standard: NumPy, PyTorch, CuPy and JAX arrays."""
+"""Whole-array expressions in the Python array API standard: NumPy, PyTorch and CuPy arrays."""
 
 from handgrad.engines.vectorized.activations import (
     elu_backward,

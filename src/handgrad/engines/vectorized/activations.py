@@ -8,12 +8,27 @@ from handgrad.engines.arrays import Array, namespace, real_part
 from handgrad.engines.erf import erfc
 
 
-def relu_forward(x: Array) -> tuple[Array, Array]:
+def _positive_part(x: Array) -> Array:
     xp = namespace(x)
-    positive = real_part(x) > 0
     if xp.isdtype(x.dtype, "complex floating"):
-        return xp.where(positive, x, 0.0), positive
-    return xp.maximum(x, 0.0), positive
+        return xp.where(xp.real(x) > 0, x, 0.0)
+    return xp.maximum(x, 0.0)
+
+
+def _negative_part(x: Array) -> Array:
+    xp = namespace(x)
+    if xp.isdtype(x.dtype, "complex floating"):
+        return xp.where(xp.real(x) > 0, 0.0, x)
+    return xp.minimum(x, 0.0)
+
+
+def _is_positive(x: Array) -> Array:
+    """One where x > 0, else zero, in x's dtype: the slope of the positive part."""
+    return namespace(x).astype(real_part(x) > 0, x.dtype)
+
+
+def relu_forward(x: Array) -> tuple[Array, Array]:
+    return _positive_part(x), real_part(x) > 0
 
 
 def relu_backward(dout: Array, saved: Array) -> Array:
@@ -21,48 +36,48 @@ def relu_backward(dout: Array, saved: Array) -> Array:
 
 
 def leaky_relu_forward(x: Array, alpha: float) -> tuple[Array, tuple]:
-    positive = real_part(x) > 0
-    return namespace(x).where(positive, x, alpha * x), (positive, alpha)
+    return _positive_part(x) + alpha * _negative_part(x), (real_part(x) > 0, alpha)
 
 
 def leaky_relu_backward(dout: Array, saved: tuple) -> Array:
     positive, alpha = saved
-    return namespace(dout).where(positive, dout, alpha * dout)
+    positive = namespace(dout).astype(positive, dout.dtype)
+    return dout * (positive + alpha * (1.0 - positive))
 
 
 def prelu_forward(x: Array, a: Array) -> tuple[Array, tuple]:
-    xp = namespace(x)
-    slope = xp.reshape(a, _along_channels(x, a))
-    return xp.where(real_part(x) > 0, x, slope * x), (x, a)
+    return _positive_part(x) + _along_channels(a, x) * _negative_part(x), (x, a)
 
 
 def prelu_backward(dout: Array, saved: tuple) -> tuple[Array, Array]:
     x, a = saved
     xp = namespace(x)
-    slope = xp.reshape(a, _along_channels(x, a))
-    positive = real_part(x) > 0
-    dx = xp.where(positive, dout, slope * dout)
-    da = xp.where(positive, 0.0, dout * x)
+    slope = _along_channels(a, x)
+    positive = _is_positive(x)
+    dx = dout * (positive + slope * (1.0 - positive))
     shared_axes = tuple(axis for axis in range(x.ndim) if slope.shape[axis] == 1)
-    return dx, xp.reshape(xp.sum(da, axis=shared_axes), a.shape)
+    da = xp.sum(dout * _negative_part(x), axis=shared_axes)
+    return dx, xp.reshape(da, a.shape)
 
 
-def _along_channels(x: Array, a: Array) -> tuple[int, ...]:
-    """Shape that makes a shared slope, or one slope a channel (axis 1), broadcast over x."""
-    return tuple(a.shape[0] if axis == 1 and a.ndim else 1 for axis in range(x.ndim))
+def _along_channels(a: Array, x: Array) -> Array:
+    """One slope for all, or one for each channel (axis 1), in a shape that broadcasts over x."""
+    shape = [1] * x.ndim
+    if tuple(a.shape) not in ((), (1,)):
+        shape[1] = a.shape[0]
+    return namespace(a).reshape(a, tuple(shape))
 
 
 def elu_forward(x: Array, alpha: float) -> tuple[Array, tuple]:
-    xp = namespace(x)
-    positive = real_part(x) > 0
-    return xp.where(positive, x, alpha * xp.expm1(xp.where(positive, 0.0, x))), (x, alpha)
+    out = _positive_part(x) + alpha * namespace(x).expm1(_negative_part(x))
+    return out, (x, alpha)
 
 
 def elu_backward(dout: Array, saved: tuple) -> Array:
     x, alpha = saved
-    xp = namespace(x)
-    positive = real_part(x) > 0
-    return dout * xp.where(positive, 1.0, alpha * xp.exp(xp.where(positive, 0.0, x)))
+    positive = _is_positive(x)
+    slope = alpha * namespace(x).exp(_negative_part(x))
+    return dout * (positive + slope * (1.0 - positive))
 
 
 def gelu_forward(x: Array, approximate: str) -> tuple[Array, Array]:
@@ -96,11 +111,11 @@ def sigmoid_backward(dout: Array, saved: Array) -> Array:
 
 
 def _sigmoid(x: Array) -> tuple[Array, Array]:
-    """Sigmoid and its slope, from ``z = exp(-|x|)``, which cannot overflow."""
+    """Sigmoid and its slope; no exponent is above zero, so nothing overflows."""
     xp = namespace(x)
-    negative = real_part(x) < 0
-    z = xp.exp(xp.where(negative, x, -x))
-    return xp.where(negative, z, 1.0) / (1.0 + z), z / ((1.0 + z) * (1.0 + z))
+    negative = _negative_part(x)
+    z = xp.exp(negative - _positive_part(x))  # exp(-|x|)
+    return xp.exp(negative) / (1.0 + z), z / ((1.0 + z) * (1.0 + z))
 
 
 def tanh_forward(x: Array) -> tuple[Array, Array]:

@@ -15,7 +15,7 @@ def max_pool_forward(x: Array, window: Pair, stride: Pair) -> tuple[Array, tuple
     first, *others = _slices(x, window, stride)
     out = xp.asarray(first, copy=True)
     index_dtype = xp.uint8 if len(others) < 256 else xp.int32
-    index = xp.zeros(out.shape, dtype=index_dtype, device=x.device)
+    index = xp.zeros_like(out, dtype=index_dtype)
     for k, candidate in enumerate(others, start=1):
         value, largest = real_part(candidate), real_part(out)
         larger = ~(value <= largest) & (largest == largest)  # true of the first NaN, too

@@ -1,0 +1,112 @@
+"""``handgrad data``: get, verify and look at the data sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+SETS = click.Choice(["digits", "shapes", "cifar10"])
+DATA_DIR = click.option(
+    "--data-dir", help="Folder or archive of cifar10 (default: $HANDGRAD_DATA, then the cache)."
+)
+
+
+@click.group(epilog="Example:  handgrad data get cifar10")
+def command() -> None:
+    """Get, verify and look at the data sets.
+
+    digits is shipped with Handgrad, shapes is generated, cifar10 is downloaded or brought along.
+    """
+
+
+@command.command(epilog="Example:  handgrad data get cifar10 --to ~/data")
+@click.argument("name", type=SETS)
+@click.option(
+    "--to", type=click.Path(file_okay=False), help="Folder for the archive (default: the cache)."
+)
+@click.option(
+    "--mirror",
+    "mirrors",
+    multiple=True,
+    help="Address to try, instead of the usual ones; repeatable.",
+)
+def get(name: str, to: str | None, mirrors: tuple[str, ...]) -> None:
+    """Download data set NAME, resuming what was begun, and check its SHA-256."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+
+    from handgrad.data import download_cifar10
+
+    if name != "cifar10":
+        click.echo(f"{name} needs no download.")
+        return
+    with Progress(
+        "cifar10",
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    ) as progress:
+        task = progress.add_task("cifar10", total=None)
+        path = download_cifar10(
+            to,
+            mirrors or None,
+            lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    click.echo(f"{path}: complete and right")
+
+
+@command.command(epilog="Example:  handgrad data verify cifar10 --data-dir ~/data")
+@click.argument("name", type=SETS)
+@DATA_DIR
+def verify(name: str, data_dir: str | None) -> int:
+    """Read all of data set NAME and say whether it is as published; exit code 1 if not."""
+    from handgrad.data import load, verify_cifar10
+
+    if name != "cifar10":
+        dataset = load(name)
+        images = sum(len(dataset.arrays[f"y_{split}"]) for split in ("train", "val", "test"))
+        click.echo(f"{name}: {images} images, SHA-256 {dataset.fingerprint()}")
+        return 0
+    found = verify_cifar10(data_dir)
+    click.echo(f"{found.path} ({found.version} version): {found.images:,} images read")
+    for problem in found.problems:
+        click.echo(f"problem: {problem}")
+    if found.problems:
+        return 1
+    click.echo(
+        "every image and label is as published"
+        if found.official
+        else "all files are well-formed, but some pixels or labels differ from the published ones"
+    )
+    return 0
+
+
+@command.command(epilog="Example:  handgrad data show shapes --out shapes.png")
+@click.argument("name", type=SETS)
+@DATA_DIR
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="PNG to write (default: NAME.png).",
+)
+@click.option(
+    "--per-class", type=click.IntRange(1, 50), default=8, show_default=True, help="Images a class."
+)
+def show(name: str, data_dir: str | None, out: Path | None, per_class: int) -> None:
+    """Draw training images of every class of data set NAME into one picture."""
+    from handgrad.data import load
+    from handgrad.report.figures import classes_figure, png
+
+    dataset = load(name, **({"root": data_dir} if name == "cifar10" else {}))
+    X, y = dataset.arrays["X_train"], dataset.arrays["y_train"]
+    prepare = dataset.preprocessing
+    rows = []
+    for k, class_name in enumerate(dataset.class_names):
+        images = prepare.undo(X[(y == k).nonzero()[0][:per_class]]) / prepare.levels
+        rows.append((class_name, images.transpose(0, 2, 3, 1)))
+        click.echo(f"{class_name}: {(y == k).sum():,} training images")
+    path = out or Path(f"{name}.png")
+    path.write_bytes(png(classes_figure(rows, f"{name}: training images")))
+    click.echo(f"Picture: {path}")

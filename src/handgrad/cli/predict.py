@@ -1,0 +1,44 @@
+"""``handgrad predict``: classify image files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from handgrad.errors import DataError
+
+
+@click.command(epilog="Example:  handgrad predict runs/20260101-120000-digits photo.png --top 3")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--top", type=click.IntRange(min=1), default=3, show_default=True, help="Classes to name."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object an image.")
+def command(run: Path, images: tuple[Path, ...], top: int, as_json: bool) -> int:
+    """Classify each of IMAGES with the trained network of RUN.
+
+    Images are cropped to the middle and resized to the size the network was trained on.  The digits
+    are bright on dark: invert a photograph of ink on paper first.
+    """
+    from handgrad.training.trained import TrainedRun
+
+    trained = TrainedRun(run)
+    failed = False
+    for image in images:
+        try:
+            probabilities = trained.predict_file(image)
+        except DataError as error:  # the other images can still be classified
+            click.echo(f"handgrad: {error}", err=True)
+            failed = True
+            continue
+        best = sorted(range(len(probabilities)), key=lambda k: -probabilities[k])[:top]
+        shares = {trained.class_names[k]: float(probabilities[k]) for k in best}
+        if as_json:
+            click.echo(json.dumps({"image": str(image), "probabilities": shares}))
+        else:
+            text = ", ".join(f"{name} {100 * share:.1f} %" for name, share in shares.items())
+            click.echo(f"{image}: {text}")
+    return 2 if failed else 0

@@ -1,0 +1,74 @@
+"""What the commands print."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from handgrad.training.run import Run
+
+
+def line(console: Console, text: str) -> None:
+    """Print one line as it is: no markup, no colours, no wrapping."""
+    console.print(Text(text), soft_wrap=True)
+
+
+def show_start(console: Console, run: Run) -> None:
+    """Say what is about to be trained, on what, and how."""
+    config = run.config
+    arrays = run.dataset.arrays
+    line(console, run.model.summary())
+    counts = ", ".join(f"{len(arrays[f'y_{split}']):,} {name}" for split, name in (
+        ("train", "training"), ("val", "validation"), ("test", "test")))  # fmt: skip
+    line(console, f"\nData: {run.dataset.name}, {counts} images")
+    line(
+        console,
+        f"Training: {config.optimizer['name']}, learning rate {config.optimizer['learning_rate']:g}, "
+        f"{config.training.epochs} epochs, batches of {config.training.batch_size}, "
+        f"engine {run.engine}, seed {config.seed}",
+    )
+    if run.solver.iteration:
+        line(console, f"Resuming after iteration {run.solver.iteration}")
+
+
+def show_evaluation(console: Console, evaluation: Mapping[str, Any]) -> None:
+    """Print the accuracy, the confusion matrix and the accuracy of each class."""
+    names = evaluation["class_names"]
+    table = Table(
+        title="Confusion matrix: rows are true classes, columns predictions", title_justify="left"
+    )
+    table.add_column("")
+    for name in names:
+        table.add_column(Text(name[:5]), justify="right")
+    table.add_column("right", justify="right")
+    for name, row, share in zip(
+        names, evaluation["confusion"], evaluation["per_class"], strict=True
+    ):
+        cells = [str(count) if count else "." for count in row]
+        table.add_row(Text(name), *cells, "-" if share is None else f"{100 * share:.1f} %")
+    console.print(table)
+    right = round(evaluation["accuracy"] * evaluation["count"])
+    line(
+        console,
+        f"Accuracy on the {evaluation['split']} images: {100 * evaluation['accuracy']:.2f} % "
+        f"({right} of {evaluation['count']}), loss {evaluation['loss']:.4f}",
+    )
+
+
+def show_result(console: Console, run: Run, evaluation: Mapping[str, Any], report: Path) -> None:
+    """Print what a training reached and where its files are."""
+    show_evaluation(console, evaluation)
+    solver = run.solver
+    line(
+        console,
+        f"Best validation accuracy: {100 * solver.best_val_acc:.2f} %   "
+        f"Training time: {solver.seconds:.1f} s",
+    )
+    line(console, f"Run folder: {run.folder}")
+    line(console, f"Report:     {report}")

@@ -1,0 +1,129 @@
+"""``handgrad train``: from one command to a trained network and its report."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import click
+
+# option of the command -> key of the configuration
+KEYS = {
+    "name": "name",
+    "seed": "seed",
+    "engine": "engine",
+    "data_dir": "data.root",
+    "model": "model.name",
+    "rule": "optimizer.name",
+    "lr": "optimizer.learning_rate",
+    "epochs": "training.epochs",
+    "batch_size": "training.batch_size",
+}
+
+EPILOG = """\b
+Examples:
+  handgrad train
+  handgrad train --dataset shapes --epochs 5 --lr 2e-3
+  handgrad train --dataset cifar10 --data-dir ~/cifar --model ThreeLayerConvNet
+  handgrad train --config run.toml --set model.reg=0.01
+  handgrad train --resume runs/20260101-120000-digits
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.option(
+    "--config", type=click.Path(dir_okay=False, path_type=Path), help="TOML file to start from."
+)
+@click.option("--dataset", help="digits (default), shapes or cifar10; sets fitting defaults.")
+@click.option("--data-dir", help="Folder or archive of cifar10 (default: $HANDGRAD_DATA).")
+@click.option("--model", help="TwoLayerNet, FullyConnectedNet, ThreeLayerConvNet or ConvNet.")
+@click.option("--rule", help="Update rule: sgd, sgd_momentum, adam, ...")
+@click.option("--lr", type=float, help="Learning rate.")
+@click.option("--epochs", type=int, help="Passes over the training set.")
+@click.option("--batch-size", type=int, help="Images a step.")
+@click.option("--engine", help="naive, vectorized, native or auto (default).")
+@click.option("--seed", type=int, help="Seed of every random number of the run (default 0).")
+@click.option("--name", help="Name of the run.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
+              help="Any other setting, as model.reg=0.01 (a TOML value); repeatable.")  # fmt: skip
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("runs"),
+              show_default=True, help="Folder for run folders.")  # fmt: skip
+@click.option(
+    "--resume", type=click.Path(path_type=Path), metavar="RUN", help="Continue a stopped run."
+)
+@click.option(
+    "--open", "open_report", is_flag=True, help="Open the report in a browser, if there is one."
+)
+@click.option("--quiet", is_flag=True, help="Print the result only.")
+def command(
+    config: Path | None,
+    dataset: str | None,
+    settings: tuple[str, ...],
+    out: Path,
+    resume: Path | None,
+    open_report: bool,
+    quiet: bool,
+    **options: Any,
+) -> int:
+    """Train a network and write a run folder with its report."""
+    from rich.console import Console
+
+    from handgrad.cli.show import line, show_result, show_start
+    from handgrad.report import write_report
+    from handgrad.training.config import RunConfig
+    from handgrad.training.progress import ProgressBar
+    from handgrad.training.run import new_run_folder, resume_run, start_run
+
+    console = Console()
+    given = {KEYS[option]: value for option, value in options.items() if value is not None}
+    given |= dict(_setting(text) for text in settings)
+    if resume is not None:
+        if given or config or dataset:
+            raise click.UsageError(
+                "--resume continues a run as it was configured; leave out "
+                + ", ".join(
+                    [*given, *(["--config"] if config else []), *(["--dataset"] if dataset else [])]
+                )
+            )
+        run = resume_run(resume)
+    else:
+        start = RunConfig.from_toml(config) if config else RunConfig.default(dataset or "digits")
+        if config and dataset:
+            given["data.name"] = dataset
+        chosen = start.with_overrides(given)
+        run = start_run(chosen, new_run_folder(out, chosen.name))
+    if not quiet:
+        show_start(console, run)
+    signal = run.train(callbacks=[] if quiet else [ProgressBar()])
+    if signal is not None:
+        line(
+            console,
+            f"Stopped, checkpoint saved. Continue with: handgrad train --resume {run.folder}",
+        )
+        return 128 + signal
+    evaluation = run.evaluate()
+    show_result(console, run, evaluation, write_report(run.folder))
+    if open_report:
+        _open(run.folder / "report.html")
+    return 0
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise click.UsageError(f"--set takes KEY=VALUE, as in model.reg=0.01; got {text!r}")
+    try:
+        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value.strip()
+
+
+def _open(report: Path) -> None:
+    """Open `report` in a graphical browser; do nothing where there is no screen."""
+    import os
+    import sys
+    import webbrowser
+
+    if sys.stdout.isatty() and (sys.platform != "linux" or os.environ.get("DISPLAY")):
+        webbrowser.open(report.resolve().as_uri())

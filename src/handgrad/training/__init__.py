@@ -1,0 +1,55 @@
+"""Training: the Solver, what listens to it, checkpoints, and evaluation."""
+
+from handgrad.training.atomic import atomic_write
+from handgrad.training.callbacks import (
+    Callback,
+    Checkpointer,
+    HistoryWriter,
+    LayerStatistics,
+    StopOnSignal,
+)
+from handgrad.training.checkpoint import (
+    Checkpoint,
+    ModelFile,
+    ResumeWarning,
+    latest_checkpoint,
+    load_checkpoint,
+    load_model_arrays,
+    restore,
+    save_checkpoint,
+    save_model,
+)
+from handgrad.training.evaluate import (
+    Evaluation,
+    evaluate,
+    examples,
+    predict,
+    predict_probabilities,
+)
+from handgrad.training.progress import ProgressBar
+from handgrad.training.solver import Solver
+
+__all__ = [
+    "Callback",
+    "Checkpoint",
+    "Checkpointer",
+    "Evaluation",
+    "HistoryWriter",
+    "LayerStatistics",
+    "ModelFile",
+    "ProgressBar",
+    "ResumeWarning",
+    "Solver",
+    "StopOnSignal",
+    "atomic_write",
+    "evaluate",
+    "examples",
+    "latest_checkpoint",
+    "load_checkpoint",
+    "load_model_arrays",
+    "predict",
+    "predict_probabilities",
+    "restore",
+    "save_checkpoint",
+    "save_model",
+]

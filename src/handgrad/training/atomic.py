@@ -1,0 +1,51 @@
+"""Writing a file so that a crash leaves the old one or the new one, never a mixture."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+_SUFFIX = ".partial"
+
+
+def atomic_write(path: str | Path, data: bytes | bytearray) -> None:
+    """Write `data` to `path`: temporary file beside it, fsync, rename, fsync of the folder.
+
+    Args:
+        path: the file; its folder must exist.
+        data: the whole new content.
+
+    Raises:
+        OSError: the data could not be written; a file that stood at `path` is as it was, and no
+            temporary file is left (unless only the last step, the folder's fsync, failed: then the
+            new file is complete and in its place).
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_SUFFIX}")
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)  # noqa: PTH105  (one atomic system call, named as such)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def remove_partial_files(folder: str | Path) -> None:
+    """Delete the temporary files that killed writers left in `folder`."""
+    for temporary in Path(folder).glob(f".*{_SUFFIX}"):
+        temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":  # Windows cannot open folders; its rename is journalled
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,74 @@
+"""From a configuration to the objects it describes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from handgrad import models
+from handgrad.data import DATASETS, Dataset, load
+from handgrad.errors import CheckpointError
+from handgrad.optim import get_rule
+from handgrad.training.config import RunConfig
+
+
+def read_config(folder: Path) -> RunConfig:
+    """Return the configuration in a run `folder`; CheckpointError if it is none."""
+    if not (folder / "config.toml").is_file():
+        raise CheckpointError(
+            f"{folder} is not a run folder: it holds no config.toml; `handgrad train` makes run folders"
+        )
+    return RunConfig.from_toml(folder / "config.toml")
+
+
+def load_dataset(config: RunConfig) -> Dataset:
+    """Load the data set of `config`."""
+    return load(config.data["name"], **options_of(config.data))
+
+
+def build_model(config: RunConfig, image_shape: tuple[int, ...], num_classes: int) -> Any:
+    """Build the model of `config` for images of `image_shape`, with fresh parameters."""
+    options = {**_sizes(config, image_shape, num_classes), **options_of(config.model)}
+    return models.build(config.model["name"], **options)
+
+
+def completed(config: RunConfig, dataset: Dataset) -> RunConfig:
+    """Return `config` with every default of its data set, model and update rule written out."""
+    sizes = _sizes(config, dataset.image_shape, dataset.num_classes)
+    model = {**config.model, **sizes, **options_of(config.model)}
+    optimizer = dict(config.optimizer)
+    _, settings = get_rule(optimizer["name"])(np.zeros(1), np.zeros(1), options_of(optimizer))
+    optimizer |= {key: value for key, value in settings.items() if isinstance(value, float)}
+    return replace(
+        config,
+        model=_with_defaults(model, models.MODELS[model["name"]]),
+        data=_with_defaults(config.data, DATASETS[config.data["name"]]),
+        optimizer=optimizer,
+    )
+
+
+def _sizes(config: RunConfig, image_shape: tuple[int, ...], num_classes: int) -> dict[str, Any]:
+    """Return the sizes that the data give the model."""
+    takes_images = config.model["name"] in ("ThreeLayerConvNet", "ConvNet")
+    input_dim = list(image_shape) if takes_images else int(np.prod(image_shape))
+    return {"input_dim": input_dim, "num_classes": num_classes}
+
+
+def options_of(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a table of the configuration without its ``name``."""
+    return {key: value for key, value in table.items() if key != "name"}
+
+
+def _with_defaults(table: Mapping[str, Any], function: Any) -> dict[str, Any]:
+    """Return `table` with the defaults of `function`, dtypes by name and None left out."""
+    defaults = {}
+    for parameter in inspect.signature(function).parameters.values():
+        value = parameter.default
+        if value is not parameter.empty and value is not None:
+            defaults[parameter.name] = np.dtype(value).name if isinstance(value, type) else value
+    return {"name": table["name"], **defaults, **table}

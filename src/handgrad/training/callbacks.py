@@ -1,0 +1,292 @@
+"""What listens to the Solver: history, checkpoints, signals, statistics of the layers.
+
+Records are plain dictionaries, ready for JSON:
+
+=========  ===================================================================================
+kind       keys
+=========  ===================================================================================
+``step``   iteration, epoch (finished ones), loss, learning_rate, time (seconds of training)
+``epoch``  epoch, iteration, train_acc, val_acc, images_per_second, time; epoch 0 is the
+           estimate after the first step
+``layers`` epoch, iteration, layers {name: {mean, std, zeros}}, gradients {parameter: {norm,
+           max, ratio}}; from `LayerStatistics`
+=========  ===================================================================================
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from handgrad.errors import OptionError, as_count
+from handgrad.training.atomic import atomic_write, remove_partial_files
+
+if TYPE_CHECKING:
+    from handgrad.training.solver import Solver
+
+Record = dict[str, Any]
+
+
+class Callback:
+    """What the Solver calls; each method does nothing unless a subclass says otherwise.
+
+    At `on_step_end` and `on_epoch_end` the Solver is in a state that can be saved: where an epoch
+    record follows a step record, the estimate is already part of it.  `on_train_end` is called for
+    every `on_train_begin`, also after errors, in reverse order.
+    """
+
+    def on_train_begin(self, solver: Solver) -> None:
+        """Training starts or goes on."""
+
+    def on_step_end(self, solver: Solver, record: Record) -> None:
+        """A step was done."""
+
+    def on_epoch_end(self, solver: Solver, record: Record) -> None:
+        """The accuracy was estimated."""
+
+    def on_record(self, solver: Solver, record: Record) -> None:
+        """Another callback made a record of its own."""
+
+    def on_train_end(self, solver: Solver) -> None:
+        """Training is over, stopped, or failed."""
+
+
+class HistoryWriter(Callback):
+    """Append every record to a file of JSON lines, the history of one run.
+
+    When training starts, lines of steps that the Solver has not done (it was resumed from an
+    earlier checkpoint), and lines that a crash cut off, are removed.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Write to `path`, whose folder must exist."""
+        self.path = Path(path)
+        self._file: TextIOWrapper | None = None
+
+    def write(self, record: Record) -> None:
+        """Append `record`; also outside of training."""
+        line = json.dumps(record, allow_nan=False) + "\n"
+        if self._file is not None:
+            self._file.write(line)
+            self._file.flush()
+            return
+        with self.path.open("ab+") as file:
+            if file.tell() > 0:
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":  # a line that a crash cut off; dropped in on_train_begin
+                    file.write(b"\n")
+            file.write(line.encode())
+
+    def on_train_begin(self, solver: Solver) -> None:
+        """Drop what the Solver has not done, and open the file."""
+        if self.path.exists():
+            old = self.path.read_bytes()
+            kept = b"".join(_lines_until(old, solver.iteration))
+            if kept != old:
+                atomic_write(self.path, kept)
+        self._file = self.path.open("a", encoding="utf-8")
+
+    def on_step_end(self, solver: Solver, record: Record) -> None:
+        """Write the record."""
+        self.write(record)
+
+    def on_epoch_end(self, solver: Solver, record: Record) -> None:
+        """Write the record."""
+        self.write(record)
+
+    def on_record(self, solver: Solver, record: Record) -> None:
+        """Write the record."""
+        self.write(record)
+
+    def on_train_end(self, solver: Solver) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def _lines_until(content: bytes, iteration: int) -> Iterator[bytes]:
+    """Yield the lines of records up to `iteration`, without lines that a crash cut off."""
+    for line in content.splitlines(keepends=True):
+        try:
+            is_later = json.loads(line).get("iteration", 0) > iteration
+        except (ValueError, AttributeError, TypeError):
+            continue
+        if not is_later and line.endswith(b"\n"):
+            yield line
+
+
+class Checkpointer(Callback):
+    """Save checkpoints to a folder, ``checkpoint-<iteration>.safetensors``; keep the newest.
+
+    Saves every `every_epochs` epochs, every `every_steps` steps where given, and when training is
+    stopped early.  Put it last among the callbacks, so that what the others write about a step
+    exists before the checkpoint that contains the step.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        every_epochs: int = 1,
+        keep: int = 2,
+        every_steps: int | None = None,
+    ) -> None:
+        """Save to `folder`, made if missing; `keep` counts the checkpoints that stay."""
+        self.folder = Path(folder)
+        self.every_epochs = as_count("Checkpointer", "every_epochs", every_epochs)
+        self.keep = as_count("Checkpointer", "keep", keep)
+        if every_steps is not None:
+            every_steps = as_count("Checkpointer", "every_steps", every_steps)
+        self.every_steps = every_steps
+        self._saved_at = -1
+        self._is_due = False
+
+    def save(self, solver: Solver) -> Path:
+        """Save now; then delete later checkpoints and those before the `keep` newest; return the path."""
+        from handgrad.training.checkpoint import checkpoint_files, save_checkpoint
+
+        path = self.folder / f"checkpoint-{solver.iteration:08d}.safetensors"
+        save_checkpoint(solver, path)
+        self._saved_at = solver.iteration
+        self._is_due = False
+        files = checkpoint_files(self.folder)
+        newest = files.index(path)
+        # what is newer belongs to a run that was given up by resuming from an earlier checkpoint
+        for old in files[:newest] + files[newest + self.keep :]:
+            old.unlink(missing_ok=True)
+        return path
+
+    def on_train_begin(self, solver: Solver) -> None:
+        """Make the folder, and clean up after a killed run."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        remove_partial_files(self.folder)
+        self._saved_at, self._is_due = -1, False
+
+    def on_step_end(self, solver: Solver, record: Record) -> None:
+        """Save every `every_steps` steps; where an epoch record follows, after that one."""
+        if self.every_steps is not None and solver.iteration % self.every_steps == 0:
+            if solver.estimated_at == solver.iteration:
+                self._is_due = True
+            else:
+                self.save(solver)
+
+    def on_epoch_end(self, solver: Solver, record: Record) -> None:
+        """Save every `every_epochs` epochs, and at the end of training."""
+        is_end = solver.iteration == solver.total_steps
+        is_epoch = record["epoch"] > 0 and record["epoch"] % self.every_epochs == 0
+        if self._is_due or is_epoch or is_end:
+            self.save(solver)
+
+    def on_train_end(self, solver: Solver) -> None:
+        """Save if training was stopped early: not after an error, and not twice."""
+        was_stopped = solver.stop_reason not in (None, "patience")
+        if was_stopped and self._saved_at != solver.iteration:
+            self.save(solver)
+
+
+class StopOnSignal(Callback):
+    """Turn Ctrl-C (SIGINT) and SIGTERM into a stop after the current step.
+
+    Afterwards `signal` is the number of the signal that came, else None; a program that ends
+    because of it exits with ``128 + signal``.  A second signal acts as it would without this.
+    Outside of the main thread, where Python cannot catch signals, it does nothing.
+    """
+
+    def __init__(self) -> None:
+        """Start without a signal."""
+        self.signal: int | None = None
+        self._previous: dict[int, Any] = {}
+
+    def on_train_begin(self, solver: Solver) -> None:
+        """Catch the signals."""
+        self.signal = None
+        if threading.current_thread() is not threading.main_thread():
+            return
+
+        def stop(number: int, frame: Any) -> None:
+            self.signal = number
+            self._restore()
+            solver.stop("interrupted")
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous[number] = signal.signal(number, stop)
+
+    def on_train_end(self, solver: Solver) -> None:
+        """Give the signals back."""
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        self._previous = {}
+
+
+class LayerStatistics(Callback):
+    """Look into the network: how its activations on a few rows and its gradients are spread.
+
+    Emits records of kind ``layers`` and keeps them in `records`.  Activations come from
+    ``model.activations(X)`` (name -> array) and are left out where the model has none; gradients
+    are those of the last step; ratio is the norm of the step's update over the norm of the
+    parameter before it.  No random numbers are drawn.
+    """
+
+    def __init__(self, X_probe: np.ndarray, every_epochs: int = 1) -> None:
+        """Look at the activations on the rows `X_probe`."""
+        if len(X_probe) == 0:
+            raise OptionError("LayerStatistics: X_probe must have at least one row, got none")
+        self.X_probe = X_probe
+        self.every_epochs = as_count("LayerStatistics", "every_epochs", every_epochs)
+        self.records: list[Record] = []
+
+    def on_epoch_end(self, solver: Solver, record: Record) -> None:
+        """Emit a record every `every_epochs` epochs."""
+        if record["epoch"] % self.every_epochs != 0:
+            return
+        activations = {}
+        if hasattr(solver.model, "activations"):
+            activations = solver.model.activations(self.X_probe)
+        found = {
+            "kind": "layers",
+            "epoch": record["epoch"],
+            "iteration": record["iteration"],
+            "layers": {name: _spread(out) for name, out in activations.items()},
+            "gradients": {
+                name: _gradient(dw, solver.params_before[name], solver.model.params[name])
+                for name, dw in solver.grads.items()
+            },
+        }
+        self.records.append(found)
+        solver.emit(found)
+
+
+def _spread(out: np.ndarray) -> dict[str, float | None]:
+    with np.errstate(all="ignore"):
+        return {
+            "mean": _number(np.mean(out, dtype=np.float64)),
+            "std": _number(np.std(out, dtype=np.float64)),
+            "zeros": _number(1.0 - np.count_nonzero(out) / max(out.size, 1)),
+        }
+
+
+def _gradient(dw: np.ndarray, before: np.ndarray, after: np.ndarray) -> dict[str, float | None]:
+    size = float(np.linalg.norm(before))
+    return {
+        "norm": _number(np.linalg.norm(dw)),
+        "max": _number(np.max(np.abs(dw), initial=0.0)),
+        "ratio": _number(np.linalg.norm(after - before) / size) if size > 0 else None,
+    }
+
+
+def _number(value: Any) -> float | None:
+    """Return `value` as a float, None where JSON has no number for it."""
+    number = float(value)
+    return number if math.isfinite(number) else None

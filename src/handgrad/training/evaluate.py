@@ -1,0 +1,167 @@
+"""What a trained model gets right: accuracy, confusion matrix, and telling examples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from handgrad.errors import LabelError, ShapeError, as_count
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a model does on labelled rows.
+
+    accuracy: share of rows that are right; loss: mean cross-entropy, in nats; confusion: (C, C)
+    counts, rows are the true classes, columns the predicted ones; per_class: share of right rows
+    of each class, None for a class without rows; class_names: C texts; count: the number of rows.
+    """
+
+    accuracy: float
+    loss: float
+    confusion: np.ndarray
+    per_class: tuple[float | None, ...]
+    class_names: tuple[str, ...]
+    count: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the same as lists and numbers, ready for JSON."""
+        return {
+            "accuracy": self.accuracy,
+            "loss": self.loss,
+            "confusion": self.confusion.tolist(),
+            "per_class": list(self.per_class),
+            "class_names": list(self.class_names),
+            "count": self.count,
+        }
+
+
+def predict_probabilities(model: Any, X: np.ndarray, batch_size: int = 256) -> np.ndarray:
+    """Class probabilities, ``softmax(model.loss(X))``.
+
+    Args:
+        model: ``model.loss(X)`` returns scores.
+        X: rows, (N, ...).
+        batch_size: rows scored at a time.
+
+    Returns:
+        Probabilities (N, C), float64.
+    """
+    return np.exp(_log_softmax(_scores(model, X, batch_size)))
+
+
+def predict(model: Any, X: np.ndarray, batch_size: int = 256) -> np.ndarray:
+    """Return the class with the largest score for each row of X, (N,)."""
+    return _scores(model, X, batch_size).argmax(axis=1)
+
+
+def evaluate(
+    model: Any,
+    X: np.ndarray,
+    y: np.ndarray,
+    class_names: Sequence[str] | None = None,
+    batch_size: int = 256,
+) -> Evaluation:
+    """Compare the predictions of `model` with the labels.
+
+    Args:
+        model: ``model.loss(X)`` returns scores (N, C).
+        X: rows, (N, ...).
+        y: labels, (N,).
+        class_names: C texts; None gives the numbers.
+        batch_size: rows scored at a time.
+
+    Raises:
+        ShapeError: X is empty, or y or class_names does not fit.
+        LabelError: a label is not in [0, C).
+    """
+    scores = _scores(model, X, batch_size)
+    N, C = scores.shape
+    y = _checked_labels(y, N, C)
+    if class_names is None:
+        class_names = [str(label) for label in range(C)]
+    if len(class_names) != C:
+        raise ShapeError(
+            f"evaluate: class_names must have {C} names, one for each score, got {len(class_names)}"
+        )
+    predicted = scores.argmax(axis=1)
+    confusion = np.bincount(y * C + predicted, minlength=C * C).reshape(C, C)
+    right = confusion.diagonal()
+    rows = confusion.sum(axis=1)
+    return Evaluation(
+        accuracy=float(right.sum() / N),
+        loss=float(-_log_softmax(scores)[np.arange(N), y].mean()),
+        confusion=confusion,
+        per_class=tuple(float(k / n) if n else None for k, n in zip(right, rows, strict=True)),
+        class_names=tuple(class_names),
+        count=N,
+    )
+
+
+def examples(
+    model: Any, X: np.ndarray, y: np.ndarray, k: int = 8, batch_size: int = 256
+) -> dict[str, list[dict[str, Any]]]:
+    """Choose the rows that show most about `model`.
+
+    Args:
+        model: ``model.loss(X)`` returns scores (N, C).
+        X: rows, (N, ...).
+        y: labels, (N,).
+        k: at most so many of each kind.
+        batch_size: rows scored at a time.
+
+    Returns:
+        Lists under "right" and "wrong", the most certain first, and "uncertain", the least
+        certain first; each entry has index, true, predicted, and probabilities (C numbers).
+    """
+    k = as_count("examples", "k", k, minimum=0)
+    probabilities = predict_probabilities(model, X, batch_size)
+    y = _checked_labels(y, *probabilities.shape)
+    predicted = probabilities.argmax(axis=1)
+    certainty = probabilities.max(axis=1)
+    order = np.argsort(-certainty, kind="stable")
+    is_right = (predicted == y)[order]
+    chosen = {"right": order[is_right], "wrong": order[~is_right], "uncertain": order[::-1]}
+    return {
+        kind: [
+            {
+                "index": int(row),
+                "true": int(y[row]),
+                "predicted": int(predicted[row]),
+                "probabilities": probabilities[row].tolist(),
+            }
+            for row in rows[:k]
+        ]
+        for kind, rows in chosen.items()
+    }
+
+
+def _log_softmax(scores: np.ndarray) -> np.ndarray:
+    """Return ``s - max s - log(sum exp(s - max s))`` of each row s, in float64."""
+    shifted = scores.astype(np.float64)
+    shifted -= shifted.max(axis=1, keepdims=True)
+    shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return shifted
+
+
+def _scores(model: Any, X: np.ndarray, batch_size: int) -> np.ndarray:
+    batch_size = as_count("evaluate", "batch_size", batch_size)
+    X = np.asarray(X)
+    if X.ndim < 2 or len(X) == 0:
+        raise ShapeError(f"evaluate: X must be (N, ...) with at least one row, got {X.shape}")
+    batches = [model.loss(X[i : i + batch_size]) for i in range(0, len(X), batch_size)]
+    return np.concatenate(batches)
+
+
+def _checked_labels(y: Any, N: int, C: int) -> np.ndarray:
+    y = np.asarray(y)
+    if y.shape != (N,):
+        raise ShapeError(f"evaluate: y must have shape ({N},), a label for each row, got {y.shape}")
+    if y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= C:
+        raise LabelError(
+            f"evaluate: y must hold integers in [0, {C}), got {y.dtype} from {y.min()} to {y.max()}"
+        )
+    return y.astype(np.int64)

@@ -1,0 +1,120 @@
+"""The progress bar."""
+
+from __future__ import annotations
+
+import sys
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, TextIO
+
+from handgrad.errors import as_number, check_choice
+from handgrad.training.callbacks import Callback, Record
+
+if TYPE_CHECKING:
+    from handgrad.training.solver import Solver
+
+_REFRESH = 0.1  # seconds between drawings of the bar
+
+
+class ProgressBar(Callback):
+    """Show loss, accuracy, images per second and the time left.
+
+    On a terminal a bar; elsewhere a plain line for each estimate of the accuracy, and one
+    whenever `seconds` have passed without one.
+    """
+
+    def __init__(self, stream: str = "stderr", seconds: float = 10.0) -> None:
+        """Write to `stream`, "stderr" or "stdout"."""
+        check_choice("ProgressBar", "stream", stream, ("stderr", "stdout"))
+        self.stream = stream
+        self.seconds = as_number("ProgressBar", "seconds", seconds, 0.0, 1e9)
+        self._bar: Any = None  # rich's Progress, while training on a terminal
+        self._shown_at = 0.0
+        self._shown_iteration = 0
+        self._speed = 0.0  # images per second
+        self._val_acc: float | None = None
+
+    def on_train_begin(self, solver: Solver) -> None:
+        """Start the bar."""
+        self._shown_at, self._shown_iteration = perf_counter(), solver.iteration
+        self._speed = 0.0
+        self._val_acc = solver.val_acc_history[-1] if solver.val_acc_history else None
+        if self._file.isatty():
+            self._bar = _new_bar(self._file)
+            done, total = solver.iteration, solver.total_steps
+            self._bar.add_task(
+                "training", total=total, completed=done, text="starting", left="-:--"
+            )
+            self._bar.start()
+
+    def on_step_end(self, solver: Solver, record: Record) -> None:
+        """Show the step, if the last look was long enough ago."""
+        wait = self.seconds if self._bar is None else _REFRESH
+        if perf_counter() - self._shown_at >= wait:
+            self._show(solver, record["loss"])
+
+    def on_epoch_end(self, solver: Solver, record: Record) -> None:
+        """Show the accuracy."""
+        self._val_acc = record["val_acc"]
+        self._show(solver, solver.loss_history[-1])
+
+    def on_train_end(self, solver: Solver) -> None:
+        """Leave the bar as it is, on its own line."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    @property
+    def _file(self) -> TextIO:
+        return sys.stderr if self.stream == "stderr" else sys.stdout
+
+    def _show(self, solver: Solver, loss: float) -> None:
+        now = perf_counter()
+        steps = solver.iteration - self._shown_iteration
+        if steps > 0:
+            speed = steps * solver.batch_size / max(now - self._shown_at, 1e-9)
+            # half the last look, half this one: steady, and soon right
+            self._speed = speed if self._speed == 0.0 else 0.5 * (self._speed + speed)
+        self._shown_at, self._shown_iteration = now, solver.iteration
+        accuracy = "" if self._val_acc is None else f"  val {100 * self._val_acc:.1f} %"
+        text = (
+            f"epoch {solver.epoch}/{_epochs(solver)}  loss {loss:.4f}{accuracy}  "
+            f"{self._speed:,.0f} images/s"
+        )
+        left = (solver.total_steps - solver.iteration) * solver.batch_size / max(self._speed, 1e-9)
+        if self._bar is not None:
+            task = self._bar.task_ids[0]
+            self._bar.update(task, completed=solver.iteration, text=text, left=clock(left))
+            self._bar.refresh()
+        else:
+            line = f"step {solver.iteration}/{solver.total_steps}  {text}  {clock(left)} left"
+            print(line, file=self._file, flush=True)
+
+
+def clock(seconds: float) -> str:
+    """Return `seconds` as m:ss or h:mm:ss.
+
+    >>> clock(75), clock(3661)
+    ('1:15', '1:01:01')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _epochs(solver: Solver) -> int:
+    """Return the epochs after which this call of `train` ends."""
+    return round(solver.total_steps / solver.iterations_per_epoch)
+
+
+def _new_bar(file: TextIO) -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    return Progress(
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[text]}", markup=False),
+        TextColumn("{task.fields[left]} left", markup=False),
+        console=Console(file=file),
+        auto_refresh=False,
+    )

@@ -1,0 +1,160 @@
+"""A run: from a configuration to a trained network and the folder it leaves behind.
+
+The folder holds ``config.toml`` (complete: it alone repeats the run), ``summary.txt`` (the network),
+``history.jsonl``, ``log.txt``, ``checkpoints/``, ``model.safetensors`` and ``evaluation.json``.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from handgrad import engines, environment
+from handgrad.data import Augmentation
+from handgrad.optim import build_schedule
+from handgrad.training.atomic import atomic_write
+from handgrad.training.build import build_model, completed, load_dataset, options_of, read_config
+from handgrad.training.callbacks import (
+    Callback,
+    Checkpointer,
+    HistoryWriter,
+    LayerStatistics,
+    Record,
+    StopOnSignal,
+)
+from handgrad.training.checkpoint import save_model
+from handgrad.training.config import RunConfig
+from handgrad.training.solver import Solver
+from handgrad.training.trained import evaluate_split, save_preprocessing
+
+
+class Run:
+    """A configured training: its folder, data, model and Solver.
+
+    Make one with `start_run` (a new folder) or `resume_run` (the folder of a run that was stopped).
+    """
+
+    def __init__(self, config: RunConfig, folder: Path) -> None:
+        engines.check_name(config.engine)
+        # every random number of a run comes from NumPy's global stream, in the courses' order
+        np.random.seed(config.seed)
+        self.dataset = load_dataset(config)
+        self.model = build_model(config, self.dataset.image_shape, self.dataset.num_classes)
+        self.config = completed(config, self.dataset)
+        self.folder = folder
+        self.engine, _ = engines.select(config.engine, np.zeros(1, np.float32))
+        training = config.training
+        self.solver = Solver(
+            self.model,
+            self.dataset.arrays,
+            update_rule=config.optimizer["name"],
+            optim_config=options_of(config.optimizer),
+            lr_decay=training.lr_decay,
+            batch_size=training.batch_size,
+            num_epochs=training.epochs,
+            num_train_samples=training.num_train_samples,
+            num_val_samples=training.num_val_samples or None,
+            patience=training.patience or None,
+            schedule=build_schedule(config.schedule) if config.schedule else None,
+            augment=Augmentation(training.augment) if training.augment else None,
+            verbose=False,
+        )
+
+    def train(self, callbacks: Iterable[Callback] = ()) -> int | None:
+        """Train to the end or to a signal; save the model; return the signal's number or None."""
+        history = HistoryWriter(self.folder / "history.jsonl")
+        stop = StopOnSignal()
+        probe = self.dataset.arrays["X_val"][:200]
+        self.solver.callbacks = [
+            history,
+            _Log(self.folder / "log.txt"),
+            LayerStatistics(probe),
+            *callbacks,
+            stop,
+            Checkpointer(
+                self.folder / "checkpoints", every_epochs=self.config.training.checkpoint_every
+            ),
+        ]
+        history.write(self._start_record())
+        with engines.use(self.config.engine):
+            self.solver.train()
+        if stop.signal is not None:
+            return stop.signal
+        history.write(
+            {
+                "kind": "end",
+                "reason": self.solver.stop_reason or "finished",
+                "seconds": self.solver.seconds,
+            }
+        )
+        save_model(self.folder / "model.safetensors", self.model)
+        return None
+
+    def evaluate(self, split: str = "test") -> dict[str, Any]:
+        """Measure the model on a split of the data; write and return ``evaluation.json``."""
+        with engines.use(self.config.engine):
+            return evaluate_split(self.folder, self.model, self.dataset, split)
+
+    def _start_record(self) -> Record:
+        return {
+            "kind": "resume" if self.solver.iteration else "start",
+            "iteration": self.solver.iteration,
+            "date": datetime.now().astimezone().isoformat(timespec="seconds"),
+            "engine": self.engine,
+            "cpu": environment.cpu(),
+            "threads": environment.blas().get("threads"),
+            "platform": platform.platform(),
+            "versions": environment.versions(),
+            "image_shape": list(self.dataset.image_shape),
+            "class_names": list(self.dataset.class_names),
+        }
+
+
+def start_run(config: RunConfig, folder: Path) -> Run:
+    """Build the run of `config` and write its new `folder` (nothing is written if it can't be built)."""
+    run = Run(config, folder)
+    (folder / "checkpoints").mkdir(parents=True)
+    atomic_write(folder / "config.toml", run.config.to_toml().encode())
+    atomic_write(folder / "summary.txt", run.model.summary().encode())
+    save_preprocessing(folder / "preprocessing.safetensors", run.dataset)
+    return run
+
+
+def resume_run(folder: Path) -> Run:
+    """Build the run of `folder` at its last good checkpoint."""
+    run = Run(read_config(folder), folder)
+    run.solver.resume(folder / "checkpoints")
+    return run
+
+
+def new_run_folder(parent: Path, name: str) -> Path:
+    """Return ``parent/<time>-<name>``, a path where nothing is yet."""
+    safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in name)[:60]
+    stem = f"{datetime.now():%Y%m%d-%H%M%S}-{safe}"
+    folder = parent / stem
+    number = 1
+    while folder.exists():
+        number += 1
+        folder = parent / f"{stem}-{number}"
+    return folder
+
+
+class _Log(Callback):
+    """Write one line an epoch to a text file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_epoch_end(self, solver: Any, record: Record) -> None:
+        line = (
+            f"{datetime.now():%Y-%m-%d %H:%M:%S}  epoch {record['epoch']}  "
+            f"iteration {record['iteration']}  loss {solver.loss_history[-1]:.6f}  "
+            f"train acc {record['train_acc']:.4f}  val acc {record['val_acc']:.4f}\n"
+        )
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(line)

@@ -1,0 +1,413 @@
+"""The Solver: the training loop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from os import PathLike
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from handgrad.errors import NonFiniteError, OptionError, ShapeError, as_count, as_number
+from handgrad.optim import RULES, Rule, get_rule
+from handgrad.training.arrays import Arrays, all_finite, buffers_of, copied
+from handgrad.training.callbacks import Callback, Record
+from handgrad.training.checks import check_data, check_gradients, divergence, warn_of_single_rows
+
+Random = Any  # np.random.Generator or np.random.RandomState
+
+
+class Solver:
+    """Train a model: draw a batch, follow its gradient, look at the accuracy once an epoch.
+
+        solver = Solver(model, data, update_rule="adam", optim_config={"learning_rate": 1e-3})
+        solver.train()
+        solver.val_acc_history
+
+    The model has ``params`` (name -> array), ``loss(X)`` -> scores and ``loss(X, y)`` -> (loss,
+    grads).  If it has running statistics, it hands them out by ``buffers()`` and takes them by
+    ``load_buffers(buffers)``.
+
+    A call of `train` runs ``num_epochs * max(N // batch_size, 1)`` steps.  The accuracies are
+    estimated after the first step (epoch 0), after each epoch, and after the last step.  At its
+    end the model gets the parameters and running statistics of the best validation accuracy;
+    where that never exceeded 0 it keeps the last ones.  Another call of `train` continues:
+    histories grow, and the state of the update rule is kept.  After `stop`, it continues the call
+    that was stopped.
+
+    Random numbers are drawn in a fixed order: a batch by ``choice(N, batch_size)``, with
+    replacement; then what `augment` and the model draw; and ``choice(N, num_train_samples)`` for
+    an accuracy of more rows than that, training before validation.
+
+    Attributes beside the arguments: iteration, epoch, loss_history, train_acc_history,
+    val_acc_history, best_val_acc, best_params, best_buffers, optim_configs (a dictionary for each
+    parameter), total_steps, stop_reason (None, "patience", or what `stop` was told), and, while
+    training, grads and params_before (of the last step).
+
+    Source: CS231n assignment 2, ``Solver``.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        data: Any,
+        *,
+        update_rule: str | Rule = "sgd",
+        optim_config: dict[str, Any] | None = None,
+        lr_decay: float = 1.0,
+        batch_size: int = 100,
+        num_epochs: int = 10,
+        num_train_samples: int | None = 1000,
+        num_val_samples: int | None = None,
+        checkpoint_name: str | None = None,
+        print_every: int = 10,
+        verbose: bool = True,
+        rng: Random | int | None = None,
+        callbacks: Iterable[Callback] = (),
+        schedule: Callable[[int, int], float] | None = None,
+        augment: Callable[[np.ndarray, Random], np.ndarray] | None = None,
+        patience: int | None = None,
+        restore_best: bool = True,
+        **unknown: Any,
+    ) -> None:
+        """Check the arguments and the data.
+
+        Args:
+            model: what is trained.
+            data: dictionary with X_train (N, ...), y_train (N,), X_val, y_val.
+            update_rule: name of a rule of `handgrad.optim`, or such a function.
+            optim_config: settings of the rule, as in ``{"learning_rate": 1e-3}``.
+            lr_decay: factor on the learning rate after each epoch.
+            batch_size: rows of a step.
+            num_epochs: epochs of a call of `train`.
+            num_train_samples, num_val_samples: rows for an estimate of the accuracy; None for all.
+            checkpoint_name: save ``<checkpoint_name>_epoch_<epoch>.safetensors`` at each estimate.
+            print_every: steps between printed losses.
+            verbose: print.
+            rng: a Generator, a RandomState, or a seed; None is NumPy's global stream.
+            callbacks: called in this order at the start, after steps, and after estimates.
+            schedule: ``schedule(step, total_steps)`` -> factor on the learning rate of this step,
+                on top of lr_decay; steps count from 0.
+            augment: ``augment(X_batch, rng)`` -> the batch to train on.
+            patience: stop after so many epochs without a better validation accuracy.
+            restore_best: end with the best parameters rather than with the last.
+
+        Raises:
+            OptionError: an option is unknown or out of range.
+            ShapeError, DtypeError, LabelError, NonFiniteError: the data cannot be trained on.
+        """
+        if unknown:
+            names = ", ".join(f'"{name}"' for name in unknown)
+            raise OptionError(
+                f"Unrecognized arguments {names} of Solver; see help(Solver.__init__)"
+            )
+        if not callable(update_rule) and update_rule not in RULES:
+            raise OptionError(f'Invalid update_rule "{update_rule}"; known are {", ".join(RULES)}')
+        num_classes = getattr(model, "num_classes", None)
+        self.X_train, self.y_train, self.X_val, self.y_val = check_data(data, num_classes)
+        self.model = model
+        self.update_rule: Rule = update_rule if callable(update_rule) else get_rule(update_rule)
+        self.optim_config = {} if optim_config is None else optim_config
+        self.lr_decay = as_number("Solver", "lr_decay", lr_decay, 0.0, math.inf)
+        self.batch_size = as_count("Solver", "batch_size", batch_size)
+        self.num_epochs = as_count("Solver", "num_epochs", num_epochs, minimum=0)
+        self.num_train_samples = _count_or_none("num_train_samples", num_train_samples)
+        self.num_val_samples = _count_or_none("num_val_samples", num_val_samples)
+        self.checkpoint_name = checkpoint_name
+        self.print_every = as_count("Solver", "print_every", print_every)
+        self.verbose = verbose
+        self.rng: Random | None = np.random.default_rng(rng) if _is_seed(rng) else rng
+        self.callbacks = list(callbacks)
+        self.schedule = schedule
+        self.augment = augment
+        self.patience = _count_or_none("patience", patience)
+        self.restore_best = restore_best
+        if self.batch_size == 1:
+            warn_of_single_rows(model)
+        self._reset()
+
+    def _reset(self) -> None:
+        """Forget all training but the model's parameters."""
+        self.iteration = 0
+        self.epoch = 0
+        self.best_val_acc = 0.0
+        self.best_params: Arrays = {}
+        self.best_buffers: Arrays = {}
+        self.loss_history: list[float] = []
+        self.train_acc_history: list[float] = []
+        self.val_acc_history: list[float] = []
+        config = dict(self.optim_config)
+        if self.schedule is not None and "learning_rate" not in config:
+            # a schedule needs the base rate before the rule has filled in its default
+            config["learning_rate"] = self.update_rule(np.zeros(1), np.zeros(1), {})[1][
+                "learning_rate"
+            ]
+        self.optim_configs = {name: dict(config) for name in self.model.params}
+        self.total_steps = self.num_epochs * self.iterations_per_epoch
+        self.stop_reason: str | None = None
+        self.grads: Arrays = {}
+        self.params_before: Arrays = {}
+        self.estimated_at = 0  # the iteration of the last estimate of the accuracy
+        self._fingerprints: dict[str, str] = {}  # of the data, once a checkpoint needs them
+        self._position = 0  # steps done of the current call of train
+        self._epochs_without_gain = 0
+        self._learning_rate: float | None = None
+        self._seconds = 0.0  # of training, without the running call
+        self._started: float | None = None  # clock at the start of the running call
+        self._steps_timed = 0  # since the last estimate of the accuracy
+        self._seconds_timed = 0.0
+
+    @property
+    def iterations_per_epoch(self) -> int:
+        """Steps in an epoch, ``max(N // batch_size, 1)``."""
+        return max(len(self.X_train) // self.batch_size, 1)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds spent in `train`, those before a resume included."""
+        running = 0.0 if self._started is None else perf_counter() - self._started
+        return self._seconds + running
+
+    @property
+    def random(self) -> Random:
+        """The stream that random numbers are drawn from; NumPy's global one for ``rng=None``."""
+        return np.random.mtrand._rand if self.rng is None else self.rng
+
+    def train(self) -> None:
+        """Train for `num_epochs`, or go on with the call that was stopped or resumed.
+
+        Raises:
+            NonFiniteError: the loss or a parameter became NaN or infinite; says where, and keeps
+                the parameters from before that step.
+        """
+        num_iterations = self.num_epochs * self.iterations_per_epoch
+        self.total_steps = self.iteration - self._position + num_iterations
+        self.stop_reason = None
+        self._started = perf_counter()
+        try:
+            with ExitStack() as ends:
+                for callback in self.callbacks:
+                    ends.callback(callback.on_train_end, self)
+                    callback.on_train_begin(self)
+                while self._position < num_iterations and not self._is_to_stop():
+                    self._advance(num_iterations)
+                if self._position == num_iterations or self.stop_reason == "patience":
+                    self._finish()
+        finally:
+            self._seconds, self._started = self.seconds, None
+            self.grads, self.params_before = {}, {}
+
+    def stop(self, reason: str = "interrupted") -> None:
+        """Make `train` return after the current step; another `train` or a resume goes on from there."""
+        self.stop_reason = reason
+
+    def resume(self, path: str | PathLike[str]) -> None:
+        """Take up the state in the checkpoint `path`, or the newest good one of the folder `path`.
+
+        The Solver must be built as the one that wrote it; `train` then continues as if it had
+        never stopped.  Raises CheckpointError if the checkpoint is corrupt or of another run.
+        """
+        from handgrad.training.checkpoint import restore
+
+        restore(self, path)
+
+    def emit(self, record: Record) -> None:
+        """Hand a callback's own record to all callbacks."""
+        for callback in self.callbacks:
+            callback.on_record(self, record)
+
+    def check_accuracy(
+        self, X: np.ndarray, y: np.ndarray, num_samples: int | None = None, batch_size: int = 100
+    ) -> float:
+        """Return the share of rows whose largest score is at the label.
+
+        Args:
+            X: rows, (N, ...).
+            y: labels, (N,).
+            num_samples: use so many rows, drawn with replacement, if there are more; None for all.
+            batch_size: rows scored at a time.
+        """
+        rows: Any = None
+        N = len(X)
+        if N == 0:
+            raise ShapeError("check_accuracy: X must have at least one row, got none")
+        if num_samples is not None and num_samples < N:
+            rows = self.random.choice(N, num_samples)
+            N = num_samples
+        right = 0
+        for start in range(0, N, batch_size):
+            batch: Any = slice(start, start + batch_size)
+            if rows is not None:
+                batch = rows[batch]
+            scores = self.model.loss(X[batch])
+            right += int(np.count_nonzero(np.argmax(scores, axis=1) == y[batch]))
+        return right / N
+
+    def _advance(self, num_iterations: int) -> None:
+        """Do one step, and the estimate of the accuracy where one is due; then tell the callbacks."""
+        started = perf_counter()
+        self._step()
+        self._seconds_timed += perf_counter() - started
+        self._steps_timed += 1
+        t = self._position
+        self._position += 1
+        if self.verbose and t % self.print_every == 0:
+            _print(f"(Iteration {t + 1} / {num_iterations}) loss: {self.loss_history[-1]:f}")
+        is_epoch_end = (t + 1) % self.iterations_per_epoch == 0
+        if is_epoch_end:
+            self.epoch += 1
+            for config in self.optim_configs.values():
+                if "learning_rate" in config:
+                    config["learning_rate"] *= self.lr_decay
+        epoch_record = None
+        if t == 0 or is_epoch_end or t == num_iterations - 1:
+            epoch_record = self._estimate(is_epoch_end)
+        if not self.callbacks:
+            return
+        record = {
+            "kind": "step",
+            "iteration": self.iteration,
+            "epoch": self.epoch,
+            "loss": self.loss_history[-1],
+            "learning_rate": self._learning_rate,
+            "time": self.seconds,
+        }
+        for callback in self.callbacks:
+            callback.on_step_end(self, record)
+        if epoch_record is not None:
+            for callback in self.callbacks:
+                callback.on_epoch_end(self, epoch_record)
+
+    def _step(self) -> None:
+        """Draw a batch and update the parameters by its gradient.
+
+        A step whose loss or update is not finite raises NonFiniteError and leaves the parameters
+        and the running statistics as they were.
+        """
+        rows = self.random.choice(len(self.X_train), self.batch_size)
+        X, y = self.X_train[rows], self.y_train[rows]
+        if self.augment is not None:
+            X = self.augment(X, self.random)
+        params = self.model.params
+        # kept, since a rule may work in place
+        self.params_before = copied(params)
+        buffers_before = copied(buffers_of(self.model))
+        try:
+            with np.errstate(all="ignore"):  # NaN and infinity are looked for, and say more so
+                loss, self.grads = self.model.loss(X, y)
+                loss = float(loss)
+                check_gradients(params, self.grads)
+                if not math.isfinite(loss):
+                    raise NonFiniteError(f"the loss is {loss}")
+                self._update(params)
+        except BaseException as error:
+            self._undo(buffers_before)
+            if isinstance(error, NonFiniteError):
+                rate = self._learning_rate or self.optim_config.get("learning_rate", "by default")
+                where = f"iteration {self.iteration + 1} (epoch {self.epoch}), learning rate {rate}"
+                is_first = self.iteration == 0
+                raise divergence(self.model, X, self.grads, error, where, is_first) from error
+            raise
+        self.loss_history.append(loss)
+        self.iteration += 1
+
+    def _update(self, params: Arrays) -> None:
+        """Apply the update rule to each of `params`; NonFiniteError if one does not stay finite."""
+        factor = 1.0
+        if self.schedule is not None:
+            factor = self.schedule(self.iteration, self.total_steps)
+        for name, w in params.items():
+            config = self.optim_configs[name]
+            base: Any = config.get("learning_rate")
+            if self.schedule is not None:
+                config["learning_rate"] = float(base * factor)
+            try:
+                params[name], config = self.update_rule(w, self.grads[name], config)
+                self._learning_rate = config.get("learning_rate")
+            finally:
+                if self.schedule is not None:
+                    config["learning_rate"] = base
+            self.optim_configs[name] = config
+            if not all_finite(params[name]):
+                raise NonFiniteError(f"the update of {name} is not finite")
+
+    def _undo(self, buffers: Arrays) -> None:
+        """Put back the parameters and running statistics from before the step."""
+        for name, w in self.params_before.items():
+            self.model.params[name] = w
+        if hasattr(self.model, "load_buffers"):
+            self.model.load_buffers(buffers)
+
+    def _estimate(self, is_epoch_end: bool) -> Record:
+        """Estimate both accuracies, keep the best parameters, save and print; return the record."""
+        train_acc = self.check_accuracy(self.X_train, self.y_train, self.num_train_samples)
+        val_acc = self.check_accuracy(self.X_val, self.y_val, self.num_val_samples)
+        self.train_acc_history.append(train_acc)
+        self.val_acc_history.append(val_acc)
+        if val_acc > self.best_val_acc:
+            self.best_val_acc = val_acc
+            self.best_params = copied(self.model.params)
+            self.best_buffers = copied(buffers_of(self.model))
+            self._epochs_without_gain = 0
+        elif is_epoch_end:
+            self._epochs_without_gain += 1
+        speed = self._steps_timed * self.batch_size / max(self._seconds_timed, 1e-9)
+        self._steps_timed, self._seconds_timed = 0, 0.0
+        self.estimated_at = self.iteration
+        if self.checkpoint_name is not None:
+            self._save_checkpoint()
+        if self.verbose:
+            _print(
+                f"(Epoch {self.epoch} / {self.num_epochs}) "
+                f"train acc: {train_acc:f}; val_acc: {val_acc:f}"
+            )
+        return {
+            "kind": "epoch",
+            "epoch": self.epoch,
+            "iteration": self.iteration,
+            "train_acc": train_acc,
+            "val_acc": val_acc,
+            "images_per_second": speed,
+            "time": self.seconds,
+        }
+
+    def _save_checkpoint(self) -> None:
+        from handgrad.training.checkpoint import save_checkpoint
+
+        filename = f"{self.checkpoint_name}_epoch_{self.epoch}.safetensors"
+        if self.verbose:
+            _print(f'Saving checkpoint to "{filename}"')
+        save_checkpoint(self, filename)
+
+    def _is_to_stop(self) -> bool:
+        if self.patience is not None and self._epochs_without_gain >= self.patience:
+            self.stop_reason = "patience"
+        return self.stop_reason is not None
+
+    def _finish(self) -> None:
+        """End a call of `train`: give the model its best parameters."""
+        self.stop_reason = "patience" if self.stop_reason == "patience" else None
+        self._position = 0
+        self._epochs_without_gain = 0
+        if self.restore_best and self.best_params:
+            self.model.params = copied(self.best_params)
+            if hasattr(self.model, "load_buffers"):
+                self.model.load_buffers(copied(self.best_buffers))
+
+
+def _count_or_none(name: str, value: Any) -> int | None:
+    return None if value is None else as_count("Solver", name, value)
+
+
+def _is_seed(rng: Any) -> bool:
+    if rng is None or isinstance(rng, np.random.Generator | np.random.RandomState):
+        return False
+    as_count("Solver", "rng (a Generator, a RandomState or a seed)", rng, minimum=0)
+    return True
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)  # noqa: T201  (verbose output is part of the courses' contract)

@@ -1,0 +1,133 @@
+"""Safetensors files that carry a SHA-256 of themselves, so that damage never goes unnoticed.
+
+The checksum is in the header's metadata, under ``sha256``: the SHA-256 of the whole file with the
+64 digits of the checksum itself replaced by zeros.  Any safetensors reader can open the files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from handgrad.errors import CheckpointError
+from handgrad.training.arrays import Arrays
+from handgrad.training.atomic import atomic_write
+
+_BLANK = b"0" * 64
+_MARK = b'"sha256":"'  # inside of other metadata the quotes are escaped, so it occurs once
+_KINDS = "biuf"  # bool, int, uint, float: of these safetensors takes up to 8 bytes
+
+
+def write_tensors(
+    path: str | Path, kind: str, tensors: Mapping[str, np.ndarray], content: Any
+) -> None:
+    """Write `tensors` and the JSON-able `content` to `path`, atomically.
+
+    kind: what the file is, with its version, as in "handgrad checkpoint 1"; checked on reading.
+    Raises CheckpointError if the file cannot be written, or a tensor has no safetensors dtype.
+    """
+    from safetensors.numpy import save
+
+    ready = {}
+    for name, array in tensors.items():
+        if array.dtype.kind not in _KINDS or array.dtype.itemsize > 8:
+            raise CheckpointError(f"{path}: {name} has dtype {array.dtype}, which cannot be saved")
+        # asarray, since ascontiguousarray makes (1,) of ()
+        ready[name] = np.asarray(array, order="C")
+    metadata = {"kind": kind, "content": json.dumps(content), "sha256": _BLANK.decode()}
+    data = bytearray(save(ready, metadata))
+    start = _checksum_at(data)
+    data[start : start + 64] = hashlib.sha256(data).hexdigest().encode()
+    try:
+        atomic_write(path, data)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be written: {error}") from error
+
+
+def read_tensors(path: str | Path, kind: str) -> tuple[Arrays, Any]:
+    """Return the tensors and the content of the file `path`, after checking its checksum.
+
+    Raises CheckpointError if the file is missing, damaged, or of another kind.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
+    _verify(data, path)
+    try:
+        metadata = json.loads(data[8 : _header_end(data)])["__metadata__"]
+        found = metadata["kind"]
+        if found == kind:
+            return load(data), json.loads(metadata["content"])
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CheckpointError(f"{path} is not a file that Handgrad wrote: {error!r}") from error
+    raise CheckpointError(f"{path} must be a {kind} file, but is a {found} file")
+
+
+def _verify(data: bytes, path: str | Path) -> None:
+    start = _checksum_at(data)
+    if start < 0:
+        raise CheckpointError(
+            f"{path} is damaged, cut off, or not a file that Handgrad wrote: it has no checksum"
+        )
+    digest = hashlib.sha256(data[:start])
+    digest.update(_BLANK)
+    digest.update(memoryview(data)[start + 64 :])
+    if digest.hexdigest().encode() != data[start : start + 64]:
+        raise CheckpointError(f"{path} is damaged or cut off: its checksum does not match")
+
+
+def _checksum_at(data: bytes | bytearray) -> int:
+    """Return where in `data` the checksum's digits are, -1 if there is none."""
+    mark = data.find(_MARK, 8, _header_end(data))
+    return mark + len(_MARK) if mark >= 0 else -1
+
+
+def _header_end(data: bytes | bytearray) -> int:
+    return min(8 + int.from_bytes(data[:8], "little"), len(data))
+
+
+def flatten(tree: Any, tensors: Arrays, prefix: str = "") -> Any:
+    """Return `tree` (nested dictionaries) as JSON-able content, its arrays moved to `tensors`.
+
+    NumPy scalars keep their dtype, and arrays the order of their axes in memory: the result of a
+    matrix product may depend on it in the last digit.
+    """
+    if isinstance(tree, dict):
+        return {
+            str(key): flatten(value, tensors, f"{prefix}/{key}".lstrip("/"))
+            for key, value in tree.items()
+        }
+    if isinstance(tree, np.ndarray):
+        tensors[prefix] = tree
+        order = sorted(range(tree.ndim), key=lambda axis: -abs(tree.strides[axis]))
+        return {"$array": prefix, "order": order}
+    if isinstance(tree, np.generic):
+        return {"$scalar": tree.dtype.name, "value": tree.item()}
+    if tree is None or isinstance(tree, bool | int | float | str):
+        return tree
+    raise CheckpointError(f"{prefix} is a {type(tree).__name__}, which cannot be saved")
+
+
+def unflatten(content: Any, tensors: Mapping[str, np.ndarray]) -> Any:
+    """Return the tree that `flatten` took apart; its arrays are new."""
+    if not isinstance(content, dict):
+        return content
+    if "$array" in content:
+        stored = tensors[content["$array"]]
+        order = content["order"]
+        array = np.empty([stored.shape[axis] for axis in order], stored.dtype)
+        array = array.transpose(np.argsort(order)) if order else array
+        array[...] = stored
+        return array
+    if "$scalar" in content:
+        return np.dtype(content["$scalar"]).type(content["value"])
+    return {key: unflatten(value, tensors) for key, value in content.items()}

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from handgrad.engines.arrays import Array, promote
+from handgrad.layers import fusion
 from handgrad.layers.affine import affine_backward, affine_forward
 from handgrad.layers.batchnorm import batchnorm_backward_alt, batchnorm_forward
 from handgrad.layers.conv import conv_backward, conv_forward
@@ -34,6 +35,7 @@ _BACKWARDS: dict[str, Callable[..., Any]] = {
     "affine": affine_backward,
     "batchnorm": batchnorm_backward_alt,
     "conv": conv_backward,
+    "fused": fusion.backward,
     "layernorm": layernorm_backward,
     "max_pool": max_pool_backward,
     "relu": relu_backward,
@@ -315,29 +317,28 @@ def _forward(
     """Run the steps one behind the other; None is a normalisation left out.
 
     All sandwiches pass here and through `_backward`: how one is computed is decided in these two.
+    What follows the affine layer or convolution is one call where the engine has one for it.
     """
-    out = x
-    caches: list[Cache | None] = []
-    used = ""
-    for step in steps:
-        if step is None:
-            caches.append(None)
-            continue
-        forward, *arguments = step
+    (forward, *arguments), *followers = (step for step in steps if step is not None)
+    out, cache = forward(x, *arguments, engine=engine)
+    caches = [cache]
+    if fusion.is_fused(cache.engine, followers):
+        out, cache = fusion.forward(out, followers, cache.engine)
+        caches.append(cache)
+        followers = []
+    for forward, *arguments in followers:
         out, cache = forward(out, *arguments, engine=engine)
         caches.append(cache)
-        used = cache.engine
-    return out, Cache(sandwich, used, tuple(out.shape), out[:0, ...], tuple(caches))
+    left_out = None in steps
+    return out, Cache(sandwich, cache.engine, tuple(out.shape), out[:0, ...], (caches, left_out))
 
 
 def _backward(sandwich: str, dout: Array, cache: Cache) -> tuple[Any, ...]:
     """Go back through the caches; return dx and the parameters' gradients in the order of forward."""
     dout = check_backward(sandwich, dout, cache)
-    parameters: tuple[Array | None, ...] = ()
-    for step in reversed(cache.saved):
-        if step is None:
-            parameters = (None, None, *parameters)
-            continue
+    caches, left_out = cache.saved
+    parameters: tuple[Array | None, ...] = (None, None) if left_out else ()
+    for step in reversed(caches):
         gradients = _BACKWARDS[step.layer](dout, step)
         dout, *own = gradients if isinstance(gradients, tuple) else (gradients,)
         parameters = (*own, *parameters)

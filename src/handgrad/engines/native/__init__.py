@@ -1,5 +1,7 @@
 """Compiled kernels for NumPy float32 and float64: channels-last memory, threads, SIMD."""
 
+from handgrad.engines.native import control as control
+from handgrad.engines.native import fused as fused
 from handgrad.engines.native.activations import (
     elu_backward,
     elu_forward,
@@ -7,6 +9,10 @@ from handgrad.engines.native.activations import (
     gelu_forward,
     leaky_relu_backward,
     leaky_relu_forward,
+    maxout_backward,
+    maxout_forward,
+    prelu_backward,
+    prelu_forward,
     relu_backward,
     relu_forward,
     sigmoid_backward,
@@ -34,14 +40,6 @@ from handgrad.engines.native.pool import (
     global_avg_pool_forward,
     max_pool_backward,
     max_pool_forward,
-)
-
-# Nothing to gain from kernels of their own yet.
-from handgrad.engines.vectorized import (
-    maxout_backward,
-    maxout_forward,
-    prelu_backward,
-    prelu_forward,
 )
 
 __all__ = [

@@ -2,6 +2,7 @@
 
 from handgrad.engines.native import control as control
 from handgrad.engines.native import fused as fused
+from handgrad.engines.native import updates as updates
 from handgrad.engines.native.activations import (
     elu_backward,
     elu_forward,

@@ -1,6 +1,8 @@
 // Affine and convolution for Python.
 #include "bindings/layers.h"
 
+#include <algorithm>
+
 #include "bindings/arrays.h"
 #include "ops/conv.h"
 #include "ops/product.h"
@@ -34,7 +36,8 @@ nb::object affine_forward(const AnyArray& x, const AnyArray& w, const AnyArray& 
     });
 }
 
-nb::tuple affine_backward(const AnyArray& dout, const AnyArray& x, const AnyArray& w) {
+// Without need_dx, dx is None; without need_db, db is zero: so below, too.
+nb::tuple affine_backward(const AnyArray& dout, const AnyArray& x, const AnyArray& w, bool need_dx, bool need_db) {
     return with_dtype(x, [&](auto zero) {
         using T = decltype(zero);
         std::optional<Out<T>> dx, dw, db;
@@ -44,16 +47,19 @@ nb::tuple affine_backward(const AnyArray& dout, const AnyArray& x, const AnyArra
             const int64_t rows = in.shape[0], depth = weights.shape[0], columns = weights.shape[1];
             check(in.shape.count() == times(rows, depth) && upstream.shape == Shape({rows, columns}),
                   "affine_backward: dout, x and w do not fit");
-            dx.emplace(in.shape);
             dw.emplace(weights.shape);
             db.emplace(Shape{columns});
-            multiply<T>(RowMatrix<T>(upstream.get(), columns),
-                        RightFactor<T>(weights.get(), 1, columns, columns, depth), rows, nullptr, dx->get(), depth);
+            if (need_dx) {
+                dx.emplace(in.shape);
+                multiply<T>(RowMatrix<T>(upstream.get(), columns),
+                            RightFactor<T>(weights.get(), 1, columns, columns, depth), rows, nullptr, dx->get(), depth);
+            }
             multiply<T>(ColumnMatrix<T>(in.get(), depth),
                         RightFactor<T>(upstream.get(), columns, 1, rows, columns), depth, nullptr, dw->get(), columns);
-            column_sums(upstream.get(), rows, columns, db->get());
+            std::fill_n(db->get(), columns, T(0));
+            if (need_db) column_sums(upstream.get(), rows, columns, db->get());
         }
-        return nb::make_tuple(dx->array(), dw->array(), db->array());
+        return nb::make_tuple(need_dx ? dx->array() : nb::none(), dw->array(), db->array());
     });
 }
 
@@ -82,7 +88,7 @@ nb::object conv_forward_(const AnyArray& x, const AnyArray& w, const AnyArray& b
 }
 
 nb::tuple conv_backward(const AnyArray& dout, const AnyArray& x, const AnyArray& w, Pair stride, Pair pad,
-                        bool need_dx) {
+                        bool need_dx, bool need_db) {
     return with_dtype(x, [&](auto zero) {
         using T = decltype(zero);
         std::optional<Out<T>> dx, dw, db;
@@ -93,7 +99,8 @@ nb::tuple conv_backward(const AnyArray& dout, const AnyArray& x, const AnyArray&
             check(upstream.shape == Shape({s.N, s.F, s.OH, s.OW}), "conv_backward: dout does not fit");
             dw.emplace(weights.shape);
             db.emplace(Shape{s.F});
-            conv_backward_weights(s, upstream.get(), in.get(), dw->get(), db->get());
+            conv_backward_weights(s, upstream.get(), in.get(), dw->get(), need_db ? db->get() : nullptr);
+            if (!need_db) std::fill_n(db->get(), s.F, T(0));
             if (need_dx) {
                 dx.emplace(in.shape, Order::kChannelsLast);
                 conv_backward_input(s, upstream.get(), weights.get(), dx->get());

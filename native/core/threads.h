@@ -3,7 +3,9 @@
 // a result.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <new>
 #include <type_traits>
 
 namespace handgrad {
@@ -17,14 +19,26 @@ void run_chunks(int64_t count, ChunkFunction function, void* context);
 int thread_count();
 void set_thread_count(int count);
 
-// Calls body(chunk, worker) for each chunk; body must not throw.
+// Calls body(chunk, worker) for each chunk.  Where memory runs out in a chunk, the others still run,
+// and std::bad_alloc is thrown at the end.
 template <class Body>
 void parallel(int64_t count, Body&& body) {
-    using Plain = std::remove_reference_t<Body>;
+    struct Context {
+        std::remove_reference_t<Body>& body;
+        std::atomic<bool> no_memory{false};
+    } context{body};
     run_chunks(
         count,
-        [](void* context, int64_t chunk, int worker) { (*static_cast<Plain*>(context))(chunk, worker); },
-        const_cast<void*>(static_cast<const void*>(&body)));
+        [](void* given, int64_t chunk, int worker) {
+            auto& all = *static_cast<Context*>(given);
+            try {
+                all.body(chunk, worker);
+            } catch (const std::bad_alloc&) {
+                all.no_memory = true;
+            }
+        },
+        &context);
+    if (context.no_memory) throw std::bad_alloc();
 }
 
 }  // namespace handgrad

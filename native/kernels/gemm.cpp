@@ -36,14 +36,15 @@ HG_INLINE void step(Tile<T>& sum, const T* b, const T* a, int64_t a_stride) {
 }
 
 template <class T, ALayout layout>
-HG_INLINE void multiply(Tile<T>& sum, int64_t depth, const T* a, int64_t a_stride, const T* b) {
+HG_INLINE void multiply(Tile<T>& sum, int64_t depth, const T* a, int64_t a_stride, const T* b,
+                        int64_t b_stride) {
     if constexpr (layout == ALayout::kRowBlocks) {
         int64_t k = 0;
         for (; k + kBlock <= depth; k += kBlock, a += kBlock * kRows)
-            for (int j = 0; j < kBlock; ++j, b += kColumns<T>) step<T>(sum, b, a + j, kBlock);
-        for (int j = 0; k + j < depth; ++j, b += kColumns<T>) step<T>(sum, b, a + j, kBlock);
+            for (int j = 0; j < kBlock; ++j, b += b_stride) step<T>(sum, b, a + j, kBlock);
+        for (int j = 0; k + j < depth; ++j, b += b_stride) step<T>(sum, b, a + j, kBlock);
     } else {
-        for (int64_t k = 0; k < depth; ++k, a += a_stride, b += kColumns<T>) {
+        for (int64_t k = 0; k < depth; ++k, a += a_stride, b += b_stride) {
             __builtin_prefetch(a + kAhead * a_stride);
             step<T>(sum, b, a, 1);
         }
@@ -60,8 +61,8 @@ void start_from(Tile<T>& sum, const T* c, int64_t c_stride, int64_t rows, int64_
 }
 
 template <class T, ALayout layout>
-void tile_in(int64_t depth, const T* a, int64_t a_stride, const T* b, T* c, int64_t c_stride,
-             int64_t rows, int64_t columns, bool accumulate, const T* bias) {
+void tile_in(int64_t depth, const T* a, int64_t a_stride, const T* b, int64_t b_stride, T* c,
+             int64_t c_stride, int64_t rows, int64_t columns, bool accumulate, const T* bias) {
     Tile<T> sum;
     const bool whole = rows == kRows && columns == kColumns<T>;
     if (!accumulate) {
@@ -78,7 +79,7 @@ void tile_in(int64_t depth, const T* a, int64_t a_stride, const T* b, T* c, int6
     } else {
         start_from<T>(sum, c, c_stride, rows, columns);
     }
-    multiply<T, layout>(sum, depth, a, a_stride, b);
+    multiply<T, layout>(sum, depth, a, a_stride, b, b_stride);
     if (whole) {
 #pragma GCC unroll 16
         for (int i = 0; i < kRows; ++i)
@@ -94,13 +95,13 @@ void tile_in(int64_t depth, const T* a, int64_t a_stride, const T* b, T* c, int6
 }
 
 template <class T>
-void tile(ALayout layout, int64_t depth, const T* a, int64_t a_stride, const T* b, T* c,
+void tile(ALayout layout, int64_t depth, const T* a, int64_t a_stride, const T* b, int64_t b_stride, T* c,
           int64_t c_stride, int64_t rows, int64_t columns, bool accumulate, const T* bias) {
     if (layout == ALayout::kRowBlocks) {
-        tile_in<T, ALayout::kRowBlocks>(depth, a, a_stride, b, c, c_stride, rows, columns, accumulate,
+        tile_in<T, ALayout::kRowBlocks>(depth, a, a_stride, b, b_stride, c, c_stride, rows, columns, accumulate,
                                         bias);
     } else {
-        tile_in<T, ALayout::kColumns>(depth, a, a_stride, b, c, c_stride, rows, columns, accumulate,
+        tile_in<T, ALayout::kColumns>(depth, a, a_stride, b, b_stride, c, c_stride, rows, columns, accumulate,
                                       bias);
     }
 }

@@ -17,9 +17,9 @@ struct GemmKernels {
     int64_t tile_rows, tile_columns;
     // C (rows, columns) at most one tile = start + A B over `depth`.  `start` is C itself where
     // accumulate, else the row `bias` (tile_columns numbers) or zero where that is null.
-    // B is packed: [depth][tile_columns].
-    void (*tile)(ALayout layout, int64_t depth, const T* a, int64_t a_stride, const T* b, T* c,
-                 int64_t c_stride, int64_t rows, int64_t columns, bool accumulate, const T* bias);
+    // B has tile_columns numbers a row, b_stride apart.
+    void (*tile)(ALayout layout, int64_t depth, const T* a, int64_t a_stride, const T* b, int64_t b_stride,
+                 T* c, int64_t c_stride, int64_t rows, int64_t columns, bool accumulate, const T* bias);
     // B (depth, columns), any strides, to panels [columns / tile_columns][depth][tile_columns],
     // zeros behind the last column.
     void (*pack_b)(const T* b, int64_t row_stride, int64_t column_stride, int64_t depth,

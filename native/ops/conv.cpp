@@ -42,7 +42,7 @@ void conv_backward_input(const ConvSizes& s, const T* dout, const T* w, T* dx) {
 
 template <class T>
 void conv_backward_weights(const ConvSizes& s, const T* dout, const T* x, T* dw, T* db) {
-    column_sums(dout, times(s.N, s.OH, s.OW), s.F, db);
+    if (db) column_sums(dout, times(s.N, s.OH, s.OW), s.F, db);
     if constexpr (std::is_same_v<T, float>)
         if (by_winograd<T>(s) && winograd_backward_weights(s, dout, x, dw)) return;
     direct_backward_weights(s, dout, x, dw);

@@ -14,7 +14,7 @@ enum class ConvMode { kFast, kExact };
 void set_conv_mode(ConvMode mode);
 ConvMode conv_mode();
 
-// Weights are (F, C, HH, WW), dense.
+// Weights are (F, C, HH, WW), dense.  db may be null.
 template <class T>
 void conv_forward(const ConvSizes& s, const T* x, const T* w, const T* b, T* out);
 template <class T>

@@ -11,6 +11,22 @@
 namespace handgrad {
 namespace {
 
+// Copies n numbers; short runs without a call.
+template <class T>
+inline void copy_run(T* to, const T* from, int64_t n) {
+    if (n >= 32) {
+        std::memcpy(to, from, static_cast<size_t>(n) * sizeof(T));
+    } else if (n >= 16) {
+        std::memcpy(to, from, 16 * sizeof(T));
+        std::memcpy(to + n - 16, from + n - 16, 16 * sizeof(T));
+    } else if (n >= 8) {
+        std::memcpy(to, from, 8 * sizeof(T));
+        std::memcpy(to + n - 8, from + n - 8, 8 * sizeof(T));
+    } else {
+        for (int64_t i = 0; i < n; ++i) to[i] = from[i];
+    }
+}
+
 // Row r of the patch matrix is the place (n, i, j) of a grid; its columns are (tap, channel): channel
 // of the image at (i * step_y + offset_y + dy[tap], j * step_x + offset_x + dx[tap]), zero outside.
 template <class T>
@@ -21,10 +37,8 @@ struct Patches {
     int64_t taps;
     const int64_t *dy, *dx;
 
-    // Columns [first, first + count) of row `row`.
-    void line(int64_t row, int64_t first, int64_t count, T* to) const {
-        const int64_t j = row % grid_w, i = row / grid_w % grid_h, n = row / grid_w / grid_h;
-        const int64_t y0 = i * step_y + offset_y, x0 = j * step_x + offset_x;
+    // Columns [first, first + count) of the row whose window starts at (y0, x0) of image n.
+    void line(int64_t n, int64_t y0, int64_t x0, int64_t first, int64_t count, T* to) const {
         int64_t tap = first / C, channel = first % C;
         while (count > 0) {
             const int64_t y = y0 + dy[tap], x = x0 + dx[tap];
@@ -37,10 +51,9 @@ struct Patches {
                 ++width;
             }
             if (inside) {
-                std::memcpy(to, image + ((n * H + y) * W + x) * C + channel,
-                            static_cast<size_t>(run) * sizeof(T));
+                copy_run(to, image + ((n * H + y) * W + x) * C + channel, run);
             } else {
-                std::memset(to, 0, static_cast<size_t>(run) * sizeof(T));
+                for (int64_t i = 0; i < run; ++i) to[i] = 0;
             }
             to += run;
             count -= run;
@@ -48,9 +61,24 @@ struct Patches {
             channel = 0;
         }
     }
-};
 
-constexpr int64_t kLine = 512;  // no block of A is longer in either direction
+    // Calls body(row - first, line) for rows [first, first + count), columns [k, k + depth).
+    template <class Body>
+    void for_lines(int64_t first, int64_t count, int64_t k, int64_t depth, Body&& body) const {
+        int64_t j = first % grid_w, i = first / grid_w % grid_h, n = first / grid_w / grid_h;
+        T buffer[kLine];
+        for (int64_t row = 0; row < count; ++row) {
+            line(n, i * step_y + offset_y, j * step_x + offset_x, k, depth, buffer);
+            body(row, buffer);
+            if (++j == grid_w) {
+                j = 0;
+                if (++i == grid_h) i = 0, ++n;
+            }
+        }
+    }
+
+    static constexpr int64_t kLine = 512;  // no block of A is longer in either direction
+};
 
 template <class T>
 class PatchRows final : public LeftFactor<T> {
@@ -62,11 +90,13 @@ class PatchRows final : public LeftFactor<T> {
         const int64_t tile = kernels<T>().gemm.tile_rows, panel = panel_size(this->layout, tile, depth);
         if (rows % tile)
             std::memset(panels + rows / tile * panel, 0, static_cast<size_t>(panel) * sizeof(T));
-        T line[kLine];
-        for (int64_t i = 0; i < rows; ++i) {
-            patches_.line(row + i, k, depth, line);
-            this->put_row(line, depth, panels + i / tile * panel + i % tile * kBlock, tile);
-        }
+        T *place = panels, *start = panels;
+        int64_t in_panel = 0;
+        patches_.for_lines(row, rows, k, depth, [&](int64_t, const T* line) {
+            this->put_row(line, depth, place, tile);
+            place += kBlock;
+            if (++in_panel == tile) in_panel = 0, place = start += panel;
+        });
     }
 
   private:
@@ -83,11 +113,9 @@ class PatchColumns final : public LeftFactor<T> {
         const int64_t tile = kernels<T>().gemm.tile_rows, panel = panel_size(this->layout, tile, depth);
         if (rows % tile)
             std::memset(panels + rows / tile * panel, 0, static_cast<size_t>(panel) * sizeof(T));
-        T line[kLine];
-        for (int64_t j = 0; j < depth; ++j) {
-            patches_.line(k + j, row, rows, line);
+        patches_.for_lines(k, depth, row, rows, [&](int64_t j, const T* line) {
             this->put_column(line, rows, panels + j * tile, tile, panel);
-        }
+        });
     }
 
   private:
@@ -135,11 +163,43 @@ void direct_forward(const ConvSizes& s, const T* x, const T* w, const T* b, T* o
                 times(s.N, s.OH, s.OW), b, out, s.F);
 }
 
+// With few input channels: the gradients of all patches, image by image, added where they came from.
+template <class T>
+void scatter_backward_input(const ConvSizes& s, const T* dout, const T* w, T* dx) {
+    const int64_t area = s.HH * s.WW, columns = area * s.C, pixels = s.OH * s.OW;
+    Scratch<T> matrix(times(s.F, columns));  // (f, (y, x, c))
+    for (int64_t f = 0; f < s.F; ++f)
+        for (int64_t c = 0; c < s.C; ++c)
+            for (int64_t t = 0; t < area; ++t) matrix.get()[f * columns + t * s.C + c] = w[(f * s.C + c) * area + t];
+    const RightFactor<T> factor(matrix.get(), columns, 1, s.F, columns);
+    Scratch<T> patches(times(thread_count(), pixels, columns));
+    // multiply() inside of a chunk runs on the chunk's own thread.
+    parallel(s.N, [&](int64_t n, int worker) {
+        T* patch = patches.get() + worker * pixels * columns;
+        T* image = dx + n * s.H * s.W * s.C;
+        multiply<T>(RowMatrix<T>(dout + n * pixels * s.F, s.F), factor, pixels, nullptr, patch, columns);
+        std::memset(image, 0, static_cast<size_t>(s.H * s.W * s.C) * sizeof(T));
+        for (int64_t i = 0; i < s.OH; ++i)
+            for (int64_t j = 0; j < s.OW; ++j, patch += columns)
+                for (int64_t u = 0; u < s.HH; ++u) {
+                    const int64_t y = i * s.stride_y - s.pad_y + u, x0 = j * s.stride_x - s.pad_x;
+                    if (y < 0 || y >= s.H) continue;
+                    const int64_t from = std::max<int64_t>(0, -x0), to = std::min(s.WW, s.W - x0);
+                    const T* more = patch + u * s.WW * s.C;
+                    T* line = image + (y * s.W + x0) * s.C;
+                    for (int64_t c = from * s.C; c < to * s.C; ++c) line[c] += more[c];
+                }
+    });
+}
+
 // Each phase of the input pixels modulo the stride sees its own part of the window: pixel
 // y = phase + stride * i is fed by the outputs (y + pad - kh) / stride over kh = kh0, kh0 + stride, ...
 template <class T>
 void direct_backward_input(const ConvSizes& s, const T* dout, const T* w, T* dx) {
-    const int64_t area = s.HH * s.WW;
+    const int64_t area = times(s.HH, s.WW);
+    constexpr int64_t kFewChannels = 16, kLargestPatches = 1 << 22;
+    if (s.C < kFewChannels && times(area, s.C, s.OH, s.OW) < kLargestPatches)
+        return scatter_backward_input(s, dout, w, dx);
     const bool whole = s.stride_y == 1 && s.stride_x == 1;
     Taps taps(area);
     Scratch<int64_t> places(area);

@@ -50,9 +50,14 @@ template <class T>
 void RowMatrix<T>::pack(int64_t row, int64_t rows, int64_t k, int64_t depth, T* panels) const {
     const int64_t tile = kernels<T>().gemm.tile_rows, panel = panel_size(this->layout, tile, depth);
     if (rows % tile) std::memset(panels + rows / tile * panel, 0, static_cast<size_t>(panel) * sizeof(T));
-    for (int64_t i = 0; i < rows; ++i)
-        this->put_row(data_ + (row + i) * stride_ + k, depth,
-                      panels + i / tile * panel + i % tile * kBlock, tile);
+    const int64_t whole = depth / kBlock * kBlock;
+    for (int64_t i = 0; i < rows; ++i) {
+        const T* line = data_ + (row + i) * stride_ + k;
+        T* place = panels + i / tile * panel + i % tile * kBlock;
+        this->put_row(line, whole, place, tile);
+        if (whole < depth)
+            std::memcpy(place + whole * tile, line + whole, static_cast<size_t>(depth - whole) * sizeof(T));
+    }
 }
 
 template <class T>
@@ -66,10 +71,17 @@ void ColumnMatrix<T>::pack(int64_t row, int64_t rows, int64_t k, int64_t depth, 
 template <class T>
 RightFactor<T>::RightFactor(const T* b, int64_t row_stride, int64_t column_stride, int64_t depth,
                             int64_t columns)
-    : depth(depth),
-      columns(columns),
-      tile_columns_(kernels<T>().gemm.tile_columns),
-      panels_(times(round_up(columns, tile_columns_), depth)) {
+    : depth(depth), columns(columns), tile_columns_(kernels<T>().gemm.tile_columns) {
+    if (column_stride == 1 && columns % tile_columns_ == 0 && row_stride <= 4 * tile_columns_) {
+        panel_stride_ = tile_columns_;
+        row_stride_ = row_stride;
+        data_ = b;
+        return;
+    }
+    panel_stride_ = times(depth, tile_columns_);
+    row_stride_ = tile_columns_;
+    panels_ = Scratch<T>(times(panels(), panel_stride_));
+    data_ = panels_.get();
     const auto& kernel = kernels<T>().gemm;
     parallel(panels(), [&](int64_t index, int) {
         const int64_t first = index * tile_columns_;
@@ -116,7 +128,7 @@ void multiply(const LeftFactor<T>& a, const RightFactor<T>& b, int64_t rows, con
             for (int64_t p = first_panel; p < last_panel; ++p) {
                 const T* start = bias && k == 0 ? padded_bias.get() + p * tile_columns : nullptr;
                 for (int64_t i = 0; i < task_rows; i += tile_rows)
-                    kernel.tile(a.layout, count, packed + i / tile_rows * panel, tile_rows, b.panel(p, k),
+                    kernel.tile(a.layout, count, packed + i / tile_rows * panel, tile_rows, b.panel(p, k), b.row_stride(),
                                 target + (first_row + i) * stride + p * tile_columns, stride,
                                 std::min(tile_rows, task_rows - i),
                                 std::min(tile_columns, columns - p * tile_columns), k > first_k, start);

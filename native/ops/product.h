@@ -20,19 +20,21 @@ class LeftFactor {
     const ALayout layout;
 
   protected:
-    // Spreads a line of A, elements [0, depth) of one row, over the row's place in its panel.
+    // Spreads a line of A, elements [0, depth) of one row, over the row's place in its panel; the
+    // line has room for whole blocks.
     static void put_row(const T* line, int64_t depth, T* place, int64_t tile_rows) {
-        int64_t k = 0;
-        for (; k + kBlock <= depth; k += kBlock)
+        for (int64_t k = 0; k < depth; k += kBlock)
             std::memcpy(place + k * tile_rows, line + k, kBlock * sizeof(T));
-        if (k < depth)
-            std::memcpy(place + k * tile_rows, line + k, static_cast<size_t>(depth - k) * sizeof(T));
     }
     // Spreads elements [0, rows) of one column over the panels.
     static void put_column(const T* line, int64_t rows, T* place, int64_t tile_rows, int64_t panel) {
         for (int64_t i = 0; i < rows; i += tile_rows, place += panel) {
             const int64_t count = rows - i < tile_rows ? rows - i : tile_rows;
-            std::memcpy(place, line + i, static_cast<size_t>(count) * sizeof(T));
+            if (count == 8) {
+                std::memcpy(place, line + i, 8 * sizeof(T));
+            } else {
+                for (int64_t r = 0; r < count; ++r) place[r] = line[i + r];
+            }
         }
     }
 };
@@ -67,20 +69,21 @@ class ColumnMatrix final : public LeftFactor<T> {
     int64_t stride_;
 };
 
-// The right factor, packed once: [columns / tile_columns][depth][tile_columns].
+// The right factor: packed once, [columns / tile_columns][depth][tile_columns], or read where it is
+// if its rows are short and made of whole panels.
 template <class T>
 class RightFactor {
   public:
     RightFactor(const T* b, int64_t row_stride, int64_t column_stride, int64_t depth, int64_t columns);
-    const T* panel(int64_t index, int64_t k) const {
-        return panels_.get() + (index * depth + k) * tile_columns_;
-    }
+    const T* panel(int64_t index, int64_t k) const { return data_ + index * panel_stride_ + k * row_stride_; }
+    int64_t row_stride() const { return row_stride_; }
     int64_t panels() const { return ceil_div(columns, tile_columns_); }
     const int64_t depth, columns;
 
   private:
-    int64_t tile_columns_;
+    int64_t tile_columns_, panel_stride_, row_stride_;
     Scratch<T> panels_;
+    const T* data_;
 };
 
 // C (rows, B's columns), rows c_stride apart, = A B + bias; bias may be null.

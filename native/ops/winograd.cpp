@@ -62,13 +62,10 @@ bool correlate(const Correlation& s, const float* x, const float* w, const float
 
     const int64_t panel = times(kPlanes, depth, width);
     Scratch<float> filters(times(groups, panel));
-    constexpr int64_t kSlice = 16;  // of the depth, for each task
-    const int64_t slices = ceil_div(depth, kSlice);
     parallel(groups, [&](int64_t group, int) {
         kernel.weights(w + group * width * s.out_stride, s.out_stride, s.in_stride, s.flip, depth,
                        std::min(width, s.outs - group * width), width, filters.get() + group * panel);
     });
-    (void)slices;
     Scratch<float> biases(groups * width);
     std::fill_n(biases.get(), groups * width, 0.0f);
     if (bias) std::memcpy(biases.get(), bias, static_cast<size_t>(s.outs) * sizeof(float));
@@ -100,7 +97,7 @@ bool correlate(const Correlation& s, const float* x, const float* w, const float
             for (int64_t p = 0; p < kPlanes; ++p)
                 for (int64_t t = 0; t < count; t += tile_rows)
                     gemm.tile(ALayout::kRowBlocks, depth, in + p * in_plane + t / tile_rows * chunk, tile_rows,
-                              filters.get() + group * panel + p * depth * width, product + p * out_plane + t * width,
+                              filters.get() + group * panel + p * depth * width, width, product + p * out_plane + t * width,
                               width, tile_rows, width, false, nullptr);
             for (int64_t t = 0; t < count; ++t)
                 tiling.at(first + t, [&](int64_t n, int64_t y, int64_t x0) {
@@ -185,7 +182,7 @@ bool winograd_backward_weights(const ConvSizes& s, const float* dout, const floa
                         const int64_t in_block = c % kBlock, rows = std::min({tile_rows, kBlock - in_block, s.C - c});
                         gemm.tile(ALayout::kColumns, count,
                                   inputs.get() + p * in_plane + (block * row + c - in_block) * kBlockTiles + in_block,
-                                  kBlock, gradient + p * gradient_plane, sum + p * sum_plane + c * width, width, rows,
+                                  kBlock, gradient + p * gradient_plane, width, sum + p * sum_plane + c * width, width, rows,
                                   width, accumulate, nullptr);
                         c += rows;
                     }

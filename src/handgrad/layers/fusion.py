@@ -77,3 +77,17 @@ def backward(dout: Array, cache: Cache) -> tuple[Array, ...]:
         return (dy,)
     dgamma, dbeta = gradients
     return dy, dgamma.reshape(gamma_shape), dbeta.reshape(beta_shape)
+
+
+def linear_backward(
+    dy: Array, linear: Cache, follower: Cache, need_dx: bool
+) -> tuple[Array | None, Array, Array]:
+    """Return dx (None where it is not needed), dw and db of the layer in front.
+
+    Behind it, a normalisation by the batch's own mean takes off whatever b adds, so db is zero.
+    """
+    dy = check_backward(linear.layer, dy, linear)
+    fused = engines.get(linear.engine).fused
+    backward = getattr(fused, linear.layer + "_backward")
+    need_db = not fused.takes_off_mean(follower.saved.saved)
+    return backward(dy, linear.saved, need_dx=need_dx, need_db=need_db)  # type: ignore[no-any-return]

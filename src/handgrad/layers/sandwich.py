@@ -9,7 +9,8 @@ the parameters are those that each layer's own backward gives:
 
 "bn" is `batchnorm` behind affine and `spatial_batchnorm` behind conv; where bn_param is None it is
 left out, gamma and beta are not looked at, and backward returns None for dgamma and dbeta.  "pool" is
-`max_pool`.  The arrays of one call are brought to one dtype first, as in every pair.
+`max_pool`.  Where nobody needs dx, as in front of a model's first layer, ``need_dx=False`` saves its
+computation; backward then returns None for it.  The arrays of one call are brought to one dtype first, as in every pair.
 """
 
 from __future__ import annotations
@@ -66,9 +67,9 @@ def affine_relu_forward(
     return _forward("affine_relu", engine, x, (affine_forward, w, b), (relu_forward,))
 
 
-def affine_relu_backward(dout: Array, cache: Cache) -> tuple[Array, ...]:
+def affine_relu_backward(dout: Array, cache: Cache, *, need_dx: bool = True) -> tuple[Array, ...]:
     """Gradients of `affine_relu_forward`: dx, dw, db, for dout (N, M)."""
-    return _backward("affine_relu", dout, cache)
+    return _backward("affine_relu", dout, cache, need_dx)
 
 
 def affine_bn_relu_forward(
@@ -102,9 +103,11 @@ def affine_bn_relu_forward(
     return _forward("affine_bn_relu", engine, x, (affine_forward, w, b), norm, (relu_forward,))
 
 
-def affine_bn_relu_backward(dout: Array, cache: Cache) -> tuple[Array | None, ...]:
+def affine_bn_relu_backward(
+    dout: Array, cache: Cache, *, need_dx: bool = True
+) -> tuple[Array | None, ...]:
     """Gradients of `affine_bn_relu_forward`: dx, dw, db, dgamma, dbeta, for dout (N, M)."""
-    return _backward("affine_bn_relu", dout, cache)
+    return _backward("affine_bn_relu", dout, cache, need_dx)
 
 
 def affine_ln_relu_forward(
@@ -139,9 +142,11 @@ def affine_ln_relu_forward(
     return _forward("affine_ln_relu", engine, x, (affine_forward, w, b), norm, (relu_forward,))
 
 
-def affine_ln_relu_backward(dout: Array, cache: Cache) -> tuple[Array, ...]:
+def affine_ln_relu_backward(
+    dout: Array, cache: Cache, *, need_dx: bool = True
+) -> tuple[Array, ...]:
     """Gradients of `affine_ln_relu_forward`: dx, dw, db, dgamma, dbeta, for dout (N, M)."""
-    return _backward("affine_ln_relu", dout, cache)
+    return _backward("affine_ln_relu", dout, cache, need_dx)
 
 
 def conv_relu_forward(
@@ -168,9 +173,9 @@ def conv_relu_forward(
     return _forward("conv_relu", engine, x, (conv_forward, w, b, conv_param), (relu_forward,))
 
 
-def conv_relu_backward(dout: Array, cache: Cache) -> tuple[Array, ...]:
+def conv_relu_backward(dout: Array, cache: Cache, *, need_dx: bool = True) -> tuple[Array, ...]:
     """Gradients of `conv_relu_forward`: dx, dw, db, for dout (N, F, H', W')."""
-    return _backward("conv_relu", dout, cache)
+    return _backward("conv_relu", dout, cache, need_dx)
 
 
 def conv_relu_pool_forward(
@@ -206,9 +211,11 @@ def conv_relu_pool_forward(
     return _forward("conv_relu_pool", engine, x, conv, (relu_forward,), pool)
 
 
-def conv_relu_pool_backward(dout: Array, cache: Cache) -> tuple[Array, ...]:
+def conv_relu_pool_backward(
+    dout: Array, cache: Cache, *, need_dx: bool = True
+) -> tuple[Array, ...]:
     """Gradients of `conv_relu_pool_forward`: dx, dw, db, for dout (N, F, H', W')."""
-    return _backward("conv_relu_pool", dout, cache)
+    return _backward("conv_relu_pool", dout, cache, need_dx)
 
 
 def conv_bn_relu_forward(
@@ -247,9 +254,11 @@ def conv_bn_relu_forward(
     return _forward("conv_bn_relu", engine, x, conv, norm, (relu_forward,))
 
 
-def conv_bn_relu_backward(dout: Array, cache: Cache) -> tuple[Array | None, ...]:
+def conv_bn_relu_backward(
+    dout: Array, cache: Cache, *, need_dx: bool = True
+) -> tuple[Array | None, ...]:
     """Gradients of `conv_bn_relu_forward`: dx, dw, db, dgamma, dbeta, for dout (N, F, H', W')."""
-    return _backward("conv_bn_relu", dout, cache)
+    return _backward("conv_bn_relu", dout, cache, need_dx)
 
 
 def conv_bn_relu_pool_forward(
@@ -292,9 +301,11 @@ def conv_bn_relu_pool_forward(
     return _forward("conv_bn_relu_pool", engine, x, conv, norm, (relu_forward,), pool)
 
 
-def conv_bn_relu_pool_backward(dout: Array, cache: Cache) -> tuple[Array | None, ...]:
+def conv_bn_relu_pool_backward(
+    dout: Array, cache: Cache, *, need_dx: bool = True
+) -> tuple[Array | None, ...]:
     """Gradients of `conv_bn_relu_pool_forward`: dx, dw, db, dgamma, dbeta, for dout like out."""
-    return _backward("conv_bn_relu_pool", dout, cache)
+    return _backward("conv_bn_relu_pool", dout, cache, need_dx)
 
 
 def _promote(
@@ -333,13 +344,22 @@ def _forward(
     return out, Cache(sandwich, cache.engine, tuple(out.shape), out[:0, ...], (caches, left_out))
 
 
-def _backward(sandwich: str, dout: Array, cache: Cache) -> tuple[Any, ...]:
-    """Go back through the caches; return dx and the parameters' gradients in the order of forward."""
+def _backward(
+    sandwich: str, dout: Array, cache: Cache, need_dx: bool = True
+) -> tuple[Array | None, ...]:
+    """Go back through the caches; return dx and the parameters' gradients in the order of forward.
+
+    dx is None where it is not needed, as in front of the first layer of a model.
+    """
     dout = check_backward(sandwich, dout, cache)
-    caches, left_out = cache.saved
+    (linear, *followers), left_out = cache.saved
     parameters: tuple[Array | None, ...] = (None, None) if left_out else ()
-    for step in reversed(caches):
+    for step in reversed(followers):
         gradients = _BACKWARDS[step.layer](dout, step)
         dout, *own = gradients if isinstance(gradients, tuple) else (gradients,)
         parameters = (*own, *parameters)
-    return (dout, *parameters)
+    if followers[0].layer == "fused":
+        dx, dw, db = fusion.linear_backward(dout, linear, followers[0], need_dx)
+    else:
+        dx, dw, db = _BACKWARDS[linear.layer](dout, linear)
+    return dx if need_dx else None, dw, db, *parameters

@@ -12,5 +12,4 @@ def affine_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> tuple[np.ndar
 
 
 def affine_backward(dout: np.ndarray, saved: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    x, w = saved
-    return _kernels.affine_backward(dout, x, w)
+    return _kernels.affine_backward(dout, *saved, True, True)

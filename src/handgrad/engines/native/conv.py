@@ -16,4 +16,4 @@ def conv_forward(
 
 
 def conv_backward(dout: np.ndarray, saved: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return _kernels.conv_backward(dout, *saved, True)
+    return _kernels.conv_backward(dout, *saved, True, True)

@@ -48,3 +48,20 @@ def follow_backward(dout: Array, saved: Any) -> tuple[Array, ...]:
     if isinstance(saved, PoolSaved):
         return (_kernels.max_pool_backward(dout, *saved),)
     return (_kernels.relu_backward(dout, saved),)
+
+
+def takes_off_mean(saved: Any) -> bool:
+    """Return whether these followers begin with a normalisation by the batch's own mean."""
+    return isinstance(saved, BatchNormSaved) and saved.of_batch
+
+
+def conv_backward(
+    dout: Array, saved: tuple, *, need_dx: bool, need_db: bool
+) -> tuple[Array | None, Array, Array]:
+    return _kernels.conv_backward(dout, *saved, need_dx, need_db)
+
+
+def affine_backward(
+    dout: Array, saved: tuple, *, need_dx: bool, need_db: bool
+) -> tuple[Array | None, Array, Array]:
+    return _kernels.affine_backward(dout, *saved, need_dx, need_db)

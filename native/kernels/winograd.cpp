@@ -108,6 +108,16 @@ HG_INLINE void find_pixels(const WinogradImage& image, const float* data, int64_
         }
 }
 
+// Fetches the 4 columns of a tile of `size` rows from x0 on, wherever that is; for the tile to come.
+template <int size, int write>
+HG_INLINE void fetch(const WinogradImage& image, const float* data, int64_t y0, int64_t x0, int64_t first,
+                     int64_t count) {
+    for (int i = 0; i < size; ++i)
+        for (int j = 0; j < 4; ++j)
+            for (int64_t c = 0; c < count; c += 16)
+                __builtin_prefetch(data + ((y0 + i) * image.width + x0 + j) * image.channels + first + c, write);
+}
+
 template <int size, class Line>
 HG_INLINE void transform_block(const float* (&pixels)[size][size], int64_t channel, int64_t count, float* to,
                                int64_t plane_stride, Line&& line) {
@@ -134,6 +144,7 @@ void input(const WinogradImage& image, const float* data, int64_t y0, int64_t x0
            int64_t plane_stride, int64_t block_stride) {
     const float* pixels[6][6];
     find_pixels(image, data, y0, x0, pixels);
+    fetch<6, 0>(image, data, y0, x0 + 6, 0, image.channels);
     const auto line = [](const V(&d)[6], V(&t)[6]) __attribute__((always_inline)) { input_line(d, t); };
     int64_t c = 0;
     for (; c + kBlock <= image.channels; c += kBlock, to += block_stride)
@@ -145,6 +156,7 @@ void gradient(const WinogradImage& image, const float* data, int64_t y0, int64_t
               int64_t count, float* to, int64_t plane_stride) {
     const float* pixels[4][4];
     find_pixels(image, data, y0, x0, pixels);
+    fetch<4, 0>(image, data, y0, x0 + 4, first, count);
     const auto line = [](const V(&y)[4], V(&z)[6]) __attribute__((always_inline)) { gradient_line(y, z); };
     for (int64_t c = 0; c < count; c += kStep, to += kStep) {
         V in[4][4];
@@ -179,6 +191,7 @@ void output(const WinogradImage& image, float* data, int64_t y0, int64_t x0, int
     const int rows = static_cast<int>(image.height - y0 < 4 ? image.height - y0 : 4);
     const int columns = static_cast<int>(image.width - x0 < 4 ? image.width - x0 : 4);
     V bad = load<float>(check);
+    fetch<4, 1>(image, data, y0, x0 + 4, first, count);
     for (int64_t c = 0; c < count; c += kStep) {
         V half[6][4];
         for (int j = 0; j < 6; ++j) {

@@ -26,6 +26,8 @@ _HOMES = {
     "engines": "handgrad",
     "gradcheck": "handgrad",
     "layers": "handgrad",
+    "load_ipython_extension": "handgrad.courses.magic",  # for %load_ext handgrad
+    "unload_ipython_extension": "handgrad.courses.magic",
     "use": "handgrad.engines",
 }
 

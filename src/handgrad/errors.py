@@ -8,8 +8,17 @@ TypeError), so ``except ValueError`` keeps working.
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Collection, Iterable, Mapping
+from math import inf, isfinite, prod
+from pathlib import Path
 from typing import Any
+
+import numpy as np
+
+LARGEST_COUNT = 2**63 - 1
+LARGEST_SIZE = 2**59
+"""An array of more numbers is refused: as complex128 it would not fit 63-bit addresses."""
 
 
 class HandgradError(Exception):
@@ -52,35 +61,59 @@ class CheckpointError(HandgradError, ValueError):
     """A checkpoint or run folder is missing, corrupt, or of another run."""
 
 
+def shape_of(layer: str, name: str, array: Any) -> tuple[int, ...]:
+    """Return the shape of `array`; DtypeError if it is no array."""
+    try:
+        return tuple(array.shape)
+    except (AttributeError, TypeError):
+        raise DtypeError(f"{layer}: {name} must be an array, got {type(array).__name__}") from None
+
+
 def check_ndim(layer: str, name: str, array: Any, ndim: int, meaning: str) -> None:
     """Raise ShapeError unless `array` has `ndim` dimensions; `meaning` names them, as in "(N, D)"."""
-    if array.ndim != ndim:
+    shape = shape_of(layer, name, array)
+    if len(shape) != ndim:
         raise ShapeError(
-            f"{layer}: {name} must have {ndim} dimensions {meaning}, got {array.ndim} "
-            f"(shape {tuple(array.shape)})"
+            f"{layer}: {name} must have {ndim} dimensions {meaning}, got {len(shape)} (shape {shape})"
         )
 
 
 def check_min_ndim(layer: str, name: str, array: Any, minimum: int, meaning: str) -> None:
     """Raise ShapeError unless `array` has at least `minimum` dimensions, as in "(N, ...)"."""
-    if array.ndim < minimum:
+    shape = shape_of(layer, name, array)
+    if len(shape) < minimum:
         raise ShapeError(
-            f"{layer}: {name} must have at least {minimum} dimensions {meaning}, got {array.ndim} "
-            f"(shape {tuple(array.shape)})"
+            f"{layer}: {name} must have at least {minimum} dimensions {meaning}, got {len(shape)} "
+            f"(shape {shape})"
         )
 
 
 def check_shape(layer: str, name: str, array: Any, expected: tuple[int, ...], why: str) -> None:
     """Raise ShapeError unless `array.shape` is `expected`; `why` says where the expectation comes from."""
-    if tuple(array.shape) != expected:
+    shape = shape_of(layer, name, array)
+    if shape != expected:
+        raise ShapeError(f"{layer}: {name} must have shape {expected} ({why}), got {shape}")
+
+
+def check_size(layer: str, what: str, *sizes: int) -> None:
+    """Raise ShapeError if the product of `sizes`, the numbers in `what`, is more than `LARGEST_SIZE`."""
+    if prod(sizes) > LARGEST_SIZE:
         raise ShapeError(
-            f"{layer}: {name} must have shape {expected} ({why}), got {tuple(array.shape)}"
+            f"{layer}: {what} would hold {' x '.join(map(str, sizes))} numbers, beyond any memory"
         )
+
+
+def is_one_of(value: Any, choices: Collection[Any]) -> bool:
+    """Return whether `value` is one of `choices`, also where it cannot be hashed or compared."""
+    try:
+        return value in choices
+    except (TypeError, ValueError):
+        return False
 
 
 def check_choice(layer: str, name: str, value: Any, choices: Collection[Any]) -> None:
     """Raise OptionError unless `value` is one of `choices`."""
-    if value not in choices:
+    if not is_one_of(value, choices):
         known = ", ".join(repr(choice) for choice in choices)
         raise OptionError(f"{layer}: {name} must be one of {known}; got {value!r}")
 
@@ -90,21 +123,46 @@ def check_known(where: str, given: Iterable[str], known: Collection[str]) -> Non
     unknown = [name for name in given if name not in known]
     if unknown:
         names = ", ".join(f'"{name}"' for name in unknown)
-        raise OptionError(f"{where}: unrecognized {names}; known are {', '.join(sorted(known))}")
+        raise OptionError(
+            f"{where}: unrecognized {names}; known are {', '.join(sorted(known)) or 'none'}"
+        )
 
 
-def as_count(layer: str, name: str, value: Any, minimum: int = 1) -> int:
-    """Return `value` as an int of at least `minimum`; integral floats such as 3.0 are taken too."""
+def check_dictionary(layer: str, name: str, value: Any, hint: str = "") -> None:
+    """Raise OptionError unless `value` is a dictionary."""
+    if not isinstance(value, Mapping):
+        raise OptionError(f"{layer}: {name} must be a dictionary, got {type(value).__name__}{hint}")
+
+
+def check_callable(layer: str, name: str, value: Any) -> None:
+    """Raise OptionError unless `value` can be called."""
+    if not callable(value):
+        raise OptionError(f"{layer}: {name} must be a function, got {value!r}")
+
+
+def as_flag(layer: str, name: str, value: Any) -> bool:
+    """Return `value`, true or false (of Python or NumPy), as a bool; nothing else is taken for one."""
+    if not isinstance(value, bool | np.bool_):
+        raise OptionError(f"{layer}: {name} must be true or false, got {value!r}")
+    return bool(value)
+
+
+def as_count(
+    layer: str, name: str, value: Any, minimum: int = 1, maximum: int = LARGEST_COUNT
+) -> int:
+    """Return `value` as an int in [minimum, maximum]; integral floats such as 3.0 are taken too."""
+    number: int | None
     try:
         number = operator.index(value)
     except TypeError:
-        if not (isinstance(value, float) and value.is_integer()):
-            raise OptionError(
-                f"{layer}: {name} must be an integer of at least {minimum}, got {value!r}"
-            ) from None
-        number = int(value)
-    if number < minimum:
-        raise OptionError(f"{layer}: {name} must be at least {minimum}, got {value!r}")
+        number = int(value) if isinstance(value, float) and value.is_integer() else None
+    if number is None or isinstance(value, bool | np.bool_):
+        raise OptionError(
+            f"{layer}: {name} must be an integer of at least {minimum}, got {value!r}"
+        )
+    if not minimum <= number <= maximum:
+        limit = f"least {minimum}" if number < minimum else f"most {maximum}"
+        raise OptionError(f"{layer}: {name} must be at {limit}, got {value!r}")
     return number
 
 
@@ -121,23 +179,50 @@ def as_pair(layer: str, name: str, value: Any, minimum: int = 1) -> tuple[int, i
 
 
 def as_number(
-    layer: str, name: str, value: Any, low: float, high: float, *, open_low: bool = False
+    layer: str,
+    name: str,
+    value: Any,
+    low: float = -inf,
+    high: float = inf,
+    *,
+    open_low: bool = False,
+    open_high: bool = False,
 ) -> float:
-    """Return `value` as a float in [low, high], or (low, high] with `open_low`."""
+    """Return `value`, a number and no text, as a finite float in [low, high].
+
+    With `open_low` or `open_high` that end is left out.
+    """
+    number: float | None
     try:
         number = float(value)
+    except OverflowError:
+        number = inf
     except (TypeError, ValueError):
-        raise OptionError(f"{layer}: {name} must be a number, got {value!r}") from None
-    if not (low < number if open_low else low <= number) or not number <= high:
-        bracket = "(" if open_low else "["
-        raise OptionError(f"{layer}: {name} must be in {bracket}{low:g}, {high:g}], got {value!r}")
+        number = None
+    if number is None or isinstance(value, bool | np.bool_ | str | bytes):
+        raise OptionError(f"{layer}: {name} must be a number, got {value!r}")
+    inside = (low < number if open_low else low <= number) and (
+        number < high if open_high else number <= high
+    )
+    if not inside or not isfinite(number):
+        limits = f"in {'(' if open_low else '['}{low:g}, {high:g}{')' if open_high else ']'}"
+        if high == inf:
+            above = "above" if open_low else "of at least"
+            limits = "a finite number" + ("" if low == -inf else f" {above} {low:g}")
+        raise OptionError(f"{layer}: {name} must be {limits}, got {value!r}")
     return number
+
+
+def as_path(layer: str, name: str, value: Any) -> Path:
+    """Return `value` as a Path; OptionError if it is no path at all."""
+    if not isinstance(value, str | os.PathLike) or not str(value) or "\0" in str(value):
+        raise OptionError(f"{layer}: {name} must be the path of a file or folder, got {value!r}")
+    return Path(value)
 
 
 def required(layer: str, where: str, param: Any, key: str) -> Any:
     """Return ``param[key]``; OptionError if `param`, the argument `where`, is no dictionary or lacks it."""
-    if not isinstance(param, Mapping):
-        raise OptionError(f"{layer}: {where} must be a dictionary, got {type(param).__name__}")
+    check_dictionary(layer, where, param)
     if key not in param:
         raise OptionError(
             f"{layer}: {where} lacks the key {key!r}; it has {sorted(map(str, param))}"

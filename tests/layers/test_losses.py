@@ -142,7 +142,7 @@ Y = np.array([0, 1, 3])
         (X, [0.0, 1.5, 1.0], LabelError, r"y must hold integers in \[0, 4\), got float64"),
         (X, [True, False, True], LabelError, "y must hold integers .* got bool"),
         (X, ["cat", "dog", "cat"], LabelError, "y must hold integers"),
-        (X, [[0], [1, 2], [3]], LabelError, "y is no array of labels"),
+        (X, [[0], [1, 2], [3]], ShapeError, "y is not a rectangular array"),
         (X, Y[:, None], ShapeError, r"y must have shape \(3,\).*got \(3, 1\); flatten it"),
         (X, Y[:2], ShapeError, r"y must have shape \(3,\).*got \(2,\)$"),
         (X, 1, ShapeError, r"y must have shape \(3,\).*got \(\)"),

@@ -311,7 +311,7 @@ def test_global_avg_pool_is_avg_pool_of_the_whole_image(rng, engine):
     [
         (ShapeError, r"x must have 4 dimensions \(N, C, H, W\), got 2", (4, 4), {}),
         (ShapeError, "images of 4 x 1 .*the window is 2 x 2", (1, 1, 4, 1), {}),
-        (ShapeError, "beyond any memory", (1, 1, 4, 4), {"stride": 10**30}),
+        (ShapeError, "beyond any memory", (1, 1, 4, 4), {"stride": 2**60}),
         (OptionError, r"\['pool_height'\] must be at least 1", (1, 1, 4, 4), {"pool_height": 0}),
         (OptionError, r"\['pool_width'\] must be an integer", (1, 1, 4, 4), {"pool_width": (2, 2)}),
         (OptionError, r"\['stride'\] must be at least 1", (1, 1, 4, 4), {"stride": (1, -2)}),

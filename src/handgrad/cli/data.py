@@ -32,7 +32,10 @@ def command() -> None:
     help="Address to try, instead of the usual ones; repeatable.",
 )
 def get(name: str, to: str | None, mirrors: tuple[str, ...]) -> None:
-    """Download data set NAME, resuming what was begun, and check its SHA-256."""
+    """Download a data set.
+
+    Resumes what was begun, and checks the SHA-256 of what came.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
@@ -61,7 +64,10 @@ def get(name: str, to: str | None, mirrors: tuple[str, ...]) -> None:
 @click.argument("name", type=SETS)
 @DATA_DIR
 def verify(name: str, data_dir: str | None) -> int:
-    """Read all of data set NAME and say whether it is as published; exit code 1 if not."""
+    """Check that a data set is as published.
+
+    Reads all of it; the exit code is 1 if it is damaged.
+    """
     from handgrad.data import load, verify_cifar10
 
     if name != "cifar10":
@@ -95,7 +101,7 @@ def verify(name: str, data_dir: str | None) -> int:
     "--per-class", type=click.IntRange(1, 50), default=8, show_default=True, help="Images a class."
 )
 def show(name: str, data_dir: str | None, out: Path | None, per_class: int) -> None:
-    """Draw training images of every class of data set NAME into one picture."""
+    """Draw images of every class into one picture."""
     from handgrad.data import load
     from handgrad.report.figures import classes_figure, png
 

@@ -106,6 +106,9 @@ class Augmentation:
         check_known("augmentation", map(str, self.steps), AUGMENTATIONS)
         self(np.zeros((1, 1, 1, 1)), rng=0)  # lets each step check its option now
 
+    def __repr__(self) -> str:
+        return f"Augmentation({self.steps})"
+
     def __call__(self, X: np.ndarray, rng: Any = None) -> np.ndarray:
         """Return the changed images (N, C, H, W)."""
         rng = as_random(rng)

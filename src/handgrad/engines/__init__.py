@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.errors import EngineError
+from handgrad.errors import EngineError, is_one_of
 
 NAMES = ("naive", "vectorized", "native")
 
@@ -45,11 +45,15 @@ def available() -> tuple[str, ...]:
     return tuple(found)
 
 
-@cache
 def get(name: str) -> ModuleType:
     """Return the engine called `name`; EngineError says how to get it where it is missing."""
-    if name not in NAMES:
+    if not is_one_of(name, NAMES):
         raise EngineError(f"engine must be one of 'auto', {str(NAMES)[1:-1]}; got {name!r}")
+    return _load(name)
+
+
+@cache
+def _load(name: str) -> ModuleType:
     if name not in available():
         raise EngineError(
             "engine 'native' is not built here: install a C++ compiler, then run "
@@ -60,7 +64,7 @@ def get(name: str) -> ModuleType:
 
 def check_name(name: str) -> str:
     """Return `name` if it is 'auto' or an engine that can be used here, else raise EngineError."""
-    if name != "auto":
+    if not is_one_of(name, ("auto",)):
         get(name)
     return name
 
@@ -87,7 +91,7 @@ def use(name: str) -> Iterator[None]:
 
 def select(engine: str | None, array: Any) -> tuple[str, ModuleType]:
     """Return (name, module) of the engine for a call on `array`, whose dtype is already checked."""
-    name = _chosen.get() if engine is None else engine
+    name = _chosen.get() if engine is None else check_name(engine)
     if name == "vectorized":
         return name, get(name)
     is_numpy = isinstance(array, np.ndarray)

@@ -24,6 +24,18 @@ def namespace(*arrays: Array) -> ModuleType:
     return array_api_compat.array_namespace(*arrays)
 
 
+def as_numpy(layer: str, name: str, value: Any) -> np.ndarray:
+    """Return `value`, an array or nested lists, as a NumPy array; masks are refused, never dropped."""
+    if isinstance(value, np.ndarray) and hasattr(value, "mask"):
+        raise DtypeError(
+            f"{layer}: {name} must have no mask, got a MaskedArray; fill it with {name}.filled(0)"
+        )
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise ShapeError(f"{layer}: {name} is not a rectangular array: {error}") from None
+
+
 def promote(layer: str, **arrays: Array) -> tuple[Array, ...]:
     """Return `arrays` in their common dtype, the one that NumPy's promotion gives.
 
@@ -49,15 +61,13 @@ def promote(layer: str, **arrays: Array) -> tuple[Array, ...]:
 def _promote_numpy(layer: str, arrays: dict[str, Array]) -> tuple[np.ndarray, ...]:
     converted: list[np.ndarray] = []
     for name, value in arrays.items():
-        try:
-            array = np.asarray(value)
-        except ValueError as error:
-            raise ShapeError(f"{layer}: {name} is not a rectangular array: {error}") from None
+        array = as_numpy(layer, name, value)
         if array.dtype.kind in "iu":
             array = array.astype(np.float64)
         elif array.dtype.newbyteorder("=") not in _DTYPES:
+            came = type(value).__name__ if array.dtype.kind == "O" else array.dtype
             raise DtypeError(
-                f"{layer}: {name} must be {_NAMES} (or integers), got {array.dtype}; "
+                f"{layer}: {name} must be {_NAMES} (or integers), got {came}; "
                 f"convert it with {name}.astype(np.float32)"
             )
         converted.append(array)
@@ -68,11 +78,9 @@ def _promote_numpy(layer: str, arrays: dict[str, Array]) -> tuple[np.ndarray, ..
 def _promote_foreign(layer: str, arrays: dict[str, Array]) -> tuple[Array, ...]:
     try:
         xp = namespace(*arrays.values())
-    except TypeError as error:
+    except TypeError:
         kinds = ", ".join(f"{name}: {type(value).__name__}" for name, value in arrays.items())
-        raise DtypeError(
-            f"{layer}: all arrays must be of one array library, got {kinds} ({error})"
-        ) from None
+        raise DtypeError(f"{layer}: all arrays must be of one array library, got {kinds}") from None
     allowed = (xp.float32, xp.float64, xp.complex128)
     dtypes = []
     for name, value in arrays.items():

@@ -8,8 +8,6 @@ At x = 0, where the function has a kink, the gradient is that of the negative si
 
 from __future__ import annotations
 
-import sys
-
 from handgrad.engines.arrays import Array, promote
 from handgrad.errors import as_number, check_min_ndim
 from handgrad.layers.pair import Cache, run_backward, run_forward
@@ -37,8 +35,7 @@ def leaky_relu_forward(
     """
     (x,) = promote("leaky_relu_forward", x=x)
     check_min_ndim("leaky_relu_forward", "x", x, 1, "(N, ...)")
-    largest = sys.float_info.max
-    alpha = as_number("leaky_relu_forward", "alpha", alpha, -largest, largest)
+    alpha = as_number("leaky_relu_forward", "alpha", alpha)
     return run_forward("leaky_relu", engine, (x,), alpha)
 
 

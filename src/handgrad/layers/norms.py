@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from math import inf, prod
+from math import prod
 from typing import Any, NamedTuple
 
 from handgrad import engines
 from handgrad.engines.arrays import Array, cast, namespace
-from handgrad.errors import OptionError, ShapeError, as_number, check_shape, required
+from handgrad.errors import (
+    OptionError,
+    ShapeError,
+    as_number,
+    check_dictionary,
+    check_shape,
+    is_one_of,
+    required,
+)
 from handgrad.layers.pair import Cache, check_backward
 
 
@@ -68,7 +75,7 @@ def batch_norm_options(layer: str, bn_param: dict[str, Any], x: Array) -> BatchN
     """Return the checked options of `bn_param` for x (N, C, ...)."""
     where = layer + "_forward"
     mode = required(where, "bn_param", bn_param, "mode")
-    if mode not in ("train", "test"):
+    if not is_one_of(mode, ("train", "test")):
         raise OptionError(
             f'{where}: Invalid forward batchnorm mode "{mode}"; '
             "bn_param['mode'] must be 'train' or 'test'"
@@ -120,10 +127,9 @@ def group_norm_forward(
 
 def eps_of(layer: str, where: str, param: Any) -> float:
     """Return the option eps of `param`, the argument `where`: 1e-5 unless it says otherwise."""
-    if not isinstance(param, Mapping):
-        raise OptionError(f"{layer}: {where} must be a dictionary, got {type(param).__name__}")
+    check_dictionary(layer, where, param)
     eps = param.get("eps", 1e-5)
-    return as_number(layer, f"{where}['eps']", eps, 0, inf, open_low=True)
+    return as_number(layer, f"{where}['eps']", eps, 0, open_low=True)
 
 
 def check_channels(layer: str, name: str, vector: Array, C: int) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.engines.arrays import Array, namespace, promote
+from handgrad.engines.arrays import Array, as_numpy, namespace, promote
 from handgrad.errors import LabelError, NonFiniteError, ShapeError, check_ndim
 
 
@@ -33,7 +33,7 @@ def _check_labels(layer: str, y: Any, x: Array) -> Array:
     N, C = x.shape
     xp = namespace(x)
     if isinstance(x, np.ndarray) or not hasattr(y, "shape"):
-        y = _as_numpy(layer, y)
+        y = as_numpy(layer, "y", y)
     if tuple(y.shape) != (N,):
         hint = "; flatten it with y.reshape(-1)" if y.ndim > 1 and 1 in y.shape else ""
         raise ShapeError(
@@ -55,13 +55,6 @@ def _check_labels(layer: str, y: Any, x: Array) -> Array:
             f"got y[{n}] = {int(y[n])}"
         )
     return y
-
-
-def _as_numpy(layer: str, y: Any) -> np.ndarray:
-    try:
-        return np.asarray(y)
-    except (TypeError, ValueError) as error:
-        raise LabelError(f"{layer}: y is no array of labels: {error}") from None
 
 
 def _first(mask: Array) -> int:

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import prod
 from typing import Any
 
-from handgrad.errors import OptionError, ShapeError, as_count, as_pair, required
+from handgrad.errors import LARGEST_SIZE, ShapeError, as_count, as_pair, check_dictionary, required
 
 Pair = tuple[int, int]  # (vertical, horizontal)
-
-MAX_ELEMENTS = 2**59
-"""More elements than this are refused: as complex128 they would not fit 63-bit addresses."""
 
 
 def conv_options(layer: str, conv_param: Any) -> tuple[Pair, Pair]:
     """Return (stride, pad) of `conv_param`; the defaults are 1 and 0; other keys are ignored."""
-    if not isinstance(conv_param, Mapping):
-        raise OptionError(
-            f"{layer}: conv_param must be a dictionary, got {type(conv_param).__name__}; "
-            "for the defaults pass {'stride': 1, 'pad': 0}"
-        )
+    hint = "; for the defaults pass {'stride': 1, 'pad': 0}"
+    check_dictionary(layer, "conv_param", conv_param, hint)
     stride = as_pair(layer, "conv_param['stride']", conv_param.get("stride", 1))
     pad = as_pair(layer, "conv_param['pad']", conv_param.get("pad", 0), minimum=0)
     return stride, pad
@@ -48,8 +41,10 @@ def check_windows(
 
     There are ``H' = 1 + (H + 2 pad - HH) // stride`` rows of windows; what no whole window reaches
     is left out.  Raises ShapeError where no window fits, and where a stride is, or the padded images
-    or the output with its `channels` channels would hold, more than `MAX_ELEMENTS`.
+    or the output with its `channels` channels would hold, more than `LARGEST_SIZE`.
     """
+    if min(window) < 1:
+        raise ShapeError(f"{layer}: the window must have pixels, got {window[0]} x {window[1]}")
     N, C, *sizes = images
     padded = [size + 2 * p for size, p in zip(sizes, pad, strict=True)]
     given = (
@@ -59,7 +54,7 @@ def check_windows(
     H, W = (1 + (p - w) // s for p, w, s in zip(padded, window, stride, strict=True))
     if H < 1 or W < 1:
         raise ShapeError(f"{layer}: the window is larger than the padded image: {given}")
-    if max(prod((N, C, *padded)), prod((N, channels, H, W)), *stride) > MAX_ELEMENTS:
+    if max(prod((N, C, *padded)), prod((N, channels, H, W)), *stride) > LARGEST_SIZE:
         raise ShapeError(
             f"{layer}: these sizes are beyond any memory (2**59 elements): {given}, "
             f"for N = {N}, {C} channels in and {channels} out"

@@ -7,7 +7,7 @@ loss and a dictionary of gradients with the keys of params.  That is all that th
 import inspect
 from typing import Any
 
-from handgrad.errors import OptionError, check_known
+from handgrad.errors import OptionError, check_known, is_one_of
 from handgrad.models.convolutional import ConvNet, ThreeLayerConvNet
 from handgrad.models.fully_connected import FullyConnectedNet, TwoLayerNet
 from handgrad.models.network import Network
@@ -36,7 +36,7 @@ def build(name: str, **options: Any) -> Network:
     >>> build("TwoLayerNet", input_dim=64, hidden_dim=32).params["W1"].shape
     (64, 32)
     """
-    if name not in MODELS:
+    if not is_one_of(name, MODELS):
         raise OptionError(f"model: name must be one of {', '.join(MODELS)}; got {name!r}")
     known = inspect.signature(MODELS[name]).parameters
     check_known(f"model {name}", options, known)

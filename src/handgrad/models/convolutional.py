@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -74,7 +74,7 @@ class ConvNet(Network):
             dropout_keep_ratio=dropout_keep_ratio,
             seed=seed,
         )
-        if isinstance(conv_params, Mapping | str):
+        if isinstance(conv_params, Mapping | str) or not isinstance(conv_params, Iterable):
             raise OptionError(
                 f"ConvNet: conv_params must be a list of dictionaries, got {conv_params!r}"
             )

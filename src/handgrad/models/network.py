@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from handgrad import layers
+from handgrad.engines.arrays import as_numpy
 from handgrad.errors import (
     DtypeError,
     OptionError,
@@ -26,9 +27,11 @@ from handgrad.errors import (
     as_count,
     as_number,
     check_choice,
+    check_dictionary,
     check_known,
+    check_size,
 )
-from handgrad.models.options import LARGEST, VARIANCES, as_dtype, as_random_source, as_weight_scale
+from handgrad.models.options import VARIANCES, as_dtype, as_random_source, as_weight_scale
 
 Param = dict[str, Any]
 
@@ -91,13 +94,15 @@ class Network:
         """Check the options; the constructors of the models then add their blocks."""
         name = self._name
         self.params: dict[str, np.ndarray] = {}
-        self.reg = as_number(name, "reg", reg, 0, LARGEST)
+        self.reg = as_number(name, "reg", reg, 0)
         self.dtype = None if dtype is None else as_dtype(name, dtype)
         self.num_classes = as_count(name, "num_classes", num_classes)
         self.num_layers = 0
         check_choice(name, "normalization", normalization, (None, "batchnorm", "layernorm"))
         self.normalization = normalization
         self.bn_params: list[Param] = []
+        if seed is not None:
+            seed = as_count(name, "seed", seed, 0, 2**32 - 1)
         keep = as_number(name, "dropout_keep_ratio", dropout_keep_ratio, 0, 1, open_low=True)
         self.use_dropout = keep != 1
         self.dropout_param: Param = {}
@@ -197,6 +202,7 @@ class Network:
         scale = self._weight_scale
         if isinstance(scale, str):
             scale = sqrt(VARIANCES[scale] / fan_in)
+        check_size(self._name, f"the weights of layer {i}", *shape)
         width = shape[0] if kind == "conv" else shape[1]
         self._set(f"W{i}", scale * self._rng.standard_normal(shape))
         self._set(f"b{i}", np.zeros(width))
@@ -302,7 +308,7 @@ class Network:
         self, loss: float, grads: dict[str, np.ndarray]
     ) -> tuple[float, dict[str, np.ndarray]]:
         """Add ``1/2 reg sum(W^2)`` to the loss and ``reg W`` to the gradient of each W."""
-        reg = float(self.reg)
+        reg = as_number(self._name, "reg", self.reg, 0)
         if reg != 0:
             for i in range(1, self.num_layers + 1):
                 W = self.params[f"W{i}"]
@@ -334,7 +340,7 @@ class Network:
         return X.astype(self.dtype, copy=False)
 
     def _fitting(self, X: Any) -> np.ndarray:
-        X = np.asarray(X)
+        X = as_numpy(self._name, "X", X)
         dim = self._input_dim
         images = isinstance(dim, tuple)
         given = X.shape[1:] if images else prod(X.shape[1:])
@@ -368,6 +374,7 @@ class Network:
         """Put copies of `buffers`, as `buffers()` gave them, in the place of the present ones."""
         count = len(self.bn_params) if self.normalization == "batchnorm" else 0
         known = [f"{key}{i}" for i in range(1, count + 1) for key in _STATISTICS]
+        check_dictionary(self._name, "buffers", buffers)
         check_known(f"{self._name}.load_buffers", buffers, known)
         gammas = [name for name in self.params if name.startswith("gamma")]
         loaded = {name: np.array(value) for name, value in buffers.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from handgrad.errors import (
     DtypeError,
     OptionError,
     as_count,
+    as_flag,
     as_number,
     as_pair,
     check_choice,
@@ -19,7 +19,6 @@ from handgrad.errors import (
     required,
 )
 
-LARGEST = sys.float_info.max
 VARIANCES = {"xavier": 1.0, "kaiming": 2.0}
 """Of the weights, times 1 / fan_in, the number of inputs that an output has."""
 
@@ -52,7 +51,7 @@ def as_weight_scale(model: str, weight_scale: Any) -> float | str:
     if isinstance(weight_scale, str):
         check_choice(model, "weight_scale (or a number)", weight_scale, list(VARIANCES))
         return weight_scale
-    return as_number(model, "weight_scale", weight_scale, 0, LARGEST)
+    return as_number(model, "weight_scale", weight_scale, 0)
 
 
 def as_random_source(model: str, rng: Any) -> Any:
@@ -66,7 +65,7 @@ def as_random_source(model: str, rng: Any) -> Any:
 
 def as_image(model: str, input_dim: Any) -> tuple[int, ...]:
     """Return `input_dim` as a tuple (C, H, W)."""
-    if not isinstance(input_dim, Sequence | np.ndarray) or len(input_dim) != 3:
+    if not isinstance(input_dim, Sequence | np.ndarray) or np.shape(input_dim) != (3,):
         raise OptionError(f"{model}: input_dim must be (C, H, W), got {input_dim!r}")
     return tuple(
         as_count(model, f"{name} of input_dim (C, H, W)", size)
@@ -84,7 +83,4 @@ def as_conv(where: str, given: Any) -> tuple[int, tuple[int, int], dict[str, Any
         "stride": as_pair(where, "stride", given.get("stride", 1)),
         "pad": as_pair(where, "pad", given.get("pad", same), minimum=0),
     }
-    pool = given.get("pool", True)
-    if not isinstance(pool, bool | np.bool_):
-        raise OptionError(f"{where}: pool must be true or false, got {pool!r}")
-    return filters, size, conv_param, bool(pool)
+    return filters, size, conv_param, as_flag(where, "pool", given.get("pool", True))

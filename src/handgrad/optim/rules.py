@@ -36,7 +36,17 @@ import numpy as np
 
 from handgrad import engines
 from handgrad.engines.arrays import Array, namespace
-from handgrad.errors import DtypeError, OptionError, ShapeError, as_count, check_shape
+from handgrad.errors import (
+    DtypeError,
+    OptionError,
+    ShapeError,
+    as_count,
+    as_number,
+    check_dictionary,
+    check_shape,
+    is_one_of,
+    shape_of,
+)
 
 Config = dict[str, Any]
 Rule = Callable[..., tuple[Array, Config]]
@@ -62,7 +72,7 @@ def sgd_momentum(w: Array, dw: Array, config: Config | None = None) -> tuple[Arr
     config: learning_rate 1e-2, momentum 0.9; state: velocity (zeros).
     Source: CS231n assignment 2, ``sgd_momentum``; Polyak (1964).
     """
-    v, _, config = _next_velocity("sgd_momentum", w, dw, config)
+    v, _, _, config = _next_velocity("sgd_momentum", w, dw, config)
     return w + v, config
 
 
@@ -77,10 +87,8 @@ def sgd_nesterov_momentum(
     config: learning_rate 1e-2, momentum 0.9; state: velocity (zeros).
     Source: ECE C147 (UCLA) assignment 4, ``sgd_nesterov_momentum``; Sutskever et al. (2013).
     """
-    old = None if config is None else config.get("velocity")
-    v, momentum, config = _next_velocity("sgd_nesterov_momentum", w, dw, config)
-    change = v if old is None else v - old
-    return w + v + momentum * change, config
+    v, old, momentum, config = _next_velocity("sgd_nesterov_momentum", w, dw, config)
+    return w + v + momentum * (v - old), config
 
 
 def adagrad(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Config]:
@@ -182,20 +190,22 @@ def get_rule(name: str) -> Rule:
     >>> get_rule("sgd") is sgd
     True
     """
-    if name not in RULES:
+    if not is_one_of(name, RULES):
         raise OptionError(f'Invalid update_rule "{name}"; known are {", ".join(RULES)}')
     return RULES[name]
 
 
 def _next_velocity(
     rule: str, w: Array, dw: Array, config: Config | None
-) -> tuple[Array, float, Config]:
+) -> tuple[Array, Array, float, Config]:
+    """Return the new velocity, the old one, the momentum and the config."""
     config = _checked(rule, w, dw, config)
     learning_rate = _learning_rate(rule, config, 1e-2)
     momentum = _setting(rule, config, "momentum", 0.9, high=1.0)
-    velocity = momentum * _state(rule, config, "velocity", w) - learning_rate * dw
+    old = _state(rule, config, "velocity", w)
+    velocity = momentum * old - learning_rate * dw
     config["velocity"] = velocity
-    return velocity, momentum, config
+    return velocity, old, momentum, config
 
 
 def _adam(
@@ -238,25 +248,33 @@ def _average(decay: float, old: Array, new: Array) -> Array:
 
 def _checked(rule: str, w: Array, dw: Array, config: Config | None) -> Config:
     """Check that w and dw are real arrays of one shape; return the config, {} for None."""
-    for name, value in (("w", w), ("dw", dw)):
-        if not hasattr(value, "dtype"):
-            raise DtypeError(f"{rule}: {name} must be an array, got {type(value).__name__}")
-    if tuple(dw.shape) != tuple(w.shape):
-        raise ShapeError(
-            f"{rule}: dw must have the shape of w {tuple(w.shape)}, got {tuple(dw.shape)}"
-        )
-    if not _is_real(w):
+    shape = shape_of(rule, "w", w)
+    if shape_of(rule, "dw", dw) != shape:
+        raise ShapeError(f"{rule}: dw must have the shape of w {shape}, got {tuple(dw.shape)}")
+    _check_real(rule, "w", w, w, "real floating")
+    _check_real(rule, "dw", dw, w, "real floating", "integral")
+    if config is None:
+        return {}
+    check_dictionary(rule, "config", config)
+    return config
+
+
+def _check_real(rule: str, name: str, array: Array, w: Array, *kinds: str) -> None:
+    """Raise DtypeError unless `array` is of w's array library and of one of the `kinds` of dtypes."""
+    if type(array) is np.ndarray is type(w) and array.dtype.kind == "f":
+        return  # the quick way to the same answer
+    try:
+        is_right = namespace(array, w).isdtype(array.dtype, kinds)
+    except TypeError:
         raise DtypeError(
-            f"{rule}: w must be an array of floating-point numbers, got {w.dtype}; "
-            "convert it with w.astype(np.float32)"
+            f"{rule}: {name} must be of the array library of w, {type(w).__name__}, "
+            f"got {type(array).__name__}"
+        ) from None
+    if not is_right:
+        raise DtypeError(
+            f"{rule}: {name} must be an array of floating-point numbers, got {array.dtype}; "
+            f"convert it with {name}.astype(np.float32)"
         )
-    return {} if config is None else config
-
-
-def _is_real(w: Array) -> bool:
-    if type(w) is np.ndarray:  # the quick way to the same answer
-        return w.dtype.kind == "f"
-    return bool(namespace(w).isdtype(w.dtype, "real floating"))
 
 
 def _learning_rate(rule: str, config: Config, default: float) -> float:
@@ -268,15 +286,7 @@ def _setting(rule: str, config: Config, key: str, default: float, high: float = 
 
     With a finite `high` the setting is the share that an average keeps, and must stay below it.
     """
-    value = config.setdefault(key, default)
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise OptionError(f"{rule}: {key} must be a number, got {value!r}") from None
-    if not 0.0 <= number < high:
-        limit = "a finite number of at least 0" if high == inf else f"in [0, {high:g})"
-        raise OptionError(f"{rule}: {key} must be {limit}, got {value!r}")
-    return number
+    return as_number(rule, key, config.setdefault(key, default), 0.0, high, open_high=True)
 
 
 def _state(rule: str, config: Config, key: str, w: Array) -> Array:
@@ -284,5 +294,7 @@ def _state(rule: str, config: Config, key: str, w: Array) -> Array:
     state = config.get(key)
     if state is None:
         return namespace(w).zeros_like(w)
-    check_shape(rule, f'config["{key}"]', state, tuple(w.shape), "the shape of w")
+    name = f'config["{key}"]'
+    check_shape(rule, name, state, tuple(w.shape), "the shape of w")
+    _check_real(rule, name, state, w, "real floating")
     return state

@@ -22,7 +22,14 @@ from dataclasses import dataclass, fields
 from math import cos, pi
 from typing import Any
 
-from handgrad.errors import OptionError, as_count, as_number, check_known
+from handgrad.errors import (
+    OptionError,
+    as_count,
+    as_number,
+    check_dictionary,
+    check_known,
+    is_one_of,
+)
 
 Schedule = Callable[[int, int], float]
 
@@ -151,10 +158,12 @@ def build_schedule(config: str | Mapping[str, Any] | None = None) -> Schedule:
     >>> [round(schedule(step, 1000), 3) for step in (0, 99, 550, 1000)]
     [0.01, 1.0, 0.505, 0.01]
     """
-    options = {"name": config} if isinstance(config, str) else dict(config or {})
+    options = {"name": config} if isinstance(config, str) else config or {}
+    check_dictionary("schedule", "a schedule that is no name", options)
+    options = dict(options)
     name = options.pop("name", "constant")
     warmup = as_count("schedule", "warmup", options.pop("warmup", 0), minimum=0)
-    if name not in SCHEDULES:
+    if not is_one_of(name, SCHEDULES):
         raise OptionError(f"schedule: name must be one of {', '.join(SCHEDULES)}; got {name!r}")
     kind = SCHEDULES[name]
     known = [field.name for field in fields(kind)]

@@ -9,17 +9,20 @@ import numpy as np
 from handgrad.errors import as_count, check_ndim
 
 
-def visualize_grid(Xs: np.ndarray, ubound: float = 255.0, padding: int = 1) -> np.ndarray:
+def visualize_grid(
+    Xs: np.ndarray, ubound: float = 255.0, padding: int = 1, constant: float = 0.0
+) -> np.ndarray:
     """Lay images out in a square grid, each stretched to the full range [0, ubound].
 
     Args:
         Xs: images, (N, H, W, C).
         ubound: the largest value of the result.
         padding: black pixels between neighbours.
+        constant: the value of images of one constant colour, which cannot be stretched.
 
     Returns:
         grid, (side*H + (side-1)*padding, side*W + (side-1)*padding, C) float64 with
-        side = ceil(sqrt(N)); unused cells, and images of one constant colour, are 0.
+        side = ceil(sqrt(N)); unused cells are 0.
 
     Source: CS231n assignment 2, ``vis_utils.visualize_grid``.
     """
@@ -34,6 +37,6 @@ def visualize_grid(Xs: np.ndarray, ubound: float = 255.0, padding: int = 1) -> n
         row, column = divmod(n, side)
         top, left = row * (H + padding), column * (W + padding)
         low, high = Xs[n].min(), Xs[n].max()
-        if high > low:
-            grid[top : top + H, left : left + W] = ubound * (Xs[n] - low) / (high - low)
+        stretched = ubound * (Xs[n] - low) / (high - low) if high > low else constant
+        grid[top : top + H, left : left + W] = stretched
     return grid

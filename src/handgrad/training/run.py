@@ -83,7 +83,7 @@ class Run:
         history.write(self._start_record())
         with engines.use(self.config.engine):
             self.solver.train()
-        if stop.signal is not None:
+        if self.solver.stop_reason == "interrupted":
             return stop.signal
         history.write(
             {
@@ -128,7 +128,8 @@ def start_run(config: RunConfig, folder: Path) -> Run:
 def resume_run(folder: Path) -> Run:
     """Build the run of `folder` at its last good checkpoint."""
     run = Run(read_config(folder), folder)
-    run.solver.resume(folder / "checkpoints")
+    with engines.use(run.config.engine):
+        run.solver.resume(folder / "checkpoints")
     return run
 
 

@@ -1,0 +1,142 @@
+"""The work of a benchmark, done by Handgrad.
+
+A setting is {"engine": name, "layout": 'nchw' or 'channels_last'}; the layout is that of the memory
+behind the (N, C, H, W) arguments of a single layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from handgrad import engines, layers
+from handgrad.bench import work
+from handgrad.bench.work import Arrays, Job
+from handgrad.optim import get_rule
+from handgrad.training import Solver
+
+Call = Callable[[], Any]
+
+PAIRS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    "conv": (layers.conv_forward, layers.conv_backward),
+    "pool": (layers.max_pool_forward, layers.max_pool_backward),
+}
+
+
+class Ours:
+    """What the worker process asks for."""
+
+    def prepare(self, job: Job, setting: dict[str, str]) -> Call:
+        """Return the function whose calls are timed."""
+        engine = setting["engine"]
+        call: Call = getattr(self, f"_{job['kind']}")(job, setting)
+
+        def run() -> Any:
+            with engines.use(engine):
+                return call()
+
+        return run
+
+    def check(self, job: Job, setting: dict[str, str], dtype: str, dropout: bool) -> Arrays:
+        """Return everything that the job computes, with fresh weights, in `dtype`."""
+        with engines.use(setting["engine"]):
+            if job["kind"] in ("conv", "pool"):
+                return _layer_results(job, dtype, setting)
+            model = work.network(job, dtype, dropout)
+            X, y = work.batch(job, dtype)
+            if job["kind"] == "scores":
+                return {"scores": model.loss(X)}
+            np.random.seed(work.SEED)  # of dropout
+            loss, grads = model.loss(X, y)
+            results = {"loss": np.array(loss)}
+            results |= {f"gradient {name}": grad for name, grad in grads.items()}
+            return results | _updates(job, dtype, model.params)
+
+    def _step(self, job: Job, setting: dict[str, str]) -> Call:
+        model = work.network(job, job["dtype"])
+        X, y = work.batch(job, job["dtype"])
+        rule = get_rule(job["rule"])
+        configs = {name: {"learning_rate": work.LEARNING_RATE} for name in model.params}
+
+        def step() -> float:
+            loss, grads = model.loss(X, y)
+            for name, w in model.params.items():
+                model.params[name], configs[name] = rule(w, grads[name], configs[name])
+            return loss
+
+        return step
+
+    def _scores(self, job: Job, setting: dict[str, str]) -> Call:
+        model = work.network(job, job["dtype"])
+        X, _ = work.batch(job, job["dtype"])
+        return lambda: model.loss(X)
+
+    def _epoch(self, job: Job, setting: dict[str, str]) -> Call:
+        arrays = work.training_data(job)
+
+        def epoch() -> list[float]:
+            solver = Solver(
+                work.network(job, job["dtype"]),
+                arrays,
+                update_rule=job["rule"],
+                batch_size=job["batch"],
+                num_epochs=1,
+                verbose=False,
+                rng=work.SEED,
+            )
+            solver.train()
+            return solver.val_acc_history
+
+        return epoch
+
+    def _conv(self, job: Job, setting: dict[str, str]) -> Call:
+        return _layer_call(job, setting)
+
+    _pool = _conv
+
+
+def _layer_call(job: Job, setting: dict[str, str]) -> Call:
+    forward, backward = PAIRS[job["kind"]]
+    arrays, dout, param = _arguments(job, job["dtype"], setting)
+    if job["part"] == "forward":
+        return lambda: forward(*arrays, param)
+    _, cache = forward(*arrays, param, engine=setting["engine"])
+    return lambda: backward(dout, cache)
+
+
+def _layer_results(job: Job, dtype: str, setting: dict[str, str]) -> Arrays:
+    forward, backward = PAIRS[job["kind"]]
+    arrays, dout, param = _arguments(job, dtype, setting)
+    out, cache = forward(*arrays, param)
+    grads = backward(dout, cache)
+    grads = grads if isinstance(grads, tuple) else (grads,)
+    return {"out": out} | dict(zip(("dx", "dw", "db"), grads, strict=False))
+
+
+def _arguments(
+    job: Job, dtype: str, setting: dict[str, str]
+) -> tuple[list[np.ndarray], np.ndarray, dict[str, int]]:
+    """Return the arrays of forward, the upstream gradient, and the parameter dictionary."""
+    arrays = work.layer_arrays(job, dtype)
+    if setting.get("layout") == "channels_last":
+        for name in ("x", "dout"):
+            last = np.ascontiguousarray(arrays[name].transpose(0, 2, 3, 1))
+            arrays[name] = last.transpose(0, 3, 1, 2)
+    dout = arrays.pop("dout")
+    if job["kind"] == "conv":
+        return [*arrays.values()], dout, {"stride": job["stride"], "pad": job["pad"]}
+    size = job["size"]
+    return [*arrays.values()], dout, {"pool_height": size, "pool_width": size, "stride": size}
+
+
+def _updates(job: Job, dtype: str, params: Arrays) -> Arrays:
+    """Return how far two steps of the rule, with made-up gradients, move each parameter."""
+    rule, reg, moved = get_rule(job["rule"]), job["options"].get("reg", 0.0), {}
+    for name, dw in work.gradients(job, dtype).items():
+        w, config = params[name].copy(), {"learning_rate": 1e-2}
+        for _ in range(2):
+            w, config = rule(w, dw + reg * w if w.ndim > 1 else dw, config)
+        moved[f"update {name}"] = w - params[name]
+    return moved

@@ -1,0 +1,331 @@
+"""What is measured, and how a row is run: verify, search PyTorch's best setting, time in turns."""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from handgrad import engines
+from handgrad.bench import work
+from handgrad.bench.measure import Summary, compare, interleave
+from handgrad.bench.settings import MALLOC, Peer, Setting, candidates, describe, precisions
+from handgrad.bench.work import Arrays, Job
+from handgrad.bench.worker import Worker
+from handgrad.errors import OptionError
+
+Result = dict[str, Any]
+
+# the largest (error, scale) that `compare` allows
+LAYER_TOLERANCE = {"float64": (1e-10, 1e-10), "float32": (2e-5, 2e-5), "bf16": (2e-2, 2e-3)}
+NETWORK_TOLERANCE = {"float64": (1e-9, 1e-9), "float32": (1e-2, 1e-4), "bf16": (0.5, 0.1)}
+LAYOUTS = ("nchw", "channels_last")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table: its cases, and what is measured of them.
+
+    cases: name -> job; measures: 'time' or 'memory'; engines: others to time beside PyTorch.
+    """
+
+    number: int
+    title: str
+    cases: dict[str, Job]
+    measures: str = "time"
+    engines: tuple[str, ...] = ()
+
+
+def all_rows(quick: bool = False) -> dict[int, Row]:
+    """Return all rows by number; `quick` ones do the same on fewer images."""
+
+    def images(count: int) -> int:
+        return max(count // 8, 1) if quick else count
+
+    def network(kind: str, batch: int, model: str, rule: str = "adam", **options: Any) -> Job:
+        return {"kind": kind, "dtype": "float32", "model": model, "options": options,
+                "batch": images(batch), "rule": rule}  # fmt: skip
+
+    ant: dict[str, Any] = {
+        "conv_params": [{"num_filters": n, "filter_size": 3} for n in (64, 128, 256, 512)],
+        "hidden_dims": [512, 256],
+        "normalization": "batchnorm",
+        "dropout_keep_ratio": 0.5,
+    }
+    recipe = {**ant, "reg": 1e-3, "weight_scale": 2e-2}
+    step = network("step", 128, "ConvNet", **ant)
+    epoch = network("epoch", 128, "ConvNet", **recipe)
+    epoch |= {"rows": 256 if quick else 0, "once": True}
+    three = network("step", 50, "ThreeLayerConvNet", hidden_dim=500)
+    connected = network("step", 100, "FullyConnectedNet", hidden_dims=[100] * 5)
+    two = network("step", 100, "TwoLayerNet", "sgd", hidden_dim=100)
+    source = "CIFAR-10" if work.has_cifar10() else "synthetic images (HANDGRAD_DATA is not set)"
+    found = [
+        Row(1, "AntConvNet, training step, batch 128", {"step": step}),
+        Row(2, "ThreeLayerConvNet, training step, batch 50", {"step": three}),
+        Row(3, "FullyConnectedNet [100] * 5, training step, batch 100", {"step": connected}),
+        Row(4, "TwoLayerNet, training step, batch 100", {"step": two}),
+        Row(5, "the course's convolution and pooling, 100 images", dict(_course_layers(images(100))),
+            engines=("vectorized", "naive")),
+        Row(6, "twenty convolutions", dict(_convolutions(images))),
+        Row(7, "AntConvNet, inference", {
+            f"batch {batch}": network("scores", batch, "ConvNet", **ant) for batch in (1, 256)
+        }),
+        Row(8, f"AntConvNet, one epoch of {source}", {"epoch": epoch}),
+        Row(9, "peak memory", {
+            "row 1, training step": step,
+            "row 8, 40 steps of an epoch": {**epoch, "rows": epoch["rows"] or 40 * 128},
+        }, "memory"),
+    ]  # fmt: skip
+    return {row.number: row for row in found}
+
+
+def _course_layers(N: int) -> Iterator[tuple[str, Job]]:
+    conv = {"kind": "conv", "x": (N, 3, 31, 31), "w": (25, 3, 3, 3), "stride": 2, "pad": 1}
+    pool = {"kind": "pool", "x": (N, 3, 32, 32), "size": 2}
+    for job in (conv, pool):
+        for dtype in ("float64", "float32"):
+            for part in ("forward", "backward"):
+                yield f"{job['kind']} {part}, {dtype}", {**job, "dtype": dtype, "part": part}
+
+
+# N, C, H, W; F, size; stride, pad
+CONVOLUTIONS = (
+    (128, 3, 32, 32, 64, 3, 1, 1), (128, 64, 16, 16, 128, 3, 1, 1),
+    (128, 128, 8, 8, 256, 3, 1, 1), (128, 256, 4, 4, 512, 3, 1, 1),
+    (32, 512, 7, 7, 512, 3, 1, 1), (32, 64, 32, 32, 64, 3, 1, 1), (32, 64, 17, 19, 64, 3, 1, 1),
+    (32, 48, 15, 15, 40, 3, 1, 0), (50, 3, 32, 32, 32, 7, 1, 3), (64, 1, 28, 28, 32, 5, 1, 2),
+    (64, 32, 14, 14, 64, 5, 1, 2), (32, 256, 14, 14, 64, 1, 1, 0), (32, 64, 28, 28, 256, 1, 1, 0),
+    (32, 128, 28, 28, 128, 3, 2, 1), (16, 3, 64, 64, 64, 7, 2, 3), (32, 256, 14, 14, 512, 1, 2, 0),
+    (64, 3, 33, 31, 24, 5, 2, 1), (1, 3, 224, 224, 64, 3, 1, 1), (1, 64, 56, 56, 64, 3, 1, 1),
+    (1, 512, 14, 14, 512, 3, 1, 1),
+)  # fmt: skip
+
+
+def _convolutions(images: Callable[[int], int]) -> Iterator[tuple[str, Job]]:
+    for N, C, H, W, F, size, stride, pad in CONVOLUTIONS:
+        x, w = (images(N), C, H, W), (F, C, size, size)
+        name = f"{size}x{size} {C}-{F} at {H}x{W}, batch {x[0]}"
+        name += f", stride {stride}" if stride > 1 else ""
+        job = {"kind": "conv", "dtype": "float32", "x": x, "w": w, "stride": stride, "pad": pad}
+        for part in ("forward", "backward"):
+            yield f"{name}, {part}", {**job, "part": part}
+
+
+class Bench:
+    """Runs rows; a context that owns the processes of both sides."""
+
+    def __init__(
+        self,
+        engine: str = "auto",
+        *,
+        threads: int = 2,
+        rounds: int = 15,
+        seconds: float = 0.2,
+        with_torch: bool = True,
+        may_compile: bool = True,
+        say: Callable[[str], None] = lambda text: None,
+        side: Callable[..., Any] = Worker,
+    ) -> None:
+        """Check the engine, and start the processes.
+
+        Args:
+            engine: the engine under test.
+            threads: of each side.
+            rounds: turns of each side; of a call that takes an epoch, at most 3.
+            seconds: length of a turn.
+            with_torch: compare with PyTorch.
+            may_compile: let PyTorch try ``torch.compile``.
+            say: told what is going on.
+            side: starts our side, ``side("ours", threads)``.
+
+        Raises:
+            EngineError: the engine is unknown or not built.  OptionError: PyTorch is missing.
+        """
+        if engine == "auto":
+            engine = "native" if "native" in engines.available() else "vectorized"
+        self.engine = engines.check_name(engine)
+        self.threads, self.rounds, self.seconds, self.say = threads, rounds, seconds, say
+        self._start = side
+        self._ends = ExitStack()
+        self.peer: Peer | None = None
+        if with_torch:
+            if importlib.util.find_spec("torch") is None:
+                raise OptionError(
+                    "bench: PyTorch is not installed; run `pip install 'handgrad[torch]'`, "
+                    "or use --no-torch"
+                )
+            self.peer = Peer(threads, 2.5 * seconds, may_compile, say)
+            self._ends.callback(self.peer.close)
+        self.ours = side("ours", threads)
+        self._ends.callback(self.ours.close)
+        self.folder = Path(self._ends.enter_context(tempfile.TemporaryDirectory()))
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.close()
+
+    def run(self, row: Row) -> Iterator[Result]:
+        """Verify and measure the cases of a row; yield the result of each.
+
+        Raises WrongResult, before anything is timed, if a side computes something else than the
+        vectorized engine does in float64.
+        """
+        for case, job in row.cases.items():
+            self.say(f"row {row.number}, {case}: verifying")
+            others = [name for name in row.engines if name != self.engine]
+            verified = self.verify(job, others)
+            measured = (
+                self._memory(job) if row.measures == "memory" else self._time(job, others, verified)
+            )
+            yield {
+                "row": row.number,
+                "title": row.title,
+                "case": case,
+                "verified": verified,
+                "unit": "bytes" if row.measures == "memory" else "s",
+                "ours": measured[0],
+                "peers": [
+                    {**side, "ratio": side["median"] / measured[0]["median"]}
+                    for side in measured[1:]
+                ],
+            }
+
+    # -- verifying --------------------------------------------------------------------------------
+
+    def verify(self, job: Job, others: Sequence[str] = ()) -> list[Result]:
+        """Compare engines and PyTorch with the reference; return the largest relative errors."""
+        reference = self._results(self.ours, job, {"engine": "vectorized"}, "float64")
+        runs = {(self.engine, job["dtype"])} | {(other, "float64") for other in others}
+        if self.engine != "vectorized":
+            runs.add((self.engine, "float64"))
+        verified = [
+            self._compared(
+                f"handgrad {engine}", job, dtype, reference,
+                self._results(self.ours, job, {"engine": engine}, dtype),
+            )
+            for engine, dtype in sorted(runs)
+        ]  # fmt: skip
+        if self.peer is not None:
+            setting = next(candidates(job, "float64", False))
+            worker = self.peer.worker("float32", "default")
+            verified.append(self._compared_peer(job, setting, worker))
+        return verified
+
+    def _compared_peer(self, job: Job, setting: Setting, worker: Worker) -> Result:
+        """Compare PyTorch, in its setting, with the vectorized engine, both without dropout."""
+        assumed = "float32" if setting["precision"] == "bf16" else setting["precision"]
+        plain = self._results(self.ours, job, {"engine": "vectorized"}, "float64", False)
+        got = self._results(worker, job, setting, assumed, False)
+        who = f"PyTorch, {describe(setting)}"
+        return self._compared(who, job, setting["precision"], plain, got)
+
+    def _compared(
+        self, who: str, job: Job, precision: str, expected: Arrays, got: Arrays
+    ) -> Result:
+        is_layer = job["kind"] in ("conv", "pool")
+        tolerance = (LAYER_TOLERANCE if is_layer else NETWORK_TOLERANCE)[precision]
+        who = f"{who}, {precision}"
+        error, scale = compare(who, expected, got, *tolerance)
+        return {"who": who, "error": error, "scale": scale, "allowed": tolerance}
+
+    def _results(
+        self, side: Any, job: Job, setting: Setting, dtype: str, dropout: bool = True
+    ) -> Arrays:
+        file = self.folder / "results.npz"
+        side.ask("check", job=job, setting=setting, dtype=dtype, dropout=dropout, file=str(file))
+        with np.load(file, allow_pickle=False) as arrays:
+            return dict(arrays)
+
+    # -- measuring --------------------------------------------------------------------------------
+
+    def _time(self, job: Job, others: Sequence[str], verified: list[Result]) -> list[Result]:
+        """Time our side, other engines and PyTorch's best settings, in turns; return their records."""
+        setting = self._best_layout(job)
+        self.ours.ask("prepare", job=job, setting=setting)
+        sides = [(self._record(f"handgrad {self.engine}", setting), self.ours)]
+        for precision in precisions(job) if self.peer is not None else ():
+            assert self.peer is not None
+            chosen = self.peer.best(job, precision)
+            worker = self.peer.worker(precision, chosen["malloc"])
+            verified.append(self._compared_peer(job, chosen, worker))
+            self.peer.prepare(job, chosen)
+            sides.append((self._record(f"PyTorch {precision}", chosen), worker))
+        with ExitStack() as ends:
+            for engine in others:
+                worker = self._start("ours", self.threads)
+                ends.callback(worker.close)
+                once = {"once": engine == "naive"}
+                worker.ask("prepare", job={**job, **once}, setting={**setting, "engine": engine})
+                record = self._record(f"handgrad {engine}", {**setting, "engine": engine})
+                sides.append((record, worker))
+            return self._take_turns(job, sides)
+
+    def _take_turns(self, job: Job, sides: list[tuple[Result, Any]]) -> list[Result]:
+        self.say(f"  timing {', '.join(record['name'] for record, _ in sides)}")
+        turns: list[tuple[Result, Callable[[], list[float]]]] = []
+        slow: list[tuple[Result, Callable[[], list[float]]]] = []
+        for record, worker in sides:
+            (slow if record["options"].get("engine") == "naive" else turns).append(
+                (record, partial(worker.ask, "time", seconds=self.seconds))
+            )
+        rounds = min(self.rounds, 3) if job.get("once") else self.rounds
+        summaries = interleave([turn for _, turn in turns], rounds)
+        summaries += [Summary.of(turn()) for _, turn in slow]  # naive: timed once
+        return [
+            {**record, **summary.to_dict()}
+            for (record, _), summary in zip(turns + slow, summaries, strict=True)
+        ]
+
+    def _record(self, name: str, setting: Setting) -> Result:
+        return {"name": name, "setting": describe(setting), "options": setting}
+
+    def _best_layout(self, job: Job) -> Setting:
+        """Return our setting: for a layer, the memory layout of its arguments that is faster."""
+        if job["kind"] not in ("conv", "pool") or self.engine == "naive":
+            return {"engine": self.engine}
+        settings = [{"engine": self.engine, "layout": layout} for layout in LAYOUTS]
+        times = []
+        for setting in settings:
+            self.ours.ask("prepare", job=job, setting=setting)
+            times.append(min(self.ours.ask("time", seconds=self.seconds)))
+        return settings[times.index(min(times))]
+
+    def _memory(self, job: Job) -> list[Result]:
+        """Measure the peak memory of fresh processes; of PyTorch's settings take the smallest."""
+        setting = {"engine": self.engine}
+        found = [
+            {**self._record(f"handgrad {self.engine}", setting), **self._peak("ours", job, setting)}
+        ]
+        for precision in precisions(job) if self.peer is not None else ():
+            tried = [
+                {
+                    **self._record(f"PyTorch {precision}", setting),
+                    **self._peak("torch", job, setting),
+                }
+                for setting in candidates(job, precision, compiles=False)
+            ]
+            found.append(min(tried, key=lambda record: record["median"]))
+        return found
+
+    def _peak(self, side: str, job: Job, setting: Setting) -> Result:
+        environment = MALLOC[setting.get("malloc", "default")]
+        worker = self._start(side, self.threads, environment)
+        try:
+            at_start = worker.ask("memory")
+            worker.ask("prepare", job=job, setting=setting)
+            worker.ask("time", seconds=self.seconds)
+            peak = worker.ask("memory")
+        finally:
+            worker.close()
+        self.say(f"  {side} {setting}: {peak / 2**20:.0f} MiB")
+        return {**Summary.of([peak]).to_dict(), "at_start": at_start}

@@ -1,0 +1,126 @@
+"""``handgrad bench``: verify, then time, against PyTorch in the same run."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from handgrad import environment
+
+EPILOG = """\b
+Examples:
+  handgrad bench --list
+  handgrad bench 1 7 --json results.json
+  handgrad bench 5 --no-torch --quick
+PyTorch is an extra: pip install 'handgrad[torch]'
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("numbers", metavar="[ROW]...", type=int, nargs=-1)
+@click.option("--list", "show_list", is_flag=True, help="List the rows.")
+@click.option("--quick", is_flag=True, help="Fewer images and turns, no torch.compile: a trial.")
+@click.option("--engine", default="auto", show_default=True, help="The engine under test.")
+@click.option("--threads", type=click.IntRange(1, 64), default=2, show_default=True,
+              help="Threads of each side.")  # fmt: skip
+@click.option("--repeats", type=click.IntRange(1), help="Turns of each side (default 15, quick 3).")
+@click.option("--no-torch", is_flag=True, help="Do not compare with PyTorch.")
+@click.option(
+    "--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the results."
+)
+def command(
+    numbers: tuple[int, ...],
+    show_list: bool,
+    quick: bool,
+    engine: str,
+    threads: int,
+    repeats: int | None,
+    no_torch: bool,
+    file: Path | None,
+) -> int:
+    """Time Handgrad and PyTorch on the same work (all rows, or those numbered).
+
+    Each row is verified first against the vectorized engine in float64; what computes something
+    else is not timed, and the exit status is 1.  A ratio says how many times as long the other
+    side takes.
+    """
+    from handgrad.bench import Bench, WrongResult, rows
+    from handgrad.bench.measure import lines, summaries
+
+    known = rows(quick)
+    if show_list:
+        for row in known.values():
+            click.echo(f"{row.number}  {row.title}")
+        return 0
+    if unknown := [number for number in numbers if number not in known]:
+        raise click.UsageError(f"there is no row {unknown[0]}; handgrad bench --list shows them")
+    report: dict[str, Any] = {"quick": quick, "results": [], "wrong": []}
+    with Bench(
+        engine,
+        threads=threads,
+        rounds=repeats or (3 if quick else 15),
+        seconds=0.02 if quick else 0.2,
+        with_torch=not no_torch,
+        may_compile=not quick,
+        say=lambda text: click.echo(text, err=True),
+    ) as bench:
+        report |= {
+            "engine": bench.engine,
+            "threads": threads,
+            "machine": _machine(),
+            "peer": bench.peer.info if bench.peer else None,
+        }
+        _show_machine(report)
+        for row in [known[number] for number in numbers] or known.values():
+            click.echo(f"\n{row.number}  {row.title}")
+            results: list[dict[str, Any]] = []
+            try:
+                for result in bench.run(row):
+                    results.append(result)
+                    click.echo("\n".join(lines(result)))
+            except WrongResult as error:
+                report["wrong"].append(f"row {row.number}: {error}")
+                click.echo(f"NOT TIMED, the results are wrong: {error}")
+            report["results"] += results
+            for summary in summaries(results):
+                click.echo(
+                    f"all: {summary['name']}: geometric mean {summary['geometric_mean']:.3g} x, "
+                    f"worst {summary['worst']:.3g} x ({summary['worst_case']})"
+                )
+    report["summaries"] = summaries(report["results"])
+    if file is not None:
+        from handgrad.training.atomic import atomic_write
+
+        atomic_write(file, (json.dumps(report, indent=2) + "\n").encode())
+    return 1 if report["wrong"] else 0
+
+
+def _machine() -> dict[str, Any]:
+    """Return what the numbers depend on besides the code."""
+    return {
+        "cpu": environment.cpu(),
+        "cores": environment.cores(),
+        "blas": environment.blas(),
+        "versions": environment.versions(),
+        "data": "cifar10" if os.environ.get("HANDGRAD_DATA") else "synthetic",
+    }
+
+
+def _show_machine(report: dict[str, Any]) -> None:
+    machine, peer, blas = report["machine"], report["peer"], report["machine"]["blas"]
+    versions = machine["versions"]
+    click.echo(
+        f"Handgrad {versions['handgrad']}, {report['engine']} engine; Python {versions['python']}, "
+        f"NumPy {versions['numpy']} ({blas.get('library')} {blas.get('version')}, "
+        f"{blas.get('kernel')})"
+    )
+    if peer is not None:
+        click.echo(f"PyTorch {peer['torch']} ({peer['instructions']}); compile {peer['compile']}")
+    click.echo(f"{machine['cpu']}, {machine['cores']} cores; {report['threads']} threads a side")
+    click.echo("Medians [quartiles], minimum, and how many times as long as Handgrad takes")
+    if report["quick"]:
+        click.echo("A quick trial: fewer images, short turns; not for comparison")

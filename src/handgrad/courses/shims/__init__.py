@@ -1,0 +1,79 @@
+"""The modules of the courses, as tables of names: thin faces over the library.
+
+Each course has a file with a function ``modules(profile)`` that returns its modules by full name;
+the other files hold what the library does not have under that name or with that meaning.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, field
+from typing import Any
+
+from handgrad.courses.profiles import Profile
+
+
+@dataclass(frozen=True)
+class Shim:
+    """One module: what it star-imports, then its own names; `file` is what `inspect` shows."""
+
+    file: str
+    names: dict[str, Any] = field(default_factory=dict)
+    stars: tuple[str, ...] = ()
+
+
+def pick(module: Any, *names: str) -> dict[str, Any]:
+    """Return the attributes `names` of `module` by name."""
+    return {name: getattr(module, name) for name in names}
+
+
+def shims(profile: Profile) -> dict[str, Shim]:
+    """Return all modules of `profile` by full name."""
+    course = importlib.import_module(f"handgrad.courses.shims.{profile.course}")
+    found: dict[str, Shim] = course.modules(profile)
+    return found
+
+
+_OUTSIDE = {
+    "recurrent networks and image captioning": (
+        "rnn_layers",
+        "rnn_layers_pytorch",
+        "rnn",
+        "rnn_pytorch",
+        "captioning_solver",
+        "captioning_solver_pytorch",
+        "captioning_solver_transformer",
+        "coco_utils",
+    ),
+    "transformers": ("transformer_layers",),
+    "networks trained elsewhere and their pictures": (
+        "squeezenet",
+        "pretrained_cnn",
+        "net_visualization_pytorch",
+        "net_visualization_tensorflow",
+        "style_transfer_pytorch",
+        "style_transfer_tensorflow",
+        "image_utils",
+    ),
+    "generative and self-supervised models": ("gan_pytorch", "gan_tf", "vae", "simclr"),
+    "nearest neighbours, linear classifiers and image features": (
+        "k_nearest_neighbor",
+        "linear_classifier",
+        "linear_svm",
+        "softmax",
+        "features",
+        "knn",
+        "svm",
+    ),
+    "other kinds of models": ("linear", "tree", "ensemble", "auto_differentiation", "metrics"),
+    "convolutional networks as single functions": ("convnet", "classifier_trainer"),
+}
+
+
+def outside(module: str) -> str | None:
+    """Return why `module` of a course is not there, if it is known and outside the library."""
+    parts = module.split(".")[1:]
+    for what, names in _OUTSIDE.items():
+        if any(part in names for part in parts):
+            return f"{what} are outside of Handgrad"
+    return None

@@ -47,7 +47,9 @@ def is_fused(engine: str, steps: list[Any]) -> bool:
 
 def forward(y: Array, steps: list[Any], engine: str) -> tuple[Array, Cache]:
     """Run the steps on y, the output of a convolution (N, C, H, W) or an affine layer (N, C)."""
-    norm = pool = shapes = None
+    norm: tuple[Any, ...] | None = None
+    pool = None
+    gamma_shape = beta_shape = None
     first, *arguments = steps[0]
     if first in _NORMS:
         layer = _NORMS[first]
@@ -56,7 +58,7 @@ def forward(y: Array, steps: list[Any], engine: str) -> tuple[Array, Cache]:
         check_channels(layer + "_forward", "beta", beta, y.shape[1])
         options = batch_norm_options(layer, bn_param, y)
         moments = () if options.mode == "train" else (options.mean, options.var)
-        shapes = tuple(gamma.shape), tuple(beta.shape)
+        gamma_shape, beta_shape = tuple(gamma.shape), tuple(beta.shape)
         norm = (gamma.reshape(-1), beta.reshape(-1), *moments, options.eps)
     if steps[-1][0] is max_pool_forward:
         pool = pool_options("max_pool_forward", steps[-1][1])
@@ -64,8 +66,8 @@ def forward(y: Array, steps: list[Any], engine: str) -> tuple[Array, Cache]:
     out, saved = engines.get(engine).fused.follow_forward(y, norm, pool)
     if norm is not None and options.mode == "train":
         keep_running(bn_param, options, saved.mean, saved.var)
-    saved = FusedSaved(*(shapes or (None, None)), saved)
-    return out, Cache("fused", engine, tuple(out.shape), out[:0], saved)
+    kept = FusedSaved(gamma_shape, beta_shape, saved)
+    return out, Cache("fused", engine, tuple(out.shape), out[:0], kept)
 
 
 def backward(dout: Array, cache: Cache) -> tuple[Array, ...]:
@@ -90,4 +92,4 @@ def linear_backward(
     fused = engines.get(linear.engine).fused
     backward = getattr(fused, linear.layer + "_backward")
     need_db = not fused.takes_off_mean(follower.saved.saved)
-    return backward(dy, linear.saved, need_dx=need_dx, need_db=need_db)  # type: ignore[no-any-return]
+    return backward(dy, linear.saved, need_dx=need_dx, need_db=need_db)

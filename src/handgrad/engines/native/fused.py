@@ -4,6 +4,8 @@
 
 norm: None, (gamma, beta, eps), or (gamma, beta, mean, var, eps) for given moments.
 pool: None, or (window, stride) of a max pooling.
+
+The backwards of what is in front return None for dx that nobody needs, and zero for db.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from handgrad.engines.native import _kernels
+from handgrad.engines.native import _kernels, affine, conv
 from handgrad.engines.native.norm import BatchNormSaved, batchnorm_backward, norm_forward
 
 Array = np.ndarray
@@ -20,9 +22,9 @@ Pair = tuple[int, int]
 
 
 class PoolSaved(NamedTuple):
-    """index: the number of the largest element, or of none, of each window; shape: of y."""
+    """places: the number of the largest element, or of none, of each window; shape: of y."""
 
-    index: Array
+    places: Array
     shape: tuple[int, ...]
     window: Pair
     stride: Pair
@@ -36,8 +38,8 @@ def follow_forward(
         mean, var = moments or (None, None)
         return norm_forward(y, gamma, beta, eps, mean=mean, var=var, rectify=True, pool=pool)
     if pool is not None:
-        out, index = _kernels.max_pool_forward(y, *pool, True)
-        return out, PoolSaved(index, y.shape, *pool)
+        out, places = _kernels.max_pool_forward(y, *pool, True)
+        return out, PoolSaved(places, y.shape, *pool)
     return _kernels.relu_forward(y)
 
 
@@ -56,12 +58,12 @@ def takes_off_mean(saved: Any) -> bool:
 
 
 def conv_backward(
-    dout: Array, saved: tuple, *, need_dx: bool, need_db: bool
-) -> tuple[Array | None, Array, Array]:
+    dout: Array, saved: conv.Saved, *, need_dx: bool, need_db: bool
+) -> tuple[Array, Array, Array]:
     return _kernels.conv_backward(dout, *saved, need_dx, need_db)
 
 
 def affine_backward(
-    dout: Array, saved: tuple, *, need_dx: bool, need_db: bool
-) -> tuple[Array | None, Array, Array]:
+    dout: Array, saved: affine.Saved, *, need_dx: bool, need_db: bool
+) -> tuple[Array, Array, Array]:
     return _kernels.affine_backward(dout, *saved, need_dx, need_db)

@@ -17,7 +17,7 @@ class BatchNormSaved(NamedTuple):
     """What forward keeps.
 
     x: (N, C, ...); mean, var, inv_std = 1 / sqrt(var + eps), scale = gamma inv_std, beta: (C,).
-    index, largest: of the pooling behind it, or None; rectify: whether a ReLU follows;
+    places, largest: of the pooling behind it, or None; rectify: whether a ReLU follows;
     of_batch: whether mean and var are the batch's; pool: its (window, stride), or None.
     """
 
@@ -26,7 +26,7 @@ class BatchNormSaved(NamedTuple):
     var: Array
     inv_std: Array
     scale: Array
-    index: Array | None
+    places: Array | None
     largest: Array | None
     beta: Array
     rectify: bool
@@ -46,8 +46,13 @@ def norm_forward(
     pool: tuple[Pair, Pair] | None = None,
 ) -> tuple[Array, BatchNormSaved]:
     """Batch norm, by the batch's moments unless `mean` and `var` are given, and what may follow it."""
-    out, *saved = _kernels.batchnorm_forward(x, gamma, beta, eps, rectify, mean, var, pool)
-    return out, BatchNormSaved(x, *saved, beta, rectify, mean is None, pool)
+    out, used_mean, used_var, inv_std, scale, places, largest = _kernels.batchnorm_forward(
+        x, gamma, beta, eps, rectify, mean, var, pool
+    )
+    of_batch = mean is None
+    return out, BatchNormSaved(
+        x, used_mean, used_var, inv_std, scale, places, largest, beta, rectify, of_batch, pool
+    )
 
 
 def batchnorm_forward(
@@ -63,8 +68,19 @@ def batchnorm_test_forward(
 
 
 def batchnorm_backward(dout: Array, saved: BatchNormSaved) -> Gradients:
-    x, mean, _, *rest = saved
-    return _kernels.batchnorm_backward(dout, x, mean, *rest)
+    return _kernels.batchnorm_backward(
+        dout,
+        saved.x,
+        saved.mean,
+        saved.inv_std,
+        saved.scale,
+        saved.places,
+        saved.largest,
+        saved.beta,
+        saved.rectify,
+        saved.of_batch,
+        saved.pool,
+    )
 
 
 # One formula serves all three: with given moments, mean and variance have no gradients to share out.

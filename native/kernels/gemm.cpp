@@ -60,6 +60,22 @@ void start_from(Tile<T>& sum, const T* c, int64_t c_stride, int64_t rows, int64_
     }
 }
 
+template <class T>
+HG_INLINE void finish(const Tile<T>& sum, T* c, int64_t c_stride, int64_t rows, int64_t columns) {
+    if (rows == kRows && columns == kColumns<T>) {
+#pragma GCC unroll 16
+        for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 4
+            for (int v = 0; v < kVectors; ++v) store<T>(c + i * c_stride + v * kLanes<T>, sum[i][v]);
+        return;
+    }
+    T row[kColumns<T>];
+    for (int i = 0; i < rows; ++i) {
+        for (int v = 0; v < kVectors; ++v) store<T>(row + v * kLanes<T>, sum[i][v]);
+        __builtin_memcpy(c + i * c_stride, row, static_cast<size_t>(columns) * sizeof(T));
+    }
+}
+
 template <class T, ALayout layout>
 void tile_in(int64_t depth, const T* a, int64_t a_stride, const T* b, int64_t b_stride, T* c,
              int64_t c_stride, int64_t rows, int64_t columns, bool accumulate, const T* bias) {
@@ -80,18 +96,7 @@ void tile_in(int64_t depth, const T* a, int64_t a_stride, const T* b, int64_t b_
         start_from<T>(sum, c, c_stride, rows, columns);
     }
     multiply<T, layout>(sum, depth, a, a_stride, b, b_stride);
-    if (whole) {
-#pragma GCC unroll 16
-        for (int i = 0; i < kRows; ++i)
-#pragma GCC unroll 4
-            for (int v = 0; v < kVectors; ++v) store<T>(c + i * c_stride + v * kLanes<T>, sum[i][v]);
-        return;
-    }
-    T row[kColumns<T>];
-    for (int i = 0; i < rows; ++i) {
-        for (int v = 0; v < kVectors; ++v) store<T>(row + v * kLanes<T>, sum[i][v]);
-        __builtin_memcpy(c + i * c_stride, row, static_cast<size_t>(columns) * sizeof(T));
-    }
+    finish<T>(sum, c, c_stride, rows, columns);
 }
 
 template <class T>
@@ -104,6 +109,19 @@ void tile(ALayout layout, int64_t depth, const T* a, int64_t a_stride, const T* 
         tile_in<T, ALayout::kColumns>(depth, a, a_stride, b, b_stride, c, c_stride, rows, columns, accumulate,
                                       bias);
     }
+}
+
+template <class T>
+void runs_tile(int64_t runs, int64_t run, const T* a, int64_t run_stride, int64_t row_stride, const T* b,
+               int64_t b_stride, T* c, int64_t c_stride, int64_t rows, int64_t columns, const T* bias) {
+    Tile<T> sum;
+#pragma GCC unroll 16
+    for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 4
+        for (int v = 0; v < kVectors; ++v) sum[i][v] = load<T>(bias + v * kLanes<T>);
+    for (int64_t r = 0; r < runs; ++r)
+        for (int64_t k = 0; k < run; ++k, b += b_stride) step<T>(sum, b, a + r * run_stride + k, row_stride);
+    finish<T>(sum, c, c_stride, rows, columns);
 }
 
 template <class T>
@@ -132,7 +150,7 @@ void pack_b(const T* b, int64_t row_stride, int64_t column_stride, int64_t depth
 
 template <class T>
 GemmKernels<T> table() {
-    return {kRows, kColumns<T>, tile<T>, pack_b<T>};
+    return {kRows, kColumns<T>, tile<T>, runs_tile<T>, pack_b<T>};
 }
 
 }  // namespace

@@ -20,6 +20,10 @@ struct GemmKernels {
     // B has tile_columns numbers a row, b_stride apart.
     void (*tile)(ALayout layout, int64_t depth, const T* a, int64_t a_stride, const T* b, int64_t b_stride,
                  T* c, int64_t c_stride, int64_t rows, int64_t columns, bool accumulate, const T* bias);
+    // The same for A that lies in `runs` of `run` numbers each: element (i, r * run + k) at
+    // [r * run_stride + i * row_stride + k]; all tile_rows rows are read.
+    void (*runs_tile)(int64_t runs, int64_t run, const T* a, int64_t run_stride, int64_t row_stride, const T* b,
+                      int64_t b_stride, T* c, int64_t c_stride, int64_t rows, int64_t columns, const T* bias);
     // B (depth, columns), any strides, to panels [columns / tile_columns][depth][tile_columns],
     // zeros behind the last column.
     void (*pack_b)(const T* b, int64_t row_stride, int64_t column_stride, int64_t depth,

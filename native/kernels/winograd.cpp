@@ -226,6 +226,7 @@ void weights(const float* w, int64_t out_stride, int64_t in_stride, bool flip, i
             float taps[9][kStep] = {};
             for (int64_t f = 0; f < kStep && first + f < outs; ++f) {
                 const float* from = w + (first + f) * out_stride + k * in_stride;
+                __builtin_prefetch(from + 8 * in_stride);
                 for (int t = 0; t < 9; ++t) taps[flip ? 8 - t : t][f] = from[t];
             }
             V in[3][3], out[6][6];
@@ -242,7 +243,11 @@ void weight_gradient(const float* planes, int64_t plane_stride, int64_t depth, i
     for (int64_t k = 0; k < depth; ++k)
         for (int64_t first = 0; first < outs; first += kStep) {
             V in[6][6], out[3][3];
-            for (int p = 0; p < 36; ++p) in[p / 6][p % 6] = load<float>(planes + p * plane_stride + k * width + first);
+            for (int p = 0; p < 36; ++p) {
+                const float* from = planes + p * plane_stride + k * width + first;
+                in[p / 6][p % 6] = load<float>(from);
+                __builtin_prefetch(from + 2 * width);
+            }
             both_axes(in, out, [](const V(&u)[6], V(&g)[3]) { filter_gradient_line(u, g); });
             float taps[9][kStep];
             for (int t = 0; t < 9; ++t) {
@@ -251,6 +256,7 @@ void weight_gradient(const float* planes, int64_t plane_stride, int64_t depth, i
             }
             for (int64_t f = 0; f < kStep && first + f < outs; ++f) {
                 float* to = dw + (first + f) * out_stride + k * in_stride;
+                __builtin_prefetch(to + 8 * in_stride, 1);
                 for (int t = 0; t < 9; ++t) to[t] = taps[t][f];
             }
         }

@@ -6,79 +6,12 @@
 #include <cstring>
 
 #include "core/threads.h"
+#include "ops/narrow_conv.h"
+#include "ops/patches.h"
 #include "ops/product.h"
 
 namespace handgrad {
 namespace {
-
-// Copies n numbers; short runs without a call.
-template <class T>
-inline void copy_run(T* to, const T* from, int64_t n) {
-    if (n >= 32) {
-        std::memcpy(to, from, static_cast<size_t>(n) * sizeof(T));
-    } else if (n >= 16) {
-        std::memcpy(to, from, 16 * sizeof(T));
-        std::memcpy(to + n - 16, from + n - 16, 16 * sizeof(T));
-    } else if (n >= 8) {
-        std::memcpy(to, from, 8 * sizeof(T));
-        std::memcpy(to + n - 8, from + n - 8, 8 * sizeof(T));
-    } else {
-        for (int64_t i = 0; i < n; ++i) to[i] = from[i];
-    }
-}
-
-// Row r of the patch matrix is the place (n, i, j) of a grid; its columns are (tap, channel): channel
-// of the image at (i * step_y + offset_y + dy[tap], j * step_x + offset_x + dx[tap]), zero outside.
-template <class T>
-struct Patches {
-    const T* image;
-    int64_t H, W, C;
-    int64_t grid_h, grid_w, step_y, step_x, offset_y, offset_x;
-    int64_t taps;
-    const int64_t *dy, *dx;
-
-    // Columns [first, first + count) of the row whose window starts at (y0, x0) of image n.
-    void line(int64_t n, int64_t y0, int64_t x0, int64_t first, int64_t count, T* to) const {
-        int64_t tap = first / C, channel = first % C;
-        while (count > 0) {
-            const int64_t y = y0 + dy[tap], x = x0 + dx[tap];
-            int64_t run = std::min(count, C - channel), width = 1;
-            const bool inside = y >= 0 && y < H && x >= 0 && x < W;
-            // Taps side by side in a row of the image are one run of memory.
-            while (run < count && inside && tap + width < taps && dy[tap + width] == dy[tap] &&
-                   dx[tap + width] == dx[tap] + width && x + width < W) {
-                run = std::min(count, run + C);
-                ++width;
-            }
-            if (inside) {
-                copy_run(to, image + ((n * H + y) * W + x) * C + channel, run);
-            } else {
-                for (int64_t i = 0; i < run; ++i) to[i] = 0;
-            }
-            to += run;
-            count -= run;
-            tap += width;
-            channel = 0;
-        }
-    }
-
-    // Calls body(row - first, line) for rows [first, first + count), columns [k, k + depth).
-    template <class Body>
-    void for_lines(int64_t first, int64_t count, int64_t k, int64_t depth, Body&& body) const {
-        int64_t j = first % grid_w, i = first / grid_w % grid_h, n = first / grid_w / grid_h;
-        T buffer[kLine];
-        for (int64_t row = 0; row < count; ++row) {
-            line(n, i * step_y + offset_y, j * step_x + offset_x, k, depth, buffer);
-            body(row, buffer);
-            if (++j == grid_w) {
-                j = 0;
-                if (++i == grid_h) i = 0, ++n;
-            }
-        }
-    }
-
-    static constexpr int64_t kLine = 512;  // no block of A is longer in either direction
-};
 
 template <class T>
 class PatchRows final : public LeftFactor<T> {
@@ -122,30 +55,6 @@ class PatchColumns final : public LeftFactor<T> {
     const Patches<T>& patches_;
 };
 
-// The taps of a window in the order of memory.
-struct Taps {
-    explicit Taps(int64_t count) : storage(times(2, count)), dy(storage.get()), dx(dy + count) {}
-    Scratch<int64_t> storage;
-    int64_t *dy, *dx;
-    int64_t count = 0;
-    void add(int64_t y, int64_t x) {
-        dy[count] = y;
-        dx[count++] = x;
-    }
-};
-
-Taps window(const ConvSizes& s) {
-    Taps taps(times(s.HH, s.WW));
-    for (int64_t y = 0; y < s.HH; ++y)
-        for (int64_t x = 0; x < s.WW; ++x) taps.add(y, x);
-    return taps;
-}
-
-template <class T>
-Patches<T> forward_patches(const ConvSizes& s, const T* x, const Taps& taps) {
-    return {x, s.H, s.W, s.C, s.OH, s.OW, s.stride_y, s.stride_x, -s.pad_y, -s.pad_x, taps.count, taps.dy, taps.dx};
-}
-
 }  // namespace
 
 template <class T>
@@ -157,39 +66,11 @@ void direct_forward(const ConvSizes& s, const T* x, const T* w, const T* b, T* o
             for (int64_t t = 0; t < area; ++t)
                 matrix.get()[f * depth + t * s.C + c] = w[(f * s.C + c) * area + t];
     });
+    const RightFactor<T> filters(matrix.get(), 1, depth, depth, s.F);
+    if (narrow_fits(s)) return narrow_forward(s, x, filters, b, out);
     const Taps taps = window(s);
     const Patches<T> patches = forward_patches(s, x, taps);
-    multiply<T>(PatchRows<T>(patches), RightFactor<T>(matrix.get(), 1, depth, depth, s.F),
-                times(s.N, s.OH, s.OW), b, out, s.F);
-}
-
-// With few input channels: the gradients of all patches, image by image, added where they came from.
-template <class T>
-void scatter_backward_input(const ConvSizes& s, const T* dout, const T* w, T* dx) {
-    const int64_t area = s.HH * s.WW, columns = area * s.C, pixels = s.OH * s.OW;
-    Scratch<T> matrix(times(s.F, columns));  // (f, (y, x, c))
-    for (int64_t f = 0; f < s.F; ++f)
-        for (int64_t c = 0; c < s.C; ++c)
-            for (int64_t t = 0; t < area; ++t) matrix.get()[f * columns + t * s.C + c] = w[(f * s.C + c) * area + t];
-    const RightFactor<T> factor(matrix.get(), columns, 1, s.F, columns);
-    Scratch<T> patches(times(thread_count(), pixels, columns));
-    // multiply() inside of a chunk runs on the chunk's own thread.
-    parallel(s.N, [&](int64_t n, int worker) {
-        T* patch = patches.get() + worker * pixels * columns;
-        T* image = dx + n * s.H * s.W * s.C;
-        multiply<T>(RowMatrix<T>(dout + n * pixels * s.F, s.F), factor, pixels, nullptr, patch, columns);
-        std::memset(image, 0, static_cast<size_t>(s.H * s.W * s.C) * sizeof(T));
-        for (int64_t i = 0; i < s.OH; ++i)
-            for (int64_t j = 0; j < s.OW; ++j, patch += columns)
-                for (int64_t u = 0; u < s.HH; ++u) {
-                    const int64_t y = i * s.stride_y - s.pad_y + u, x0 = j * s.stride_x - s.pad_x;
-                    if (y < 0 || y >= s.H) continue;
-                    const int64_t from = std::max<int64_t>(0, -x0), to = std::min(s.WW, s.W - x0);
-                    const T* more = patch + u * s.WW * s.C;
-                    T* line = image + (y * s.W + x0) * s.C;
-                    for (int64_t c = from * s.C; c < to * s.C; ++c) line[c] += more[c];
-                }
-    });
+    multiply<T>(PatchRows<T>(patches), filters, times(s.N, s.OH, s.OW), b, out, s.F);
 }
 
 // Each phase of the input pixels modulo the stride sees its own part of the window: pixel
@@ -197,9 +78,7 @@ void scatter_backward_input(const ConvSizes& s, const T* dout, const T* w, T* dx
 template <class T>
 void direct_backward_input(const ConvSizes& s, const T* dout, const T* w, T* dx) {
     const int64_t area = times(s.HH, s.WW);
-    constexpr int64_t kFewChannels = 16, kLargestPatches = 1 << 22;
-    if (s.C < kFewChannels && times(area, s.C, s.OH, s.OW) < kLargestPatches)
-        return scatter_backward_input(s, dout, w, dx);
+    if (narrow_input_fits(s)) return narrow_backward_input(s, dout, w, dx);
     const bool whole = s.stride_y == 1 && s.stride_x == 1;
     Taps taps(area);
     Scratch<int64_t> places(area);
@@ -240,6 +119,7 @@ void direct_backward_input(const ConvSizes& s, const T* dout, const T* w, T* dx)
 
 template <class T>
 void direct_backward_weights(const ConvSizes& s, const T* dout, const T* x, T* dw) {
+    if (narrow_weights_fit<T>(s)) return narrow_backward_weights(s, dout, x, dw);
     const int64_t area = s.HH * s.WW, rows = times(area, s.C);
     const Taps taps = window(s);
     const Patches<T> patches = forward_patches(s, x, taps);

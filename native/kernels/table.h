@@ -117,9 +117,9 @@ struct WinogradKernels {
     // 36 planes and a bias to 4 x 4 outputs, channels [first, first + count).
     void (*output)(const WinogradImage& image, float* data, int64_t y0, int64_t x0, int64_t first, int64_t count,
                    const float* from, int64_t plane_stride, const float* bias, float* check);
-    // Filters to [36][depth][width], of which `outs` are real.
+    // Filters to [depth][width] in each of 36 planes; `outs` of the width are real.
     void (*weights)(const float* w, int64_t out_stride, int64_t in_stride, bool flip, int64_t depth, int64_t outs,
-                    int64_t width, float* panels);
+                    int64_t width, float* panels, int64_t plane_stride);
     // [depth][width] in each of 36 planes to the gradients of the filters.
     void (*weight_gradient)(const float* planes, int64_t plane_stride, int64_t depth, int64_t outs, int64_t width,
                             float* dw, int64_t out_stride, int64_t in_stride, float* check);

@@ -220,7 +220,7 @@ void output(const WinogradImage& image, float* data, int64_t y0, int64_t x0, int
 }
 
 void weights(const float* w, int64_t out_stride, int64_t in_stride, bool flip, int64_t depth, int64_t outs,
-             int64_t width, float* panels) {
+             int64_t width, float* panels, int64_t plane_stride) {
     for (int64_t k = 0; k < depth; ++k)
         for (int64_t first = 0; first < width; first += kStep) {
             float taps[9][kStep] = {};
@@ -233,7 +233,7 @@ void weights(const float* w, int64_t out_stride, int64_t in_stride, bool flip, i
             for (int t = 0; t < 9; ++t) in[t / 3][t % 3] = load<float>(taps[t]);
             both_axes(in, out, [](const V(&g)[3], V(&u)[6]) { filter_line(g, u); });
             for (int p = 0; p < 36; ++p)
-                store<float>(panels + (p * depth + k) * width + first, out[p / 6][p % 6]);
+                store<float>(panels + p * plane_stride + k * width + first, out[p / 6][p % 6]);
         }
 }
 

@@ -60,11 +60,11 @@ bool correlate(const Correlation& s, const float* x, const float* w, const float
     const int64_t width = gemm.tile_columns, tile_rows = gemm.tile_rows;
     const int64_t groups = ceil_div(s.outs, width), depth = s.depth;
 
-    const int64_t panel = times(kPlanes, depth, width);
+    const int64_t filter_plane = plane_size(times(depth, width)), panel = times(kPlanes, filter_plane);
     Scratch<float> filters(times(groups, panel));
     parallel(groups, [&](int64_t group, int) {
         kernel.weights(w + group * width * s.out_stride, s.out_stride, s.in_stride, s.flip, depth,
-                       std::min(width, s.outs - group * width), width, filters.get() + group * panel);
+                       std::min(width, s.outs - group * width), width, filters.get() + group * panel, filter_plane);
     });
     Scratch<float> biases(groups * width);
     std::fill_n(biases.get(), groups * width, 0.0f);
@@ -97,7 +97,7 @@ bool correlate(const Correlation& s, const float* x, const float* w, const float
             for (int64_t p = 0; p < kPlanes; ++p)
                 for (int64_t t = 0; t < count; t += tile_rows)
                     gemm.tile(ALayout::kRowBlocks, depth, in + p * in_plane + t / tile_rows * chunk, tile_rows,
-                              filters.get() + group * panel + p * depth * width, width, product + p * out_plane + t * width,
+                              filters.get() + group * panel + p * filter_plane, width, product + p * out_plane + t * width,
                               width, tile_rows, width, false, nullptr);
             for (int64_t t = 0; t < count; ++t)
                 tiling.at(first + t, [&](int64_t n, int64_t y, int64_t x0) {

@@ -120,3 +120,17 @@ def test_large_products_use_every_part_of_the_plan(isa, rng):
             pair(rng, "max_pool", (rng.standard_normal((2, 5, 40, 40)),), ((17, 16), (3, 2)))
             < 1e-12
         )
+
+
+@pytest.mark.parametrize("isa", control.isas())
+@pytest.mark.parametrize("shape", [(5000, 19), (40, 33, 9, 8)], ids=str)
+def test_the_variance_survives_a_mean_far_from_zero(shape, isa, rng):
+    """The mean of the squares less the square of the mean would lose every digit here."""
+    x = (1e4 + rng.standard_normal(shape)).astype(np.float32)
+    axes = (0, *range(2, x.ndim))
+    ones = np.ones(shape[1], np.float32)
+    with setting(isa=isa):
+        _, saved = native.batchnorm_forward(x, ones, ones, 1e-5)
+    wide = x.astype(np.float64)
+    assert difference(saved.mean, wide.mean(axes)) < 1e-6
+    assert difference(saved.var, wide.var(axes)) < 1e-5

@@ -36,10 +36,12 @@ MAY_IMPORT = {
     "environment": {"errors", "handgrad"},
     "report": {"errors"},
     "training": _TRAINING | {"handgrad"},  # for the version
-    "handgrad": {"engines", "gradcheck", "layers", "models", "training"},
+    "checker": _MATHS | {"gradcheck", "models", "optim"},
+    "testing": {"checker"},
+    "handgrad": {"checker", "engines", "gradcheck", "layers", "models", "training"},
     "bench": _TRAINING | {"training"},
     "courses": _TRAINING | {"gradcheck", "report", "training"},
-    "cli": _TRAINING | {"bench", "courses", "gradcheck", "handgrad", "report", "training"},
+    "cli": _TRAINING | {"bench", "checker", "courses", "gradcheck", "handgrad", "report", "training"},
     "__main__": {"cli"},
 }
 

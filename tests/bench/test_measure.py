@@ -62,6 +62,10 @@ def test_samples_fill_the_time():
 # comparing
 
 
+def limits(error, scale):
+    return lambda name, size: (error, scale)
+
+
 def arrays(rng):
     return {"loss": np.array(2.3), "gradient W1": rng.standard_normal((4, 5)),
             "gradient b1": 1e-17 * rng.standard_normal(5)}  # fmt: skip
@@ -69,42 +73,44 @@ def arrays(rng):
 
 def test_equal_results_have_no_error(rng):
     expected = arrays(rng)
-    assert compare("side", expected, expected, 1e-12, 1e-12) == (0.0, 0.0)
+    assert compare("side", expected, expected, limits(1e-12, 1e-12)) == (0.0, 0.0)
 
 
 def test_error_and_scale_are_told_apart(rng):
     expected = arrays(rng)
     got = {**expected, "gradient W1": 1.001 * expected["gradient W1"]}
-    assert compare("side", expected, got, 1e-2, 1e-2) == pytest.approx((1e-3, 1e-3), rel=1e-9)
+    assert compare("side", expected, got, limits(1e-2, 1e-2)) == pytest.approx(
+        (1e-3, 1e-3), rel=1e-9
+    )
     with pytest.raises(WrongResult, match=r"side: gradient W1 .* scale 0.001, allowed 0.0003"):
-        compare("side", expected, got, 1e-2, 3e-4)
+        compare("side", expected, got, limits(1e-2, 3e-4))
     swapped = expected["gradient W1"].copy()
     swapped[0, :2] = swapped[0, 1::-1]
     with pytest.raises(WrongResult, match=r"gradient W1 .* error"):
-        compare("side", expected, {**expected, "gradient W1": swapped}, 1e-2, 10)
+        compare("side", expected, {**expected, "gradient W1": swapped}, limits(1e-2, 10))
 
 
 def test_noise_where_zero_is_expected_is_measured_by_its_kind(rng):
     expected = arrays(rng)
     noisy = {**expected, "gradient b1": 1e-7 * rng.standard_normal(5)}
-    assert compare("side", expected, noisy, 1e-4, 1e-4)[0] > 1e-6
+    assert compare("side", expected, noisy, limits(1e-4, 1e-4))[0] > 1e-6
     with pytest.raises(WrongResult, match="gradient b1"):
-        compare("side", expected, {**expected, "gradient b1": np.ones(5)}, 1e-4, 1e-4)
+        compare("side", expected, {**expected, "gradient b1": np.ones(5)}, limits(1e-4, 1e-4))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_what_is_not_finite_is_wrong(rng, bad):
     expected = arrays(rng)
     with pytest.raises(WrongResult, match="loss"):
-        compare("side", expected, {**expected, "loss": np.array(bad)}, 0.5, 0.5)
+        compare("side", expected, {**expected, "loss": np.array(bad)}, limits(0.5, 0.5))
 
 
 def test_shapes_and_names_are_compared(rng):
     expected = arrays(rng)
     with pytest.raises(WrongResult, match=r"gradient W1 must have the shape \(4, 5\).*\(5, 4\)"):
-        compare("side", expected, {**expected, "gradient W1": np.ones((5, 4))}, 1, 1)
+        compare("side", expected, {**expected, "gradient W1": np.ones((5, 4))}, limits(1, 1))
     with pytest.raises(WrongResult, match=r"loss must have the shape .* got nothing"):
-        compare("side", expected, {}, 1, 1)
+        compare("side", expected, {}, limits(1, 1))
 
 
 # printing

@@ -70,6 +70,17 @@ def test_page_holds_everything_and_asks_for_nothing(folder):
     assert "https://" not in page
 
 
+def test_many_noisy_filters_keep_the_page_below_a_megabyte(folder):
+    W1 = np.random.default_rng(0).standard_normal((3 * 32 * 32, 200))
+    save_file({"W1": W1}, str(folder / "model.safetensors"))
+    history = (folder / "history.jsonl").read_text().replace("[3, 8, 8]", "[3, 32, 32]")
+    (folder / "history.jsonl").write_text(history)
+    page = write_report(folder).read_text()
+    assert (folder / "figures" / "filters.png").stat().st_size > 300_000
+    assert len(page) < 700_000
+    assert "data:image/webp" in page
+
+
 def test_names_cannot_smuggle_markup_in(folder):
     page = write_report(folder).read_text()
     assert "<script" not in page

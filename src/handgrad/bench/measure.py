@@ -79,16 +79,12 @@ def compare(
     who: str,
     expected: Mapping[str, np.ndarray],
     got: Mapping[str, np.ndarray],
-    largest_error: float,
-    largest_scale: float,
+    allowed: Callable[[str, int], tuple[float, float]],
 ) -> tuple[float, float]:
     """Compare the arrays in `got` with the expected ones; WrongResult if one is off.
 
     With the difference d and the expected array e, the error is ``|d| / |e|``, and the scale, which
-    sees a common factor, ``<d, e> / |e|^2``.  In a network, float32 may find another of two nearly
-    equal maxima than float64: that moves a gradient to another place, a large error but hardly any
-    scale.
-
+    sees a common factor, ``<d, e> / |e|^2``; ``allowed(name, size)`` says how large they may be.
     Where e is nearly zero (the gradient of a bias before batch normalisation), its norm counts as
     that of numbers a hundredth as large as those of the largest array of its kind, which is the
     first word of its name.
@@ -110,8 +106,9 @@ def compare(
         difference = (got[name].astype(np.float64) - array).ravel() / norm
         error = float(np.linalg.norm(difference))
         scale = abs(float(difference @ (array.ravel() / norm)))
+        limits = allowed(name, array.size)
         for i, (what, value, limit) in enumerate(
-            (("error", error, largest_error), ("scale", scale, largest_scale))
+            zip(("error", "scale"), (error, scale), limits, strict=True)
         ):
             if not value <= limit:
                 raise WrongResult(
@@ -155,7 +152,7 @@ def number(value: float, unit: str) -> str:
     """Format seconds or bytes, as in "1.25 ms" or "310 MiB".
 
     >>> number(0.001254, "s"), number(75.0, "s"), number(3 << 20, "bytes")
-    ('1.25 ms', '75.0 s', '3.0 MiB')
+    ('1.25 ms', '75.0 s', '3.00 MiB')
     """
     if unit == "bytes":
         return f"{_three(value / 2**20)} MiB"

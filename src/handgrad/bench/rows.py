@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -23,10 +25,32 @@ from handgrad.errors import OptionError
 
 Result = dict[str, Any]
 
-# the largest (error, scale) that `compare` allows
-LAYER_TOLERANCE = {"float64": (1e-10, 1e-10), "float32": (2e-5, 2e-5), "bf16": (2e-2, 2e-3)}
-NETWORK_TOLERANCE = {"float64": (1e-9, 1e-9), "float32": (1e-2, 1e-4), "bf16": (0.5, 0.1)}
 LAYOUTS = ("nchw", "channels_last")
+
+# the largest error and scale (see `compare`)
+TOLERANCE = {"float64": 1e-10, "float32": 2e-5, "bf16": 2e-2}
+NETWORK_TOLERANCE = {"float64": 1e-9, "float32": 1e-4, "bf16": 5e-2}
+
+
+def allowed(job: Job, precision: str) -> Callable[[str, int], tuple[float, float]]:
+    """Return the tolerances for the results of a job in some precision.
+
+    Of two nearly equal maxima, or at a ReLU's kink, one precision may choose another way than
+    float64, which moves part of a gradient to another place: a large error, but, the larger the
+    array the more, hardly any scale.
+    """
+    if job["kind"] in ("conv", "pool"):
+        return lambda name, size: (TOLERANCE[precision],) * 2
+    tolerance = NETWORK_TOLERANCE[precision]
+
+    def of_network(name: str, size: int) -> tuple[float, float]:
+        if precision == "float64" or not name.startswith("gradient"):
+            return tolerance, tolerance
+        if precision == "bf16":
+            return 0.5, 0.1
+        return 3e-2, 3 * tolerance + 2e-2 / math.sqrt(size)
+
+    return of_network
 
 
 @dataclass(frozen=True)
@@ -154,6 +178,7 @@ class Bench:
         self.engine = engines.check_name(engine)
         self.threads, self.rounds, self.seconds, self.say = threads, rounds, seconds, say
         self._start = side
+        self._verified: dict[str, list[Result]] = {}  # by job, all parts of it
         self._ends = ExitStack()
         self.peer: Peer | None = None
         if with_torch:
@@ -181,9 +206,12 @@ class Bench:
         vectorized engine does in float64.
         """
         for case, job in row.cases.items():
-            self.say(f"row {row.number}, {case}: verifying")
             others = [name for name in row.engines if name != self.engine]
-            verified = self.verify(job, others)
+            whole = json.dumps({**job, "part": None})
+            if whole not in self._verified:
+                self.say(f"row {row.number}, {case}: verifying")
+                self._verified[whole] = self.verify(job, others)
+            verified = [*self._verified[whole]]
             measured = (
                 self._memory(job) if row.measures == "memory" else self._time(job, others, verified)
             )
@@ -205,7 +233,9 @@ class Bench:
     def verify(self, job: Job, others: Sequence[str] = ()) -> list[Result]:
         """Compare engines and PyTorch with the reference; return the largest relative errors."""
         reference = self._results(self.ours, job, {"engine": "vectorized"}, "float64")
-        runs = {(self.engine, job["dtype"])} | {(other, "float64") for other in others}
+        runs = {(self.engine, job["dtype"])}
+        if job["dtype"] == "float64":
+            runs |= {(other, "float64") for other in others}
         if self.engine != "vectorized":
             runs.add((self.engine, "float64"))
         verified = [
@@ -216,7 +246,7 @@ class Bench:
             for engine, dtype in sorted(runs)
         ]  # fmt: skip
         if self.peer is not None:
-            setting = next(candidates(job, "float64", False))
+            setting = next(candidates(job, "float64"))
             worker = self.peer.worker("float32", "default")
             verified.append(self._compared_peer(job, setting, worker))
         return verified
@@ -232,11 +262,9 @@ class Bench:
     def _compared(
         self, who: str, job: Job, precision: str, expected: Arrays, got: Arrays
     ) -> Result:
-        is_layer = job["kind"] in ("conv", "pool")
-        tolerance = (LAYER_TOLERANCE if is_layer else NETWORK_TOLERANCE)[precision]
         who = f"{who}, {precision}"
-        error, scale = compare(who, expected, got, *tolerance)
-        return {"who": who, "error": error, "scale": scale, "allowed": tolerance}
+        error, scale = compare(who, expected, got, allowed(job, precision))
+        return {"who": who, "error": error, "scale": scale}
 
     def _results(
         self, side: Any, job: Job, setting: Setting, dtype: str, dropout: bool = True
@@ -312,7 +340,7 @@ class Bench:
                     **self._record(f"PyTorch {precision}", setting),
                     **self._peak("torch", job, setting),
                 }
-                for setting in candidates(job, precision, compiles=False)
+                for setting in candidates(job, precision)
             ]
             found.append(min(tried, key=lambda record: record["median"]))
         return found

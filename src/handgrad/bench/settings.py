@@ -12,8 +12,9 @@ optimizer      'fused', 'foreach' or 'loop', in training
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import product
+from operator import itemgetter
 from typing import Any
 
 from handgrad.bench.work import Job
@@ -38,20 +39,23 @@ def precisions(job: Job) -> tuple[str, ...]:
     return ("float32", "bf16") if job["dtype"] == "float32" else (job["dtype"],)
 
 
-def candidates(job: Job, precision: str, compiles: bool) -> Iterator[Setting]:
-    """Yield the settings to try, those of the optimizer apart."""
-    modes = ["eager"]
-    if compiles and job["kind"] in (*TRAINING, "scores"):
-        modes.append("compile")
-    if job["kind"] == "scores":
-        modes += ["folded", *(["frozen"] if compiles else [])]
+def candidates(job: Job, precision: str) -> Iterator[Setting]:
+    """Yield the settings to try first: memory of either kind, without compiler."""
     has_images = job["kind"] in ("conv", "pool") or "Conv" in job.get("model", "")
     layouts = ("nchw", "channels_last") if has_images else ("nchw",)
     optimizer = {"optimizer": "fused"} if job["kind"] in TRAINING else {}
-    for mode, malloc, layout in product(modes, MALLOC, layouts):
+    for malloc, layout in product(MALLOC, layouts):
         yield {
-            "precision": precision, "malloc": malloc, "layout": layout, "mode": mode, **optimizer,
+            "precision": precision, "malloc": malloc, "layout": layout, "mode": "eager", **optimizer,
         }  # fmt: skip
+
+
+def other_modes(job: Job, compiles: bool) -> list[str]:
+    """Return the modes beside 'eager' in which PyTorch can do the job."""
+    modes = {"scores": ["folded"]}.get(job["kind"], [])
+    if compiles and job["kind"] in (*TRAINING, "scores"):
+        modes += ["compile", "frozen"] if job["kind"] == "scores" else ["compile"]
+    return modes
 
 
 def describe(setting: Setting) -> str:
@@ -104,29 +108,39 @@ class Peer:
         return worker
 
     def best(self, job: Job, precision: str) -> Setting:
-        """Try all settings for the job; return the one with the smallest minimum."""
+        """Return the setting with the smallest time for the job.
+
+        All kinds of memory are tried first, then the other modes with the two best of them, then
+        the other optimizers with the best of all.
+        """
         # an epoch is made of steps
         tried = {**job, "kind": "step", "once": False} if job["kind"] == "epoch" else job
-        found = self._fastest(tried, list(candidates(job, precision, self.compiles)))
-        if "optimizer" in found:
-            choices = [{**found, "optimizer": name} for name in ("fused", "foreach", "loop")]
-            found = self._fastest(tried, choices)
-        return found
-
-    def _fastest(self, job: Job, settings: list[Setting]) -> Setting:
-        times: list[float] = []
-        for setting in settings:
-            try:
-                seconds = self.prepare(job, setting).ask("time", seconds=self.seconds)
-            except SideError as error:  # a setting that fails is not the best one
-                self.say(f"  {setting['precision']}: {describe(setting)}: {error}")
-                times.append(float("inf"))
-                continue
-            times.append(min(seconds))
-            self.say(f"  {setting['precision']}: {describe(setting)}: {times[-1] * 1e3:.3g} ms")
-        if min(times) == float("inf"):
+        found = self._try(tried, candidates(job, precision))
+        modes = other_modes(job, self.compiles)
+        found += self._try(
+            tried, [{**setting, "mode": mode} for mode in modes for _, setting in found[:2]]
+        )
+        found.sort(key=itemgetter(0))
+        if found and "optimizer" in found[0][1]:
+            others = [{**found[0][1], "optimizer": name} for name in ("foreach", "loop")]
+            found += self._try(tried, others)
+        if not found:
             raise SideError(f"PyTorch could not do {job} in any setting")
-        return settings[times.index(min(times))]
+        return min(found, key=itemgetter(0))[1]
+
+    def _try(self, job: Job, settings: Iterable[Setting]) -> list[tuple[float, Setting]]:
+        """Time some settings, and sort them by their minimum; leave out those that fail."""
+        found = []
+        for setting in settings:
+            what = f"  {setting['precision']}: {describe(setting)}"
+            try:
+                seconds = min(self.prepare(job, setting).ask("time", seconds=self.seconds))
+            except SideError as error:
+                self.say(f"{what}: {error}")
+                continue
+            self.say(f"{what}: {seconds * 1e3:.3g} ms")
+            found.append((seconds, setting))
+        return sorted(found, key=itemgetter(0))
 
     def close(self) -> None:
         """End all processes."""

@@ -100,7 +100,8 @@ def training_data(job: Job) -> Arrays:
             arrays[f"X_{split}"] = rng.standard_normal((count, 3, 32, 32), np.float32)
             arrays[f"y_{split}"] = rng.integers(10, size=count)
     rows = job["rows"] or len(arrays["X_train"])
-    cut = {"X_train": rows, "y_train": rows, "X_val": 1000, "y_val": 1000}
+    val = min(rows, 1000)
+    cut = {"X_train": rows, "y_train": rows, "X_val": val, "y_val": val}
     return {name: arrays[name][:count] for name, count in cut.items()}
 
 

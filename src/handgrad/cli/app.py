@@ -16,9 +16,11 @@ COMMANDS = {
     "train": "Train a network and write a run folder with its report.",
     "evaluate": "Measure a trained run on its test set, class by class.",
     "predict": "Classify image files with a trained run.",
+    "check": "Judge layers, losses, update rules and models: right, or what is wrong.",
     "bench": "Time this machine: Handgrad and PyTorch on the same work, verified first.",
     "report": "Write the report of a run again.",
     "data": "Get, verify and look at the data sets.",
+    "notebook": "Run the courses' own notebooks and judge what they print.",
     "doctor": "Say what is installed, what is slow, and how to mend it.",
 }
 

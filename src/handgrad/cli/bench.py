@@ -48,10 +48,10 @@ def command(
     else is not timed, and the exit status is 1.  A ratio says how many times as long the other
     side takes.
     """
-    from handgrad.bench import Bench, WrongResult, rows
+    from handgrad.bench import Bench, WrongResult, all_rows
     from handgrad.bench.measure import lines, summaries
 
-    known = rows(quick)
+    known = all_rows(quick)
     if show_list:
         for row in known.values():
             click.echo(f"{row.number}  {row.title}")

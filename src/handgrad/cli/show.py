@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -41,12 +42,15 @@ def show_evaluation(console: Console, evaluation: Mapping[str, Any]) -> None:
     """Print the accuracy, the confusion matrix and the accuracy of each class."""
     names = evaluation["class_names"]
     table = Table(
-        title="Confusion matrix: rows are true classes, columns predictions", title_justify="left"
+        title="Confusion matrix: rows are true classes, columns predictions",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
     )
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for name in names:
-        table.add_column(Text(name[:5]), justify="right")
-    table.add_column("right", justify="right")
+        table.add_column(Text(name[:4]), justify="right", no_wrap=True)
+    table.add_column("right", justify="right", no_wrap=True)
     for name, row, share in zip(
         names, evaluation["confusion"], evaluation["per_class"], strict=True
     ):

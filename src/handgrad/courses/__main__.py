@@ -22,7 +22,7 @@ from handgrad.errors import HandgradError
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where CIFAR-10 lies.")
 @click.option("--utils", is_flag=True, help="Answer `utils` too (newer years of nndl).")
 @click.option("--shadow", is_flag=True, help="Answer also for packages that really exist.")
-@click.option("--allow-pickle", is_flag=True, help="Let the script read pickles that you trust.")
+@click.option("--trust-pickles", is_flag=True, help="Let the script read pickles that you trust.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def main(
     script: Path,
@@ -30,14 +30,14 @@ def main(
     data_dir: Path | None,
     utils: bool,
     shadow: bool,
-    allow_pickle: bool,
+    trust_pickles: bool,
     arguments: tuple[str, ...],
 ) -> None:
     """Run SCRIPT with a course's packages answered by Handgrad; ARGUMENTS are the script's own."""
     sys.path[0] = str(script.resolve().parent)
     sys.argv = [str(script), *arguments]
     try:
-        use(course, data_dir=data_dir, utils=utils, shadow=shadow, allow_pickle=allow_pickle)
+        use(course, data_dir=data_dir, utils=utils, shadow=shadow, trust_pickles=trust_pickles)
     except HandgradError as error:
         raise click.ClickException(str(error)) from None
     runpy.run_path(str(script), run_name="__main__")

@@ -81,7 +81,7 @@ def use(
     data_dir: str | PathLike[str] | None = None,
     utils: bool = False,
     shadow: bool = False,
-    allow_pickle: bool = False,
+    trust_pickles: bool = False,
 ) -> Profile:
     """Answer the imports of the course and generation `name` from now on.
 
@@ -93,7 +93,7 @@ def use(
         data_dir: where CIFAR-10 lies, looked at first.
         utils: answer ``utils`` too, under which some years of nndl keep their support code.
         shadow: answer also for packages that really exist.
-        allow_pickle: let `load_pickle`, `load_models` and `load` of the networks unpickle files;
+        trust_pickles: let `load_pickle`, `load_models` and `load` of the networks unpickle files;
             only for files that you trust, since a pickle can run any program.
 
     Returns:
@@ -121,7 +121,7 @@ def use(
         _displaced.update(_imported(package))
     for module in _displaced:
         del sys.modules[module]
-    settings.change(data_dir=data_dir, allow_pickle=allow_pickle)
+    settings.change(data_dir=data_dir, trust_pickles=trust_pickles)
     found = shims(profile)
     _finder = ShimFinder(
         profile, {name: shim for name, shim in found.items() if name.partition(".")[0] in wanted}
@@ -142,7 +142,7 @@ def stop_using() -> None:
     _finder = None
     sys.modules.update(_displaced)
     _displaced.clear()
-    settings.change(data_dir=None, allow_pickle=False)
+    settings.change(data_dir=None, trust_pickles=False)
 
 
 def in_use() -> Profile | None:

@@ -9,18 +9,19 @@ from handgrad.courses.finder import in_use, stop_using, use
 from handgrad.courses.profiles import PROFILES
 from handgrad.errors import HandgradError, OptionError
 
-_FLAGS = {"--utils": "utils", "--shadow": "shadow", "--allow-pickle": "allow_pickle"}
+_FLAGS = {"--utils": "utils", "--shadow": "shadow", "--trust-pickles": "trust_pickles"}
 
 
 def course(line: str) -> None:
-    """``%course NAME [--data-dir DIR] [--utils] [--shadow] [--allow-pickle]``: see `use`.
+    """``%course NAME [--data-dir DIR] [--utils] [--shadow] [--trust-pickles]``: see `use`.
 
     ``%course`` alone says which course is in use, and which there are.
     """
     try:
         name, options = parse(line)
         if name is None:
-            _say(f"in use: {in_use().name if in_use() else 'none'}; courses: {', '.join(PROFILES)}")
+            used = in_use()
+            _say(f"in use: {used.name if used else 'none'}; courses: {', '.join(PROFILES)}")
             return
         profile = use(name, **options)
     except HandgradError as error:

@@ -3,7 +3,7 @@
 Handgrad's own files hold no pickles.  The courses' Solver pickles a checkpoint, `load_models` reads
 such files, and two classifiers keep their parameters in a pickled dictionary.  Writing one is
 harmless; reading one runs whatever program it holds, so nothing is read here unless the user said
-so by ``handgrad.courses.use(..., allow_pickle=True)``.
+so by ``handgrad.courses.use(..., trust_pickles=True)``.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def load_object(path: str | PathLike[str], key: str | None = None) -> Any:
 
 
 def _check_allowed(path: Any) -> None:
-    if not settings.current.allow_pickle:
+    if not settings.current.trust_pickles:
         raise DataError(
             f"{path}: a pickle, which can run any program when it is read, is not read unless you "
-            "say so; if you trust the file, call handgrad.courses.use(NAME, allow_pickle=True)"
+            "say so; if you trust the file, call handgrad.courses.use(NAME, trust_pickles=True)"
         )

@@ -9,16 +9,16 @@ from pathlib import Path
 
 @dataclass
 class Settings:
-    """data_dir: where to look for CIFAR-10 first; allow_pickle: whether files may be unpickled."""
+    """data_dir: where to look for CIFAR-10 first; trust_pickles: whether files may be unpickled."""
 
     data_dir: Path | None = None
-    allow_pickle: bool = False
+    trust_pickles: bool = False
 
 
 current = Settings()
 
 
-def change(*, data_dir: str | os.PathLike[str] | None, allow_pickle: bool) -> None:
+def change(*, data_dir: str | os.PathLike[str] | None, trust_pickles: bool) -> None:
     """Replace both settings."""
     current.data_dir = None if data_dir is None else Path(data_dir).expanduser()
-    current.allow_pickle = allow_pickle
+    current.trust_pickles = trust_pickles

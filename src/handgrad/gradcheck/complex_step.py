@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from handgrad.errors import ShapeError
+from handgrad.engines.arrays import as_numpy
+from handgrad.errors import DtypeError, ShapeError, as_count, as_number, check_callable
 
 STEP = 2.0**-100
 _SMALL = 32  # outputs of at most so many numbers have each row of the Jacobian checked
@@ -54,7 +55,9 @@ def complex_step_jacobians(
     >>> complex_step_jacobians(lambda x: x**3, [np.array(2.0)])
     (array(12.),)
     """
-    real = [np.asarray(array, np.float64) for array in arrays]
+    check_callable("complex_step", "forward", forward)
+    h = as_number("complex_step", "h", h, 0, open_low=True)
+    real = _real_arrays("complex_step", arrays)
     shape = np.shape(_first(forward(*real)))
     jacobians = []
     for position, array in enumerate(real):
@@ -128,10 +131,18 @@ def check_pair(
     >>> max(dx.error, dw.error, db.error) < 1e-12
     True
     """
-    rng = np.random.default_rng(rng)
-    real = [np.asarray(array, np.float64) for array in arrays]
+    trials = as_count("check_pair", "trials", trials)
+    if not isinstance(rng, np.random.Generator):
+        rng = np.random.default_rng(as_count("check_pair", "rng (a Generator or seed)", rng, 0))
+    check_callable("check_pair", "backward", backward)
+    real = _real_arrays("check_pair", arrays)
     jacobians = complex_step_jacobians(forward, real, h=h)
-    out, cache = forward(*real)
+    result = forward(*real)
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise ShapeError(
+            f"check_pair: forward must return out and the cache, got {type(result).__name__}"
+        )
+    out, cache = result
     douts = rng.standard_normal((trials, *np.shape(out)))
     if out.size <= _SMALL:
         douts = np.concatenate([douts, np.eye(out.size).reshape(out.size, *np.shape(out))])
@@ -144,6 +155,22 @@ def check_pair(
 
 def _first(result: Any) -> Any:
     return result[0] if isinstance(result, tuple) else result
+
+
+def _real_arrays(function: str, arrays: Any) -> list[np.ndarray]:
+    """Return `arrays` in float64; refuse one array in the place of several, and what is not real."""
+    if not isinstance(arrays, tuple | list):
+        raise ShapeError(
+            f"{function}: arrays must be a tuple or list, as in (x, w, b), got "
+            f"{type(arrays).__name__}"
+        )
+    real = []
+    for i, array in enumerate(arrays):
+        array = as_numpy(function, f"arrays[{i}]", array)
+        if array.dtype.kind not in "iuf":
+            raise DtypeError(f"{function}: arrays[{i}] must hold real numbers, got {array.dtype}")
+        real.append(array.astype(np.float64, copy=False))
+    return real
 
 
 def _gradients(result: Any, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.errors import DtypeError, ShapeError
+from handgrad.engines.arrays import as_numpy
+from handgrad.errors import DtypeError, ShapeError, as_count, as_number, check_callable
 
 
 def rel_error(x: Any, y: Any) -> float:
@@ -30,7 +31,10 @@ def rel_error(x: Any, y: Any) -> float:
     >>> rel_error([1.0, 0.0], [-1.0, 0.0])
     1.0
     """
-    x, y = np.asarray(x), np.asarray(y)
+    x, y = as_numpy("rel_error", "x", x), as_numpy("rel_error", "y", y)
+    for name, array in (("x", x), ("y", y)):
+        if array.dtype.kind not in "biufc":
+            raise DtypeError(f"rel_error: {name} must hold numbers, got {array.dtype}")
     if x.shape != y.shape:
         raise ShapeError(f"rel_error: x and y must have one shape, got {x.shape} and {y.shape}")
     scale = np.maximum(1e-8, np.abs(x) + np.abs(y))
@@ -54,10 +58,13 @@ def eval_numerical_gradient(
     Raises:
         DtypeError: x holds integers, in which a small step is lost.
     """
-    _check_floating("eval_numerical_gradient", x)
+    function = "eval_numerical_gradient"
+    _check_floating(function, x)
+    h = _checked_step(function, f, h)
     gradient = np.zeros_like(x)
     for index in np.ndindex(x.shape):
-        gradient[index] = _difference(lambda: f(x), x, index, h) / (2 * h)
+        change = _difference(function, lambda: f(x), x, index, h)
+        gradient[index] = _one_number(function, change) / (2 * h)
         if verbose:
             print(index, gradient[index])  # noqa: T201
     return gradient
@@ -80,11 +87,13 @@ def eval_numerical_gradient_array(
     Raises:
         DtypeError: x holds integers.  ShapeError: df has not the shape of f(x).
     """
-    _check_floating("eval_numerical_gradient_array", x)
+    function = "eval_numerical_gradient_array"
+    _check_floating(function, x)
+    h = _checked_step(function, f, h)
     gradient = np.zeros_like(x)
     for index in np.ndindex(x.shape):
-        change = _difference(lambda: f(x), x, index, h)
-        gradient[index] = _contract("eval_numerical_gradient_array", change, df) / (2 * h)
+        change = _difference(function, lambda: f(x), x, index, h)
+        gradient[index] = _contract(function, change, df) / (2 * h)
     return gradient
 
 
@@ -107,7 +116,8 @@ def eval_numerical_gradient_blobs(
     Raises:
         DtypeError: vals hold integers.  ShapeError: output's diffs have not the shape of its vals.
     """
-    layer = "eval_numerical_gradient_blobs"
+    function = "eval_numerical_gradient_blobs"
+    h = _checked_step(function, f, h)
 
     def value() -> Any:
         f(*inputs, output)
@@ -115,11 +125,11 @@ def eval_numerical_gradient_blobs(
 
     gradients = []
     for blob in inputs:
-        _check_floating(layer, blob.vals)
+        _check_floating(function, getattr(blob, "vals", blob))
         gradient = np.zeros_like(blob.vals)
         for index in np.ndindex(blob.vals.shape):
-            change = _difference(value, blob.vals, index, h)
-            gradient[index] = _contract(layer, change, output.diffs) / (2 * h)
+            change = _difference(function, value, blob.vals, index, h)
+            gradient[index] = _contract(function, change, output.diffs) / (2 * h)
         gradients.append(gradient)
     return gradients
 
@@ -145,15 +155,19 @@ def grad_check_sparse(
     Raises:
         DtypeError: x holds integers.  ShapeError: analytic_grad has not x's shape.
     """
-    _check_floating("grad_check_sparse", x)
-    if analytic_grad.shape != x.shape:
+    function = "grad_check_sparse"
+    _check_floating(function, x)
+    h = _checked_step(function, f, h)
+    analytic_grad = as_numpy(function, "analytic_grad", analytic_grad)
+    if analytic_grad.shape != x.shape or not x.size:
         raise ShapeError(
-            f"grad_check_sparse: analytic_grad must have x's shape {x.shape}, "
-            f"got {analytic_grad.shape}"
+            f"grad_check_sparse: analytic_grad must have x's shape {x.shape}, of at least one "
+            f"number, got {analytic_grad.shape}"
         )
-    for _ in range(num_checks):
+    for _ in range(as_count(function, "num_checks", num_checks)):
         index = tuple(random.randrange(size) for size in x.shape)
-        numerical = _difference(lambda: f(x), x, index, h) / (2 * h)
+        change = _difference(function, lambda: f(x), x, index, h)
+        numerical = _one_number(function, change) / (2 * h)
         analytic = analytic_grad[index]
         scale = abs(numerical) + abs(analytic)
         error = abs(numerical - analytic) / scale if scale else 0.0
@@ -162,25 +176,45 @@ def grad_check_sparse(
         )
 
 
-def _difference(f: Callable[[], Any], x: np.ndarray, index: tuple[int, ...], h: float) -> Any:
+def _difference(
+    function: str, f: Callable[[], Any], x: np.ndarray, index: tuple[int, ...], h: float
+) -> Any:
     """Return f() with ``x[index] + h`` less f() with ``x[index] - h``, and restore x."""
     original = x[index]
     try:
         x[index] = original + h
         plus = np.array(f())  # a copy: f may write both results to one buffer
+        if plus.dtype.kind not in "biufc":
+            raise DtypeError(f"{function}: f must return numbers, got {plus.dtype}: {plus!s:.60}")
         x[index] = original - h
         return plus - f()
     finally:
         x[index] = original
 
 
+def _one_number(function: str, change: Any) -> Any:
+    """Return `change`, of a function that must return one number, without its axes of length 1."""
+    if np.size(change) != 1:
+        raise ShapeError(f"{function}: f must return one number, got shape {np.shape(change)}")
+    return np.reshape(change, ())
+
+
 def _contract(function: str, change: Any, upstream: Any) -> Any:
+    upstream = as_numpy(function, "the upstream gradient", upstream)
+    if upstream.dtype.kind not in "biufc":
+        raise DtypeError(f"{function}: the upstream gradient must hold numbers, got {upstream!r}")
     if np.ndim(upstream) and np.shape(upstream) != np.shape(change):
         raise ShapeError(
             f"{function}: the upstream gradient must have the output's shape {np.shape(change)}, "
             f"got {np.shape(upstream)}"
         )
     return np.sum(change * upstream)
+
+
+def _checked_step(function: str, f: Any, h: Any) -> float:
+    """Return the step `h`, after checking that `f` can be called."""
+    check_callable(function, "f", f)
+    return as_number(function, "h", h, 0, open_low=True)
 
 
 def _check_floating(function: str, x: Any) -> None:

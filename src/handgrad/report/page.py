@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import tomllib
 from collections.abc import Mapping
@@ -129,10 +130,9 @@ def _page(
         _numbers(history, evaluation, end),
     ]
     for name, (heading, data) in figures.items():
-        source = base64.b64encode(data).decode()
         parts.append(
             f'<section class="{"half" if name in HALF_WIDTH else "full"}"><h2>{escape(heading)}</h2>'
-            f'<img alt="{escape(heading)}" src="data:image/png;base64,{source}"></section>'
+            f'<img alt="{escape(heading)}" src="{_source(data)}"></section>'
         )
     if evaluation:
         parts.append(f"<h2>Class by class</h2>{_class_table(evaluation)}")
@@ -150,6 +150,17 @@ def _page(
         f"<title>{title} - Handgrad</title><style>{CSS}</style></head>\n"
         f"<body><main>\n{body}\n</main></body>\n</html>\n"
     )
+
+
+def _source(png: bytes) -> str:
+    """Return the picture as an address; large ones, which show photographs or noise, as WebP."""
+    if len(png) <= 100_000:
+        return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(png)).convert("RGB").save(buffer, "webp", quality=88)
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def _numbers(

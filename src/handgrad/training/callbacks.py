@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from handgrad.errors import OptionError, as_count
+from handgrad.errors import ShapeError, as_count, as_path, shape_of
 from handgrad.training.atomic import atomic_write, remove_partial_files
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class HistoryWriter(Callback):
 
     def __init__(self, path: str | Path) -> None:
         """Write to `path`, whose folder must exist."""
-        self.path = Path(path)
+        self.path = as_path("HistoryWriter", "path", path)
         self._file: TextIOWrapper | None = None
 
     def write(self, record: Record) -> None:
@@ -141,7 +141,7 @@ class Checkpointer(Callback):
         every_steps: int | None = None,
     ) -> None:
         """Save to `folder`, made if missing; `keep` counts the checkpoints that stay."""
-        self.folder = Path(folder)
+        self.folder = as_path("Checkpointer", "folder", folder)
         self.every_epochs = as_count("Checkpointer", "every_epochs", every_epochs)
         self.keep = as_count("Checkpointer", "keep", keep)
         if every_steps is not None:
@@ -241,8 +241,10 @@ class LayerStatistics(Callback):
 
     def __init__(self, X_probe: np.ndarray, every_epochs: int = 1) -> None:
         """Look at the activations on the rows `X_probe`."""
-        if len(X_probe) == 0:
-            raise OptionError("LayerStatistics: X_probe must have at least one row, got none")
+        if len(shape_of("LayerStatistics", "X_probe", X_probe)) < 2 or len(X_probe) == 0:
+            raise ShapeError(
+                f"LayerStatistics: X_probe must be (N, ...) with a row, got {X_probe.shape}"
+            )
         self.X_probe = X_probe
         self.every_epochs = as_count("LayerStatistics", "every_epochs", every_epochs)
         self.records: list[Record] = []
@@ -253,7 +255,8 @@ class LayerStatistics(Callback):
             return
         activations = {}
         if hasattr(solver.model, "activations"):
-            activations = solver.model.activations(self.X_probe)
+            with np.errstate(all="ignore"):
+                activations = solver.model.activations(self.X_probe)
         found = {
             "kind": "layers",
             "epoch": record["epoch"],

@@ -23,9 +23,9 @@ import numpy as np
 
 import handgrad
 from handgrad import engines, environment
-from handgrad.errors import CheckpointError
+from handgrad.errors import CheckpointError, as_path
 from handgrad.training.arrays import Arrays, buffers_of
-from handgrad.training.tensorfile import flatten, read_tensors, unflatten, write_tensors
+from handgrad.training.tensorfile import content_of, flatten, read_tensors, unflatten, write_tensors
 
 if TYPE_CHECKING:
     from handgrad.training.solver import Solver
@@ -40,6 +40,8 @@ _PROGRESS = ("iteration", "epoch", "best_val_acc", "estimated_at", "_position",
              "_epochs_without_gain", "_seconds")  # fmt: skip
 _HISTORIES = ("loss_history", "train_acc_history", "val_acc_history")
 _ARRAYS = ("best_params", "best_buffers")
+_PARTS = ("must", "should", "progress", "history", "streams", "params", "buffers",
+          "optim_configs", *_ARRAYS)  # fmt: skip
 # attributes whose change makes the continuation another run, yet a possible one
 _SETTINGS = ("lr_decay", "num_train_samples", "num_val_samples", "patience", "restore_best")
 
@@ -100,8 +102,14 @@ def load_checkpoint(path: str | PathLike[str]) -> Checkpoint:
     Raises:
         CheckpointError: the file is missing, damaged, or no checkpoint.
     """
-    tensors, content = read_tensors(Path(path), _KIND)
-    return Checkpoint(Path(path), unflatten(content, tensors))
+    path = as_path("load_checkpoint", "path", path)
+    tensors, content = read_tensors(path, _KIND)
+    with content_of(path):
+        state = unflatten(content, tensors)
+        missing = [part for part in _PARTS if not isinstance(state[part], dict)]
+        if missing:
+            raise CheckpointError(f"{path} lacks {', '.join(missing)}")
+    return Checkpoint(path, state)
 
 
 def restore(solver: Solver, path: str | PathLike[str]) -> Checkpoint:
@@ -124,9 +132,9 @@ def restore(solver: Solver, path: str | PathLike[str]) -> Checkpoint:
     Warns:
         ResumeWarning: another setting, version, engine or number of threads differs.
     """
-    if Path(path).is_dir():
-        path = latest_checkpoint(path)
-    checkpoint = load_checkpoint(path)
+    path = as_path("resume", "path", path)
+    checkpoint = load_checkpoint(latest_checkpoint(path) if path.is_dir() else path)
+    path = checkpoint.path
     state = checkpoint.state
     differences = _differences(state["must"], _must_agree(solver))
     if differences:
@@ -138,19 +146,20 @@ def restore(solver: Solver, path: str | PathLike[str]) -> Checkpoint:
             ResumeWarning,
             stacklevel=2,
         )
-    if hasattr(solver.model, "load_buffers"):
-        solver.model.load_buffers(state["buffers"])
-    for name, value in state["progress"].items():
-        setattr(solver, name, value)
-    for name, values in state["history"].items():
-        setattr(solver, name, values.tolist())
-    for name in _ARRAYS:
-        setattr(solver, name, state[name])
-    solver.optim_configs = {name: state["optim_configs"][name] for name in solver.model.params}
-    solver.model.params = {name: state["params"][name] for name in solver.model.params}
-    for name, stream in _streams(solver).items():
-        if stream is not None:
-            _set_state(stream, state["streams"][name])
+    with content_of(path):
+        if hasattr(solver.model, "load_buffers"):
+            solver.model.load_buffers(state["buffers"])
+        for name in _PROGRESS:
+            setattr(solver, name, state["progress"][name])
+        for name in _HISTORIES:
+            setattr(solver, name, state["history"][name].tolist())
+        for name in _ARRAYS:
+            setattr(solver, name, state[name])
+        solver.optim_configs = {name: state["optim_configs"][name] for name in solver.model.params}
+        solver.model.params = {name: state["params"][name] for name in solver.model.params}
+        for name, stream in _streams(solver).items():
+            if stream is not None:
+                _set_state(stream, state["streams"][name])
     return checkpoint
 
 
@@ -207,11 +216,12 @@ def load_model_arrays(path: str | Path) -> ModelFile:
     Raises CheckpointError if the file is missing, damaged, or no model file.
     """
     tensors, content = read_tensors(path, _MODEL_KIND)
-    return ModelFile(
-        {name: tensors[name] for name in content["params"]},
-        {name: tensors[name] for name in content["buffers"]},
-        content["metadata"],
-    )
+    with content_of(path):
+        return ModelFile(
+            {name: tensors[name] for name in content["params"]},
+            {name: tensors[name] for name in content["buffers"]},
+            content["metadata"],
+        )
 
 
 def _must_agree(solver: Solver) -> dict[str, Any]:

@@ -3,23 +3,55 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from handgrad.errors import DtypeError, LabelError, NonFiniteError, ShapeError, required
+from handgrad.engines.arrays import as_numpy
+from handgrad.errors import (
+    DtypeError,
+    LabelError,
+    NonFiniteError,
+    OptionError,
+    ShapeError,
+    required,
+)
 from handgrad.training.arrays import Arrays, all_finite
+from handgrad.training.callbacks import Callback
 
 _CHUNK = 1 << 22  # numbers looked at in one go
+
+
+def check_model(model: Any) -> None:
+    """Raise DtypeError unless `model` has what the Solver uses of it."""
+    params = getattr(model, "params", None)
+    if not isinstance(params, Mapping) or not callable(getattr(model, "loss", None)):
+        raise DtypeError(
+            "Solver: model must have params, a dictionary name -> array, and a function loss(X, y); "
+            f"got {type(model).__name__}"
+        )
+
+
+def checked_callbacks(callbacks: Any) -> list[Callback]:
+    """Return `callbacks` as a list, after checking that they are callbacks."""
+    if not isinstance(callbacks, Iterable):
+        raise OptionError(f"Solver: callbacks must be a list of Callbacks, got {callbacks!r}")
+    checked = list(callbacks)
+    for i, callback in enumerate(checked):
+        if not isinstance(callback, Callback):
+            raise OptionError(f"Solver: callbacks[{i}] must be a Callback, got {callback!r}")
+    return checked
 
 
 def check_data(data: Any, num_classes: int | None) -> tuple[np.ndarray, ...]:
     """Return X_train, y_train, X_val, y_val of `data`; raise the error that says what is wrong."""
     checked: list[np.ndarray] = []
     for part in ("train", "val"):
-        X = np.asarray(required("Solver", "data", data, f"X_{part}"))
-        y = np.asarray(required("Solver", "data", data, f"y_{part}"))
+        X, y = (
+            as_numpy("Solver", name, required("Solver", "data", data, name))
+            for name in (f"X_{part}", f"y_{part}")
+        )
         _check_images(f"X_{part}", X)
         _check_labels(f"y_{part}", y, f"X_{part}", len(X), num_classes)
         checked += [X, y]

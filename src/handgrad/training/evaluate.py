@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.errors import LabelError, ShapeError, as_count
+from handgrad.engines.arrays import as_numpy
+from handgrad.errors import LabelError, NonFiniteError, ShapeError, as_count
+from handgrad.training.arrays import all_finite
 
 
 @dataclass(frozen=True)
@@ -149,15 +151,23 @@ def _log_softmax(scores: np.ndarray) -> np.ndarray:
 
 def _scores(model: Any, X: np.ndarray, batch_size: int) -> np.ndarray:
     batch_size = as_count("evaluate", "batch_size", batch_size)
-    X = np.asarray(X)
+    X = as_numpy("evaluate", "X", X)
     if X.ndim < 2 or len(X) == 0:
         raise ShapeError(f"evaluate: X must be (N, ...) with at least one row, got {X.shape}")
-    batches = [model.loss(X[i : i + batch_size]) for i in range(0, len(X), batch_size)]
-    return np.concatenate(batches)
+    with np.errstate(all="ignore"):  # NaN and infinity are looked for below
+        batches = [model.loss(X[i : i + batch_size]) for i in range(0, len(X), batch_size)]
+    scores = np.concatenate(batches)
+    if not all_finite(scores):
+        bad = int((~np.isfinite(scores)).any(axis=1).argmax())
+        raise NonFiniteError(
+            f"evaluate: the scores must be finite, but those of row {bad} are {scores[bad]}; "
+            "look for NaN in X and in the model's parameters"
+        )
+    return scores
 
 
 def _checked_labels(y: Any, N: int, C: int) -> np.ndarray:
-    y = np.asarray(y)
+    y = as_numpy("evaluate", "y", y)
     if y.shape != (N,):
         raise ShapeError(f"evaluate: y must have shape ({N},), a label for each row, got {y.shape}")
     if y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= C:

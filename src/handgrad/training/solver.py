@@ -11,11 +11,28 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.errors import NonFiniteError, OptionError, ShapeError, as_count, as_number
-from handgrad.optim import RULES, Rule, get_rule
+from handgrad.errors import (
+    NonFiniteError,
+    OptionError,
+    ShapeError,
+    as_count,
+    as_number,
+    as_path,
+    check_callable,
+    check_dictionary,
+    check_size,
+)
+from handgrad.optim import Rule, get_rule
 from handgrad.training.arrays import Arrays, all_finite, buffers_of, copied
 from handgrad.training.callbacks import Callback, Record
-from handgrad.training.checks import check_data, check_gradients, divergence, warn_of_single_rows
+from handgrad.training.checks import (
+    check_data,
+    check_gradients,
+    check_model,
+    checked_callbacks,
+    divergence,
+    warn_of_single_rows,
+)
 
 Random = Any  # np.random.Generator or np.random.RandomState
 
@@ -104,23 +121,30 @@ class Solver:
             raise OptionError(
                 f"Unrecognized arguments {names} of Solver; see help(Solver.__init__)"
             )
-        if not callable(update_rule) and update_rule not in RULES:
-            raise OptionError(f'Invalid update_rule "{update_rule}"; known are {", ".join(RULES)}')
+        rule = update_rule if callable(update_rule) else get_rule(update_rule)
+        check_model(model)
         num_classes = getattr(model, "num_classes", None)
         self.X_train, self.y_train, self.X_val, self.y_val = check_data(data, num_classes)
         self.model = model
-        self.update_rule: Rule = update_rule if callable(update_rule) else get_rule(update_rule)
+        self.update_rule: Rule = rule
         self.optim_config = {} if optim_config is None else optim_config
-        self.lr_decay = as_number("Solver", "lr_decay", lr_decay, 0.0, math.inf)
+        check_dictionary("Solver", "optim_config", self.optim_config)
+        self.lr_decay = as_number("Solver", "lr_decay", lr_decay, 0.0)
         self.batch_size = as_count("Solver", "batch_size", batch_size)
+        check_size("Solver", "a batch", self.batch_size, *self.X_train.shape[1:])
         self.num_epochs = as_count("Solver", "num_epochs", num_epochs, minimum=0)
         self.num_train_samples = _count_or_none("num_train_samples", num_train_samples)
         self.num_val_samples = _count_or_none("num_val_samples", num_val_samples)
+        if checkpoint_name is not None:
+            as_path("Solver", "checkpoint_name", checkpoint_name)
         self.checkpoint_name = checkpoint_name
         self.print_every = as_count("Solver", "print_every", print_every)
         self.verbose = verbose
         self.rng: Random | None = np.random.default_rng(rng) if _is_seed(rng) else rng
-        self.callbacks = list(callbacks)
+        self.callbacks = checked_callbacks(callbacks)
+        for name, function in (("schedule", schedule), ("augment", augment)):
+            if function is not None:
+                check_callable("Solver", name, function)
         self.schedule = schedule
         self.augment = augment
         self.patience = _count_or_none("patience", patience)
@@ -231,9 +255,16 @@ class Solver:
             batch_size: rows scored at a time.
         """
         rows: Any = None
-        N = len(X)
-        if N == 0:
-            raise ShapeError("check_accuracy: X must have at least one row, got none")
+        X, y = np.asarray(X), np.asarray(y)
+        N = len(X) if X.ndim else 0
+        if N == 0 or y.shape != (N,):
+            raise ShapeError(
+                "check_accuracy: X must have at least one row and y one label for each row, "
+                f"got X {X.shape} and y {y.shape}"
+            )
+        batch_size = as_count("check_accuracy", "batch_size", batch_size)
+        if num_samples is not None:
+            num_samples = as_count("check_accuracy", "num_samples", num_samples)
         if num_samples is not None and num_samples < N:
             rows = self.random.choice(N, num_samples)
             N = num_samples
@@ -319,11 +350,12 @@ class Solver:
         factor = 1.0
         if self.schedule is not None:
             factor = self.schedule(self.iteration, self.total_steps)
+            factor = as_number("Solver", "the factor that schedule returns", factor, 0.0)
         for name, w in params.items():
             config = self.optim_configs[name]
             base: Any = config.get("learning_rate")
             if self.schedule is not None:
-                config["learning_rate"] = float(base * factor)
+                config["learning_rate"] = as_number("Solver", "learning_rate", base, 0.0) * factor
             try:
                 params[name], config = self.update_rule(w, self.grads[name], config)
                 self._learning_rate = config.get("learning_rate")
@@ -343,8 +375,9 @@ class Solver:
 
     def _estimate(self, is_epoch_end: bool) -> Record:
         """Estimate both accuracies, keep the best parameters, save and print; return the record."""
-        train_acc = self.check_accuracy(self.X_train, self.y_train, self.num_train_samples)
-        val_acc = self.check_accuracy(self.X_val, self.y_val, self.num_val_samples)
+        with np.errstate(all="ignore"):  # the next step says more about what overflows here
+            train_acc = self.check_accuracy(self.X_train, self.y_train, self.num_train_samples)
+            val_acc = self.check_accuracy(self.X_val, self.y_val, self.num_val_samples)
         self.train_acc_history.append(train_acc)
         self.val_acc_history.append(val_acc)
         if val_acc > self.best_val_acc:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from handgrad.errors import CheckpointError
+from handgrad.errors import CheckpointError, HandgradError, as_path
 from handgrad.training.arrays import Arrays
 from handgrad.training.atomic import atomic_write
 
@@ -49,6 +50,17 @@ def write_tensors(
         raise CheckpointError(f"{path} cannot be written: {error}") from error
 
 
+@contextmanager
+def content_of(path: str | Path) -> Iterator[None]:
+    """Turn what goes wrong with the content of the file `path` into a CheckpointError that names it."""
+    try:
+        yield
+    except HandgradError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} does not hold what it should: {error!r}") from error
+
+
 def read_tensors(path: str | Path, kind: str) -> tuple[Arrays, Any]:
     """Return the tensors and the content of the file `path`, after checking its checksum.
 
@@ -57,8 +69,9 @@ def read_tensors(path: str | Path, kind: str) -> tuple[Arrays, Any]:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
+    path = as_path("file of tensors", "path", path)
     try:
-        data = Path(path).read_bytes()
+        data = path.read_bytes()
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
     _verify(data, path)

@@ -66,6 +66,7 @@ DATA_UTILS = (
     "load_models",
 )
 INDICES = ("get_im2col_indices", "im2col_indices", "col2im_indices")
+CYTHON = ("im2col_cython", "col2im_cython", "col2im_6d_cython")
 ONLY_2025 = ("get_num_fields", "field_coords", "im2col_naive", "col2im")
 
 _FAST = {
@@ -87,9 +88,8 @@ def dropout(profile: Profile) -> dict[str, Any]:
 
 
 def fast_layers() -> dict[str, Any]:
-    """Return the fast layers, which are the library's, and the compiled ``im2col``."""
-    names = ("im2col_cython", "col2im_cython", "col2im_6d_cython")
-    return {**_FAST, **pick(columns, *names)}
+    """Return the fast layers, which are the library's, and all of ``im2col``."""
+    return {**_FAST, **pick(columns, *INDICES, *CYTHON)}
 
 
 def support(package: str, solver: type[solvers.Solver]) -> dict[str, Shim]:
@@ -102,9 +102,7 @@ def support(package: str, solver: type[solvers.Solver]) -> dict[str, Shim]:
         f"{package}.solver": Shim(solvers.__file__, {"Solver": solver, "np": np}),
         f"{package}.vis_utils": Shim(vis_utils.__file__, {**pick(vis_utils, *VIS_UTILS), "np": np}),
         f"{package}.im2col": Shim(columns.__file__, {**pick(columns, *INDICES), "np": np}),
-        f"{package}.im2col_cython": Shim(
-            columns.__file__, pick(columns, "im2col_cython", "col2im_cython", "col2im_6d_cython")
-        ),
+        f"{package}.im2col_cython": Shim(columns.__file__, pick(columns, *CYTHON)),
         f"{package}.fast_layers": Shim(
             __file__, {**fast_layers(), "np": np}, stars=(f"{package}.im2col",)
         ),

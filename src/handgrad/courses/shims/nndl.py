@@ -20,6 +20,7 @@ from handgrad.courses.shims.cs231n import (
     NAIVE,
     SPATIAL_BATCHNORM,
     dropout,
+    fast_layers,
     support,
 )
 
@@ -70,7 +71,7 @@ def modules(profile: Profile) -> dict[str, Shim]:
             stars=("nndl.layers",),
         ),
         "nndl.conv_layer_utils": Shim(
-            __file__, pick(layers, *CONV_RELU), stars=("nndl.layers", "cs231n.fast_layers")
+            __file__, {**pick(layers, *CONV_RELU), **fast_layers()}, stars=("nndl.layers",)
         ),
         "nndl.fc_net": Shim(
             networks.__file__,
@@ -86,7 +87,6 @@ def modules(profile: Profile) -> dict[str, Shim]:
             stars=(
                 "nndl.layers",
                 "nndl.conv_layers",
-                "cs231n.fast_layers",
                 "nndl.layer_utils",
                 "nndl.conv_layer_utils",
             ),

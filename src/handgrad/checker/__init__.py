@@ -1,0 +1,31 @@
+"""The checker that names the bug: right, wrong, or not testable here, and what is probably wrong.
+
+`check` judges a pair that is at hand, `check_path` what a file, folder or module defines;
+`backward_of` marks a pair of one's own.  Evidence comes first (`pairs`, `slopes`, `contracts`), then
+the diagnosis (`diagnosis`, `hypotheses`).
+"""
+
+from handgrad.checker.api import backward_of, check
+from handgrad.checker.discover import check_path
+from handgrad.checker.loading import CheckError
+from handgrad.checker.records import (
+    RIGHT,
+    UNTESTED,
+    WRONG,
+    Cause,
+    Report,
+    Verdict,
+)
+
+__all__ = [
+    "RIGHT",
+    "UNTESTED",
+    "WRONG",
+    "Cause",
+    "CheckError",
+    "Report",
+    "Verdict",
+    "backward_of",
+    "check",
+    "check_path",
+]

@@ -1,0 +1,73 @@
+"""Calling a pair: on copies, with fixed random numbers, with its results taken apart."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from handgrad.checker.known.layer import Layer
+from handgrad.checker.records import Config, Raised, is_numeric
+from handgrad.checker.running import fresh, run
+
+
+class Pair(NamedTuple):
+    """A forward pass and its backward passes, by the names that they are reported under."""
+
+    forward: Callable[..., Any]
+    backwards: dict[str, Callable[..., Any]]
+    forward_name: str
+    layer: Layer
+
+
+class Passed(NamedTuple):
+    """What one forward call left behind."""
+
+    out: Any
+    cache: Any
+    options: tuple[Any, ...]
+    arrays: dict[str, np.ndarray]
+
+
+def call_forward(pair: Pair, arrays: dict[str, Any], options: Sequence[Any]) -> Passed | Raised:
+    """Run forward on copies; what it left in the copies comes back too."""
+    copies = {name: np.array(array, order="K") for name, array in arrays.items()}
+    options = fresh(tuple(options))
+    result = run(pair.forward, *copies.values(), *options)
+    if isinstance(result, Raised):
+        return result
+    out, cache = result, None
+    if pair.backwards or pair.layer.known:
+        if not (isinstance(result, tuple | list) and len(result) >= 2):
+            what = type(result).__name__
+            return Raised("Missing", f"forward must return (out, cache), got {what}")
+        out, cache = result[0], result[1] if len(result) == 2 else tuple(result[1:])
+    if not is_numeric(out):
+        return Raised("Missing", f"forward must return an array, got {type(out).__name__}")
+    return Passed(out, cache, options, copies)
+
+
+def call_backward(
+    pair: Pair, name: str, dout: Any, cache: Any, config: Config
+) -> dict[str, Any] | Raised:
+    """Run backward; return the gradients by name."""
+    result = run(pair.backwards[name], dout, cache, seed=None)
+    if isinstance(result, Raised):
+        return result
+    gradients = tuple(result) if isinstance(result, tuple | list) else (result,)
+    names = ["d" + key for key in config.arrays]
+    if len(gradients) != len(names):
+        return Raised(
+            "Missing",
+            f"backward must return {', '.join(names)}; it returned {len(gradients)} results",
+        )
+    return dict(zip(names, gradients, strict=True))
+
+
+def upstream(config: Config, out: Any) -> Any:
+    """Return a random upstream gradient for `out`, the same in every run."""
+    rng = np.random.default_rng(zlib.crc32(config.name.encode()))
+    shape = np.shape(out)
+    return rng.standard_normal(shape) if shape else np.float64(rng.uniform(0.5, 1.5))

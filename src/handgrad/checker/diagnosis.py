@@ -1,0 +1,162 @@
+"""From numbers to words: which hypothesis explains what came.
+
+A hypothesis predicts what its bug would return.  It explains a result ("dx", "out", ...) if its
+prediction is what came in *every* configuration: where the result is wrong, and where it is right
+all the same.  The hypothesis that explains most results is named first.  What no hypothesis explains
+is described by its structure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from handgrad.checker import hypotheses, structure
+from handgrad.checker.hypotheses.hypothesis import Hypothesis
+from handgrad.checker.known.layer import Layer
+from handgrad.checker.records import Call, Cause, Finding, Raised, is_numeric, same
+
+_AGREE = 1e-6  # predictions are computed another way, sometimes in another order
+Source = tuple[list[str], int]
+
+
+def explain(
+    calls: Sequence[Call], findings: Sequence[Finding], layer: Layer, side: str, source: Source
+) -> list[Cause]:
+    """Return what is wrong, the likeliest cause first; nothing if all is right."""
+    keys = list(dict.fromkeys(key for call in calls for key in call.expected))
+    wrong = [key for key in keys if any(call.wrong(key) for call in calls if key in call.expected)]
+    if not wrong and not findings:
+        return []
+    causes, left = [], list(wrong)
+    explained = []
+    for hypothesis in hypotheses.of(layer.family, side):
+        for only in ("", *_common_traits(calls, wrong)):
+            covered, denied = covers(hypothesis, calls, keys, only)
+            if covered:
+                explained.append((hypothesis, covered, denied, only))
+                break
+    while left and explained:
+        hypothesis, covered, _, only = max(
+            explained, key=lambda one: (len(set(one[1]) & set(left)), not one[3], -len(one[2]))
+        )
+        now = [key for key in covered if key in left]
+        if not now:
+            break
+        causes.append(_cause(hypothesis, now, calls, source, only))
+        left = [key for key in left if key not in now]
+    for finding in dict.fromkeys(findings):
+        causes.append(Cause(finding.name, finding.says, line=finding.line))
+    for key in left:
+        causes.append(structure.describe(key, calls, layer))
+    return causes
+
+
+def covers(
+    hypothesis: Hypothesis, calls: Sequence[Call], keys: Sequence[str], only: str = ""
+) -> tuple[list[str], list[str]]:
+    """Return the results whose every value the hypothesis predicts, and those that deny it.
+
+    only: the trait of the configurations in which the mistake is made; in the others the results
+    must be right.
+    """
+    told = dict.fromkeys(keys, False)  # whether it told wrong from right anywhere
+    denied: set[str] = set()
+    for call in calls:
+        here = not only or only in call.config.traits
+        predicted = _predict(hypothesis, call) if here else {}
+        for key in [key for key in keys if key in call.expected and key not in denied]:
+            if hypothesis.some and not call.wrong(key):
+                continue
+            guess = predicted.get(key, call.expected[key])
+            tolerance = max(_AGREE, call.tolerance)
+            if not same(call.got[key], guess, call.scale.get(key), tolerance):
+                denied.add(key)
+            elif call.wrong(key):
+                told[key] = True
+        if len(denied) == len(keys):
+            break
+    return [key for key in keys if told[key] and key not in denied], sorted(denied)
+
+
+def _common_traits(calls: Sequence[Call], wrong: Sequence[str]) -> list[str]:
+    """Return the traits that all configurations with a wrong result share, and not all others."""
+    failing = [
+        call.config.traits
+        for call in calls
+        if any(key in call.expected and call.wrong(key) for key in wrong)
+    ]
+    shared = frozenset.intersection(*failing) if failing else frozenset()
+    return sorted(
+        trait for trait in shared if any(trait not in call.config.traits for call in calls)
+    )
+
+
+def _predict(hypothesis: Hypothesis, call: Call) -> dict[str, object]:
+    """Run a prediction; a bug that raises is predicted to raise."""
+    try:
+        with np.errstate(all="ignore"):
+            return hypothesis.predict(call)
+    except Exception as error:
+        raised = Raised(type(error).__name__, str(error))
+        return dict.fromkeys(call.expected, raised)
+
+
+def _cause(
+    hypothesis: Hypothesis, keys: Sequence[str], calls: Sequence[Call], source: Source, only: str
+) -> Cause:
+    says = hypothesis.says.replace("{key}", " and ".join(keys))
+    says += f" (where {only})" if only else ""
+    line = guilty_line(hypothesis.line, source)
+    if line is None:
+        line = next(
+            (
+                v.line
+                for c in calls
+                for k in keys
+                if isinstance(v := c.got.get(k), Raised) and v.line
+            ),
+            None,
+        )
+    return Cause(hypothesis.name, says, tuple(keys), worst(keys, calls), line)
+
+
+def guilty_line(pattern: str, source: Source) -> int | None:
+    """The line of the source that looks like the bug, if there is one."""
+    lines, first = source
+    if pattern:
+        for offset, text in enumerate(lines):
+            if re.search(pattern, text.partition("#")[0]):
+                return first + offset
+    return None
+
+
+def worst(keys: Sequence[str], calls: Sequence[Call]) -> str:
+    """Say where the largest error is, what was expected there, and what came."""
+    best, text = -1.0, ""
+    for key in keys:
+        for call in calls:
+            if key not in call.expected or not call.wrong(key):
+                continue
+            got, expected = call.got[key], np.asarray(call.expected[key])
+            if isinstance(got, Raised):
+                found, what = 0.5, f"{key}: {got}  ({call.config.name})"
+            elif not is_numeric(got):
+                found, what = (
+                    0.5,
+                    f"{key} is {type(got).__name__}, not an array  ({call.config.name})",
+                )
+            elif np.shape(got) != expected.shape:
+                found = np.inf
+                what = f"{key} has shape {np.shape(got)}, expected {expected.shape}  ({call.config.name})"
+            else:
+                far = call.difference(key)
+                index = f"[{','.join(map(str, far.where))}]" if far.where else ""
+                found = min(far.error, 1e300)
+                what = f"worst at {key}{index}: expected {far.expected:.4g}, got {far.got:.4g}"
+                what += f"  ({call.config.name})"
+            if found > best:
+                best, text = found, what
+    return text

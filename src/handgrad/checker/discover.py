@@ -1,0 +1,154 @@
+"""Finding what can be checked: in a file, in a folder, behind ``package.module:function``."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from handgrad.checker import api, models, pairs, rules
+from handgrad.checker.calling import Pair
+from handgrad.checker.known import by_function
+from handgrad.checker.known.layer import Layer
+from handgrad.checker.loading import CheckError, loaded
+from handgrad.checker.records import UNTESTED, Report, Verdict
+
+_SKIPPED = {"__pycache__", "node_modules", "site-packages"}
+
+
+def check_path(target: str, *, drops: bool = False, only: str = "") -> Report:
+    """Check a file, all files of a folder, or one function (and its partner) of a module.
+
+    Args:
+        target: a path, or "package.module:function".
+        drops: dropout's p is the probability of dropping, as in the courses before 2018.
+        only: check the pair of this function only.
+
+    Raises:
+        CheckError: there is nothing at `target`, or nothing that the checker knows, or a file
+            cannot be imported; the message names the line.
+    """
+    path = Path(target)
+    if not path.exists() and ":" in target:
+        place, _, only = target.rpartition(":")
+        if not Path(place).exists():
+            return _check_module(place, only, drops)
+        path = Path(place)
+    if not path.exists():
+        raise CheckError(f"check: there is no file or folder {target}")
+    files = [path] if path.is_file() else _files_of(path)
+    verdicts: list[Verdict] = []
+    for file in files:
+        with loaded(file) as module:
+            verdicts += check_module(module, _defined(file), drops, only)
+    if not verdicts:
+        raise CheckError(
+            f"check: {target} defines {f'no {only}' if only else 'nothing that the checker knows'}; "
+            "mark pairs of your own with @handgrad.checker.backward_of(forward, inputs)"
+        )
+    return Report(verdicts)
+
+
+def _check_module(name: str, only: str, drops: bool) -> Report:
+    try:
+        module = importlib.import_module(name)
+    except Exception as error:
+        raise CheckError(f"check: {name} cannot be imported: {error}") from None
+    names = [only] if only else _defined(Path(module.__file__ or ""))
+    verdicts = check_module(module, [n for n in vars(module) if only or n in names], drops, only)
+    if not verdicts:
+        raise CheckError(f"check: {name} has no {only or 'function'} that the checker knows")
+    return Report(verdicts)
+
+
+def check_module(
+    module: ModuleType, names: Iterable[str], drops: bool = False, only: str = ""
+) -> list[Verdict]:
+    """Judge everything known among the `names` of a module, in their order."""
+    defined = {name: getattr(module, name, None) for name in names}
+    verdicts: list[Verdict] = []
+    for name, thing in defined.items():
+        partners = _partners(name, defined)
+        if not callable(thing) or (only and only not in (name, *partners)):
+            continue
+        marked = getattr(thing, "__handgrad_pair__", None)
+        found = by_function(name)
+        if marked:
+            forward, inputs, options = marked
+            verdicts += api.check(forward, thing, inputs, options=options).verdicts
+        elif found is None:
+            verdicts += judge_named(name, thing, drops) or []
+        elif found[1] == "forward":
+            layer = with_meaning(found[0], drops)
+            if layer.loss:
+                verdicts += pairs.judge(api.loss_pair(thing, layer))
+            else:
+                backwards = {partner: defined[partner] for partner in partners}
+                verdicts += pairs.judge(Pair(thing, backwards, name, layer))
+        elif not any(name in _partners(other, defined) for other in defined):
+            verdicts.append(
+                Verdict(name, UNTESTED, reason=f"the module has no {found[0].forward[0]}")
+            )
+    return verdicts
+
+
+def judge_named(name: str, thing: Any, drops: bool) -> list[Verdict] | None:
+    """Judge an update rule or a model by its name; None if the checker does not know it."""
+    if name in rules.NAMES:
+        return [rules.judge(name, thing)]
+    if name in models.NAMES:
+        return [models.judge(name, thing, drops)]
+    return None
+
+
+def with_meaning(layer: Layer, drops: bool) -> Layer:
+    """Return the layer with dropout's p read as the probability of dropping."""
+    if not drops or layer.name != "dropout":
+        return layer
+    return replace(layer, drops=True, cache={})
+
+
+def _partners(name: str, defined: dict[str, Any]) -> list[str]:
+    """The backward functions that go with the forward `name`."""
+    found = by_function(name)
+    if found is None or found[1] != "forward":
+        return []
+    layer = found[0]
+    variant = name.removeprefix(layer.name + "_forward")
+    wanted = [layer.name + "_backward" + variant]
+    wanted += [other for other in layer.backward if other.endswith("_alt")]
+    return [other for other in wanted if callable(defined.get(other))]
+
+
+def _files_of(folder: Path) -> list[Path]:
+    """The Python files of a folder that define something known."""
+    files = []
+    for path in sorted(folder.rglob("*.py")):
+        parts = path.relative_to(folder).parts
+        if any(part in _SKIPPED or part.startswith(".") for part in parts):
+            continue
+        try:
+            names = _defined(path)
+        except CheckError:
+            names = ["?"]  # a file that cannot be read is reported when it is loaded
+        if any(by_function(n) or n in rules.NAMES or n in models.NAMES or n == "?" for n in names):
+            files.append(path)
+    if not files:
+        raise CheckError(f"check: no Python file in {folder} defines a function of the courses")
+    return files
+
+
+def _defined(path: Path) -> list[str]:
+    """Names of the functions and classes that a file defines, in its order."""
+    try:
+        tree = ast.parse(path.read_text("utf-8"))
+    except SyntaxError as error:
+        raise CheckError(f"check: {path}:{error.lineno}: {error.msg}") from None
+    except (OSError, ValueError) as error:
+        raise CheckError(f"check: {path} cannot be read: {error}") from None
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    return [node.name for node in tree.body if isinstance(node, kinds)]

@@ -1,0 +1,203 @@
+"""Mistakes that any layer can have: sign, factor, sum, transpose, a lost or unused gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from handgrad.checker.hypotheses.hypothesis import Hypothesis
+from handgrad.checker.records import Call, Raised, is_numeric
+
+Change = Callable[[Any], Any]
+
+
+def each(change: Change) -> Callable[[Call], dict[str, Any]]:
+    """Predict every result as a change of the right one."""
+
+    def predict(call: Call) -> dict[str, Any]:
+        return {key: change(np.asarray(value)) for key, value in call.expected.items()}
+
+    return predict
+
+
+def scaled(size: Callable[[Call], float]) -> Callable[[Call], dict[str, Any]]:
+    """Predict every result as the right one times a number that depends on the call."""
+
+    def predict(call: Call) -> dict[str, Any]:
+        return {key: np.asarray(value) * size(call) for key, value in call.expected.items()}
+
+    return predict
+
+
+def upstream(change: Callable[[np.ndarray], Any]) -> Callable[[Call], dict[str, Any]]:
+    """Predict the gradients for another upstream gradient."""
+
+    def predict(call: Call) -> dict[str, Any]:
+        if call.gradient is None or not np.ndim(call.dout):
+            return {}
+        return call.gradient(change(np.array(call.dout)))
+
+    return predict
+
+
+def _rows(call: Call) -> int:
+    first = next(iter(call.arrays.values()))
+    return first.shape[0] if first.ndim else 1
+
+
+def _shape(call: Call) -> tuple[int, ...]:
+    return np.shape(call.dout if call.dout is not None else call.expected.get("out", ()))
+
+
+def _space(call: Call) -> int:
+    return int(np.prod(_shape(call)[2:]))
+
+
+def _columns(call: Call) -> int:
+    first = next(iter(call.arrays.values()))
+    return int(np.prod(first.shape[1:]))
+
+
+FACTORS: list[tuple[str, str, Callable[[Call], float]]] = [
+    ("batch", "N, the number of rows", _rows),
+    ("space", "H'W', the number of places", _space),
+    (
+        "batch_and_space",
+        "N H' W', the number of places in the batch",
+        lambda c: _rows(c) * _space(c),
+    ),
+    ("row", "the size of a row", _columns),
+    ("size", "the number of results", lambda call: int(np.prod(_shape(call)))),
+]
+
+
+def _only(axis: int, index: int) -> Callable[[np.ndarray], np.ndarray]:
+    def change(dout: np.ndarray) -> np.ndarray:
+        kept = np.zeros_like(dout)
+        at = (slice(None),) * axis + (index,)
+        kept[at] = dout[at]
+        return kept
+
+    return change
+
+
+def _integers(call: Call) -> dict[str, Any]:
+    """Return what came, where it is an integer though the right result is not."""
+    found = {}
+    if any(np.asarray(array).dtype.kind in "iu" for array in call.arrays.values()):
+        for key, got in call.got.items():
+            if isinstance(got, Raised):
+                if "cast" in got.kind.lower() + got.message.lower():
+                    found[key] = got
+            elif is_numeric(got) and np.asarray(got).dtype.kind in "iu":
+                found[key] = got
+    return found
+
+
+def _summed(call: Call, axes: Callable[[int], tuple[int, ...]], keep: bool) -> dict[str, Any]:
+    return {
+        key: np.sum(value, axis=axes(np.ndim(value)), keepdims=keep)
+        for key, value in call.expected.items()
+        if np.ndim(value)
+    }
+
+
+def _not_summed(call: Call) -> dict[str, Any]:
+    """Bias-like gradients: dout itself, where it should have been summed."""
+    return {
+        key: call.dout for key in call.expected if call.dout is not None and key in ("db", "dbeta")
+    }
+
+
+def _collapsed(call: Call) -> dict[str, Any]:
+    """Return what came where summing the right result over some axes gives it."""
+    found = {}
+    for key, value in call.expected.items():
+        got = call.got.get(key)
+        if is_numeric(got) and np.ndim(got) < np.ndim(value):
+            for axis in range(np.ndim(value)):
+                total = np.sum(value, axis=axis)
+                if total.shape == np.shape(got) and np.allclose(total, got):
+                    found[key] = got
+            if not np.ndim(got) and np.allclose(np.sum(value), got):
+                found[key] = got
+    return found
+
+
+def _same_numbers(call: Call) -> dict[str, Any]:
+    """Return what came where it has the right numbers in another shape."""
+    found = {}
+    for key, value in call.expected.items():
+        got = call.got.get(key)
+        if is_numeric(got) and np.size(got) == np.size(value) and np.shape(got) != np.shape(value):
+            if np.allclose(np.ravel(got), np.ravel(value)):
+                found[key] = got
+    return found
+
+
+def _swap(a: str, b: str) -> Callable[[Call], dict[str, Any]]:
+    def predict(call: Call) -> dict[str, Any]:
+        if a in call.expected and b in call.expected:
+            return {a: call.expected[b], b: call.expected[a]}
+        return {}
+
+    return predict
+
+
+def _flipped(value: Any) -> Any:
+    return value[..., ::-1, ::-1] if np.ndim(value) == 4 else value
+
+
+def _spatial_transpose(value: Any) -> Any:
+    return np.swapaxes(value, -1, -2) if np.ndim(value) == 4 else value
+
+
+def _scaled_up(name: str, words: str, size: Callable[[Call], float]) -> list[Hypothesis]:
+    return [
+        Hypothesis(
+            f"times_{name}",
+            f"{{key}} is too large by the factor {words}: a division is missing (a sum, not a mean)",
+            scaled(size),
+        ),
+        Hypothesis(
+            f"over_{name}",
+            f"{{key}} is too small by the factor {words}: it is divided once too often (a mean, not a sum)",
+            scaled(lambda call: 1.0 / size(call)),
+        ),
+    ]
+
+
+BOTH = [
+    Hypothesis("zero", "{key} is zero everywhere: it is never filled in", each(np.zeros_like)),
+    Hypothesis("sign", "{key} has the wrong sign", each(np.negative)),
+    Hypothesis(
+        "integer_truncation",
+        "{key} is cut to whole numbers when the inputs are integers: the buffer was made with the "
+        "dtype of an integer array (zeros_like); make it float",
+        _integers,
+        r"(zeros|empty|ones|full)_like|dtype",
+        some=True,
+    ),
+    *[item for factor in FACTORS for item in _scaled_up(*factor)],
+    Hypothesis("factor_2", "{key} is twice too large: a factor 1/2 is missing, or added twice", each(lambda v: 2 * v)),
+    Hypothesis("factor_half", "{key} is half of what it should be: a factor 2 is missing", each(lambda v: v / 2)),
+    Hypothesis("transposed", "{key} is transposed", each(np.transpose), r"\.T\b|transpose"),
+    Hypothesis("space_transposed", "{key} has rows and columns of the image exchanged", each(_spatial_transpose)),
+    Hypothesis("flipped", "{key} is rotated by 180 degrees: the kernel is flipped", each(_flipped)),
+    Hypothesis("shape", "{key} holds the right numbers in the wrong shape", _same_numbers, r"reshape|keepdims|sum", True),
+    Hypothesis("extra_sum", "{key} is summed over an axis too many", _collapsed, r"sum", True),
+]  # fmt: skip
+FORWARD = BOTH
+BACKWARD = [
+    *BOTH,
+    Hypothesis("missing_sum", "{key} is dout itself: it must be summed over the batch (and the places)", _not_summed, r"\bd(b|beta)\b.*=\s*dout"),
+    Hypothesis("dout_unused", "{key} does not contain dout: the chain rule is not applied", upstream(np.ones_like)),
+    Hypothesis("only_last_image", "{key} holds the last image of the batch only: it is assigned in the loop, not added", upstream(_only(0, -1)), r"\bd\w+.*[^+\-*/=<>!]=[^=]"),
+    Hypothesis("only_first_image", "{key} holds the first image of the batch only", upstream(_only(0, 0))),
+    Hypothesis("absolute_dout", "{key} uses the size of dout without its sign", upstream(np.abs)),
+    Hypothesis("swapped_gamma_beta", "dgamma and dbeta are exchanged", _swap("dgamma", "dbeta"), r"return"),
+    Hypothesis("swapped_w_b", "dw and db are exchanged", _swap("dw", "db"), r"return"),
+    Hypothesis("swapped_x_w", "dx and dw are exchanged", _swap("dx", "dw"), r"return"),
+]  # fmt: skip

@@ -1,0 +1,24 @@
+"""What a hypothesis is: a mistake, in a teacher's words, and what it would return."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from handgrad.checker.records import Call
+
+
+class Hypothesis(NamedTuple):
+    """One mistake.
+
+    name: a short name; says: what is wrong, with {key} for the results that it explains; predict:
+    call -> what the mistake returns, by name (a result that is left out would be right; an
+    exception that it raises is the prediction); line: a regular expression of the guilty line.
+    some: whether it explains only the results that are wrong, and says nothing of the others.
+    """
+
+    name: str
+    says: str
+    predict: Callable[[Call], dict[str, Any]]
+    line: str = ""
+    some: bool = False

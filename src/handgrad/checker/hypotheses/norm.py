@@ -1,0 +1,276 @@
+"""Mistakes of normalisation, over whatever set of numbers a layer normalises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from handgrad.checker.hypotheses.hypothesis import Hypothesis
+from handgrad.checker.records import Call
+
+Axes = tuple[int, ...]
+
+
+class Parts(NamedTuple):
+    """A normalisation's arrays, shaped so that gamma and beta broadcast over x.
+
+    axes: those over which a set of numbers extends; sums: those over which dgamma is summed.
+    """
+
+    x: Any
+    gamma: Any
+    beta: Any
+    dout: Any
+    axes: Axes
+    sums: Axes
+    eps: float
+    param: dict[str, Any]
+
+    @property
+    def test(self) -> bool:
+        """Whether the running statistics are used."""
+        return self.param.get("mode") == "test" and "running_mean" in self.param
+
+    def statistics(self) -> tuple[Any, Any]:
+        """Return mean and variance, of the batch or the running ones."""
+        if self.test:
+            shape = self.gamma.shape
+            return self.param["running_mean"].reshape(shape), self.param["running_var"].reshape(
+                shape
+            )
+        return self.x.mean(self.axes, keepdims=True), self.x.var(self.axes, keepdims=True)
+
+
+def batch_parts(call: Call) -> Parts:
+    """Batch normalisation: all numbers of one channel."""
+    x, gamma, beta = (np.asarray(call.arrays[key], float) for key in ("x", "gamma", "beta"))
+    shape = (1, -1) + (1,) * (x.ndim - 2)
+    axes = (0, *range(2, x.ndim))
+    param = call.options[-1]
+    return Parts(
+        x,
+        gamma.reshape(shape),
+        beta.reshape(shape),
+        call.dout,
+        axes,
+        axes,
+        param.get("eps", 1e-5),
+        param,
+    )
+
+
+def layer_parts(call: Call) -> Parts:
+    """Layer normalisation: all numbers of one row."""
+    x, gamma, beta = (np.asarray(call.arrays[key], float) for key in ("x", "gamma", "beta"))
+    param = {key: value for key, value in call.options[-1].items() if key != "mode"}
+    return Parts(x, gamma[None], beta[None], call.dout, (1,), (0,), param.get("eps", 1e-5), param)
+
+
+def group_parts(call: Call) -> Parts:
+    """Group normalisation: all numbers of one group of channels of one image."""
+    x, gamma, beta = (np.asarray(call.arrays[key], float) for key in ("x", "gamma", "beta"))
+    N, C, H, W = x.shape
+    G, param = call.options
+    shape, broad = (N, G, C // G, H, W), (1, G, C // G, 1, 1)
+    dout = None if call.dout is None else call.dout.reshape(shape)
+    param = {key: value for key, value in param.items() if key != "mode"}
+    return Parts(
+        x.reshape(shape),
+        gamma.reshape(broad),
+        beta.reshape(broad),
+        dout,
+        (2, 3, 4),
+        (0, 3, 4),
+        param.get("eps", 1e-5),
+        param,
+    )
+
+
+Take = Callable[[Call], Parts]
+
+
+def forward_of(take: Take, value: Callable[[Parts], Any], modes: str = "both") -> Any:
+    """Predict out; modes: in which the mistake is made."""
+
+    def predict(call: Call) -> dict[str, Any]:
+        parts = take(call)
+        if modes != "both" and parts.test != (modes == "test"):
+            return {}
+        return {"out": np.reshape(value(parts), np.shape(call.arrays["x"]))}
+
+    return predict
+
+
+def scaled(parts: Parts, xhat: Any) -> Any:
+    """Return gamma xhat + beta."""
+    return parts.gamma * xhat + parts.beta
+
+
+def _standard(change: Callable[[Any, Any, Any, float], Any]) -> Callable[[Parts], Any]:
+    """From (x, mean, var, eps) to xhat, then scaled and shifted."""
+    return lambda p: scaled(p, change(p.x, *p.statistics(), p.eps))
+
+
+def over(axes: Axes, sums: bool = True) -> Callable[[Parts], Any]:
+    """Normalise over other axes."""
+
+    def value(parts: Parts) -> Any:
+        mean, var = parts.x.mean(axes, keepdims=True), parts.x.var(axes, keepdims=True)
+        return scaled(parts, (parts.x - mean) / np.sqrt(var + parts.eps))
+
+    return value
+
+
+def xhat_of(parts: Parts) -> tuple[Any, Any]:
+    """Return the right xhat and std."""
+    mean, var = parts.statistics()
+    std = np.sqrt(var + parts.eps)
+    return (parts.x - mean) / std, std
+
+
+def backward_of(take: Take, dx: Callable[..., Any], modes: str = "train") -> Any:
+    """Predict dx from (g, xhat, std, axes, parts), g = dout gamma."""
+
+    def predict(call: Call) -> dict[str, Any]:
+        parts = take(call)
+        if modes != "both" and parts.test != (modes == "test"):
+            return {}
+        xhat, std = xhat_of(parts)
+        value = dx(parts.dout * parts.gamma, xhat, std, parts)
+        return {"dx": np.reshape(value, np.shape(call.arrays["x"]))}
+
+    return predict
+
+
+def gradient_of(take: Take, key: str, value: Callable[..., Any]) -> Any:
+    """Predict dgamma or dbeta from (dout, xhat, std, parts), summed over the right axes."""
+
+    def predict(call: Call) -> dict[str, Any]:
+        parts = take(call)
+        xhat, std = xhat_of(parts)
+        total = np.sum(value(parts.dout, xhat, std, parts), axis=parts.sums)
+        return {key: np.reshape(total, np.shape(call.expected[key]))}
+
+    return predict
+
+
+def mean(value: Any, parts: Parts) -> Any:
+    """The mean over a set."""
+    return value.mean(parts.axes, keepdims=True)
+
+
+def total(value: Any, parts: Parts) -> Any:
+    """The sum over a set."""
+    return value.sum(parts.axes, keepdims=True)
+
+
+def unbiased(parts: Parts) -> Any:
+    """Return out with the variance divided by m - 1."""
+    m = np.float64(np.prod([parts.x.shape[axis] for axis in parts.axes]))
+    centre, var = parts.statistics()
+    return scaled(parts, (parts.x - centre) / np.sqrt(var * m / (m - 1) + parts.eps))
+
+
+def forward(take: Take) -> list[Hypothesis]:
+    """The mistakes of forward that all normalisations share."""
+    rows = [
+        ("epsilon_outside", "epsilon is outside the root: it must be sqrt(var + eps)", _standard(lambda x, m, v, e: (x - m) / (np.sqrt(v) + e)), r"sqrt|std"),
+        ("epsilon_missing", "epsilon is not added to the variance", _standard(lambda x, m, v, e: (x - m) / np.sqrt(v)), r"sqrt|std"),
+        ("epsilon_fixed", "epsilon is fixed at 1e-5: the option eps is not used", _standard(lambda x, m, v, e: (x - m) / np.sqrt(v + 1e-5)), r"1e-5"),
+        ("root_missing", "x is divided by the variance, not by its root", _standard(lambda x, m, v, e: (x - m) / (v + e)), r"/"),
+        ("root_multiplied", "x is multiplied by the standard deviation, not divided", _standard(lambda x, m, v, e: (x - m) * np.sqrt(v + e)), r"\*"),
+        ("not_divided", "x is centred, but not divided by the standard deviation", _standard(lambda x, m, v, e: x - m), r"-"),
+        ("not_centred", "the mean is not subtracted", _standard(lambda x, m, v, e: x / np.sqrt(v + e)), r"sqrt"),
+        ("unbiased_normalised", "the variance is the unbiased one (divided by N - 1); the course's uses 1/N", unbiased, r"ddof|-\s*1|var"),
+        ("variance_not_centred", "the variance is the mean of x**2: the mean is not subtracted first", _standard(lambda x, m, v, e: (x - m) / np.sqrt(v + m**2 + e)), r"\*\*\s*2|square"),
+        ("beta_missing", "beta is not added", lambda p: p.gamma * xhat_of(p)[0], r"gamma"),
+        ("gamma_missing", "xhat is not multiplied by gamma", lambda p: xhat_of(p)[0] + p.beta, r"beta"),
+        ("gamma_beta_missing", "xhat is returned: gamma and beta are not applied", lambda p: xhat_of(p)[0], r"return"),
+        ("gamma_beta_swapped", "gamma and beta are exchanged", lambda p: p.beta * xhat_of(p)[0] + p.gamma, r"gamma|beta"),
+        ("gamma_added", "gamma is added, not multiplied", lambda p: p.gamma + xhat_of(p)[0] + p.beta, r"gamma"),
+    ]  # fmt: skip
+    return [
+        Hypothesis(name, says, forward_of(take, value, modes), line)
+        for modes in ("both", "train", "test")
+        for name, says, value, line in rows
+    ]
+
+
+def through_batch(g: Any, xhat: Any, std: Any, parts: Parts) -> Any:
+    """Return dx where mean and variance are the batch's."""
+    return (g - mean(g, parts) - xhat * mean(g * xhat, parts)) / std
+
+
+def right(g: Any, xhat: Any, std: Any, parts: Parts) -> Any:
+    """Return dx, of the mode of the call."""
+    return g / std if parts.test else through_batch(g, xhat, std, parts)
+
+
+def _wrong_sum(take: Take, axes: Axes, keep: bool) -> Any:
+    """Predict dgamma and dbeta summed over other axes of x."""
+
+    def predict(call: Call) -> dict[str, Any]:
+        parts = take(call)
+        shape = call.arrays["x"].shape
+        xhat, dout = np.reshape(xhat_of(parts)[0], shape), np.reshape(parts.dout, shape)
+        return {"dgamma": np.sum(dout * xhat, axes, keepdims=keep), "dbeta": np.sum(dout, axes, keepdims=keep)}
+
+    return predict
+
+
+def _wrong_sums(take: Take) -> list[Hypothesis]:
+    words = {0: "the batch", 1: "the channels", 2: "the rows", 3: "the columns"}
+    return [
+        Hypothesis(
+            "wrong_sum",
+            "{key} is summed over " + " and ".join(words[axis] for axis in axes) + ": it must be one number for each of gamma",
+            _wrong_sum(take, axes, keep),
+            r"\bd(gamma|beta)\s*=",
+        )
+        for axes in ((0,), (1,), (2, 3), (0, 1), (1, 2, 3), (0, 2), (0, 3))
+        for keep in (False, True)
+    ]
+
+
+def backward(take: Take) -> list[Hypothesis]:
+    """The mistakes of backward that all normalisations share."""
+    rows = [
+        ("statistics_constant", "the gradient through the mean and the variance is forgotten: they are treated as constants", lambda g, h, s, p: g / s, r"\bdx\b"),
+        ("mean_path_forgotten", "the gradient through the mean is forgotten", lambda g, h, s, p: (g - h * mean(g * h, p)) / s, r"\bdx\b"),
+        ("variance_path_forgotten", "the gradient through the variance is forgotten", lambda g, h, s, p: (g - mean(g, p)) / s, r"\bdx\b"),
+        ("variance_path_sign", "the gradient through the variance has the wrong sign", lambda g, h, s, p: (g - mean(g, p) + h * mean(g * h, p)) / s, r"dvar|\bdx\b"),
+        ("mean_path_sign", "the gradient through the mean has the wrong sign", lambda g, h, s, p: (g + mean(g, p) - h * mean(g * h, p)) / s, r"dmean|dmu|\bdx\b"),
+        ("variance_path_doubled", "the gradient through the variance is twice too large", lambda g, h, s, p: (g - mean(g, p) - 2 * h * mean(g * h, p)) / s, r"dvar|0?\.5"),
+        ("variance_path_halved", "the gradient through the variance is half of what it should be: the factor 2 of the square", lambda g, h, s, p: (g - mean(g, p) - 0.5 * h * mean(g * h, p)) / s, r"dvar|0?\.5|2"),
+        ("variance_power", "the gradient through the variance has the wrong power of the standard deviation (var**-1.5, not var**-0.5)", lambda g, h, s, p: (g - mean(g, p) - h * s**2 * mean(g * h, p)) / s, r"\*\*|power"),
+        ("mean_not_divided", "the gradient through the mean lacks its 1/N", lambda g, h, s, p: (g - total(g, p) - h * mean(g * h, p)) / s, r"dmean|dmu|/\s*[NDm]"),
+        ("variance_not_divided", "the gradient through the variance lacks its 1/N", lambda g, h, s, p: (g - mean(g, p) - h * total(g * h, p)) / s, r"dvar|/\s*[NDm]"),
+        ("neither_divided", "the gradients through mean and variance lack their 1/N", lambda g, h, s, p: (g - total(g, p) - h * total(g * h, p)) / s, r"\bdx\b"),
+        ("gamma_missing", "dx lacks gamma: dxhat is dout gamma", lambda g, h, s, p: right(p.dout, h, s, p), r"\bdx\w*\s*="),
+        ("not_divided_by_std", "dx is not divided by the standard deviation", lambda g, h, s, p: right(g, h, 1.0, p), r"\bdx\b"),
+        ("divided_by_variance", "dx is divided by the variance, not by its root", lambda g, h, s, p: right(g, h, s * s, p), r"\bdx\b"),
+        ("gamma_outside", "gamma is multiplied after the means: it differs within a row, and must stay inside", lambda g, h, s, p: p.gamma * right(p.dout, h, s, p), r"gamma"),
+        ("epsilon_missing", "dx uses the variance without epsilon", lambda g, h, s, p: right(g, h * s / np.sqrt(s**2 - p.eps), np.sqrt(s**2 - p.eps), p), r"sqrt|\*\*"),
+    ]  # fmt: skip
+    gradients = [
+        ("dgamma_of_x", "dgamma", "dgamma uses x: it must be summed over dout xhat", lambda d, h, s, p: d * p.x),
+        ("dgamma_of_centred", "dgamma", "dgamma uses x - mean: it must be divided by the standard deviation", lambda d, h, s, p: d * h * s),
+        ("dgamma_without_xhat", "dgamma", "dgamma is the sum of dout: it must be that of dout xhat", lambda d, h, s, p: d + 0 * h),
+        ("dgamma_of_out", "dgamma", "dgamma uses the output in place of xhat", lambda d, h, s, p: d * scaled(p, h)),
+        ("dgamma_times_gamma", "dgamma", "dgamma is multiplied by gamma", lambda d, h, s, p: d * h * p.gamma),
+        ("dgamma_test_xhat", "dgamma", "dgamma uses the first row only", lambda d, h, s, p: d * h * (np.arange(len(h)) == 0).reshape(-1, *[1] * (h.ndim - 1))),
+        ("dbeta_times_gamma", "dbeta", "dbeta is multiplied by gamma", lambda d, h, s, p: d * p.gamma),
+        ("dbeta_times_xhat", "dbeta", "dbeta is the sum of dout xhat: it must be that of dout", lambda d, h, s, p: d * h),
+    ]  # fmt: skip
+    return [
+        *[
+            Hypothesis(name, says, backward_of(take, dx, modes), line)
+            for modes in ("train", "both")
+            for name, says, dx, line in rows
+        ],
+        *[Hypothesis(name, says, gradient_of(take, key, value), rf"{key}\s*=") for name, key, says, value in gradients],
+        *_wrong_sums(take),
+        Hypothesis("train_formula_at_test", "in test mode dx goes through the batch's statistics: the running ones are constants", backward_of(take, through_batch, "test"), r"\bdx\b"),
+    ]  # fmt: skip

@@ -1,0 +1,107 @@
+"""What gradients cannot see: how often dropout keeps, and what it does to the mean."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from handgrad.checker.records import Finding
+from handgrad.checker.running import run
+
+if TYPE_CHECKING:
+    from handgrad.checker.calling import Pair
+
+_ROWS = 300
+
+
+def dropout(pair: Pair) -> list[Finding]:
+    """The mean is kept, entries are kept with probability p, independently, and anew in each call."""
+    return dropout_findings(
+        lambda x, param: run(pair.forward, x, param, seed=None), pair.layer.drops
+    )
+
+
+def dropout_findings(forward: Any, drops: bool) -> list[Finding]:
+    """Check a dropout forward; drops: whether p is the probability of dropping."""
+    x = np.full((_ROWS, _ROWS), 2.0)
+    np.random.seed(3)
+    shares, means = [], []
+    for p in (0.3, 0.6, 0.75):
+        out = np.asarray(forward(x.copy(), {"p": p, "mode": "train"})[0])
+        if out.shape != x.shape:
+            return [Finding("shape", f"out has shape {out.shape}, expected {x.shape}")]
+        kept = out != 0
+        shares.append(float(np.mean(kept)))
+        means.append(float(np.mean(out) / 2.0))
+    for axis, what in ((0, "a column"), (1, "a row")):
+        spread = np.std(kept.mean(axis=axis))
+        if spread > 0.25:
+            return [
+                Finding(
+                    "mask_shared",
+                    f"all entries of {what} are dropped together: one number is drawn for them all",
+                )
+            ]
+    keep = np.array([0.3, 0.6, 0.75])
+    keep = 1 - keep if drops else keep
+    meaning = "dropping" if drops else "keeping"
+    findings = _kept(np.array(shares), np.array(means), keep, meaning)
+    if findings:
+        return findings
+    first = np.asarray(forward(x.copy(), {"p": 0.5, "mode": "train"})[0]) != 0
+    second = np.asarray(forward(x.copy(), {"p": 0.5, "mode": "train"})[0]) != 0
+    if np.array_equal(first, second):
+        return [
+            Finding(
+                "mask_reused", "two calls without a seed drop the same units: the mask is reused"
+            )
+        ]
+    return []
+
+
+def _kept(shares: np.ndarray, means: np.ndarray, keep: np.ndarray, meaning: str) -> list[Finding]:
+    close = 0.02
+    scaled = means / np.where(shares > 0, shares, 1)  # what a kept unit is multiplied by
+    if np.all(np.abs(shares - 1) < close):
+        return [Finding("never_drops", "nothing is dropped in train mode")]
+    if np.all(shares < close):
+        return [Finding("drops_all", "everything is dropped in train mode")]
+    ratio = f"E[out] = {means[2]:.2g} E[in] at p = 0.75"
+    swapped = np.all(np.abs(shares - (1 - keep)) < close)
+    if swapped and np.all(np.abs(means - 1) < close):
+        other = "dropping" if meaning == "keeping" else "keeping"
+        return [
+            Finding(
+                "p_swapped",
+                f"p is taken as the probability of {other}; here it is that of {meaning}",
+            )
+        ]
+    if not swapped and np.any(np.abs(shares - keep) >= close):
+        return [Finding("kept_share", f"at p = 0.75, {shares[2]:.0%} of the units are kept")]
+    if np.all(np.abs(means - 1) < close):
+        return []
+    if np.all(np.abs(scaled - 1) < close):
+        also = f", and p is not taken as the probability of {meaning}" if swapped else ""
+        return [
+            Finding(
+                "unscaled", f"{ratio}: kept units are not divided by the keep probability{also}"
+            )
+        ]
+    if swapped:
+        return [
+            Finding(
+                "wrong_scale",
+                f"{ratio}: p of the units are dropped, but the rest is divided by p, not 1 - p",
+            )
+        ]
+    if np.all(np.abs(scaled - keep) < close):
+        return [
+            Finding(
+                "multiplied",
+                f"{ratio}: kept units are multiplied by the keep probability, not divided",
+            )
+        ]
+    if np.all(np.abs(scaled * (1 - keep) - 1) < close):
+        return [Finding("wrong_scale", f"{ratio}: kept units are divided by 1 - p, not p")]
+    return [Finding("scale", f"{ratio}: kept units are multiplied by {scaled[2]:.3g}")]

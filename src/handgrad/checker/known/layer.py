@@ -1,0 +1,98 @@
+"""What the checker knows about a layer, and where its true results come from."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from handgrad import layers
+from handgrad.checker.records import Config
+
+
+class Truth(NamedTuple):
+    """The right results of a configuration.
+
+    results: "out", and what forward leaves in its dictionaries, by name; state: those names;
+    gradient: upstream gradient -> gradients by name.
+    """
+
+    results: dict[str, Any]
+    state: tuple[str, ...]
+    gradient: Callable[[Any], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer, or somebody's own pair of which no more is known than its inputs.
+
+    name: the pair of `handgrad.layers` that computes it, "" for somebody's own; forward, backward:
+    the names that courses give the functions; family: whose hypotheses are tried; loss: whether
+    forward and backward are one function; legitimate: whether gradients at a tie are among the right
+    ones; expectations: checks of what gradients cannot see.
+    """
+
+    name: str
+    make_configs: Callable[[], list[Config]]
+    forward: tuple[str, ...] = ()
+    backward: tuple[str, ...] = ()
+    family: str = ""
+    loss: bool = False
+    legitimate: Callable[[Config, Any, dict[str, Any]], bool] | None = None
+    expectations: tuple[Callable[[Any], list[Any]], ...] = ()
+    note: str = ""
+    random: bool = False
+    drops: bool = False
+    cache: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def known(self) -> bool:
+        """Whether the library can compute it."""
+        return bool(self.name)
+
+    def configs(self) -> list[Config]:
+        """Return the configurations, made once."""
+        if "configs" not in self.cache:
+            self.cache["configs"] = self.make_configs()
+        return self.cache["configs"]
+
+    def truth(self, config: Config) -> Truth | None:
+        """Return the right results, or None for somebody's own pair."""
+        if not self.known or (self.random and config.options[0].get("mode") == "train"):
+            return None
+        key = (config.name, id(config))
+        if key not in self.cache:
+            self.cache[key] = self._truth(config)
+        return self.cache[key]
+
+    def _truth(self, config: Config) -> Truth:
+        options = copy.deepcopy(config.options)
+        arrays = {k: np.asarray(a, np.float64) for k, a in config.arrays.items()}
+        if self.loss:
+            loss, dx = getattr(layers, self.name)(*arrays.values(), *options, engine="vectorized")
+            return Truth({"out": loss}, (), lambda dout: {"dx": dout * dx})
+        forward = getattr(layers, self.name + "_forward")
+        from handgrad.checker.running import seeded
+
+        seeded()
+        out, cache = forward(*arrays.values(), *options, engine="vectorized")
+        state = {
+            key: after[key]
+            for before, after in zip(config.options, options, strict=True)
+            if isinstance(after, dict)
+            for key in after
+            if key not in before
+            or after[key] is not before[key]
+            and np.any(after[key] != before[key])
+        }
+        gradient = functools.partial(self._gradient, cache, tuple("d" + k for k in arrays))
+        return Truth({"out": out, **state}, tuple(state), gradient)
+
+    def _gradient(self, cache: Any, names: tuple[str, ...], dout: Any) -> dict[str, Any]:
+        result = getattr(layers, self.name + "_backward")(dout, cache)
+        gradients = result if isinstance(result, tuple) else (result,)
+        return dict(zip(names, gradients, strict=True))

@@ -1,0 +1,65 @@
+"""The table of known layers."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from handgrad.checker.known import configs, expectations
+from handgrad.checker.known.layer import Layer
+from handgrad.checker.records import Config
+
+
+def _pair(
+    name: str,
+    family: str,
+    make: Callable[[], list[Config]],
+    variants: tuple[str, ...] = ("",),
+    backward: tuple[str, ...] = (),
+    **more: Any,
+) -> Layer:
+    """A layer whose functions are <name>_forward<variant> and <name>_backward<variant>."""
+    forwards = tuple(f"{name}_forward{variant}" for variant in variants)
+    backwards = tuple(f"{name}_backward{variant}" for variant in variants) + backward
+    return Layer(name, make, forwards, backwards, family, **more)
+
+
+_VARIANTS = ("_naive", "", "_fast", "_strides", "_im2col", "_pytorch")
+
+LAYERS = [
+    _pair("affine", "affine", configs.affine),
+    _pair("relu", "relu", configs.relu, legitimate=configs.within_dout),
+    Layer("softmax_loss", functools.partial(configs.loss, True), ("softmax_loss",), (), "loss", loss=True),
+    Layer("svm_loss", functools.partial(configs.loss, False), ("svm_loss",), (), "loss", loss=True),
+    _pair("batchnorm", "batchnorm", configs.batchnorm, backward=("batchnorm_backward_alt",)),
+    _pair("layernorm", "layernorm", configs.layernorm),
+    _pair("dropout", "dropout", configs.dropout, random=True, expectations=(expectations.dropout,)),
+    _pair("conv", "conv", configs.conv, _VARIANTS),
+    _pair("max_pool", "pool", configs.max_pool, ("_naive", "", "_fast", "_im2col"), legitimate=configs.shares_of_maxima),
+    _pair("spatial_batchnorm", "batchnorm", configs.spatial_batchnorm),
+    _pair("spatial_groupnorm", "groupnorm", configs.spatial_groupnorm, ("", "_quick")),
+    _pair("affine_relu", "affine", functools.partial(configs.affine_like, "")),
+    _pair("affine_bn_relu", "", functools.partial(configs.affine_like, "bn")),
+    _pair("affine_ln_relu", "", functools.partial(configs.affine_like, "ln")),
+    _pair("conv_relu", "conv", configs.conv_sandwich),
+    _pair("conv_relu_pool", "conv", functools.partial(configs.conv_sandwich, pool=True)),
+    _pair("conv_bn_relu", "", functools.partial(configs.conv_sandwich, "bn")),
+    _pair("conv_bn_relu_pool", "", functools.partial(configs.conv_sandwich, "bn", pool=True)),
+    _pair("avg_pool", "", configs.avg_pool),
+    _pair("global_avg_pool", "", configs.global_avg_pool),
+    _pair("prelu", "", configs.prelu),
+    _pair("maxout", "", configs.maxout),
+    _pair("spatial_instancenorm", "", configs.spatial_instancenorm),
+    *[_pair(name, "", configs.elementwise) for name in ("sigmoid", "tanh", "elu", "gelu", "leaky_relu")],
+]  # fmt: skip
+
+
+def by_function(name: str) -> tuple[Layer, str] | None:
+    """Return the layer that a function belongs to, and "forward" or "backward"."""
+    for layer in LAYERS:
+        if name in layer.forward:
+            return layer, "forward"
+        if name in layer.backward:
+            return layer, "backward"
+    return None

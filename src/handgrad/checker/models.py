@@ -1,0 +1,298 @@
+"""Judging a model: its parameters, its scores, its loss and gradients, and what test mode means."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from handgrad import models
+from handgrad.checker import diagnosis
+from handgrad.checker.known.layer import Layer
+from handgrad.checker.records import (
+    RIGHT,
+    UNTESTED,
+    WRONG,
+    Call,
+    Config,
+    Finding,
+    Raised,
+    Verdict,
+    error_of,
+    is_numeric,
+    scales_of,
+)
+from handgrad.checker.running import changed, fresh, quiet, run, source_file, source_lines
+
+NAMES = ("TwoLayerNet", "FullyConnectedNet", "ThreeLayerConvNet")
+
+
+class Scenario(NamedTuple):
+    """One way to build a model: the library's arguments, the input's shape, and the strength of L2."""
+
+    name: str
+    arguments: dict[str, Any]
+    shape: tuple[int, ...]
+    reg: float = 0.0
+
+
+_FULL = {"input_dim": 15, "num_classes": 7, "weight_scale": 5e-2, "dtype": np.float64}
+_CONV = {
+    "input_dim": (2, 6, 8), "num_filters": 3, "filter_size": 3, "hidden_dim": 5, "num_classes": 4,
+    "weight_scale": 5e-2, "dtype": np.float64,
+}  # fmt: skip
+SCENARIOS = {
+    "TwoLayerNet": [
+        Scenario("plain", {"input_dim": 12, "hidden_dim": 40, "num_classes": 7, "weight_scale": 5e-2}, (6, 12)),
+        Scenario("images, reg 0.7", {"input_dim": 12, "hidden_dim": 40, "num_classes": 7, "weight_scale": 5e-2}, (3, 3, 2, 2), 0.7),
+    ],
+    "FullyConnectedNet": [
+        Scenario("plain", {"hidden_dims": [20, 30], **_FULL}, (6, 15)),
+        Scenario("reg 0.7", {"hidden_dims": [20, 30, 10], **_FULL}, (5, 15), 0.7),
+        Scenario("no hidden layer", {"hidden_dims": [], **_FULL}, (4, 15)),
+        Scenario("batchnorm, reg 0.7", {"hidden_dims": [20, 30], "normalization": "batchnorm", **_FULL}, (6, 15), 0.7),
+        Scenario("layernorm, reg 0.7", {"hidden_dims": [20, 30], "normalization": "layernorm", **_FULL}, (6, 15), 0.7),
+        Scenario("dropout", {"hidden_dims": [20, 30], "dropout_keep_ratio": 0.75, "seed": 123, **_FULL}, (6, 15), 0.7),
+    ],
+    "ThreeLayerConvNet": [
+        Scenario("plain", _CONV, (3, 2, 6, 8)),
+        Scenario("reg 0.7", _CONV, (2, 2, 6, 8), 0.7),
+        Scenario("odd image", {**_CONV, "input_dim": (2, 7, 5), "num_filters": 5}, (2, 2, 7, 5)),
+    ],
+}  # fmt: skip
+
+
+def judge(name: str, cls: Any, drops: bool = False) -> Verdict:
+    """Return the verdict on the class `cls`, which is called `name` by the courses."""
+    start = time.perf_counter()
+    lines, first = source_lines(cls)
+    place = {"file": source_file(cls), "line": first if lines else None}
+    if inspect.isclass(cls) and "input_size" in inspect.signature(cls).parameters:
+        return Verdict(
+            name, UNTESTED, reason="its weights are transposed: another course's class", **place
+        )
+    calls: list[Call] = []
+    findings: list[Finding] = []
+    notes: list[str] = []
+    with quiet():
+        for scenario in SCENARIOS[name]:
+            arguments = _in_their_words(cls, scenario.arguments, drops)
+            if arguments is None:
+                notes.append(f"{scenario.name} is not among its options")
+                continue
+            call = _try(name, cls, scenario, arguments, findings)
+            if call is not None:
+                calls.append(call)
+    layer = Layer("", list, family="model")
+    causes = diagnosis.explain(calls, findings, layer, "forward", (lines, first))
+    causes.sort(key=lambda cause: cause.name in ("raises", "unexplained"))
+    errors: dict[str, float] = {}
+    for call in calls:
+        for key in call.expected:
+            kind = key if key in ("scores", "loss") else "gradients"
+            errors[kind] = max(errors.get(kind, 0.0), error_of(call, key))
+    return Verdict(
+        name, WRONG if causes else RIGHT, errors, causes, notes,
+        configurations=len(calls), seconds=time.perf_counter() - start, calls=calls, **place,
+    )  # fmt: skip
+
+
+def _in_their_words(cls: Any, arguments: dict[str, Any], drops: bool) -> dict[str, Any] | None:
+    """Translate the library's options into those of the class's course; None if it has no such."""
+    known = inspect.signature(cls).parameters
+    theirs = fresh(arguments)
+    norm = theirs.pop("normalization", None)
+    if norm and "normalization" in known:
+        theirs["normalization"] = norm
+    elif norm and "use_batchnorm" in known and norm == "batchnorm":
+        theirs["use_batchnorm"] = True
+    elif norm:
+        return None
+    keep = theirs.pop("dropout_keep_ratio", None)
+    if keep and "dropout_keep_ratio" in known:
+        theirs["dropout_keep_ratio"] = keep
+    elif keep and "dropout" in known:
+        old = "use_batchnorm" in known or drops
+        theirs["dropout"] = 1 - keep if old else keep
+    elif keep:
+        return None
+    return {key: value for key, value in theirs.items() if key in known}
+
+
+def _try(
+    name: str, cls: Any, scenario: Scenario, arguments: dict[str, Any], findings: list[Finding]
+) -> Call | None:
+    """Build the model, compare it with the library's that has the same parameters."""
+    rng = np.random.default_rng(11)
+    own = fresh(arguments)
+    model = run(lambda: cls(**own))
+    where = f" ({scenario.name})"
+    if isinstance(model, Raised):
+        findings.append(Finding("raises", f"the constructor raises {model}{where}", model.line))
+        return None
+    if changed(arguments, own) is not None:
+        findings.append(
+            Finding("argument_changed", "the constructor changes its caller's arguments")
+        )
+    truth = getattr(models, name)(**scenario.arguments)
+    if not _check_parameters(model, truth, scenario, findings):
+        return None
+    X = rng.standard_normal(scenario.shape)
+    classes = scenario.arguments["num_classes"]
+    y = rng.integers(0, classes, len(X))
+    for key in model.params:  # zero biases and unit scales would hide mistakes
+        if key[0] != "W":
+            model.params[key] = model.params[key] + 0.1 * rng.standard_normal(
+                model.params[key].shape
+            )
+    truth.params = fresh(dict(model.params))
+    model.reg = truth.reg = scenario.reg
+    before = X.copy()
+    trained = run(lambda: model.loss(X, y))
+    if changed(before, X) is not None:
+        findings.append(Finding("input_changed", "loss changes X in place"))
+    if isinstance(trained, Raised):
+        findings.append(Finding("raises", f"loss raises {trained}{where}", trained.line))
+        return None
+    if not (isinstance(trained, tuple) and len(trained) == 2 and isinstance(trained[1], dict)):
+        findings.append(Finding("returns", "loss(X, y) must return (loss, grads)"))
+        return None
+    loss, grads = trained
+    missing = [key for key in model.params if key not in grads]
+    if missing:
+        findings.append(
+            Finding("gradient_missing", f"grads lacks {', '.join(missing)}{where}: never updated")
+        )
+        return None
+    if "dropout_keep_ratio" in scenario.arguments:
+        _check_dropout(model, X, y, loss, grads, findings, where)
+        return None
+    base = fresh(truth)
+    base.reg = 0.0
+    data_loss, data_grads = base.loss(X, y)
+    expected_loss, expected = truth.loss(X, y)
+    scores = run(lambda: model.loss(X))
+    options = (scenario.reg, fresh(dict(model.params)), data_loss, data_grads)
+    call = Call(Config(scenario.name, {"X": X}, options), tolerance=1e-7)
+    call.expected = {"scores": truth.loss(X), "loss": expected_loss}
+    call.expected |= {"d" + key: value for key, value in expected.items()}
+    call.got = {"scores": scores, "loss": loss, **{"d" + key: grads[key] for key in model.params}}
+    call.scale = scales_of({k: v for k, v in call.expected.items() if k not in ("scores", "loss")})
+    _check_test_mode(model, X, scores, findings)
+    _check_live(model, X, y, loss, findings)
+    return call
+
+
+def _check_parameters(model: Any, truth: Any, scenario: Scenario, findings: list[Finding]) -> bool:
+    """Names, shapes and first values of the parameters."""
+    params = getattr(model, "params", None)
+    where = f" ({scenario.name})"
+    if not isinstance(params, dict):
+        findings.append(Finding("params", "the model has no dictionary params"))
+        return False
+    for key, value in truth.params.items():
+        if key not in params:
+            findings.append(Finding("parameter_missing", f"params lacks {key}{where}"))
+            return False
+        shape = np.shape(params[key])
+        if shape != value.shape:
+            what = "weights of the wrong fan-in or fan-out" if key[0] == "W" else "wrong size"
+            findings.append(
+                Finding(
+                    "weight_shape",
+                    f"{key} has shape {shape}, expected {value.shape}: {what}{where}",
+                )
+            )
+            return False
+        std = float(np.std(params[key]))
+        scale = scenario.arguments["weight_scale"]
+        if key[0] == "W" and value.size >= 60 and not 0.7 * scale < std < 1.3 * scale:
+            findings.append(
+                Finding(
+                    "weight_scale",
+                    f"{key} starts with standard deviation {std:.2g}, not weight_scale {scale:g}{where}",
+                )
+            )
+        elif key[0] == "b" and np.any(params[key]):
+            findings.append(Finding("bias_start", f"{key} does not start at zero{where}"))
+        elif key[0] == "g" and np.any(np.asarray(params[key]) != 1):
+            findings.append(Finding("gamma_start", f"{key} does not start at one{where}"))
+    extra = [key for key in params if key not in truth.params]
+    if extra:
+        findings.append(Finding("parameter_extra", f"params has {', '.join(extra)} besides{where}"))
+    return not extra
+
+
+def _check_test_mode(model: Any, X: Any, scores: Any, findings: list[Finding]) -> None:
+    """Scores of an image do not depend on the others."""
+    if not is_numeric(scores):
+        return
+    alone = run(lambda: model.loss(X[:2]))
+    if not is_numeric(alone) or np.shape(alone) != np.shape(scores[:2]):
+        return
+    if not np.allclose(alone, scores[:2], rtol=1e-6, atol=1e-9):
+        findings.append(
+            Finding(
+                "test_mode",
+                "scores depend on the other images of the batch: normalisation never leaves train mode",
+            )
+        )
+
+
+def _check_live(model: Any, X: Any, y: Any, loss: Any, findings: list[Finding]) -> None:
+    """A parameter that is changed in place changes the next loss."""
+    name = sorted(key for key in model.params if key[0] == "b")[-1]
+    model.params[name][0] += 1.0
+    moved = run(lambda: model.loss(X, y))
+    model.params[name][0] -= 1.0
+    if isinstance(moved, tuple) and is_numeric(moved[0]) and moved[0] == loss:
+        findings.append(
+            Finding("params_copied", f"a change of params[{name!r}] has no effect on the loss")
+        )
+
+
+def _check_dropout(
+    model: Any, X: Any, y: Any, loss: Any, grads: Any, findings: list[Finding], where: str
+) -> None:
+    """With a seed the loss is a function; its differences give the gradients."""
+    rng = np.random.default_rng(2)
+    again = run(lambda: model.loss(X, y))
+    if isinstance(again, Raised) or again[0] != loss:
+        findings.append(
+            Finding("seed_unused", f"two calls with the same seed give another loss{where}")
+        )
+        return
+    for key, value in model.params.items():
+        direction = rng.standard_normal(value.shape)
+        losses = []
+        for step in (1e-5, -1e-5):
+            model.params[key] = value + step * direction
+            losses.append(run(lambda: model.loss(X, y))[0])
+        model.params[key] = value
+        slope = (losses[0] - losses[1]) / 2e-5
+        claimed = float(np.sum(grads[key] * direction))
+        size = float(np.linalg.norm(grads[key]) * np.linalg.norm(direction))
+        if abs(slope - claimed) > 1e-5 * size + 1e-7:
+            findings.append(
+                Finding(
+                    "dropout_gradient",
+                    f"the gradient of {key} is not that of the loss{where}: expected {slope:.4g} along a direction, got {claimed:.4g}",
+                )
+            )
+            return
+    scores = run(lambda: model.loss(X))
+    if changed(scores, run(lambda: model.loss(X[:]))) is not None or _drops(model, X, scores):
+        findings.append(Finding("dropout_at_test", "dropout is active in test mode"))
+
+
+def _drops(model: Any, X: Any, scores: Any) -> bool:
+    """Whether the scores change with the seed of the dropout layers."""
+    param = getattr(model, "dropout_param", None)
+    if not isinstance(param, dict) or "seed" not in param:
+        return False
+    seed, param["seed"] = param["seed"], 77
+    other = run(lambda: model.loss(X))
+    param["seed"] = seed
+    return changed(scores, other) is not None

@@ -1,0 +1,288 @@
+"""Judging one forward/backward pair: the evidence, and the verdicts it leads to.
+
+What forward must return is known for the layers of the courses (`handgrad.layers` computes it); what
+backward must return is the derivative of *the code's own* forward.  Where that forward is right, the
+derivative is the library's, and the code's forward confirms it along random directions; otherwise it
+is taken entry by entry.  A backward that returns the layer's true gradient is right even where the
+forward beside it is wrong.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from handgrad.checker import contracts, diagnosis
+from handgrad.checker.calling import Pair, Passed, call_backward, call_forward, upstream
+from handgrad.checker.known.layer import Layer
+from handgrad.checker.records import (
+    RIGHT,
+    UNTESTED,
+    WRONG,
+    Call,
+    Config,
+    Finding,
+    Raised,
+    Verdict,
+    error_of,
+    is_numeric,
+    scales_of,
+)
+from handgrad.checker.running import fresh, quiet, source_file, source_lines
+from handgrad.checker.slopes import COMPLEX, Slope
+
+FORWARD_TOLERANCE, GRADIENT_TOLERANCE = 1e-8, 1e-7
+_MOVES = 6
+
+
+@dataclass
+class Evidence:
+    """What was seen of one function: calls, findings, how derivatives were taken, what was left out."""
+
+    calls: list[Call] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    methods: set[str] = field(default_factory=set)
+    untested: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def judge(pair: Pair) -> list[Verdict]:
+    """Return the verdict on the forward pass, then those on the backward passes."""
+    with quiet():
+        start = time.perf_counter()
+        forward = forward_evidence(pair)
+        right = {
+            call.config.name
+            for call in forward.calls
+            if "out" in call.expected and not any(map(call.wrong, call.expected))
+        }
+        if pair.layer.loss:
+            (name,) = pair.backwards
+            both = _merged(forward, backward_evidence(pair, name, right))
+            return [_verdict(pair.forward_name, pair.forward, both, pair.layer, "forward", start)]
+        verdicts = [
+            _verdict(pair.forward_name, pair.forward, forward, pair.layer, "forward", start)
+        ]
+        for name, backward in pair.backwards.items():
+            start = time.perf_counter()
+            evidence = backward_evidence(pair, name, right)
+            verdicts.append(_verdict(name, backward, evidence, pair.layer, "backward", start))
+    return verdicts
+
+
+def forward_evidence(pair: Pair) -> Evidence:
+    """Compare forward with the layer's formula, and check its contract."""
+    layer, evidence = pair.layer, Evidence()
+    for config in layer.configs():
+        passed = call_forward(pair, config.arrays, config.options)
+        truth = layer.truth(config)
+        expected = dict(truth.results) if truth else {}
+        call = Call(config, expected=expected, scale=scales_of(expected))
+        call.tolerance = FORWARD_TOLERANCE
+        if isinstance(passed, Raised):
+            call.got = dict.fromkeys(expected, passed)
+            if not expected:
+                says = passed.message if passed.kind == "Missing" else f"it raises {passed}"
+                evidence.findings.append(Finding("raises", says, passed.line))
+        else:
+            call.got = {key: _state(passed, key) for key in expected if key != "out"}
+            call.got["out"] = passed.out
+            state = truth.state if truth else ()
+            evidence.findings += contracts.after_forward(config, passed, state)
+        evidence.calls.append(call)
+    first = evidence.calls[0].config
+    if not isinstance(call_forward(pair, first.arrays, first.options), Raised):
+        evidence.findings += contracts.of_forward(pair, first)
+        evidence.notes += contracts.dtype_notes(pair, first)
+        for expectation in layer.expectations:
+            evidence.findings += expectation(pair)
+    return evidence
+
+
+def _state(passed: Passed, key: str) -> Any:
+    """What forward left under `key` in the dictionaries that it got."""
+    for option in passed.options:
+        if isinstance(option, dict) and key in option:
+            return option[key]
+    return Raised("Missing", f"{key} is not stored in the dictionary that came in")
+
+
+def backward_evidence(pair: Pair, name: str, right: set[str]) -> Evidence:
+    """Compare one backward with the derivative of the forward, and check its contract.
+
+    right: names of the configurations in which forward is right.
+    """
+    evidence = Evidence()
+    for config in pair.layer.configs():
+        config, passed, slope = _smooth_point(pair, config)
+        if isinstance(passed, Raised):
+            evidence.untested.append(f"forward raises {passed}")
+            continue
+        call = _called(pair, name, config, passed, evidence)
+        truth = pair.layer.truth(config)
+        if truth and np.shape(truth.results["out"]) != np.shape(call.dout):
+            truth = None  # only the code's own forward can be compared with
+        if truth:
+            call.gradient = truth.gradient
+            call.expected = truth.gradient(call.dout)
+        if any(isinstance(value, Raised) for value in call.got.values()):
+            call.expected = call.expected or {"d" + k: v for k, v in config.arrays.items()}
+        elif config.tied:
+            if pair.layer.legitimate and pair.layer.legitimate(config, call.dout, call.got):
+                call.expected = dict(call.got)
+        elif slope and slope.trouble and config.name not in right:
+            evidence.untested.append(slope.trouble)
+            continue
+        elif slope and not slope.trouble:
+            evidence.methods.add(slope.method)
+            _expect(call, slope, config.name in right, truth is not None)
+        if not call.expected:
+            evidence.untested.append("there is no derivative to compare with")
+            continue
+        call.scale = scales_of({**call.expected, "dout": call.dout})
+        evidence.calls.append(call)
+    if evidence.calls:
+        evidence.findings += contracts.of_backward(pair, name, evidence.calls[0].config)
+    return evidence
+
+
+def _called(pair: Pair, name: str, config: Config, passed: Passed, evidence: Evidence) -> Call:
+    """Run backward twice, and look at what it did to what it got."""
+    dout = upstream(config, passed.out)
+    call = Call(config, dout=fresh(dout), tolerance=GRADIENT_TOLERANCE, out=passed.out)
+    cache = fresh(passed.cache)
+    got = call_backward(pair, name, dout, passed.cache, config)
+    evidence.findings += contracts.after_backward(call.dout, dout, cache, passed.cache)
+    if isinstance(got, Raised):
+        call.got = dict.fromkeys(["d" + key for key in config.arrays], got)
+        return call
+    again = call_backward(pair, name, fresh(call.dout), passed.cache, config)
+    evidence.findings += contracts.same_again(got, again, evidence.findings)
+    call.got = got
+    return call
+
+
+def _smooth_point(pair: Pair, config: Config) -> tuple[Config, Passed | Raised, Slope | None]:
+    """Move the configuration away from kinks and ties, unless it is there on purpose."""
+    rng = np.random.default_rng(7)
+    slope = None
+    original = config
+    for attempt in range(_MOVES):
+        passed = call_forward(pair, config.arrays, config.options)
+        if isinstance(passed, Raised) or not config.smooth or config.tied:
+            return config, passed, None
+        options = config.options
+
+        def forward(arrays: dict[str, Any], options: Any = options) -> Any:
+            result = call_forward(pair, arrays, options)
+            return result if isinstance(result, Raised) else result.out
+
+        slope = Slope(forward, config.arrays, upstream(config, passed.out), rng)
+        if not slope.trouble or pair.layer.known:
+            break
+        moved = {
+            key: array
+            + 0.02 * (attempt + 1) * (np.std(array) or 1.0) * rng.standard_normal(array.shape)
+            for key, array in original.arrays.items()
+        }
+        config = replace(original, arrays=moved)
+    return config, passed, slope
+
+
+def _expect(call: Call, slope: Slope, forward_right: bool, known: bool) -> None:
+    """Fill in what the gradients must be; see the head of this file."""
+    if known:
+        call.scale = scales_of({**call.expected, "dout": call.dout})
+        direction = slope.direction(*call.arrays)
+        if forward_right and _agrees(call.expected, slope, direction):
+            return
+        if not forward_right and not any(map(call.wrong, call.expected)):
+            return
+    expected: dict[str, Any] = {}
+    for key, array in call.arrays.items():
+        got = call.got["d" + key]
+        usable = is_numeric(got) and np.shape(got) == array.shape and np.all(np.isfinite(got))
+        if usable and all(_agrees({"d" + key: got}, slope, slope.direction(key)) for _ in range(2)):
+            expected["d" + key] = np.asarray(got)
+            continue
+        expected["d" + key], error = slope.gradient(key, got if usable else np.zeros(array.shape))
+        largest = float(np.max(np.abs(expected["d" + key]), initial=0.0)) or 1.0
+        call.tolerance = max(
+            call.tolerance, 1e-6 if slope.method != COMPLEX else 0.0, 10 * error / largest
+        )
+    call.expected = expected
+
+
+def _agrees(gradients: dict[str, Any], slope: Slope, direction: dict[str, np.ndarray]) -> bool:
+    """Whether `gradients` give the derivative along `direction`."""
+    slope_there, error = slope.along(direction)
+    terms = [np.sum(gradients["d" + key] * v) for key, v in direction.items()]
+    size = sum(
+        float(np.linalg.norm(gradients["d" + key]) * np.linalg.norm(v))
+        for key, v in direction.items()
+    )
+    tolerance = GRADIENT_TOLERANCE if slope.method == COMPLEX else 1e-6
+    floor = 1e-10 * float(np.linalg.norm(slope._dout))
+    return bool(abs(sum(terms) - slope_there) <= tolerance * size + 10 * error + floor)
+
+
+# verdicts
+
+
+def _verdict(
+    name: str,
+    function: Callable[..., Any],
+    evidence: Evidence,
+    layer: Layer,
+    side: str,
+    start: float,
+) -> Verdict:
+    lines, first = source_lines(function)
+    place = {"file": source_file(function), "line": first if lines else None}
+    if not evidence.calls and not evidence.findings:
+        reason = evidence.untested[0] if evidence.untested else "no configuration"
+        return Verdict(name, UNTESTED, reason=reason, **place)
+    errors: dict[str, float] = {}
+    for call in evidence.calls:
+        for key in call.expected:
+            errors[key] = max(errors.get(key, 0.0), error_of(call, key))
+    causes = diagnosis.explain(evidence.calls, evidence.findings, layer, side, (lines, first))
+    notes = list(evidence.notes)
+    if evidence.untested:
+        left_out = sorted(set(evidence.untested))
+        notes.append(f"{len(evidence.untested)} configurations not tested: {'; '.join(left_out)}")
+    methods = evidence.methods
+    return Verdict(
+        name,
+        WRONG if causes else RIGHT,
+        errors,
+        causes,
+        notes,
+        configurations=len(evidence.calls),
+        method=COMPLEX if methods == {COMPLEX} else " and ".join(sorted(methods)),
+        seconds=time.perf_counter() - start,
+        calls=evidence.calls,
+        **place,
+    )
+
+
+def _merged(value: Evidence, gradient: Evidence) -> Evidence:
+    """A loss is one function: its value and its gradient are one piece of evidence."""
+    gradients = {call.config.name: call for call in gradient.calls}
+    for call in value.calls:
+        other = gradients.get(call.config.name)
+        for part in (call.expected, call.got, call.scale):
+            if "out" in part:
+                part["loss"] = part.pop("out")
+        if other is not None:
+            call.dout, call.tolerance = other.dout, max(call.tolerance, other.tolerance)
+            call.expected |= other.expected
+            call.got |= other.got
+            call.scale |= other.scale
+    value.findings += gradient.findings
+    value.methods, value.untested = gradient.methods, gradient.untested
+    return value

@@ -1,0 +1,257 @@
+"""What the checker collects and says: configurations, calls, findings, verdicts, reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+RIGHT, WRONG, UNTESTED = "right", "WRONG", "not testable here"
+
+
+@dataclass(frozen=True)
+class Config:
+    """One situation that a function is tried in.
+
+    arrays: the differentiable inputs by name, in argument order; options: the arguments behind them.
+    smooth: whether derivatives can be taken there; tied: whether several gradients are right there;
+    traits: words for what is special, such as "windows overlap"; a diagnosis speaks in them.
+    """
+
+    name: str
+    arrays: dict[str, np.ndarray]
+    options: tuple[Any, ...] = ()
+    smooth: bool = True
+    tied: bool = False
+    traits: frozenset[str] = frozenset()
+
+
+class Raised(NamedTuple):
+    """An exception that came out of the code: its type's name, its text, where it was raised."""
+
+    kind: str
+    message: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        place = f" (line {self.line})" if self.line else ""
+        return f"{self.kind}: {self.message}{place}"
+
+
+class Difference(NamedTuple):
+    """The largest difference of two arrays: relative to `scale`, and where."""
+
+    error: float
+    where: tuple[int, ...]
+    expected: float
+    got: float
+
+
+@dataclass
+class Call:
+    """One call of the code: what went in, what should have come out, what came.
+
+    expected and got hold arrays by name ("out", "dx", "running_mean", ...); a value of `got` is a
+    `Raised` where nothing came.  scale: by which each difference is measured.
+    """
+
+    config: Config
+    dout: Any = None
+    expected: dict[str, Any] = field(default_factory=dict)
+    got: dict[str, Any] = field(default_factory=dict)
+    scale: dict[str, float] = field(default_factory=dict)
+    tolerance: float = 1e-8
+    gradient: Any = None  # dout -> the right gradients by name, for hypotheses; None if unknown
+    out: Any = None  # what forward returned, where backward is judged
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The differentiable inputs by name."""
+        return self.config.arrays
+
+    @property
+    def options(self) -> tuple[Any, ...]:
+        """The arguments behind the arrays."""
+        return self.config.options
+
+    def difference(self, key: str, other: Any = None) -> Difference:
+        """Return how far `other` (default: what came) is from what was expected."""
+        got = self.got[key] if other is None else other
+        return difference(got, self.expected[key], self.scale.get(key))
+
+    def wrong(self, key: str) -> bool:
+        """Whether what came for `key` is not what was expected."""
+        return not same(self.got[key], self.expected[key], self.scale.get(key), self.tolerance)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong and that needs no hypothesis: a changed input, a missing return."""
+
+    name: str
+    says: str
+    line: int | None = None
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What is probably wrong: the name of the hypothesis, a teacher's words, the guilty line."""
+
+    name: str
+    says: str
+    keys: tuple[str, ...] = ()
+    worst: str = ""
+    line: int | None = None
+    certain: bool = True
+
+
+@dataclass
+class Verdict:
+    """The judgement of one function.
+
+    errors: the largest error of each result; causes: what is wrong, the likeliest first; reason:
+    why it could not be tested; calls: the evidence.
+    """
+
+    function: str
+    verdict: str
+    errors: dict[str, float] = field(default_factory=dict)
+    causes: list[Cause] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    reason: str = ""
+    configurations: int = 0
+    method: str = ""
+    file: str = ""
+    line: int | None = None
+    seconds: float = 0.0
+    calls: list[Call] = field(default_factory=list, repr=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what can be written as JSON."""
+        return {
+            "function": self.function,
+            "verdict": self.verdict,
+            "errors": {key: _number(value) for key, value in self.errors.items()},
+            "causes": [
+                {
+                    "name": cause.name,
+                    "says": cause.says,
+                    "results": list(cause.keys),
+                    "worst": cause.worst,
+                    "line": cause.line,
+                    "explained": cause.certain,
+                }
+                for cause in self.causes
+            ],
+            "notes": self.notes,
+            "reason": self.reason,
+            "configurations": self.configurations,
+            "method": self.method,
+            "file": self.file,
+            "line": self.line,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+@dataclass
+class Report:
+    """The verdicts of one check.  True if nothing is wrong and something was right.
+
+    >>> bool(Report([Verdict("relu_forward", RIGHT)])), bool(Report([Verdict("f", WRONG)]))
+    (True, False)
+    """
+
+    verdicts: list[Verdict]
+
+    def __bool__(self) -> bool:
+        return self.exit_code == 0
+
+    def __getitem__(self, function: str) -> Verdict:
+        for verdict in self.verdicts:
+            if verdict.function == function:
+                return verdict
+        raise KeyError(function)
+
+    def __str__(self) -> str:
+        from handgrad.checker.text import as_text
+
+        return as_text(self)
+
+    @property
+    def exit_code(self) -> int:
+        """0: all that could be tested is right; 1: something is wrong; 2: nothing could be tested."""
+        found = {verdict.verdict for verdict in self.verdicts}
+        return 1 if WRONG in found else 0 if RIGHT in found else 2
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what can be written as JSON."""
+        return {
+            "exit_code": self.exit_code,
+            "functions": [verdict.as_dict() for verdict in self.verdicts],
+        }
+
+
+def difference(got: Any, expected: Any, scale: float | None = None) -> Difference:
+    """Compare two arrays of one shape; the error is relative to `scale` or the largest expected."""
+    got, expected = np.asarray(got), np.asarray(expected)
+    if not expected.size:
+        return Difference(0.0, (), 0.0, 0.0)
+    with np.errstate(all="ignore"):
+        distance = np.abs(got - expected)
+    distance = np.where((got == expected) | (np.isnan(got) & np.isnan(expected)), 0.0, distance)
+    distance = np.where(np.isnan(distance), np.inf, distance)
+    worst = np.unravel_index(np.argmax(distance), distance.shape)
+    largest = scale or float(np.max(np.abs(expected)))
+    error = float(distance[worst])
+    if error and np.isfinite(error):
+        error = error / largest if largest else np.inf
+    where = tuple(int(i) for i in worst)
+    return Difference(error, where, _real(expected[worst]), _real(got[worst]))
+
+
+def same(got: Any, expected: Any, scale: float | None, tolerance: float) -> bool:
+    """Whether two results agree: nothing is broadcast, and exceptions agree by their type."""
+    if isinstance(got, Raised) or isinstance(expected, Raised):
+        return (
+            isinstance(got, Raised) and isinstance(expected, Raised) and got.kind == expected.kind
+        )
+    if not is_numeric(got) or np.shape(got) != np.shape(expected):
+        return False
+    return difference(got, expected, scale).error <= tolerance
+
+
+def error_of(call: Call, key: str) -> float:
+    """Return the error of one result; infinite where it is missing or has another shape."""
+    got = call.got[key]
+    if not is_numeric(got) or np.shape(got) != np.shape(call.expected[key]):
+        return float("inf")
+    return call.difference(key).error
+
+
+def is_numeric(value: Any) -> bool:
+    """Whether `value` is an array or a number."""
+    try:
+        return np.asarray(value).dtype.kind in "biufc"
+    except (TypeError, ValueError):
+        return False
+
+
+def scales_of(results: Mapping[str, Any]) -> dict[str, float]:
+    """Return each result's scale: its largest number, or all results' where it is rounding noise."""
+    sizes = {
+        key: float(np.max(np.abs(value), initial=0.0, where=np.isfinite(value)))
+        for key, value in results.items()
+        if is_numeric(value)
+    }
+    largest = max(sizes.values(), default=0.0)
+    return {key: size if size > 1e-9 * largest else largest for key, size in sizes.items()}
+
+
+def _real(value: Any) -> float:
+    return float(np.real(value))
+
+
+def _number(value: float) -> float | str:
+    return float(value) if np.isfinite(value) else str(value)

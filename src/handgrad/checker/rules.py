@@ -1,0 +1,181 @@
+"""Judging an update rule: several steps, from nothing and from a state, with every setting."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from handgrad import optim
+from handgrad.checker import diagnosis
+from handgrad.checker.known.layer import Layer
+from handgrad.checker.records import (
+    RIGHT,
+    WRONG,
+    Call,
+    Config,
+    Finding,
+    Raised,
+    Verdict,
+    error_of,
+    is_numeric,
+    scales_of,
+)
+from handgrad.checker.running import changed, fresh, quiet, run, source_file, source_lines
+
+STEPS = 4
+STATE = {
+    "sgd": (),
+    "sgd_momentum": ("velocity",),
+    "sgd_nesterov_momentum": ("velocity",),
+    "adagrad": ("cache",),
+    "rmsprop": ("cache",),
+    "adam": ("m", "v", "t"),
+}
+NAMES = tuple(STATE)
+# UCLA's course stores some states under other names
+_OTHER_NAMES = {"rmsprop": {"cache": "a"}, "adam": {"m": "v", "v": "a"}}
+
+
+def judge(name: str, rule: Callable[..., Any]) -> Verdict:
+    """Return the verdict on the update rule `rule`, which is called `name` by the courses."""
+    start = time.perf_counter()
+    with quiet():
+        calls, findings, notes = _evidence(name, rule)
+    layer = Layer("", list, family="optim")
+    causes = diagnosis.explain(calls, findings, layer, "forward", source_lines(rule))
+    errors: dict[str, float] = {}
+    for call in calls:
+        for key in call.expected:
+            errors[key] = max(errors.get(key, 0.0), error_of(call, key))
+    lines, first = source_lines(rule)
+    return Verdict(
+        name,
+        WRONG if causes else RIGHT,
+        errors,
+        causes,
+        sorted(set(notes)),
+        configurations=len(calls),
+        file=source_file(rule),
+        line=first if lines else None,
+        seconds=time.perf_counter() - start,
+        calls=calls,
+    )
+
+
+def settings(name: str) -> list[dict[str, Any] | None]:
+    """Return the configs that a rule is started with; None: no config at all."""
+    own: dict[str, Any] = {"learning_rate": 0.05}
+    if "momentum" in name:
+        own["momentum"] = 0.7
+    if name in ("rmsprop", "adam", "adagrad"):
+        own["epsilon"] = 1e-2
+    if name == "rmsprop":
+        own["decay_rate"] = 0.8
+    if name == "adam":
+        own |= {"beta1": 0.7, "beta2": 0.9}
+    return [None, {}, {"learning_rate": 0.1}, own]
+
+
+def _evidence(name: str, rule: Callable[..., Any]) -> tuple[list[Call], list[Finding], list[str]]:
+    rng = np.random.default_rng(5)
+    calls, findings, notes = [], [], []
+    probe: dict[str, Any] = {}
+    run(rule, np.ones(2), np.ones(2), probe)
+    names = _OTHER_NAMES.get(name, {}) if "a" in probe else {}
+    for setting in [*settings(name), "state"]:
+        w = rng.standard_normal((3, 4))
+        dws = [0.1 * rng.standard_normal((3, 4)) for _ in range(STEPS)]
+        start: dict[str, Any] | None = None
+        if setting == "state":
+            start = {"learning_rate": 0.03}
+            for key in STATE[name]:
+                start[key] = 3 if key == "t" else np.abs(rng.standard_normal((3, 4)))
+        elif isinstance(setting, dict):
+            start = dict(setting)
+        config = Config(f"config {_brief(start)}", {"w": w}, (name, start, dws))
+        expected = simulate(optim.get_rule(name), name, w, dws, start)
+        mine = None if start is None else {names.get(key, key): v for key, v in start.items()}
+        got, seen = _steps(rule, name, w, dws, mine, names)
+        if start is None:  # nothing to read the state from
+            expected = {"next_w": expected["next_w"][:1]}
+            got = {
+                "next_w": got["next_w"] if isinstance(got["next_w"], Raised) else got["next_w"][:1]
+            }
+        findings += seen
+        call = Call(config, expected=expected, got=got, scale=scales_of(expected))
+        call.scale["next_w"] = float(np.max(np.abs(expected["next_w"] - w)))  # of the steps
+        calls.append(call)
+        if any("changes w" in note for note in _in_place(rule, w, dws[0], mine)) and name != "sgd":
+            notes.append("w is changed in place")
+    return calls, findings, notes
+
+
+def _brief(start: dict[str, Any] | None) -> str:
+    if start is None:
+        return "None"
+    return "{" + ", ".join(k if np.ndim(v) else f"{k} {v:g}" for k, v in start.items()) + "}"
+
+
+def simulate(
+    rule: Callable[..., Any], name: str, w: Any, dws: list[Any], start: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Return next_w and the states after each step, stacked."""
+    config = fresh(start) or {}
+    history: dict[str, list[Any]] = {key: [] for key in ("next_w", *STATE[name])}
+    w = w.copy()
+    for dw in dws:
+        w, config = rule(w, dw, config)
+        history["next_w"].append(np.array(w))  # a copy: sgd works in place
+        for key in STATE[name]:
+            history[key].append(np.array(config[key], float))
+    return {key: np.stack(values) for key, values in history.items()}
+
+
+def _steps(
+    rule: Callable[..., Any],
+    name: str,
+    w: Any,
+    dws: list[Any],
+    start: dict[str, Any] | None,
+    names: dict[str, str],
+) -> tuple[dict[str, Any], list[Finding]]:
+    """Run the rule; keep the dictionary that was passed, as the Solver's caller does."""
+    keys = ("next_w", *STATE[name])
+    history: dict[str, list[Any]] = {key: [] for key in keys}
+    findings = []
+    config = fresh(start)
+    w = w.copy()
+    for dw in dws:
+        mine = dw.copy()
+        result = run(rule, w, mine, config)
+        if isinstance(result, Raised):
+            return dict.fromkeys(keys, result), findings
+        if not (isinstance(result, tuple | list) and len(result) == 2 and is_numeric(result[0])):
+            raised = Raised("Missing", "the rule must return (next_w, config)")
+            return dict.fromkeys(keys, raised), findings
+        if changed(dw, mine) is not None:
+            findings.append(Finding("input_changed", "the rule changes dw in place"))
+        w = np.array(result[0])
+        history["next_w"].append(w.copy())
+        config = result[1] if config is None else config
+        if config is None or not isinstance(config, dict):
+            raised = Raised("Missing", "the rule must return (next_w, config), config a dictionary")
+            return dict.fromkeys(keys, raised), findings
+        for key in STATE[name]:
+            history[key].append(config.get(names.get(key, key)))
+    got: dict[str, Any] = {}
+    for key, values in history.items():
+        if any(value is None for value in values):
+            got[key] = Raised("Missing", f"{key} is not stored in the config that was passed")
+        else:
+            got[key] = np.stack([np.array(value, float) for value in values])
+    return got, findings
+
+
+def _in_place(rule: Callable[..., Any], w: Any, dw: Any, start: Any) -> list[str]:
+    mine = w.copy()
+    run(rule, mine, dw.copy(), fresh(start))
+    return ["changes w"] if changed(w, mine) is not None else []

@@ -1,0 +1,122 @@
+"""The verdict: what a notebook printed, against its own bounds and its earlier output.
+
+A figure is *kept* if it keeps the bound that the notebook states for it, *broken* if not.  A figure that
+missed its bound in the file's earlier output too, and is no more than ten times worse now, is *as then*.
+Where no bound is stated the figure is only compared with the earlier output: *same* (to six digits; an
+error: no more than ten times as large) or *differs*.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from handgrad.courses.notebook.bounds import Bound, bound_for, bounds_in, comments, share_in
+from handgrad.courses.notebook.quantities import Quantity, numbered, printed_text, quantities
+
+KEPT, BROKEN, AS_THEN, SAME, DIFFERS, ALONE = "kept", "BROKEN", "as then", "same", "differs", ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One row of the verdict: a figure, what was printed then, its bound, and how it stands."""
+
+    cell: int
+    quantity: str
+    now: tuple[float, ...]
+    then: tuple[float, ...]
+    bound: str
+    verdict: str
+
+    @property
+    def judged(self) -> bool:
+        """Whether a bound was stated for the figure."""
+        return self.verdict in (KEPT, BROKEN, AS_THEN)
+
+
+def judge_cell(
+    number: int, source: str, markdown: str, outputs: Sequence[Any], earlier: Sequence[Any]
+) -> list[Finding]:
+    """Return the findings of one cell.
+
+    Args:
+        number: the cell's place in the notebook.
+        source: its code, whose comments state bounds.
+        markdown: the text between the cell and the code cell before it.
+        outputs: what it printed now.
+        earlier: what the file says it printed when the notebook was last saved.
+    """
+    now = numbered(quantities(source, printed_text(outputs)))
+    then = dict(numbered(quantities(source, printed_text(earlier))))
+    spoken = [(line, found) for line, text in comments(source) if (found := bounds_in(text))]
+    written = bounds_in(markdown)
+    shares = share_in(markdown)
+    findings = []
+    for key, quantity in now:
+        before = then.get(key)
+        values = before.values if before and len(before.values) == len(quantity.values) else ()
+        bound = _bound_of(quantity, spoken, written)
+        wanted = _share_of(quantity, shares)
+        if wanted is not None:
+            words, kept = f"> {wanted:.0%}", quantity.values[0] > wanted
+            kept_then = bool(values) and values[0] > wanted
+        elif bound is not None:
+            words, kept = bound.text, bound.kept_by(quantity)
+            kept_then = bool(values) and bound.kept_by(before or quantity)
+        else:
+            findings.append(
+                Finding(
+                    number, quantity.label, quantity.values, values, "", _compare(quantity, values)
+                )
+            )
+            continue
+        verdict = KEPT if kept else BROKEN
+        if not kept and values and not kept_then and _no_worse(quantity.values, values):
+            verdict = AS_THEN
+        findings.append(Finding(number, quantity.label, quantity.values, values, words, verdict))
+    return findings
+
+
+def _bound_of(
+    quantity: Quantity, spoken: list[tuple[int, list[Bound]]], written: list[Bound]
+) -> Bound | None:
+    """Return the bound of `quantity`: printed, in the comment above its print, or in the text."""
+    if quantity.said:
+        return bound_for(quantity, bounds_in(quantity.said))
+    above = [found for line, found in spoken if quantity.line is None or line < quantity.line]
+    for found in [*reversed(above), written]:
+        bound = bound_for(quantity, found)
+        if bound is not None:
+            return bound
+    return None
+
+
+def _share_of(quantity: Quantity, shares: list[tuple[str, float]]) -> float | None:
+    if quantity.kind != "accuracy":
+        return None
+    label = quantity.label.lower()
+    return next((share for which, share in shares if which in label), None)
+
+
+def _compare(quantity: Quantity, then: tuple[float, ...]) -> str:
+    """Return whether the figure is what it was; times are not compared."""
+    if not then or quantity.kind == "time":
+        return ALONE
+    if quantity.kind == "error":
+        return SAME if _no_worse(quantity.values, then) else DIFFERS
+    same = all(
+        math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-12) or (math.isnan(a) and math.isnan(b))
+        for a, b in zip(quantity.values, then, strict=True)
+    )
+    return SAME if same else DIFFERS
+
+
+def _no_worse(now: tuple[float, ...], then: tuple[float, ...]) -> bool:
+    return all(abs(a) <= 10 * max(abs(b), 1e-12) for a, b in zip(now, then, strict=True))
+
+
+def shown(values: tuple[float, ...]) -> str:
+    """Return figures as text, at most four of them."""
+    return " ".join(map(repr, values[:4])) + (" …" if len(values) > 4 else "") or "-"

@@ -1,0 +1,226 @@
+"""Bounds stated in words, and the figures that are held against them."""
+
+import math
+
+import pytest
+from nbformat.v4 import new_output
+
+from handgrad.courses.notebook.bounds import bound_for, bounds_in, comments, share_in
+from handgrad.courses.notebook.quantities import Quantity, quantities
+from handgrad.courses.notebook.verdict import AS_THEN, BROKEN, DIFFERS, KEPT, SAME, judge_cell
+
+
+def error(label, value):
+    return Quantity(label, (value,), "error")
+
+
+@pytest.mark.parametrize(
+    ("words", "kept", "broken"),
+    [
+        ("The error should be around e-9 or less.", 9.7e-9, 1.1e-8),
+        ("difference should be around 2e-8", 9.9e-8, 1.1e-7),
+        ("The error should be on the order of e-12", 3.3e-12, 1.2e-11),
+        ("Your errors should be around 1e-8'", 1.2e-8, 1.2e-7),
+        ("you should see errors less than 1e-7", 9.9e-8, 1.01e-7),
+        ("You should see errors less than e-8.", 8.9e-9, 1.01e-8),
+        ("these should all be less than 1e-8 or so", 5e-8, 1.1e-7),
+        ("The difference should be very small. We get < 1e-7", 3e-8, 2e-7),
+        ("should be very small, we get < 1e-12", 0.0, 1e-12),
+        ("You should expect to see relative errors between 1e-13 and 1e-8", 5e-8, 2e-7),
+        ("errors of magnitudes between 1e-12~1e-06", 5e-6, 2e-5),
+        ("Relative errors should be close to 0.0", 0.0, 1e-7),
+        ("errors may be up to the order of 10^-2", 0.05, 0.2),
+        ("the max relative error should be around or below 0.01", 0.009, 0.011),
+        ("The error is expected within 1e-7", 9e-8, 2e-7),
+    ],
+)
+def test_a_bound_in_words(words, kept, broken):
+    (bound,) = bounds_in(words)
+    assert bound.kept_by(error("dx error", kept))
+    assert not bound.kept_by(error("dx error", broken))
+    assert not bound.kept_by(error("dx error", math.nan))
+    assert bound_for(error("dx error", kept), [bound]) == bound
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "weight_scale = 1e-2  # Experiment with this!",
+        "reg = 1e-3 # regularization strength",
+        "Compare your output with ours.",
+        "you should get a validation accuracy of about 0.36 on the validation set",
+        "the difference should be very small",
+    ],
+)
+def test_no_bound_where_none_is_stated(words):
+    assert bounds_in(words) == []
+
+
+def test_names_have_bounds_of_their_own():
+    found = bounds_in(
+        "You should expect losses between 1e-4~1e-10 for W, losses between 1e-08~1e-10 for b, and "
+        "losses between 1e-08~1e-09 for beta and gammas."
+    )
+    limits = {
+        label: bound_for(error(f"{label} relative error", 0), found).limit
+        for label in ("W1", "W3", "b2", "beta1", "gamma2")
+    }
+    assert limits == pytest.approx(
+        {"W1": 1e-3, "W3": 1e-3, "b2": 1e-7, "beta1": 1e-7, "gamma2": 1e-7}
+    )
+
+
+def test_an_exception_is_for_its_name_alone():
+    found = bounds_in(
+        "Most of the errors should be on the order of e-7 or smaller. NOTE: It is fine however to "
+        "see an error for W2 on the order of e-5 for the check when reg = 0.0"
+    )
+    assert bound_for(error("W2 relative error", 0), found).limit == pytest.approx(1e-4)
+    assert bound_for(error("W1 relative error", 0), found).limit == pytest.approx(1e-6)
+    each = bounds_in("the difference should be less than 1e-8 for each of W1, W2, b1, and b2.")
+    assert bound_for(error("b2 max relative error", 0), each).limit == 1e-8
+    assert bound_for(error("W3 max relative error", 0), each) is None
+
+
+def test_a_loss_has_a_target():
+    found = bounds_in("Loss should be close to 2.3 and dx error should be around e-8")
+    loss = bound_for(Quantity("loss", (2.3025,), "loss"), found)
+    assert loss.kept_by(Quantity("loss", (2.3025,), "loss"))
+    assert not loss.kept_by(Quantity("loss", (3.4046,), "loss"))
+    assert bound_for(error("dx error", 0), found).limit == pytest.approx(1e-7)
+
+
+def test_an_accuracy_is_asked_for():
+    asked = "You should achieve above 48% accuracy on the validation set and the test set."
+    assert share_in(asked) == [("validation", 0.48), ("test", 0.48)]
+    assert share_in("Our best network gets over 52% on the validation set.") == []
+    assert share_in("achieve greater than 40% accuracy on the training set:") == [("training", 0.4)]
+
+
+def test_comments_in_a_row_are_one_sentence():
+    source = "x = 1  # no\n# most around e-7,\n# but W2 e-5\ny = '# not this'\n# last"
+    assert comments(source) == [(3, "most around e-7, but W2 e-5"), (5, "last")]
+    assert comments("%matplotlib inline\n# errors around e-8\nx = (") == [(2, "errors around e-8")]
+
+
+# what was printed
+
+
+def labels(source, printed):
+    return [(q.label, q.values, q.kind) for q in quantities(source, printed)]
+
+
+def test_figures_in_many_forms():
+    printed = (
+        "Testing affine\ndifference:  9.7e-10\nW1 relative error: 2.21e-07\n"
+        "('dx error: ', 1e-9)\nInitial loss:  2.3\nSpeedup: 474.4x\nNaive: 0.25s\n"
+        "  means:  [-2.38 -13.1\n 1.9]\nshape:  (2, 3)\nRunning check with reg =  3.14\n"
+        "Difference between your scores:\n3.4e-08\nb2 relative error: nan\n"
+    )
+    found = labels("", printed)
+    assert found[:4] == [
+        ("difference", (9.7e-10,), "error"),
+        ("W1 relative error", (2.21e-07,), "error"),
+        ("dx error", (1e-9,), "error"),
+        ("Initial loss", (2.3,), "loss"),
+    ]
+    assert ("means", (-2.38, -13.1, 1.9), "other") in found
+    assert ("Difference between your scores", (3.4e-08,), "error") in found
+    assert math.isnan(found[-1][1][0])
+    assert not any(label.startswith(("Running", "shape")) for label, _, _ in found)
+
+
+def test_a_training_log_is_one_row_a_column():
+    printed = (
+        "(Iteration 1 / 4) loss: 2.4\n(Epoch 0 / 1) train acc: 0.2; val_acc: 0.1\n"
+        "(Iteration 2 / 4) loss: 1.5\n(Epoch 1 / 1) train acc: 0.6; val_acc: 0.3\n"
+    )
+    assert labels("", printed) == [
+        ("training losses (2)", (2.4, 1.5), "log"),
+        ("train accuracies (2)", (0.2, 0.6), "log"),
+        ("val accuracies (2)", (0.1, 0.3), "log"),
+        ("final training accuracy", (0.6,), "accuracy"),
+        ("final validation accuracy", (0.3,), "accuracy"),
+    ]
+
+
+def test_each_line_is_traced_to_the_print_that_made_it():
+    source = (
+        "print('loss: ', a)\nprint('dx error: ', b)\n\nprint('loss: ', c)\n"
+        "print(f'{name} relative error: {e}')\nprint('%s max error: %e' % (n, e))\n"
+        "print('velocity error: {}'.format(e))"
+    )
+    printed = (
+        "loss: 9\ndx error: 1\nloss: 2.3\nW1 relative error: 1\nW2 max error: 1\nvelocity error: 2"
+    )
+    assert [q.line for q in quantities(source, printed)] == [1, 2, 4, 5, 6, 7]
+
+
+# the verdict
+
+
+def stream(*lines):
+    return [new_output("stream", name="stdout", text="\n".join(lines) + "\n")]
+
+
+def verdicts(source, now, then=(), markdown=""):
+    earlier = stream(*then) if then else []
+    return [f.verdict for f in judge_cell(3, source, markdown, stream(*now), earlier)]
+
+
+TWO = """
+# Test svm_loss. Loss should be around 9 and dx error should be around the order of e-9
+print('loss: ', loss)
+print('dx error: ', e)
+# Test softmax_loss. Loss should be close to 2.3 and dx error should be around e-8
+print('loss: ', loss)
+print('dx error: ', e)
+"""
+
+
+def test_every_figure_meets_the_comment_above_its_own_print():
+    good = ("loss: 8.999", "dx error: 1.4e-9", "loss: 2.3025", "dx error: 9.4e-9")
+    assert verdicts(TWO, good) == [KEPT] * 4
+    assert verdicts(TWO, ("loss: 8.999", "dx error: 9.4e-8", "loss: 2.3", "dx error: 9.4e-8")) == [
+        KEPT, BROKEN, KEPT, KEPT]  # fmt: skip
+    assert verdicts(TWO, ("loss: 2.3", "dx error: 1e-9", "loss: 9.0", "dx error: 1e-9")) == [
+        BROKEN, KEPT, BROKEN, KEPT]  # fmt: skip
+
+
+def test_the_text_before_the_cell_counts_where_the_cell_says_nothing():
+    source = "print('next_w error: ', e)"
+    asked = "Run this. You should see errors less than e-8."
+    assert verdicts(source, ["next_w error: 8.8e-9"], markdown=asked) == [KEPT]
+    assert verdicts(source, ["next_w error: 1.2e-8"], markdown=asked) == [BROKEN]
+    assert verdicts(source, ["next_w error: 1.2e-8"]) == [""]
+    assert verdicts(source, ["next_w error: 1.2e-8"], ["next_w error: 8e-9"]) == [SAME]
+    assert verdicts(source, ["next_w error: 1.2e-8"], ["next_w error: 8e-10"]) == [DIFFERS]
+
+
+def test_a_bound_that_is_printed_holds_to_the_next_empty_line():
+    printed = ["If it works, error should be less than 1e-9::", "dx error: 1e-8", "", "", "Next:",
+               "W1 relative error: 1e-7"]  # fmt: skip
+    assert verdicts("test()", printed) == [BROKEN, ""]
+
+
+def test_what_missed_its_bound_then_may_miss_it_now():
+    source = "# errors should be around e-9\nprint('dx error: ', e)"
+    assert verdicts(source, ["dx error: 3e-8"], ["dx error: 2e-8"]) == [AS_THEN]
+    assert verdicts(source, ["dx error: 3e-7"], ["dx error: 2e-8"]) == [BROKEN]  # ten times worse
+    assert verdicts(source, ["dx error: 1.2e-8"], ["dx error: 9e-9"]) == [BROKEN]
+
+
+def test_losses_are_compared_with_the_earlier_output():
+    source = "print('Initial loss: ', loss)"
+    assert verdicts(source, ["Initial loss: 2.3004790897684924"], ["Initial loss: 2.30047909"]) == [
+        SAME]  # fmt: skip
+    assert verdicts(source, ["Initial loss: 2.3004"], ["Initial loss: 2.3005"]) == [DIFFERS]
+    found = judge_cell(3, source, "", stream("Initial loss: 2.5"), stream("Initial loss: 2.3"))
+    assert (found[0].cell, found[0].now, found[0].then) == (3, (2.5,), (2.3,))
+
+
+def test_an_accuracy_meets_the_share_that_is_asked_for():
+    source = "print('Validation set accuracy: ', a)"
+    asked = "You should achieve above 50% accuracy on the validation set."
+    assert verdicts(source, ["Validation set accuracy: 0.53"], markdown=asked) == [KEPT]
+    assert verdicts(source, ["Validation set accuracy: 0.49"], markdown=asked) == [BROKEN]

@@ -15,11 +15,12 @@ checking, dictionaries and random numbers belong to `handgrad.layers`.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
+from importlib.machinery import PathFinder
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -40,7 +41,8 @@ def available() -> tuple[str, ...]:
     True
     """
     found = ["naive", "vectorized"]
-    if importlib.util.find_spec("handgrad.engines.native") is not None:
+    folder = Path(__file__).parent / "native"
+    if PathFinder.find_spec("_kernels", [str(folder)]) is not None:
         found.append("native")
     return tuple(found)
 

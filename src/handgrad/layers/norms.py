@@ -61,15 +61,18 @@ def norm_backward(
     return dx, xp.reshape(dgamma, gamma_shape), xp.reshape(dbeta, beta_shape)
 
 
-def batch_norm_forward(
-    layer: str,
-    engine: str | None,
-    x: Array,
-    gamma: Array,
-    beta: Array,
-    bn_param: dict[str, Any],
-) -> tuple[Array, Cache]:
-    """Batch normalisation of x (N, C, ...) by the options and running statistics of `bn_param`."""
+class BatchNormOptions(NamedTuple):
+    """What `bn_param` says: mode, eps, momentum, and the running mean and variance, (C,)."""
+
+    mode: str
+    eps: float
+    momentum: float
+    mean: Array
+    var: Array
+
+
+def batch_norm_options(layer: str, bn_param: dict[str, Any], x: Array) -> BatchNormOptions:
+    """Return the checked options of `bn_param` for x (N, C, ...)."""
     where = layer + "_forward"
     mode = required(where, "bn_param", bn_param, "mode")
     if not is_one_of(mode, ("train", "test")):
@@ -81,13 +84,36 @@ def batch_norm_forward(
     momentum = as_number(where, "bn_param['momentum']", bn_param.get("momentum", 0.9), 0, 1)
     mean = _running(where, "running_mean", bn_param, x)
     var = _running(where, "running_var", bn_param, x)
-    if mode == "test":
-        return norm_forward(layer, "batchnorm_test", engine, x, gamma, beta, mean, var, eps)
-    check_not_empty(where, x, x.shape[0], *x.shape[2:], what="a channel of the batch")
-    out, cache = norm_forward(layer, "batchnorm", engine, x, gamma, beta, eps)
+    if mode == "train":
+        check_not_empty(where, x, x.shape[0], *x.shape[2:], what="a channel of the batch")
+    return BatchNormOptions(mode, eps, momentum, mean, var)
+
+
+def keep_running(
+    bn_param: dict[str, Any], options: BatchNormOptions, mean: Array, var: Array
+) -> None:
+    """Move the running statistics in `bn_param` towards the batch's mean and var."""
+    momentum = options.momentum
+    bn_param["running_mean"] = momentum * options.mean + (1 - momentum) * mean
+    bn_param["running_var"] = momentum * options.var + (1 - momentum) * var
+
+
+def batch_norm_forward(
+    layer: str,
+    engine: str | None,
+    x: Array,
+    gamma: Array,
+    beta: Array,
+    bn_param: dict[str, Any],
+) -> tuple[Array, Cache]:
+    """Batch normalisation of x (N, C, ...) by the options and running statistics of `bn_param`."""
+    options = batch_norm_options(layer, bn_param, x)
+    if options.mode == "test":
+        moments = options.mean, options.var
+        return norm_forward(layer, "batchnorm_test", engine, x, gamma, beta, *moments, options.eps)
+    out, cache = norm_forward(layer, "batchnorm", engine, x, gamma, beta, options.eps)
     batch = cache.saved.saved
-    bn_param["running_mean"] = momentum * mean + (1 - momentum) * batch.mean
-    bn_param["running_var"] = momentum * var + (1 - momentum) * batch.var
+    keep_running(bn_param, options, batch.mean, batch.var)
     return out, cache
 
 

@@ -9,7 +9,9 @@ the parameters are those that each layer's own backward gives:
 
 "bn" is `batchnorm` behind affine and `spatial_batchnorm` behind conv; where bn_param is None it is
 left out, gamma and beta are not looked at, and backward returns None for dgamma and dbeta.  "pool" is
-`max_pool`.  The arrays of one call are brought to one dtype first, as in every pair.
+`max_pool`.  Where nobody needs dx, as in front of a model's first layer, ``need_dx=False`` saves its
+computation; backward then returns None for it.  The arrays of one call are brought to one dtype
+first, as in every pair.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 from handgrad.engines.arrays import Array, promote
+from handgrad.layers import fusion
 from handgrad.layers.affine import affine_backward, affine_forward
 from handgrad.layers.batchnorm import batchnorm_backward_alt, batchnorm_forward
 from handgrad.layers.conv import conv_backward, conv_forward
@@ -34,6 +37,7 @@ _BACKWARDS: dict[str, Callable[..., Any]] = {
     "affine": affine_backward,
     "batchnorm": batchnorm_backward_alt,
     "conv": conv_backward,
+    "fused": fusion.backward,
     "layernorm": layernorm_backward,
     "max_pool": max_pool_backward,
     "relu": relu_backward,
@@ -64,9 +68,9 @@ def affine_relu_forward(
     return _forward("affine_relu", engine, x, (affine_forward, w, b), (relu_forward,))
 
 
-def affine_relu_backward(dout: Array, cache: Cache) -> tuple[Array, ...]:
+def affine_relu_backward(dout: Array, cache: Cache, *, need_dx: bool = True) -> tuple[Array, ...]:
     """Gradients of `affine_relu_forward`: dx, dw, db, for dout (N, M)."""
-    return _backward("affine_relu", dout, cache)
+    return _backward("affine_relu", dout, cache, need_dx)
 
 
 def affine_bn_relu_forward(
@@ -100,9 +104,11 @@ def affine_bn_relu_forward(
     return _forward("affine_bn_relu", engine, x, (affine_forward, w, b), norm, (relu_forward,))
 
 
-def affine_bn_relu_backward(dout: Array, cache: Cache) -> tuple[Array | None, ...]:
+def affine_bn_relu_backward(
+    dout: Array, cache: Cache, *, need_dx: bool = True
+) -> tuple[Array | None, ...]:
     """Gradients of `affine_bn_relu_forward`: dx, dw, db, dgamma, dbeta, for dout (N, M)."""
-    return _backward("affine_bn_relu", dout, cache)
+    return _backward("affine_bn_relu", dout, cache, need_dx)
 
 
 def affine_ln_relu_forward(
@@ -137,9 +143,11 @@ def affine_ln_relu_forward(
     return _forward("affine_ln_relu", engine, x, (affine_forward, w, b), norm, (relu_forward,))
 
 
-def affine_ln_relu_backward(dout: Array, cache: Cache) -> tuple[Array, ...]:
+def affine_ln_relu_backward(
+    dout: Array, cache: Cache, *, need_dx: bool = True
+) -> tuple[Array, ...]:
     """Gradients of `affine_ln_relu_forward`: dx, dw, db, dgamma, dbeta, for dout (N, M)."""
-    return _backward("affine_ln_relu", dout, cache)
+    return _backward("affine_ln_relu", dout, cache, need_dx)
 
 
 def conv_relu_forward(
@@ -166,9 +174,9 @@ def conv_relu_forward(
     return _forward("conv_relu", engine, x, (conv_forward, w, b, conv_param), (relu_forward,))
 
 
-def conv_relu_backward(dout: Array, cache: Cache) -> tuple[Array, ...]:
+def conv_relu_backward(dout: Array, cache: Cache, *, need_dx: bool = True) -> tuple[Array, ...]:
     """Gradients of `conv_relu_forward`: dx, dw, db, for dout (N, F, H', W')."""
-    return _backward("conv_relu", dout, cache)
+    return _backward("conv_relu", dout, cache, need_dx)
 
 
 def conv_relu_pool_forward(
@@ -204,9 +212,11 @@ def conv_relu_pool_forward(
     return _forward("conv_relu_pool", engine, x, conv, (relu_forward,), pool)
 
 
-def conv_relu_pool_backward(dout: Array, cache: Cache) -> tuple[Array, ...]:
+def conv_relu_pool_backward(
+    dout: Array, cache: Cache, *, need_dx: bool = True
+) -> tuple[Array, ...]:
     """Gradients of `conv_relu_pool_forward`: dx, dw, db, for dout (N, F, H', W')."""
-    return _backward("conv_relu_pool", dout, cache)
+    return _backward("conv_relu_pool", dout, cache, need_dx)
 
 
 def conv_bn_relu_forward(
@@ -245,9 +255,11 @@ def conv_bn_relu_forward(
     return _forward("conv_bn_relu", engine, x, conv, norm, (relu_forward,))
 
 
-def conv_bn_relu_backward(dout: Array, cache: Cache) -> tuple[Array | None, ...]:
+def conv_bn_relu_backward(
+    dout: Array, cache: Cache, *, need_dx: bool = True
+) -> tuple[Array | None, ...]:
     """Gradients of `conv_bn_relu_forward`: dx, dw, db, dgamma, dbeta, for dout (N, F, H', W')."""
-    return _backward("conv_bn_relu", dout, cache)
+    return _backward("conv_bn_relu", dout, cache, need_dx)
 
 
 def conv_bn_relu_pool_forward(
@@ -290,9 +302,11 @@ def conv_bn_relu_pool_forward(
     return _forward("conv_bn_relu_pool", engine, x, conv, norm, (relu_forward,), pool)
 
 
-def conv_bn_relu_pool_backward(dout: Array, cache: Cache) -> tuple[Array | None, ...]:
+def conv_bn_relu_pool_backward(
+    dout: Array, cache: Cache, *, need_dx: bool = True
+) -> tuple[Array | None, ...]:
     """Gradients of `conv_bn_relu_pool_forward`: dx, dw, db, dgamma, dbeta, for dout like out."""
-    return _backward("conv_bn_relu_pool", dout, cache)
+    return _backward("conv_bn_relu_pool", dout, cache, need_dx)
 
 
 def _promote(
@@ -315,30 +329,38 @@ def _forward(
     """Run the steps one behind the other; None is a normalisation left out.
 
     All sandwiches pass here and through `_backward`: how one is computed is decided in these two.
+    What follows the affine layer or convolution is one call where the engine has one for it.
     """
-    out = x
-    caches: list[Cache | None] = []
-    used = ""
-    for step in steps:
-        if step is None:
-            caches.append(None)
-            continue
-        forward, *arguments = step
+    (forward, *arguments), *followers = (step for step in steps if step is not None)
+    out, cache = forward(x, *arguments, engine=engine)
+    caches = [cache]
+    if fusion.is_fused(cache.engine, followers):
+        out, cache = fusion.forward(out, followers, cache.engine)
+        caches.append(cache)
+        followers = []
+    for forward, *arguments in followers:
         out, cache = forward(out, *arguments, engine=engine)
         caches.append(cache)
-        used = cache.engine
-    return out, Cache(sandwich, used, tuple(out.shape), out[:0, ...], tuple(caches))
+    left_out = None in steps
+    return out, Cache(sandwich, cache.engine, tuple(out.shape), out[:0, ...], (caches, left_out))
 
 
-def _backward(sandwich: str, dout: Array, cache: Cache) -> tuple[Any, ...]:
-    """Go back through the caches; return dx and the parameters' gradients in the order of forward."""
+def _backward(
+    sandwich: str, dout: Array, cache: Cache, need_dx: bool = True
+) -> tuple[Array | None, ...]:
+    """Go back through the caches; return dx and the parameters' gradients in the order of forward.
+
+    dx is None where it is not needed, as in front of the first layer of a model.
+    """
     dout = check_backward(sandwich, dout, cache)
-    parameters: tuple[Array | None, ...] = ()
-    for step in reversed(cache.saved):
-        if step is None:
-            parameters = (None, None, *parameters)
-            continue
+    (linear, *followers), left_out = cache.saved
+    parameters: tuple[Array | None, ...] = (None, None) if left_out else ()
+    for step in reversed(followers):
         gradients = _BACKWARDS[step.layer](dout, step)
         dout, *own = gradients if isinstance(gradients, tuple) else (gradients,)
         parameters = (*own, *parameters)
-    return (dout, *parameters)
+    if followers[0].layer == "fused":
+        dx, dw, db = fusion.linear_backward(dout, linear, followers[0], need_dx)
+    else:
+        dx, dw, db = _BACKWARDS[linear.layer](dout, linear)
+    return dx if need_dx else None, dw, db, *parameters

@@ -292,7 +292,11 @@ class Network:
         """Go back through the stages; use up the caches, and return the gradients."""
         grads: dict[str, Any] = dict.fromkeys(self.params)
         for stage in reversed(self._stages):
-            result = getattr(layers, stage.pair + "_backward")(dout, caches.pop())
+            backward = getattr(layers, stage.pair + "_backward")
+            if stage is self._stages[0] and "_" in stage.pair:  # a sandwich: nobody needs its dx
+                result = backward(dout, caches.pop(), need_dx=False)
+            else:
+                result = backward(dout, caches.pop())
             if stage.params:
                 dout, *gradients = result
                 grads.update(zip(stage.params, gradients, strict=True))

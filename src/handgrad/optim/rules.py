@@ -29,10 +29,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from handgrad import engines
 from handgrad.engines.arrays import Array, namespace
 from handgrad.errors import (
     DtypeError,
@@ -152,8 +154,7 @@ def adam(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Conf
     config: learning_rate 1e-3, beta1 0.9, beta2 0.999, epsilon 1e-8; state: m, v (zeros), t 0.
     Source: CS231n assignment 2, ``adam``; Kingma and Ba (2015), arXiv:1412.6980.
     """
-    step, config = _adam_step("adam", w, dw, config)
-    return w - step, config
+    return _adam("adam", w, dw, config, 0.0)
 
 
 def adamw(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Config]:
@@ -164,9 +165,8 @@ def adamw(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Con
     config: as `adam`, and weight_decay 1e-2.
     Source: Loshchilov and Hutter (2019), arXiv:1711.05101.
     """
-    step, config = _adam_step("adamw", w, dw, config)
-    weight_decay = _setting("adamw", config, "weight_decay", 1e-2)
-    return w * (1.0 - float(config["learning_rate"]) * weight_decay) - step, config
+    config = _checked("adamw", w, dw, config)
+    return _adam("adamw", w, dw, config, _setting("adamw", config, "weight_decay", 1e-2))
 
 
 RULES: dict[str, Rule] = {
@@ -218,19 +218,37 @@ def _next_velocity(
     return velocity, old, momentum, config
 
 
-def _adam_step(rule: str, w: Array, dw: Array, config: Config | None) -> tuple[Array, Config]:
+def _adam(
+    rule: str, w: Array, dw: Array, config: Config | None, weight_decay: float
+) -> tuple[Array, Config]:
     config = _checked(rule, w, dw, config)
     learning_rate = _learning_rate(rule, config, 1e-3)
     beta1 = _setting(rule, config, "beta1", 0.9, high=1.0)
     beta2 = _setting(rule, config, "beta2", 0.999, high=1.0)
     epsilon = _setting(rule, config, "epsilon", 1e-8)
     t = as_count(rule, "t", config.get("t", 0), minimum=0) + 1
-    m = _average(beta1, _state(rule, config, "m", w), dw)
-    v = _average(beta2, _state(rule, config, "v", w), dw * dw)
+    m, v = _state(rule, config, "m", w), _state(rule, config, "v", w)
+    kept = 1.0 - learning_rate * weight_decay
+    compiled = _compiled(w, dw, m, v)
+    if compiled:
+        next_w, m, v = compiled.adam(w, dw, m, v, t, learning_rate, beta1, beta2, epsilon, kept)
+    else:
+        m = _average(beta1, m, dw)
+        v = _average(beta2, v, dw * dw)
+        mt = m / (1.0 - beta1**t)
+        vt = v / (1.0 - beta2**t)
+        next_w = kept * w - learning_rate * mt / (namespace(w).sqrt(vt) + epsilon)
     config["t"], config["m"], config["v"] = t, m, v
-    mt = m / (1.0 - beta1**t)
-    vt = v / (1.0 - beta2**t)
-    return learning_rate * mt / (namespace(w).sqrt(vt) + epsilon), config
+    return next_w, config
+
+
+def _compiled(w: Array, *others: Array) -> ModuleType | None:
+    """Return the chosen engine's own update rules, where it has them for these arrays of one dtype."""
+    if any(type(array) is not np.ndarray or array.dtype != w.dtype for array in (w, *others)):
+        return None
+    if w.dtype not in (np.float32, np.float64) or engines.current() not in ("auto", "native"):
+        return None
+    return getattr(engines.select(None, w)[1], "updates", None)
 
 
 def _average(decay: float, old: Array, new: Array) -> Array:

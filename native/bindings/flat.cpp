@@ -1,0 +1,291 @@
+// Elementwise passes, losses and update rules for Python.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "bindings/arrays.h"
+#include "bindings/layers.h"
+#include "core/threads.h"
+#include "kernels/dispatch.h"
+
+namespace handgrad {
+namespace {
+
+using Unlocked = nb::gil_scoped_release;
+
+constexpr int64_t kChunk = 16384;
+
+// Calls body(first, count) for chunks of n elements.
+template <class Body>
+void for_chunks(int64_t n, Body&& body) {
+    parallel(ceil_div(n, kChunk), [&](int64_t chunk, int) { body(chunk * kChunk, std::min(kChunk, n - chunk * kChunk)); });
+}
+
+// Masks are bytes in the memory order of the input, as an array (n, 2 with channels last, else 1):
+// an order must not be lost between forward and backward.
+nb::tuple relu_forward(const AnyArray& x, std::optional<double> alpha) {
+    return with_dtype(x, [&](auto zero) {
+        using T = decltype(zero);
+        std::optional<Out<T>> out;
+        std::optional<Out<uint8_t>> positive;
+        Order order;
+        {
+            Unlocked unlocked;
+            order = order_of(x);
+            const In<T> in(x, order);
+            out.emplace(in.shape, order);
+            positive.emplace(in.shape, order);
+            for_chunks(in.shape.count(), [&](int64_t at, int64_t n) {
+                const auto& kernel = kernels<T>().flat;
+                if (alpha) {
+                    kernel.leaky_relu(in.get() + at, static_cast<T>(*alpha), n, out->get() + at, positive->get() + at);
+                } else {
+                    kernel.relu(in.get() + at, n, out->get() + at, positive->get() + at);
+                }
+            });
+        }
+        return nb::make_tuple(out->array(), positive->array());
+    });
+}
+
+nb::object relu_backward(const AnyArray& dout, const AnyArray& positive, std::optional<double> alpha) {
+    return with_dtype(dout, [&](auto zero) {
+        using T = decltype(zero);
+        std::optional<Out<T>> dx;
+        {
+            Unlocked unlocked;
+            const Order order = order_of(positive);
+            const In<T> upstream(dout, order);
+            const In<uint8_t> mask(positive, order);
+            check(upstream.shape == mask.shape, "relu_backward: dout does not fit");
+            dx.emplace(upstream.shape, order);
+            for_chunks(upstream.shape.count(), [&](int64_t at, int64_t n) {
+                const auto& kernel = kernels<T>().flat;
+                if (alpha) {
+                    kernel.leaky_relu_backward(upstream.get() + at, mask.get() + at, static_cast<T>(*alpha), n, dx->get() + at);
+                } else {
+                    kernel.relu_backward(upstream.get() + at, mask.get() + at, n, dx->get() + at);
+                }
+            });
+        }
+        return dx->array();
+    });
+}
+
+nb::object product(const AnyArray& a, const AnyArray& b) {
+    return with_dtype(a, [&](auto zero) {
+        using T = decltype(zero);
+        std::optional<Out<T>> out;
+        {
+            Unlocked unlocked;
+            const Order order = order_of(a);
+            const In<T> left(a, order), right(b, order);
+            check(left.shape == right.shape, "product: the shapes differ");
+            out.emplace(left.shape, order);
+            for_chunks(left.shape.count(), [&](int64_t at, int64_t n) {
+                kernels<T>().flat.product(left.get() + at, right.get() + at, n, out->get() + at);
+            });
+        }
+        return out->array();
+    });
+}
+
+// Returns out and slope, its derivative, for an activation by name.
+template <class T>
+struct Curve {
+    T value, slope;
+};
+
+template <class T>
+Curve<T> sigmoid(T x) {
+    const T z = std::exp(-std::abs(x));
+    return {(x < 0 ? z : T(1)) / (1 + z), z / ((1 + z) * (1 + z))};
+}
+
+template <class T>
+Curve<T> gelu(T x, bool approximate) {
+    const T inside = x > T(40) ? T(40) : x < T(-40) ? T(-40) : x;  // the gate is 0 or 1 beyond
+    T gate, slope;
+    if (approximate) {
+        const T scale = T(2 * 0.79788456080286535588), cubic = T(0.044715);
+        const Curve<T> s = sigmoid<T>(scale * (inside + cubic * inside * inside * inside));
+        gate = s.value;
+        slope = s.slope * scale * (1 + 3 * cubic * inside * inside);
+    } else {
+        gate = std::erfc(inside * T(-0.70710678118654752440)) / 2;
+        slope = std::exp(inside * inside / -2) * T(0.39894228040143267794);
+    }
+    return {x * gate, gate + x * slope};
+}
+
+template <class T>
+Curve<T> curve(int kind, T x, T alpha) {
+    switch (kind) {
+        case 0: return sigmoid<T>(x);
+        case 1: return {std::tanh(x), 4 * sigmoid<T>(2 * x).slope};
+        case 2: return gelu<T>(x, false);
+        case 3: return gelu<T>(x, true);
+        default: return x > 0 ? Curve<T>{x, 1} : Curve<T>{alpha * std::expm1(x), alpha * std::exp(x)};
+    }
+}
+
+nb::tuple activation(const AnyArray& x, int kind, double alpha) {
+    return with_dtype(x, [&](auto zero) {
+        using T = decltype(zero);
+        std::optional<Out<T>> out, slope;
+        {
+            Unlocked unlocked;
+            const Order order = order_of(x);
+            const In<T> in(x, order);
+            out.emplace(in.shape, order);
+            slope.emplace(in.shape, order);
+            for_chunks(in.shape.count(), [&](int64_t at, int64_t n) {
+                for (int64_t i = at; i < at + n; ++i) {
+                    const Curve<T> y = curve<T>(kind, in.get()[i], static_cast<T>(alpha));
+                    out->get()[i] = y.value;
+                    slope->get()[i] = y.slope;
+                }
+            });
+        }
+        return nb::make_tuple(out->array(), slope->array());
+    });
+}
+
+// Losses over rows of finite scores
+
+template <class T>
+double softmax_row(const T* x, int64_t classes, int64_t label, T share, T* dx) {
+    const T largest = *std::max_element(x, x + classes);
+    T sum = 0;
+    for (int64_t c = 0; c < classes; ++c) sum += std::exp(x[c] - largest);
+    const T log_sum = std::log(sum);
+    for (int64_t c = 0; c < classes; ++c) dx[c] = std::exp(x[c] - largest - log_sum) * share;
+    dx[label] -= share;
+    return static_cast<double>(log_sum - (x[label] - largest));
+}
+
+template <class T>
+double svm_row(const T* x, int64_t classes, int64_t label, T share, T* dx) {
+    double loss = 0;
+    int64_t violated = 0;
+    for (int64_t c = 0; c < classes; ++c) {
+        const T margin = c == label ? T(0) : x[c] - x[label] + 1;
+        dx[c] = margin > 0 ? share : T(0);
+        if (margin > 0) loss += static_cast<double>(margin), ++violated;
+    }
+    dx[label] = -share * static_cast<T>(violated);
+    return loss;
+}
+
+nb::tuple loss(const AnyArray& x, const nb::ndarray<const int64_t, nb::ndim<1>, nb::device::cpu>& y, bool softmax) {
+    return with_dtype(x, [&](auto zero) {
+        using T = decltype(zero);
+        std::optional<Out<T>> dx;
+        double total = 0;
+        {
+            Unlocked unlocked;
+            const In<T> in(x, Order::kRows);
+            check(in.shape.ndim == 2 && in.shape[0] == static_cast<int64_t>(y.shape(0)), "loss: x and y do not fit");
+            const int64_t rows = in.shape[0], classes = in.shape[1];
+            for (int64_t n = 0; n < rows; ++n)
+                check(y(n) >= 0 && y(n) < classes, "loss: a label is out of range");
+            dx.emplace(in.shape);
+            Scratch<double> losses(rows);
+            const T share = T(1) / static_cast<T>(rows);
+            const int64_t size = std::max<int64_t>(1, 1024 / classes);
+            parallel(ceil_div(rows, size), [&](int64_t chunk, int) {
+                for (int64_t n = chunk * size; n < std::min(rows, (chunk + 1) * size); ++n)
+                    losses.get()[n] = (softmax ? softmax_row<T> : svm_row<T>)(in.get() + n * classes, classes, y(n),
+                                                                              share, dx->get() + n * classes);
+            });
+            for (int64_t n = 0; n < rows; ++n) total += losses.get()[n];
+            total /= static_cast<double>(rows);
+        }
+        return nb::make_tuple(total, dx->array());
+    });
+}
+
+// Update rules.  All arrays are read in rows order; next_w and the new state are new arrays, but for
+// sgd, which writes to w.
+
+template <class T>
+UpdateSettings<T> settings(const nb::tuple& numbers) {
+    UpdateSettings<T> s{};
+    T* fields[] = {&s.rate, &s.decay1, &s.decay2, &s.epsilon, &s.correction1, &s.correction2, &s.weight_decay};
+    for (size_t i = 0; i < std::min<size_t>(nb::len(numbers), 7); ++i) *fields[i] = static_cast<T>(nb::cast<double>(numbers[i]));
+    return s;
+}
+
+void sgd(nb::ndarray<nb::device::cpu, nb::c_contig>& w, const AnyArray& dw, const nb::tuple& numbers) {
+    const AnyArray view(w);
+    with_dtype(view, [&](auto zero) {
+        using T = decltype(zero);
+        const UpdateSettings<T> s = settings<T>(numbers);
+        Unlocked unlocked;
+        const In<T> gradient(dw, Order::kRows);
+        check(Shape(view) == gradient.shape, "sgd: dw does not fit w");
+        T* weights = static_cast<T*>(w.data());
+        for_chunks(gradient.shape.count(), [&](int64_t at, int64_t n) {
+            kernels<T>().flat.sgd(s, weights + at, gradient.get() + at, n);
+        });
+        return 0;
+    });
+}
+
+nb::tuple update(int kind, const AnyArray& w, const AnyArray& dw, const AnyArray& state, const nb::tuple& numbers) {
+    return with_dtype(w, [&](auto zero) {
+        using T = decltype(zero);
+        const UpdateSettings<T> s = settings<T>(numbers);
+        std::optional<Out<T>> next, next_state;
+        {
+            Unlocked unlocked;
+            const In<T> weights(w, Order::kRows), gradient(dw, Order::kRows), old(state, Order::kRows);
+            check(weights.shape == gradient.shape && weights.shape == old.shape, "update: the shapes differ");
+            next.emplace(weights.shape);
+            next_state.emplace(weights.shape);
+            const auto& flat = kernels<T>().flat;
+            const auto rule = kind == 0 ? flat.momentum : kind == 1 ? flat.nesterov : kind == 2 ? flat.adagrad : flat.rmsprop;
+            for_chunks(weights.shape.count(), [&](int64_t at, int64_t n) {
+                rule(s, weights.get() + at, gradient.get() + at, old.get() + at, n, next->get() + at, next_state->get() + at);
+            });
+        }
+        return nb::make_tuple(next->array(), next_state->array());
+    });
+}
+
+nb::tuple adam(const AnyArray& w, const AnyArray& dw, const AnyArray& m, const AnyArray& v, const nb::tuple& numbers) {
+    return with_dtype(w, [&](auto zero) {
+        using T = decltype(zero);
+        const UpdateSettings<T> s = settings<T>(numbers);
+        std::optional<Out<T>> next, next_m, next_v;
+        {
+            Unlocked unlocked;
+            const In<T> weights(w, Order::kRows), gradient(dw, Order::kRows), first(m, Order::kRows), second(v, Order::kRows);
+            check(weights.shape == gradient.shape && weights.shape == first.shape && weights.shape == second.shape,
+                  "adam: the shapes differ");
+            next.emplace(weights.shape);
+            next_m.emplace(weights.shape);
+            next_v.emplace(weights.shape);
+            for_chunks(weights.shape.count(), [&](int64_t at, int64_t n) {
+                kernels<T>().flat.adam(s, weights.get() + at, gradient.get() + at, first.get() + at, second.get() + at, n,
+                                       next->get() + at, next_m->get() + at, next_v->get() + at);
+            });
+        }
+        return nb::make_tuple(next->array(), next_m->array(), next_v->array());
+    });
+}
+
+}  // namespace
+
+void bind_flat(nb::module_& module) {
+    module.def("relu_forward", relu_forward, nb::arg(), nb::arg().none() = nb::none());
+    module.def("relu_backward", relu_backward, nb::arg(), nb::arg(), nb::arg().none() = nb::none());
+    module.def("product", product);
+    module.def("activation", activation);
+    module.def("loss", loss);
+    module.def("sgd", sgd);
+    module.def("update", update);
+    module.def("adam", adam);
+}
+
+}  // namespace handgrad

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+
+namespace handgrad {
+
+using Pair = std::pair<int64_t, int64_t>;  // (vertical, horizontal)
+
+void bind_layers(nanobind::module_& module);
+void bind_norms(nanobind::module_& module);
+void bind_pools(nanobind::module_& module);
+void bind_flat(nanobind::module_& module);
+
+}  // namespace handgrad

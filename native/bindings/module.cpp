@@ -1,0 +1,40 @@
+// The Python module: handgrad.engines.native._kernels.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include "bindings/layers.h"
+#include "core/buffers.h"
+#include "core/threads.h"
+#include "kernels/dispatch.h"
+#include "ops/conv.h"
+
+namespace nb = nanobind;
+using namespace handgrad;
+
+NB_MODULE(_kernels, module) {
+    module.doc() = "Compiled kernels of the native engine.";
+    nb::set_leak_warnings(false);
+    bind_layers(module);
+    bind_norms(module);
+    bind_pools(module);
+    bind_flat(module);
+
+    module.def("thread_count", thread_count);
+    module.def("set_thread_count", set_thread_count, nb::call_guard<nb::gil_scoped_release>());
+    module.def("isa", [] { return std::string(isa_name()); });
+    module.def("isas", [] {
+        std::vector<std::string> names;
+        for (const char* const* name = isa_names(); *name; ++name) names.emplace_back(*name);
+        return names;
+    });
+    module.def("set_isa", [](const std::string& name) { return choose_isa(name.c_str()); });
+    module.def("set_exact", [](bool exact) { set_conv_mode(exact ? ConvMode::kExact : ConvMode::kFast); });
+    module.def("is_exact", [] { return conv_mode() == ConvMode::kExact; });
+    module.def("buffer_statistics", [] {
+        const BufferStatistics s = buffer_statistics();
+        return nb::make_tuple(s.in_use, s.cached, s.system_calls);
+    });
+    module.def("trim_buffers", trim_buffers);
+    module.def("fail_allocation_after", fail_allocation_after);
+}

@@ -1,0 +1,192 @@
+// Normalisation for Python, with the rectifier and the pooling that may follow it.
+#include <cmath>
+#include <cstring>
+
+#include "bindings/arrays.h"
+#include "bindings/layers.h"
+#include "bindings/pools.h"
+#include "ops/norm.h"
+
+namespace handgrad {
+namespace {
+
+using Unlocked = nb::gil_scoped_release;
+
+// Batch normalisation of (N, C, ...)
+
+Order order_of_channels(const Shape& shape) { return shape.ndim > 2 ? Order::kChannelsLast : Order::kRows; }
+int64_t rows_of(const Shape& shape) { return shape[0] * (shape.ndim > 2 ? shape.count(2) : 1); }
+
+template <class T>
+In<T> vector_of(const AnyArray& array, int64_t channels) {
+    In<T> vector(array, Order::kRows);
+    check(vector.shape == Shape({channels}), "norm: a vector has not one number for each channel");
+    return vector;
+}
+
+// scale = gamma / std and inv_std = 1 / std.
+template <class T>
+struct Scales {
+    Scales(const T* variance, const T* gamma, double eps, int64_t channels)
+        : inv_std(Shape{channels}), scale(Shape{channels}) {
+        for (int64_t c = 0; c < channels; ++c) {
+            const double inverse = 1 / std::sqrt(static_cast<double>(variance[c]) + eps);
+            inv_std.get()[c] = static_cast<T>(inverse);
+            scale.get()[c] = static_cast<T>(static_cast<double>(gamma[c]) * inverse);
+        }
+    }
+    Out<T> inv_std, scale;
+};
+
+// Batch normalisation, a rectifier where `rectify`, and a max pooling where `pool` = (window, stride).
+// Without mean and var given, those of the batch are taken.  Returns out, mean, var, inv_std, scale,
+// and of the pooling, else None, the indices and the largest x of each window.
+using Pool = std::optional<std::pair<Pair, Pair>>;
+
+nb::tuple batchnorm_forward(const AnyArray& x, const AnyArray& gamma, const AnyArray& beta, double eps, bool rectify,
+                            const std::optional<AnyArray>& mean, const std::optional<AnyArray>& var,
+                            const Pool& pool) {
+    return with_dtype(x, [&](auto zero) {
+        using T = decltype(zero);
+        std::optional<Out<T>> out, used_mean, used_var, largest;
+        std::optional<Out<uint8_t>> index;
+        std::optional<Scales<T>> scales;
+        {
+            Unlocked unlocked;
+            const Order order = order_of_channels(Shape(x));
+            const In<T> in(x, order);
+            const int64_t channels = in.shape[1], rows = rows_of(in.shape);
+            const In<T> weight = vector_of<T>(gamma, channels), shift = vector_of<T>(beta, channels);
+            used_mean.emplace(Shape{channels});
+            used_var.emplace(Shape{channels});
+            if (mean && var) {
+                std::memcpy(used_mean->get(), vector_of<T>(*mean, channels).get(), static_cast<size_t>(channels) * sizeof(T));
+                std::memcpy(used_var->get(), vector_of<T>(*var, channels).get(), static_cast<size_t>(channels) * sizeof(T));
+            } else {
+                check(rows > 0, "batchnorm: no rows to take the mean of");
+                batch_moments(in.get(), rows, channels, used_mean->get(), used_var->get());
+            }
+            scales.emplace(used_var->get(), weight.get(), eps, channels);
+            const Affine<T> map{used_mean->get(), scales->inv_std.get(), scales->scale.get(), shift.get(), rectify};
+            if (pool) {
+                const PoolSizes s = pool_sizes(in.shape, pool->first, pool->second);
+                out.emplace(out_shape(s), Order::kChannelsLast);
+                largest.emplace(out_shape(s), Order::kChannelsLast);
+                index.emplace(Shape{out->shape.count(), index_bytes(s)});
+                max_pool_forward(s, &map, rectify, in.get(), out->get(), largest->get(), index->get());
+            } else {
+                out.emplace(in.shape, order);
+                normalise(map, in.get(), rows, channels, out->get());
+            }
+        }
+        return nb::make_tuple(out->array(), used_mean->array(), used_var->array(), scales->inv_std.array(),
+                              scales->scale.array(), pool ? index->array() : nb::none(),
+                              pool ? largest->array() : nb::none());
+    });
+}
+
+// x: the input of forward; the others as forward returned them.
+nb::tuple batchnorm_backward(const AnyArray& dout, const AnyArray& x, const AnyArray& mean, const AnyArray& inv_std,
+                             const AnyArray& scale, const std::optional<AnyArray>& index,
+                             const std::optional<AnyArray>& largest, const AnyArray& beta, bool rectify, bool of_batch,
+                             const Pool& pool) {
+    return with_dtype(x, [&](auto zero) {
+        using T = decltype(zero);
+        std::optional<Out<T>> dx, dgamma, dbeta;
+        {
+            Unlocked unlocked;
+            const Order order = order_of_channels(Shape(x));
+            const In<T> in(x, order), upstream(dout, order);
+            const int64_t channels = in.shape[1], rows = rows_of(in.shape);
+            const In<T> means = vector_of<T>(mean, channels), inverse = vector_of<T>(inv_std, channels),
+                        scales = vector_of<T>(scale, channels), shifts = vector_of<T>(beta, channels);
+            Affine<T> map{means.get(), inverse.get(), scales.get(), shifts.get(), rectify};
+            dx.emplace(in.shape, order);
+            dgamma.emplace(Shape{channels});
+            dbeta.emplace(Shape{channels});
+            Scratch<T> shares(times(2, channels));
+            const auto share_out = [&] {
+                for (int64_t c = 0; c < channels; ++c) {
+                    shares.get()[c] = of_batch ? dbeta->get()[c] / static_cast<T>(rows) : T(0);
+                    shares.get()[channels + c] = of_batch ? dgamma->get()[c] / static_cast<T>(rows) : T(0);
+                }
+            };
+            if (pool && index && largest) {
+                // Each window hands its gradient to one element, so the sums go over the windows.
+                const PoolSizes s = pool_sizes(in.shape, pool->first, pool->second);
+                const In<T> chosen(*largest, order);
+                const In<uint8_t> places(*index, Order::kRows);
+                check(upstream.shape == out_shape(s) && chosen.shape == out_shape(s) &&
+                          places.shape == Shape({upstream.shape.count(), index_bytes(s)}),
+                      "batchnorm_backward: dout does not fit the pooled x");
+                batch_sums(map, upstream.get(), chosen.get(), rows_of(chosen.shape), channels, dbeta->get(), dgamma->get());
+                share_out();
+                map.rectify = false;  // the indices of closed windows say so
+                norm_pool_backward(s, map, upstream.get(), places.get(), in.get(), shares.get(),
+                                   shares.get() + channels, dx->get());
+            } else {
+                check(in.shape == upstream.shape, "batchnorm_backward: dout does not fit x");
+                batch_sums(map, upstream.get(), in.get(), rows, channels, dbeta->get(), dgamma->get());
+                share_out();
+                normalise_backward(map, upstream.get(), in.get(), rows, channels, shares.get(), shares.get() + channels,
+                                   dx->get());
+            }
+        }
+        return nb::make_tuple(dx->array(), dgamma->array(), dbeta->array());
+    });
+}
+
+// Group normalisation
+
+nb::tuple groupnorm_forward(const AnyArray& x, const AnyArray& gamma, const AnyArray& beta, int64_t groups, double eps) {
+    return with_dtype(x, [&](auto zero) {
+        using T = decltype(zero);
+        std::optional<Out<T>> out, xhat, inv_std;
+        {
+            Unlocked unlocked;
+            const In<T> in(x, Order::kRows), weight(gamma, Order::kRows), shift(beta, Order::kRows);
+            const int64_t N = in.shape[0], C = in.shape[1];
+            check(groups > 0 && C % groups == 0 && weight.shape == Shape({C}) && shift.shape == Shape({C}),
+                  "groupnorm: groups, gamma or beta does not fit");
+            out.emplace(in.shape);
+            xhat.emplace(in.shape);
+            inv_std.emplace(Shape{N, groups});
+            group_norm_forward(N, C, in.shape.count(2), groups, in.get(), weight.get(), shift.get(), eps, out->get(),
+                               xhat->get(), inv_std->get());
+        }
+        return nb::make_tuple(out->array(), xhat->array(), inv_std->array());
+    });
+}
+
+nb::tuple groupnorm_backward(const AnyArray& dout, const AnyArray& xhat, const AnyArray& inv_std, const AnyArray& gamma) {
+    return with_dtype(dout, [&](auto zero) {
+        using T = decltype(zero);
+        std::optional<Out<T>> dx, dgamma, dbeta;
+        {
+            Unlocked unlocked;
+            const In<T> upstream(dout, Order::kRows), normal(xhat, Order::kRows), inverse(inv_std, Order::kRows),
+                weight(gamma, Order::kRows);
+            check(upstream.shape == normal.shape, "groupnorm_backward: dout does not fit");
+            const int64_t N = normal.shape[0], C = normal.shape[1];
+            dx.emplace(normal.shape);
+            dgamma.emplace(Shape{C});
+            dbeta.emplace(Shape{C});
+            group_norm_backward(N, C, normal.shape.count(2), inverse.shape[1], upstream.get(), normal.get(),
+                                inverse.get(), weight.get(), dx->get(), dgamma->get(), dbeta->get());
+        }
+        return nb::make_tuple(dx->array(), dgamma->array(), dbeta->array());
+    });
+}
+
+}  // namespace
+
+void bind_norms(nb::module_& module) {
+    module.def("batchnorm_forward", batchnorm_forward, nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
+               nb::arg().none() = nb::none(), nb::arg().none() = nb::none(), nb::arg().none() = nb::none());
+    module.def("batchnorm_backward", batchnorm_backward, nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
+               nb::arg().none(), nb::arg().none(), nb::arg(), nb::arg(), nb::arg(), nb::arg().none() = nb::none());
+    module.def("groupnorm_forward", groupnorm_forward);
+    module.def("groupnorm_backward", groupnorm_backward);
+}
+
+}  // namespace handgrad

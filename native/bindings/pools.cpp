@@ -1,0 +1,94 @@
+// Pooling for Python.
+#include "bindings/arrays.h"
+#include "bindings/layers.h"
+#include "bindings/pools.h"
+#include "ops/norm.h"
+
+#include <nanobind/stl/array.h>
+
+namespace handgrad {
+namespace {
+
+using Unlocked = nb::gil_scoped_release;
+using Shape4 = std::array<int64_t, 4>;
+
+nb::tuple max_pool_forward_(const AnyArray& x, Pair window, Pair stride, bool rectify) {
+    return with_dtype(x, [&](auto zero) {
+        using T = decltype(zero);
+        std::optional<Out<T>> out;
+        std::optional<Out<uint8_t>> index;
+        {
+            Unlocked unlocked;
+            const PoolSizes s = pool_sizes(Shape(x), window, stride);
+            out.emplace(out_shape(s), Order::kChannelsLast);
+            index.emplace(Shape{out->shape.count(), index_bytes(s)});
+            const In<T> in(x, Order::kChannelsLast);
+            max_pool_forward<T>(s, nullptr, rectify, in.get(), out->get(), nullptr, index->get());
+        }
+        return nb::make_tuple(out->array(), index->array());
+    });
+}
+
+nb::object max_pool_backward_(const AnyArray& dout, const AnyArray& index, const Shape4& shape, Pair window,
+                              Pair stride) {
+    const Shape x{shape[0], shape[1], shape[2], shape[3]};
+    return with_dtype(dout, [&](auto zero) {
+        using T = decltype(zero);
+        std::optional<Out<T>> dx;
+        {
+            Unlocked unlocked;
+            const PoolSizes s = pool_sizes(x, window, stride);
+            const In<T> upstream(dout, Order::kChannelsLast);
+            const In<uint8_t> places(index, Order::kRows);
+            check(upstream.shape == out_shape(s) &&
+                      places.shape == Shape({upstream.shape.count(), index_bytes(s)}),
+                  "max_pool_backward: dout or index does not fit");
+            dx.emplace(x, Order::kChannelsLast);
+            max_pool_backward<T>(s, upstream.get(), places.get(), dx->get());
+        }
+        return dx->array();
+    });
+}
+
+nb::object avg_pool_forward(const AnyArray& x, Pair window, Pair stride) {
+    return with_dtype(x, [&](auto zero) {
+        using T = decltype(zero);
+        std::optional<Out<T>> out;
+        {
+            Unlocked unlocked;
+            const PoolSizes s = pool_sizes(Shape(x), window, stride);
+            out.emplace(out_shape(s), Order::kChannelsLast);
+            const In<T> in(x, Order::kChannelsLast);
+            mean_pool_forward(s, in.get(), out->get());
+        }
+        return out->array();
+    });
+}
+
+nb::object avg_pool_backward(const AnyArray& dout, const Shape4& shape, Pair window, Pair stride) {
+    const Shape x{shape[0], shape[1], shape[2], shape[3]};
+    return with_dtype(dout, [&](auto zero) {
+        using T = decltype(zero);
+        std::optional<Out<T>> dx;
+        {
+            Unlocked unlocked;
+            const PoolSizes s = pool_sizes(x, window, stride);
+            const In<T> upstream(dout, Order::kChannelsLast);
+            check(upstream.shape == out_shape(s), "avg_pool_backward: dout does not fit");
+            dx.emplace(x, Order::kChannelsLast);
+            mean_pool_backward(s, upstream.get(), dx->get());
+        }
+        return dx->array();
+    });
+}
+
+}  // namespace
+
+void bind_pools(nb::module_& module) {
+    module.def("max_pool_forward", max_pool_forward_);
+    module.def("max_pool_backward", max_pool_backward_);
+    module.def("avg_pool_forward", avg_pool_forward);
+    module.def("avg_pool_backward", avg_pool_backward);
+}
+
+}  // namespace handgrad

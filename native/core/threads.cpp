@@ -1,0 +1,188 @@
+#include "core/threads.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdlib>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace handgrad {
+namespace {
+
+inline void relax() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
+
+constexpr int kSpins = 4000;  // some 50 us: the usual gap between two regions of a training step
+
+// One region at a time.  `ticket` holds the region's number in its upper half and the next chunk in
+// its lower half.  A worker reads the job, then takes a chunk by compare-and-swap: that succeeds only
+// while the region still has chunks, and so only while the job it read is the current one.
+struct Pool {
+    std::atomic<uint64_t> ticket{0};
+    std::atomic<uint64_t> count{0};
+    std::atomic<ChunkFunction> function{nullptr};
+    std::atomic<void*> context{nullptr};
+    std::atomic<uint64_t> done{0};
+    std::atomic<int> sleeping{0};
+    std::atomic<bool> stop{false};
+    std::mutex region;  // held by the caller whose region runs
+    std::mutex sleep;
+    std::condition_variable wake;
+    std::vector<std::thread> workers;
+
+    bool take_one(int worker) {
+        uint64_t now = ticket.load(std::memory_order_acquire);
+        const uint64_t chunk = now & 0xffffffffu;
+        if (chunk >= count.load(std::memory_order_acquire)) return false;
+        ChunkFunction call = function.load(std::memory_order_relaxed);
+        void* argument = context.load(std::memory_order_relaxed);
+        if (!ticket.compare_exchange_strong(now, now + 1, std::memory_order_acq_rel)) return true;
+        call(argument, static_cast<int64_t>(chunk), worker);
+        done.fetch_add(1, std::memory_order_release);
+        return true;
+    }
+
+    void serve(int worker) {
+        for (int idle = 0; !stop.load(std::memory_order_relaxed);) {
+            if (take_one(worker)) {
+                idle = 0;
+            } else if (++idle < kSpins) {
+                relax();
+            } else {
+                std::unique_lock<std::mutex> lock(sleep);
+                sleeping.fetch_add(1);
+                wake.wait(lock, [&] {
+                    return stop.load() || (ticket.load() & 0xffffffffu) < count.load();
+                });
+                sleeping.fetch_sub(1);
+                idle = 0;
+            }
+        }
+    }
+
+    void start(int threads) {
+        for (int worker = 1; worker < threads; ++worker)
+            workers.emplace_back([this, worker] { serve(worker); });
+    }
+
+    void finish() {
+        {
+            std::lock_guard<std::mutex> lock(sleep);
+            stop.store(true);
+        }
+        wake.notify_all();
+        for (auto& worker : workers) worker.join();
+    }
+
+    void run(uint64_t chunks, ChunkFunction call, void* argument) {
+        count.store(0, std::memory_order_release);  // closed while the job changes
+        function.store(call, std::memory_order_relaxed);
+        context.store(argument, std::memory_order_relaxed);
+        done.store(0, std::memory_order_relaxed);
+        const uint64_t number = (ticket.load(std::memory_order_relaxed) >> 32) + 1;
+        ticket.store(number << 32, std::memory_order_release);
+        count.store(chunks);
+        if (sleeping.load() > 0) {
+            { std::lock_guard<std::mutex> lock(sleep); }
+            wake.notify_all();
+        }
+        while (take_one(0)) {
+        }
+        for (int spins = 0; done.load(std::memory_order_acquire) < chunks;) {
+            if (++spins < kSpins) {
+                relax();
+            } else {
+                sched_yield();
+            }
+        }
+    }
+};
+
+std::mutex configuration;
+Pool* current = nullptr;
+int threads = 0;
+thread_local bool inside = false;
+
+int default_threads() {
+    if (const char* given = std::getenv("HANDGRAD_NUM_THREADS")) {
+        int count = std::atoi(given);
+        if (count >= 1) return count < kMaxThreads ? count : kMaxThreads;
+    }
+    cpu_set_t set;
+    int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    return count < kMaxThreads ? count : kMaxThreads;
+}
+
+// In the child of a fork there are no workers, and locks may be held by threads that do not exist.
+void forget_pool() {
+    new (&configuration) std::mutex;
+    current = nullptr;
+    inside = false;
+}
+
+Pool* running_pool() {
+    std::lock_guard<std::mutex> lock(configuration);
+    if (!current) {
+        static bool registered = false;
+        if (!registered) {
+            pthread_atfork(nullptr, nullptr, forget_pool);
+            registered = true;
+        }
+        if (!threads) threads = default_threads();
+        current = new Pool;
+        current->start(threads);
+    }
+    return current;
+}
+
+void run_alone(int64_t count, ChunkFunction function, void* context) {
+    for (int64_t chunk = 0; chunk < count; ++chunk) function(context, chunk, 0);
+}
+
+}  // namespace
+
+int thread_count() {
+    std::lock_guard<std::mutex> lock(configuration);
+    if (!threads) threads = default_threads();
+    return threads;
+}
+
+void set_thread_count(int count) {
+    Pool* old = nullptr;
+    {
+        std::lock_guard<std::mutex> lock(configuration);
+        count = count < 1 ? 1 : count < kMaxThreads ? count : kMaxThreads;
+        if (count == threads) return;
+        threads = count;
+        old = current;
+        current = nullptr;
+    }
+    if (old) {
+        { std::lock_guard<std::mutex> wait_for_region(old->region); }
+        old->finish();
+        // Not deleted: a caller that picked it up just before may still run on it, alone.
+    }
+}
+
+void run_chunks(int64_t count, ChunkFunction function, void* context) {
+    constexpr int64_t kMost = int64_t{1} << 31;
+    if (count <= 1 || count >= kMost || inside) return run_alone(count, function, context);
+    Pool* pool = running_pool();
+    std::unique_lock<std::mutex> region(pool->region, std::try_to_lock);
+    // Another Python thread computes: this one goes on by itself rather than wait.
+    if (!region.owns_lock() || pool->workers.empty()) return run_alone(count, function, context);
+    inside = true;
+    pool->run(static_cast<uint64_t>(count), function, context);
+    inside = false;
+}
+
+}  // namespace handgrad

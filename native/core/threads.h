@@ -1,0 +1,44 @@
+// A small thread pool.  Work is cut into chunks that depend on the sizes only; threads take the next
+// chunk when they are free, so a busy neighbour costs little and the number of threads never changes
+// a result.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <new>
+#include <type_traits>
+
+namespace handgrad {
+
+constexpr int kMaxThreads = 64;
+
+using ChunkFunction = void (*)(void* context, int64_t chunk, int worker);
+
+// Calls function(context, chunk, worker) for chunk = 0 .. count-1, worker < thread_count().
+void run_chunks(int64_t count, ChunkFunction function, void* context);
+int thread_count();
+void set_thread_count(int count);
+
+// Calls body(chunk, worker) for each chunk.  Where memory runs out in a chunk, the others still run,
+// and std::bad_alloc is thrown at the end.
+template <class Body>
+void parallel(int64_t count, Body&& body) {
+    struct Context {
+        std::remove_reference_t<Body>& body;
+        std::atomic<bool> no_memory{false};
+    } context{body};
+    run_chunks(
+        count,
+        [](void* given, int64_t chunk, int worker) {
+            auto& all = *static_cast<Context*>(given);
+            try {
+                all.body(chunk, worker);
+            } catch (const std::bad_alloc&) {
+                all.no_memory = true;
+            }
+        },
+        &context);
+    if (context.no_memory) throw std::bad_alloc();
+}
+
+}  // namespace handgrad

@@ -1,0 +1,114 @@
+#include "kernels/dispatch.h"
+
+#include <cstdlib>
+#include <cstring>
+
+namespace handgrad {
+
+#define HG_DECLARE(isa)                    \
+    namespace isa {                        \
+    void fill(GemmKernels<float>&);        \
+    void fill(GemmKernels<double>&);       \
+    void fill(RowKernels<float>&);         \
+    void fill(RowKernels<double>&);        \
+    void fill(PoolKernels<float>&);        \
+    void fill(PoolKernels<double>&);       \
+    void fill(FlatKernels<float>&);        \
+    void fill(FlatKernels<double>&);       \
+    void fill(WinogradKernels&);           \
+    }
+HG_DECLARE(portable)
+#if defined(HANDGRAD_X86)
+HG_DECLARE(avx2)
+HG_DECLARE(avx512)
+#endif
+
+namespace {
+
+struct Tables {
+    Kernels<float> f32;
+    Kernels<double> f64;
+};
+
+#define HG_FILL(isa)                   \
+    [](Tables& tables) {               \
+        isa::fill(tables.f32.gemm);    \
+        isa::fill(tables.f64.gemm);    \
+        isa::fill(tables.f32.rows);    \
+        isa::fill(tables.f64.rows);    \
+        isa::fill(tables.f32.pool);    \
+        isa::fill(tables.f64.pool);    \
+        isa::fill(tables.f32.flat);    \
+        isa::fill(tables.f64.flat);    \
+        isa::fill(tables.f32.winograd); \
+    }
+
+struct Isa {
+    const char* name;
+    bool (*runs)();
+    void (*fill)(Tables&);
+};
+
+const Isa kKnown[] = {
+#if defined(HANDGRAD_X86)
+    {"avx512",
+     [] {
+         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+                __builtin_cpu_supports("fma");
+     },
+     HG_FILL(avx512)},
+    {"avx2", [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }, HG_FILL(avx2)},
+#endif
+    {"portable", [] { return true; }, HG_FILL(portable)},
+};
+constexpr int kCount = sizeof kKnown / sizeof kKnown[0];
+
+struct State {
+    Tables tables;
+    const char* name = nullptr;
+    const char* names[kCount + 1] = {};
+
+    State() {
+#if defined(HANDGRAD_X86)
+        __builtin_cpu_init();
+#endif
+        int found = 0;
+        for (const Isa& isa : kKnown)
+            if (isa.runs()) names[found++] = isa.name;
+        const char* wanted = std::getenv("HANDGRAD_ISA");
+        if (!wanted || !choose(wanted)) choose(names[0]);
+    }
+
+    bool choose(const char* wanted) {
+        for (const Isa& isa : kKnown) {
+            if (std::strcmp(isa.name, wanted) != 0 || !isa.runs()) continue;
+            isa.fill(tables);
+            name = isa.name;
+            return true;
+        }
+        return false;
+    }
+};
+
+State& state() {
+    static State instance;
+    return instance;
+}
+
+}  // namespace
+
+template <>
+const Kernels<float>& kernels<float>() {
+    return state().tables.f32;
+}
+template <>
+const Kernels<double>& kernels<double>() {
+    return state().tables.f64;
+}
+
+const char* isa_name() { return state().name; }
+const char* const* isa_names() { return state().names; }
+bool choose_isa(const char* name) { return state().choose(name); }
+
+}  // namespace handgrad

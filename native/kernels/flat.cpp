@@ -1,0 +1,119 @@
+// Single passes over flat arrays: activations, dropout, update rules.
+//
+// Plain loops that the compiler turns into vectors.  Results may be the inputs themselves, never
+// parts of them.
+#include "kernels/simd.h"
+#include "kernels/table.h"
+
+#include <cmath>
+
+namespace handgrad::HANDGRAD_ISA {
+namespace {
+
+template <class T>
+void relu(const T* __restrict x, int64_t n, T* __restrict out, uint8_t* __restrict positive) {
+    for (int64_t i = 0; i < n; ++i) out[i] = x[i] < 0 ? T(0) : x[i];
+    for (int64_t i = 0; i < n; ++i) positive[i] = x[i] > 0;
+}
+
+template <class T>
+void relu_backward(const T* __restrict dout, const uint8_t* __restrict positive, int64_t n,
+                   T* __restrict dx) {
+    for (int64_t i = 0; i < n; ++i) dx[i] = positive[i] ? dout[i] : T(0);
+}
+
+template <class T>
+void product(const T* __restrict a, const T* __restrict b, int64_t n, T* __restrict out) {
+    for (int64_t i = 0; i < n; ++i) out[i] = a[i] * b[i];
+}
+
+template <class T>
+void leaky_relu(const T* __restrict x, T alpha, int64_t n, T* __restrict out,
+                uint8_t* __restrict positive) {
+    for (int64_t i = 0; i < n; ++i) out[i] = x[i] > 0 ? x[i] : alpha * x[i];
+    for (int64_t i = 0; i < n; ++i) positive[i] = x[i] > 0;
+}
+
+template <class T>
+void leaky_relu_backward(const T* __restrict dout, const uint8_t* __restrict positive, T alpha,
+                         int64_t n, T* __restrict dx) {
+    for (int64_t i = 0; i < n; ++i) dx[i] = positive[i] ? dout[i] : alpha * dout[i];
+}
+
+template <class T>
+void sgd(const UpdateSettings<T>& s, T* __restrict w, const T* __restrict dw, int64_t n) {
+    const T rate = s.rate;
+    for (int64_t i = 0; i < n; ++i) w[i] -= rate * dw[i];
+}
+
+template <class T>
+void momentum(const UpdateSettings<T>& s, const T* __restrict w, const T* __restrict dw,
+              const T* __restrict v, int64_t n, T* __restrict next_w, T* __restrict next_v) {
+    const T rate = s.rate, mu = s.decay1;
+    for (int64_t i = 0; i < n; ++i) {
+        next_v[i] = mu * v[i] - rate * dw[i];
+        next_w[i] = w[i] + next_v[i];
+    }
+}
+
+template <class T>
+void nesterov(const UpdateSettings<T>& s, const T* __restrict w, const T* __restrict dw,
+              const T* __restrict v, int64_t n, T* __restrict next_w, T* __restrict next_v) {
+    const T rate = s.rate, mu = s.decay1;
+    for (int64_t i = 0; i < n; ++i) {
+        const T moved = mu * v[i] - rate * dw[i];
+        next_w[i] = w[i] + moved + mu * (moved - v[i]);
+        next_v[i] = moved;
+    }
+}
+
+template <class T>
+void adagrad(const UpdateSettings<T>& s, const T* __restrict w, const T* __restrict dw,
+             const T* __restrict c, int64_t n, T* __restrict next_w, T* __restrict next_c) {
+    const T rate = s.rate, epsilon = s.epsilon;
+    for (int64_t i = 0; i < n; ++i) {
+        const T sum = c[i] + dw[i] * dw[i];
+        next_c[i] = sum;
+        next_w[i] = w[i] - rate * dw[i] / (std::sqrt(sum) + epsilon);
+    }
+}
+
+template <class T>
+void rmsprop(const UpdateSettings<T>& s, const T* __restrict w, const T* __restrict dw,
+             const T* __restrict c, int64_t n, T* __restrict next_w, T* __restrict next_c) {
+    const T rate = s.rate, decay = s.decay1, rest = s.decay2, epsilon = s.epsilon;
+    for (int64_t i = 0; i < n; ++i) {
+        const T average = decay * c[i] + rest * (dw[i] * dw[i]);
+        next_c[i] = average;
+        next_w[i] = w[i] - rate * dw[i] / (std::sqrt(average) + epsilon);
+    }
+}
+
+template <class T>
+void adam(const UpdateSettings<T>& s, const T* __restrict w, const T* __restrict dw,
+          const T* __restrict m, const T* __restrict v, int64_t n, T* __restrict next_w,
+          T* __restrict next_m, T* __restrict next_v) {
+    const T rate = s.rate, beta1 = s.decay1, beta2 = s.decay2, epsilon = s.epsilon;
+    const T rest1 = 1 - beta1, rest2 = 1 - beta2, share1 = s.correction1, share2 = s.correction2;
+    const T kept = s.weight_decay;
+    for (int64_t i = 0; i < n; ++i) {
+        const T first = beta1 * m[i] + rest1 * dw[i];
+        const T second = beta2 * v[i] + rest2 * (dw[i] * dw[i]);
+        next_m[i] = first;
+        next_v[i] = second;
+        next_w[i] = w[i] * kept - rate * (first / share1) / (std::sqrt(second / share2) + epsilon);
+    }
+}
+
+template <class T>
+FlatKernels<T> table() {
+    return {relu<T>,     relu_backward<T>, product<T>, leaky_relu<T>, leaky_relu_backward<T>, sgd<T>,
+            momentum<T>, nesterov<T>,      adagrad<T>, rmsprop<T>,    adam<T>};
+}
+
+}  // namespace
+
+void fill(FlatKernels<float>& kernels) { kernels = table<float>(); }
+void fill(FlatKernels<double>& kernels) { kernels = table<double>(); }
+
+}  // namespace handgrad::HANDGRAD_ISA

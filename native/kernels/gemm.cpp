@@ -1,0 +1,161 @@
+// The micro-kernel of matrix products: one tile of C, kept in registers over the whole depth.
+#include "kernels/simd.h"
+#include "kernels/table.h"
+
+namespace handgrad::HANDGRAD_ISA {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kRows = 8, kVectors = 2;
+#elif defined(__AVX2__)
+constexpr int kRows = 6, kVectors = 2;
+#elif defined(__ARM_NEON)
+constexpr int kRows = 8, kVectors = 2;
+#else
+constexpr int kRows = 4, kVectors = 2;
+#endif
+
+template <class T>
+constexpr int kColumns = kVectors * kLanes<T>;
+
+constexpr int64_t kAhead = 32;  // columns of A fetched ahead
+
+template <class T>
+using Tile = Vec<T>[kRows][kVectors];
+
+template <class T>
+HG_INLINE void step(Tile<T>& sum, const T* b, const T* a, int64_t a_stride) {
+    Vec<T> row[kVectors];
+    for (int v = 0; v < kVectors; ++v) row[v] = load<T>(b + v * kLanes<T>);
+#pragma GCC unroll 16
+    for (int i = 0; i < kRows; ++i) {
+        const Vec<T> left = splat(a[i * a_stride]);
+#pragma GCC unroll 4
+        for (int v = 0; v < kVectors; ++v) sum[i][v] = fma(left, row[v], sum[i][v]);
+    }
+}
+
+template <class T, ALayout layout>
+HG_INLINE void multiply(Tile<T>& sum, int64_t depth, const T* a, int64_t a_stride, const T* b,
+                        int64_t b_stride) {
+    if constexpr (layout == ALayout::kRowBlocks) {
+        int64_t k = 0;
+        for (; k + kBlock <= depth; k += kBlock, a += kBlock * kRows)
+            for (int j = 0; j < kBlock; ++j, b += b_stride) step<T>(sum, b, a + j, kBlock);
+        for (int j = 0; k + j < depth; ++j, b += b_stride) step<T>(sum, b, a + j, kBlock);
+    } else {
+        for (int64_t k = 0; k < depth; ++k, a += a_stride, b += b_stride) {
+            __builtin_prefetch(a + kAhead * a_stride);
+            step<T>(sum, b, a, 1);
+        }
+    }
+}
+
+template <class T>
+void start_from(Tile<T>& sum, const T* c, int64_t c_stride, int64_t rows, int64_t columns) {
+    T row[kColumns<T>] = {};
+    for (int i = 0; i < kRows; ++i) {
+        if (i < rows) __builtin_memcpy(row, c + i * c_stride, static_cast<size_t>(columns) * sizeof(T));
+        for (int v = 0; v < kVectors; ++v) sum[i][v] = load<T>(row + v * kLanes<T>);
+    }
+}
+
+template <class T>
+HG_INLINE void finish(const Tile<T>& sum, T* c, int64_t c_stride, int64_t rows, int64_t columns) {
+    if (rows == kRows && columns == kColumns<T>) {
+#pragma GCC unroll 16
+        for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 4
+            for (int v = 0; v < kVectors; ++v) store<T>(c + i * c_stride + v * kLanes<T>, sum[i][v]);
+        return;
+    }
+    T row[kColumns<T>];
+    for (int i = 0; i < rows; ++i) {
+        for (int v = 0; v < kVectors; ++v) store<T>(row + v * kLanes<T>, sum[i][v]);
+        __builtin_memcpy(c + i * c_stride, row, static_cast<size_t>(columns) * sizeof(T));
+    }
+}
+
+template <class T, ALayout layout>
+void tile_in(int64_t depth, const T* a, int64_t a_stride, const T* b, int64_t b_stride, T* c,
+             int64_t c_stride, int64_t rows, int64_t columns, bool accumulate, const T* bias) {
+    Tile<T> sum;
+    const bool whole = rows == kRows && columns == kColumns<T>;
+    if (!accumulate) {
+#pragma GCC unroll 16
+        for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 4
+            for (int v = 0; v < kVectors; ++v)
+                sum[i][v] = bias ? load<T>(bias + v * kLanes<T>) : Vec<T>{};
+    } else if (whole) {
+#pragma GCC unroll 16
+        for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 4
+            for (int v = 0; v < kVectors; ++v) sum[i][v] = load<T>(c + i * c_stride + v * kLanes<T>);
+    } else {
+        start_from<T>(sum, c, c_stride, rows, columns);
+    }
+    multiply<T, layout>(sum, depth, a, a_stride, b, b_stride);
+    finish<T>(sum, c, c_stride, rows, columns);
+}
+
+template <class T>
+void tile(ALayout layout, int64_t depth, const T* a, int64_t a_stride, const T* b, int64_t b_stride, T* c,
+          int64_t c_stride, int64_t rows, int64_t columns, bool accumulate, const T* bias) {
+    if (layout == ALayout::kRowBlocks) {
+        tile_in<T, ALayout::kRowBlocks>(depth, a, a_stride, b, b_stride, c, c_stride, rows, columns, accumulate,
+                                        bias);
+    } else {
+        tile_in<T, ALayout::kColumns>(depth, a, a_stride, b, b_stride, c, c_stride, rows, columns, accumulate,
+                                      bias);
+    }
+}
+
+template <class T>
+void runs_tile(int64_t runs, int64_t run, const T* a, int64_t run_stride, int64_t row_stride, const T* b,
+               int64_t b_stride, T* c, int64_t c_stride, int64_t rows, int64_t columns, const T* bias) {
+    Tile<T> sum;
+#pragma GCC unroll 16
+    for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 4
+        for (int v = 0; v < kVectors; ++v) sum[i][v] = load<T>(bias + v * kLanes<T>);
+    for (int64_t r = 0; r < runs; ++r)
+        for (int64_t k = 0; k < run; ++k, b += b_stride) step<T>(sum, b, a + r * run_stride + k, row_stride);
+    finish<T>(sum, c, c_stride, rows, columns);
+}
+
+template <class T>
+void pack_b(const T* b, int64_t row_stride, int64_t column_stride, int64_t depth, int64_t columns,
+            T* panels) {
+    constexpr int64_t width = kColumns<T>;
+    for (int64_t first = 0; first < columns; first += width, panels += depth * width) {
+        const int64_t count = columns - first < width ? columns - first : width;
+        const T* from = b + first * column_stride;
+        if (count < width)
+            __builtin_memset(panels, 0, static_cast<size_t>(depth * width) * sizeof(T));
+        if (column_stride == 1) {
+            for (int64_t k = 0; k < depth; ++k)
+                __builtin_memcpy(panels + k * width, from + k * row_stride,
+                                 static_cast<size_t>(count) * sizeof(T));
+            continue;
+        }
+        for (int64_t start = 0; start < depth; start += kBlock) {
+            const int64_t stop = start + kBlock < depth ? start + kBlock : depth;
+            for (int64_t j = 0; j < count; ++j)
+                for (int64_t k = start; k < stop; ++k)
+                    panels[k * width + j] = from[k * row_stride + j * column_stride];
+        }
+    }
+}
+
+template <class T>
+GemmKernels<T> table() {
+    return {kRows, kColumns<T>, tile<T>, runs_tile<T>, pack_b<T>};
+}
+
+}  // namespace
+
+void fill(GemmKernels<float>& kernels) { kernels = table<float>(); }
+void fill(GemmKernels<double>& kernels) { kernels = table<double>(); }
+
+}  // namespace handgrad::HANDGRAD_ISA

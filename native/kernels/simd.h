@@ -1,0 +1,75 @@
+// Vectors of the instruction set this file is compiled for.  Every kernel file is compiled once for
+// each set, with HANDGRAD_ISA naming the namespace; nothing here has external linkage, so that code
+// of one set can never be linked into another.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#if defined(__AVX512F__) || defined(__AVX2__)
+#include <immintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+
+#define HG_INLINE static inline __attribute__((always_inline))
+
+namespace handgrad::HANDGRAD_ISA {
+
+#if defined(__AVX512F__)
+constexpr int kVectorBytes = 64;
+#elif defined(__AVX2__)
+constexpr int kVectorBytes = 32;
+#else
+constexpr int kVectorBytes = 16;
+#endif
+
+typedef float VecF __attribute__((vector_size(kVectorBytes)));
+typedef double VecD __attribute__((vector_size(kVectorBytes)));
+template <class T>
+using Vec = std::conditional_t<std::is_same_v<T, float>, VecF, VecD>;
+template <class T>
+constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(T));
+
+template <class T>
+HG_INLINE Vec<T> load(const T* from) {
+    Vec<T> v;
+    __builtin_memcpy(&v, from, sizeof v);
+    return v;
+}
+
+template <class T>
+HG_INLINE void store(T* to, Vec<T> v) {
+    __builtin_memcpy(to, &v, sizeof v);
+}
+
+HG_INLINE VecF splat(float s) { return s - VecF{}; }
+HG_INLINE VecD splat(double s) { return s - VecD{}; }
+
+// a * b + c, rounded once where the instruction set can (everywhere but in the portable x86 path).
+HG_INLINE VecF fma(VecF a, VecF b, VecF c) {
+#if defined(__AVX512F__)
+    return _mm512_fmadd_ps(a, b, c);
+#elif defined(__AVX2__)
+    return _mm256_fmadd_ps(a, b, c);
+#elif defined(__ARM_NEON)
+    return vfmaq_f32(c, a, b);
+#else
+    return a * b + c;
+#endif
+}
+
+HG_INLINE VecD fma(VecD a, VecD b, VecD c) {
+#if defined(__AVX512F__)
+    return _mm512_fmadd_pd(a, b, c);
+#elif defined(__AVX2__)
+    return _mm256_fmadd_pd(a, b, c);
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+    return vfmaq_f64(c, a, b);
+#else
+    return a * b + c;
+#endif
+}
+
+}  // namespace handgrad::HANDGRAD_ISA

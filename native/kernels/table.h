@@ -1,0 +1,137 @@
+// The kernels of one instruction set, chosen once when the library loads.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace handgrad {
+
+// How the micro-kernel finds A, a tile of `tile_rows` rows:
+//   kRowBlocks  element (i, k) at [k / 16][i][k % 16]   rows copied as they are
+//   kColumns    element (i, k) at [k * stride + i]      rows already side by side
+enum class ALayout { kRowBlocks, kColumns };
+constexpr int64_t kBlock = 16;
+
+template <class T>
+struct GemmKernels {
+    int64_t tile_rows, tile_columns;
+    // C (rows, columns) at most one tile = start + A B over `depth`.  `start` is C itself where
+    // accumulate, else the row `bias` (tile_columns numbers) or zero where that is null.
+    // B has tile_columns numbers a row, b_stride apart.
+    void (*tile)(ALayout layout, int64_t depth, const T* a, int64_t a_stride, const T* b, int64_t b_stride,
+                 T* c, int64_t c_stride, int64_t rows, int64_t columns, bool accumulate, const T* bias);
+    // The same for A that lies in `runs` of `run` numbers each: element (i, r * run + k) at
+    // [r * run_stride + i * row_stride + k]; all tile_rows rows are read.
+    void (*runs_tile)(int64_t runs, int64_t run, const T* a, int64_t run_stride, int64_t row_stride, const T* b,
+                      int64_t b_stride, T* c, int64_t c_stride, int64_t rows, int64_t columns, const T* bias);
+    // B (depth, columns), any strides, to panels [columns / tile_columns][depth][tile_columns],
+    // zeros behind the last column.
+    void (*pack_b)(const T* b, int64_t row_stride, int64_t column_stride, int64_t depth,
+                   int64_t columns, T* panels);
+};
+
+template <class T>
+struct Affine;
+
+// Kernels over matrices (rows, channels), dense: channels-last images, or the rows of a batch.
+template <class T>
+struct RowKernels {
+    // Sums over the rows.
+    void (*sum)(const T* x, int64_t rows, int64_t channels, T* sums);
+    // Mean over the rows, and sum of squared deviations from it.
+    void (*moments)(const T* x, int64_t rows, int64_t channels, T* mean, T* squares);
+    void (*normalise)(const Affine<T>& map, const T* x, int64_t rows, int64_t channels, T* out);
+    // sums: of dz and of dz * xhat, where dz is dout through the rectifier.
+    void (*norm_sums)(const Affine<T>& map, const T* dout, const T* x, int64_t rows, int64_t channels,
+                      T* sum_dz, T* sum_dz_xhat);
+    // dx = scale (dz - mean_dz - xhat mean_dz_xhat); with `dz` the product of a pooling backward.
+    void (*norm_backward)(const Affine<T>& map, const T* dout, const T* x, int64_t rows,
+                          int64_t channels, const T* mean_dz, const T* mean_dz_xhat, T* dx);
+};
+
+// y = (x - mean) scale + shift for each channel, then max(0, y) where `rectify`; xhat = (x - mean) inv_std.
+template <class T>
+struct Affine {
+    const T *mean, *inv_std, *scale, *shift;
+    bool rectify;
+};
+
+// One row of pooling windows.
+struct PoolSizes {
+    int64_t N, C, H, W, HH, WW, stride_y, stride_x, OH, OW;
+    int64_t area() const { return HH * WW; }
+};
+
+// The number of the largest element of a window, or area() where a rectifier closed it.  Bytes where
+// area() < 256, else 32 bits.
+template <class T>
+struct PoolKernels {
+    // Rows [first, last) of the N * OH rows of outputs.  map: null, or what comes before the pooling;
+    // then `largest` receives the chosen x.
+    void (*max_forward)(const PoolSizes& s, const Affine<T>* map, bool rectify, const T* x, int64_t first,
+                        int64_t last, T* out, T* largest, void* index);
+    // Rows [first, last) of the N * H rows of inputs.
+    void (*max_backward)(const PoolSizes& s, const T* dout, const void* index, int64_t first, int64_t last,
+                         T* dx);
+    void (*mean_forward)(const PoolSizes& s, const T* x, int64_t first, int64_t last, T* out);
+    void (*mean_backward)(const PoolSizes& s, const T* dout, int64_t first, int64_t last, T* dx);
+};
+
+// Update rules on flat arrays of n numbers; the letters are those of handgrad.optim.
+template <class T>
+struct UpdateSettings {
+    T rate, decay1, decay2, epsilon, correction1, correction2, weight_decay;
+};
+
+template <class T>
+struct FlatKernels {
+    void (*relu)(const T* x, int64_t n, T* out, uint8_t* positive);
+    void (*relu_backward)(const T* dout, const uint8_t* positive, int64_t n, T* dx);
+    void (*product)(const T* a, const T* b, int64_t n, T* out);
+    void (*leaky_relu)(const T* x, T alpha, int64_t n, T* out, uint8_t* positive);
+    void (*leaky_relu_backward)(const T* dout, const uint8_t* positive, T alpha, int64_t n, T* dx);
+    void (*sgd)(const UpdateSettings<T>& s, T* w, const T* dw, int64_t n);
+    void (*momentum)(const UpdateSettings<T>& s, const T* w, const T* dw, const T* v, int64_t n, T* next_w, T* next_v);
+    void (*nesterov)(const UpdateSettings<T>& s, const T* w, const T* dw, const T* v, int64_t n, T* next_w, T* next_v);
+    void (*adagrad)(const UpdateSettings<T>& s, const T* w, const T* dw, const T* c, int64_t n, T* next_w, T* next_c);
+    void (*rmsprop)(const UpdateSettings<T>& s, const T* w, const T* dw, const T* c, int64_t n, T* next_w, T* next_c);
+    void (*adam)(const UpdateSettings<T>& s, const T* w, const T* dw, const T* m, const T* v, int64_t n, T* next_w,
+                 T* next_m, T* next_v);
+};
+
+// The transforms of Winograd's algorithm, float32.  Planes are `plane_stride` apart; a tile's place
+// (y0, x0) is the first of its pixels, which may lie outside of the image.
+struct WinogradImage {
+    int64_t height, width, channels;
+    const float* zeros;  // at least `channels`
+};
+
+struct WinogradKernels {
+    int64_t lanes;  // of `check`, which becomes a NaN once a result is not finite
+    // 6 x 6 inputs to 36 planes, in blocks of kBlock channels, block_stride apart.
+    void (*input)(const WinogradImage& image, const float* data, int64_t y0, int64_t x0, float* to,
+                  int64_t plane_stride, int64_t block_stride);
+    // 4 x 4 output gradients, channels [first, first + count), to 36 planes.
+    void (*gradient)(const WinogradImage& image, const float* data, int64_t y0, int64_t x0, int64_t first,
+                     int64_t count, float* to, int64_t plane_stride);
+    // 36 planes and a bias to 4 x 4 outputs, channels [first, first + count).
+    void (*output)(const WinogradImage& image, float* data, int64_t y0, int64_t x0, int64_t first, int64_t count,
+                   const float* from, int64_t plane_stride, const float* bias, float* check);
+    // Filters to [depth][width] in each of 36 planes; `outs` of the width are real.
+    void (*weights)(const float* w, int64_t out_stride, int64_t in_stride, bool flip, int64_t depth, int64_t outs,
+                    int64_t width, float* panels, int64_t plane_stride);
+    // [depth][width] in each of 36 planes to the gradients of the filters.
+    void (*weight_gradient)(const float* planes, int64_t plane_stride, int64_t depth, int64_t outs, int64_t width,
+                            float* dw, int64_t out_stride, int64_t in_stride, float* check);
+};
+
+template <class T>
+struct Kernels {
+    GemmKernels<T> gemm;
+    RowKernels<T> rows;
+    PoolKernels<T> pool;
+    FlatKernels<T> flat;
+    WinogradKernels winograd;  // of float32 only
+};
+
+}  // namespace handgrad

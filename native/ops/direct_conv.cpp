@@ -1,0 +1,143 @@
+// Direct convolution: matrix products whose left factor, the matrix of patches, is gathered block by
+// block while it is packed and never exists as a whole.
+#include "ops/direct_conv.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/threads.h"
+#include "ops/narrow_conv.h"
+#include "ops/patches.h"
+#include "ops/product.h"
+
+namespace handgrad {
+namespace {
+
+template <class T>
+class PatchRows final : public LeftFactor<T> {
+  public:
+    explicit PatchRows(const Patches<T>& patches)
+        : LeftFactor<T>(ALayout::kRowBlocks), patches_(patches) {}
+
+    void pack(int64_t row, int64_t rows, int64_t k, int64_t depth, T* panels) const override {
+        const int64_t tile = kernels<T>().gemm.tile_rows, panel = panel_size(this->layout, tile, depth);
+        if (rows % tile)
+            std::memset(panels + rows / tile * panel, 0, static_cast<size_t>(panel) * sizeof(T));
+        T *place = panels, *start = panels;
+        int64_t in_panel = 0;
+        patches_.for_lines(row, rows, k, depth, [&](int64_t, const T* line) {
+            this->put_row(line, depth, place, tile);
+            place += kBlock;
+            if (++in_panel == tile) in_panel = 0, place = start += panel;
+        });
+    }
+
+  private:
+    const Patches<T>& patches_;
+};
+
+template <class T>
+class PatchColumns final : public LeftFactor<T> {
+  public:
+    explicit PatchColumns(const Patches<T>& patches)
+        : LeftFactor<T>(ALayout::kColumns), patches_(patches) {}
+
+    void pack(int64_t row, int64_t rows, int64_t k, int64_t depth, T* panels) const override {
+        const int64_t tile = kernels<T>().gemm.tile_rows, panel = panel_size(this->layout, tile, depth);
+        if (rows % tile)
+            std::memset(panels + rows / tile * panel, 0, static_cast<size_t>(panel) * sizeof(T));
+        patches_.for_lines(k, depth, row, rows, [&](int64_t j, const T* line) {
+            this->put_column(line, rows, panels + j * tile, tile, panel);
+        });
+    }
+
+  private:
+    const Patches<T>& patches_;
+};
+
+}  // namespace
+
+template <class T>
+void direct_forward(const ConvSizes& s, const T* x, const T* w, const T* b, T* out) {
+    const int64_t area = s.HH * s.WW, depth = times(area, s.C);
+    Scratch<T> matrix(times(depth, s.F));  // ((y, x, c), f)
+    parallel(s.F, [&](int64_t f, int) {
+        for (int64_t c = 0; c < s.C; ++c)
+            for (int64_t t = 0; t < area; ++t)
+                matrix.get()[f * depth + t * s.C + c] = w[(f * s.C + c) * area + t];
+    });
+    const RightFactor<T> filters(matrix.get(), 1, depth, depth, s.F);
+    if (narrow_fits(s)) return narrow_forward(s, x, filters, b, out);
+    const Taps taps = window(s);
+    const Patches<T> patches = forward_patches(s, x, taps);
+    multiply<T>(PatchRows<T>(patches), filters, times(s.N, s.OH, s.OW), b, out, s.F);
+}
+
+// Each phase of the input pixels modulo the stride sees its own part of the window: pixel
+// y = phase + stride * i is fed by the outputs (y + pad - kh) / stride over kh = kh0, kh0 + stride, ...
+template <class T>
+void direct_backward_input(const ConvSizes& s, const T* dout, const T* w, T* dx) {
+    const int64_t area = times(s.HH, s.WW);
+    if (narrow_input_fits(s)) return narrow_backward_input(s, dout, w, dx);
+    const bool whole = s.stride_y == 1 && s.stride_x == 1;
+    Taps taps(area);
+    Scratch<int64_t> places(area);
+    Scratch<T> matrix(times(area, s.F, s.C));  // ((tap, f), c)
+    Scratch<T> part(whole ? 0 : times(s.N, ceil_div(s.H, s.stride_y), ceil_div(s.W, s.stride_x), s.C));
+    for (int64_t py = 0; py < std::min(s.stride_y, s.H); ++py) {
+        for (int64_t px = 0; px < std::min(s.stride_x, s.W); ++px) {
+            const int64_t kh0 = (py + s.pad_y) % s.stride_y, kw0 = (px + s.pad_x) % s.stride_x;
+            taps.count = 0;
+            const int64_t last_y = s.HH > kh0 ? (s.HH - 1 - kh0) / s.stride_y : -1;
+            const int64_t last_x = s.WW > kw0 ? (s.WW - 1 - kw0) / s.stride_x : -1;
+            for (int64_t jy = last_y; jy >= 0; --jy)
+                for (int64_t jx = last_x; jx >= 0; --jx) {
+                    places.get()[taps.count] = (kh0 + jy * s.stride_y) * s.WW + kw0 + jx * s.stride_x;
+                    taps.add(-jy, -jx);
+                }
+            parallel(s.F, [&](int64_t f, int) {
+                for (int64_t t = 0; t < taps.count; ++t)
+                    for (int64_t c = 0; c < s.C; ++c)
+                        matrix.get()[(t * s.F + f) * s.C + c] = w[(f * s.C + c) * area + places.get()[t]];
+            });
+            const int64_t rows = ceil_div(s.H - py, s.stride_y), columns = ceil_div(s.W - px, s.stride_x);
+            const Patches<T> patches{dout, s.OH, s.OW, s.F, rows, columns, 1, 1, (py + s.pad_y - kh0) / s.stride_y,
+                                     (px + s.pad_x - kw0) / s.stride_x, taps.count, taps.dy, taps.dx};
+            T* target = whole ? dx : part.get();
+            multiply<T>(PatchRows<T>(patches), RightFactor<T>(matrix.get(), s.C, 1, taps.count * s.F, s.C),
+                        s.N * rows * columns, nullptr, target, s.C);
+            if (whole) continue;
+            parallel(s.N * rows, [&](int64_t line, int) {
+                const int64_t n = line / rows, y = py + line % rows * s.stride_y;
+                for (int64_t i = 0; i < columns; ++i)
+                    std::memcpy(dx + ((n * s.H + y) * s.W + px + i * s.stride_x) * s.C,
+                                part.get() + (line * columns + i) * s.C, static_cast<size_t>(s.C) * sizeof(T));
+            });
+        }
+    }
+}
+
+template <class T>
+void direct_backward_weights(const ConvSizes& s, const T* dout, const T* x, T* dw) {
+    if (narrow_weights_fit<T>(s)) return narrow_backward_weights(s, dout, x, dw);
+    const int64_t area = s.HH * s.WW, rows = times(area, s.C);
+    const Taps taps = window(s);
+    const Patches<T> patches = forward_patches(s, x, taps);
+    Scratch<T> matrix(times(rows, s.F));  // ((y, x, c), f)
+    multiply<T>(PatchColumns<T>(patches), RightFactor<T>(dout, s.F, 1, times(s.N, s.OH, s.OW), s.F), rows,
+                nullptr, matrix.get(), s.F);
+    parallel(s.F, [&](int64_t f, int) {
+        for (int64_t c = 0; c < s.C; ++c)
+            for (int64_t t = 0; t < area; ++t)
+                dw[(f * s.C + c) * area + t] = matrix.get()[(t * s.C + c) * s.F + f];
+    });
+}
+
+#define HG_INSTANTIATE(T)                                                                       \
+    template void direct_forward(const ConvSizes&, const T*, const T*, const T*, T*);           \
+    template void direct_backward_input(const ConvSizes&, const T*, const T*, T*);              \
+    template void direct_backward_weights(const ConvSizes&, const T*, const T*, T*);
+HG_INSTANTIATE(float)
+HG_INSTANTIATE(double)
+
+}  // namespace handgrad

@@ -1,0 +1,15 @@
+// Convolution by matrix products; see conv.h for the arguments.
+#pragma once
+
+#include "ops/conv.h"
+
+namespace handgrad {
+
+template <class T>
+void direct_forward(const ConvSizes& s, const T* x, const T* w, const T* b, T* out);
+template <class T>
+void direct_backward_input(const ConvSizes& s, const T* dout, const T* w, T* dx);
+template <class T>
+void direct_backward_weights(const ConvSizes& s, const T* dout, const T* x, T* dw);
+
+}  // namespace handgrad

@@ -1,0 +1,168 @@
+#include "ops/product.h"
+
+#include <algorithm>
+
+#include "core/threads.h"
+
+namespace handgrad {
+namespace {
+
+constexpr int64_t kDepth = 256;      // of a block of A: 64 KiB of float32, in the second-level cache
+constexpr int64_t kTasks = 16;       // wanted, so that two to eight threads end together
+constexpr int64_t kSplitDepth = 2048;  // the least depth of a task that shares its part of C
+
+// How the work is cut: depends on the sizes only.
+struct Plan {
+    int64_t row_block, row_blocks, panel_group, panel_groups, split_depth, splits;
+};
+
+Plan make_plan(int64_t rows, int64_t panels, int64_t depth, int64_t tile_rows) {
+    Plan plan;
+    plan.row_block = tile_rows * 8;
+    plan.row_blocks = ceil_div(rows, plan.row_block);
+    int64_t groups = std::min(panels, ceil_div(kTasks, plan.row_blocks));
+    plan.panel_group = ceil_div(panels, groups);
+    plan.panel_groups = ceil_div(panels, plan.panel_group);
+    const int64_t tasks = plan.row_blocks * plan.panel_groups;
+    int64_t splits = std::max<int64_t>(1, std::min(ceil_div(kTasks, tasks), depth / kSplitDepth));
+    plan.split_depth = std::max(kDepth, round_up(ceil_div(depth, splits), kDepth));
+    plan.splits = std::max<int64_t>(1, ceil_div(depth, plan.split_depth));
+    return plan;
+}
+
+template <class T>
+void add_parts(const T* parts, int64_t count, int64_t rows, int64_t columns, T* c, int64_t c_stride) {
+    parallel(ceil_div(rows, 16), [&](int64_t chunk, int) {
+        for (int64_t i = chunk * 16; i < std::min(rows, chunk * 16 + 16); ++i) {
+            T* out = c + i * c_stride;
+            std::memcpy(out, parts + i * columns, static_cast<size_t>(columns) * sizeof(T));
+            for (int64_t part = 1; part < count; ++part) {
+                const T* more = parts + (part * rows + i) * columns;
+                for (int64_t j = 0; j < columns; ++j) out[j] += more[j];
+            }
+        }
+    });
+}
+
+}  // namespace
+
+template <class T>
+void RowMatrix<T>::pack(int64_t row, int64_t rows, int64_t k, int64_t depth, T* panels) const {
+    const int64_t tile = kernels<T>().gemm.tile_rows, panel = panel_size(this->layout, tile, depth);
+    if (rows % tile) std::memset(panels + rows / tile * panel, 0, static_cast<size_t>(panel) * sizeof(T));
+    const int64_t whole = depth / kBlock * kBlock;
+    for (int64_t i = 0; i < rows; ++i) {
+        const T* line = data_ + (row + i) * stride_ + k;
+        T* place = panels + i / tile * panel + i % tile * kBlock;
+        this->put_row(line, whole, place, tile);
+        if (whole < depth)
+            std::memcpy(place + whole * tile, line + whole, static_cast<size_t>(depth - whole) * sizeof(T));
+    }
+}
+
+template <class T>
+void ColumnMatrix<T>::pack(int64_t row, int64_t rows, int64_t k, int64_t depth, T* panels) const {
+    const int64_t tile = kernels<T>().gemm.tile_rows, panel = panel_size(this->layout, tile, depth);
+    if (rows % tile) std::memset(panels + rows / tile * panel, 0, static_cast<size_t>(panel) * sizeof(T));
+    for (int64_t j = 0; j < depth; ++j)
+        this->put_column(data_ + (k + j) * stride_ + row, rows, panels + j * tile, tile, panel);
+}
+
+template <class T>
+RightFactor<T>::RightFactor(const T* b, int64_t row_stride, int64_t column_stride, int64_t depth,
+                            int64_t columns)
+    : depth(depth), columns(columns), tile_columns_(kernels<T>().gemm.tile_columns) {
+    if (column_stride == 1 && columns % tile_columns_ == 0 && row_stride <= 4 * tile_columns_) {
+        panel_stride_ = tile_columns_;
+        row_stride_ = row_stride;
+        data_ = b;
+        return;
+    }
+    panel_stride_ = times(depth, tile_columns_);
+    row_stride_ = tile_columns_;
+    panels_ = Scratch<T>(times(panels(), panel_stride_));
+    data_ = panels_.get();
+    const auto& kernel = kernels<T>().gemm;
+    parallel(panels(), [&](int64_t index, int) {
+        const int64_t first = index * tile_columns_;
+        kernel.pack_b(b + first * column_stride, row_stride, column_stride, depth,
+                      std::min(tile_columns_, columns - first), panels_.get() + first * depth);
+    });
+}
+
+template <class T>
+void multiply(const LeftFactor<T>& a, const RightFactor<T>& b, int64_t rows, const T* bias, T* c,
+              int64_t c_stride) {
+    if (!rows || !b.columns) return;
+    const auto& kernel = kernels<T>().gemm;
+    const int64_t tile_rows = kernel.tile_rows, tile_columns = kernel.tile_columns;
+    const int64_t columns = b.columns, depth = b.depth;
+    const Plan plan = make_plan(rows, b.panels(), depth, tile_rows);
+
+    Scratch<T> padded_bias(bias ? b.panels() * tile_columns : 0);
+    if (bias) {
+        std::fill_n(padded_bias.get(), b.panels() * tile_columns, T(0));
+        std::memcpy(padded_bias.get(), bias, static_cast<size_t>(columns) * sizeof(T));
+    }
+    const bool split = plan.splits > 1;
+    Scratch<T> parts(split ? times(plan.splits, rows, columns) : 0);
+    const int64_t block = plan.row_block * kDepth;
+    Scratch<T> blocks(times(thread_count(), block));
+
+    parallel(plan.row_blocks * plan.panel_groups * plan.splits, [&](int64_t task, int worker) {
+        const int64_t part = task % plan.splits, place = task / plan.splits;
+        const int64_t first_row = place / plan.panel_groups * plan.row_block;
+        const int64_t task_rows = std::min(plan.row_block, rows - first_row);
+        const int64_t first_panel = place % plan.panel_groups * plan.panel_group;
+        const int64_t last_panel = std::min(b.panels(), first_panel + plan.panel_group);
+        const int64_t first_k = part * plan.split_depth;
+        const int64_t last_k = std::min(depth, first_k + plan.split_depth);
+        T* target = split ? parts.get() + part * rows * columns : c;
+        const int64_t stride = split ? columns : c_stride;
+        T* packed = blocks.get() + worker * block;
+        int64_t k = first_k;
+        do {
+            const int64_t count = std::min(kDepth, last_k - k);
+            a.pack(first_row, task_rows, k, count, packed);
+            const int64_t panel = panel_size(a.layout, tile_rows, count);
+            for (int64_t p = first_panel; p < last_panel; ++p) {
+                const T* start = bias && k == 0 ? padded_bias.get() + p * tile_columns : nullptr;
+                for (int64_t i = 0; i < task_rows; i += tile_rows)
+                    kernel.tile(a.layout, count, packed + i / tile_rows * panel, tile_rows, b.panel(p, k), b.row_stride(),
+                                target + (first_row + i) * stride + p * tile_columns, stride,
+                                std::min(tile_rows, task_rows - i),
+                                std::min(tile_columns, columns - p * tile_columns), k > first_k, start);
+            }
+            k += count;
+        } while (k < last_k);
+    });
+    if (split) add_parts(parts.get(), plan.splits, rows, columns, c, c_stride);
+}
+
+template <class T>
+void column_sums(const T* x, int64_t rows, int64_t columns, T* sums) {
+    constexpr int64_t kRows = 256;
+    const int64_t chunks = ceil_div(rows, kRows);
+    Scratch<T> parts(times(chunks, columns));
+    parallel(chunks, [&](int64_t chunk, int) {
+        kernels<T>().rows.sum(x + chunk * kRows * columns, std::min(kRows, rows - chunk * kRows), columns,
+                              parts.get() + chunk * columns);
+    });
+    for (int64_t c = 0; c < columns; ++c) {
+        double sum = 0;
+        for (int64_t chunk = 0; chunk < chunks; ++chunk)
+            sum += static_cast<double>(parts.get()[chunk * columns + c]);
+        sums[c] = static_cast<T>(sum);
+    }
+}
+
+#define HG_INSTANTIATE(T)                                                                          \
+    template class RowMatrix<T>;                                                                   \
+    template class ColumnMatrix<T>;                                                                \
+    template class RightFactor<T>;                                                                 \
+    template void multiply(const LeftFactor<T>&, const RightFactor<T>&, int64_t, const T*, T*, int64_t); \
+    template void column_sums(const T*, int64_t, int64_t, T*);
+HG_INSTANTIATE(float)
+HG_INSTANTIATE(double)
+
+}  // namespace handgrad

@@ -1,0 +1,98 @@
+// Matrix products C = A B (+ bias) over packed panels, in parallel.
+#pragma once
+
+#include <cstring>
+
+#include "core/buffers.h"
+#include "kernels/dispatch.h"
+
+namespace handgrad {
+
+// The left factor: anything that can copy a block of itself into the micro-kernel's panels.
+template <class T>
+class LeftFactor {
+  public:
+    explicit LeftFactor(ALayout layout) : layout(layout) {}
+    virtual ~LeftFactor() = default;
+    // Rows [row, row + rows) by depth [k, k + depth) into panels of tile_rows rows each, zeros below
+    // the last row; panel_size() apart.
+    virtual void pack(int64_t row, int64_t rows, int64_t k, int64_t depth, T* panels) const = 0;
+    const ALayout layout;
+
+  protected:
+    // Spreads a line of A, elements [0, depth) of one row, over the row's place in its panel; the
+    // line has room for whole blocks.
+    static void put_row(const T* line, int64_t depth, T* place, int64_t tile_rows) {
+        for (int64_t k = 0; k < depth; k += kBlock)
+            std::memcpy(place + k * tile_rows, line + k, kBlock * sizeof(T));
+    }
+    // Spreads elements [0, rows) of one column over the panels.
+    static void put_column(const T* line, int64_t rows, T* place, int64_t tile_rows, int64_t panel) {
+        for (int64_t i = 0; i < rows; i += tile_rows, place += panel) {
+            const int64_t count = rows - i < tile_rows ? rows - i : tile_rows;
+            if (count == 8) {
+                std::memcpy(place, line + i, 8 * sizeof(T));
+            } else {
+                for (int64_t r = 0; r < count; ++r) place[r] = line[i + r];
+            }
+        }
+    }
+};
+
+inline int64_t panel_size(ALayout layout, int64_t tile_rows, int64_t depth) {
+    return tile_rows * (layout == ALayout::kRowBlocks ? round_up(depth, kBlock) : depth);
+}
+
+// A matrix with rows of unit stride, `stride` apart.
+template <class T>
+class RowMatrix final : public LeftFactor<T> {
+  public:
+    RowMatrix(const T* data, int64_t stride)
+        : LeftFactor<T>(ALayout::kRowBlocks), data_(data), stride_(stride) {}
+    void pack(int64_t row, int64_t rows, int64_t k, int64_t depth, T* panels) const override;
+
+  private:
+    const T* data_;
+    int64_t stride_;
+};
+
+// The transpose of a matrix with rows of unit stride, `stride` apart.
+template <class T>
+class ColumnMatrix final : public LeftFactor<T> {
+  public:
+    ColumnMatrix(const T* data, int64_t stride)
+        : LeftFactor<T>(ALayout::kColumns), data_(data), stride_(stride) {}
+    void pack(int64_t row, int64_t rows, int64_t k, int64_t depth, T* panels) const override;
+
+  private:
+    const T* data_;
+    int64_t stride_;
+};
+
+// The right factor: packed once, [columns / tile_columns][depth][tile_columns], or read where it is
+// if its rows are short and made of whole panels.
+template <class T>
+class RightFactor {
+  public:
+    RightFactor(const T* b, int64_t row_stride, int64_t column_stride, int64_t depth, int64_t columns);
+    const T* panel(int64_t index, int64_t k) const { return data_ + index * panel_stride_ + k * row_stride_; }
+    int64_t row_stride() const { return row_stride_; }
+    int64_t panels() const { return ceil_div(columns, tile_columns_); }
+    const int64_t depth, columns;
+
+  private:
+    int64_t tile_columns_, panel_stride_, row_stride_;
+    Scratch<T> panels_;
+    const T* data_;
+};
+
+// C (rows, B's columns), rows c_stride apart, = A B + bias; bias may be null.
+template <class T>
+void multiply(const LeftFactor<T>& a, const RightFactor<T>& b, int64_t rows, const T* bias, T* c,
+              int64_t c_stride);
+
+// sums[c] = sum over the rows of x (rows, columns).
+template <class T>
+void column_sums(const T* x, int64_t rows, int64_t columns, T* sums);
+
+}  // namespace handgrad

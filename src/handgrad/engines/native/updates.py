@@ -1,0 +1,55 @@
+"""Update rules in one pass each, for arrays of one dtype; the formulas are `handgrad.optim.rules`'.
+
+The settings are passed as numbers of that dtype.  All return new arrays: next_w, then the new state.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from handgrad.engines.native import _kernels
+
+Array = np.ndarray
+_MOMENTUM, _NESTEROV, _ADAGRAD, _RMSPROP = range(4)
+
+
+def sgd_momentum(
+    w: Array, dw: Array, velocity: Array, learning_rate: float, momentum: float
+) -> tuple[Array, Array]:
+    return _kernels.update(_MOMENTUM, w, dw, velocity, (learning_rate, momentum))
+
+
+def sgd_nesterov_momentum(
+    w: Array, dw: Array, velocity: Array, learning_rate: float, momentum: float
+) -> tuple[Array, Array]:
+    return _kernels.update(_NESTEROV, w, dw, velocity, (learning_rate, momentum))
+
+
+def adagrad(
+    w: Array, dw: Array, cache: Array, learning_rate: float, epsilon: float
+) -> tuple[Array, Array]:
+    return _kernels.update(_ADAGRAD, w, dw, cache, (learning_rate, 0.0, 0.0, epsilon))
+
+
+def rmsprop(
+    w: Array, dw: Array, cache: Array, learning_rate: float, decay_rate: float, epsilon: float
+) -> tuple[Array, Array]:
+    settings = (learning_rate, decay_rate, 1.0 - decay_rate, epsilon)
+    return _kernels.update(_RMSPROP, w, dw, cache, settings)
+
+
+def adam(
+    w: Array,
+    dw: Array,
+    m: Array,
+    v: Array,
+    t: int,
+    learning_rate: float,
+    beta1: float,
+    beta2: float,
+    epsilon: float,
+    kept: float = 1.0,
+) -> tuple[Array, Array, Array]:
+    """Adam's step from ``kept * w``; t counts from 1."""
+    settings = (learning_rate, beta1, beta2, epsilon, 1.0 - beta1**t, 1.0 - beta2**t, kept)
+    return _kernels.adam(w, dw, m, v, settings)

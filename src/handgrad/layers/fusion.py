@@ -1,0 +1,95 @@
+"""What follows the affine layer or convolution of a sandwich, in one call of an engine that has one.
+
+Such an engine has a module ``fused`` with the pair
+
+    follow_forward(y, norm, pool) -> (out, saved)      follow_backward(dout, saved) -> (dy, ...)
+
+for ``out = pool(max(0, norm(y)))``.  norm is (gamma, beta, eps), or (gamma, beta, mean, var, eps) for
+given moments, or None; pool is (window, stride), or None.  saved.mean and saved.var are the moments.
+The checks are those of the layers.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from handgrad import engines
+from handgrad.engines.arrays import Array
+from handgrad.layers.batchnorm import batchnorm_forward
+from handgrad.layers.max_pool import max_pool_forward
+from handgrad.layers.norms import batch_norm_options, check_channels, keep_running
+from handgrad.layers.pair import Cache, check_backward
+from handgrad.layers.relu import relu_forward
+from handgrad.layers.spatial_batchnorm import spatial_batchnorm_forward
+from handgrad.layers.windows import check_windows, pool_options
+
+
+class FusedSaved(NamedTuple):
+    """gamma_shape, beta_shape: as they came, or None without a norm; saved: the engine's."""
+
+    gamma_shape: tuple[int, ...] | None
+    beta_shape: tuple[int, ...] | None
+    saved: Any
+
+
+_NORMS = {batchnorm_forward: "batchnorm", spatial_batchnorm_forward: "spatial_batchnorm"}
+
+
+def is_fused(engine: str, steps: list[Any]) -> bool:
+    """Return whether `engine` computes these steps, (layer's forward, arguments ...), in one call."""
+    if not hasattr(engines.get(engine), "fused"):
+        return False
+    names = [step[0] for step in steps]
+    if names[0] in _NORMS:
+        names = names[1:]
+    return names in ([relu_forward], [relu_forward, max_pool_forward])
+
+
+def forward(y: Array, steps: list[Any], engine: str) -> tuple[Array, Cache]:
+    """Run the steps on y, the output of a convolution (N, C, H, W) or an affine layer (N, C)."""
+    norm: tuple[Any, ...] | None = None
+    pool = None
+    gamma_shape = beta_shape = None
+    first, *arguments = steps[0]
+    if first in _NORMS:
+        layer = _NORMS[first]
+        gamma, beta, bn_param = arguments
+        check_channels(layer + "_forward", "gamma", gamma, y.shape[1])
+        check_channels(layer + "_forward", "beta", beta, y.shape[1])
+        options = batch_norm_options(layer, bn_param, y)
+        moments = () if options.mode == "train" else (options.mean, options.var)
+        gamma_shape, beta_shape = tuple(gamma.shape), tuple(beta.shape)
+        norm = (gamma.reshape(-1), beta.reshape(-1), *moments, options.eps)
+    if steps[-1][0] is max_pool_forward:
+        pool = pool_options("max_pool_forward", steps[-1][1])
+        check_windows("max_pool_forward", tuple(y.shape), y.shape[1], *pool)
+    out, saved = engines.get(engine).fused.follow_forward(y, norm, pool)
+    if norm is not None and options.mode == "train":
+        keep_running(bn_param, options, saved.mean, saved.var)
+    kept = FusedSaved(gamma_shape, beta_shape, saved)
+    return out, Cache("fused", engine, tuple(out.shape), out[:0], kept)
+
+
+def backward(dout: Array, cache: Cache) -> tuple[Array, ...]:
+    """Return dy, and with a norm dgamma and dbeta."""
+    dout = check_backward("fused", dout, cache)
+    gamma_shape, beta_shape, saved = cache.saved
+    dy, *gradients = engines.get(cache.engine).fused.follow_backward(dout, saved)
+    if gamma_shape is None:
+        return (dy,)
+    dgamma, dbeta = gradients
+    return dy, dgamma.reshape(gamma_shape), dbeta.reshape(beta_shape)
+
+
+def linear_backward(
+    dy: Array, linear: Cache, follower: Cache, need_dx: bool
+) -> tuple[Array | None, Array, Array]:
+    """Return dx (None where it is not needed), dw and db of the layer in front.
+
+    Behind it, a normalisation by the batch's own mean takes off whatever b adds, so db is zero.
+    """
+    dy = check_backward(linear.layer, dy, linear)
+    fused = engines.get(linear.engine).fused
+    backward = getattr(fused, linear.layer + "_backward")
+    need_db = not fused.takes_off_mean(follower.saved.saved)
+    return backward(dy, linear.saved, need_dx=need_dx, need_db=need_db)

@@ -1,0 +1,138 @@
+"""Memory: used again, never overrun, and its end is a MemoryError."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from engines.native import _kernels, native
+
+from handgrad import layers
+
+
+def train(steps=1, dtype=np.float32):
+    """Run forward and backward passes, and Adam, through most kernels."""
+    rng = np.random.default_rng(0)
+    x, w = (
+        rng.standard_normal((4, 16, 10, 9)).astype(dtype),
+        rng.standard_normal((33, 16, 3, 3)).astype(dtype),
+    )
+    b, gamma, beta = rng.standard_normal((3, 33)).astype(dtype)
+    pool = {"pool_height": 2, "pool_width": 2, "stride": 2}
+    state = np.zeros_like(w), np.zeros_like(w)
+    for t in range(1, steps + 1):
+        out, cache = layers.conv_bn_relu_pool_forward(
+            x, w, b, gamma, beta, {"stride": 1, "pad": 1}, {"mode": "train"}, pool, engine="native"
+        )
+        _, dw, *_ = layers.conv_bn_relu_pool_backward(out, cache)
+        w, *state = native.updates.adam(w, dw, *state, t, 1e-3, 0.9, 0.999, 1e-8)
+        out, cache = layers.conv_forward(
+            x, w[:, :, :2], b, {"stride": 2, "pad": 1}, engine="native"
+        )
+        layers.conv_backward(out, cache)
+    return w
+
+
+def test_the_steady_state_asks_the_system_for_nothing():
+    train(3)
+    calls, in_use = _kernels.buffer_statistics()[2], _kernels.buffer_statistics()[0]
+    train(5)
+    assert _kernels.buffer_statistics()[2] == calls
+    assert _kernels.buffer_statistics()[0] == in_use
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_any_failing_allocation_is_a_memory_error_and_leaks_nothing(dtype):
+    train(dtype=dtype)
+    before = _kernels.buffer_statistics()[0]
+    failures = 0
+    while True:
+        _kernels.fail_allocation_after(failures)
+        try:
+            train(dtype=dtype)
+            break
+        except MemoryError:
+            failures += 1
+        finally:
+            _kernels.fail_allocation_after(-1)
+    assert failures > 40
+    assert _kernels.buffer_statistics()[0] == before
+
+
+def test_results_outlive_the_calls_that_made_them(rng):
+    x = rng.standard_normal((3, 4))
+    results = [native.relu_forward(x * k)[0] for k in range(20)]
+    for k, result in enumerate(results):
+        np.testing.assert_array_equal(result, np.maximum(x * k, 0))
+    assert all(result.flags.writeable for result in results)
+
+
+HUGE = [
+    ((1 << 31, 1 << 31), (3, 3)),
+    ((1 << 62, 1), (3, 3)),
+    ((1 << 28, 1 << 28), (1 << 28, 1 << 28)),
+]
+
+
+@pytest.mark.parametrize(("pad", "window"), HUGE)
+def test_sizes_beyond_memory_are_refused_before_anything_is_allocated(pad, window):
+    tiny = np.zeros(1)
+    x = np.broadcast_to(tiny, (2, 3, 8, 8))
+    w = np.lib.stride_tricks.as_strided(tiny, (2, 3, *window), (0, 0, 0, 0))
+    before = _kernels.buffer_statistics()
+    with pytest.raises((ValueError, MemoryError)):
+        _kernels.conv_forward(x, w, np.zeros(2), (1, 1), pad)
+    assert _kernels.buffer_statistics()[0] == before[0]
+
+
+def test_wrong_sizes_are_refused_by_the_kernels_themselves(rng):
+    x, w, b = rng.standard_normal((2, 3, 5, 5)), rng.standard_normal((4, 3, 3, 3)), np.zeros(4)
+    with pytest.raises(ValueError, match="fit"):
+        _kernels.conv_forward(x, w[:, :2], b, (1, 1), (0, 0))
+    with pytest.raises(ValueError, match="window"):
+        _kernels.conv_forward(x, w, b, (0, 1), (0, 0))
+    with pytest.raises(ValueError, match="one dtype"):
+        _kernels.conv_forward(x, w.astype("f"), b, (1, 1), (0, 0))
+    with pytest.raises(TypeError):
+        _kernels.relu_forward(np.zeros(3, np.float16))
+    with pytest.raises(ValueError, match="label"):
+        _kernels.loss(np.zeros((2, 3)), np.array([0, 3]), True)
+
+
+def test_no_kernel_reads_or_writes_behind_its_buffers():
+    """Each buffer ends at a page that cannot be touched."""
+    environment = os.environ | {"HANDGRAD_GUARD_PAGES": "1"}
+    for isa in _kernels.isas():
+        run = subprocess.run(
+            [sys.executable, "-c", GUARDED],
+            env=environment | {"HANDGRAD_ISA": isa},
+            capture_output=True,
+            text=True,
+        )
+        assert run.returncode == 0, run.stderr[-2000:]
+        assert run.stdout.strip() == isa
+
+
+GUARDED = """
+import numpy as np
+from handgrad import layers
+from handgrad.engines.native import control
+rng = np.random.default_rng(0)
+for dtype in (np.float32, np.float64):
+    for N, C, F, H, W, size, pad, stride in [
+        (2, 16, 16, 7, 9, 3, 1, 1), (1, 17, 33, 8, 8, 3, 1, 1),
+        (3, 3, 5, 9, 9, 5, 2, 2), (2, 1, 7, 6, 5, 1, 0, 1),
+    ]:
+        draw = lambda *shape: rng.standard_normal(shape).astype(dtype)
+        arrays = draw(N, C, H, W), draw(F, C, size, size), draw(F), draw(F), draw(F)
+        conv, pool = {"stride": stride, "pad": pad}, {"pool_height": 2, "pool_width": 2, "stride": 1}
+        for x in (arrays[0], np.asfortranarray(arrays[0])):
+            out, cache = layers.conv_bn_relu_pool_forward(
+                x, *arrays[1:], conv, {"mode": "train"}, pool, engine="native")
+            layers.conv_bn_relu_pool_backward(out, cache)
+        out, cache = layers.affine_forward(draw(N, 37), draw(37, F), draw(F), engine="native")
+        layers.affine_backward(out, cache)
+        layers.softmax_loss(out, np.zeros(N, int), engine="native")
+print(control.isa())
+"""

@@ -1,0 +1,87 @@
+"""Any number of threads gives the same bits; forks and several Python threads are safe."""
+
+import hashlib
+import os
+import signal
+import threading
+
+import numpy as np
+import pytest
+from engines.native import control, native, setting
+
+from handgrad import layers
+
+
+def step(dtype=np.float32):
+    """Return the digest of a forward and backward pass that visits every kernel with chunks."""
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((12, 16, 18, 17)), rng.standard_normal((40, 16, 3, 3))
+    rest = rng.standard_normal((3, 40))
+    pool = {"pool_height": 2, "pool_width": 2, "stride": 2}
+    arrays = [array.astype(dtype) for array in (x, w, *rest)]
+    conv, bn = {"stride": 1, "pad": 1}, {"mode": "train"}
+    out, cache = layers.conv_bn_relu_pool_forward(*arrays, conv, bn, pool, engine="native")
+    results = [out, *layers.conv_bn_relu_pool_backward(out, cache)]
+    narrow = [rng.standard_normal(s).astype(dtype) for s in ((20, 3, 32, 32), (9, 3, 5, 5), (9,))]
+    out, cache = layers.conv_forward(*narrow, {"stride": 1, "pad": 2}, engine="native")
+    results += [out, *layers.conv_backward(out, cache)]
+    deep = [rng.standard_normal(s).astype(dtype) for s in ((20000, 70), (70, 30), (30,))]
+    out, cache = layers.affine_forward(*deep, engine="native")
+    results += [out, *layers.affine_backward(out, cache)]
+    results += layers.softmax_loss(out, np.arange(20000) % 30, engine="native")
+    digest = hashlib.sha256()
+    for result in results:
+        digest.update(np.ascontiguousarray(result).tobytes())
+    return digest.hexdigest()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_number_of_threads_changes_no_bit(dtype):
+    digests = set()
+    for threads in (1, 2, 3, 4, 8):
+        with setting(threads=threads):
+            digests.update(step(dtype) for _ in range(2))
+    assert len(digests) == 1
+
+
+def test_twenty_runs_give_the_same_bits():
+    with setting(threads=4):
+        assert len({step() for _ in range(20)}) == 1
+
+
+def test_several_python_threads_compute_at_once():
+    expected, got = step(), []
+    with setting(threads=2):
+        workers = [threading.Thread(target=lambda: got.append(step())) for _ in range(4)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    assert got == [expected] * 4
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_child_computes():
+    with setting(threads=3):
+        expected = step()
+        child = os.fork()
+        if child == 0:
+            signal.alarm(60)
+            same = step() == expected
+            control.set_threads(2)  # must not wait for the parent's threads
+            os._exit(0 if same and step() == expected else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert step() == expected
+
+
+def test_settings_are_kept_and_checked():
+    with setting(threads=3):
+        assert control.threads() == 3
+    for isa in control.isas():
+        with setting(isa=isa):
+            assert control.isa() == isa
+    with pytest.raises(ValueError, match="one of"):
+        control.set_isa("mmx")
+    with pytest.raises(ValueError, match="at least 1"):
+        control.set_threads(0)
+    assert native.conv_forward is not None

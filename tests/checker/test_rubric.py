@@ -30,10 +30,8 @@ SUBMISSIONS = {
 }
 
 
-@pytest.fixture(scope="module")
-def judged(tmp_path_factory):
-    """The table of one run over all submissions."""
-    root = tmp_path_factory.mktemp("rubric")
+def judged(root):
+    """The table of a run over all submissions."""
     outside, precious = root / "outside.txt", root / "precious.txt"
     precious.write_text("x")
     for name, text in SUBMISSIONS.items():
@@ -44,15 +42,14 @@ def judged(tmp_path_factory):
     (root / "submissions" / "shadows" / "json.py").write_text("raise SystemExit(1)\n")
     (root / "submissions" / "single.py").write_text(LAYERS)
     rubric = root / "rubric.toml"
-    rubric.write_text("seconds = 4\nmemory = 2000\n[points]\nrelu_forward = 1\nrelu_backward = 2\n")
+    rubric.write_text("seconds = 6\nmemory = 2000\n[points]\nrelu_forward = 1\nrelu_backward = 2\n")
     judge_all(read_rubric(rubric), root / "submissions", root / "results")
     with (root / "results" / "results.csv").open(newline="") as file:
-        rows = {row["submission"]: row for row in csv.DictReader(file)}
-    return root, rows
+        return {row["submission"]: row for row in csv.DictReader(file)}
 
 
-def test_points(judged):
-    _, rows = judged
+def test_a_submission_harms_nothing_but_its_own_row(tmp_path):
+    rows = judged(tmp_path)
     points = {name: row["points"] for name, row in rows.items()}
     assert points["good"] == points["floods"] == points["single"] == points["shadows"] == "3"
     assert points["wrong"] == "1"
@@ -60,28 +57,18 @@ def test_points(judged):
     assert {points[name] for name in harmful} == {"0"}
     assert rows["wrong"]["relu_backward"] == "WRONG"
     assert rows["good"]["of"] == "3"
-
-
-def test_problems_are_named(judged):
-    _, rows = judged
-    assert "4 seconds" in rows["hangs"]["problem"]
+    assert "6 seconds" in rows["hangs"]["problem"]
     assert "exit code 0" in rows["exits"]["problem"]
 
-
-def test_nothing_was_harmed(judged):
-    root, _ = judged
-    assert not (root / "outside.txt").exists()
-    assert (root / "precious.txt").exists()
-    files = {path.name for path in (root / "submissions").rglob("*")}
+    assert not (tmp_path / "outside.txt").exists()
+    assert (tmp_path / "precious.txt").exists()
+    files = {path.name for path in (tmp_path / "submissions").rglob("*")}
     assert files == {*SUBMISSIONS, "layers.py", "json.py", "single.py"}
 
-
-def test_a_page_for_each(judged):
-    root, rows = judged
-    pages = {path.stem for path in (root / "results").glob("*.html")}
-    assert pages == set(rows)
-    assert "<b>bold</h1>" not in (root / "results" / "<b>bold.html").read_text()
-    assert "the mask must come from x" in (root / "results" / "wrong.html").read_text()
+    results = tmp_path / "results"
+    assert {path.stem for path in results.glob("*.html")} == set(rows)
+    assert "<b>bold</h1>" not in (results / "<b>bold.html").read_text()
+    assert "the mask must come from x" in (results / "wrong.html").read_text()
 
 
 @pytest.mark.parametrize(

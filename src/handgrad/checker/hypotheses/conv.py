@@ -34,6 +34,17 @@ def _assign_dx_summed(loops: Loops, at: Place) -> None:
     )
 
 
+def _assign_by_kernel(call: Call) -> dict[str, Any]:
+    """The loops run over the places of the kernel: the last one that reaches a pixel stays."""
+    loops = Loops(call)
+    for u in range(loops.HH):
+        for v in range(loops.WW):
+            for n, i, j in np.ndindex(len(loops.x), *loops.size):
+                at = (n, slice(None), i * loops.stride + u, j * loops.stride + v)
+                loops.dx[at] = loops.dout[n, :, i, j] @ loops.w[:, :, u, v]
+    return {"dx": loops.cropped()}
+
+
 def _assign_dw(loops: Loops, at: Place) -> None:
     n, f, i, j = at
     loops.dw[f] = loops.padded[(n, slice(None), *loops.window(i, j))] * loops.dout[at]
@@ -132,6 +143,12 @@ __all__ = ["BACKWARD", "FORWARD"]
 _SET = r"\bdx\w*\[.*\]\s*=[^=]"
 
 BACKWARD = [
+    Hypothesis(
+        "assigned",
+        "dx is wrong where windows overlap (stride < kernel): contributions are assigned, not added",
+        _assign_by_kernel,
+        _SET,
+    ),
     *[
         Hypothesis(
             "assigned",

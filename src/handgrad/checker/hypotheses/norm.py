@@ -166,9 +166,14 @@ def total(value: Any, parts: Parts) -> Any:
     return value.sum(parts.axes, keepdims=True)
 
 
+def size(parts: Parts) -> np.float64:
+    """The number of numbers in a set."""
+    return np.float64(np.prod([parts.x.shape[axis] for axis in parts.axes]))
+
+
 def unbiased(parts: Parts) -> Any:
     """Return out with the variance divided by m - 1."""
-    m = np.float64(np.prod([parts.x.shape[axis] for axis in parts.axes]))
+    m = size(parts)
     centre, var = parts.statistics()
     return scaled(parts, (parts.x - centre) / np.sqrt(var * m / (m - 1) + parts.eps))
 
@@ -223,6 +228,14 @@ def forward(take: Take) -> list[Hypothesis]:
             "the variance is the unbiased one (divided by N - 1); the course's uses 1/N",
             unbiased,
             r"ddof|-\s*1|var",
+        ),
+        (
+            "variance_summed",
+            "the variance is a sum of squares: it must be divided by their number",
+            lambda p: scaled(
+                p, (p.x - p.statistics()[0]) / np.sqrt(size(p) * p.statistics()[1] + p.eps)
+            ),
+            r"sum",
         ),
         (
             "variance_not_centred",

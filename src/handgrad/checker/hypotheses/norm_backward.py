@@ -96,6 +96,24 @@ def backward(take: Take) -> list[Hypothesis]:
             r"dmean|dmu|\bdx\b",
         ),
         (
+            "variance_factor_lost",
+            "the gradient through the variance lacks its factor -1/2",
+            lambda g, h, s, p: (g - mean(g, p) + 2 * h * mean(g * h, p)) / s,
+            r"dvar|\*\*",
+        ),
+        (
+            "means_over_wrong_axis",
+            "the means of dx are taken over the wrong axis",
+            lambda g, h, s, p: (g - g.mean(0) - h * (g * h).mean(0)) / s,
+            r"axis",
+        ),
+        (
+            "means_over_wrong_axis",
+            "the mean of dxhat is taken over the wrong axis",
+            lambda g, h, s, p: (g - g.mean(0) - h * mean(g * h, p)) / s,
+            r"axis",
+        ),
+        (
             "variance_path_doubled",
             "the gradient through the variance is twice too large",
             lambda g, h, s, p: (g - mean(g, p) - 2 * h * mean(g * h, p)) / s,

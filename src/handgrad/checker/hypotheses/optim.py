@@ -267,6 +267,24 @@ FORWARD = [
         r"\*\s*t",
     ),
     Hypothesis(
+        "correction_beta",
+        "the bias correction of v uses beta1: it must use beta2",
+        _of(
+            _ADAM,
+            _adam(correct=lambda m, v, b1, b2, t: (m / (1 - b1**t), v / (1 - b1**t))),
+        ),
+        r"beta1",
+    ),
+    Hypothesis(
+        "correction_beta",
+        "the bias correction of m uses beta2: it must use beta1",
+        _of(
+            _ADAM,
+            _adam(correct=lambda m, v, b1, b2, t: (m / (1 - b2**t), v / (1 - b2**t))),
+        ),
+        r"beta2",
+    ),
+    Hypothesis(
         "t_from_one",
         "t starts at 1 before the first step, so the first correction uses t = 2 "
         "(the courses of 2017 do so; later ones start at 0)",

@@ -60,6 +60,10 @@ def _first_maximum(window: np.ndarray) -> Any:
     return mask
 
 
+def _last_maximum(window: np.ndarray) -> Any:
+    return _first_maximum(window[::-1, ::-1])[::-1, ::-1]
+
+
 def _set_at_maximum(call: Call) -> dict[str, Any]:
     x = np.asarray(call.arrays["x"], float)
     dx = np.zeros_like(x)
@@ -148,6 +152,12 @@ BACKWARD = [
     Hypothesis(
         "pool_minimum", "dx hands dout to the minimum", _backward(lambda w: w == w.min()), r"min"
     ),
+    *[
+        Hypothesis(
+            "pool_minimum", "dx hands dout to the minimum of the window", _backward(mask), r"min"
+        )
+        for mask in (lambda w: _first_maximum(-w), lambda w: _last_maximum(-w))
+    ],
     Hypothesis(
         "mask_of_positive",
         "dx hands dout to all positive numbers of the window: the mask must be that of the maximum",

@@ -7,7 +7,15 @@ from nbformat.v4 import new_output
 
 from handgrad.courses.notebook.bounds import bound_for, bounds_in, comments, share_in
 from handgrad.courses.notebook.quantities import Quantity, quantities
-from handgrad.courses.notebook.verdict import AS_THEN, BROKEN, DIFFERS, KEPT, SAME, judge_cell
+from handgrad.courses.notebook.verdict import (
+    AS_THEN,
+    BROKEN,
+    DIFFERS,
+    KEPT,
+    NEAR,
+    SAME,
+    judge_cell,
+)
 
 
 def error(label, value):
@@ -208,6 +216,22 @@ def test_what_missed_its_bound_then_may_miss_it_now():
     assert verdicts(source, ["dx error: 3e-8"], ["dx error: 2e-8"]) == [AS_THEN]
     assert verdicts(source, ["dx error: 3e-7"], ["dx error: 2e-8"]) == [BROKEN]  # ten times worse
     assert verdicts(source, ["dx error: 1.2e-8"], ["dx error: 9e-9"]) == [BROKEN]
+
+
+def test_where_nothing_is_seeded_the_draw_may_miss_a_bound_by_little():
+    source = "# errors should be around e-9\nprint('dx error: ', e)"
+    for value, seeded, verdict in (
+        ("9e-8", False, NEAR),
+        ("9e-8", True, BROKEN),
+        ("2e-7", False, BROKEN),
+        ("nan", False, BROKEN),
+    ):
+        outputs = stream(f"dx error: {value}")
+        (found,) = judge_cell(0, source, "", outputs, [], seeded=seeded)
+        assert (found.verdict, found.judged) == (verdict, True)
+    loss = "# Loss should be around 9\nprint('loss: ', e)"
+    (found,) = judge_cell(0, loss, "", stream("loss: 12"), [], seeded=False)
+    assert found.verdict == BROKEN
 
 
 def test_losses_are_compared_with_the_earlier_output():

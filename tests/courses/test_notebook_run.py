@@ -11,7 +11,7 @@ from PIL import Image
 from handgrad.cli.app import run
 from handgrad.courses.notebook import pictures, run_notebook, stubs
 from handgrad.courses.notebook.page import report_page
-from handgrad.courses.notebook.verdict import DIFFERS, KEPT
+from handgrad.courses.notebook.verdict import BROKEN, DIFFERS, KEPT
 
 from .notebooks import AFFINE, SETUP, code, text, write
 
@@ -201,6 +201,13 @@ def test_a_broken_bound_is_exit_code_1(tmp_path, capsys):
     executed = nbformat.read(tmp_path / "out.ipynb", as_version=4)
     assert executed.cells[1].source == wrong.strip("\n")
     assert "dx error" in executed.cells[1].outputs[0].text
+
+
+def test_an_unseeded_notebook_may_miss_a_bound_by_little(tmp_path):
+    printing = "# The error should be around e-10\nprint('dx error: ', 5e-9)"
+    path = write(tmp_path / "n.ipynb", "import cs231n", printing, "seed = len\nseed([])", printing)
+    result = run_notebook(path)
+    assert [(f.cell, f.verdict) for f in result.findings] == [(1, "near"), (3, BROKEN)]
 
 
 def test_a_notebook_that_says_nothing_is_exit_code_0(tmp_path, capsys):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import handgrad.layers
-from handgrad.courses import PROFILES, in_use, stop_using, use
+from handgrad.courses import PROFILES, in_use, magic, stop_using, use
 from handgrad.errors import OptionError
 
 
@@ -618,6 +618,24 @@ def test_a_live_notebook_with_autoreload(tmp_path):
     assert any("got 'cs231n-1999'" in line for line in lines)
     assert any("unknown word '--nonsense'" in line for line in lines)
     assert lines[-1] == "False"
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "options"),
+    [
+        ("", None, {}),
+        ("skynet", "skynet", {}),
+        ("--data-dir 'my data' skynet", "skynet", {"data_dir": "my data"}),
+        (
+            "nndl-keep --utils --shadow --trust-pickles",
+            "nndl-keep",
+            {"utils": True, "shadow": True, "trust_pickles": True},
+        ),
+    ],
+)
+def test_words_of_the_magic(line, name, options):
+    assert magic.parse(line) == (name, options)
+    assert options.keys() <= inspect.signature(use).parameters.keys()
 
 
 def test_a_script(tmp_path):

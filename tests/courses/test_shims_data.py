@@ -95,6 +95,7 @@ def test_load_cifar10(course):
     images, labels = load_batch(str(folder / "data_batch_2"))
     np.testing.assert_array_equal(images, Xtr[20:40])
     np.testing.assert_array_equal(labels, Ytr[20:40])
+    assert (images.dtype, labels.dtype) == (np.float64, np.int64)
     with pytest.raises(DataError, match="data_batch_9"):
         load_batch(str(folder / "data_batch_9"))
 

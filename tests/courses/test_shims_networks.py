@@ -49,6 +49,10 @@ def net(course, **options):
 
 
 def check_gradients(model, X, y):
+    """Compare all gradients with central differences, away from the kinks at biases of zero."""
+    for name in model.params:
+        if name.startswith("b"):
+            model.params[name] += 0.1 * np.random.randn(*model.params[name].shape)
     _, grads = model.loss(X, y)
     assert grads.keys() == model.params.keys()
     for name, gradient in grads.items():
@@ -317,6 +321,9 @@ def test_fun_conv_net():
         dtype=np.float64,
         seed=7,
     )
+    assert [stage.pair for stage in model._stages] == [
+        "conv_bn_relu_pool", "dropout", "affine", "dropout", "affine", "affine",
+    ]  # fmt: skip
     assert list(model.params) == [
         "W1", "b1", "gamma1", "beta1", "W2", "b2", "W3", "b3", "W4", "b4",
     ]  # fmt: skip

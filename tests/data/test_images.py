@@ -110,5 +110,5 @@ def test_missing_files_folders_and_shapes(tmp_path):
         read_image(tmp_path / "missing.png", (3, 32, 32))
     with pytest.raises(DataError, match="no such picture"):
         read_image(tmp_path, (3, 32, 32))
-    with pytest.raises(OptionError, match="1 or 3 channels"):
+    with pytest.raises(OptionError, match="C 1 or 3, got"):
         read_image(tmp_path, (2, 32, 32))

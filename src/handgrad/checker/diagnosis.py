@@ -109,7 +109,7 @@ def _cause(
 ) -> Cause:
     says = hypothesis.says.replace("{key}", " and ".join(keys))
     says += f" (where {only})" if only else ""
-    line = guilty_line(hypothesis.line, source)
+    line = guilty_line(hypothesis.line, source) or guilty_line(rf"\b{keys[0]}\b\s*[-+*/]?=", source)
     if line is None:
         line = next(
             (

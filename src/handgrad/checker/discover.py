@@ -43,8 +43,14 @@ def check_path(target: str, *, drops: bool = False, only: str = "") -> Report:
     files = [path] if path.is_file() else _files_of(path)
     verdicts: list[Verdict] = []
     for file in files:
-        with loaded(file) as module:
-            verdicts += check_module(module, _defined(file), drops, only)
+        try:
+            with loaded(file) as module:
+                verdicts += check_module(module, _defined(file), drops, only)
+        except CheckError as error:  # of a folder, the other files can still be checked
+            if path.is_file():
+                raise
+            reason = str(error).removeprefix("check: ")
+            verdicts.append(Verdict(file.name, UNTESTED, reason=reason, file=str(file)))
     if not verdicts:
         raise CheckError(
             f"check: {target} defines {f'no {only}' if only else 'nothing that the checker knows'}; "

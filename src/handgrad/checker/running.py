@@ -24,15 +24,23 @@ from handgrad.checker.records import Raised
 SEED = 231
 
 
+class _Sink(io.TextIOBase):
+    """A stream that swallows what is written, and keeps nothing of it."""
+
+    def write(self, text: str) -> int:
+        """Swallow."""
+        return len(text)
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Swallow prints and warnings, but for lost imaginary parts, and keep the random states."""
     numpy_state, python_state = np.random.get_state(), random.getstate()
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        with warnings.catch_warnings(), contextlib.redirect_stdout(_Sink()):
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
-            with contextlib.redirect_stderr(io.StringIO()):
+            with contextlib.redirect_stderr(_Sink()):
                 yield
     finally:
         np.random.set_state(numpy_state)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import warnings
 from collections.abc import Sequence
 
 import click
@@ -57,7 +58,10 @@ def cli() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run the command line `arguments` and return the exit code; mistakes are one line on stderr."""
     try:
-        code = cli.main(list(arguments), prog_name="handgrad", standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", UserWarning)
+            warnings.showwarning = lambda message, *place: _complain(f"warning: {message}")
+            code = cli.main(list(arguments), prog_name="handgrad", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx else "")

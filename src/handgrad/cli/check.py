@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,11 +14,15 @@ import click
 if TYPE_CHECKING:
     from handgrad.checker import Report
 
+_PAUSE = 0.2  # seconds between two looks at the files
+
 
 @click.command(
     epilog="Examples:  handgrad check my_layers.py\n\n"
-    "handgrad check cs231n/ --json\n\n"
-    "handgrad check my_package.my_layers:conv_forward_naive"
+    "handgrad check cs231n/ --html report.html\n\n"
+    "handgrad check my_package.my_layers:conv_forward_naive\n\n"
+    "handgrad check my_layers.py --only conv_forward_naive --watch\n\n"
+    "handgrad check --rubric rubric.toml submissions/ --results results/"
 )
 @click.argument("target", metavar="PATH")
 @click.option("--only", default="", help="Check this function, and its partner, only.")
@@ -28,9 +35,34 @@ if TYPE_CHECKING:
 )
 @click.option("--notes", is_flag=True, help="Also show what is unusual but not wrong.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
+@click.option(
+    "--html", type=click.Path(path_type=Path), help="Write a page with maps of the errors."
+)
+@click.option("--watch", is_flag=True, help="Check again whenever a file is saved, until Ctrl-C.")
+@click.option(
+    "--rubric",
+    type=click.Path(path_type=Path),
+    help="PATH holds submissions; points are in this file.",
+)
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="Folder of the table and the pages of a rubric.",
+)
 @click.pass_context
 def command(
-    context: click.Context, target: str, only: str, dropout: str, notes: bool, as_json: bool
+    context: click.Context,
+    target: str,
+    only: str,
+    dropout: str,
+    notes: bool,
+    as_json: bool,
+    html: Path | None,
+    watch: bool,
+    rubric: Path | None,
+    results: Path,
 ) -> None:
     """Judge what PATH defines: a file, a folder, or package.module:function.
 
@@ -39,10 +71,22 @@ def command(
     """
     from handgrad.checker import check_path
 
+    if rubric is not None:
+        context.exit(_judge_submissions(rubric, Path(target), results))
+
+    def once() -> int:
+        report = check_path(target, drops=dropout == "drop", only=only)
+        _show(report, as_json, notes)
+        if html is not None:
+            from handgrad.checker.page import page, records_of
+
+            html.write_text(page(f"handgrad check {target}", records_of(report)), "utf-8")
+        return report.exit_code
+
     sys.path.insert(0, "")  # package.module is looked for in the current folder too
-    report = check_path(target, drops=dropout == "drop", only=only)
-    _show(report, as_json, notes)
-    context.exit(report.exit_code)
+    if watch:
+        _watch(target, once)
+    context.exit(once())
 
 
 def _show(report: Report, as_json: bool, notes: bool) -> None:
@@ -53,3 +97,41 @@ def _show(report: Report, as_json: bool, notes: bool) -> None:
         return
     for line in as_text(report, notes=notes).splitlines():
         click.secho(line, bold=" WRONG " in line)
+
+
+def _watch(target: str, once: Callable[[], int]) -> None:
+    """Check at each change; a file that cannot be checked is a message, not the end."""
+    from handgrad.errors import HandgradError
+
+    path = Path(target.rpartition(":")[0] if not Path(target).exists() else target)
+    seen: object = None
+    while True:
+        now = _times(path)
+        if now != seen:
+            seen, start = now, time.perf_counter()
+            try:
+                once()
+            except HandgradError as error:
+                click.echo(str(error), err=True)
+            click.echo(f"-- {time.perf_counter() - start:.1f} s; waiting for the next change")
+        time.sleep(_PAUSE)
+
+
+def _times(path: Path) -> list[tuple[str, int]]:
+    files = [path] if path.is_file() else sorted(path.rglob("*.py"))
+    return [(str(file), file.stat().st_mtime_ns) for file in files if file.exists()]
+
+
+def _judge_submissions(rubric: Path, folder: Path, results: Path) -> int:
+    from handgrad.checker.rubric import Row, judge_all, read_rubric
+
+    points = read_rubric(rubric)
+    if not folder.is_dir():
+        raise click.BadParameter(f"{folder} is no folder of submissions")
+
+    def seen(row: Row) -> None:
+        click.echo(f"{row.name:<24} {row.points(points):>6g}  {row.problem}".rstrip())
+
+    judge_all(points, folder, results, seen=seen)
+    click.echo(f"Table: {results / 'results.csv'}")
+    return 0

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from handgrad.cli.paths import PathType
+
 SETS = click.Choice(["digits", "shapes", "cifar10"])
 DATA_DIR = click.option(
     "--data-dir", help="Folder or archive of cifar10 (default: $HANDGRAD_DATA, then the cache)."
@@ -23,7 +25,7 @@ def command() -> None:
 @command.command(epilog="Example:  handgrad data get cifar10 --to ~/data")
 @click.argument("name", type=SETS)
 @click.option(
-    "--to", type=click.Path(file_okay=False), help="Folder for the archive (default: the cache)."
+    "--to", type=PathType(file_okay=False), help="Folder for the archive (default: the cache)."
 )
 @click.option(
     "--mirror",
@@ -31,7 +33,7 @@ def command() -> None:
     multiple=True,
     help="Address to try, instead of the usual ones; repeatable.",
 )
-def get(name: str, to: str | None, mirrors: tuple[str, ...]) -> None:
+def get(name: str, to: Path | None, mirrors: tuple[str, ...]) -> None:
     """Download a data set.
 
     Resumes what was begun, and checks the SHA-256 of what came.
@@ -94,7 +96,7 @@ def verify(name: str, data_dir: str | None) -> int:
 @DATA_DIR
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=PathType(dir_okay=False),
     help="PNG to write (default: NAME.png).",
 )
 @click.option(

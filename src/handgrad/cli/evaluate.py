@@ -7,9 +7,11 @@ from pathlib import Path
 
 import click
 
+from handgrad.cli.paths import PathType
+
 
 @click.command(epilog="Example:  handgrad evaluate runs/20260101-120000-digits --split val")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=PathType())
 @click.option(
     "--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True
 )

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import click
 
+from handgrad.cli.paths import PathType
 from handgrad.errors import DataError
 
 
 @click.command(epilog="Example:  handgrad predict runs/20260101-120000-digits photo.png --top 3")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("run", type=PathType())
+@click.argument("images", nargs=-1, required=True, type=PathType())
 @click.option(
     "--top", type=click.IntRange(min=1), default=3, show_default=True, help="Classes to name."
 )

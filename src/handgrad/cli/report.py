@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from handgrad.cli.paths import PathType
+
 
 @click.command(epilog="Example:  handgrad report runs/20260101-120000-digits")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=PathType())
 def command(run: Path) -> None:
     """Write the report of the folder RUN again, from its records."""
     from handgrad.report import write_report

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import click
+
+from handgrad.cli.paths import PathType
 
 # option of the command -> key of the configuration
 KEYS = {
@@ -32,9 +33,7 @@ Examples:
 
 
 @click.command(epilog=EPILOG)
-@click.option(
-    "--config", type=click.Path(dir_okay=False, path_type=Path), help="TOML file to start from."
-)
+@click.option("--config", type=PathType(dir_okay=False), help="TOML file to start from.")
 @click.option("--dataset", help="digits (default), shapes or cifar10; sets fitting defaults.")
 @click.option("--data-dir", help="Folder or archive of cifar10 (default: $HANDGRAD_DATA).")
 @click.option("--model", help="TwoLayerNet, FullyConnectedNet, ThreeLayerConvNet or ConvNet.")
@@ -47,11 +46,10 @@ Examples:
 @click.option("--name", help="Name of the run.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
               help="Any other setting, as model.reg=0.01 (a TOML value); repeatable.")  # fmt: skip
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("runs"),
-              show_default=True, help="Folder for run folders.")  # fmt: skip
 @click.option(
-    "--resume", type=click.Path(path_type=Path), metavar="RUN", help="Continue a stopped run."
+    "--out", type=PathType(file_okay=False), help="Folder for run folders (default: runs)."
 )
+@click.option("--resume", type=PathType(), metavar="RUN", help="Continue a stopped run.")
 @click.option(
     "--open", "open_report", is_flag=True, help="Open the report in a browser, if there is one."
 )
@@ -60,7 +58,7 @@ def command(
     config: Path | None,
     dataset: str | None,
     settings: tuple[str, ...],
-    out: Path,
+    out: Path | None,
     resume: Path | None,
     open_report: bool,
     quiet: bool,
@@ -79,20 +77,24 @@ def command(
     given = {KEYS[option]: value for option, value in options.items() if value is not None}
     given |= dict(_setting(text) for text in settings)
     if resume is not None:
-        if given or config or dataset:
+        files = {"--config": config, "--dataset": dataset, "--out": out}
+        extra = [*given, *(option for option in files if files[option] is not None)]
+        if extra:
             raise click.UsageError(
-                "--resume continues a run as it was configured; leave out "
-                + ", ".join(
-                    [*given, *(["--config"] if config else []), *(["--dataset"] if dataset else [])]
-                )
+                f"--resume continues a run as it was configured; leave out {', '.join(extra)}"
             )
         run = resume_run(resume)
     else:
-        start = RunConfig.from_toml(config) if config else RunConfig.default(dataset or "digits")
-        if config and dataset:
-            given["data.name"] = dataset
+        if config is None:
+            start = RunConfig.default("digits" if dataset is None else dataset)
+        else:
+            start = RunConfig.from_toml(config)
+            if dataset is not None:
+                given["data.name"] = dataset
         chosen = start.with_overrides(given)
-        run = start_run(chosen, new_run_folder(out, chosen.name))
+        if options["data_dir"] is not None and chosen.data["name"] != "cifar10":
+            raise click.UsageError(f"--data-dir is for cifar10, not for {chosen.data['name']}")
+        run = start_run(chosen, new_run_folder(out or Path("runs"), chosen.name))
     if not quiet:
         show_start(console, run)
     signal = run.train(callbacks=[] if quiet else [ProgressBar()])
@@ -113,9 +115,11 @@ def _setting(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise click.UsageError(f"--set takes KEY=VALUE, as in model.reg=0.01; got {text!r}")
+    from handgrad.training.config import parse_toml
+
     try:
-        return key.strip(), tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+        return key.strip(), parse_toml(f"value = {value}")["value"]
+    except ValueError:
         return key.strip(), value.strip()
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from handgrad.errors import OptionError, as_count, as_number, check_known, check_ndim
 
+LARGEST: Final = 1024  # pixels of an image each way
 Random = np.random.Generator | np.random.RandomState
 
 
@@ -42,10 +43,12 @@ def random_flip(X: np.ndarray, rng: Any = None, p: float = 0.5) -> np.ndarray:
 def random_crop(X: np.ndarray, rng: Any = None, pad: int = 4) -> np.ndarray:
     """Shift each image by up to `pad` pixels each way: pad with zeros, crop at a random place.
 
+    `pad` is at most the size of the images, beyond which nothing of them is left.
+
     Source: K. He et al. (2016), Deep Residual Learning for Image Recognition, section 4.2.
     """
     check_ndim("random_crop", "X", X, 4, "(N, C, H, W)")
-    pad = as_count("random_crop", "pad", pad, minimum=0)
+    pad = as_count("random_crop", "pad", pad, minimum=0, maximum=max(X.shape[2:]))
     padded = np.pad(X, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, X.shape[2:], axis=(2, 3))
     corner = _integers(as_random(rng), 2 * pad + 1, (2, len(X)))
@@ -100,11 +103,11 @@ class Augmentation:
 
     def __init__(self, steps: Mapping[str, float] | Iterable[str]) -> None:
         """Check the steps."""
-        if isinstance(steps, str):
+        if isinstance(steps, str) or not isinstance(steps, Iterable):
             raise OptionError(f"augmentation: expected a dictionary or a list, got {steps!r}")
-        self.steps = dict(steps) if isinstance(steps, Mapping) else dict.fromkeys(steps)
+        self.steps = dict(steps) if isinstance(steps, Mapping) else dict.fromkeys(map(str, steps))
         check_known("augmentation", map(str, self.steps), AUGMENTATIONS)
-        self(np.zeros((1, 1, 1, 1)), rng=0)  # lets each step check its option now
+        self(np.zeros((0, 1, LARGEST, LARGEST)), rng=0)  # lets each step check its option now
 
     def __repr__(self) -> str:
         return f"Augmentation({self.steps})"

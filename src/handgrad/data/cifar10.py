@@ -22,7 +22,7 @@ import numpy as np
 from handgrad.data.archive import read_members, sha256
 from handgrad.data.dataset import Dataset, build
 from handgrad.data.pickled import read_batch, read_label_names
-from handgrad.errors import DataError, OptionError, as_count
+from handgrad.errors import DataError, OptionError, as_count, as_path
 
 CLASS_NAMES: Final = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
@@ -130,7 +130,11 @@ def find_cifar10(root: str | os.PathLike[str] | None = None) -> Source:
     Raises:
         DataError: they are not there; says how to get them.
     """
-    places = [cache_folder(), _system_cache() / "handgrad"] if root is None else [Path(root)]
+    places = (
+        [cache_folder(), _system_cache() / "handgrad"]
+        if root is None
+        else [as_path("cifar10", "root", root)]
+    )
     places = list(dict.fromkeys(place.expanduser() for place in places))
     for place in places:
         for version in VERSIONS:
@@ -304,9 +308,13 @@ def download_cifar10(
 
     if mirrors is None:
         mirrors = os.environ.get("HANDGRAD_MIRRORS", "").split()
+    mirrors = [mirrors] if isinstance(mirrors, str) else list(mirrors)
+    for mirror in mirrors:
+        if not isinstance(mirror, str):
+            raise OptionError(f"cifar10: mirrors must be a list of addresses, got {mirror!r} in it")
     version = PYTHON
     archive = Archive(version.archive, version.archive_size, version.archive_sha256, MIRRORS)
-    folder = cache_folder() if dest is None else Path(dest).expanduser()
+    folder = cache_folder() if dest is None else as_path("cifar10", "dest", dest).expanduser()
     return download(archive, folder, mirrors, progress, timeout)
 
 

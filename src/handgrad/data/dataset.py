@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from handgrad.errors import OptionError, ShapeError
+from handgrad.errors import DtypeError, OptionError, ShapeError, as_flag
 
 SPLITS: Final = ("train", "val", "test")
 DTYPES: Final = ("float32", "float64")
@@ -69,7 +69,8 @@ class Preprocessing:
         """
         shape = images.shape[1:]
         mean, std = np.zeros((1, 1, 1)), np.ones((1, 1, 1))
-        if standardize:
+        subtract_mean = as_flag(where, "subtract_mean", subtract_mean)
+        if as_flag(where, "standardize", standardize):
             mean, std = _channel_statistics(images, levels)
         elif subtract_mean:
             mean = images.sum(axis=0, dtype=np.uint64) / len(images)
@@ -87,7 +88,10 @@ class Preprocessing:
         Raises:
             ShapeError: the images are of another size.
         """
-        images = self._channels_first(np.asarray(images))
+        images = np.asarray(images)
+        if images.dtype.kind not in "biuf":
+            raise DtypeError(f"preprocess: images must hold numbers, got {images.dtype}")
+        images = self._channels_first(images)
         out = np.empty(images.shape, self.dtype)
         for start in range(0, len(images), ROWS):
             part = images[start : start + ROWS] - self.mean

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import warnings
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from handgrad.errors import DataError, OptionError
+from handgrad.errors import DataError, OptionError, as_count, as_path
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -41,10 +40,12 @@ def read_image(
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
-    channels, height, width = image_shape
-    if channels not in (1, 3):
-        raise OptionError(f"read_image: an image has 1 or 3 channels, got shape {image_shape}")
-    path = Path(path)
+    if np.shape(image_shape) != (3,) or image_shape[0] not in (1, 3):
+        raise OptionError(
+            f"read_image: image_shape must be (C, H, W) with C 1 or 3, got {image_shape!r}"
+        )
+    channels, height, width = (as_count("read_image", "image_shape", size) for size in image_shape)
+    path = as_path("read_image", "path", path)
     if not path.is_file():
         raise DataError(f"{path}: no such picture file")
     try:

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from handgrad.data.dataset import SPLITS, Dataset, build
-from handgrad.errors import as_count
+from handgrad.errors import as_count, check_size
 
 SIZE: Final = 32
 CHUNK: Final = 500  # images drawn at a time
@@ -116,6 +116,7 @@ def make_shapes(num: int, seed: int = 0, part: int = 0) -> tuple[np.ndarray, np.
     num = as_count("shapes", "num", num, minimum=0)
     key = [as_count("shapes", name, value, 0) for name, value in (("seed", seed), ("part", part))]
     draws, noise = (np.random.PCG64([*key, stream]) for stream in range(2))
+    check_size("shapes", "the images", num, 3, SIZE, SIZE)
     images = np.empty((num, 3, SIZE, SIZE), np.uint8)
     labels = np.arange(num) % len(SHAPES)
     for start in range(0, num, CHUNK):

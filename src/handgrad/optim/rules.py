@@ -195,6 +195,16 @@ def get_rule(name: str) -> Rule:
     return RULES[name]
 
 
+def settings_of(name: str) -> dict[str, float]:
+    """Return the settings of the rule called `name`, without its state, and their defaults.
+
+    >>> settings_of("sgd_momentum")
+    {'learning_rate': 0.01, 'momentum': 0.9}
+    """
+    _, config = get_rule(name)(np.zeros(1), np.zeros(1), {})
+    return {key: value for key, value in config.items() if isinstance(value, float)}
+
+
 def _next_velocity(
     rule: str, w: Array, dw: Array, config: Config | None
 ) -> tuple[Array, Array, float, Config]:

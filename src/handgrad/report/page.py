@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from handgrad.errors import DataError
+from handgrad.errors import DataError, HandgradError, as_path
 
 CSS = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 0 auto;
@@ -37,11 +37,11 @@ def read_history(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         raise DataError(f"report: there is no {path.name} in {path.parent}; is it a run folder?")
     records = []
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_bytes().splitlines()
     for number, line in enumerate(lines, start=1):
         try:
             records.append(json.loads(line))
-        except json.JSONDecodeError as error:
+        except ValueError as error:
             if number < len(lines):
                 raise DataError(f"report: {path} line {number} is not JSON: {error}") from None
     return records
@@ -53,16 +53,30 @@ def write_report(folder: str | Path) -> Path:
     Reads ``config.toml``, ``history.jsonl`` and, where they are, ``evaluation.json``,
     ``model.safetensors`` and ``summary.txt``.  Raises DataError if the folder is no run folder.
     """
-    folder = Path(folder)
+    folder = as_path("report", "folder", folder)
     history = read_history(folder / "history.jsonl")
-    config_text = (folder / "config.toml").read_text(encoding="utf-8")
-    config = tomllib.loads(config_text)
-    evaluation = _read_json(folder / "evaluation.json")
-    figures = _figures(folder, history, evaluation)
+    try:
+        config_text = (folder / "config.toml").read_text(encoding="utf-8")
+        config = tomllib.loads(config_text)
+        evaluation = _read_json(folder / "evaluation.json")
+        figures = _figures(folder, history, evaluation)
+        page = _page(folder, config, config_text, history, evaluation, figures)
+    except HandgradError:
+        raise
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise DataError(
+            f"report: the records in {folder} are damaged, or not of a run: {error!r}"
+        ) from error
     (folder / "figures").mkdir(exist_ok=True)
     for name, (_, data) in figures.items():
         (folder / "figures" / f"{name}.png").write_bytes(data)
-    page = _page(folder, config, config_text, history, evaluation, figures)
     path = folder / "report.html"
     path.write_text(page, encoding="utf-8")
     return path
@@ -80,9 +94,13 @@ def _figures(
     start = next((record for record in history if record["kind"] == "start"), {})
     weights_file = folder / "model.safetensors"
     if weights_file.is_file() and "image_shape" in start:
+        from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
-        weights = load_file(weights_file)
+        try:
+            weights = load_file(weights_file)
+        except SafetensorError as error:
+            raise DataError(f"report: {weights_file} is damaged: {error}") from None
         if "W1" in weights:
             figure = draw.filters_figure(weights["W1"], tuple(start["image_shape"]))
             made["filters"] = ("What the first layer looks for", figure)
@@ -228,5 +246,5 @@ def _read_json(path: Path) -> dict[str, Any]:
         return {}
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise DataError(f"report: {path} is not JSON: {error}") from None

@@ -10,6 +10,8 @@ from typing import Any
 
 from handgrad.errors import OptionError, as_count, as_number, check_choice, check_known
 
+LARGEST_SEED = 2**32 - 1  # that np.random.seed takes
+
 
 @dataclass(frozen=True)
 class TrainingOptions:
@@ -33,10 +35,11 @@ class TrainingOptions:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "num_train_samples", "checkpoint_every"):
-            as_count("training", name, getattr(self, name))
+            _keep(self, name, as_count("training", name, getattr(self, name)))
         for name in ("num_val_samples", "patience"):
-            as_count("training", name, getattr(self, name), minimum=0)
-        as_number("training", "lr_decay", self.lr_decay, 0.0, 1.0, open_low=True)
+            _keep(self, name, as_count("training", name, getattr(self, name), minimum=0))
+        lr_decay = as_number("training", "lr_decay", self.lr_decay, 0.0, 1.0, open_low=True)
+        _keep(self, "lr_decay", lr_decay)
         if not isinstance(self.augment, Mapping):
             raise OptionError(f"training: augment must be a table, got {self.augment!r}")
 
@@ -63,7 +66,7 @@ class RunConfig:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
             raise OptionError(f"config: name must be a text, got {self.name!r}")
-        as_count("config", "seed", self.seed, minimum=0)
+        _keep(self, "seed", as_count("config", "seed", self.seed, 0, LARGEST_SEED))
         for table in ("data", "model", "optimizer", "schedule"):
             value = getattr(self, table)
             if not isinstance(value, Mapping):
@@ -94,12 +97,12 @@ class RunConfig:
     def from_toml(cls, path: str | Path) -> RunConfig:
         """Read a TOML file; OptionError names the file and what is wrong in it."""
         try:
-            tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+            tables = parse_toml(Path(path).read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise OptionError(f"config: there is no file {path}") from None
         except (OSError, UnicodeDecodeError) as error:
             raise OptionError(f"config: {path} cannot be read: {error}") from None
-        except tomllib.TOMLDecodeError as error:
+        except ValueError as error:
             raise OptionError(f"config: {path} is not valid TOML: {error}") from None
         return cls.from_dict(tables)
 
@@ -180,6 +183,19 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "training": {"epochs": 1, "batch_size": 50},
     },
 }
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Return the tables of a TOML `text`; ValueError says what is wrong in it."""
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _keep(options: Any, name: str, value: Any) -> None:
+    """Set a field of a frozen dataclass to its checked value."""
+    object.__setattr__(options, name, value)
 
 
 def _plain(value: Any) -> Any:

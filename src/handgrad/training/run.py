@@ -7,6 +7,7 @@ The folder holds ``config.toml`` (complete: it alone repeats the run), ``summary
 from __future__ import annotations
 
 import platform
+import shutil
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 
 from handgrad import engines, environment
 from handgrad.data import Augmentation
+from handgrad.errors import CheckpointError
 from handgrad.optim import build_schedule
 from handgrad.training.atomic import atomic_write
 from handgrad.training.build import build_model, completed, load_dataset, options_of, read_config
@@ -81,8 +83,13 @@ class Run:
             ),
         ]
         history.write(self._start_record())
-        with engines.use(self.config.engine):
-            self.solver.train()
+        try:
+            with engines.use(self.config.engine):
+                self.solver.train()
+        except BaseException:
+            if self.solver.iteration == 0:
+                shutil.rmtree(self.folder)  # that of a run which never was
+            raise
         if self.solver.stop_reason == "interrupted":
             return stop.signal
         history.write(
@@ -118,7 +125,7 @@ class Run:
 def start_run(config: RunConfig, folder: Path) -> Run:
     """Build the run of `config` and write its new `folder` (nothing is written if it can't be built)."""
     run = Run(config, folder)
-    (folder / "checkpoints").mkdir(parents=True)
+    folder.mkdir(parents=True)
     atomic_write(folder / "config.toml", run.config.to_toml().encode())
     atomic_write(folder / "summary.txt", run.model.summary().encode())
     save_preprocessing(folder / "preprocessing.safetensors", run.dataset)
@@ -127,7 +134,13 @@ def start_run(config: RunConfig, folder: Path) -> Run:
 
 def resume_run(folder: Path) -> Run:
     """Build the run of `folder` at its last good checkpoint."""
-    run = Run(read_config(folder), folder)
+    config = read_config(folder)
+    if (folder / "model.safetensors").exists():
+        raise CheckpointError(
+            f"the run {folder} is finished; measure it with: handgrad evaluate {folder}, or train "
+            f"again with: handgrad train --config {folder / 'config.toml'}"
+        )
+    run = Run(config, folder)
     with engines.use(run.config.engine):
         run.solver.resume(folder / "checkpoints")
     return run

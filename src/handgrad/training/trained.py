@@ -18,7 +18,7 @@ from handgrad.training.atomic import atomic_write
 from handgrad.training.build import build_model, load_dataset, read_config
 from handgrad.training.checkpoint import load_model_arrays
 from handgrad.training.evaluate import evaluate, examples, predict_probabilities
-from handgrad.training.tensorfile import read_tensors, write_tensors
+from handgrad.training.tensorfile import content_of, read_tensors, write_tensors
 
 EXAMPLES = 12  # pictures of each kind in an evaluation
 PREPROCESSING = "handgrad preprocessing 1"
@@ -43,6 +43,17 @@ class TrainedRun:
             )
         self.model = build_model(self.config, self.preprocessing.image_shape, len(self.class_names))
         saved = load_model_arrays(folder / "model.safetensors")
+        expected, got = (
+            {name: array.shape for name, array in params.items()}
+            for params in (self.model.params, saved.params)
+        )
+        wrong = [name for name in {**expected, **got} if expected.get(name) != got.get(name)]
+        if wrong or self.model.num_classes != len(self.class_names):
+            raise CheckpointError(
+                f"{folder}: config.toml, preprocessing.safetensors and model.safetensors are not of "
+                f"one run: a network for {len(self.class_names)} classes was expected; "
+                f"{', '.join(wrong) or 'num_classes'} differ"
+            )
         self.model.params = saved.params
         self.model.load_buffers(saved.buffers)
 
@@ -94,10 +105,11 @@ def save_preprocessing(path: Path, dataset: Dataset) -> None:
 def load_preprocessing(path: Path) -> tuple[Preprocessing, tuple[str, ...]]:
     """Return the preprocessing and the class names that `save_preprocessing` saved."""
     tensors, content = read_tensors(path, PREPROCESSING)
-    shape = tuple(content["image_shape"])
-    dtype = np.dtype(content["dtype"])
-    prepare = Preprocessing(shape, content["levels"], tensors["mean"], tensors["std"], dtype)
-    return prepare, tuple(content["class_names"])
+    with content_of(path):
+        shape = tuple(content["image_shape"])
+        dtype = np.dtype(content["dtype"])
+        prepare = Preprocessing(shape, content["levels"], tensors["mean"], tensors["std"], dtype)
+        return prepare, tuple(content["class_names"])
 
 
 def _with_picture(example: Mapping[str, Any], X: np.ndarray, dataset: Dataset) -> dict[str, Any]:

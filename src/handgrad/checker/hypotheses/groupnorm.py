@@ -70,7 +70,12 @@ FORWARD = [
 BACKWARD = [
     *norm.backward(group_parts),
     *[
-        Hypothesis("wrong_count", f"dx divides by {words}, not by the size of a group, C/G H W", _counted(count), r"[HWCGN]\s*\*|/")
+        Hypothesis(
+            "wrong_count",
+            f"dx divides by {words}, not by the size of a group, C/G H W",
+            _counted(count),
+            r"[HWCGN]\s*\*|/",
+        )
         for words, count in (
             ("H W", lambda N, G, width, H, W: H * W),
             ("C H W", lambda N, G, width, H, W: G * width * H * W),

@@ -215,7 +215,10 @@ def _wrong_sum(take: Take, axes: Axes, keep: bool) -> Any:
         parts = take(call)
         shape = call.arrays["x"].shape
         xhat, dout = np.reshape(xhat_of(parts)[0], shape), np.reshape(parts.dout, shape)
-        return {"dgamma": np.sum(dout * xhat, axes, keepdims=keep), "dbeta": np.sum(dout, axes, keepdims=keep)}
+        return {
+            "dgamma": np.sum(dout * xhat, axes, keepdims=keep),
+            "dbeta": np.sum(dout, axes, keepdims=keep),
+        }
 
     return predict
 
@@ -225,7 +228,9 @@ def _wrong_sums(take: Take) -> list[Hypothesis]:
     return [
         Hypothesis(
             "wrong_sum",
-            "{key} is summed over " + " and ".join(words[axis] for axis in axes) + ": it must be one number for each of gamma",
+            "{key} is summed over "
+            + " and ".join(words[axis] for axis in axes)
+            + ": it must be one number for each of gamma",
             _wrong_sum(take, axes, keep),
             r"\bd(gamma|beta)\s*=",
         )

@@ -217,7 +217,10 @@ def prelu() -> list[Config]:
     """One slope, and one for each channel."""
     rng = _rng(13)
     return [
-        Config(f"x {shape}, a {slopes}", {"x": away_from_zero(rng, shape), "a": rng.uniform(0.1, 0.5, slopes)})
+        Config(
+            f"x {shape}, a {slopes}",
+            {"x": away_from_zero(rng, shape), "a": rng.uniform(0.1, 0.5, slopes)},
+        )
         for shape, slopes in [((3, 4), (1,)), ((3, 4), (4,)), ((2, 3, 2, 2), (3,)), ((5,), ())]
     ]
 

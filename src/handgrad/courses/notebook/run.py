@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -32,6 +33,7 @@ from handgrad.errors import DataError, HandgradError
 RAN, PASSED, OPEN, SOLVED, WAITS, FAILED = (
     "ran", "passed", "open exercise", "solved", "waits", "FAILED",
 )  # fmt: skip
+_SEEDS = re.compile(r"\bseed\(|\bRandomState\(\d|\bdefault_rng\(\d")
 
 
 @dataclass
@@ -177,7 +179,12 @@ class _Runner:
                 result.seconds_then += _seconds_then(cell)
                 if done.state != PASSED:
                     result.findings += judge_cell(
-                        number, cell.source, markdown, cell.outputs, earlier
+                        number,
+                        cell.source,
+                        markdown,
+                        cell.outputs,
+                        earlier,
+                        seeded=_SEEDS.search(self.code) is not None,
                     )
                 if progress is not None:
                     progress(done, count)
@@ -217,8 +224,8 @@ class _Runner:
             stream = package("nbformat.v4").new_output("stream", name="stdout", text=text)
             cell.outputs = [stream]
             return CellResult(number, PASSED, note=note)
-        failure = self._run(cell.source, cell=cell, number=number)
         self.code += cell.source + "\n"
+        failure = self._run(cell.source, cell=cell, number=number)
         if failure:
             cause = self._explained(cell, failure)
             if cause is None:

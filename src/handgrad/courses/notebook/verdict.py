@@ -1,7 +1,8 @@
 """The verdict: what a notebook printed, against its own bounds and its earlier output.
 
 A figure is *kept* if it keeps the bound that the notebook states for it, *broken* if not.  A figure that
-missed its bound in the file's earlier output too, and is no more than ten times worse now, is *as then*.
+missed its bound in the file's earlier output too, and is no more than ten times worse now, is *as then*; one
+that misses it by less than ten times in a notebook that seeds nothing is *near*, for there the draw decides.
 Where no bound is stated the figure is only compared with the earlier output: *same* (to six digits; an
 error: no more than ten times as large) or *differs*.
 """
@@ -16,7 +17,8 @@ from typing import Any
 from handgrad.courses.notebook.bounds import Bound, bound_for, bounds_in, comments, share_in
 from handgrad.courses.notebook.quantities import Quantity, numbered, printed_text, quantities
 
-KEPT, BROKEN, AS_THEN, SAME, DIFFERS, ALONE = "kept", "BROKEN", "as then", "same", "differs", ""
+KEPT, BROKEN, AS_THEN, NEAR = "kept", "BROKEN", "as then", "near"
+SAME, DIFFERS, ALONE = "same", "differs", ""
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,17 @@ class Finding:
     @property
     def judged(self) -> bool:
         """Whether a bound was stated for the figure."""
-        return self.verdict in (KEPT, BROKEN, AS_THEN)
+        return self.verdict in (KEPT, BROKEN, AS_THEN, NEAR)
 
 
 def judge_cell(
-    number: int, source: str, markdown: str, outputs: Sequence[Any], earlier: Sequence[Any]
+    number: int,
+    source: str,
+    markdown: str,
+    outputs: Sequence[Any],
+    earlier: Sequence[Any],
+    *,
+    seeded: bool = True,
 ) -> list[Finding]:
     """Return the findings of one cell.
 
@@ -47,6 +55,7 @@ def judge_cell(
         markdown: the text between the cell and the code cell before it.
         outputs: what it printed now.
         earlier: what the file says it printed when the notebook was last saved.
+        seeded: whether the notebook has seeded its random numbers by then.
     """
     now = numbered(quantities(source, printed_text(outputs)))
     then = dict(numbered(quantities(source, printed_text(earlier))))
@@ -75,6 +84,8 @@ def judge_cell(
         verdict = KEPT if kept else BROKEN
         if not kept and values and not kept_then and _no_worse(quantity.values, values):
             verdict = AS_THEN
+        elif not kept and not seeded and bound is not None and _is_near(quantity, bound):
+            verdict = NEAR
         findings.append(Finding(number, quantity.label, quantity.values, values, words, verdict))
     return findings
 
@@ -115,6 +126,10 @@ def _compare(quantity: Quantity, then: tuple[float, ...]) -> str:
 
 def _no_worse(now: tuple[float, ...], then: tuple[float, ...]) -> bool:
     return all(abs(a) <= 10 * max(abs(b), 1e-12) for a, b in zip(now, then, strict=True))
+
+
+def _is_near(quantity: Quantity, bound: Bound) -> bool:
+    return bound.target is None and all(abs(value) < 10 * bound.limit for value in quantity.values)
 
 
 def shown(values: tuple[float, ...]) -> str:

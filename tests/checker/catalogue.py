@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (one bug a line)
 """A catalogue of planted bugs: what students get wrong, in a right solution, one at a time.
 
 Each bug is a change of the text of one function of ``solution.py``.  The checker must call that

@@ -30,7 +30,13 @@ from handgrad.checker import WRONG, check
 from handgrad.engines import naive
 
 FILES = ("affine", "activations", "conv", "dropout", "losses", "norm", "pool")
-_SWAPS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult}
+_SWAPS = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Mult,
+}
 _COMPARISONS = {
     ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Lt: ast.GtE, ast.LtE: ast.Lt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
 }  # fmt: skip
@@ -55,7 +61,12 @@ def mutants(file: str) -> Iterator[Mutant]:
                 mine = next(n for n in changed.body if getattr(n, "name", "") == function.name)
                 target = list(ast.walk(mine))[position]
                 _apply(target, number)
-                yield Mutant(file, function.name, f"line {node.lineno}: {kind}", ast.fix_missing_locations(changed))
+                yield Mutant(
+                    file,
+                    function.name,
+                    f"line {node.lineno}: {kind}",
+                    ast.fix_missing_locations(changed),
+                )
 
 
 def _kinds(node: ast.AST) -> list[str]:
@@ -70,7 +81,11 @@ def _kinds(node: ast.AST) -> list[str]:
         return ["sign"]
     if isinstance(node, ast.Constant) and type(node.value) in (int, float):
         return ["constant"]
-    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Tuple) and len(node.slice.elts) > 1:
+    if (
+        isinstance(node, ast.Subscript)
+        and isinstance(node.slice, ast.Tuple)
+        and len(node.slice.elts) > 1
+    ):
         return ["index", "indices exchanged"]
     if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Name):
         return ["index"]
@@ -164,7 +179,9 @@ def differ(one: list, other: list) -> bool:
         if isinstance(a, str) or isinstance(b, str):
             if not (isinstance(a, str) and isinstance(b, str)):
                 return True
-        elif np.shape(a) != np.shape(b) or not np.allclose(a, b, rtol=1e-6, atol=1e-8, equal_nan=True):
+        elif np.shape(a) != np.shape(b) or not np.allclose(
+            a, b, rtol=1e-6, atol=1e-8, equal_nan=True
+        ):
             return True
     return False
 
@@ -215,7 +232,9 @@ def survey(share: float = 1.0, files: tuple[str, ...] = FILES) -> tuple[int, int
                 if any(called_wrong(name) for name in hit):
                     wrong += 1
                 else:
-                    missed.append(f"{mutant.file}.{mutant.function}, {mutant.what} ({', '.join(hit)})")
+                    missed.append(
+                        f"{mutant.file}.{mutant.function}, {mutant.what} ({', '.join(hit)})"
+                    )
     return changing, wrong, missed
 
 
@@ -227,4 +246,6 @@ if __name__ == "__main__":
     count, found, left = survey(float(sys.argv[1]) if len(sys.argv) > 1 else 1.0, chosen)
     for line in left:
         print("not called wrong:", line)  # noqa: T201
-    print(f"{count} mutants change a result; called wrong: {found} ({found / count:.1%}); {time.perf_counter() - begin:.0f} s")  # noqa: T201
+    seconds = time.perf_counter() - begin
+    share = f"{found} ({found / count:.1%})"
+    print(f"{count} mutants change a result; called wrong: {share}; {seconds:.0f} s")  # noqa: T201

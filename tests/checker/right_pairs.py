@@ -6,6 +6,8 @@ another cache, another formula, another choice at ties, another dropout mask.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from contract.cases import CASES
 
@@ -55,6 +57,7 @@ def torch_pairs():
             "tanhshrink", "softshrink", "hardshrink",
         )
     }  # fmt: skip
+    batch_norm = functools.partial(_batch_norm, F)
     functions |= {
         "softmax": (lambda x: F.softmax(x, 1), [row]),
         "log_softmax": (lambda x: F.log_softmax(x, 1), [row]),
@@ -62,8 +65,8 @@ def torch_pairs():
         "cross_entropy": (lambda x: F.cross_entropy(x, labels), [row]),
         "multi_margin_loss": (lambda x: F.multi_margin_loss(x, labels), [row]),
         "layer_norm": (lambda x, g, o: F.layer_norm(x, (4,), g, o), [row, gamma, beta]),
-        "batch_norm": (lambda x, g, o: F.batch_norm(x, None, None, g, o, training=True), [row, gamma, beta]),
-        "batch_norm of images": (lambda x, g, o: F.batch_norm(x, None, None, g, o, training=True), [image, gamma, beta]),
+        "batch_norm": (batch_norm, [row, gamma, beta]),
+        "batch_norm of images": (batch_norm, [image, gamma, beta]),
         "group_norm": (lambda x, g, o: F.group_norm(x, 2, g, o), [image, gamma, beta]),
         "instance_norm": (F.instance_norm, [image]),
         "normalize": (F.normalize, [row]),
@@ -100,7 +103,15 @@ def torch_pairs():
     for name in ("relu", "leaky_relu", "hardtanh", "relu6", "hardshrink"):
         yield (f"torch {name} at its kink", *_by_autograd(getattr(F, name)), {"inputs": [[kinked]]})
     tied = np.zeros((1, 2, 4, 4))
-    yield ("torch max_pool2d of ties", *_by_autograd(lambda x: F.max_pool2d(x, 2)), {"inputs": [[tied]]})
+    yield (
+        "torch max_pool2d of ties",
+        *_by_autograd(lambda x: F.max_pool2d(x, 2)),
+        {"inputs": [[tied]]},
+    )
+
+
+def _batch_norm(F, x, gamma, beta):
+    return F.batch_norm(x, None, None, gamma, beta, training=True)
 
 
 def _by_autograd(function):
@@ -154,7 +165,11 @@ def affine_by_einsum(x, w, b):
 
 def affine_by_einsum_backward(dout, cache):
     shape, rows, w = cache
-    return [np.einsum("nm,dm->nd", dout, w).reshape(shape), np.einsum("nd,nm->dm", rows, dout), np.ones(len(dout)) @ dout]
+    return [
+        np.einsum("nm,dm->nd", dout, w).reshape(shape),
+        np.einsum("nd,nm->dm", rows, dout),
+        np.ones(len(dout)) @ dout,
+    ]
 
 
 def pool_by_reshape_or_loops(x, pool_param):
@@ -165,7 +180,9 @@ def pool_by_reshape_or_loops(x, pool_param):
 
 
 def pool_shared_backward(dout, cache):
-    return _pool_backward(dout, cache, lambda window: (window == window.max()) / np.sum(window == window.max()))
+    return _pool_backward(
+        dout, cache, lambda window: (window == window.max()) / np.sum(window == window.max())
+    )
 
 
 def pool_last_backward(dout, cache):
@@ -190,13 +207,15 @@ def _pool_backward(dout, cache, share):
 def conv_by_windows(x, w, b, conv_param):
     s, p = conv_param["stride"], conv_param["pad"]
     padded = np.pad(x, ((0, 0), (0, 0), (p, p), (p, p)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, w.shape[2:], axis=(2, 3))[:, :, ::s, ::s]
+    windows = np.lib.stride_tricks.sliding_window_view(padded, w.shape[2:], axis=(2, 3))[
+        :, :, ::s, ::s
+    ]
     return np.einsum("ncijuv,fcuv->nfij", windows, w) + b[:, None, None], (x, w, b, conv_param)
 
 
 def conv_by_windows_backward(dout, cache):
     """The kernel's places outside, the image's inside."""
-    x, w, b, conv_param = cache
+    x, w, _, conv_param = cache
     s, p = conv_param["stride"], conv_param["pad"]
     padded = np.pad(x, ((0, 0), (0, 0), (p, p), (p, p))).astype(float)
     dx, dw = np.zeros_like(padded), np.zeros(w.shape)
@@ -218,10 +237,19 @@ def batchnorm_by_var(x, gamma, beta, bn_param):
     if bn_param["mode"] == "test":
         scale = gamma / np.sqrt(bn_param["running_var"] + eps)
         shift = beta - bn_param["running_mean"] * scale
-        return x * scale + shift, (x, scale, gamma, bn_param["running_mean"], bn_param["running_var"] + eps, False)
+        return x * scale + shift, (
+            x,
+            scale,
+            gamma,
+            bn_param["running_mean"],
+            bn_param["running_var"] + eps,
+            False,
+        )
     mean, var = x.mean(axis=0), x.var(axis=0)
     bn_param["running_mean"] = momentum * bn_param["running_mean"] + (1 - momentum) * mean
-    bn_param["running_var"] = bn_param["running_var"] - (1 - momentum) * (bn_param["running_var"] - var)
+    bn_param["running_var"] = bn_param["running_var"] - (1 - momentum) * (
+        bn_param["running_var"] - var
+    )
     return gamma * (x - mean) / np.sqrt(var + eps) + beta, (x, None, gamma, mean, var + eps, True)
 
 
@@ -301,7 +329,13 @@ def svm_by_loops(x, y):
 def adam_by_rate(w, dw, config=None):
     """The corrections in the learning rate, as many write it."""
     config = {} if config is None else config
-    for key, value in (("learning_rate", 1e-3), ("beta1", 0.9), ("beta2", 0.999), ("epsilon", 1e-8), ("t", 0)):
+    for key, value in (
+        ("learning_rate", 1e-3),
+        ("beta1", 0.9),
+        ("beta2", 0.999),
+        ("epsilon", 1e-8),
+        ("t", 0),
+    ):
         config.setdefault(key, value)
     config["t"] += 1
     config["m"] = config.get("m", 0) + (1 - config["beta1"]) * (dw - config.get("m", 0))

@@ -1,3 +1,4 @@
+# ruff: noqa  (written as students write)
 """A right solution of the courses' assignment, written as students write it; bugs are planted in it."""
 
 import numpy as np
@@ -362,9 +363,7 @@ def adam(w, dw, config=None):
 
 
 class TwoLayerNet:
-    def __init__(
-        self, input_dim=3072, hidden_dim=100, num_classes=10, weight_scale=1e-3, reg=0.0
-    ):
+    def __init__(self, input_dim=3072, hidden_dim=100, num_classes=10, weight_scale=1e-3, reg=0.0):
         self.params = {}
         self.reg = reg
         self.params["W1"] = weight_scale * np.random.randn(input_dim, hidden_dim)

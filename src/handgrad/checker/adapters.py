@@ -72,7 +72,7 @@ def _torch(function: Any) -> Functions:
 
 
 def _jax(function: Any) -> Functions:
-    import jax
+    import jax  # type: ignore[import-not-found]
 
     def forward(*arguments: Any) -> Any:
         arrays = [i for i, a in enumerate(arguments) if isinstance(a, np.ndarray)]

@@ -34,8 +34,8 @@ class Passed(NamedTuple):
 def call_forward(pair: Pair, arrays: dict[str, Any], options: Sequence[Any]) -> Passed | Raised:
     """Run forward on copies; what it left in the copies comes back too."""
     copies = {name: np.array(array, order="K") for name, array in arrays.items()}
-    options = fresh(tuple(options))
-    result = run(pair.forward, *copies.values(), *options)
+    own_options: tuple[Any, ...] = fresh(tuple(options))
+    result = run(pair.forward, *copies.values(), *own_options)
     if isinstance(result, Raised):
         return result
     out, cache = result, None
@@ -46,7 +46,7 @@ def call_forward(pair: Pair, arrays: dict[str, Any], options: Sequence[Any]) -> 
         out, cache = result[0], result[1] if len(result) == 2 else tuple(result[1:])
     if not is_numeric(out):
         return Raised("Missing", f"forward must return an array, got {type(out).__name__}")
-    return Passed(out, cache, options, copies)
+    return Passed(out, cache, own_options, copies)
 
 
 def call_backward(

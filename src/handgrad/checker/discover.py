@@ -93,7 +93,7 @@ def check_module(
             if layer.loss:
                 verdicts += pairs.judge(api.loss_pair(thing, layer))
             else:
-                backwards = {partner: defined[partner] for partner in partners}
+                backwards: dict[str, Any] = {partner: defined[partner] for partner in partners}
                 verdicts += pairs.judge(Pair(thing, backwards, name, layer))
         elif not any(name in _partners(other, defined) for other in defined):
             verdicts.append(

@@ -40,35 +40,64 @@ class Scenario(NamedTuple):
 
 _FULL = {"input_dim": 15, "num_classes": 7, "weight_scale": 5e-2, "dtype": np.float64}
 _CONV = {
-    "input_dim": (2, 6, 8), "num_filters": 3, "filter_size": 3, "hidden_dim": 5, "num_classes": 4,
-    "weight_scale": 5e-2, "dtype": np.float64,
-}  # fmt: skip
+    "input_dim": (2, 6, 8),
+    "num_filters": 3,
+    "filter_size": 3,
+    "hidden_dim": 5,
+    "num_classes": 4,
+    "weight_scale": 5e-2,
+    "dtype": np.float64,
+}
 SCENARIOS = {
     "TwoLayerNet": [
-        Scenario("plain", {"input_dim": 12, "hidden_dim": 40, "num_classes": 7, "weight_scale": 5e-2}, (6, 12)),
-        Scenario("images, reg 0.7", {"input_dim": 12, "hidden_dim": 40, "num_classes": 7, "weight_scale": 5e-2}, (3, 3, 2, 2), 0.7),
+        Scenario(
+            "plain",
+            {"input_dim": 12, "hidden_dim": 40, "num_classes": 7, "weight_scale": 5e-2},
+            (6, 12),
+        ),
+        Scenario(
+            "images, reg 0.7",
+            {"input_dim": 12, "hidden_dim": 40, "num_classes": 7, "weight_scale": 5e-2},
+            (3, 3, 2, 2),
+            0.7,
+        ),
     ],
     "FullyConnectedNet": [
         Scenario("plain", {"hidden_dims": [20, 30], **_FULL}, (6, 15)),
         Scenario("reg 0.7", {"hidden_dims": [20, 30, 10], **_FULL}, (5, 15), 0.7),
         Scenario("no hidden layer", {"hidden_dims": [], **_FULL}, (4, 15)),
-        Scenario("batchnorm, reg 0.7", {"hidden_dims": [20, 30], "normalization": "batchnorm", **_FULL}, (6, 15), 0.7),
-        Scenario("layernorm, reg 0.7", {"hidden_dims": [20, 30], "normalization": "layernorm", **_FULL}, (6, 15), 0.7),
-        Scenario("dropout", {"hidden_dims": [20, 30], "dropout_keep_ratio": 0.75, "seed": 123, **_FULL}, (6, 15), 0.7),
+        Scenario(
+            "batchnorm, reg 0.7",
+            {"hidden_dims": [20, 30], "normalization": "batchnorm", **_FULL},
+            (6, 15),
+            0.7,
+        ),
+        Scenario(
+            "layernorm, reg 0.7",
+            {"hidden_dims": [20, 30], "normalization": "layernorm", **_FULL},
+            (6, 15),
+            0.7,
+        ),
+        Scenario(
+            "dropout",
+            {"hidden_dims": [20, 30], "dropout_keep_ratio": 0.75, "seed": 123, **_FULL},
+            (6, 15),
+            0.7,
+        ),
     ],
     "ThreeLayerConvNet": [
         Scenario("plain", _CONV, (3, 2, 6, 8)),
         Scenario("reg 0.7", _CONV, (2, 2, 6, 8), 0.7),
         Scenario("odd image", {**_CONV, "input_dim": (2, 7, 5), "num_filters": 5}, (2, 2, 7, 5)),
     ],
-}  # fmt: skip
+}
 
 
 def judge(name: str, cls: Any, drops: bool = False) -> Verdict:
     """Return the verdict on the class `cls`, which is called `name` by the courses."""
     start = time.perf_counter()
     lines, first = source_lines(cls)
-    place = {"file": source_file(cls), "line": first if lines else None}
+    place: dict[str, Any] = {"file": source_file(cls), "line": first if lines else None}
     if inspect.isclass(cls) and "input_size" in inspect.signature(cls).parameters:
         return Verdict(
             name, UNTESTED, reason="its weights are transposed: another course's class", **place
@@ -94,9 +123,16 @@ def judge(name: str, cls: Any, drops: bool = False) -> Verdict:
             kind = key if key in ("scores", "loss") else "gradients"
             errors[kind] = max(errors.get(kind, 0.0), error_of(call, key))
     return Verdict(
-        name, WRONG if causes else RIGHT, errors, causes, notes,
-        configurations=len(calls), seconds=time.perf_counter() - start, calls=calls, **place,
-    )  # fmt: skip
+        name,
+        WRONG if causes else RIGHT,
+        errors,
+        causes,
+        notes,
+        configurations=len(calls),
+        seconds=time.perf_counter() - start,
+        calls=calls,
+        **place,
+    )
 
 
 def _in_their_words(cls: Any, arguments: dict[str, Any], drops: bool) -> dict[str, Any] | None:
@@ -278,7 +314,8 @@ def _check_dropout(
             findings.append(
                 Finding(
                     "dropout_gradient",
-                    f"the gradient of {key} is not that of the loss{where}: expected {slope:.4g} along a direction, got {claimed:.4g}",
+                    f"the gradient of {key} is not that of the loss{where}: expected {slope:.4g} "
+                    f"along a direction, got {claimed:.4g}",
                 )
             )
             return

@@ -10,8 +10,10 @@ from handgrad.checker.heat import maps
 from handgrad.checker.records import Report
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
-table { border-collapse: collapse } td, th { padding: .2rem .8rem .2rem 0; text-align: left; vertical-align: top }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto;
+  padding: 0 1rem; color: #222 }
+table { border-collapse: collapse }
+td, th { padding: .2rem .8rem .2rem 0; text-align: left; vertical-align: top }
 .right { color: #137333 } .WRONG { color: #b3261e; font-weight: 600 } code { font-size: .9em }
 .heat td { width: 14px; height: 14px; padding: 0; border: 1px solid #fff } .heat { margin: .2rem 0 .8rem }
 section { border-top: 1px solid #ddd; margin-top: 1.5rem } small { color: #555 }
@@ -66,7 +68,8 @@ def _details(record: dict[str, Any]) -> str:
 
 def _heat(one: dict[str, Any]) -> str:
     largest = float(one["largest"]) or 1.0
-    head = f"<p>|error| of <code>{escape(one['result'])}</code> <small>({escape(one['configuration'])})</small></p>"
+    where = f"<small>({escape(one['configuration'])})</small>"
+    head = f"<p>|error| of <code>{escape(one['result'])}</code> {where}</p>"
     strips = "".join(
         f"<small>along axis {axis}</small>{_cells([strip], largest)}"
         for axis, strip in enumerate(one["axes"])

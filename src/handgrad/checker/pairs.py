@@ -242,7 +242,7 @@ def _verdict(
     start: float,
 ) -> Verdict:
     lines, first = source_lines(function)
-    place = {"file": source_file(function), "line": first if lines else None}
+    place: dict[str, Any] = {"file": source_file(function), "line": first if lines else None}
     if not evidence.calls and not evidence.findings:
         reason = evidence.untested[0] if evidence.untested else "no configuration"
         return Verdict(name, UNTESTED, reason=reason, **place)

@@ -145,7 +145,7 @@ def _steps(
     """Run the rule; keep the dictionary that was passed, as the Solver's caller does."""
     keys = ("next_w", *STATE[name])
     history: dict[str, list[Any]] = {key: [] for key in keys}
-    findings = []
+    findings: list[Finding] = []
     config = fresh(start)
     w = w.copy()
     for dw in dws:

@@ -6,7 +6,7 @@ from math import ceil, sqrt
 
 import numpy as np
 
-from handgrad.errors import as_count, check_ndim
+from handgrad.errors import as_count, as_number, check_ndim
 
 
 def visualize_grid(
@@ -28,6 +28,7 @@ def visualize_grid(
     """
     Xs = np.asarray(Xs)
     check_ndim("visualize_grid", "Xs", Xs, 4, "(N, H, W, C)")
+    ubound = as_number("visualize_grid", "ubound", ubound)
     padding = as_count("visualize_grid", "padding", padding, minimum=0)
     N, H, W, C = Xs.shape
     side = ceil(sqrt(N))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from handgrad.engines.arrays import as_numpy
-from handgrad.errors import LabelError, NonFiniteError, ShapeError, as_count
+from handgrad.errors import LabelError, NonFiniteError, ShapeError, as_count, check_callable
 from handgrad.training.arrays import all_finite
 
 
@@ -151,6 +151,7 @@ def _log_softmax(scores: np.ndarray) -> np.ndarray:
 
 def _scores(model: Any, X: np.ndarray, batch_size: int) -> np.ndarray:
     batch_size = as_count("evaluate", "batch_size", batch_size)
+    check_callable("evaluate", "model.loss", getattr(model, "loss", None))
     X = as_numpy("evaluate", "X", X)
     if X.ndim < 2 or len(X) == 0:
         raise ShapeError(f"evaluate: X must be (N, ...) with at least one row, got {X.shape}")

@@ -44,21 +44,76 @@ def _transposed_dw(call: Call) -> dict[str, Any]:
 
 FORWARD = [
     Hypothesis("bias_missing", "out lacks the bias b", _out(lambda x, w, b: x @ w), r"dot|@"),
-    Hypothesis("bias_subtracted", "the bias b is subtracted", _out(lambda x, w, b: x @ w - b), r"-\s*b"),
-    Hypothesis("bias_summed", "the sum of all biases is added, not each to its column", _out(lambda x, w, b: x @ w + b.sum()), r"sum"),
+    Hypothesis(
+        "bias_subtracted", "the bias b is subtracted", _out(lambda x, w, b: x @ w - b), r"-\s*b"
+    ),
+    Hypothesis(
+        "bias_summed",
+        "the sum of all biases is added, not each to its column",
+        _out(lambda x, w, b: x @ w + b.sum()),
+        r"sum",
+    ),
     Hypothesis("bias_scaled", "b is added N times", _out(lambda x, w, b: x @ w + len(x) * b), r"b"),
     Hypothesis("transposed", "w is transposed", _out(lambda x, w, b: x @ w.T + b), r"\.T\b"),
-    Hypothesis("reshaped_order", "x is unrolled in Fortran order", _fortran_order, r"order|reshape"),
-    Hypothesis("not_flattened", "x with more than two dimensions is not unrolled into rows", lambda call: {"out": np.asarray(call.arrays["x"], float) @ call.arrays["w"] + call.arrays["b"]}, r"dot|@", True),
-]  # fmt: skip
+    Hypothesis(
+        "reshaped_order", "x is unrolled in Fortran order", _fortran_order, r"order|reshape"
+    ),
+    Hypothesis(
+        "not_flattened",
+        "x with more than two dimensions is not unrolled into rows",
+        lambda call: {
+            "out": np.asarray(call.arrays["x"], float) @ call.arrays["w"] + call.arrays["b"]
+        },
+        r"dot|@",
+        True,
+    ),
+]
 BACKWARD = [
-    Hypothesis("transposed", "dx uses w, not its transpose", _dx(lambda dout, w: dout @ w), r"w(\)|$|\s)"),
+    Hypothesis(
+        "transposed", "dx uses w, not its transpose", _dx(lambda dout, w: dout @ w), r"w(\)|$|\s)"
+    ),
     Hypothesis("transposed", "dw is dout.T x: it is transposed", _transposed_dw, r"dw"),
-    Hypothesis("missing_sum", "db is one row of dout: it must be summed over the batch", _of("db", lambda dout, x, w, b: dout[0]), r"db"),
-    Hypothesis("sum_over_columns", "db is summed over the columns, not over the batch", _of("db", lambda dout, x, w, b: dout.sum(axis=1)), r"db.*axis"),
-    Hypothesis("sum_over_all", "db is the sum of all of dout, not one sum a column", _of("db", lambda dout, x, w, b: dout.sum()), r"db"),
-    Hypothesis("maximum_over_batch", "db is the maximum over the batch, not the sum", _of("db", lambda dout, x, w, b: dout.max(axis=0)), r"db"),
-    Hypothesis("input_as_dout", "db is the sum of x: it must be that of dout", _of("db", lambda dout, x, w, b: x.sum(axis=0)), r"db"),
-    Hypothesis("not_reshaped", "dx has the shape of the unrolled rows: it must have that of x", lambda call: {"dx": call.dout @ _rows(call)[1].T} if np.ndim(call.arrays["x"]) > 2 else {}, r"dx", True),
-    Hypothesis("weights_in_dw", "dw uses w in place of x", _of("dw", lambda dout, x, w, b: w.T @ dout), r"dw"),
-]  # fmt: skip
+    Hypothesis(
+        "missing_sum",
+        "db is one row of dout: it must be summed over the batch",
+        _of("db", lambda dout, x, w, b: dout[0]),
+        r"db",
+    ),
+    Hypothesis(
+        "sum_over_columns",
+        "db is summed over the columns, not over the batch",
+        _of("db", lambda dout, x, w, b: dout.sum(axis=1)),
+        r"db.*axis",
+    ),
+    Hypothesis(
+        "sum_over_all",
+        "db is the sum of all of dout, not one sum a column",
+        _of("db", lambda dout, x, w, b: dout.sum()),
+        r"db",
+    ),
+    Hypothesis(
+        "maximum_over_batch",
+        "db is the maximum over the batch, not the sum",
+        _of("db", lambda dout, x, w, b: dout.max(axis=0)),
+        r"db",
+    ),
+    Hypothesis(
+        "input_as_dout",
+        "db is the sum of x: it must be that of dout",
+        _of("db", lambda dout, x, w, b: x.sum(axis=0)),
+        r"db",
+    ),
+    Hypothesis(
+        "not_reshaped",
+        "dx has the shape of the unrolled rows: it must have that of x",
+        lambda call: {"dx": call.dout @ _rows(call)[1].T} if np.ndim(call.arrays["x"]) > 2 else {},
+        r"dx",
+        True,
+    ),
+    Hypothesis(
+        "weights_in_dw",
+        "dw uses w in place of x",
+        _of("dw", lambda dout, x, w, b: w.T @ dout),
+        r"dw",
+    ),
+]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.checker.hypotheses import norm
+from handgrad.checker.hypotheses import norm, norm_backward
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
 from handgrad.checker.hypotheses.norm import Parts, batch_parts
 from handgrad.checker.records import Call, Config, Raised
@@ -145,28 +145,140 @@ def _over_rows(parts: Parts) -> Any:
 
 _UPDATE = r"running_\w+\s*=|momentum"
 FORWARD = [
-    Hypothesis("unbiased_running", "running_var is updated with the unbiased variance; the course's uses 1/N", _running(sample=_unbiased), r"ddof|running_var\s*=|-\s*1"),
-    Hypothesis("momentum_swapped", "momentum is the wrong way round: running = momentum * running + (1 - momentum) * batch", _running(_swapped, _swapped), _UPDATE),
-    Hypothesis("momentum_swapped", "momentum is the wrong way round in {key}", _running(mean=_swapped), _UPDATE),
-    Hypothesis("momentum_swapped", "momentum is the wrong way round in {key}", _running(var=_swapped), _UPDATE),
-    Hypothesis("momentum_unused", "the running statistics are overwritten with the batch's: momentum is not used", _running(_set, _set), _UPDATE),
-    Hypothesis("momentum_summed", "the batch's statistics are not multiplied by 1 - momentum", _running(_summed, _summed), _UPDATE),
-    Hypothesis("momentum_fixed", "momentum is fixed at 0.9: the option momentum is not used", _running(_fixed, _fixed), r"0?\.9"),
-    Hypothesis("running_deviation", "running_var is updated with the standard deviation, not with the variance", _running(sample=lambda var, m: np.sqrt(var)), r"running_var\s*="),
-    Hypothesis("running_with_epsilon", "running_var is updated with var + eps", _running(sample=lambda var, m: var + 1e-5), r"running_var\s*="),
+    Hypothesis(
+        "unbiased_running",
+        "running_var is updated with the unbiased variance; the course's uses 1/N",
+        _running(sample=_unbiased),
+        r"ddof|running_var\s*=|-\s*1",
+    ),
+    Hypothesis(
+        "momentum_swapped",
+        "momentum is the wrong way round: running = momentum * running + (1 - momentum) * batch",
+        _running(_swapped, _swapped),
+        _UPDATE,
+    ),
+    Hypothesis(
+        "momentum_swapped",
+        "momentum is the wrong way round in {key}",
+        _running(mean=_swapped),
+        _UPDATE,
+    ),
+    Hypothesis(
+        "momentum_swapped",
+        "momentum is the wrong way round in {key}",
+        _running(var=_swapped),
+        _UPDATE,
+    ),
+    Hypothesis(
+        "momentum_unused",
+        "the running statistics are overwritten with the batch's: momentum is not used",
+        _running(_set, _set),
+        _UPDATE,
+    ),
+    Hypothesis(
+        "momentum_summed",
+        "the batch's statistics are not multiplied by 1 - momentum",
+        _running(_summed, _summed),
+        _UPDATE,
+    ),
+    Hypothesis(
+        "momentum_fixed",
+        "momentum is fixed at 0.9: the option momentum is not used",
+        _running(_fixed, _fixed),
+        r"0?\.9",
+    ),
+    Hypothesis(
+        "running_deviation",
+        "running_var is updated with the standard deviation, not with the variance",
+        _running(sample=lambda var, m: np.sqrt(var)),
+        r"running_var\s*=",
+    ),
+    Hypothesis(
+        "running_with_epsilon",
+        "running_var is updated with var + eps",
+        _running(sample=lambda var, m: var + 1e-5),
+        r"running_var\s*=",
+    ),
     Hypothesis("running_not_stored", "{key} is not stored in bn_param", _not_stored, r"running"),
-    Hypothesis("batch_statistics_at_test", "test mode uses the batch's statistics: it must use the running ones", norm.forward_of(batch_parts, _train_statistics_at_test, "test"), r"test"),
-    Hypothesis("running_statistics_at_train", "train mode normalises with the running statistics: it must use the batch's", _running_at_train, r"running"),
-    Hypothesis("variance_as_deviation", "test mode divides by running_var, not by its root", norm.forward_of(batch_parts, lambda p: norm.scaled(p, (p.x - p.statistics()[0]) / (p.statistics()[1] + p.eps)), "test"), r"running_var"),
-    Hypothesis("unbiased_normalised", "the variance is the unbiased one (divided by N - 1), in the output and in running_var; the course's uses 1/N", _unbiased_everywhere, r"ddof|var"),
+    Hypothesis(
+        "batch_statistics_at_test",
+        "test mode uses the batch's statistics: it must use the running ones",
+        norm.forward_of(batch_parts, _train_statistics_at_test, "test"),
+        r"test",
+    ),
+    Hypothesis(
+        "running_statistics_at_train",
+        "train mode normalises with the running statistics: it must use the batch's",
+        _running_at_train,
+        r"running",
+    ),
+    Hypothesis(
+        "variance_as_deviation",
+        "test mode divides by running_var, not by its root",
+        norm.forward_of(
+            batch_parts,
+            lambda p: norm.scaled(p, (p.x - p.statistics()[0]) / (p.statistics()[1] + p.eps)),
+            "test",
+        ),
+        r"running_var",
+    ),
+    Hypothesis(
+        "unbiased_normalised",
+        "the variance is the unbiased one (divided by N - 1), in the output and in "
+        "running_var; the course's uses 1/N",
+        _unbiased_everywhere,
+        r"ddof|var",
+    ),
     *norm.forward(batch_parts),
-    Hypothesis("channels_not_moved", "the image is cut into rows of C numbers without moving the channels to the end (transpose before reshape)", _matrix_of_images(False), r"reshape"),
-    Hypothesis("channels_not_moved", "the image is cut into rows of C numbers without moving the channels to the end (transpose before reshape)", _matrix_of_images(True), r"reshape"),
-    Hypothesis("wrong_axis", "the rows are normalised, not the columns: mean and variance are taken over the wrong axis", norm.forward_of(batch_parts, _over_rows, "train"), r"axis\s*=\s*(1|-1)"),
-    Hypothesis("wrong_axis", "each image is normalised by itself: the statistics must be taken over the batch too", norm.forward_of(batch_parts, _images((2, 3)), "train"), r"axis|mean"),
-    Hypothesis("wrong_axis", "each pixel is normalised over the batch only: the statistics must be taken over the places too", norm.forward_of(batch_parts, _images((0,)), "train"), r"axis|reshape|mean"),
-    Hypothesis("wrong_axis", "each image is normalised over all its channels", norm.forward_of(batch_parts, _images((1, 2, 3)), "train"), r"axis|mean"),
-    Hypothesis("wrong_axis", "the channels are normalised at each place", norm.forward_of(batch_parts, _images((1,)), "train"), r"axis|mean"),
-    Hypothesis("wrong_axis", "all numbers are normalised together, not each channel", norm.forward_of(batch_parts, lambda p: norm.over(tuple(range(p.x.ndim)))(p), "train"), r"mean"),
-]  # fmt: skip
-BACKWARD = norm.backward(batch_parts)
+    Hypothesis(
+        "channels_not_moved",
+        "the image is cut into rows of C numbers without moving the channels to the "
+        "end (transpose before reshape)",
+        _matrix_of_images(False),
+        r"reshape",
+    ),
+    Hypothesis(
+        "channels_not_moved",
+        "the image is cut into rows of C numbers without moving the channels to the "
+        "end (transpose before reshape)",
+        _matrix_of_images(True),
+        r"reshape",
+    ),
+    Hypothesis(
+        "wrong_axis",
+        "the rows are normalised, not the columns: mean and variance are taken over the wrong axis",
+        norm.forward_of(batch_parts, _over_rows, "train"),
+        r"axis\s*=\s*(1|-1)",
+    ),
+    Hypothesis(
+        "wrong_axis",
+        "each image is normalised by itself: the statistics must be taken over the batch too",
+        norm.forward_of(batch_parts, _images((2, 3)), "train"),
+        r"axis|mean",
+    ),
+    Hypothesis(
+        "wrong_axis",
+        "each pixel is normalised over the batch only: the statistics must be taken over the places too",
+        norm.forward_of(batch_parts, _images((0,)), "train"),
+        r"axis|reshape|mean",
+    ),
+    Hypothesis(
+        "wrong_axis",
+        "each image is normalised over all its channels",
+        norm.forward_of(batch_parts, _images((1, 2, 3)), "train"),
+        r"axis|mean",
+    ),
+    Hypothesis(
+        "wrong_axis",
+        "the channels are normalised at each place",
+        norm.forward_of(batch_parts, _images((1,)), "train"),
+        r"axis|mean",
+    ),
+    Hypothesis(
+        "wrong_axis",
+        "all numbers are normalised together, not each channel",
+        norm.forward_of(batch_parts, lambda p: norm.over(tuple(range(p.x.ndim)))(p), "train"),
+        r"mean",
+    ),
+]
+BACKWARD = norm_backward.backward(batch_parts)

@@ -42,7 +42,7 @@ def _another_mask(call: Call) -> dict[str, Any]:
 
 def _dropped_at_test(call: Call) -> dict[str, Any]:
     """Return what came in test mode, if some of it is zero and the rest proportional to x."""
-    got = call.got.get("out")
+    got: Any = call.got.get("out")
     if (
         call.options[0]["mode"] != "test"
         or not is_numeric(got)
@@ -54,20 +54,85 @@ def _dropped_at_test(call: Call) -> dict[str, Any]:
 
 
 FORWARD = [
-    Hypothesis("scaled_at_test", "out is multiplied by p in test mode: with inverted dropout it is x", _test(lambda x, p: x * p), r"\*\s*p"),
-    Hypothesis("scaled_at_test", "out is multiplied by 1 - p in test mode: with inverted dropout it is x", _test(lambda x, p: x * (1 - p)), r"1\s*-\s*p"),
-    Hypothesis("scaled_at_test", "out is divided by p in test mode: with inverted dropout it is x", _test(lambda x, p: x / p), r"/\s*p"),
+    Hypothesis(
+        "scaled_at_test",
+        "out is multiplied by p in test mode: with inverted dropout it is x",
+        _test(lambda x, p: x * p),
+        r"\*\s*p",
+    ),
+    Hypothesis(
+        "scaled_at_test",
+        "out is multiplied by 1 - p in test mode: with inverted dropout it is x",
+        _test(lambda x, p: x * (1 - p)),
+        r"1\s*-\s*p",
+    ),
+    Hypothesis(
+        "scaled_at_test",
+        "out is divided by p in test mode: with inverted dropout it is x",
+        _test(lambda x, p: x / p),
+        r"/\s*p",
+    ),
     Hypothesis("dropped_at_test", "units are dropped in test mode too", _dropped_at_test, r"test"),
-]  # fmt: skip
+]
 BACKWARD = [
-    Hypothesis("mask_unscaled", "dx is not divided by the keep probability, though out is", _backward("train", lambda d, m, p: d * (m != 0)), r"\bdx\s*="),
-    Hypothesis("mask_lost", "dx is dout: the mask is not applied", _backward("train", lambda d, m, p: d), r"\bdx\s*="),
-    Hypothesis("mask_scaled_twice", "dx is divided by the keep probability twice", _backward("train", lambda d, m, p: d * m / p), r"/\s*\(?p|\bdx\s*="),
-    Hypothesis("mask_scaled_twice", "dx is divided by 1 - p as well", _backward("train", lambda d, m, p: d * m / (1 - p)), r"/|\bdx\s*="),
-    Hypothesis("mask_multiplied", "dx is multiplied by p", _backward("train", lambda d, m, p: d * m * p), r"\*\s*p|\bdx\s*="),
-    Hypothesis("mask_negated", "dx keeps the units that forward dropped", _backward("train", lambda d, m, p: d * (m == 0) * np.max(m)), r"~|1\s*-|not"),
-    Hypothesis("mask_negated", "dx keeps the units that forward dropped", _backward("train", lambda d, m, p: d * (m == 0)), r"~|1\s*-|not"),
-    Hypothesis("mask_divided", "dx is dout divided by the mask", _backward("train", lambda d, m, p: d / m), r"/"),
-    Hypothesis("mask_regenerated", "backward draws a new mask: it must use the one that forward drew", _another_mask, r"rand"),
-    Hypothesis("scaled_at_test", "dx is multiplied by p in test mode: it is dout", _backward("test", lambda d, m, p: d * p), r"\*\s*p"),
-]  # fmt: skip
+    Hypothesis(
+        "mask_unscaled",
+        "dx is not divided by the keep probability, though out is",
+        _backward("train", lambda d, m, p: d * (m != 0)),
+        r"\bdx\s*=",
+    ),
+    Hypothesis(
+        "mask_lost",
+        "dx is dout: the mask is not applied",
+        _backward("train", lambda d, m, p: d),
+        r"\bdx\s*=",
+    ),
+    Hypothesis(
+        "mask_scaled_twice",
+        "dx is divided by the keep probability twice",
+        _backward("train", lambda d, m, p: d * m / p),
+        r"/\s*\(?p|\bdx\s*=",
+    ),
+    Hypothesis(
+        "mask_scaled_twice",
+        "dx is divided by 1 - p as well",
+        _backward("train", lambda d, m, p: d * m / (1 - p)),
+        r"/|\bdx\s*=",
+    ),
+    Hypothesis(
+        "mask_multiplied",
+        "dx is multiplied by p",
+        _backward("train", lambda d, m, p: d * m * p),
+        r"\*\s*p|\bdx\s*=",
+    ),
+    Hypothesis(
+        "mask_negated",
+        "dx keeps the units that forward dropped",
+        _backward("train", lambda d, m, p: d * (m == 0) * np.max(m)),
+        r"~|1\s*-|not",
+    ),
+    Hypothesis(
+        "mask_negated",
+        "dx keeps the units that forward dropped",
+        _backward("train", lambda d, m, p: d * (m == 0)),
+        r"~|1\s*-|not",
+    ),
+    Hypothesis(
+        "mask_divided",
+        "dx is dout divided by the mask",
+        _backward("train", lambda d, m, p: d / m),
+        r"/",
+    ),
+    Hypothesis(
+        "mask_regenerated",
+        "backward draws a new mask: it must use the one that forward drew",
+        _another_mask,
+        r"rand",
+    ),
+    Hypothesis(
+        "scaled_at_test",
+        "dx is multiplied by p in test mode: it is dout",
+        _backward("test", lambda d, m, p: d * p),
+        r"\*\s*p",
+    ),
+]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.checker.hypotheses import norm
+from handgrad.checker.hypotheses import norm, norm_backward
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
 from handgrad.checker.hypotheses.norm import Parts, group_parts
 from handgrad.checker.records import Call, Config
@@ -58,17 +58,43 @@ def _over(name: str, says: str, axes: tuple[int, ...]) -> Hypothesis:
 FORWARD = [
     *norm.forward(group_parts),
     _over("places", "the channels of a group are normalised one by one, not together", (3, 4)),
-    _over("channels", "the statistics are taken over the channels of a group, not over its places", (2,)),
-    _over("batch", "the groups are normalised over the batch too: each image has its own statistics", (0, 2, 3, 4)),
+    _over(
+        "channels",
+        "the statistics are taken over the channels of a group, not over its places",
+        (2,),
+    ),
+    _over(
+        "batch",
+        "the groups are normalised over the batch too: each image has its own statistics",
+        (0, 2, 3, 4),
+    ),
     _over("only_batch", "the groups are normalised over the batch only", (0,)),
-    _over("channel_batch", "each channel is normalised over the batch, as batch normalisation does", (0, 3, 4)),
-    _over("image", "the statistics are taken over the whole image, not over a group of channels", (1, 2, 3, 4)),
+    _over(
+        "channel_batch",
+        "each channel is normalised over the batch, as batch normalisation does",
+        (0, 3, 4),
+    ),
+    _over(
+        "image",
+        "the statistics are taken over the whole image, not over a group of channels",
+        (1, 2, 3, 4),
+    ),
     _over("groups", "the statistics are taken over the groups, not within them", (1, 3, 4)),
-    Hypothesis("group_size", "G is taken as the number of channels in a group: it is the number of groups", _as_size, r"reshape"),
-    Hypothesis("interleaved_groups", "a group holds every G-th channel: it must hold C/G neighbours", _of_interleaved, r"reshape"),
-]  # fmt: skip
+    Hypothesis(
+        "group_size",
+        "G is taken as the number of channels in a group: it is the number of groups",
+        _as_size,
+        r"reshape",
+    ),
+    Hypothesis(
+        "interleaved_groups",
+        "a group holds every G-th channel: it must hold C/G neighbours",
+        _of_interleaved,
+        r"reshape",
+    ),
+]
 BACKWARD = [
-    *norm.backward(group_parts),
+    *norm_backward.backward(group_parts),
     *[
         Hypothesis(
             "wrong_count",

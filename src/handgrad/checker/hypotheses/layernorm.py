@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from handgrad.checker.hypotheses import norm
+from handgrad.checker.hypotheses import norm, norm_backward
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
 from handgrad.checker.hypotheses.norm import layer_parts
 
 FORWARD = [
     *norm.forward(layer_parts),
-    Hypothesis("wrong_axis", "the columns are normalised over the batch, as batch normalisation does: mean and variance must be taken over each row", norm.forward_of(layer_parts, norm.over((0,))), r"axis\s*=\s*0"),
-    Hypothesis("wrong_axis", "all numbers are normalised together, not each row", norm.forward_of(layer_parts, norm.over((0, 1))), r"mean"),
-]  # fmt: skip
-BACKWARD = norm.backward(layer_parts)
+    Hypothesis(
+        "wrong_axis",
+        "the columns are normalised over the batch, as batch normalisation does: "
+        "mean and variance must be taken over each row",
+        norm.forward_of(layer_parts, norm.over((0,))),
+        r"axis\s*=\s*0",
+    ),
+    Hypothesis(
+        "wrong_axis",
+        "all numbers are normalised together, not each row",
+        norm.forward_of(layer_parts, norm.over((0, 1))),
+        r"mean",
+    ),
+]
+BACKWARD = norm_backward.backward(layer_parts)

@@ -78,28 +78,136 @@ def _svm(
     return predict
 
 
+def _added_constant(eps: float) -> Hypothesis:
+    def log(p: np.ndarray, moved: np.ndarray) -> Any:
+        return np.log(p + eps)
+
+    says = f"{eps:g} is added in the logarithm: take the logarithm of the sum instead"
+    return Hypothesis("log_of_probability", says, _softmax(log=log), r"log")
+
+
 FORWARD = [
-    Hypothesis("no_max_shift", "the exponential overflows for large scores: subtract each row's maximum first", _softmax(lambda x: 0.0, _naive), r"exp"),
-    Hypothesis("no_max_shift", "the exponential overflows for large scores: subtract each row's maximum first", _softmax(lambda x: 0.0), r"exp"),
-    Hypothesis("log_of_probability", "log(p) is infinite where p underflows to 0: take the logarithm of the sum (log p = x - log sum exp x)", _softmax(log=_naive), r"log"),
-    *[Hypothesis("log_of_probability", f"a constant {eps:g} is added in the logarithm: take the logarithm of the sum instead", _softmax(log=lambda p, moved, eps=eps: np.log(p + eps)), r"log") for eps in (1e-8, 1e-10, 1e-12, 1e-7, 1e-15)],
-    Hypothesis("shift_over_all", "the maximum of all scores is subtracted, not each row's: other rows underflow", _softmax(np.max), r"max"),
-    Hypothesis("shift_over_all", "the maximum of all scores is subtracted, not each row's: other rows underflow", _softmax(np.max, _naive), r"max"),
-    Hypothesis("shift_over_columns", "the maximum over the batch is subtracted, not each row's", _softmax(lambda x: x.max(axis=0)), r"max"),
-    Hypothesis("true_class_counted", "the margin of the true class is counted: it adds 1 to the loss of each row", _svm(skip=False), r"margins?\[|maximum"),
-    Hypothesis("true_class_counted", "the margin of the true class is counted in the loss: it adds 1 for each row", _svm(skip=False, only_loss=True), r"sum|loss"),
-    Hypothesis("margin_missing", "the margin 1 is missing: max(0, x - x[y] + 1)", _svm(0.0), r"maximum"),
-    Hypothesis("margin_sign", "the margin has the wrong sign: max(0, x - x[y] + 1)", _svm(-1.0), r"-\s*1"),
-    Hypothesis("scores_swapped", "the scores are subtracted the wrong way round: max(0, x - x[y] + 1)", _svm(sign=-1.0), r"maximum"),
-    Hypothesis("margin_squared", "the margins are squared: the course's loss is not", _svm(cost=np.square), r"\*\*\s*2|square"),
-    Hypothesis("own_class_gradient", "{key}: the true class lacks its gradient, minus the number of violated margins", _svm(own=lambda count: 0 * count), r"\bdx\["),
-    Hypothesis("own_class_once", "{key}: the true class gets -1, not minus the number of violated margins", _svm(own=lambda count: 0 * count + 1), r"\bdx\["),
-    Hypothesis("own_class_sign", "{key}: the gradient of the true class has the wrong sign", _svm(own=lambda count: -count), r"\bdx\["),
-    Hypothesis("margins_in_gradient", "{key} holds the margins themselves, not whether they are violated", _svm(slope=lambda m: m.copy()), r"\bdx"),
-    Hypothesis("label_missing", "{key} is p / N: 1 must be subtracted at the label", _softmax(dx=lambda p, one, x: p / len(x)), r"\bdx"),
-    Hypothesis("label_added", "{key}: 1 is added at the label, not subtracted", _softmax(dx=lambda p, one, x: (p + one) / len(x)), r"\+="),
-    Hypothesis("label_column", "{key}: dx[:, y] subtracts 1 in every row; use dx[np.arange(N), y]", _column_everywhere, r"\[:,"),
-    Hypothesis("label_first_divided", "{key}: p is divided by N before 1 is subtracted: divide after", _softmax(dx=lambda p, one, x: p / len(x) - one), r"/\s*="),
-    Hypothesis("probability_one_minus", "{key}: p - 1 is taken everywhere, not at the label only", _softmax(dx=lambda p, one, x: (p - 1) / len(x)), r"-\s*1"),
-]  # fmt: skip
+    Hypothesis(
+        "no_max_shift",
+        "the exponential overflows for large scores: subtract each row's maximum first",
+        _softmax(lambda x: 0.0, _naive),
+        r"exp",
+    ),
+    Hypothesis(
+        "no_max_shift",
+        "the exponential overflows for large scores: subtract each row's maximum first",
+        _softmax(lambda x: 0.0),
+        r"exp",
+    ),
+    Hypothesis(
+        "log_of_probability",
+        "log(p) is infinite where p underflows to 0: take the logarithm of the sum "
+        "(log p = x - log sum exp x)",
+        _softmax(log=_naive),
+        r"log",
+    ),
+    *[_added_constant(eps) for eps in (1e-8, 1e-10, 1e-12, 1e-7, 1e-15)],
+    Hypothesis(
+        "shift_over_all",
+        "the maximum of all scores is subtracted, not each row's: other rows underflow",
+        _softmax(np.max),
+        r"max",
+    ),
+    Hypothesis(
+        "shift_over_all",
+        "the maximum of all scores is subtracted, not each row's: other rows underflow",
+        _softmax(np.max, _naive),
+        r"max",
+    ),
+    Hypothesis(
+        "shift_over_columns",
+        "the maximum over the batch is subtracted, not each row's",
+        _softmax(lambda x: x.max(axis=0)),
+        r"max",
+    ),
+    Hypothesis(
+        "true_class_counted",
+        "the margin of the true class is counted: it adds 1 to the loss of each row",
+        _svm(skip=False),
+        r"margins?\[|maximum",
+    ),
+    Hypothesis(
+        "true_class_counted",
+        "the margin of the true class is counted in the loss: it adds 1 for each row",
+        _svm(skip=False, only_loss=True),
+        r"sum|loss",
+    ),
+    Hypothesis(
+        "margin_missing", "the margin 1 is missing: max(0, x - x[y] + 1)", _svm(0.0), r"maximum"
+    ),
+    Hypothesis(
+        "margin_sign", "the margin has the wrong sign: max(0, x - x[y] + 1)", _svm(-1.0), r"-\s*1"
+    ),
+    Hypothesis(
+        "scores_swapped",
+        "the scores are subtracted the wrong way round: max(0, x - x[y] + 1)",
+        _svm(sign=-1.0),
+        r"maximum",
+    ),
+    Hypothesis(
+        "margin_squared",
+        "the margins are squared: the course's loss is not",
+        _svm(cost=np.square),
+        r"\*\*\s*2|square",
+    ),
+    Hypothesis(
+        "own_class_gradient",
+        "{key}: the true class lacks its gradient, minus the number of violated margins",
+        _svm(own=lambda count: 0 * count),
+        r"\bdx\[",
+    ),
+    Hypothesis(
+        "own_class_once",
+        "{key}: the true class gets -1, not minus the number of violated margins",
+        _svm(own=lambda count: 0 * count + 1),
+        r"\bdx\[",
+    ),
+    Hypothesis(
+        "own_class_sign",
+        "{key}: the gradient of the true class has the wrong sign",
+        _svm(own=lambda count: -count),
+        r"\bdx\[",
+    ),
+    Hypothesis(
+        "margins_in_gradient",
+        "{key} holds the margins themselves, not whether they are violated",
+        _svm(slope=lambda m: m.copy()),
+        r"\bdx",
+    ),
+    Hypothesis(
+        "label_missing",
+        "{key} is p / N: 1 must be subtracted at the label",
+        _softmax(dx=lambda p, one, x: p / len(x)),
+        r"\bdx",
+    ),
+    Hypothesis(
+        "label_added",
+        "{key}: 1 is added at the label, not subtracted",
+        _softmax(dx=lambda p, one, x: (p + one) / len(x)),
+        r"\+=",
+    ),
+    Hypothesis(
+        "label_column",
+        "{key}: dx[:, y] subtracts 1 in every row; use dx[np.arange(N), y]",
+        _column_everywhere,
+        r"\[:,",
+    ),
+    Hypothesis(
+        "label_first_divided",
+        "{key}: p is divided by N before 1 is subtracted: divide after",
+        _softmax(dx=lambda p, one, x: p / len(x) - one),
+        r"/\s*=",
+    ),
+    Hypothesis(
+        "probability_one_minus",
+        "{key}: p - 1 is taken everywhere, not at the label only",
+        _softmax(dx=lambda p, one, x: (p - 1) / len(x)),
+        r"-\s*1",
+    ),
+]
 BACKWARD = FORWARD

@@ -54,10 +54,22 @@ def _without(name: str, in_loss: bool, in_gradient: bool) -> Callable[[Call], di
 def _forgotten(name: str) -> list[Hypothesis]:
     line = rf"reg.*{name}|{name}.*reg|reg"
     return [
-        Hypothesis("reg_one_missing", f"{name} is not regularised", _without(name, True, True), line),
-        Hypothesis("reg_one_not_in_loss", f"{name} is missing from the regularisation of the loss", _without(name, True, False), line),
-        Hypothesis("reg_one_not_in_gradient", f"the gradient of {name} lacks its regularisation reg {name}", _without(name, False, True), line),
-    ]  # fmt: skip
+        Hypothesis(
+            "reg_one_missing", f"{name} is not regularised", _without(name, True, True), line
+        ),
+        Hypothesis(
+            "reg_one_not_in_loss",
+            f"{name} is missing from the regularisation of the loss",
+            _without(name, True, False),
+            line,
+        ),
+        Hypothesis(
+            "reg_one_not_in_gradient",
+            f"the gradient of {name} lacks its regularisation reg {name}",
+            _without(name, False, True),
+            line,
+        ),
+    ]
 
 
 def _zero(prefix: str) -> Callable[[Call], dict[str, Any]]:
@@ -82,24 +94,88 @@ def _class_of(call: Call) -> dict[str, Any]:
 
 
 FORWARD = [
-    Hypothesis("reg_missing", "{key}: regularisation is missing", _regularised(0, 0), r"softmax_loss|grads\["),
-    Hypothesis("reg_without_half", "the loss adds reg sum(W**2) without the factor 0.5, or with it twice in dW", _regularised(1.0, 1.0), r"reg"),
-    Hypothesis("reg_doubled", "regularisation is twice too strong: the loss lacks the 0.5 and dW has a factor 2", _regularised(1.0, 2.0), r"reg"),
-    Hypothesis("reg_gradient_doubled", "the gradient of the regularisation is 2 reg W: with the factor 0.5 in the loss it is reg W", _regularised(0.5, 2.0), r"2(\.0)?\s*\*"),
-    Hypothesis("reg_gradient_half", "the gradient of the regularisation is 0.5 reg W: it must be reg W", _regularised(0.5, 0.5), r"0?\.5\s*\*"),
-    Hypothesis("reg_half_half", "regularisation is half as strong as it should be: dW has reg W / 2", _regularised(0.25, 0.5), r"reg"),
-    Hypothesis("reg_not_in_gradient", "{key}: the regularisation is in the loss, not in the gradients", _regularised(0.5, 0.0), r"grads\["),
-    Hypothesis("reg_not_in_loss", "{key}: the regularisation is in the gradients, not in the loss", _regularised(0.0, 1.0), r"loss"),
-    Hypothesis("reg_biases", "biases are regularised too; only the weights W should be", _regularised(which=lambda key: key[0] in "Wb" and key[:4] != "beta"), r"reg"),
-    Hypothesis("reg_everything", "gamma and beta (and the biases) are regularised too; only the weights W should be", _regularised(which=lambda key: True), r"reg"),
-    Hypothesis("reg_gradient_biases", "the gradients of the biases are regularised, the loss is not", _regularised(which=lambda key: key[0] in "Wb" and key[:4] != "beta", in_loss=False), r"reg"),
+    Hypothesis(
+        "reg_missing",
+        "{key}: regularisation is missing",
+        _regularised(0, 0),
+        r"softmax_loss|grads\[",
+    ),
+    Hypothesis(
+        "reg_without_half",
+        "the loss adds reg sum(W**2) without the factor 0.5, or with it twice in dW",
+        _regularised(1.0, 1.0),
+        r"reg",
+    ),
+    Hypothesis(
+        "reg_doubled",
+        "regularisation is twice too strong: the loss lacks the 0.5 and dW has a factor 2",
+        _regularised(1.0, 2.0),
+        r"reg",
+    ),
+    Hypothesis(
+        "reg_gradient_doubled",
+        "the gradient of the regularisation is 2 reg W: with the factor 0.5 in the loss it is reg W",
+        _regularised(0.5, 2.0),
+        r"2(\.0)?\s*\*",
+    ),
+    Hypothesis(
+        "reg_gradient_half",
+        "the gradient of the regularisation is 0.5 reg W: it must be reg W",
+        _regularised(0.5, 0.5),
+        r"0?\.5\s*\*",
+    ),
+    Hypothesis(
+        "reg_half_half",
+        "regularisation is half as strong as it should be: dW has reg W / 2",
+        _regularised(0.25, 0.5),
+        r"reg",
+    ),
+    Hypothesis(
+        "reg_not_in_gradient",
+        "{key}: the regularisation is in the loss, not in the gradients",
+        _regularised(0.5, 0.0),
+        r"grads\[",
+    ),
+    Hypothesis(
+        "reg_not_in_loss",
+        "{key}: the regularisation is in the gradients, not in the loss",
+        _regularised(0.0, 1.0),
+        r"loss",
+    ),
+    Hypothesis(
+        "reg_biases",
+        "biases are regularised too; only the weights W should be",
+        _regularised(which=lambda key: key[0] in "Wb" and key[:4] != "beta"),
+        r"reg",
+    ),
+    Hypothesis(
+        "reg_everything",
+        "gamma and beta (and the biases) are regularised too; only the weights W should be",
+        _regularised(which=lambda key: True),
+        r"reg",
+    ),
+    Hypothesis(
+        "reg_gradient_biases",
+        "the gradients of the biases are regularised, the loss is not",
+        _regularised(which=lambda key: key[0] in "Wb" and key[:4] != "beta", in_loss=False),
+        r"reg",
+    ),
     Hypothesis("reg_not_last", "the last W is not regularised", _regularised(last=False), r"reg"),
-    Hypothesis("reg_gradient_not_last", "the gradient of the last W is not regularised", _regularised(last=False, in_loss=False), r"grads\["),
+    Hypothesis(
+        "reg_gradient_not_last",
+        "the gradient of the last W is not regularised",
+        _regularised(last=False, in_loss=False),
+        r"grads\[",
+    ),
     *[one for name in ("W1", "W2", "W3", "W4") for one in _forgotten(name)],
     Hypothesis("gamma_unused", "{key} is zero: gamma is never updated", _zero("gamma"), r"gamma"),
     Hypothesis("beta_unused", "{key} is zero: beta is never updated", _zero("beta"), r"beta"),
-    Hypothesis("biases_unused", "{key} is zero: the biases are never updated", _zero("b"), r"\bb|'b"),
-    Hypothesis("scores_softmax", "loss(X) returns probabilities, not scores", _softmax, r"softmax|exp"),
+    Hypothesis(
+        "biases_unused", "{key} is zero: the biases are never updated", _zero("b"), r"\bb|'b"
+    ),
+    Hypothesis(
+        "scores_softmax", "loss(X) returns probabilities, not scores", _softmax, r"softmax|exp"
+    ),
     Hypothesis("scores_classes", "loss(X) returns classes, not scores", _class_of, r"argmax"),
-]  # fmt: skip
+]
 BACKWARD: list[Hypothesis] = []

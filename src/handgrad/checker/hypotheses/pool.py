@@ -83,23 +83,93 @@ def _in_the_corner(call: Call) -> dict[str, Any]:
 
 _SET = r"\bdx\[.*\]\s*=[^=]"
 FORWARD = [
-    Hypothesis("pool_mean", "out is the mean of each window, not its maximum", _forward(np.mean), r"mean"),
+    Hypothesis(
+        "pool_mean", "out is the mean of each window, not its maximum", _forward(np.mean), r"mean"
+    ),
     Hypothesis("pool_minimum", "out is the minimum of each window", _forward(np.min), r"min"),
     Hypothesis("pool_sum", "out is the sum of each window", _forward(np.sum), r"sum"),
-    Hypothesis("pool_absolute", "out is the largest |x| of each window", _forward(lambda w: np.max(np.abs(w))), r"abs"),
-    Hypothesis("pool_from_zero", "negative maxima become 0: the maximum is searched from 0", _forward(lambda w: max(0.0, np.max(w))), r"\b0\b|zeros"),
-    Hypothesis("stride_ignored", "the windows move by 1, not by the stride", _forward(np.max, 1), r":\s*\w+\s*\+"),
-]  # fmt: skip
+    Hypothesis(
+        "pool_absolute",
+        "out is the largest |x| of each window",
+        _forward(lambda w: np.max(np.abs(w))),
+        r"abs",
+    ),
+    Hypothesis(
+        "pool_from_zero",
+        "negative maxima become 0: the maximum is searched from 0",
+        _forward(lambda w: max(0.0, np.max(w))),
+        r"\b0\b|zeros",
+    ),
+    Hypothesis(
+        "stride_ignored",
+        "the windows move by 1, not by the stride",
+        _forward(np.max, 1),
+        r":\s*\w+\s*\+",
+    ),
+]
 BACKWARD = [
-    Hypothesis("assigned", "dx is wrong where windows overlap (stride < window): contributions are assigned, not added", _backward(_every_maximum, False), _SET),
-    Hypothesis("assigned", "dx is wrong where windows overlap (stride < window): contributions are assigned, not added", _backward(_first_maximum, False), _SET),
-    Hypothesis("assigned", "dx is wrong where two windows have one maximum: contributions are assigned, not added", _set_at_maximum, _SET),
-    Hypothesis("every_maximum", "a window with several equal maxima hands dout to each of them, so the gradient is multiplied: share it, or choose one", _backward(_every_maximum), r"==", True),
-    Hypothesis("pool_mean", "dx spreads dout over the window, as mean pooling does", _backward(lambda w: np.full(w.shape, 1 / w.size))),
-    Hypothesis("whole_window", "dx hands dout to the whole window, not to its maximum", _backward(np.ones_like), r"\bdx\["),
-    Hypothesis("pool_minimum", "dx hands dout to the minimum", _backward(lambda w: w == w.min()), r"min"),
-    Hypothesis("mask_of_positive", "dx hands dout to all positive numbers of the window: the mask must be that of the maximum", _backward(lambda w: w > 0), r">"),
-    Hypothesis("times_maximum", "dx is multiplied by the maximum itself", _backward(lambda w: _every_maximum(w) * w), r"\*"),
-    Hypothesis("window_offset", "the place of the maximum in its window is taken as its place in the image", _in_the_corner, r"\bdx\["),
-    Hypothesis("stride_ignored", "the windows of dx move by 1, not by the stride", _backward(_every_maximum, stride=1), r"\bdx\[|stride|:\s*\w+\s*\+"),
-]  # fmt: skip
+    Hypothesis(
+        "assigned",
+        "dx is wrong where windows overlap (stride < window): contributions are assigned, not added",
+        _backward(_every_maximum, False),
+        _SET,
+    ),
+    Hypothesis(
+        "assigned",
+        "dx is wrong where windows overlap (stride < window): contributions are assigned, not added",
+        _backward(_first_maximum, False),
+        _SET,
+    ),
+    Hypothesis(
+        "assigned",
+        "dx is wrong where two windows have one maximum: contributions are assigned, not added",
+        _set_at_maximum,
+        _SET,
+    ),
+    Hypothesis(
+        "every_maximum",
+        "a window with several equal maxima hands dout to each of them, so the "
+        "gradient is multiplied: share it, or choose one",
+        _backward(_every_maximum),
+        r"==",
+        True,
+    ),
+    Hypothesis(
+        "pool_mean",
+        "dx spreads dout over the window, as mean pooling does",
+        _backward(lambda w: np.full(w.shape, 1 / w.size)),
+    ),
+    Hypothesis(
+        "whole_window",
+        "dx hands dout to the whole window, not to its maximum",
+        _backward(np.ones_like),
+        r"\bdx\[",
+    ),
+    Hypothesis(
+        "pool_minimum", "dx hands dout to the minimum", _backward(lambda w: w == w.min()), r"min"
+    ),
+    Hypothesis(
+        "mask_of_positive",
+        "dx hands dout to all positive numbers of the window: the mask must be that of the maximum",
+        _backward(lambda w: w > 0),
+        r">",
+    ),
+    Hypothesis(
+        "times_maximum",
+        "dx is multiplied by the maximum itself",
+        _backward(lambda w: _every_maximum(w) * w),
+        r"\*",
+    ),
+    Hypothesis(
+        "window_offset",
+        "the place of the maximum in its window is taken as its place in the image",
+        _in_the_corner,
+        r"\bdx\[",
+    ),
+    Hypothesis(
+        "stride_ignored",
+        "the windows of dx move by 1, not by the stride",
+        _backward(_every_maximum, stride=1),
+        r"\bdx\[|stride|:\s*\w+\s*\+",
+    ),
+]

@@ -104,7 +104,7 @@ CONV = [
     ("pad 2", (1, 2, 3, 3), 2, (3, 3), 1, 2),
     ("1x1 kernel", (2, 3, 3, 2), 2, (1, 1), 1, 0),
     ("kernel of the image's size", (2, 2, 3, 4), 2, (3, 4), 1, 0),
-]  # fmt: skip
+]
 
 
 def conv_traits(kernel: tuple[int, int], stride: int, pad: int) -> set[str]:
@@ -132,7 +132,7 @@ def conv_like(extra: str = "", options: Options = (), rows: Sequence[Any] = CONV
         if extra:
             arrays |= {"gamma": rng.uniform(0.5, 1.5, F), "beta": rng.standard_normal(F)}
         traits = conv_traits(kernel, stride, pad)
-        traits |= {"there are more filters than images"} if F > shape[0] else set()
+        traits |= {"there are more filters than images"} if shape[0] < F else set()
         traits |= {"the batch has one image"} if shape[0] == 1 else set()
         param = {"stride": stride, "pad": pad}
         configs.append(Config(name, arrays, (param, *options), traits=frozenset(traits)))
@@ -299,19 +299,21 @@ def layernorm() -> list[Config]:
 def spatial_batchnorm() -> list[Config]:
     """As batchnorm, with images."""
     rng, configs = _rng(7), []
-    for name, shape, extra in [
+    running = {"running_mean": None, "running_var": None}
+    rows: list[tuple[str, tuple[int, ...], dict[str, Any]]] = [
         ("train", (3, 2, 2, 4), {}),
         (
             "train with running statistics",
             (2, 4, 3, 2),
-            {"running_mean": None, "running_var": None},
+            running,
         ),
         ("train, eps 0.1, momentum 0.7", (2, 3, 2, 2), {"eps": 0.1, "momentum": 0.7}),
-        ("test", (2, 3, 3, 2), {"mode": "test", "running_mean": None, "running_var": None}),
+        ("test", (2, 3, 3, 2), {"mode": "test", **running}),
         ("one image", (1, 3, 2, 4), {}),
-    ]:
+    ]
+    for name, shape, extra in rows:
         C = shape[1]
-        param = {"mode": "train", **extra}
+        param: dict[str, Any] = {"mode": "train", **extra}
         if "running_mean" in param:
             param |= {"running_mean": rng.standard_normal(C), "running_var": rng.uniform(0.5, 2, C)}
         configs.append(Config(name, _images(rng, shape, (C,)), (param,)))
@@ -346,7 +348,12 @@ def dropout() -> list[Config]:
     """Train and test; what a mask must be is left to the expectations."""
     rng = _rng(9)
     return [
-        Config(f"{mode}, p {p}, x {shape}", {"x": away_from_zero(rng, shape)}, ({"p": p, "mode": mode, "seed": 7},), traits=frozenset({f"mode is {mode}"}))
+        Config(
+            f"{mode}, p {p}, x {shape}",
+            {"x": away_from_zero(rng, shape)},
+            ({"p": p, "mode": mode, "seed": 7},),
+            traits=frozenset({f"mode is {mode}"}),
+        )
         for shape, mode, p in [
             ((4, 6), "train", 0.3),
             ((4, 6), "train", 0.75),
@@ -354,7 +361,7 @@ def dropout() -> list[Config]:
             ((4, 6), "test", 0.3),
             ((3, 2, 2), "test", 0.75),
         ]
-    ]  # fmt: skip
+    ]
 
 
 def loss(extreme: bool) -> list[Config]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from handgrad import layers
 from handgrad.checker.records import Config
+from handgrad.checker.running import seeded
 
 
 class Truth(NamedTuple):
@@ -33,7 +34,8 @@ class Layer:
     name: the pair of `handgrad.layers` that computes it, "" for somebody's own; forward, backward:
     the names that courses give the functions; family: whose hypotheses are tried; loss: whether
     forward and backward are one function; legitimate: whether gradients at a tie are among the right
-    ones; expectations: checks of what gradients cannot see.
+    ones; expectations: checks of what gradients cannot see; random: whether train mode draws numbers,
+    so that many results are right; drops: whether dropout's p is the probability of dropping.
     """
 
     name: str
@@ -44,10 +46,9 @@ class Layer:
     loss: bool = False
     legitimate: Callable[[Config, Any, dict[str, Any]], bool] | None = None
     expectations: tuple[Callable[[Any], list[Any]], ...] = ()
-    note: str = ""
     random: bool = False
     drops: bool = False
-    cache: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    cache: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def known(self) -> bool:
@@ -76,8 +77,6 @@ class Layer:
             loss, dx = getattr(layers, self.name)(*arrays.values(), *options, engine="vectorized")
             return Truth({"out": loss}, (), lambda dout: {"dx": dout * dx})
         forward = getattr(layers, self.name + "_forward")
-        from handgrad.checker.running import seeded
-
         seeded()
         out, cache = forward(*arrays.values(), *options, engine="vectorized")
         state = {
@@ -86,8 +85,7 @@ class Layer:
             if isinstance(after, dict)
             for key in after
             if key not in before
-            or after[key] is not before[key]
-            and np.any(after[key] != before[key])
+            or (after[key] is not before[key] and np.any(after[key] != before[key]))
         }
         gradient = functools.partial(self._gradient, cache, tuple("d" + k for k in arrays))
         return Truth({"out": out, **state}, tuple(state), gradient)
@@ -96,3 +94,7 @@ class Layer:
         result = getattr(layers, self.name + "_backward")(dout, cache)
         gradients = result if isinstance(result, tuple) else (result,)
         return dict(zip(names, gradients, strict=True))
+
+
+def _differs(after: Any, before: Any) -> bool:
+    return after is not before and bool(np.any(after != before))

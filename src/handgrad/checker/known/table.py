@@ -30,13 +30,26 @@ _VARIANTS = ("_naive", "", "_fast", "_strides", "_im2col", "_pytorch")
 LAYERS = [
     _pair("affine", "affine", configs.affine),
     _pair("relu", "relu", configs.relu, legitimate=configs.within_dout),
-    Layer("softmax_loss", functools.partial(configs.loss, True), ("softmax_loss",), (), "loss", loss=True),
+    Layer(
+        "softmax_loss",
+        functools.partial(configs.loss, True),
+        ("softmax_loss",),
+        (),
+        "loss",
+        loss=True,
+    ),
     Layer("svm_loss", functools.partial(configs.loss, False), ("svm_loss",), (), "loss", loss=True),
     _pair("batchnorm", "batchnorm", configs.batchnorm, backward=("batchnorm_backward_alt",)),
     _pair("layernorm", "layernorm", configs.layernorm),
     _pair("dropout", "dropout", configs.dropout, random=True, expectations=(expectations.dropout,)),
     _pair("conv", "conv", configs.conv, _VARIANTS),
-    _pair("max_pool", "pool", configs.max_pool, ("_naive", "", "_fast", "_im2col"), legitimate=configs.shares_of_maxima),
+    _pair(
+        "max_pool",
+        "pool",
+        configs.max_pool,
+        ("_naive", "", "_fast", "_im2col"),
+        legitimate=configs.shares_of_maxima,
+    ),
     _pair("spatial_batchnorm", "batchnorm", configs.spatial_batchnorm),
     _pair("spatial_groupnorm", "groupnorm", configs.spatial_groupnorm, ("", "_quick")),
     _pair("affine_relu", "affine", functools.partial(configs.affine_like, "")),
@@ -51,8 +64,11 @@ LAYERS = [
     _pair("prelu", "", configs.prelu),
     _pair("maxout", "", configs.maxout),
     _pair("spatial_instancenorm", "", configs.spatial_instancenorm),
-    *[_pair(name, "", configs.elementwise) for name in ("sigmoid", "tanh", "elu", "gelu", "leaky_relu")],
-]  # fmt: skip
+    *[
+        _pair(name, "", configs.elementwise)
+        for name in ("sigmoid", "tanh", "elu", "gelu", "leaky_relu")
+    ],
+]
 
 
 def by_function(name: str) -> tuple[Layer, str] | None:

@@ -1,0 +1,134 @@
+"""Mistakes of the forward of a convolution."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from handgrad.checker.hypotheses.conv_loops import Loops
+from handgrad.checker.hypotheses.hypothesis import Hypothesis
+from handgrad.checker.records import Call
+
+
+def _forward(
+    prepare: Callable[[Loops], None] = lambda loops: None,
+    weight: Callable[[np.ndarray], np.ndarray] = lambda w: w,
+    bias: Callable[[Loops, int], float] = lambda loops, f: loops.b[f],
+    stride: Callable[[Loops], tuple[int, int]] = lambda loops: (loops.stride, loops.stride),
+) -> Any:
+    def predict(call: Call) -> dict[str, Any]:
+        loops = Loops(call)
+        prepare(loops)
+        out = np.zeros((len(loops.x), len(loops.w), *loops.size))
+        vertical, horizontal = stride(loops)
+        for n, f, i, j in loops.places():
+            rows = slice(i * vertical, i * vertical + loops.HH)
+            columns = slice(j * horizontal, j * horizontal + loops.WW)
+            window = loops.padded[n, :, rows, columns]
+            out[n, f, i, j] = np.sum(window * weight(loops.w[f])) + bias(loops, f)
+        return {"out": out}
+
+    return predict
+
+
+def _pad_with(mode: str, **more: Any) -> Callable[[Loops], None]:
+    def prepare(loops: Loops) -> None:
+        pads = ((0, 0), (0, 0), (loops.pad,) * 2, (loops.pad,) * 2)
+        if loops.pad:
+            loops.padded = np.pad(loops.x, pads, mode=mode, **more)  # type: ignore[call-overload]
+
+    return prepare
+
+
+def _pad_behind(loops: Loops) -> None:
+    loops.padded = np.pad(loops.x, ((0, 0), (0, 0), (0, 2 * loops.pad), (0, 2 * loops.pad)))
+
+
+def _unpadded(loops: Loops) -> None:
+    H, W = loops.x.shape[2:]
+    loops.padded = loops.x
+    loops.size = (1 + (H - loops.HH) // loops.stride, 1 + (W - loops.WW) // loops.stride)
+
+
+def _bias_everywhere(call: Call) -> dict[str, Any]:
+    loops = Loops(call)
+    out = np.array(call.expected["out"]) - loops.b[:, None, None]
+    return {"out": out + loops.b[:, None, None] * loops.w[0].size}
+
+
+FORWARD = [
+    Hypothesis("bias_missing", "out lacks the bias b", _forward(bias=lambda loops, f: 0.0), r"sum"),
+    Hypothesis(
+        "bias_subtracted",
+        "the bias b is subtracted",
+        _forward(bias=lambda loops, f: -loops.b[f]),
+        r"-\s*b",
+    ),
+    Hypothesis(
+        "bias_in_sum",
+        "the bias is added to each product of the window, so it counts C HH WW times",
+        _bias_everywhere,
+        r"b\[",
+    ),
+    Hypothesis(
+        "bias_first",
+        "every filter gets the first bias",
+        _forward(bias=lambda loops, f: loops.b[0]),
+        r"b\[0\]",
+    ),
+    Hypothesis(
+        "bias_summed",
+        "every filter gets the sum of all biases",
+        _forward(bias=lambda loops, f: loops.b.sum()),
+        r"\bb\b",
+    ),
+    Hypothesis(
+        "kernel_flipped",
+        "the kernel is rotated by 180 degrees: the courses' convolution does not flip it",
+        _forward(weight=lambda w: w[:, ::-1, ::-1]),
+        r"::-1|flip|rot",
+    ),
+    Hypothesis(
+        "padding_edge",
+        "the image is padded with its border, not with zeros",
+        _forward(_pad_with("edge")),
+        r"pad\(",
+    ),
+    Hypothesis(
+        "padding_reflect",
+        "the image is padded with its reflection, not with zeros",
+        _forward(_pad_with("reflect")),
+        r"pad\(",
+    ),
+    Hypothesis(
+        "padding_ones",
+        "the image is padded with ones, not with zeros",
+        _forward(_pad_with("constant", constant_values=1)),
+        r"pad\(|ones",
+    ),
+    Hypothesis(
+        "padding_one_sided",
+        "the padding is added behind only, not on both sides",
+        _forward(_pad_behind),
+        r"pad\(",
+    ),
+    Hypothesis("padding_missing", "the image is not padded", _forward(_unpadded), r"pad"),
+    Hypothesis(
+        "stride_ignored",
+        "the windows move by 1, not by the stride",
+        _forward(stride=lambda loops: (1, 1)),
+        r":\s*\w+\s*\+",
+    ),
+    Hypothesis(
+        "stride_rows_only",
+        "the columns move by 1, not by the stride",
+        _forward(stride=lambda loops: (loops.stride, 1)),
+    ),
+    Hypothesis(
+        "stride_columns_only",
+        "the rows move by 1, not by the stride",
+        _forward(stride=lambda loops: (1, loops.stride)),
+    ),
+]

@@ -21,8 +21,7 @@ void for_chunks(int64_t n, Body&& body) {
     parallel(ceil_div(n, kChunk), [&](int64_t chunk, int) { body(chunk * kChunk, std::min(kChunk, n - chunk * kChunk)); });
 }
 
-// Masks are bytes in the memory order of the input, as an array (n, 2 with channels last, else 1):
-// an order must not be lost between forward and backward.
+// The mask, one byte a number, has the memory order of the input, and gives it to the backward.
 nb::tuple relu_forward(const AnyArray& x, std::optional<double> alpha) {
     return with_dtype(x, [&](auto zero) {
         using T = decltype(zero);

@@ -44,21 +44,22 @@ void sum(const T* x, int64_t rows, int64_t channels, T* sums) {
 }
 
 template <class T>
-void moments(const T* x, int64_t rows, int64_t channels, T* mean, T* squares) {
+void moments(const T* x, int64_t rows, int64_t channels, T* mean, T* rest, T* squares) {
     sum(x, rows, channels, mean);
     const T share = T(1) / static_cast<T>(rows);
     for_channels<T>(channels, [&](auto zero, int64_t c) {
         using V = decltype(zero);
         const V rough = get<V>(mean + c) * share;
-        V rest = zero, total = zero;  // the mean of what is left corrects the rounding of the mean
+        V left = zero, total = zero;
         for (int64_t r = 0; r < rows; ++r) {
             const V d = get<V>(x + r * channels + c) - rough;
-            rest += d;
+            left += d;
             total += d * d;
         }
-        rest *= share;
-        put(mean + c, rough + rest);
-        put(squares + c, total - rest * rest * static_cast<T>(rows));
+        left *= share;
+        put(mean + c, rough);
+        put(rest + c, left);
+        put(squares + c, total - left * left * static_cast<T>(rows));
     });
 }
 

@@ -38,8 +38,8 @@ template <class T>
 struct RowKernels {
     // Sums over the rows.
     void (*sum)(const T* x, int64_t rows, int64_t channels, T* sums);
-    // Mean over the rows, and sum of squared deviations from it.
-    void (*moments)(const T* x, int64_t rows, int64_t channels, T* mean, T* squares);
+    // The mean over the rows is mean + rest, whose sum T may not hold; and the sum of squared deviations.
+    void (*moments)(const T* x, int64_t rows, int64_t channels, T* mean, T* rest, T* squares);
     void (*normalise)(const Affine<T>& map, const T* x, int64_t rows, int64_t channels, T* out);
     // sums: of dz and of dz * xhat, where dz is dout through the rectifier.
     void (*norm_sums)(const Affine<T>& map, const T* dout, const T* x, int64_t rows, int64_t channels,

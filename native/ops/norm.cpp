@@ -26,21 +26,22 @@ void for_row_chunks(int64_t rows, int64_t channels, Body&& body) {
 template <class T>
 void batch_moments(const T* x, int64_t rows, int64_t channels, T* mean, T* variance) {
     const int64_t size = rows_of_chunk(channels), chunks = ceil_div(rows, size);
-    Scratch<T> parts(times(2, chunks, channels));
+    Scratch<T> parts(times(3, chunks, channels));
     for_row_chunks(rows, channels, [&](int64_t first, int64_t count) {
-        T* part = parts.get() + 2 * (first / size) * channels;
-        kernels<T>().rows.moments(x + first * channels, count, channels, part, part + channels);
+        T* part = parts.get() + 3 * (first / size) * channels;
+        kernels<T>().rows.moments(x + first * channels, count, channels, part, part + channels, part + 2 * channels);
     });
     // Chan's formula joins the parts, one behind the other.
     parallel(ceil_div(channels, 64), [&](int64_t block, int) {
         for (int64_t c = block * 64; c < std::min(channels, block * 64 + 64); ++c) {
             double joined = 0, squares = 0, count = 0;
             for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-                const T* part = parts.get() + 2 * chunk * channels;
+                const T* part = parts.get() + 3 * chunk * channels + c;
                 const double more = static_cast<double>(std::min(size, rows - chunk * size));
-                const double step = static_cast<double>(part[c]) - joined, total = count + more;
+                const double mine = static_cast<double>(part[0]) + static_cast<double>(part[channels]);
+                const double step = mine - joined, total = count + more;
                 joined += step * (more / total);
-                squares += static_cast<double>(part[channels + c]) + step * step * (count * more / total);
+                squares += static_cast<double>(part[2 * channels]) + step * step * (count * more / total);
                 count = total;
             }
             mean[c] = static_cast<T>(joined);

@@ -99,7 +99,8 @@ def test_alt_of_the_course():
     randn = np.random.RandomState(231).randn
     x = 5 * randn(100, 500) + 12
     gamma, beta, dout = randn(500), randn(500), randn(100, 500)
-    _, cache = batchnorm_forward(x, gamma, beta, {"mode": "train"})
+    # The native engine has one formula for both.
+    _, cache = batchnorm_forward(x, gamma, beta, {"mode": "train"}, engine="vectorized")
     dx, dgamma, dbeta = batchnorm_backward(dout, cache)
     dx_alt, dgamma_alt, dbeta_alt = batchnorm_backward_alt(dout, cache)
     assert rel_error(dx, dx_alt) < 5e-12

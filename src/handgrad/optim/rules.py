@@ -59,7 +59,12 @@ def sgd(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Confi
     Source: CS231n assignment 2, ``sgd``; Robbins and Monro (1951).
     """
     config = _checked("sgd", w, dw, config)
-    w -= _learning_rate("sgd", config, 1e-2) * dw
+    learning_rate = _learning_rate("sgd", config, 1e-2)
+    compiled = _compiled(w, dw)
+    if compiled and w.flags.carray:
+        compiled.sgd(w, dw, learning_rate)
+    else:
+        w -= learning_rate * dw
     return w, config
 
 
@@ -72,8 +77,15 @@ def sgd_momentum(w: Array, dw: Array, config: Config | None = None) -> tuple[Arr
     config: learning_rate 1e-2, momentum 0.9; state: velocity (zeros).
     Source: CS231n assignment 2, ``sgd_momentum``; Polyak (1964).
     """
-    v, _, _, config = _next_velocity("sgd_momentum", w, dw, config)
-    return w + v, config
+    learning_rate, momentum, old, config = _velocity("sgd_momentum", w, dw, config)
+    compiled = _compiled(w, dw, old)
+    if compiled:
+        next_w, v = compiled.sgd_momentum(w, dw, old, learning_rate, momentum)
+    else:
+        v = momentum * old - learning_rate * dw
+        next_w = w + v
+    config["velocity"] = v
+    return next_w, config
 
 
 def sgd_nesterov_momentum(
@@ -87,8 +99,15 @@ def sgd_nesterov_momentum(
     config: learning_rate 1e-2, momentum 0.9; state: velocity (zeros).
     Source: ECE C147 (UCLA) assignment 4, ``sgd_nesterov_momentum``; Sutskever et al. (2013).
     """
-    v, old, momentum, config = _next_velocity("sgd_nesterov_momentum", w, dw, config)
-    return w + v + momentum * (v - old), config
+    learning_rate, momentum, old, config = _velocity("sgd_nesterov_momentum", w, dw, config)
+    compiled = _compiled(w, dw, old)
+    if compiled:
+        next_w, v = compiled.sgd_nesterov_momentum(w, dw, old, learning_rate, momentum)
+    else:
+        v = momentum * old - learning_rate * dw
+        next_w = w + v + momentum * (v - old)
+    config["velocity"] = v
+    return next_w, config
 
 
 def adagrad(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Config]:
@@ -100,9 +119,15 @@ def adagrad(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, C
     config = _checked("adagrad", w, dw, config)
     learning_rate = _learning_rate("adagrad", config, 1e-2)
     epsilon = _setting("adagrad", config, "epsilon", 1e-8)
-    cache = _state("adagrad", config, "cache", w) + dw * dw
+    cache = _state("adagrad", config, "cache", w)
+    compiled = _compiled(w, dw, cache)
+    if compiled:
+        next_w, cache = compiled.adagrad(w, dw, cache, learning_rate, epsilon)
+    else:
+        cache = cache + dw * dw
+        next_w = w - learning_rate * dw / (namespace(w).sqrt(cache) + epsilon)
     config["cache"] = cache
-    return w - learning_rate * dw / (namespace(w).sqrt(cache) + epsilon), config
+    return next_w, config
 
 
 def rmsprop(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Config]:
@@ -118,9 +143,15 @@ def rmsprop(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, C
     learning_rate = _learning_rate("rmsprop", config, 1e-2)
     decay_rate = _setting("rmsprop", config, "decay_rate", 0.99, high=1.0)
     epsilon = _setting("rmsprop", config, "epsilon", 1e-8)
-    cache = _average(decay_rate, _state("rmsprop", config, "cache", w), dw * dw)
+    cache = _state("rmsprop", config, "cache", w)
+    compiled = _compiled(w, dw, cache)
+    if compiled:
+        next_w, cache = compiled.rmsprop(w, dw, cache, learning_rate, decay_rate, epsilon)
+    else:
+        cache = _average(decay_rate, cache, dw * dw)
+        next_w = w - learning_rate * dw / (namespace(w).sqrt(cache) + epsilon)
     config["cache"] = cache
-    return w - learning_rate * dw / (namespace(w).sqrt(cache) + epsilon), config
+    return next_w, config
 
 
 def adadelta(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Config]:
@@ -205,17 +236,14 @@ def settings_of(name: str) -> dict[str, float]:
     return {key: value for key, value in config.items() if isinstance(value, float)}
 
 
-def _next_velocity(
+def _velocity(
     rule: str, w: Array, dw: Array, config: Config | None
-) -> tuple[Array, Array, float, Config]:
-    """Return the new velocity, the old one, the momentum and the config."""
+) -> tuple[float, float, Array, Config]:
+    """Return the learning rate, the momentum, the velocity so far, and the config."""
     config = _checked(rule, w, dw, config)
     learning_rate = _learning_rate(rule, config, 1e-2)
     momentum = _setting(rule, config, "momentum", 0.9, high=1.0)
-    old = _state(rule, config, "velocity", w)
-    velocity = momentum * old - learning_rate * dw
-    config["velocity"] = velocity
-    return velocity, old, momentum, config
+    return learning_rate, momentum, _state(rule, config, "velocity", w), config
 
 
 def _adam(

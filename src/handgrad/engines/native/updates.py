@@ -1,6 +1,6 @@
 """Update rules in one pass each, for arrays of one dtype; the formulas are `handgrad.optim.rules`'.
 
-The settings are passed as numbers of that dtype.  All return new arrays: next_w, then the new state.
+The settings are passed as numbers of that dtype.  All but sgd return new arrays: next_w, then the new state.
 """
 
 from __future__ import annotations
@@ -11,6 +11,11 @@ from handgrad.engines.native import _kernels
 
 Array = np.ndarray
 _MOMENTUM, _NESTEROV, _ADAGRAD, _RMSPROP = range(4)
+
+
+def sgd(w: Array, dw: Array, learning_rate: float) -> None:
+    """Change w, dense and writable, in place."""
+    _kernels.sgd(w, dw, (learning_rate,))
 
 
 def sgd_momentum(

@@ -61,6 +61,15 @@ class CheckpointError(HandgradError, ValueError):
     """A checkpoint or run folder is missing, corrupt, or of another run."""
 
 
+def shown(value: Any) -> str:
+    """Return `value` as it stands in messages: on one line, and cut off where it is long."""
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # an integer of more digits than Python writes
+        text = f"{type(value).__name__} that is too long to show"
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
 def shape_of(layer: str, name: str, array: Any) -> tuple[int, ...]:
     """Return the shape of `array`; DtypeError if it is no array."""
     try:
@@ -115,7 +124,7 @@ def check_choice(layer: str, name: str, value: Any, choices: Collection[Any]) ->
     """Raise OptionError unless `value` is one of `choices`."""
     if not is_one_of(value, choices):
         known = ", ".join(repr(choice) for choice in choices)
-        raise OptionError(f"{layer}: {name} must be one of {known}; got {value!r}")
+        raise OptionError(f"{layer}: {name} must be one of {known}; got {shown(value)}")
 
 
 def check_known(where: str, given: Iterable[str], known: Collection[str]) -> None:
@@ -137,13 +146,13 @@ def check_dictionary(layer: str, name: str, value: Any, hint: str = "") -> None:
 def check_callable(layer: str, name: str, value: Any) -> None:
     """Raise OptionError unless `value` can be called."""
     if not callable(value):
-        raise OptionError(f"{layer}: {name} must be a function, got {value!r}")
+        raise OptionError(f"{layer}: {name} must be a function, got {shown(value)}")
 
 
 def as_flag(layer: str, name: str, value: Any) -> bool:
     """Return `value`, true or false (of Python or NumPy), as a bool; nothing else is taken for one."""
     if not isinstance(value, bool | np.bool_):
-        raise OptionError(f"{layer}: {name} must be true or false, got {value!r}")
+        raise OptionError(f"{layer}: {name} must be true or false, got {shown(value)}")
     return bool(value)
 
 
@@ -158,11 +167,11 @@ def as_count(
         number = int(value) if isinstance(value, float) and value.is_integer() else None
     if number is None or isinstance(value, bool | np.bool_):
         raise OptionError(
-            f"{layer}: {name} must be an integer of at least {minimum}, got {value!r}"
+            f"{layer}: {name} must be an integer of at least {minimum}, got {shown(value)}"
         )
     if not minimum <= number <= maximum:
         limit = f"least {minimum}" if number < minimum else f"most {maximum}"
-        raise OptionError(f"{layer}: {name} must be at {limit}, got {value!r}")
+        raise OptionError(f"{layer}: {name} must be at {limit}, got {shown(value)}")
     return number
 
 
@@ -171,7 +180,7 @@ def as_pair(layer: str, name: str, value: Any, minimum: int = 1) -> tuple[int, i
     if isinstance(value, tuple | list):
         if len(value) != 2:
             raise OptionError(
-                f"{layer}: {name} must be an integer or a pair (vertical, horizontal), got {value!r}"
+                f"{layer}: {name} must be an integer or a pair (vertical, horizontal), got {shown(value)}"
             )
         return as_count(layer, name, value[0], minimum), as_count(layer, name, value[1], minimum)
     count = as_count(layer, name, value, minimum)
@@ -200,7 +209,7 @@ def as_number(
     except (TypeError, ValueError):
         number = None
     if number is None or isinstance(value, bool | np.bool_ | str | bytes):
-        raise OptionError(f"{layer}: {name} must be a number, got {value!r}")
+        raise OptionError(f"{layer}: {name} must be a number, got {shown(value)}")
     inside = (low < number if open_low else low <= number) and (
         number < high if open_high else number <= high
     )
@@ -209,14 +218,16 @@ def as_number(
         if high == inf:
             above = "above" if open_low else "of at least"
             limits = "a finite number" + ("" if low == -inf else f" {above} {low:g}")
-        raise OptionError(f"{layer}: {name} must be {limits}, got {value!r}")
+        raise OptionError(f"{layer}: {name} must be {limits}, got {shown(value)}")
     return number
 
 
 def as_path(layer: str, name: str, value: Any) -> Path:
     """Return `value` as a Path; OptionError if it is no path at all."""
     if not isinstance(value, str | os.PathLike) or not str(value) or "\0" in str(value):
-        raise OptionError(f"{layer}: {name} must be the path of a file or folder, got {value!r}")
+        raise OptionError(
+            f"{layer}: {name} must be the path of a file or folder, got {shown(value)}"
+        )
     return Path(value)
 
 

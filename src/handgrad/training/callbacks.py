@@ -253,11 +253,16 @@ class LayerStatistics(Callback):
         """Emit a record every `every_epochs` epochs."""
         if record["epoch"] % self.every_epochs != 0:
             return
+        with np.errstate(all="ignore"):  # what overflows is left out, and the next step says more
+            found = self._look(solver, record)
+        self.records.append(found)
+        solver.emit(found)
+
+    def _look(self, solver: Solver, record: Record) -> Record:
         activations = {}
         if hasattr(solver.model, "activations"):
-            with np.errstate(all="ignore"):
-                activations = solver.model.activations(self.X_probe)
-        found = {
+            activations = solver.model.activations(self.X_probe)
+        return {
             "kind": "layers",
             "epoch": record["epoch"],
             "iteration": record["iteration"],
@@ -267,17 +272,14 @@ class LayerStatistics(Callback):
                 for name, dw in solver.grads.items()
             },
         }
-        self.records.append(found)
-        solver.emit(found)
 
 
 def _spread(out: np.ndarray) -> dict[str, float | None]:
-    with np.errstate(all="ignore"):
-        return {
-            "mean": _number(np.mean(out, dtype=np.float64)),
-            "std": _number(np.std(out, dtype=np.float64)),
-            "zeros": _number(1.0 - np.count_nonzero(out) / max(out.size, 1)),
-        }
+    return {
+        "mean": _number(np.mean(out, dtype=np.float64)),
+        "std": _number(np.std(out, dtype=np.float64)),
+        "zeros": _number(1.0 - np.count_nonzero(out) / max(out.size, 1)),
+    }
 
 
 def _gradient(dw: np.ndarray, before: np.ndarray, after: np.ndarray) -> dict[str, float | None]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import platform
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ class Run:
         self.model = build_model(config, self.dataset.image_shape, self.dataset.num_classes)
         self.config = completed(config, self.dataset)
         self.folder = folder
+        self.new_folders: list[Path] = []
         self.engine, _ = engines.select(config.engine, np.zeros(1, np.float32))
         training = config.training
         self.solver = Solver(
@@ -88,7 +90,7 @@ class Run:
                 self.solver.train()
         except BaseException:
             if self.solver.iteration == 0:
-                shutil.rmtree(self.folder)  # that of a run which never was
+                self._remove()
             raise
         if self.solver.stop_reason == "interrupted":
             return stop.signal
@@ -106,6 +108,14 @@ class Run:
         """Measure the model on a split of the data; write and return ``evaluation.json``."""
         with engines.use(self.config.engine):
             return evaluate_split(self.folder, self.model, self.dataset, split)
+
+    def _remove(self) -> None:
+        """Delete the new folder of a run that did not take a step, and those made to hold it."""
+        for folder in self.new_folders[:1]:
+            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # another run has begun in one of them
+            for folder in self.new_folders[1:]:
+                folder.rmdir()
 
     def _start_record(self) -> Record:
         return {
@@ -125,6 +135,7 @@ class Run:
 def start_run(config: RunConfig, folder: Path) -> Run:
     """Build the run of `config` and write its new `folder` (nothing is written if it can't be built)."""
     run = Run(config, folder)
+    run.new_folders = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True)
     atomic_write(folder / "config.toml", run.config.to_toml().encode())
     atomic_write(folder / "summary.txt", run.model.summary().encode())

@@ -137,6 +137,30 @@ def test_contracts():
     assert "dout_changed" in names(check(cube_forward, changes_dout, [X]), "changes_dout")
 
 
+def test_state_kept_by_forward():
+    kept = {"largest": 0.0}
+
+    def forward(x):
+        kept["largest"] = max(kept["largest"], float(np.max(x.real)))
+        return x * kept["largest"], None
+
+    report = check(forward, lambda dout, _: dout * kept["largest"], [X])
+    assert "hidden_state" in names(report, "forward")
+
+
+def test_the_complex_step_is_not_trusted_where_the_code_takes_absolute_values():
+    def forward(x):
+        return x * np.abs(x) + 0j * x, x  # complex in, complex out, and not analytic
+
+    def real_forward(x):
+        out, cache = forward(x)
+        return (out if np.iscomplexobj(x) else out.real), cache
+
+    report = check(real_forward, lambda dout, x: 2 * np.abs(x) * dout, [X])
+    assert report.verdicts[1].verdict == RIGHT
+    assert report.verdicts[1].method == CENTRAL
+
+
 def test_nothing_is_broadcast():
     def forward(x, b):
         return x + b, None

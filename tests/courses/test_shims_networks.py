@@ -232,6 +232,17 @@ def test_its_training(capsys):
     assert stats["val_acc_history"][-1] == 1.0
 
 
+def test_its_published_training():
+    """The toy cell of two_layer_nn: the network is drawn anew, and training goes on in its stream."""
+    _, X, y = toy_model()
+    from nndl.neural_net import TwoLayerNet
+
+    np.random.seed(0)
+    model = TwoLayerNet(4, 10, 3, std=1e-1)
+    stats = model.train(X, y, X, y, learning_rate=1e-1, reg=5e-6, num_iters=100)
+    assert stats["loss_history"][-1] == pytest.approx(0.014497864587765906, rel=1e-12)
+
+
 def test_its_learning_rate_decays_at_the_start_of_an_epoch():
     model, X, y = toy_model()
     history = model.train(X, y, X, y, 1e-1, 0.0, 0.0, num_iters=5, batch_size=5)

@@ -408,9 +408,10 @@ def test_a_run_that_diverges_says_where_and_keeps_its_history(place, capsys):
     assert (folder / "history.jsonl").read_text()
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_may_not_be_written(place, capsys):
     (place / "empty").chmod(0o500)
+    if os.access(place / "empty", os.W_OK):
+        pytest.skip("the superuser may write everywhere")
     refuse(capsys, place, ["train", "--quiet", "--out", "empty"], "Permission denied: empty/")
 
 

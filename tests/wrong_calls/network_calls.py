@@ -77,6 +77,7 @@ MODELS = [
      r"\[0\]: pool must be true or false, got 'yes'"),
     ("a key of no text", lambda: conv_net(pad=1, pads=2), OptionError,
      'unrecognized "pads"; known are'),
+    ("ragged input_dim", lambda: models.ConvNet([3, [], 3]), OptionError, r"H of input_dim .* got \[\]"),
     ("input_dim of no size", lambda: models.ConvNet(np.array(3)), OptionError,
      r"input_dim must be \(C, H, W\)"),
     ("ragged X", lambda: net().loss([[1, 2], [3]]), ShapeError,

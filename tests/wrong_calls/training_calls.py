@@ -140,6 +140,8 @@ DATA = [
      r"C 1 or 3, got \(2, 8, 8"),
     ("a picture of two sizes", lambda: data.read_image("x", (8, 8)), OptionError,
      r"\(C, H, W\) .* got \(8, 8\)"),
+    ("a picture of ragged size", lambda: data.read_image("x", (1, [], 8)), OptionError,
+     r"image_shape must be an integer .* got \[\]"),
     ("a picture that is not there", lambda: data.read_image("/no.png", (1, 8, 8)), DataError,
      "/no.png: no such"),
     ("no path of a picture", lambda: data.read_image(None, (1, 8, 8)), OptionError, "path must be the path"),

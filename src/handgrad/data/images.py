@@ -40,7 +40,8 @@ def read_image(
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
-    if np.shape(image_shape) != (3,) or image_shape[0] not in (1, 3):
+    is_shape = isinstance(image_shape, tuple | list) and len(image_shape) == 3
+    if not is_shape or image_shape[0] not in (1, 3):
         raise OptionError(
             f"read_image: image_shape must be (C, H, W) with C 1 or 3, got {image_shape!r}"
         )

@@ -65,7 +65,8 @@ def as_random_source(model: str, rng: Any) -> Any:
 
 def as_image(model: str, input_dim: Any) -> tuple[int, ...]:
     """Return `input_dim` as a tuple (C, H, W)."""
-    if not isinstance(input_dim, Sequence | np.ndarray) or np.shape(input_dim) != (3,):
+    is_list = isinstance(input_dim, Sequence) or np.ndim(input_dim) == 1
+    if not is_list or len(input_dim) != 3:
         raise OptionError(f"{model}: input_dim must be (C, H, W), got {input_dim!r}")
     return tuple(
         as_count(model, f"{name} of input_dim (C, H, W)", size)

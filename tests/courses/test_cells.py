@@ -59,11 +59,11 @@ def near(figures, factor=2.0):
 def test_affine_and_relu(course):
     found = cells.run(course, cells.AFFINE, cells.RELU, cells.AFFINE_RELU)
     assert found["F1"] == pytest.approx(9.7698e-10, rel=1e-4)
-    # the numerical gradient's rounding, so the order of sums decides; the notebook's bound is e-10
+    # F2, F5: the numerical gradient's rounding, so the order of sums decides; the bound is e-10
     assert np.all(np.asarray(found["F2"]) < 5e-10)
     assert found["F3"] == pytest.approx(4.999999798022158e-08, rel=1e-9)
     assert near(3.27563e-12)(found["F4"])
-    assert near([6.75e-11, 8.16201e-11, 7.826724e-12])(found["F5"])
+    assert np.all(np.asarray(found["F5"]) < 5e-10)
 
 
 @each_course

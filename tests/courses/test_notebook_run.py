@@ -137,7 +137,7 @@ def test_what_notebooks_lean_on(course):
 def test_the_findings(course):
     found = {(f.cell, f.quantity): f for f in course.findings}
     assert found[4, "dx error"].verdict == found[4, "dw error"].verdict == KEPT
-    assert found[4, "dx error"].now == pytest.approx((5.399e-11,), rel=0.2)
+    assert 0 < found[4, "dx error"].now[0] < 5e-10  # its digits depend on the order of sums
     assert found[4, "dx error"].then == (5.399100368651805e-11,)
     assert found[9, "Initial loss"].verdict == DIFFERS
     assert course.broken == []

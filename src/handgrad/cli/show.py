@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from handgrad import engines
+
 if TYPE_CHECKING:
     from handgrad.training.run import Run
 
@@ -32,8 +34,10 @@ def show_start(console: Console, run: Run) -> None:
         console,
         f"Training: {config.optimizer['name']}, learning rate {config.optimizer['learning_rate']:g}, "
         f"{config.training.epochs} epochs, batches of {config.training.batch_size}, "
-        f"engine {run.engine}, seed {config.seed}",
+        f"engine {run.engine} on {run.threads} threads, seed {config.seed}",
     )
+    if "native" not in engines.available():
+        line(console, "The native engine is not built here; `handgrad doctor` says how to get it.")
     if run.solver.iteration:
         line(console, f"Resuming after iteration {run.solver.iteration}")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from handgrad import engines
 from handgrad.cli.paths import PathType
 
 # option of the command -> key of the configuration
@@ -42,6 +43,7 @@ Examples:
 @click.option("--epochs", type=int, help="Passes over the training set.")
 @click.option("--batch-size", type=int, help="Images a step.")
 @click.option("--engine", help="naive, vectorized, native or auto (default).")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads to compute with.")
 @click.option("--seed", type=int, help="Seed of every random number of the run (default 0).")
 @click.option("--name", help="Name of the run.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
@@ -57,6 +59,7 @@ Examples:
 def command(
     config: Path | None,
     dataset: str | None,
+    threads: int | None,
     settings: tuple[str, ...],
     out: Path | None,
     resume: Path | None,
@@ -74,6 +77,8 @@ def command(
     from handgrad.training.run import new_run_folder, resume_run, start_run
 
     console = Console()
+    if threads is not None:
+        engines.set_threads(threads)
     given = {KEYS[option]: value for option, value in options.items() if value is not None}
     given |= dict(_setting(text) for text in settings)
     if resume is not None:

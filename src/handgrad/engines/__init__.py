@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.errors import EngineError, is_one_of
+from handgrad.errors import EngineError, as_count, is_one_of
 
 NAMES = ("naive", "vectorized", "native")
 
@@ -89,6 +89,19 @@ def use(name: str) -> Iterator[None]:
         yield
     finally:
         _chosen.reset(token)
+
+
+def set_threads(count: int) -> None:
+    """Compute with `count` threads: the native engine's, and those of NumPy's BLAS.
+
+    Raises OptionError unless `count` is an integer of at least 1.
+    """
+    from threadpoolctl import threadpool_limits
+
+    count = as_count("set_threads", "count", count)
+    threadpool_limits(count)
+    if "native" in available():
+        get("native").control.set_threads(count)
 
 
 def select(engine: str | None, array: Any) -> tuple[str, ModuleType]:

@@ -52,6 +52,8 @@ class Run:
         self.folder = folder
         self.new_folders: list[Path] = []
         self.engine, _ = engines.select(config.engine, np.zeros(1, np.float32))
+        native = engines.get("native").control if self.engine == "native" else None
+        self.threads = native.threads() if native else environment.blas().get("threads")
         training = config.training
         self.solver = Solver(
             self.model,
@@ -124,7 +126,7 @@ class Run:
             "date": datetime.now().astimezone().isoformat(timespec="seconds"),
             "engine": self.engine,
             "cpu": environment.cpu(),
-            "threads": environment.blas().get("threads"),
+            "threads": self.threads,
             "platform": platform.platform(),
             "versions": environment.versions(),
             "image_shape": list(self.dataset.image_shape),

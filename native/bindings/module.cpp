@@ -8,6 +8,7 @@
 #include "core/threads.h"
 #include "kernels/dispatch.h"
 #include "ops/conv.h"
+#include "ops/winograd.h"
 
 namespace nb = nanobind;
 using namespace handgrad;
@@ -31,6 +32,7 @@ NB_MODULE(_kernels, module) {
     module.def("set_isa", [](const std::string& name) { return choose_isa(name.c_str()); });
     module.def("set_exact", [](bool exact) { set_conv_mode(exact ? ConvMode::kExact : ConvMode::kFast); });
     module.def("is_exact", [] { return conv_mode() == ConvMode::kExact; });
+    module.def("set_winograd_tile", set_winograd_tile);
     module.def("buffer_statistics", [] {
         const BufferStatistics s = buffer_statistics();
         return nb::make_tuple(s.in_use, s.cached, s.system_calls);

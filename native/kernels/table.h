@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/winograd.h"
+
 namespace handgrad {
 
 // How the micro-kernel finds A, a tile of `tile_rows` rows:
@@ -97,32 +99,6 @@ struct FlatKernels {
     void (*rmsprop)(const UpdateSettings<T>& s, const T* w, const T* dw, const T* c, int64_t n, T* next_w, T* next_c);
     void (*adam)(const UpdateSettings<T>& s, const T* w, const T* dw, const T* m, const T* v, int64_t n, T* next_w,
                  T* next_m, T* next_v);
-};
-
-// The transforms of Winograd's algorithm, float32.  Planes are `plane_stride` apart; a tile's place
-// (y0, x0) is the first of its pixels, which may lie outside of the image.
-struct WinogradImage {
-    int64_t height, width, channels;
-    const float* zeros;  // at least `channels`
-};
-
-struct WinogradKernels {
-    int64_t lanes;  // of `check`, which becomes a NaN once a result is not finite
-    // 6 x 6 inputs to 36 planes, in blocks of kBlock channels, block_stride apart.
-    void (*input)(const WinogradImage& image, const float* data, int64_t y0, int64_t x0, float* to,
-                  int64_t plane_stride, int64_t block_stride);
-    // 4 x 4 output gradients, channels [first, first + count), to 36 planes.
-    void (*gradient)(const WinogradImage& image, const float* data, int64_t y0, int64_t x0, int64_t first,
-                     int64_t count, float* to, int64_t plane_stride);
-    // 36 planes and a bias to 4 x 4 outputs, channels [first, first + count).
-    void (*output)(const WinogradImage& image, float* data, int64_t y0, int64_t x0, int64_t first, int64_t count,
-                   const float* from, int64_t plane_stride, const float* bias, float* check);
-    // Filters to [depth][width] in each of 36 planes; `outs` of the width are real.
-    void (*weights)(const float* w, int64_t out_stride, int64_t in_stride, bool flip, int64_t depth, int64_t outs,
-                    int64_t width, float* panels, int64_t plane_stride);
-    // [depth][width] in each of 36 planes to the gradients of the filters.
-    void (*weight_gradient)(const float* planes, int64_t plane_stride, int64_t depth, int64_t outs, int64_t width,
-                            float* dw, int64_t out_stride, int64_t in_stride, float* check);
 };
 
 template <class T>

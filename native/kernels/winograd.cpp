@@ -1,272 +1,418 @@
-// The transforms of Winograd's algorithm F(4 x 4, 3 x 3), float32.
+// Winograd's transforms, made from polynomial products (Toom-Cook).  With the points p = 0, +-a, +-b and
+// infinity, a filter g of 3 and inputs d of 6,
 //
-// Toom-Cook with the points 0, +-a, +-b and infinity, a = 1/sqrt 2, b = sqrt 2: a tile of 6 x 6
-// inputs d and a filter g of 3 x 3 give 4 x 4 outputs y:
+//     y = A' [(G g) * (B' d)]
 //
-//     y = A^T [(G g G^T) * (B^T d B)] A
-//
-// with the products of the 36 planes, summed over the channels, as 36 matrix products.  Each
-// transform below is the one-dimensional one, down the columns and then along the rows.
+// gives the 4 outputs y[i] = sum_k d[i + k] g[k]:  row p of B' holds the coefficients of the product of
+// (z - q) over the other finite points q (the last row: over all of them), row p of G is (1, p, p^2) / N_p
+// with N_p the product of (p - q), and column p of A' is (1, p, p^2, p^3).  With a = 1 / sqrt 2 and
+// b = sqrt 2 the numbers stay small: half the error of 0, +-1, +-2.  For the gradient of the filter the
+// same B' serves, a "filter" of 4 output gradients, and 3 outputs; N_p is divided out at the end.
+// F(2x2, 3x3) has the points 0, +-1 and infinity, and is exact on small integers.
+#include "kernels/winograd.h"
+
+#include <utility>
+
 #include "kernels/simd.h"
 #include "kernels/table.h"
 
 namespace handgrad::HANDGRAD_ISA {
 namespace {
 
-typedef VecF V;
-constexpr int kStep = kLanes<float>;
-constexpr float kA = 0.70710678118654752440f, kB = 1.41421356237309504880f;
-constexpr float kA2 = 0.5f, kB2 = 2.0f, kA3 = 0.35355339059327376220f, kB3 = 2.82842712474619009760f;
+using V = VecF;
+typedef int32_t VecI __attribute__((vector_size(kVectorBytes)));
+constexpr int kWidth = kLanes<float>;
+constexpr int kColumns = 2 * kWidth;  // of the micro-kernel
+constexpr int kTaps = 9;
 
-HG_INLINE V times(float s, V v) { return splat(s) * v; }
-HG_INLINE V plus_times(V sum, float s, V v) { return fma(splat(s), v, sum); }
+// One dimension of a transform: `in` vectors to `out` vectors.
 
-// B^T d
-HG_INLINE void input_line(const V d[6], V t[6]) {
-    t[0] = plus_times(d[0] + d[4], -2.5f, d[2]);
-    t[5] = plus_times(d[1] + d[5], -2.5f, d[3]);
-    const V even_a = plus_times(d[4], -kB2, d[2]), odd_a = plus_times(times(kA, d[3]), -kB, d[1]);
-    const V even_b = plus_times(d[4], -kA2, d[2]), odd_b = plus_times(times(kB, d[3]), -kA, d[1]);
-    t[1] = even_a + odd_a;
-    t[2] = even_a - odd_a;
-    t[3] = even_b + odd_b;
-    t[4] = even_b - odd_b;
-}
-
-// A^T m
-HG_INLINE void output_line(const V m[6], V y[4]) {
-    const V sum_a = m[1] + m[2], difference_a = m[1] - m[2];
-    const V sum_b = m[3] + m[4], difference_b = m[3] - m[4];
-    y[0] = m[0] + (sum_a + sum_b);
-    y[1] = plus_times(times(kA, difference_a), kB, difference_b);
-    y[2] = plus_times(times(kA2, sum_a), kB2, sum_b);
-    y[3] = plus_times(plus_times(m[5], kA3, difference_a), kB3, difference_b);
-}
-
-// A y
-HG_INLINE void gradient_line(const V y[4], V z[6]) {
-    const V even_a = plus_times(y[0], kA2, y[2]), odd_a = plus_times(times(kA, y[1]), kA3, y[3]);
-    const V even_b = plus_times(y[0], kB2, y[2]), odd_b = plus_times(times(kB, y[1]), kB3, y[3]);
-    z[0] = y[0];
-    z[1] = even_a + odd_a;
-    z[2] = even_a - odd_a;
-    z[3] = even_b + odd_b;
-    z[4] = even_b - odd_b;
-    z[5] = y[3];
-}
-
-// G g
-HG_INLINE void filter_line(const V g[3], V u[6]) {
-    const V even_a = plus_times(g[0], kA2, g[2]), odd_a = times(kA, g[1]);
-    const V even_b = plus_times(g[0], kB2, g[2]), odd_b = times(kB, g[1]);
-    u[0] = g[0];
-    u[1] = times(-2.0f / 3, even_a + odd_a);
-    u[2] = times(-2.0f / 3, even_a - odd_a);
-    u[3] = times(1.0f / 6, even_b + odd_b);
-    u[4] = times(1.0f / 6, even_b - odd_b);
-    u[5] = g[2];
-}
-
-// G^T u
-HG_INLINE void filter_gradient_line(const V u[6], V g[3]) {
-    const V sum_a = times(-2.0f / 3, u[1] + u[2]), difference_a = times(-2.0f / 3, u[1] - u[2]);
-    const V sum_b = times(1.0f / 6, u[3] + u[4]), difference_b = times(1.0f / 6, u[3] - u[4]);
-    g[0] = u[0] + (sum_a + sum_b);
-    g[1] = plus_times(times(kA, difference_a), kB, difference_b);
-    g[2] = plus_times(plus_times(u[5], kA2, sum_a), kB2, sum_b);
-}
-
-// Applies a one-dimensional transform on both axes: in (rows_in x rows_in) to out (rows_out x rows_out).
-template <int in_size, int out_size, class Line>
-HG_INLINE void both_axes(const V (&in)[in_size][in_size], V (&out)[out_size][out_size], Line&& line) {
-    V half[in_size][out_size];  // [column][row]
-#pragma GCC unroll 6
-    for (int j = 0; j < in_size; ++j) {
-        V column[in_size];
-#pragma GCC unroll 6
-        for (int i = 0; i < in_size; ++i) column[i] = in[i][j];
-        line(column, half[j]);
+struct Inputs2 {
+    static constexpr int in = 4, out = 4;
+    HG_INLINE void apply(const V (&d)[in], V (&v)[out]) {
+        v[0] = d[0] - d[2];
+        v[1] = d[1] + d[2];
+        v[2] = d[2] - d[1];
+        v[3] = d[3] - d[1];
     }
-#pragma GCC unroll 6
-    for (int i = 0; i < out_size; ++i) {
-        V row[in_size];
-#pragma GCC unroll 6
-        for (int j = 0; j < in_size; ++j) row[j] = half[j][i];
-        line(row, out[i]);
+};
+
+struct Gradients2 {
+    static constexpr int in = 2, out = 4;
+    HG_INLINE void apply(const V (&d)[in], V (&v)[out]) {
+        v[0] = d[0];
+        v[1] = d[0] + d[1];
+        v[2] = d[0] - d[1];
+        v[3] = d[1];
+    }
+};
+
+struct Filters2 {
+    static constexpr int in = 3, out = 4;
+    HG_INLINE void apply(const V (&g)[in], V (&v)[out]) {
+        const V half = splat(0.5f), even = (g[0] + g[2]) * half, odd = g[1] * half;
+        v[0] = g[0];
+        v[1] = even + odd;
+        v[2] = even - odd;
+        v[3] = g[2];
+    }
+};
+
+struct Outputs2 {
+    static constexpr int in = 4, out = 2;
+    HG_INLINE void apply(const V (&v)[in], V (&y)[out]) {
+        y[0] = v[0] + (v[1] + v[2]);
+        y[1] = (v[1] - v[2]) + v[3];
+    }
+};
+
+struct Weights2 {
+    static constexpr int in = 4, out = 3;
+    HG_INLINE void apply(const V (&v)[in], V (&g)[out]) {
+        const V half = splat(0.5f), even = (v[1] + v[2]) * half;
+        g[0] = v[0] + even;
+        g[1] = (v[1] - v[2]) * half;
+        g[2] = even + v[3];
+    }
+};
+
+constexpr float kA = 0.70710678118654752f, kB = 1.41421356237309505f;
+constexpr float kOverNa = -2.0f / 3.0f, kOverNb = 1.0f / 6.0f;
+
+struct Inputs4 {
+    static constexpr int in = 6, out = 6;
+    HG_INLINE void apply(const V (&d)[in], V (&v)[out]) {
+        const V even_a = fma(splat(-2.0f), d[2], d[4]), odd_a = fma(splat(-2.0f), d[1], d[3]);
+        const V even_b = fma(splat(-0.5f), d[2], d[4]), odd_b = fma(splat(-0.5f), d[1], d[3]);
+        v[0] = fma(splat(-2.5f), d[2], d[0] + d[4]);
+        v[1] = fma(splat(kA), odd_a, even_a);
+        v[2] = fma(splat(-kA), odd_a, even_a);
+        v[3] = fma(splat(kB), odd_b, even_b);
+        v[4] = fma(splat(-kB), odd_b, even_b);
+        v[5] = fma(splat(-2.5f), d[3], d[1] + d[5]);
+    }
+};
+
+struct Gradients4 {
+    static constexpr int in = 4, out = 6;
+    HG_INLINE void apply(const V (&d)[in], V (&v)[out]) {
+        const V even_a = fma(splat(0.5f), d[2], d[0]), odd_a = fma(splat(0.5f), d[3], d[1]);
+        const V even_b = fma(splat(2.0f), d[2], d[0]), odd_b = fma(splat(2.0f), d[3], d[1]);
+        v[0] = d[0];
+        v[1] = fma(splat(kA), odd_a, even_a);
+        v[2] = fma(splat(-kA), odd_a, even_a);
+        v[3] = fma(splat(kB), odd_b, even_b);
+        v[4] = fma(splat(-kB), odd_b, even_b);
+        v[5] = d[3];
+    }
+};
+
+struct Filters4 {
+    static constexpr int in = 3, out = 6;
+    HG_INLINE void apply(const V (&g)[in], V (&v)[out]) {
+        const V even_a = fma(splat(0.5f), g[2], g[0]) * splat(kOverNa), odd_a = g[1] * splat(kOverNa * kA);
+        const V even_b = fma(splat(2.0f), g[2], g[0]) * splat(kOverNb), odd_b = g[1] * splat(kOverNb * kB);
+        v[0] = g[0];
+        v[1] = even_a + odd_a;
+        v[2] = even_a - odd_a;
+        v[3] = even_b + odd_b;
+        v[4] = even_b - odd_b;
+        v[5] = g[2];
+    }
+};
+
+struct Outputs4 {
+    static constexpr int in = 6, out = 4;
+    HG_INLINE void apply(const V (&v)[in], V (&y)[out]) {
+        const V sum_a = v[1] + v[2], difference_a = v[1] - v[2];
+        const V sum_b = v[3] + v[4], difference_b = v[3] - v[4];
+        y[0] = v[0] + (sum_a + sum_b);
+        y[1] = fma(splat(kA), difference_a, splat(kB) * difference_b);
+        y[2] = fma(splat(0.5f), sum_a, splat(2.0f) * sum_b);
+        y[3] = fma(splat(0.5f * kA), difference_a, fma(splat(2.0f * kB), difference_b, v[5]));
+    }
+};
+
+struct Weights4 {
+    static constexpr int in = 6, out = 3;
+    HG_INLINE void apply(const V (&v)[in], V (&g)[out]) {
+        const V sum_a = (v[1] + v[2]) * splat(kOverNa), difference_a = v[1] - v[2];
+        const V sum_b = (v[3] + v[4]) * splat(kOverNb), difference_b = v[3] - v[4];
+        g[0] = v[0] + (sum_a + sum_b);
+        g[1] = fma(splat(kOverNa * kA), difference_a, splat(kOverNb * kB) * difference_b);
+        g[2] = fma(splat(0.5f), sum_a, fma(splat(2.0f), sum_b, v[5]));
+    }
+};
+
+// Both dimensions: load(y, x) gives a vector of the patch, store(y, x, v) takes one of the result.
+template <class Map, class Load, class Store>
+HG_INLINE void transform(Load&& load, Store&& store) {
+    constexpr int in = Map::in, out = Map::out;
+    V half[out][in];
+#pragma GCC unroll 8
+    for (int x = 0; x < in; ++x) {
+        V from[in], to[out];
+#pragma GCC unroll 8
+        for (int y = 0; y < in; ++y) from[y] = load(y, x);
+        Map::apply(from, to);
+#pragma GCC unroll 8
+        for (int y = 0; y < out; ++y) half[y][x] = to[y];
+    }
+#pragma GCC unroll 8
+    for (int y = 0; y < out; ++y) {
+        V to[out];
+        Map::apply(half[y], to);
+#pragma GCC unroll 8
+        for (int x = 0; x < out; ++x) store(y, x, to[x]);
     }
 }
 
-// The pixels of a tile; those outside of the image are `zeros`.
+HG_INLINE V load_some(const float* from, int64_t count) {
+    V v{};
+    __builtin_memcpy(&v, from, static_cast<size_t>(count) * sizeof(float));
+    return v;
+}
+
+HG_INLINE void store_some(float* to, V v, int64_t count) {
+    __builtin_memcpy(to, &v, static_cast<size_t>(count) * sizeof(float));
+}
+
+// The largest magnitude, as bits.
+struct Largest {
+    VecI bits{};
+    HG_INLINE VecI magnitude(V v) {
+        VecI as_integers;
+        __builtin_memcpy(&as_integers, &v, sizeof v);
+        return as_integers & 0x7fffffff;
+    }
+    inline __attribute__((always_inline)) void see(V v) {
+        const VecI seen = magnitude(v);
+        bits = seen > bits ? seen : bits;
+    }
+    inline __attribute__((always_inline)) void put(int32_t* largest) const {
+        for (int i = 0; i < kWidth; ++i) *largest = bits[i] > *largest ? bits[i] : *largest;
+    }
+};
+
+// to += step, hidden from the compiler, which would keep one pointer for each step in memory.
+template <class T>
+HG_INLINE void advance(T*& to, int64_t step) {
+    to += step;
+    asm("" : "+r"(to));
+}
+
+struct Place {
+    int64_t y, x, image;
+};
+
+HG_INLINE Place place_of(const TileGrid& grid, int64_t tile) {
+    const int64_t column = tile % grid.columns, row = tile / grid.columns % grid.rows;
+    return {row * grid.step + grid.y0, column * grid.step + grid.x0, tile / grid.columns / grid.rows};
+}
+
+// The pixels of a patch, zeros outside of the image.
 template <int size>
-HG_INLINE void find_pixels(const WinogradImage& image, const float* data, int64_t y0, int64_t x0,
-                           const float* (&pixels)[size][size]) {
-    for (int i = 0; i < size; ++i)
-        for (int j = 0; j < size; ++j) {
-            const int64_t y = y0 + i, x = x0 + j;
-            const bool inside = y >= 0 && y < image.height && x >= 0 && x < image.width;
-            pixels[i][j] = inside ? data + (y * image.width + x) * image.channels : image.zeros;
-        }
-}
-
-// Fetches the 4 columns of a tile of `size` rows from x0 on, wherever that is; for the tile to come.
-template <int size, int write>
-HG_INLINE void fetch(const WinogradImage& image, const float* data, int64_t y0, int64_t x0, int64_t first,
-                     int64_t count) {
-    for (int i = 0; i < size; ++i)
-        for (int j = 0; j < 4; ++j)
-            for (int64_t c = 0; c < count; c += 16)
-                __builtin_prefetch(data + ((y0 + i) * image.width + x0 + j) * image.channels + first + c, write);
-}
-
-template <int size, class Line>
-HG_INLINE void transform_block(const float* (&pixels)[size][size], int64_t channel, int64_t count, float* to,
-                               int64_t plane_stride, Line&& line) {
-    for (int part = 0; part < kBlock; part += kStep) {
-        V in[size][size], out[6][6];
+struct Patch {
+    const float* at[size][size];
+    HG_INLINE Patch find(const TileGrid& grid, const float* x, const float* zeros, int64_t tile, int64_t channel) {
+        Patch patch;
+        const Place place = place_of(grid, tile);
+        const float* image = x + place.image * grid.H * grid.W * grid.C + channel;
+#pragma GCC unroll 8
         for (int i = 0; i < size; ++i)
+#pragma GCC unroll 8
             for (int j = 0; j < size; ++j) {
-                const float* from = pixels[i][j] + channel + part;
-                if (count >= part + kStep) {
-                    in[i][j] = load<float>(from);
-                } else {
-                    float some[kStep] = {};
-                    for (int k = 0; part + k < count; ++k) some[k] = from[k];
-                    in[i][j] = load<float>(some);
-                }
+                const int64_t row = place.y + i, column = place.x + j;
+                const bool inside = row >= 0 && row < grid.H && column >= 0 && column < grid.W;
+                patch.at[i][j] = inside ? image + (row * grid.W + column) * grid.C : zeros;
             }
-        both_axes(in, out, line);
-        for (int i = 0; i < 6; ++i)
-            for (int j = 0; j < 6; ++j) store<float>(to + (i * 6 + j) * plane_stride + part, out[i][j]);
+        return patch;
+    }
+};
+
+template <class Map>
+void patches(const TileGrid& grid, const float* x, const float* zeros, int64_t first, int64_t count, int64_t channel,
+             int64_t channels, const TilePlaces& to, float* v, int32_t* largest) {
+    constexpr int in = Map::in, out = Map::out;
+    const int64_t plane = to.plane;
+    Largest seen;
+    Patch<in> patch = Patch<in>::find(grid, x, zeros, first, channel), next = patch;
+    for (int64_t t = 0; t < count; ++t, patch = next) {
+        if (t + 1 < count) next = Patch<in>::find(grid, x, zeros, first + t + 1, channel);
+        float* target = v + t / to.group * to.group_stride + t % to.group * to.row_stride;
+        float* next_target = v + (t + 1) / to.group * to.group_stride + (t + 1) % to.group * to.row_stride;
+        auto put = [&](int64_t c, auto&& load) {
+            const int64_t place = c / 16 * to.block_stride + c % 16;
+            float *here = target + place, *after = next_target + place;
+            transform<Map>(
+                [&](int i, int j) {
+                    if (i >= in - 4 && j >= in - 4) __builtin_prefetch(next.at[i][j] + c);
+                    return load(patch.at[i][j] + c);
+                },
+                [&](int i, int j, V value) {
+                    if (i == 1 && j == 1) seen.see(value);
+                    store(here + j * plane, value);
+                    __builtin_prefetch(after + j * plane, 1);
+                    if (j + 1 < out) return;
+                    advance(here, out * plane);
+                    advance(after, out * plane);
+                });
+        };
+        int64_t c = 0;
+        for (; c + kWidth <= channels; c += kWidth) put(c, [](const float* from) { return load(from); });
+        if (c < channels) put(c, [&](const float* from) { return load_some(from, channels - c); });
+    }
+    seen.put(largest);
+}
+
+// Transposes kWidth vectors: step by step, exchanges the halves of blocks twice as large.
+template <int span, int... i>
+HG_INLINE void exchange(V& a, V& b, std::integer_sequence<int, i...>) {
+    const V low = __builtin_shufflevector(a, b, ((i & span) ? kWidth + (i ^ span) : i)...);
+    const V high = __builtin_shufflevector(a, b, ((i & span) ? kWidth + i : (i ^ span))...);
+    a = low;
+    b = high;
+}
+
+template <int span = 1>
+HG_INLINE void transpose(V (&rows)[kWidth]) {
+#pragma GCC unroll 16
+    for (int i = 0; i < kWidth; ++i)
+        if (!(i & span)) exchange<span>(rows[i], rows[i | span], std::make_integer_sequence<int, kWidth>());
+    if constexpr (2 * span < kWidth) transpose<2 * span>(rows);
+}
+
+// taps[i] = number i of each of kWidth filters, `stride` apart; zeros for those from `count` on.
+HG_INLINE void load_taps(const float* w, const float* end, int64_t stride, int64_t count, V (&taps)[kTaps]) {
+#pragma GCC unroll 4
+    for (int first = 0; first < kTaps; first += kWidth) {
+        V rows[kWidth];
+#pragma GCC unroll 16
+        for (int i = 0; i < kWidth; ++i) {
+            const float* from = w + i * stride + first;
+            const int useful = kTaps - first < kWidth ? kTaps - first : kWidth;
+            rows[i] = i >= count ? V{} : from + kWidth <= end ? load(from) : load_some(from, useful);
+        }
+        transpose(rows);
+#pragma GCC unroll 16
+        for (int i = 0; i < kWidth; ++i)
+            if (first + i < kTaps) taps[first + i] = rows[i];
     }
 }
 
-void input(const WinogradImage& image, const float* data, int64_t y0, int64_t x0, float* to,
-           int64_t plane_stride, int64_t block_stride) {
-    const float* pixels[6][6];
-    find_pixels(image, data, y0, x0, pixels);
-    fetch<6, 0>(image, data, y0, x0 + 6, 0, image.channels);
-    const auto line = [](const V(&d)[6], V(&t)[6]) __attribute__((always_inline)) { input_line(d, t); };
-    int64_t c = 0;
-    for (; c + kBlock <= image.channels; c += kBlock, to += block_stride)
-        transform_block(pixels, c, kBlock, to, plane_stride, line);
-    if (c < image.channels) transform_block(pixels, c, image.channels - c, to, plane_stride, line);
-}
-
-void gradient(const WinogradImage& image, const float* data, int64_t y0, int64_t x0, int64_t first,
-              int64_t count, float* to, int64_t plane_stride) {
-    const float* pixels[4][4];
-    find_pixels(image, data, y0, x0, pixels);
-    fetch<4, 0>(image, data, y0, x0 + 4, first, count);
-    const auto line = [](const V(&y)[4], V(&z)[6]) __attribute__((always_inline)) { gradient_line(y, z); };
-    for (int64_t c = 0; c < count; c += kStep, to += kStep) {
-        V in[4][4];
-        for (int i = 0; i < 4; ++i)
-            for (int j = 0; j < 4; ++j) {
-                const float* from = pixels[i][j] + first + c;
-                if (c + kStep <= count) {
-                    in[i][j] = load<float>(from);
-                } else {
-                    float some[kStep] = {};
-                    for (int k = 0; c + k < count; ++k) some[k] = from[k];
-                    in[i][j] = load<float>(some);
-                }
-            }
-        V half[4][6], row[4];
-        for (int j = 0; j < 4; ++j) {
-            V column[4];
-            for (int i = 0; i < 4; ++i) column[i] = in[i][j];
-            line(column, half[j]);
-        }
-        for (int i = 0; i < 6; ++i) {
-            for (int j = 0; j < 4; ++j) row[j] = half[j][i];
-            V out[6];
-            line(row, out);
-            for (int j = 0; j < 6; ++j) store<float>(to + (i * 6 + j) * plane_stride, out[j]);
-        }
-    }
-}
-
-void output(const WinogradImage& image, float* data, int64_t y0, int64_t x0, int64_t first, int64_t count,
-            const float* from, int64_t plane_stride, const float* bias, float* check) {
-    const int rows = static_cast<int>(image.height - y0 < 4 ? image.height - y0 : 4);
-    const int columns = static_cast<int>(image.width - x0 < 4 ? image.width - x0 : 4);
-    V bad = load<float>(check);
-    fetch<4, 1>(image, data, y0, x0 + 4, first, count);
-    for (int64_t c = 0; c < count; c += kStep) {
-        V half[6][4];
-        for (int j = 0; j < 6; ++j) {
-            V column[6];
-            for (int i = 0; i < 6; ++i) column[i] = load<float>(from + (i * 6 + j) * plane_stride + c);
-            output_line(column, half[j]);
-        }
-        const V start = load<float>(bias + c);
-        for (int i = 0; i < rows; ++i) {
-            V row[6], y[4];
-            for (int j = 0; j < 6; ++j) row[j] = half[j][i];
-            output_line(row, y);
-            float* to = data + ((y0 + i) * image.width + x0) * image.channels + first + c;
-            for (int j = 0; j < columns; ++j, to += image.channels) {
-                const V value = y[j] + start;
-                bad = fma(value, V{}, bad);  // not a number as soon as one value is not finite
-                if (c + kStep <= count) {
-                    store<float>(to, value);
-                } else {
-                    __builtin_memcpy(to, &value, static_cast<size_t>(count - c) * sizeof(float));
-                }
+template <class Map>
+void filters(const float* w, const float* end, int64_t k_stride, int64_t column_stride, bool flip, int64_t depth,
+             int64_t columns, float* u, int64_t plane, int32_t* largest) {
+    Largest seen;
+    for (int64_t k = 0; k < depth; ++k) {
+        for (int half = 0; half < kColumns; half += kWidth) {
+            V taps[kTaps];
+            load_taps(w + k * k_stride + half * column_stride, end, column_stride, columns - half, taps);
+            float* here = u + k * kColumns + half;
+            auto put = [&](int i, int j, V value) {
+                if (i == 1 && j == 1) seen.see(value);
+                store(here + (i * Map::out + j) * plane, value);
+            };
+            if (flip) {
+                transform<Map>([&](int i, int j) { return taps[8 - 3 * i - j]; }, put);
+            } else {
+                transform<Map>([&](int i, int j) { return taps[3 * i + j]; }, put);
             }
         }
     }
-    store<float>(check, bad);
+    seen.put(largest);
 }
 
-void weights(const float* w, int64_t out_stride, int64_t in_stride, bool flip, int64_t depth, int64_t outs,
-             int64_t width, float* panels, int64_t plane_stride) {
-    for (int64_t k = 0; k < depth; ++k)
-        for (int64_t first = 0; first < width; first += kStep) {
-            float taps[9][kStep] = {};
-            for (int64_t f = 0; f < kStep && first + f < outs; ++f) {
-                const float* from = w + (first + f) * out_stride + k * in_stride;
-                __builtin_prefetch(from + 8 * in_stride);
-                for (int t = 0; t < 9; ++t) taps[flip ? 8 - t : t][f] = from[t];
-            }
-            V in[3][3], out[6][6];
-            for (int t = 0; t < 9; ++t) in[t / 3][t % 3] = load<float>(taps[t]);
-            both_axes(in, out, [](const V(&g)[3], V(&u)[6]) { filter_line(g, u); });
-            for (int p = 0; p < 36; ++p)
-                store<float>(panels + p * plane_stride + k * width + first, out[p / 6][p % 6]);
-        }
+// An odd number of cache lines: multiples of 4 KiB would fall on the same lines of the cache.
+template <class Map>
+constexpr int64_t kProductSize = Map::in * Map::in * kColumns + 16;
+
+// One tile of kWidth channels: product to y, which gets the rows of `to`.
+template <class Map, class Store>
+HG_INLINE void output(const float* from, V bias, Largest& seen, Store&& put) {
+    transform<Map>(
+        [&](int i, int j) {
+            __builtin_prefetch(from + (i * Map::in + j) * kColumns + kProductSize<Map>);
+            return load(from + (i * Map::in + j) * kColumns);
+        },
+        [&](int i, int j, V value) {
+            value += bias;
+            seen.see(value);
+            put(i, j, value);
+        });
 }
 
-void weight_gradient(const float* planes, int64_t plane_stride, int64_t depth, int64_t outs, int64_t width,
-                     float* dw, int64_t out_stride, int64_t in_stride, float* check) {
-    V bad = load<float>(check);
-    for (int64_t k = 0; k < depth; ++k)
-        for (int64_t first = 0; first < outs; first += kStep) {
-            V in[6][6], out[3][3];
-            for (int p = 0; p < 36; ++p) {
-                const float* from = planes + p * plane_stride + k * width + first;
-                in[p / 6][p % 6] = load<float>(from);
-                __builtin_prefetch(from + 2 * width);
-            }
-            both_axes(in, out, [](const V(&u)[6], V(&g)[3]) { filter_gradient_line(u, g); });
-            float taps[9][kStep];
-            for (int t = 0; t < 9; ++t) {
-                bad = fma(out[t / 3][t % 3], V{}, bad);
-                store<float>(taps[t], out[t / 3][t % 3]);
-            }
-            for (int64_t f = 0; f < kStep && first + f < outs; ++f) {
-                float* to = dw + (first + f) * out_stride + k * in_stride;
-                __builtin_prefetch(to + 8 * in_stride, 1);
-                for (int t = 0; t < 9; ++t) to[t] = taps[t][f];
+template <class Map>
+void outputs(const TileGrid& grid, const float* m, int64_t first, int64_t count, int64_t channel, int64_t channels,
+             const float* bias, float* out, int32_t* largest) {
+    constexpr int size = Map::out;
+    const int64_t pixel = grid.C, line = grid.W * grid.C;
+    const auto find = [&](const Place& at) { return out + (at.image * grid.H + at.y) * line + at.x * pixel + channel; };
+    Largest seen;
+    Place at = place_of(grid, first);
+    for (int64_t t = 0; t < count; ++t) {
+        const Place next = place_of(grid, first + t + 1);
+        const int64_t rows = grid.H - at.y, columns = grid.W - at.x;
+        float *target = find(at), *next_target = find(next);
+        at = next;
+        const bool whole = rows >= size && columns >= size;
+        for (int64_t c = 0; c < channels; c += kWidth, target += kWidth, next_target += kWidth) {
+            const int64_t some = channels - c;
+            const float* from = m + t * kProductSize<Map> + c;
+            if (whole && some >= kWidth) {
+                float *to = target, *after = next_target;
+                output<Map>(from, bias ? load(bias + c) : V{}, seen, [&](int, int j, V value) {
+                    store(to + j * pixel, value);
+                    __builtin_prefetch(after + j * pixel, 1);
+                    if (j + 1 < size) return;
+                    advance(to, line);
+                    advance(after, line);
+                });
+            } else {
+                output<Map>(from, bias ? load_some(bias + c, some < kWidth ? some : kWidth) : V{}, seen,
+                            [&](int i, int j, V value) {
+                                if (i < rows && j < columns)
+                                    store_some(target + i * line + j * pixel, value, some < kWidth ? some : kWidth);
+                            });
             }
         }
-    store<float>(check, bad);
+    }
+    seen.put(largest);
+}
+
+template <class Map>
+void weights(const float* m, int64_t parts, int64_t part_stride, int64_t plane, int64_t k_stride,
+             int64_t column_stride, int64_t depth, int64_t columns, float* dw, int32_t* largest) {
+    Largest seen;
+    for (int64_t k = 0; k < depth; ++k) {
+        for (int64_t c = 0; c < columns; c += kWidth) {
+            float taps[kTaps][kWidth];
+            transform<Map>(
+                [&](int i, int j) {
+                    const float* from = m + (i * Map::in + j) * plane + k * kColumns + c;
+                    V sum = load(from);
+                    for (int64_t part = 1; part < parts; ++part) sum += load(from + part * part_stride);
+                    return sum;
+                },
+                [&](int i, int j, V value) {
+                    seen.see(value);
+                    store(taps[3 * i + j], value);
+                });
+            const int64_t count = columns - c < kWidth ? columns - c : kWidth;
+            for (int64_t f = 0; f < count; ++f)
+                for (int i = 0; i < kTaps; ++i) dw[k * k_stride + (c + f) * column_stride + i] = taps[i][f];
+        }
+    }
+    seen.put(largest);
 }
 
 }  // namespace
 
 void fill(WinogradKernels& kernels) {
-    kernels = {kStep, input, gradient, output, weights, weight_gradient};
+    kernels.two = {2, 16, patches<Inputs2>, patches<Gradients2>, filters<Filters2>, kProductSize<Outputs2>,
+                   outputs<Outputs2>, weights<Weights2>};
+    kernels.four = {4, 36, patches<Inputs4>, patches<Gradients4>, filters<Filters4>, kProductSize<Outputs4>,
+                   outputs<Outputs4>, weights<Weights4>};
 }
 
 }  // namespace handgrad::HANDGRAD_ISA

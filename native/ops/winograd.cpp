@@ -1,7 +1,7 @@
 #include "ops/winograd.h"
 
 #include <algorithm>
-#include <cstring>
+#include <atomic>
 
 #include "core/buffers.h"
 #include "core/threads.h"
@@ -10,200 +10,271 @@
 namespace handgrad {
 namespace {
 
-constexpr int64_t kPlanes = 36, kTile = 4;
-constexpr int64_t kMaxLanes = 16;
+constexpr int64_t kTasks = 8;  // wanted at least, so that few threads end together
 
-// The tiles of the outputs of N images.
-struct Tiling {
-    int64_t rows, columns, count;
-    Tiling(int64_t N, int64_t height, int64_t width)
-        : rows(ceil_div(height, kTile)), columns(ceil_div(width, kTile)), count(times(N, rows, columns)) {}
-    // Calls body(n, y, x) with the first output pixel of tile `index`.
-    template <class Body>
-    void at(int64_t index, Body&& body) const {
-        body(index / (rows * columns), index / columns % rows * kTile, index % columns * kTile);
+std::atomic<int> forced{0};
+
+// The largest magnitude that all tasks have seen; see kernels/winograd.h.  The order does not matter.
+class Largest {
+  public:
+    void see(int32_t bits) {
+        int32_t known = bits_.load(std::memory_order_relaxed);
+        while (bits > known && !bits_.compare_exchange_weak(known, bits, std::memory_order_relaxed)) {
+        }
     }
+    // An overflow anywhere makes a result infinite or not a number, since nothing is subtracted from
+    // what is infinite without leaving it so; what overflows without a trace was not needed.
+    bool finite() const { return bits_ < 0x7f800000; }
+    // At least 2^-96: then what the transforms round to subnormal numbers is far below the rounding of
+    // the largest ones.
+    bool normal() const { return bits_ >= (127 - 96) << 23; }
+
+  private:
+    std::atomic<int32_t> bits_{0};
 };
 
-// Planes that lie a multiple of 4 KiB apart would fall on the same cache sets: an odd number of lines.
-int64_t plane_size(int64_t size) { return round_up(size, 16) / 16 % 2 ? round_up(size, 16) : round_up(size, 16) + 16; }
+// The distance between planes: no multiple of 4 KiB, which would fall on the same lines of the cache.
+int64_t plane_size(int64_t numbers) { return round_up(numbers, 32) + 16; }
 
-// The sums of 0 * result of each thread.
-struct Check {
-    Check() : sums(times(thread_count(), kMaxLanes)) { std::fill_n(sums.get(), thread_count() * kMaxLanes, 0.0f); }
-    float* of(int worker) { return sums.get() + worker * kMaxLanes; }
-    bool finite() const {
-        bool all = true;
-        for (int64_t i = 0; i < thread_count() * kMaxLanes; ++i) all &= sums.get()[i] == 0;
-        return all;
-    }
-    Scratch<float> sums;
-};
-
-Scratch<float> zeros_of(int64_t channels) {
-    Scratch<float> zeros(round_up(channels, kBlock));
-    std::fill_n(zeros.get(), round_up(channels, kBlock), 0.0f);
-    return zeros;
+Scratch<float> zeros(int64_t count) {
+    Scratch<float> made(count);
+    std::fill_n(made.get(), count, 0.0f);
+    return made;
 }
 
-// A correlation of images (N, H, W, depth) with filters [outs][depth] of 3 x 3: forward, or the
-// backward to the input, which is a correlation with the filters turned round.
+TileGrid grid_of(int64_t H, int64_t W, int64_t C, int64_t OH, int64_t OW, int64_t size, int64_t pad_y, int64_t pad_x) {
+    return {H, W, C, ceil_div(OH, size), ceil_div(OW, size), size, -pad_y, -pad_x};
+}
+
+// The correlation of images (N, H, W, C) with F filters, the numbers of filter (c, f) at c * c_stride + f * f_stride.
 struct Correlation {
-    int64_t N, H, W, depth, pad_y, pad_x, outs, OH, OW;
-    int64_t out_stride, in_stride;
+    int64_t N, H, W, C, F, OH, OW, pad_y, pad_x, c_stride, f_stride;
     bool flip;
 };
 
-bool correlate(const Correlation& s, const float* x, const float* w, const float* bias, float* out) {
+bool correlate(const WinogradTransforms& kernel, const Correlation& s, const float* x, const float* w,
+               const float* bias, float* out) {
     const auto& gemm = kernels<float>().gemm;
-    const auto& kernel = kernels<float>().winograd;
-    const int64_t width = gemm.tile_columns, tile_rows = gemm.tile_rows;
-    const int64_t groups = ceil_div(s.outs, width), depth = s.depth;
+    const int64_t height = gemm.tile_rows, width = gemm.tile_columns, points = kernel.points, threads = thread_count();
+    const TileGrid from = grid_of(s.H, s.W, s.C, s.OH, s.OW, kernel.size, s.pad_y, s.pad_x);
+    const TileGrid to = grid_of(s.OH, s.OW, s.F, s.OH, s.OW, kernel.size, 0, 0);
+    const int64_t tiles = times(s.N, from.rows, from.columns), panels = ceil_div(s.F, width);
 
-    const int64_t filter_plane = plane_size(times(depth, width)), panel = times(kPlanes, filter_plane);
-    Scratch<float> filters(times(groups, panel));
-    parallel(groups, [&](int64_t group, int) {
-        kernel.weights(w + group * width * s.out_stride, s.out_stride, s.in_stride, s.flip, depth,
-                       std::min(width, s.outs - group * width), width, filters.get() + group * panel, filter_plane);
-    });
-    Scratch<float> biases(groups * width);
-    std::fill_n(biases.get(), groups * width, 0.0f);
-    if (bias) std::memcpy(biases.get(), bias, static_cast<size_t>(s.outs) * sizeof(float));
+    // A block of tiles: its transform v and the products m with one panel of filters stay in the
+    // second-level cache.
+    const int64_t fitting = std::clamp<int64_t>(150000 / (points * s.C), 48, 128);
+    const int64_t block = round_up(std::min(fitting, tiles), height), blocks = ceil_div(tiles, block);
+    const int64_t v_plane = plane_size(height * round_up(s.C, kBlock)), group = points * v_plane;
+    const TilePlaces places{height, group, kBlock, height * kBlock, v_plane};
+    const int64_t v_size = times(block / height, group);
+    const int64_t u_plane = plane_size(times(s.C, width)), u_size = times(points, u_plane);
+    const int64_t m_size = times(block, kernel.product_size);
+    // Either each task takes a block of tiles, and all the filters are transformed before; or, where the
+    // blocks are few, each takes a panel of filters, and all the tiles are transformed before.
+    const bool by_panel = blocks < kTasks && blocks < panels;
+    Scratch<float> v(times(by_panel ? blocks : threads, v_size));
+    Scratch<float> u(times(by_panel ? threads : panels, u_size));
+    Scratch<float> m(times(threads, m_size));
+    const Scratch<float> nothing = zeros(s.C);
+    Largest largest_v, largest_u, largest_out;
 
-    const Tiling tiling(s.N, s.OH, s.OW);
-    const int64_t most = std::clamp<int64_t>(5120 / depth, 32, 96);
-    int64_t blocks = round_up(ceil_div(tiling.count, most), 4);
-    const int64_t tiles = round_up(ceil_div(tiling.count, blocks), tile_rows);
-    blocks = ceil_div(tiling.count, tiles);
+    auto inputs = [&](int64_t first, int64_t count, float* target) {
+        int32_t largest = 0;
+        kernel.inputs(from, x, nothing.get(), first, count, 0, s.C, places, target, &largest);
+        largest_v.see(largest);
+    };
+    auto filters = [&](int64_t panel, int64_t c, int64_t count, float* target) {
+        int32_t largest = 0;
+        kernel.filters(w + panel * width * s.f_stride + c * s.c_stride, w + s.F * s.C * 9, s.c_stride, s.f_stride,
+                       s.flip, count, std::min(width, s.F - panel * width), target + c * width, u_plane, &largest);
+        largest_u.see(largest);
+    };
+    auto products = [&](int64_t first, int64_t panel, const float* in, const float* filter, float* product) {
+        const int64_t count = std::min(block, tiles - first), channel = panel * width;
+        for (int64_t p = 0; p < points; ++p)
+            for (int64_t t = 0; t < count; t += height)
+                gemm.tile(ALayout::kRowBlocks, s.C, in + p * v_plane + t / height * group, height,
+                          filter + p * u_plane, width, product + t * kernel.product_size + p * width,
+                          kernel.product_size, height, width, false, nullptr);
+        int32_t largest = 0;
+        kernel.outputs(to, product, first, count, channel, std::min(width, s.F - channel),
+                       bias ? bias + channel : nullptr, out, &largest);
+        largest_out.see(largest);
+    };
 
-    const int64_t chunk = round_up(depth, kBlock) * tile_rows;  // one panel of tiles in one plane
-    const int64_t in_plane = plane_size(times(tiles / tile_rows, chunk)), out_plane = plane_size(tiles * width);
-    Scratch<float> transformed(times(thread_count(), kPlanes, in_plane));
-    Scratch<float> products(times(thread_count(), kPlanes, out_plane));
-    const Scratch<float> zeros = zeros_of(depth);
-    const WinogradImage from{s.H, s.W, depth, zeros.get()}, to{s.OH, s.OW, s.outs, nullptr};
-    Check check;
+    if (by_panel) {
+        const int64_t part = 2 * height, parts = ceil_div(block, part);
+        parallel(blocks * parts, [&](int64_t task, int) {
+            const int64_t skip = task % parts * part, first = task / parts * block + skip;
+            if (first < tiles)
+                inputs(first, std::min({part, block - skip, tiles - first}),
+                       v.get() + task / parts * v_size + skip / height * group);
+        });
+        parallel(panels, [&](int64_t panel, int worker) {
+            float* filter = u.get() + worker * u_size;
+            filters(panel, 0, s.C, filter);
+            for (int64_t b = 0; b < blocks; ++b)
+                products(b * block, panel, v.get() + b * v_size, filter, m.get() + worker * m_size);
+        });
+    } else {
+        constexpr int64_t kSlice = 32;
+        const int64_t slices = ceil_div(s.C, kSlice);
+        parallel(panels * slices, [&](int64_t task, int) {
+            const int64_t panel = task / slices, c = task % slices * kSlice;
+            filters(panel, c, std::min(kSlice, s.C - c), u.get() + panel * u_size);
+        });
+        parallel(blocks, [&](int64_t b, int worker) {
+            float* in = v.get() + worker * v_size;
+            inputs(b * block, std::min(block, tiles - b * block), in);
+            for (int64_t panel = 0; panel < panels; ++panel)
+                products(b * block, panel, in, u.get() + panel * u_size, m.get() + worker * m_size);
+        });
+    }
+    return largest_v.normal() && largest_u.normal() && largest_out.finite();
+}
 
-    parallel(blocks, [&](int64_t block, int worker) {
-        float* in = transformed.get() + worker * kPlanes * in_plane;
-        float* product = products.get() + worker * kPlanes * out_plane;
-        const int64_t first = block * tiles, count = std::min(tiles, tiling.count - first);
-        for (int64_t t = 0; t < count; ++t)
-            tiling.at(first + t, [&](int64_t n, int64_t y, int64_t x0) {
-                kernel.input(from, x + n * s.H * s.W * depth, y - s.pad_y, x0 - s.pad_x,
-                             in + t / tile_rows * chunk + t % tile_rows * kBlock, in_plane, tile_rows * kBlock);
+bool weight_gradients(const WinogradTransforms& kernel, const ConvSizes& s, const float* dout, const float* x,
+                      float* dw) {
+    const auto& gemm = kernels<float>().gemm;
+    const int64_t height = gemm.tile_rows, width = gemm.tile_columns, points = kernel.points, threads = thread_count();
+    const TileGrid from = grid_of(s.H, s.W, s.C, s.OH, s.OW, kernel.size, s.pad_y, s.pad_x);
+    const TileGrid upstream = grid_of(s.OH, s.OW, s.F, s.OH, s.OW, kernel.size, 0, 0);
+    const int64_t tiles = times(s.N, from.rows, from.columns), panels = ceil_div(s.F, width);
+
+    // Blocks of tiles are the depth of the products: v (tiles, C) transposed times d (tiles, F).
+    const int64_t block = std::min<int64_t>(128, tiles), blocks = ceil_div(tiles, block);
+    const int64_t channels = round_up(s.C, height), row = round_up(channels, kBlock);
+    const bool columns = kBlock % height == 0;  // v in columns of kBlock channels, else in rows
+    const TilePlaces v_places{1, columns ? kBlock : row + kBlock, 0, columns ? block * kBlock : kBlock,
+                              plane_size(block * (row + kBlock))};
+    const int64_t v_size = times(points, v_places.plane);
+    const TilePlaces d_places{1, width, 0, kBlock, plane_size(block * width)};
+    const int64_t d_size = points * d_places.plane;
+    const int64_t sum_plane = plane_size(channels * width), sum_size = times(points, sum_plane);
+
+    // Either each task takes a part of the tiles and all the filters; or, where these sums would be
+    // large, a panel of filters, and the inputs of many tiles are transformed before.
+    constexpr int64_t kMost = int64_t{6} << 20;  // numbers in the transforms or sums
+    const bool by_panel = panels >= kTasks || times(panels, sum_size, kTasks) > kMost;
+    const int64_t parts = by_panel ? std::min(blocks, ceil_div(kTasks, panels)) : std::min(blocks, kTasks);
+    const int64_t batch = by_panel ? std::min(blocks, std::max(parts, kMost / v_size)) : blocks;
+    Scratch<float> v(times(by_panel ? batch : threads, v_size));
+    Scratch<float> d(times(threads, d_size));
+    Scratch<float> sums(times(parts, panels, sum_size));
+    const Scratch<float> nothing = zeros(std::max(s.C, width));
+    Largest largest_v, largest_d, largest_dw;
+
+    auto inputs = [&](int64_t first, int64_t count, float* target) {
+        int32_t largest = 0;
+        kernel.inputs(from, x, nothing.get(), first, count, 0, s.C, v_places, target, &largest);
+        largest_v.see(largest);
+    };
+    auto products = [&](int64_t b, int64_t panel, const float* in, float* gradient, float* sum, bool accumulate) {
+        const int64_t first = b * block, count = std::min(block, tiles - first), channel = panel * width;
+        int32_t largest = 0;
+        kernel.gradients(upstream, dout, nothing.get(), first, count, channel, std::min(width, s.F - channel), d_places,
+                         gradient, &largest);
+        largest_d.see(largest);
+        const int64_t ahead = columns ? count * height : 0;  // numbers of the next block that each product fetches
+        for (int64_t p = 0; p < points; ++p)
+            for (int64_t c = 0; c < s.C; c += height) {
+                const float* left = in + p * v_places.plane + c / kBlock * v_places.block_stride;
+                float* target = sum + p * sum_plane + c * width;
+                const float* next = left + v_places.block_stride + c % kBlock * count;
+                for (int64_t i = 0; i < ahead; i += kBlock) __builtin_prefetch(next + i);
+                for (int64_t i = height * width; i < 2 * height * width; i += kBlock) __builtin_prefetch(target + i, 1);
+                gemm.tile(ALayout::kColumns, count, left + c % kBlock, v_places.group_stride,
+                          gradient + p * d_places.plane, width, target, width, height, width, accumulate, nullptr);
+            }
+    };
+
+    for (int64_t start = 0; start < blocks; start += batch) {
+        const int64_t here = std::min(batch, blocks - start);
+        if (by_panel)
+            parallel(here * 4, [&](int64_t task, int) {
+                const int64_t quarter = ceil_div(block, 4), skip = task % 4 * quarter;
+                const int64_t first = (start + task / 4) * block + skip;
+                const int64_t count = std::min({quarter, block - skip, tiles - first});
+                if (count > 0)
+                    inputs(first, count, v.get() + task / 4 * v_size + skip * v_places.group_stride);
             });
-        for (int64_t group = 0; group < groups; ++group) {
-            for (int64_t p = 0; p < kPlanes; ++p)
-                for (int64_t t = 0; t < count; t += tile_rows)
-                    gemm.tile(ALayout::kRowBlocks, depth, in + p * in_plane + t / tile_rows * chunk, tile_rows,
-                              filters.get() + group * panel + p * filter_plane, width, product + p * out_plane + t * width,
-                              width, tile_rows, width, false, nullptr);
-            for (int64_t t = 0; t < count; ++t)
-                tiling.at(first + t, [&](int64_t n, int64_t y, int64_t x0) {
-                    kernel.output(to, out + n * s.OH * s.OW * s.outs, y, x0, group * width,
-                                  std::min(width, s.outs - group * width), product + t * width, out_plane,
-                                  biases.get() + group * width, check.of(worker));
-                });
-        }
+        parallel(by_panel ? panels * parts : parts, [&](int64_t task, int worker) {
+            const int64_t part = task % parts;
+            float* gradient = d.get() + worker * d_size;
+            for (int64_t b = part * here / parts; b < (part + 1) * here / parts; ++b) {
+                const bool accumulate = start > 0 || b > part * here / parts;
+                float* in = v.get() + (by_panel ? b : worker) * v_size;
+                if (!by_panel) inputs((start + b) * block, std::min(block, tiles - (start + b) * block), in);
+                const int64_t first = by_panel ? task / parts : 0, last = by_panel ? first + 1 : panels;
+                for (int64_t panel = first; panel < last; ++panel)
+                    products(start + b, panel, in, gradient, sums.get() + (part * panels + panel) * sum_size,
+                             accumulate);
+            }
+        });
+    }
+    constexpr int64_t kSlice = 16;
+    const int64_t slices = ceil_div(s.C, kSlice);
+    parallel(panels * slices, [&](int64_t task, int) {
+        const int64_t panel = task / slices, c = task % slices * kSlice;
+        int32_t largest = 0;
+        kernel.weights(sums.get() + panel * sum_size + c * width, parts, panels * sum_size, sum_plane, 9, s.C * 9,
+                       std::min(kSlice, s.C - c), std::min(width, s.F - panel * width),
+                       dw + (panel * width * s.C + c) * 9, &largest);
+        largest_dw.see(largest);
     });
-    return check.finite();
+    return largest_v.normal() && largest_d.normal() && largest_dw.finite();
+}
+
+// The transforms to use for F filters over C channels and outputs of H by W, or null for the direct
+// algorithm.  The estimates count multiplications: of the products; 25 for each number that goes through a
+// transform, and 20 for one that the direct algorithm packs; 30 for each weight that is transformed and
+// fetched, 60 for one that the direct algorithm packs.  Fitted to one thread's times of 34 convolutions of
+// 1 to 8192 tiles and 3 to 512 channels (AMD Zen 5, AVX-512, N = 1 to 128): with 8 channels or more it
+// mostly picks the fastest of the three; with fewer the direct algorithm has kernels of its own.
+const WinogradTransforms* choose(const ConvSizes& s, int64_t C, int64_t F, int64_t H, int64_t W) {
+    if (s.HH != 3 || s.WW != 3 || s.stride_y != 1 || s.stride_x != 1) return nullptr;
+    if (!s.N || !C || !F || !H || !W) return nullptr;
+    const auto& kernel = kernels<float>().winograd;
+    if (forced) return forced == 2 ? &kernel.two : &kernel.four;
+    if (s.C < 8) return nullptr;
+    const auto& gemm = kernels<float>().gemm;
+    const double filters = static_cast<double>(round_up(F, gemm.tile_columns)), channels = static_cast<double>(C);
+    const double weights = channels * filters;
+    auto cost = [&](const WinogradTransforms& kind) {
+        const int64_t tiles = times(s.N, ceil_div(H, kind.size), ceil_div(W, kind.size));
+        const double rounded = static_cast<double>(round_up(tiles, gemm.tile_rows));
+        const double numbers = static_cast<double>(round_up(C, kBlock)) + filters;
+        return static_cast<double>(kind.points) * (rounded * (channels * filters + 25 * numbers) + 30 * weights);
+    };
+    const double outputs = static_cast<double>(times(s.N, H, W));
+    const double direct = 9 * (outputs * channels * (static_cast<double>(F) + 20) + 60 * weights);
+    const double two = cost(kernel.two), four = cost(kernel.four);
+    if (direct <= std::min(two, four)) return nullptr;
+    return two < four ? &kernel.two : &kernel.four;
 }
 
 }  // namespace
 
-bool winograd_pays(const ConvSizes& s) {
-    if (s.HH != 3 || s.WW != 3 || s.stride_y != 1 || s.stride_x != 1) return false;
-    if (s.C < 16 || s.F < 16 || s.N == 0) return false;
-    // 36 products a tile against 9 an output.
-    const int64_t forward = ceil_div(s.OH, kTile) * ceil_div(s.OW, kTile);
-    const int64_t backward = ceil_div(s.H, kTile) * ceil_div(s.W, kTile);
-    return 6 * forward <= s.OH * s.OW && 6 * backward <= s.H * s.W;
-}
+void set_winograd_tile(int size) { forced = size; }
 
 bool winograd_forward(const ConvSizes& s, const float* x, const float* w, const float* b, float* out) {
-    return correlate({s.N, s.H, s.W, s.C, s.pad_y, s.pad_x, s.F, s.OH, s.OW, 9 * s.C, 9, false}, x, w, b, out);
+    const WinogradTransforms* kernel = choose(s, s.C, s.F, s.OH, s.OW);
+    return kernel && correlate(*kernel, {s.N, s.H, s.W, s.C, s.F, s.OH, s.OW, s.pad_y, s.pad_x, 9, s.C * 9, false}, x,
+                               w, b, out);
 }
 
+// dx is the correlation of dout, padded by what the forward pass left of the filter, with the filters
+// turned by half a turn.
 bool winograd_backward_input(const ConvSizes& s, const float* dout, const float* w, float* dx) {
-    return correlate({s.N, s.OH, s.OW, s.F, 2 - s.pad_y, 2 - s.pad_x, s.C, s.H, s.W, 9, 9 * s.C, true}, dout, w,
-                     nullptr, dx);
+    const WinogradTransforms* kernel = choose(s, s.F, s.C, s.H, s.W);
+    return kernel && correlate(*kernel,
+                               {s.N, s.OH, s.OW, s.F, s.C, s.H, s.W, 2 - s.pad_y, 2 - s.pad_x, s.C * 9, 9, true}, dout,
+                               w, nullptr, dx);
 }
 
 bool winograd_backward_weights(const ConvSizes& s, const float* dout, const float* x, float* dw) {
-    const auto& gemm = kernels<float>().gemm;
-    const auto& kernel = kernels<float>().winograd;
-    const int64_t width = gemm.tile_columns, tile_rows = gemm.tile_rows;
-    const int64_t groups = ceil_div(s.F, width), row = round_up(s.C, kBlock);
-    const Tiling tiling(s.N, s.OH, s.OW);
-
-    // Inputs are transformed for many tiles at once, at most 24 MB; then each task adds up its part of
-    // the tiles for one group of filters.
-    constexpr int64_t kBlockTiles = 64;
-    const int64_t fits = std::max<int64_t>(1, (int64_t{6} << 20) / (kPlanes * row * kBlockTiles));
-    const int64_t blocks = ceil_div(tiling.count, kBlockTiles), batch = std::min(blocks, fits);
-    const int64_t splits = std::min(batch, ceil_div(12, groups));
-    const int64_t in_plane = plane_size(times(batch, kBlockTiles, row));
-    const int64_t gradient_plane = plane_size(kBlockTiles * width), sum_plane = plane_size(times(s.C, width));
-    Scratch<float> inputs(plus(times(kPlanes, in_plane), kBlock));
-    Scratch<float> gradients(times(thread_count(), kPlanes, gradient_plane));
-    Scratch<float> sums(times(groups, splits, kPlanes, sum_plane));
-    const Scratch<float> zeros = zeros_of(std::max(s.C, s.F));
-    const WinogradImage from{s.H, s.W, s.C, zeros.get()}, upstream{s.OH, s.OW, s.F, zeros.get()};
-
-    for (int64_t start = 0; start < blocks; start += batch) {
-        const int64_t here = std::min(batch, blocks - start);
-        parallel(here * 4, [&](int64_t quarter, int) {
-            constexpr int64_t kQuarter = kBlockTiles / 4;
-            const int64_t first = start * kBlockTiles + quarter * kQuarter;
-            for (int64_t t = 0; t < std::min(kQuarter, tiling.count - first); ++t)
-                tiling.at(first + t, [&](int64_t n, int64_t y, int64_t x0) {
-                    const int64_t tile = quarter * kQuarter + t;
-                    kernel.input(from, x + n * s.H * s.W * s.C, y - s.pad_y, x0 - s.pad_x,
-                                 inputs.get() + tile / kBlockTiles * kBlockTiles * row + tile % kBlockTiles * kBlock,
-                                 in_plane, kBlockTiles * kBlock);
-                });
-        });
-        parallel(groups * splits, [&](int64_t task, int worker) {
-            const int64_t group = task / splits, part = task % splits;
-            float* gradient = gradients.get() + worker * kPlanes * gradient_plane;
-            float* sum = sums.get() + task * kPlanes * sum_plane;
-            for (int64_t block = part; block < here; block += splits) {
-                const int64_t first = (start + block) * kBlockTiles;
-                const int64_t count = std::min(kBlockTiles, tiling.count - first);
-                for (int64_t t = 0; t < count; ++t)
-                    tiling.at(first + t, [&](int64_t n, int64_t y, int64_t x0) {
-                        kernel.gradient(upstream, dout + n * s.OH * s.OW * s.F, y, x0, group * width,
-                                        std::min(width, s.F - group * width), gradient + t * width, gradient_plane);
-                    });
-                const bool accumulate = start > 0 || block >= splits;
-                for (int64_t p = 0; p < kPlanes; ++p)
-                    for (int64_t c = 0; c < s.C;) {
-                        const int64_t in_block = c % kBlock, rows = std::min({tile_rows, kBlock - in_block, s.C - c});
-                        gemm.tile(ALayout::kColumns, count,
-                                  inputs.get() + p * in_plane + (block * row + c - in_block) * kBlockTiles + in_block,
-                                  kBlock, gradient + p * gradient_plane, width, sum + p * sum_plane + c * width, width, rows,
-                                  width, accumulate, nullptr);
-                        c += rows;
-                    }
-            }
-        });
-    }
-    Check check;
-    constexpr int64_t kSlice = 16;  // channels of a task
-    const int64_t slices = ceil_div(s.C, kSlice);
-    parallel(groups * slices, [&](int64_t task, int worker) {
-        const int64_t group = task / slices, c = task % slices * kSlice, count = std::min(kSlice, s.C - c);
-        float* sum = sums.get() + group * splits * kPlanes * sum_plane + c * width;
-        for (int64_t part = 1; part < splits; ++part)
-            for (int64_t p = 0; p < kPlanes; ++p) {
-                const float* more = sum + (part * kPlanes + p) * sum_plane;
-                for (int64_t i = 0; i < count * width; ++i) sum[p * sum_plane + i] += more[i];
-            }
-        kernel.weight_gradient(sum, sum_plane, count, std::min(width, s.F - group * width), width,
-                               dw + (group * width * s.C + c) * 9, 9 * s.C, 9, check.of(worker));
-    });
-    return check.finite();
+    const WinogradTransforms* kernel = choose(s, s.C, s.F, s.OH, s.OW);
+    return kernel && weight_gradients(*kernel, s, dout, x, dw);
 }
 
 }  // namespace handgrad

@@ -1,17 +1,18 @@
-// Convolution by Winograd's algorithm F(4 x 4, 3 x 3); see conv.h for the arguments.
+// Convolution by Winograd's algorithm, float32, 3 x 3, stride 1; see conv.h for the arguments.
 #pragma once
 
 #include "ops/conv.h"
 
 namespace handgrad {
 
-// Whether the algorithm can compute this convolution, and pays: 3 x 3, stride 1, enough channels and
-// well-filled tiles.
-bool winograd_pays(const ConvSizes& s);
-
-// Each returns false where a result is not finite: then the direct algorithm has the say.
+// Each returns false where the direct algorithm is to compute instead: because this convolution is of
+// another kind, or the direct algorithm is faster, or (then the output is overwritten) because a result is
+// not finite, or so small are the numbers that the transforms would round them to subnormal ones.
 bool winograd_forward(const ConvSizes& s, const float* x, const float* w, const float* b, float* out);
 bool winograd_backward_input(const ConvSizes& s, const float* dout, const float* w, float* dx);
 bool winograd_backward_weights(const ConvSizes& s, const float* dout, const float* x, float* dw);
+
+// Tests and measurements: tiles of 2 or 4 wherever the algorithm can compute, 0 for the faster.
+void set_winograd_tile(int size);
 
 }  // namespace handgrad

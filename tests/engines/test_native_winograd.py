@@ -1,143 +1,300 @@
-"""Winograd's algorithm: exact on what it promises, and never where direct alone is right.
+"""Winograd's algorithm with tiles of 2 and of 4, forward and backward, against float64 sums.
 
-The error of an output is measured on its tile: against eps times what the largest numbers of the
-tile could add up to.  Element by element, no bound holds for it.
+The error of an output is measured on its tile: in units of eps times what the largest numbers that
+the tile reads could add up to.  Element by element no bound holds.
 """
+
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from engines.native import control, native, setting
+from engines.native import _kernels, control, native, setting
+from numpy.lib.stride_tricks import sliding_window_view
 
 EPS = np.finfo(np.float32).eps
-SIZES = [  # N, C, F, H, W, pad
-    (2, 16, 32, 8, 8, 1),
-    (1, 20, 37, 13, 9, 1),
-    (2, 33, 16, 7, 11, 0),
-    (1, 64, 48, 4, 4, 1),
-    (3, 16, 16, 12, 6, 2),
-]
+BOUND = {2: 16, 4: 64}
+STRIDE = (1, 1)
 
 
-def normal(rng, shape):
+@contextmanager
+def tile(size):
+    """Compute every 3 x 3 float32 convolution of stride 1 with tiles of this size."""
+    _kernels.set_winograd_tile(size)
+    try:
+        yield
+    finally:
+        _kernels.set_winograd_tile(0)
+
+
+def draw_normal(rng, shape):
     return rng.standard_normal(shape)
 
 
-def far_from_zero(rng, shape):
-    return 1e3 + rng.standard_normal(shape)
+def draw_large_mean(rng, shape):
+    return 1e4 + rng.standard_normal(shape)
 
 
-def of_all_sizes(rng, shape):
-    return rng.standard_normal(shape) * np.exp2(rng.integers(-20, 20, shape))
+def draw_wide_range(rng, shape):
+    return rng.standard_normal(shape) * 10.0 ** rng.uniform(-6, 6, shape)
 
 
-def cancelling(rng, shape):
-    return np.where(np.indices(shape).sum(axis=0) % 2, 1.0, -1.0) * (1 + 1e-3 * rng.random(shape))
+def draw_spikes(rng, shape):
+    return rng.standard_normal(shape) * np.where(rng.random(shape) < 0.02, 1e5, 0.0)
 
 
-def one_large(rng, shape):
-    x = rng.standard_normal(shape)
-    x[..., 2, 2] *= 1e6
-    return x
+def draw_cancelling(rng, shape):
+    signs = np.where(np.indices(shape).sum(axis=0) % 2, 1.0, -1.0)
+    return signs * (1 + 1e-4 * rng.random(shape))
 
 
-HOSTILE = [normal, far_from_zero, of_all_sizes, cancelling, one_large]
+def draw_tiny(rng, shape):
+    return rng.standard_normal(shape) * 1e-25
 
 
-def exactly(function, *arguments):
-    with setting(exact=True):
-        return function(*arguments)
+def draw_subnormal(rng, shape):
+    return rng.standard_normal(shape) * 1e-40
 
 
-def windows(x, size, pad, count):
-    """Return the largest |x| of each tile's window, by channel: (N, C, tiles down, tiles across)."""
-    rows, columns = count
-    down, across = -(-rows // 4), -(-columns // 4)
-    padded = np.zeros((*x.shape[:2], 4 * down + size, 4 * across + size))
-    low = max(0, pad)
-    crop = max(0, -pad)
-    source = np.abs(x)[:, :, crop:, crop:][:, :, : padded.shape[2] - low, : padded.shape[3] - low]
-    padded[:, :, low : low + source.shape[2], low : low + source.shape[3]] = source
-    return np.stack(
-        [
-            np.stack(
-                [
-                    padded[:, :, 4 * i : 4 * i + size, 4 * j : 4 * j + size].max((2, 3))
-                    for j in range(across)
-                ],
-                -1,
-            )
-            for i in range(down)
-        ],
-        -2,
+DRAWS = [
+    draw_normal,
+    draw_large_mean,
+    draw_wide_range,
+    draw_spikes,
+    draw_cancelling,
+    draw_tiny,
+    draw_subnormal,
+]
+
+
+def padded(x, pad):
+    """Return x with zeros around it; a negative pad crops."""
+    top, left = pad
+    out = np.pad(x, ((0, 0), (0, 0), (max(top, 0),) * 2, (max(left, 0),) * 2))
+    return out[
+        :,
+        :,
+        max(-top, 0) : out.shape[2] - max(-top, 0),
+        max(-left, 0) : out.shape[3] - max(-left, 0),
+    ]
+
+
+def correlate(x, w, pad):
+    windows = sliding_window_view(padded(x, pad), (3, 3), axis=(2, 3))
+    return np.moveaxis(np.tensordot(windows, w, axes=([1, 4, 5], [1, 2, 3])), 3, 1)
+
+
+def reference(x, w, b, dout, pad):
+    """Return out, dx and dw, summed in float64."""
+    x, w, b, dout = (a.astype(np.float64) for a in (x, w, b, dout))
+    out = correlate(x, w, pad) + b[:, None, None]
+    dx = correlate(dout, turned(w), (2 - pad[0], 2 - pad[1]))
+    windows = sliding_window_view(padded(x, pad), (3, 3), axis=(2, 3))
+    return out, dx, np.tensordot(dout, windows, axes=([0, 2, 3], [0, 2, 3]))
+
+
+def turned(w):
+    return w.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1]
+
+
+def tiles_of(x, window, size, pad, counts):
+    """Return the windows that the tiles of `size` read: (N, C, down, across, window, window)."""
+    down, across = (-(-count // size) for count in counts)
+    whole = np.abs(padded(x.astype(np.float64), pad))
+    missing = [
+        max(0, size * n + window - have)
+        for n, have in zip((down, across), whole.shape[2:], strict=True)
+    ]
+    whole = np.pad(whole, ((0, 0), (0, 0), (0, missing[0]), (0, missing[1])))
+    views = sliding_window_view(whole, (window, window), axis=(2, 3))
+    return views[:, :, : size * down : size, : size * across : size]
+
+
+def correlation_bound(x, w, size, pad, counts):
+    largest = tiles_of(x, size + 2, size, pad, counts).max((4, 5))
+    bound = np.moveaxis(np.tensordot(largest, np.abs(w).sum((2, 3)), axes=([1], [1])), 3, 1)
+    return bound.repeat(size, 2).repeat(size, 3)[:, :, : counts[0], : counts[1]]
+
+
+def weights_bound(x, dout, size, pad):
+    largest = tiles_of(x, size + 2, size, pad, dout.shape[2:]).max((4, 5))
+    totals = tiles_of(dout, size, size, (0, 0), dout.shape[2:]).sum((4, 5))
+    return np.tensordot(totals, largest, axes=([0, 2, 3], [0, 2, 3]))[:, :, None, None]
+
+
+def check(got, expected, bound, size):
+    assert got.dtype == np.float32
+    assert got.shape == expected.shape
+    # Below the smallest normal number a rounding is as large as it is there.
+    scale = np.broadcast_to(bound, got.shape) + np.finfo(np.float32).tiny
+    error = np.abs(got - expected)
+    assert (error / (EPS * scale)).max(initial=0) <= BOUND[size]
+    assert np.linalg.norm(error) <= 1e-5 * np.linalg.norm(scale)
+
+
+def problem(rng, shape, draw=draw_normal, draw_weights=draw_normal):
+    """Return x, w, b, dout of a case (N, C, F, H, W, pad)."""
+    N, C, F, H, W, pad = shape
+    out = N, F, H + 2 * pad[0] - 2, W + 2 * pad[1] - 2
+    arrays = (
+        draw(rng, (N, C, H, W)),
+        draw_weights(rng, (F, C, 3, 3)),
+        draw(rng, (F,)),
+        draw(rng, out),
     )
+    return tuple(array.astype(np.float32) for array in arrays)
 
 
-def tile_errors(got, expected, x, w, pad):
-    """Return the errors in units of eps times the tile's bound; w is (F, C, 3, 3) of a correlation."""
-    tiles = windows(x, 6, pad, got.shape[2:])
-    bound = np.einsum("ncij,fc->nfij", tiles, np.abs(w).sum((2, 3)))
-    bound = bound.repeat(4, axis=2).repeat(4, axis=3)[:, :, : got.shape[2], : got.shape[3]]
-    return np.abs(got - expected) / (EPS * np.maximum(bound, np.finfo(np.float32).tiny))
+def run(x, w, b, dout, pad):
+    out, saved = native.conv_forward(x, w, b, STRIDE, pad)
+    dx, dw, _ = native.conv_backward(dout, saved)
+    return out, dx, dw
+
+
+def run_direct(*case):
+    with setting(exact=True):
+        return run(*case)
+
+
+def check_all(case, pad, size):
+    x, w, b, dout = case
+    out, dx, dw = run(*case, pad)
+    expected = reference(*case, pad)
+    bound = correlation_bound(x, w, size, pad, out.shape[2:]) + np.abs(b)[:, None, None]
+    check(out, expected[0], bound, size)
+    back = 2 - pad[0], 2 - pad[1]
+    check(dx, expected[1], correlation_bound(dout, turned(w), size, back, x.shape[2:]), size)
+    check(dw, expected[2], weights_bound(x, dout, size, pad), size)
+
+
+def generated(count):
+    rng = np.random.default_rng(20)
+    channels = [1, 2, 3, 8, 15, 16, 17, 31, 33, 40]
+    for _ in range(count):
+        pad = tuple(int(p) for p in rng.integers(0, 3, 2))
+        H, W = (int(max(rng.integers(1, 14), 3 - 2 * p)) for p in pad)
+        N = int(rng.choice([1, 1, 2, 5]))
+        C, F = (int(c) for c in rng.choice(channels, 2))
+        yield N, C, F, H, W, pad
 
 
 @pytest.mark.parametrize("isa", control.isas())
-@pytest.mark.parametrize("draw", HOSTILE, ids=lambda draw: draw.__name__)
-@pytest.mark.parametrize("size", SIZES, ids=str)
-def test_errors_stay_within_the_bound_of_the_tile(size, draw, isa, rng):
-    N, C, F, H, W, pad = size
-    options = (1, 1), (pad, pad)
-    x = draw(rng, (N, C, H, W)).astype(np.float32)
-    w, b = rng.standard_normal((F, C, 3, 3)).astype(np.float32), np.zeros(F, np.float32)
+@pytest.mark.parametrize("size", [2, 4])
+def test_generated_shapes_stay_within_the_bound_of_their_tiles(size, isa, rng):
+    with setting(isa=isa), tile(size):
+        for number, shape in enumerate(generated(140)):
+            check_all(problem(rng, shape, DRAWS[number % len(DRAWS)]), shape[-1], size)
+
+
+@pytest.mark.parametrize("draw_weights", DRAWS, ids=lambda draw: draw.__name__)
+@pytest.mark.parametrize("draw", DRAWS, ids=lambda draw: draw.__name__)
+@pytest.mark.parametrize("size", [2, 4])
+def test_hostile_numbers_stay_within_the_bound_of_their_tiles(size, draw, draw_weights, rng):
+    shape = 2, 24, 33, 11, 8, (1, 1)
+    with tile(size):
+        check_all(problem(rng, shape, draw, draw_weights), shape[-1], size)
+
+
+LARGE = [  # many tiles; many filters; more inputs than are transformed at once
+    (40, 24, 40, 17, 16, (1, 1)),
+    (6, 70, 290, 9, 7, (1, 1)),
+    (3, 250, 300, 60, 58, (1, 1)),
+]
+
+
+@pytest.mark.parametrize("shape", LARGE, ids=str)
+@pytest.mark.parametrize("size", [2, 4])
+def test_every_division_of_the_work(size, shape, rng):
+    with tile(size):
+        check_all(problem(rng, shape), shape[-1], size)
+
+
+@pytest.mark.parametrize("shape", LARGE[:2], ids=str)
+@pytest.mark.parametrize("size", [2, 4])
+def test_results_do_not_depend_on_the_number_of_threads(size, shape, rng):
+    case = *problem(rng, shape), shape[-1]
+    with tile(size):
+        with setting(threads=1):
+            expected = run(*case)
+        for threads in (2, 3, 4, 8):
+            with setting(threads=threads):
+                for got, alone in zip(run(*case), expected, strict=True):
+                    np.testing.assert_array_equal(got, alone)
+
+
+@pytest.mark.parametrize("isa", control.isas())
+@pytest.mark.parametrize("shape", [*generated(12), (6, 70, 290, 9, 7, (1, 1))], ids=str)
+def test_whole_numbers_are_exact_with_tiles_of_two(shape, isa, rng):
+    case = (*(np.round(4 * a) for a in problem(rng, shape)), shape[-1])
     with setting(isa=isa):
-        out, saved = native.conv_forward(x, w, b, *options)
-        dout = draw(rng, out.shape).astype(np.float32)
-        dx, dw, _ = native.conv_backward(dout, saved)
-    wide = [array.astype(np.float64) for array in (x, w, b)]
-    expected, saved = native.conv_forward(*wide, *options)
-    dx64, dw64, _ = native.conv_backward(dout.astype(np.float64), saved)
-    assert tile_errors(out, expected, x, w, pad).max() <= 64
-    turned = w.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1]
-    assert tile_errors(dx, dx64, dout, turned, 2 - pad).max() <= 64
-    inputs = windows(x, 6, pad, out.shape[2:])
-    gradients = windows(dout, 4, 0, out.shape[2:])
-    bound = 16 * np.einsum("ncij,nfij->fc", inputs, gradients)
-    assert (np.abs(dw - dw64) / (EPS * bound[:, :, None, None])).max() <= 64
+        with tile(2):
+            fast = run(*case)
+        for got, direct, expected in zip(fast, run_direct(*case), reference(*case), strict=True):
+            np.testing.assert_array_equal(got, expected)
+            np.testing.assert_array_equal(got, direct)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
-def test_winograd_is_in_use_and_exact_turns_it_off(size, rng):
-    N, C, F, H, W, pad = size
-    x, w = (
-        rng.standard_normal((N, C, H, W)).astype("f"),
-        rng.standard_normal((F, C, 3, 3)).astype("f"),
-    )
-    arguments = x, w, np.zeros(F, "f"), (1, 1), (pad, pad)
-    fast, exact = native.conv_forward(*arguments)[0], exactly(native.conv_forward, *arguments)[0]
-    assert not np.array_equal(fast, exact)
-    whole = np.round(x), np.round(w), *arguments[2:]
-    expected = native.conv_forward(*(a.astype(float) for a in whole[:3]), *arguments[3:])[0]
-    np.testing.assert_array_equal(exactly(native.conv_forward, *whole)[0], expected)
+def spoiled(case, which, value):
+    arrays = [array.copy() for array in case]
+    arrays[which][tuple(n // 2 for n in arrays[which].shape)] = value
+    return arrays
 
 
-@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 1e37, 3e38])
-def test_non_finite_and_huge_inputs_give_what_direct_gives(value, rng):
-    x, w = (
-        rng.standard_normal((2, 16, 9, 8)).astype("f"),
-        rng.standard_normal((16, 16, 3, 3)).astype("f"),
-    )
-    arguments = x, w, np.zeros(16, "f"), (1, 1), (1, 1)
-    x[1, 3, 4, 5] = value
-    with np.errstate(all="ignore"):
-        expected, saved = exactly(native.conv_forward, *arguments)
-        out, _ = native.conv_forward(*arguments)
-        finite = np.isfinite(expected)
-        np.testing.assert_array_equal(np.isfinite(out), finite)
-        assert np.isfinite(out[0]).all()
-        dout = rng.standard_normal(out.shape).astype("f")
-        _, dw, _ = native.conv_backward(dout, saved)
-        _, direct_dw, _ = exactly(native.conv_backward, dout, saved)
-        np.testing.assert_array_equal(np.isfinite(dw), np.isfinite(direct_dw))
-        dout[0, 2, 3, 3] = value
-        dx, _, _ = native.conv_backward(dout, saved)
-        direct_dx, _, _ = exactly(native.conv_backward, dout, saved)
-        np.testing.assert_array_equal(np.isfinite(dx), np.isfinite(direct_dx))
+@pytest.mark.parametrize("which", [0, 1, 3], ids=["x", "w", "dout"])
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 3e38, -1e38, 1e37, 1e30])
+@pytest.mark.parametrize("size", [2, 4])
+def test_finite_wherever_the_direct_algorithm_is_finite(size, value, which, rng):
+    shape = 2, 17, 33, 9, 8, (1, 1)
+    case = *spoiled(problem(rng, shape), which, value), shape[-1]
+    with tile(size), np.errstate(all="ignore"):
+        for got, direct in zip(run(*case), run_direct(*case), strict=True):
+            finite = np.isfinite(direct)
+            np.testing.assert_array_equal(np.isfinite(got), finite)
+            if not finite.all():
+                np.testing.assert_array_equal(got, direct)
+
+
+@pytest.mark.parametrize("which", [0, 1, 3], ids=["x", "w", "dout"])
+@pytest.mark.parametrize("size", [2, 4])
+def test_subnormal_numbers_give_what_the_direct_algorithm_gives(size, which, rng):
+    shape = 2, 17, 33, 9, 8, (1, 1)
+    scales = [1e30, 1e30, 0, 1e30]
+    scales[which] = 1e-40
+    case = problem(rng, shape)
+    case = *((a * s).astype(np.float32) for a, s in zip(case, scales, strict=True)), shape[-1]
+    touched = {0: (0, 2), 1: (0, 1), 3: (1, 2)}[which]
+    with tile(size), np.errstate(all="ignore"):
+        got, direct = run(*case), run_direct(*case)
+        for result in touched:
+            np.testing.assert_array_equal(got[result], direct[result])
+
+
+def test_the_faster_algorithm_is_chosen(rng):
+    def same(shape):
+        case = *problem(rng, shape), shape[-1]
+        return [np.array_equal(a, b) for a, b in zip(run(*case), run_direct(*case), strict=True)]
+
+    assert same((4, 3, 64, 32, 32, (1, 1))) == [True] * 3
+    assert same((2, 64, 64, 1, 1, (1, 1))) == [True] * 3
+    assert same((8, 64, 64, 16, 16, (1, 1))) == [False] * 3
+    case = *problem(rng, (8, 64, 64, 16, 16, (1, 1))), (1, 1)
+    chosen = run(*case)
+    with tile(4):
+        for got, expected in zip(chosen, run(*case), strict=True):
+            np.testing.assert_array_equal(got, expected)
+    case = *problem(rng, (8, 64, 64, 2, 2, (1, 1))), (1, 1)
+    chosen = run(*case)
+    with tile(2):
+        for got, expected in zip(chosen, run(*case), strict=True):
+            np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("shape", LARGE[:2], ids=str)
+def test_the_steady_state_allocates_nothing(shape, rng):
+    case = *problem(rng, shape), shape[-1]
+    with tile(4):
+        for _ in range(2):
+            run(*case)
+        before = _kernels.buffer_statistics()
+        for _ in range(3):
+            run(*case)
+        assert _kernels.buffer_statistics() == before

@@ -134,6 +134,8 @@ LAYERS = [
     ("an array of strides", lambda: conv(stride=np.ones(2, int)), OptionError,
      r"\['stride'\] must be an integer"),
     ("a stride beyond all", lambda: conv(stride=2**70), OptionError, r"\['stride'\] must be at most 92233"),
+    ("a stride too long to show", lambda: conv(stride=10**5000), OptionError,
+     "must be at most .* got int that is too long to show"),
     ("pad below 0", lambda: conv(pad=-1), OptionError, r"conv_param\['pad'\] must be at least 0, got -1"),
     ("pad as a text", lambda: conv(pad="same"), OptionError, r"\['pad'\] must be an integer .* got 'same'"),
     ("pad beyond memory", lambda: conv(pad=2**40), ShapeError,

@@ -96,8 +96,9 @@ def quantities(source: str, text: str) -> list[Quantity]:
         for name, column in (("train", 0), ("val", 1)):
             values = tuple(epoch[column] for epoch in epochs)
             found.append(Quantity(f"{name} accuracies ({len(epochs)})", values, "log"))
-        found.append(Quantity("final training accuracy", (epochs[-1][0],), "accuracy"))
-        found.append(Quantity("final validation accuracy", (epochs[-1][1],), "accuracy"))
+        for name, column in (("training", 0), ("validation", 1)):  # the Solver keeps the best
+            best = max(epoch[column] for epoch in epochs)
+            found.append(Quantity(f"best {name} accuracy", (best,), "accuracy"))
     return found
 
 

@@ -72,7 +72,7 @@ def _torch(function: Any) -> Functions:
 
 
 def _jax(function: Any) -> Functions:
-    import jax  # type: ignore[import-not-found]
+    import jax
 
     def forward(*arguments: Any) -> Any:
         arrays = [i for i, a in enumerate(arguments) if isinstance(a, np.ndarray)]

@@ -222,6 +222,16 @@ def as_number(
     return number
 
 
+def dtype_name(dtype: Any) -> str | None:
+    """Return NumPy's name of `dtype`, given as a text, a type or a dtype; None if it is none."""
+    if not isinstance(dtype, str | type | np.dtype):
+        return None
+    try:
+        return np.dtype(dtype).name
+    except (TypeError, ValueError, SyntaxError, Warning):  # texts can be wrong in all these ways
+        return None
+
+
 def as_path(layer: str, name: str, value: Any) -> Path:
     """Return `value` as a Path; OptionError if it is no path at all."""
     if not isinstance(value, str | os.PathLike) or not str(value) or "\0" in str(value):

@@ -191,6 +191,8 @@ SETTINGS = {
     "data.num=-1": "data set 'digits': unrecognized \"num\"; known are dtype",
     "data.standardize=no": "digits: standardize must be true or false, got 'no'",
     "data.subtract_mean=1": "digits: subtract_mean must be true or false, got 1",
+    "model.dtype='01'": "dtype must be one of float32, float64, complex128; got '01'",
+    "data.dtype={a=''}": "digits: dtype must be one of float32, float64; got {'a': ''}",
     "data.dtype=[1]": "digits: dtype must be one of float32, float64; got [1]",
     "optimizer.name=[1]": 'Invalid update_rule "[1]"; known are sgd',
     "optimizer.learning_rate=abc": "adam: learning_rate must be a number, got 'abc'",

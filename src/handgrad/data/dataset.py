@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from handgrad.errors import DtypeError, OptionError, ShapeError, as_flag
+from handgrad.errors import DtypeError, OptionError, ShapeError, as_flag, dtype_name
 
 SPLITS: Final = ("train", "val", "test")
 DTYPES: Final = ("float32", "float64")
@@ -17,13 +17,9 @@ ROWS: Final = 200  # images converted at a time, so that float64 temporaries sta
 
 def as_float_dtype(where: str, dtype: Any) -> np.dtype:
     """Return `dtype` as a NumPy dtype; OptionError unless it is float32 or float64."""
-    try:
-        found = np.dtype(dtype)
-    except TypeError:
-        found = None
-    if found is None or found.name not in DTYPES:
+    if dtype_name(dtype) not in DTYPES:
         raise OptionError(f"{where}: dtype must be one of {', '.join(DTYPES)}; got {dtype!r}")
-    return found
+    return np.dtype(dtype)
 
 
 @dataclass(frozen=True)

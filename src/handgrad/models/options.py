@@ -16,6 +16,7 @@ from handgrad.errors import (
     as_pair,
     check_choice,
     check_known,
+    dtype_name,
     required,
 )
 
@@ -37,13 +38,9 @@ def as_widths(model: str, hidden_dims: Any) -> list[int]:
 
 def as_dtype(model: str, dtype: Any) -> Any:
     """Return `dtype`, one of float32, float64 and complex128 in any form, as NumPy's scalar type."""
-    try:
-        kind = np.dtype(dtype)
-    except TypeError:
-        kind = None
-    if kind is None or kind.name not in _DTYPES:
+    if dtype_name(dtype) not in _DTYPES:
         raise DtypeError(f"{model}: dtype must be one of {', '.join(_DTYPES)}; got {dtype!r}")
-    return kind.type
+    return np.dtype(dtype).type
 
 
 def as_weight_scale(model: str, weight_scale: Any) -> float | str:

@@ -57,7 +57,14 @@ def content_of(path: str | Path) -> Iterator[None]:
         yield
     except HandgradError:
         raise
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        SyntaxError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise CheckpointError(f"{path} does not hold what it should: {error!r}") from error
 
 

@@ -44,7 +44,7 @@ def completed(config: RunConfig, dataset: Dataset) -> RunConfig:
     optimizer = dict(config.optimizer)
     known = settings_of(optimizer["name"])
     check_known(f"config [optimizer] of {optimizer['name']}", options_of(optimizer), known)
-    _, settings = get_rule(optimizer["name"])(np.zeros(1), np.zeros(1), options_of(optimizer))
+    _, settings = get_rule(optimizer["name"])(np.zeros(1), np.ones(1), options_of(optimizer))
     optimizer |= {key: value for key, value in settings.items() if isinstance(value, float)}
     return replace(
         config,

@@ -134,6 +134,15 @@ COMMANDS = [
     (["predict", "run", "image.png", "--top", "0"], "'--top': 0 is not in the range x>=1"),
     (["report", "empty"], "report: there is no history.jsonl in empty; is it a run folder?"),
     (["report", "text"], "report: there is no history.jsonl in text"),
+    # check, bench, notebook
+    (["check", "nowhere"], "check: there is no file or folder nowhere"),
+    (["check", "text"], "text is no Python file"),
+    (["check", "no.module:f"], "check: no.module cannot be imported"),
+    (["bench", "99"], "there is no row 99; handgrad bench --list shows them"),
+    (["bench", "1", "--engine", "gpu"], "one of 'auto', 'naive', 'vectorized', 'native'; got 'gpu'"),
+    (["bench", "1", "--json", "text/x"], "--json: there is no folder text"),
+    (["notebook", "run", "nowhere"], "nowhere: there is no such file"),
+    (["notebook", "run", "text"], "text: not a notebook"),
     # data
     (["data", "fly"], "No such command 'fly'"),
     (["data", "get", "mnist"], "'mnist' is not one of 'digits', 'shapes', 'cifar10'"),

@@ -58,6 +58,8 @@ def command(
         return 0
     if unknown := [number for number in numbers if number not in known]:
         raise click.UsageError(f"there is no row {unknown[0]}; handgrad bench --list shows them")
+    if file is not None and not file.parent.is_dir():
+        raise click.UsageError(f"--json: there is no folder {file.parent}")
     report: dict[str, Any] = {"quick": quick, "results": [], "wrong": []}
     with Bench(
         engine,

@@ -16,7 +16,7 @@ using Unlocked = nb::gil_scoped_release;
 
 template <class T>
 void affine(const T* x, const T* w, const T* b, int64_t rows, int64_t depth, int64_t columns, T* out) {
-    multiply<T>(RowMatrix<T>(x, depth), RightFactor<T>(w, columns, 1, depth, columns), rows, b, out, columns);
+    multiply<T>(RowMatrix<T>(x, depth), RightFactor<T>(w, columns, 1, depth, columns, rows), rows, b, out, columns);
 }
 
 nb::object affine_forward(const AnyArray& x, const AnyArray& w, const AnyArray& b) {
@@ -52,7 +52,7 @@ nb::tuple affine_backward(const AnyArray& dout, const AnyArray& x, const AnyArra
             if (need_dx) {
                 dx.emplace(in.shape);
                 multiply<T>(RowMatrix<T>(upstream.get(), columns),
-                            RightFactor<T>(weights.get(), 1, columns, columns, depth), rows, nullptr, dx->get(), depth);
+                            RightFactor<T>(weights.get(), 1, columns, columns, depth, rows), rows, nullptr, dx->get(), depth);
             }
             multiply<T>(ColumnMatrix<T>(in.get(), depth),
                         RightFactor<T>(upstream.get(), columns, 1, rows, columns), depth, nullptr, dw->get(), columns);

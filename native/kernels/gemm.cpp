@@ -20,95 +20,99 @@ constexpr int kColumns = kVectors * kLanes<T>;
 
 constexpr int64_t kAhead = 32;  // columns of A fetched ahead
 
-template <class T>
-using Tile = Vec<T>[kRows][kVectors];
+// The sums of a tile, or of as much of it as a corner of C needs.
+template <class T, int height = kRows, int vectors = kVectors>
+using Tile = Vec<T>[height][vectors];
 
-template <class T>
-HG_INLINE void step(Tile<T>& sum, const T* b, const T* a, int64_t a_stride) {
-    Vec<T> row[kVectors];
-    for (int v = 0; v < kVectors; ++v) row[v] = load<T>(b + v * kLanes<T>);
+template <class T, int height, int vectors>
+HG_INLINE void step(Tile<T, height, vectors>& sum, const T* b, const T* a, int64_t a_stride) {
+    Vec<T> row[vectors];
+    for (int v = 0; v < vectors; ++v) row[v] = load<T>(b + v * kLanes<T>);
 #pragma GCC unroll 16
-    for (int i = 0; i < kRows; ++i) {
+    for (int i = 0; i < height; ++i) {
         const Vec<T> left = splat(a[i * a_stride]);
 #pragma GCC unroll 4
-        for (int v = 0; v < kVectors; ++v) sum[i][v] = fma(left, row[v], sum[i][v]);
+        for (int v = 0; v < vectors; ++v) sum[i][v] = fma(left, row[v], sum[i][v]);
     }
 }
 
-template <class T, ALayout layout>
-HG_INLINE void multiply(Tile<T>& sum, int64_t depth, const T* a, int64_t a_stride, const T* b,
+template <class T, ALayout layout, int height, int vectors>
+HG_INLINE void multiply(Tile<T, height, vectors>& sum, int64_t depth, const T* a, int64_t a_stride, const T* b,
                         int64_t b_stride) {
     if constexpr (layout == ALayout::kRowBlocks) {
         int64_t k = 0;
         for (; k + kBlock <= depth; k += kBlock, a += kBlock * kRows)
-            for (int j = 0; j < kBlock; ++j, b += b_stride) step<T>(sum, b, a + j, kBlock);
-        for (int j = 0; k + j < depth; ++j, b += b_stride) step<T>(sum, b, a + j, kBlock);
+            for (int j = 0; j < kBlock; ++j, b += b_stride) step<T, height, vectors>(sum, b, a + j, kBlock);
+        for (int j = 0; k + j < depth; ++j, b += b_stride) step<T, height, vectors>(sum, b, a + j, kBlock);
     } else {
         for (int64_t k = 0; k < depth; ++k, a += a_stride, b += b_stride) {
             __builtin_prefetch(a + kAhead * a_stride);
-            step<T>(sum, b, a, 1);
+            step<T, height, vectors>(sum, b, a, 1);
         }
     }
 }
 
-template <class T>
-void start_from(Tile<T>& sum, const T* c, int64_t c_stride, int64_t rows, int64_t columns) {
-    T row[kColumns<T>] = {};
-    for (int i = 0; i < kRows; ++i) {
+template <class T, int height, int vectors>
+void start_from(Tile<T, height, vectors>& sum, const T* c, int64_t c_stride, int64_t rows, int64_t columns) {
+    T row[vectors * kLanes<T>] = {};
+    for (int i = 0; i < height; ++i) {
         if (i < rows) __builtin_memcpy(row, c + i * c_stride, static_cast<size_t>(columns) * sizeof(T));
-        for (int v = 0; v < kVectors; ++v) sum[i][v] = load<T>(row + v * kLanes<T>);
+        for (int v = 0; v < vectors; ++v) sum[i][v] = load<T>(row + v * kLanes<T>);
     }
 }
 
-template <class T>
-HG_INLINE void finish(const Tile<T>& sum, T* c, int64_t c_stride, int64_t rows, int64_t columns) {
-    if (rows == kRows && columns == kColumns<T>) {
+template <class T, int height, int vectors>
+HG_INLINE void finish(const Tile<T, height, vectors>& sum, T* c, int64_t c_stride, int64_t rows, int64_t columns) {
+    if (rows == height && columns == vectors * kLanes<T>) {
 #pragma GCC unroll 16
-        for (int i = 0; i < kRows; ++i)
+        for (int i = 0; i < height; ++i)
 #pragma GCC unroll 4
-            for (int v = 0; v < kVectors; ++v) store<T>(c + i * c_stride + v * kLanes<T>, sum[i][v]);
+            for (int v = 0; v < vectors; ++v) store<T>(c + i * c_stride + v * kLanes<T>, sum[i][v]);
         return;
     }
-    T row[kColumns<T>];
+    T row[vectors * kLanes<T>];
     for (int i = 0; i < rows; ++i) {
-        for (int v = 0; v < kVectors; ++v) store<T>(row + v * kLanes<T>, sum[i][v]);
+        for (int v = 0; v < vectors; ++v) store<T>(row + v * kLanes<T>, sum[i][v]);
         __builtin_memcpy(c + i * c_stride, row, static_cast<size_t>(columns) * sizeof(T));
     }
 }
 
-template <class T, ALayout layout>
-void tile_in(int64_t depth, const T* a, int64_t a_stride, const T* b, int64_t b_stride, T* c,
-             int64_t c_stride, int64_t rows, int64_t columns, bool accumulate, const T* bias) {
-    Tile<T> sum;
-    const bool whole = rows == kRows && columns == kColumns<T>;
+template <class T, ALayout layout, int height, int vectors>
+void tile_of(int64_t depth, const T* a, int64_t a_stride, const T* b, int64_t b_stride, T* c, int64_t c_stride,
+             int64_t rows, int64_t columns, bool accumulate, const T* bias) {
+    Tile<T, height, vectors> sum;
     if (!accumulate) {
 #pragma GCC unroll 16
-        for (int i = 0; i < kRows; ++i)
+        for (int i = 0; i < height; ++i)
 #pragma GCC unroll 4
-            for (int v = 0; v < kVectors; ++v)
+            for (int v = 0; v < vectors; ++v)
                 sum[i][v] = bias ? load<T>(bias + v * kLanes<T>) : Vec<T>{};
-    } else if (whole) {
+    } else if (rows == height && columns == vectors * kLanes<T>) {
 #pragma GCC unroll 16
-        for (int i = 0; i < kRows; ++i)
+        for (int i = 0; i < height; ++i)
 #pragma GCC unroll 4
-            for (int v = 0; v < kVectors; ++v) sum[i][v] = load<T>(c + i * c_stride + v * kLanes<T>);
+            for (int v = 0; v < vectors; ++v) sum[i][v] = load<T>(c + i * c_stride + v * kLanes<T>);
     } else {
-        start_from<T>(sum, c, c_stride, rows, columns);
+        start_from<T, height, vectors>(sum, c, c_stride, rows, columns);
     }
-    multiply<T, layout>(sum, depth, a, a_stride, b, b_stride);
-    finish<T>(sum, c, c_stride, rows, columns);
+    multiply<T, layout, height, vectors>(sum, depth, a, a_stride, b, b_stride);
+    finish<T, height, vectors>(sum, c, c_stride, rows, columns);
+}
+
+template <class T, ALayout layout>
+void tile_in(int64_t depth, const T* a, int64_t a_stride, const T* b, int64_t b_stride, T* c, int64_t c_stride,
+             int64_t rows, int64_t columns, bool accumulate, const T* bias) {
+    const bool low = rows <= kRows / 2, narrow = columns <= kColumns<T> / 2;
+    const auto call = low ? (narrow ? tile_of<T, layout, kRows / 2, kVectors / 2> : tile_of<T, layout, kRows / 2, kVectors>)
+                          : (narrow ? tile_of<T, layout, kRows, kVectors / 2> : tile_of<T, layout, kRows, kVectors>);
+    call(depth, a, a_stride, b, b_stride, c, c_stride, rows, columns, accumulate, bias);
 }
 
 template <class T>
 void tile(ALayout layout, int64_t depth, const T* a, int64_t a_stride, const T* b, int64_t b_stride, T* c,
           int64_t c_stride, int64_t rows, int64_t columns, bool accumulate, const T* bias) {
-    if (layout == ALayout::kRowBlocks) {
-        tile_in<T, ALayout::kRowBlocks>(depth, a, a_stride, b, b_stride, c, c_stride, rows, columns, accumulate,
-                                        bias);
-    } else {
-        tile_in<T, ALayout::kColumns>(depth, a, a_stride, b, b_stride, c, c_stride, rows, columns, accumulate,
-                                      bias);
-    }
+    const auto call = layout == ALayout::kRowBlocks ? tile_in<T, ALayout::kRowBlocks> : tile_in<T, ALayout::kColumns>;
+    call(depth, a, a_stride, b, b_stride, c, c_stride, rows, columns, accumulate, bias);
 }
 
 template <class T>
@@ -120,8 +124,21 @@ void runs_tile(int64_t runs, int64_t run, const T* a, int64_t run_stride, int64_
 #pragma GCC unroll 4
         for (int v = 0; v < kVectors; ++v) sum[i][v] = load<T>(bias + v * kLanes<T>);
     for (int64_t r = 0; r < runs; ++r)
-        for (int64_t k = 0; k < run; ++k, b += b_stride) step<T>(sum, b, a + r * run_stride + k, row_stride);
-    finish<T>(sum, c, c_stride, rows, columns);
+        for (int64_t k = 0; k < run; ++k, b += b_stride) step<T, kRows, kVectors>(sum, b, a + r * run_stride + k, row_stride);
+    finish<T, kRows, kVectors>(sum, c, c_stride, rows, columns);
+}
+
+// kLanes<T> rows of a panel from columns that are runs of memory.
+template <class T>
+HG_INLINE void pack_transposed(const T* from, int64_t column_stride, T* panel) {
+    for (int v = 0; v < kVectors; ++v) {
+        Vec<T> lines[kLanes<T>];
+#pragma GCC unroll 16
+        for (int j = 0; j < kLanes<T>; ++j) lines[j] = load<T>(from + (v * kLanes<T> + j) * column_stride);
+        transpose<T>(lines);
+#pragma GCC unroll 16
+        for (int k = 0; k < kLanes<T>; ++k) store<T>(panel + k * kColumns<T> + v * kLanes<T>, lines[k]);
+    }
 }
 
 template <class T>
@@ -133,13 +150,23 @@ void pack_b(const T* b, int64_t row_stride, int64_t column_stride, int64_t depth
         const T* from = b + first * column_stride;
         if (count < width)
             __builtin_memset(panels, 0, static_cast<size_t>(depth * width) * sizeof(T));
+        if (column_stride == 1 && count == width) {
+            for (int64_t k = 0; k < depth; ++k)
+                for (int v = 0; v < kVectors; ++v)
+                    store<T>(panels + k * width + v * kLanes<T>, load<T>(from + k * row_stride + v * kLanes<T>));
+            continue;
+        }
         if (column_stride == 1) {
             for (int64_t k = 0; k < depth; ++k)
                 __builtin_memcpy(panels + k * width, from + k * row_stride,
                                  static_cast<size_t>(count) * sizeof(T));
             continue;
         }
-        for (int64_t start = 0; start < depth; start += kBlock) {
+        int64_t done = 0;
+        if (row_stride == 1 && count == width)
+            for (; done + kLanes<T> <= depth; done += kLanes<T>)
+                pack_transposed(from + done, column_stride, panels + done * width);
+        for (int64_t start = done; start < depth; start += kBlock) {
             const int64_t stop = start + kBlock < depth ? start + kBlock : depth;
             for (int64_t j = 0; j < count; ++j)
                 for (int64_t k = start; k < stop; ++k)

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
+#include <utility>
 
 #if defined(__AVX512F__) || defined(__AVX2__)
 #include <immintrin.h>
@@ -46,6 +47,24 @@ HG_INLINE void store(T* to, Vec<T> v) {
 
 HG_INLINE VecF splat(float s) { return s - VecF{}; }
 HG_INLINE VecD splat(double s) { return s - VecD{}; }
+
+// Transposes kLanes<T> vectors: step by step, exchanges the halves of blocks twice as large.
+template <int span, class V, int... i>
+HG_INLINE void exchange(V& a, V& b, std::integer_sequence<int, i...>) {
+    constexpr int width = sizeof...(i);
+    const V low = __builtin_shufflevector(a, b, ((i & span) ? width + (i ^ span) : i)...);
+    const V high = __builtin_shufflevector(a, b, ((i & span) ? width + i : (i ^ span))...);
+    a = low;
+    b = high;
+}
+
+template <class T, int span = 1>
+HG_INLINE void transpose(Vec<T> (&rows)[kLanes<T>]) {
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes<T>; ++i)
+        if (!(i & span)) exchange<span>(rows[i], rows[i | span], std::make_integer_sequence<int, kLanes<T>>());
+    if constexpr (2 * span < kLanes<T>) transpose<T, 2 * span>(rows);
+}
 
 // a * b + c, rounded once where the instruction set can (everywhere but in the portable x86 path).
 HG_INLINE VecF fma(VecF a, VecF b, VecF c) {

@@ -9,24 +9,26 @@ namespace {
 
 constexpr int64_t kDepth = 256;      // of a block of A: 64 KiB of float32, in the second-level cache
 constexpr int64_t kTasks = 16;       // wanted, so that two to eight threads end together
-constexpr int64_t kSplitDepth = 2048;  // the least depth of a task that shares its part of C
+constexpr int64_t kSplitDepth = 512;  // the least depth of a task that shares its part of C
 
 // How the work is cut: depends on the sizes only.
 struct Plan {
     int64_t row_block, row_blocks, panel_group, panel_groups, split_depth, splits;
 };
 
-Plan make_plan(int64_t rows, int64_t panels, int64_t depth, int64_t tile_rows) {
+// Where blocks of rows do not make enough tasks, the depth is cut before the panels: A is packed again
+// for each group of panels.
+Plan make_plan(int64_t rows, int64_t panels, int64_t depth, int64_t row_block) {
     Plan plan;
-    plan.row_block = tile_rows * 8;
+    plan.row_block = row_block;
     plan.row_blocks = ceil_div(rows, plan.row_block);
-    int64_t groups = std::min(panels, ceil_div(kTasks, plan.row_blocks));
-    plan.panel_group = ceil_div(panels, groups);
-    plan.panel_groups = ceil_div(panels, plan.panel_group);
-    const int64_t tasks = plan.row_blocks * plan.panel_groups;
-    int64_t splits = std::max<int64_t>(1, std::min(ceil_div(kTasks, tasks), depth / kSplitDepth));
+    const int64_t wanted = ceil_div(kTasks, plan.row_blocks);
+    const int64_t splits = std::max<int64_t>(1, std::min(wanted, depth / kSplitDepth));
     plan.split_depth = std::max(kDepth, round_up(ceil_div(depth, splits), kDepth));
     plan.splits = std::max<int64_t>(1, ceil_div(depth, plan.split_depth));
+    const int64_t groups = std::min(panels, ceil_div(wanted, plan.splits));
+    plan.panel_group = ceil_div(panels, groups);
+    plan.panel_groups = ceil_div(panels, plan.panel_group);
     return plan;
 }
 
@@ -70,12 +72,12 @@ void ColumnMatrix<T>::pack(int64_t row, int64_t rows, int64_t k, int64_t depth, 
 
 template <class T>
 RightFactor<T>::RightFactor(const T* b, int64_t row_stride, int64_t column_stride, int64_t depth,
-                            int64_t columns)
-    : depth(depth), columns(columns), tile_columns_(kernels<T>().gemm.tile_columns) {
-    if (column_stride == 1 && columns % tile_columns_ == 0 && row_stride <= 4 * tile_columns_) {
-        panel_stride_ = tile_columns_;
-        row_stride_ = row_stride;
-        data_ = b;
+                            int64_t columns, int64_t rows)
+    : depth(depth), columns(columns), tile_columns_(kernels<T>().gemm.tile_columns), panel_stride_(tile_columns_),
+      row_stride_(row_stride), column_stride_(column_stride), data_(b) {
+    if (column_stride == 1 && columns % tile_columns_ == 0 && row_stride <= 4 * tile_columns_) return;
+    if (rows <= kFewRows) {
+        in_blocks_ = true;
         return;
     }
     panel_stride_ = times(depth, tile_columns_);
@@ -91,13 +93,21 @@ RightFactor<T>::RightFactor(const T* b, int64_t row_stride, int64_t column_strid
 }
 
 template <class T>
+void RightFactor<T>::pack(int64_t index, int64_t k, int64_t count, T* block) const {
+    const int64_t first = index * tile_columns_;
+    kernels<T>().gemm.pack_b(data_ + k * row_stride_ + first * column_stride_, row_stride_, column_stride_, count,
+                             std::min(tile_columns_, columns - first), block);
+}
+
+template <class T>
 void multiply(const LeftFactor<T>& a, const RightFactor<T>& b, int64_t rows, const T* bias, T* c,
               int64_t c_stride) {
     if (!rows || !b.columns) return;
     const auto& kernel = kernels<T>().gemm;
     const int64_t tile_rows = kernel.tile_rows, tile_columns = kernel.tile_columns;
     const int64_t columns = b.columns, depth = b.depth;
-    const Plan plan = make_plan(rows, b.panels(), depth, tile_rows);
+    const int64_t row_block = b.in_blocks() ? round_up(rows, tile_rows) : tile_rows * 8;
+    const Plan plan = make_plan(rows, b.panels(), depth, row_block);
 
     Scratch<T> padded_bias(bias ? b.panels() * tile_columns : 0);
     if (bias) {
@@ -106,8 +116,8 @@ void multiply(const LeftFactor<T>& a, const RightFactor<T>& b, int64_t rows, con
     }
     const bool split = plan.splits > 1;
     Scratch<T> parts(split ? times(plan.splits, rows, columns) : 0);
-    const int64_t block = plan.row_block * kDepth;
-    Scratch<T> blocks(times(thread_count(), block));
+    const int64_t a_block = plan.row_block * kDepth, b_block = b.in_blocks() ? kDepth * tile_columns : 0;
+    Scratch<T> blocks(times(thread_count(), a_block + b_block));
 
     parallel(plan.row_blocks * plan.panel_groups * plan.splits, [&](int64_t task, int worker) {
         const int64_t part = task % plan.splits, place = task / plan.splits;
@@ -119,7 +129,7 @@ void multiply(const LeftFactor<T>& a, const RightFactor<T>& b, int64_t rows, con
         const int64_t last_k = std::min(depth, first_k + plan.split_depth);
         T* target = split ? parts.get() + part * rows * columns : c;
         const int64_t stride = split ? columns : c_stride;
-        T* packed = blocks.get() + worker * block;
+        T* packed = blocks.get() + worker * (a_block + b_block);
         int64_t k = first_k;
         do {
             const int64_t count = std::min(kDepth, last_k - k);
@@ -127,8 +137,11 @@ void multiply(const LeftFactor<T>& a, const RightFactor<T>& b, int64_t rows, con
             const int64_t panel = panel_size(a.layout, tile_rows, count);
             for (int64_t p = first_panel; p < last_panel; ++p) {
                 const T* start = bias && k == 0 ? padded_bias.get() + p * tile_columns : nullptr;
+                const T* right = b.in_blocks() ? packed + a_block : b.panel(p, k);
+                if (b.in_blocks()) b.pack(p, k, count, packed + a_block);
                 for (int64_t i = 0; i < task_rows; i += tile_rows)
-                    kernel.tile(a.layout, count, packed + i / tile_rows * panel, tile_rows, b.panel(p, k), b.row_stride(),
+                    kernel.tile(a.layout, count, packed + i / tile_rows * panel, tile_rows, right,
+                                b.in_blocks() ? tile_columns : b.row_stride(),
                                 target + (first_row + i) * stride + p * tile_columns, stride,
                                 std::min(tile_rows, task_rows - i),
                                 std::min(tile_columns, columns - p * tile_columns), k > first_k, start);

@@ -69,19 +69,28 @@ class ColumnMatrix final : public LeftFactor<T> {
     int64_t stride_;
 };
 
-// The right factor: packed once, [columns / tile_columns][depth][tile_columns], or read where it is
-// if its rows are short and made of whole panels.
+// The right factor, in panels [columns / tile_columns][depth][tile_columns].  Packed once; or, for few
+// rows of the left factor, block by block in the cache of who multiplies; or read where it is if its
+// rows are short and made of whole panels.
 template <class T>
 class RightFactor {
   public:
-    RightFactor(const T* b, int64_t row_stride, int64_t column_stride, int64_t depth, int64_t columns);
+    static constexpr int64_t kFewRows = 128;
+
+    // rows: of the left factor
+    RightFactor(const T* b, int64_t row_stride, int64_t column_stride, int64_t depth, int64_t columns,
+                int64_t rows = kFewRows + 1);
     const T* panel(int64_t index, int64_t k) const { return data_ + index * panel_stride_ + k * row_stride_; }
     int64_t row_stride() const { return row_stride_; }
     int64_t panels() const { return ceil_div(columns, tile_columns_); }
+    bool in_blocks() const { return in_blocks_; }
+    // Rows [k, k + count) of a panel into `block`; of a factor in blocks.
+    void pack(int64_t index, int64_t k, int64_t count, T* block) const;
     const int64_t depth, columns;
 
   private:
-    int64_t tile_columns_, panel_stride_, row_stride_;
+    int64_t tile_columns_, panel_stride_, row_stride_, column_stride_;
+    bool in_blocks_ = false;
     Scratch<T> panels_;
     const T* data_;
 };

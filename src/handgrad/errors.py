@@ -160,6 +160,8 @@ def as_count(
     layer: str, name: str, value: Any, minimum: int = 1, maximum: int = LARGEST_COUNT
 ) -> int:
     """Return `value` as an int in [minimum, maximum]; integral floats such as 3.0 are taken too."""
+    if type(value) is int and minimum <= value <= maximum:
+        return value
     number: int | None
     try:
         number = operator.index(value)
@@ -201,6 +203,8 @@ def as_number(
 
     With `open_low` or `open_high` that end is left out.
     """
+    if type(value) is float and low < value < high:  # so it is finite, too
+        return value
     number: float | None
     try:
         number = float(value)

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from engines.native import control, difference, native, setting, vectorized
 
+from handgrad import layers
+
 TOLERANCE = 1e-12
 
 
@@ -76,14 +78,132 @@ def groups(rng):
     return pair(rng, "groupnorm", (x, *rng.standard_normal((2, count * each))), (count, 1e-5))
 
 
+def given_moments(rng):
+    C = int(rng.integers(1, 40))
+    x = rng.standard_normal((int(rng.integers(1, 20)), C, *sizes(rng, 1, 6, 2 * rng.integers(2))))
+    gamma, beta, mean = rng.standard_normal((3, C))
+    return pair(rng, "batchnorm_test", (x, gamma, beta, mean, 0.1 + rng.random(C)), (1e-5,))
+
+
+def batchnorm_alt(rng):
+    """Hold both backwards of batch normalisation of the native engine against each other's twin."""
+    x = rng.standard_normal((int(rng.integers(2, 20)), *sizes(rng, 1, 40, 1)))
+    gamma, beta = rng.standard_normal((2, x.shape[1]))
+    dout = rng.standard_normal(x.shape)
+    results = [
+        engine.batchnorm_backward_alt(dout, engine.batchnorm_forward(x, gamma, beta, 1e-5)[1])
+        for engine in (native, vectorized)
+    ]
+    return max(map(difference, *results))
+
+
+def any_shape(rng):
+    return sizes(rng, 1, 12, int(rng.integers(1, 5)))
+
+
+def elementwise(layer, *options):
+    def compare(rng):
+        x = 3 * rng.standard_normal(any_shape(rng))
+        return pair(rng, layer, (x,), [option(rng) for option in options])
+
+    return compare
+
+
+def prelu(rng):
+    x = rng.standard_normal(sizes(rng, 1, 12, int(rng.integers(2, 5))))
+    return pair(rng, "prelu", (x, rng.standard_normal(x.shape[1] if rng.integers(2) else 1)))
+
+
+def maxout(rng):
+    N, count, pieces = sizes(rng, 1, 9, 3)
+    x = rng.standard_normal((N, count * pieces, *sizes(rng, 1, 5, 2 * rng.integers(2))))
+    return pair(rng, "maxout", (x,), (pieces,))
+
+
+def dropout(rng):
+    x = rng.standard_normal(any_shape(rng))
+    mask = (rng.random(x.shape) < 0.7) / 0.7 if rng.integers(4) else None
+    return pair(rng, "dropout", (x,), (mask,))
+
+
+def loss(name):
+    def compare(rng):
+        N, C = sizes(rng, 1, 60, 2)
+        x, y = 5 * rng.standard_normal((N, C)), rng.integers(C, size=N)
+        results = [getattr(engine, name)(memory(rng, x), y) for engine in (native, vectorized)]
+        return max(map(difference, *results))
+
+    return compare
+
+
+def sandwich(name):
+    """Compare a sandwich, fused and composed, in the memory layouts of its arrays."""
+
+    def compare(rng):
+        images = name.startswith("conv")
+        N, C, F = sizes(rng, 2, 5, 1)[0], *sizes(rng, 1, 24, 2)
+        size, stride, pad = int(rng.integers(1, 4)), int(rng.integers(1, 3)), int(rng.integers(2))
+        H, W = (size + 1 + stride + int(n) for n in rng.integers(9, size=2))
+        shapes = [(N, C, H, W), (F, C, size, size)] if images else [(N, C), (C, F)]
+        shapes += [(F,)] * (3 if "_bn" in name else 1)
+        arrays = [memory(rng, rng.standard_normal(shape)) for shape in shapes]
+        conv_param = {"stride": stride, "pad": pad}
+        pool_param = {"pool_height": 2, "pool_width": 2, "stride": int(rng.integers(1, 3))}
+        mode = "train" if rng.integers(4) else "test"
+        moments = rng.standard_normal(F), 0.1 + rng.random(F)
+        results = []
+        for engine in "native", "vectorized":
+            bn_param = {"mode": mode, "running_mean": moments[0], "running_var": moments[1]}
+            params = [dict(conv_param)] * images + [bn_param] * ("_bn" in name)
+            params += [pool_param] * name.endswith("pool")
+            out, cache = getattr(layers, name + "_forward")(*arrays, *params, engine=engine)
+            dout = np.random.default_rng(0).standard_normal(out.shape)
+            gradients = getattr(layers, name + "_backward")(memory(rng, dout), cache)
+            results.append([out, bn_param["running_mean"], bn_param["running_var"], *gradients])
+        return max(map(difference, *results))
+
+    return compare
+
+
+def number(low, high):
+    return lambda rng: float(rng.uniform(low, high))
+
+
 KINDS = {
     "affine": affine,
+    "affine_bn_relu": sandwich("affine_bn_relu"),
+    "affine_relu": sandwich("affine_relu"),
     "avg_pool": lambda rng: pool(rng, "avg_pool"),
     "batchnorm": norm,
+    "batchnorm_alt": batchnorm_alt,
+    "batchnorm_test": given_moments,
     "conv": conv,
+    "conv_bn_relu": sandwich("conv_bn_relu"),
+    "conv_bn_relu_pool": sandwich("conv_bn_relu_pool"),
+    "conv_relu": sandwich("conv_relu"),
+    "conv_relu_pool": sandwich("conv_relu_pool"),
+    "dropout": dropout,
+    "elu": elementwise("elu", number(0.1, 2)),
+    "gelu": elementwise("gelu", lambda rng: ("none", "tanh")[rng.integers(2)]),
+    "global_avg_pool": lambda rng: pair(
+        rng, "global_avg_pool", (rng.standard_normal(sizes(rng, 1, 9, 4)),)
+    ),
     "groupnorm": groups,
+    "leaky_relu": elementwise("leaky_relu", number(0, 1)),
     "max_pool": lambda rng: pool(rng, "max_pool"),
+    "maxout": maxout,
+    "prelu": prelu,
+    "relu": elementwise("relu"),
+    "sigmoid": elementwise("sigmoid"),
+    "softmax_loss": loss("softmax_loss"),
+    "svm_loss": loss("svm_loss"),
+    "tanh": elementwise("tanh"),
 }
+
+
+def test_every_layer_of_the_engine_has_its_kind():
+    compared = {f"{kind}_forward" for kind in KINDS} | {f"{kind}_backward" for kind in KINDS}
+    assert set(native.__all__) <= compared | set(KINDS) | {"batchnorm_backward_alt"}
 
 
 @pytest.mark.parametrize("isa", control.isas())

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -34,6 +35,50 @@ def train(steps=1, dtype=np.float32):
     return w
 
 
+def every_kernel(dtype=np.float32):
+    """Call each function of the module that computes, forward and backward."""
+    k, draw = _kernels, lambda *shape: np.random.default_rng(0).standard_normal(shape).astype(dtype)
+    x, scale, pool = draw(2, 18, 9, 8), draw(18), ((2, 2), (2, 2))
+    for images, w in [  # Winograd's, for float32; direct; of few channels
+        (x, draw(20, 18, 3, 3)), (x, draw(20, 18, 5, 4)), (draw(2, 3, 9, 8), draw(16, 3, 3, 3)),
+    ]:  # fmt: skip
+        out, saved = native.conv_forward(images, w, draw(len(w)), (1, 1), (1, 1))
+        native.conv_backward(out, saved)
+    for rows in 30, 300:
+        x2, w2 = draw(rows, 1100), draw(1100, 40)
+        k.affine_backward(k.affine_forward(x2, w2, draw(40)), x2, w2, True, True)
+    for norm, follower in [(None, None), (None, pool), (scale, None), (scale, pool)]:
+        given = None if norm is None else (norm, norm, 1e-5)
+        out, saved = native.fused.follow_forward(x, given, follower)
+        native.fused.follow_backward(out, saved)
+    out, xhat, inv_std = k.groupnorm_forward(x, scale, scale, 3, 1e-5)
+    k.groupnorm_backward(out, xhat, inv_std, scale)
+    out, places = k.max_pool_forward(x, *pool, False)
+    k.max_pool_backward(out, places, x.shape, *pool)
+    k.avg_pool_backward(k.avg_pool_forward(x, (2, 3), (1, 2)), x.shape, (2, 3), (1, 2))
+    for alpha in None, 0.1:
+        out, positive = k.relu_forward(x, alpha)
+        k.relu_backward(np.asfortranarray(out), positive, alpha)
+    out, slope = k.activation(x, 2, 0.0)
+    k.product(out, slope)
+    k.loss(draw(9, 5), np.arange(9) % 5, True)
+    k.sgd(w2, draw(*w2.shape), (0.1,))
+    k.update(0, w2, w2, w2, (0.1, 0.9))
+    k.adam(w2, w2, w2, w2, (0.1, 0.9, 0.99, 1e-8, 1.0, 1.0, 1.0))
+
+
+BEHIND_CONVOLUTIONS = {"batchnorm_forward", "batchnorm_backward"}
+SETTINGS = {
+    "buffer_statistics", "fail_allocation_after", "is_exact", "isa", "isas", "set_exact", "set_isa",
+    "set_thread_count", "set_winograd_tile", "thread_count", "trim_buffers",
+}  # fmt: skip
+
+
+def test_every_kernel_is_among_those_called():
+    called = {*every_kernel.__code__.co_names, *BEHIND_CONVOLUTIONS}
+    assert {name for name in vars(_kernels) if not name.startswith("_")} <= called | SETTINGS
+
+
 def test_the_steady_state_asks_the_system_for_nothing():
     train(3)
     calls, in_use = _kernels.buffer_statistics()[2], _kernels.buffer_statistics()[0]
@@ -42,15 +87,16 @@ def test_the_steady_state_asks_the_system_for_nothing():
     assert _kernels.buffer_statistics()[0] == in_use
 
 
+@pytest.mark.parametrize("work", [train, every_kernel])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_any_failing_allocation_is_a_memory_error_and_leaks_nothing(dtype):
-    train(dtype=dtype)
+def test_any_failing_allocation_is_a_memory_error_and_leaks_nothing(dtype, work):
+    work(dtype=dtype)
     before = _kernels.buffer_statistics()[0]
     failures = 0
     while True:
         _kernels.fail_allocation_after(failures)
         try:
-            train(dtype=dtype)
+            work(dtype=dtype)
             break
         except MemoryError:
             failures += 1
@@ -113,6 +159,54 @@ def test_no_kernel_reads_or_writes_behind_its_buffers():
         assert run.returncode == 0, run.stderr[-2000:]
         assert run.stdout.strip() == isa
 
+
+@pytest.mark.long
+@pytest.mark.parametrize("isa", _kernels.isas())
+def test_generated_sizes_stay_inside_their_buffers(isa):
+    """The generated comparisons with the vectorized engine, each buffer before a forbidden page."""
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not long",
+         *(str(Path(__file__).with_name(f"test_native_{what}.py")) for what in ("generated", "direct")),
+         "-k", isa],
+        env=os.environ | {"HANDGRAD_GUARD_PAGES": "1"},
+        capture_output=True,
+        text=True,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout[-2000:]
+
+
+@pytest.mark.long
+def test_ten_thousand_steps_grow_resident_memory_by_at_most_a_hundredth():
+    run = subprocess.run([sys.executable, "-c", STEPS], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr[-2000:]
+    early, late = map(int, run.stdout.split())
+    assert late <= 1.01 * early
+
+
+STEPS = """
+import numpy as np
+import handgrad
+from handgrad.optim import get_rule
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1])
+
+rng = np.random.default_rng(0)
+X, y = rng.standard_normal((20, 3, 12, 12)), rng.integers(10, size=20)
+model = handgrad.ConvNet(
+    (3, 12, 12), [{"num_filters": 16, "filter_size": 3}] * 2, [20],
+    normalization="batchnorm", dropout_keep_ratio=0.9, rng=0)
+rule, configs = get_rule("adam"), {name: {} for name in model.params}
+for step in range(10_000):
+    rows = rng.integers(20, size=16 + step % 5)
+    loss, grads = model.loss(X[rows], y[rows])
+    for name, w in model.params.items():
+        model.params[name], configs[name] = rule(w, grads[name], configs[name])
+    if step == 500:
+        early = resident()
+print(early, resident())
+"""
 
 GUARDED = """
 import numpy as np

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from engines.native import control, native, setting
 
-from handgrad import layers
+import handgrad
+from handgrad import engines, layers
 
 
 def step(dtype=np.float32):
@@ -47,6 +48,57 @@ def test_the_number_of_threads_changes_no_bit(dtype):
 def test_twenty_runs_give_the_same_bits():
     with setting(threads=4):
         assert len({step() for _ in range(20)}) == 1
+
+
+def trained(dtype=np.float32):
+    """Return the digest of the losses and parameters of a short training."""
+    rng = np.random.default_rng(0)
+    data = {"X_train": rng.standard_normal((60, 3, 12, 14)), "y_train": rng.integers(10, size=60)}
+    data |= {"X_val": data["X_train"][:20], "y_val": data["y_train"][:20]}
+    conv_params = [{"num_filters": 24, "filter_size": size} for size in (3, 5, 3)]
+    model = handgrad.ConvNet(
+        (3, 12, 14), conv_params, [70], normalization="batchnorm", dtype=dtype, rng=0
+    )
+    options = {"update_rule": "adam", "batch_size": 20, "num_epochs": 3, "rng": 0}
+    with engines.use("native"):
+        solver = handgrad.Solver(model, data, verbose=False, **options)
+        solver.train()
+    digest = hashlib.sha256(np.array(solver.loss_history).tobytes())
+    for w in model.params.values():
+        digest.update(np.ascontiguousarray(w).tobytes())
+    return digest.hexdigest()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_training_is_the_same_for_any_number_of_threads(dtype):
+    digests = set()
+    for threads in (1, 2, 3, 4, 8):
+        with setting(threads=threads):
+            digests.add(trained(dtype))
+    assert len(digests) == 1
+
+
+def test_twenty_trainings_are_the_same():
+    with setting(threads=4):
+        assert len({trained() for _ in range(20)}) == 1
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_forks_while_another_thread_trains():
+    with setting(threads=3):
+        expected, got = trained(), []
+        trainer = threading.Thread(target=lambda: got.extend(trained() for _ in range(4)))
+        trainer.start()
+        children = []
+        for _ in range(4):
+            children.append(os.fork())
+            if children[-1] == 0:
+                signal.alarm(60)
+                os._exit(0 if trained() == expected else 1)
+        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        trainer.join()
+    assert codes == [0] * 4
+    assert got == [expected] * 4
 
 
 def test_several_python_threads_compute_at_once():

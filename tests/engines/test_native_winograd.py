@@ -185,6 +185,15 @@ def test_generated_shapes_stay_within_the_bound_of_their_tiles(size, isa, rng):
             check_all(problem(rng, shape, DRAWS[number % len(DRAWS)]), shape[-1], size)
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("size", [2, 4])
+def test_ten_thousand_generated_shapes_stay_within_the_bound_of_their_tiles(size, rng):
+    with tile(size):
+        for number, shape in enumerate(generated(10_000)):
+            draw, draw_weights = DRAWS[number % 7], DRAWS[number // 7 % 7]
+            check_all(problem(rng, shape, draw, draw_weights), shape[-1], size)
+
+
 @pytest.mark.parametrize("draw_weights", DRAWS, ids=lambda draw: draw.__name__)
 @pytest.mark.parametrize("draw", DRAWS, ids=lambda draw: draw.__name__)
 @pytest.mark.parametrize("size", [2, 4])

@@ -51,6 +51,8 @@ from handgrad.errors import (
 Config = dict[str, Any]
 Rule = Callable[..., tuple[Array, Config]]
 
+_COMPILED_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+
 
 def sgd(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Config]:
     """Stochastic gradient descent, **in place**: ``w -= learning_rate * dw``; returns the same w.
@@ -272,9 +274,12 @@ def _adam(
 
 def _compiled(w: Array, *others: Array) -> ModuleType | None:
     """Return the chosen engine's own update rules, where it has them for these arrays of one dtype."""
-    if any(type(array) is not np.ndarray or array.dtype != w.dtype for array in (w, *others)):
+    if type(w) is not np.ndarray or w.dtype not in _COMPILED_DTYPES:
         return None
-    if w.dtype not in (np.float32, np.float64) or engines.current() not in ("auto", "native"):
+    for array in others:
+        if type(array) is not np.ndarray or array.dtype != w.dtype:
+            return None
+    if engines.current() not in ("auto", "native"):
         return None
     return getattr(engines.select(None, w)[1], "updates", None)
 

@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pyproject.toml $(shell find src native CMakeLists.txt -type f -not -name '*.pyc' 2>/dev/null)
 
-.PHONY: train test test-long test-cifar10 lint types format clean
+.PHONY: train test test-long test-cifar10 sanitize sanitize-threads neon lint types format clean
 
 train: .venv/installed
 	$(BIN)/handgrad train --open
@@ -20,6 +20,36 @@ test-long: .venv/installed-test
 # HANDGRAD_DATA names the folder that holds cifar-10-batches-py
 test-cifar10: .venv/installed-test
 	$(BIN)/python -m pytest -m cifar10
+
+# The native engine's tests on kernels built with the compiler's checks, which report nothing
+NATIVE_TESTS := $(wildcard tests/engines/test_native_*.py)
+library = $(shell $(CXX) -print-file-name=$(1))
+
+sanitize: build/address,undefined/installed
+	PYTHONPATH=build/address,undefined ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	  LD_PRELOAD="$(call library,libasan.so) $(call library,libubsan.so) $(call library,libstdc++.so)" \
+	  $(BIN)/python -m pytest -m "not long" $(NATIVE_TESTS)
+
+sanitize-threads: build/thread/installed
+	PYTHONPATH=build/thread TSAN_OPTIONS=halt_on_error=1:die_after_fork=0 \
+	  LD_PRELOAD="$(call library,libtsan.so) $(call library,libstdc++.so)" \
+	  $(BIN)/python -m pytest tests/engines/test_native_threads.py
+
+build/address,undefined/installed build/thread/installed: build/%/installed: .venv/installed-test
+	rm -rf build/$*
+	$(BIN)/python -m pip install --quiet --no-deps --target build/$* \
+	  -C build-dir=build/$*-objects -C cmake.define.HANDGRAD_SANITIZE=$* .
+	touch $@
+
+# The portable kernels compiled for ARM, and run where there is none; Debian has the tools in
+# g++-aarch64-linux-gnu and qemu-user
+ARM ?= aarch64-linux-gnu-g++
+neon:
+	mkdir -p build
+	$(ARM) -std=gnu++17 -O2 -ffp-contract=off -fno-math-errno -fno-trapping-math -Wno-psabi -static \
+	  -DHANDGRAD_ISA=portable -Inative native/self_test.cpp native/core/*.cpp native/ops/*.cpp \
+	  native/kernels/*.cpp -pthread -o build/self_test-arm
+	qemu-aarch64 build/self_test-arm
 
 lint: .venv/installed-lint
 	$(BIN)/ruff check .

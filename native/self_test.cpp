@@ -1,0 +1,177 @@
+// The kernels against plain loops, without Python: for instruction sets that the tests in Python do not
+// reach.  `make neon` compiles it for ARM and runs it.  Ends with status 1 where a result is wrong.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "core/threads.h"
+#include "kernels/dispatch.h"
+#include "ops/conv.h"
+#include "ops/norm.h"
+#include "ops/product.h"
+#include "ops/winograd.h"
+
+using namespace handgrad;
+
+namespace {
+
+std::mt19937 generator(0);
+int failures = 0, comparisons = 0;
+
+template <class T>
+std::vector<T> draw(int64_t count) {
+    std::normal_distribution<double> normal;
+    std::vector<T> numbers(static_cast<size_t>(count));
+    for (T& number : numbers) number = static_cast<T>(normal(generator));
+    return numbers;
+}
+
+// A result, summed in double, and the sum of the sizes of its terms.
+struct Sum {
+    double value = 0, size = 0;
+    template <class A, class B>
+    void add(A a, B b) {
+        const double product = static_cast<double>(a) * static_cast<double>(b);
+        value += product;
+        size += std::abs(product);
+    }
+};
+
+// limit: in units in the last place of the largest sum of sizes, as Winograd's results are right for a tile.
+template <class T>
+void compare(const char* what, const ConvSizes& s, const std::vector<T>& got, const std::vector<Sum>& expected,
+             double limit) {
+    double largest = 0, worst = 0;
+    for (const Sum& sum : expected) largest = std::max(largest, sum.size);
+    for (size_t i = 0; i < got.size(); ++i)
+        worst = std::max(worst, std::abs(static_cast<double>(got[i]) - expected[i].value));
+    worst /= largest * static_cast<double>(std::numeric_limits<T>::epsilon());
+    ++comparisons;
+    if (worst <= limit) return;
+    ++failures;
+    std::printf("%s: off by %g eps, allowed %g (%s, N %d, C %d, F %d, %d x %d, stride %d)\n", what, worst, limit,
+                sizeof(T) == 4 ? "float" : "double", static_cast<int>(s.N), static_cast<int>(s.C),
+                static_cast<int>(s.F), static_cast<int>(s.HH), static_cast<int>(s.WW), static_cast<int>(s.stride_y));
+}
+
+template <class T>
+void convolution(const ConvSizes& s, double limit) {
+    const auto x = draw<T>(s.N * s.H * s.W * s.C), w = draw<T>(s.F * s.C * s.HH * s.WW), b = draw<T>(s.F),
+               dout = draw<T>(s.N * s.OH * s.OW * s.F);
+    std::vector<T> out(dout.size()), dx(x.size()), dw(w.size()), db(b.size());
+    conv_forward(s, x.data(), w.data(), b.data(), out.data());
+    conv_backward_input(s, dout.data(), w.data(), dx.data());
+    conv_backward_weights(s, dout.data(), x.data(), dw.data(), db.data());
+
+    std::vector<Sum> out_sum(out.size()), dx_sum(dx.size()), dw_sum(dw.size()), db_sum(db.size());
+    for (int64_t o = 0; o < s.N * s.OH * s.OW; ++o) {
+        const int64_t n = o / (s.OH * s.OW), i = o / s.OW % s.OH, j = o % s.OW;
+        for (int64_t f = 0; f < s.F; ++f) {
+            const size_t at = static_cast<size_t>(o * s.F + f);
+            out_sum[at].add(b[static_cast<size_t>(f)], 1);
+            db_sum[static_cast<size_t>(f)].add(dout[at], 1);
+            for (int64_t c = 0; c < s.C; ++c)
+                for (int64_t u = 0; u < s.HH; ++u)
+                    for (int64_t v = 0; v < s.WW; ++v) {
+                        const int64_t y = i * s.stride_y + u - s.pad_y, z = j * s.stride_x + v - s.pad_x;
+                        if (y < 0 || y >= s.H || z < 0 || z >= s.W) continue;
+                        const auto pixel = static_cast<size_t>(((n * s.H + y) * s.W + z) * s.C + c);
+                        const auto weight = static_cast<size_t>(((f * s.C + c) * s.HH + u) * s.WW + v);
+                        out_sum[at].add(x[pixel], w[weight]);
+                        dx_sum[pixel].add(dout[at], w[weight]);
+                        dw_sum[weight].add(dout[at], x[pixel]);
+                    }
+        }
+    }
+    compare("conv forward", s, out, out_sum, limit);
+    compare("conv dx", s, dx, dx_sum, limit);
+    compare("conv dw", s, dw, dw_sum, limit);
+    compare("conv db", s, db, db_sum, limit);
+}
+
+template <class T>
+void product(int64_t rows, int64_t depth, int64_t columns) {
+    const auto a = draw<T>(rows * depth), b = draw<T>(depth * columns), bias = draw<T>(columns);
+    const ConvSizes sizes{rows, depth, 0, 0, columns, 1, 1, 1, 1, 0, 0, 0, 0};
+    for (bool turned : {false, true}) {  // whether b's columns, or its rows, are runs of memory
+        std::vector<T> c(static_cast<size_t>(rows * columns));
+        const RightFactor<T> right(b.data(), turned ? 1 : columns, turned ? depth : 1, depth, columns, rows);
+        multiply<T>(RowMatrix<T>(a.data(), depth), right, rows, bias.data(), c.data(), columns);
+        std::vector<Sum> sums(c.size());
+        for (int64_t i = 0; i < rows; ++i)
+            for (int64_t j = 0; j < columns; ++j) {
+                Sum& sum = sums[static_cast<size_t>(i * columns + j)];
+                sum.add(bias[static_cast<size_t>(j)], 1);
+                for (int64_t k = 0; k < depth; ++k)
+                    sum.add(a[static_cast<size_t>(i * depth + k)],
+                            b[static_cast<size_t>(turned ? j * depth + k : k * columns + j)]);
+            }
+        compare("product", sizes, c, sums, 4);
+    }
+}
+
+template <class T>
+void normalisation(int64_t rows, int64_t channels) {
+    const auto x = draw<T>(rows * channels);
+    const auto C = static_cast<size_t>(channels);
+    std::vector<T> mean(C), variance(C), out(x.size()), inv_std(C, 2), scale(C, 3), shift(C, -1);
+    batch_moments(x.data(), rows, channels, mean.data(), variance.data());
+    const Affine<T> map{mean.data(), inv_std.data(), scale.data(), shift.data(), true};
+    normalise(map, x.data(), rows, channels, out.data());
+    std::vector<Sum> means(C), variances(C), outs(x.size());
+    const double share = 1.0 / static_cast<double>(rows);
+    for (size_t i = 0; i < x.size(); ++i) means[i % C].add(x[i], share);
+    for (size_t i = 0; i < x.size(); ++i) {
+        const double from_mean = static_cast<double>(x[i]) - means[i % C].value;
+        variances[i % C].add(from_mean * from_mean, share);
+        outs[i].add(std::max(0.0, 3 * from_mean - 1), 1);
+    }
+    const ConvSizes sizes{rows, channels, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0};
+    compare("mean", sizes, mean, means, 4);
+    compare("variance", sizes, variance, variances, 16);
+    compare("normalise", sizes, out, outs, 8);
+}
+
+ConvSizes sizes_of(int64_t N, int64_t C, int64_t H, int64_t W, int64_t F, int64_t size, int64_t stride, int64_t pad) {
+    return {N, C, H, W, F, size, size, stride, stride, pad, pad, window_count(H, size, stride, pad),
+            window_count(W, size, stride, pad)};
+}
+
+template <class T>
+void everything() {
+    for (const ConvSizes& s : {sizes_of(2, 3, 9, 8, 16, 3, 1, 1), sizes_of(1, 17, 7, 9, 33, 3, 1, 1),
+                               sizes_of(2, 5, 11, 10, 7, 5, 2, 2), sizes_of(2, 1, 6, 5, 9, 3, 1, 0),
+                               sizes_of(3, 40, 4, 4, 20, 1, 1, 0), sizes_of(1, 3, 12, 12, 8, 7, 3, 3)}) {
+        set_conv_mode(ConvMode::kExact);
+        convolution<T>(s, 4);
+        set_conv_mode(ConvMode::kFast);
+        for (int tile : {2, 4}) {
+            set_winograd_tile(tile);
+            convolution<T>(s, 16);
+        }
+        set_winograd_tile(0);
+    }
+    product<T>(1, 9, 70);
+    product<T>(50, 1100, 37);
+    product<T>(200, 33, 130);
+    normalisation<T>(2, 3);
+    normalisation<T>(600, 37);
+}
+
+}  // namespace
+
+int main() {
+    for (const char* const* name = isa_names(); *name; ++name) {
+        choose_isa(*name);
+        for (int threads : {1, 3}) {
+            set_thread_count(threads);
+            everything<float>();
+            everything<double>();
+        }
+        std::printf("%s: %d of %d comparisons failed\n", *name, failures, comparisons);
+    }
+    return failures > 0;
+}

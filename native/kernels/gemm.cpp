@@ -81,6 +81,10 @@ template <class T, ALayout layout, int height, int vectors>
 void tile_of(int64_t depth, const T* a, int64_t a_stride, const T* b, int64_t b_stride, T* c, int64_t c_stride,
              int64_t rows, int64_t columns, bool accumulate, const T* bias) {
     Tile<T, height, vectors> sum;
+    for (int64_t i = 0; i < rows; ++i) {  // fetched while the sums grow
+        __builtin_prefetch(c + i * c_stride, 1);
+        __builtin_prefetch(c + i * c_stride + columns - 1, 1);
+    }
     if (!accumulate) {
 #pragma GCC unroll 16
         for (int i = 0; i < height; ++i)

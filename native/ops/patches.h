@@ -9,12 +9,11 @@
 
 namespace handgrad {
 
-// Copies n numbers; short runs without a call.
+// Copies n numbers, without a call: runs are short.
 template <class T>
 inline void copy_run(T* to, const T* from, int64_t n) {
-    if (n >= 32) {
-        std::memcpy(to, from, static_cast<size_t>(n) * sizeof(T));
-    } else if (n >= 16) {
+    if (n >= 16) {
+        for (int64_t i = 0; i + 16 < n; i += 16) std::memcpy(to + i, from + i, 16 * sizeof(T));
         std::memcpy(to, from, 16 * sizeof(T));
         std::memcpy(to + n - 16, from + n - 16, 16 * sizeof(T));
     } else if (n >= 8) {

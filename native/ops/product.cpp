@@ -7,7 +7,7 @@
 namespace handgrad {
 namespace {
 
-constexpr int64_t kDepth = 256;      // of a block of A: 64 KiB of float32, in the second-level cache
+constexpr int64_t kDepth = 128;      // of a block: a panel of B is 16 KiB of float32, half of a first-level cache
 constexpr int64_t kTasks = 16;       // wanted, so that two to eight threads end together
 constexpr int64_t kSplitDepth = 512;  // the least depth of a task that shares its part of C
 
@@ -17,7 +17,7 @@ struct Plan {
 };
 
 // Where blocks of rows do not make enough tasks, the depth is cut before the panels: A is packed again
-// for each group of panels.
+// for each group of panels, which is therefore of two at least.
 Plan make_plan(int64_t rows, int64_t panels, int64_t depth, int64_t row_block) {
     Plan plan;
     plan.row_block = row_block;
@@ -26,7 +26,7 @@ Plan make_plan(int64_t rows, int64_t panels, int64_t depth, int64_t row_block) {
     const int64_t splits = std::max<int64_t>(1, std::min(wanted, depth / kSplitDepth));
     plan.split_depth = std::max(kDepth, round_up(ceil_div(depth, splits), kDepth));
     plan.splits = std::max<int64_t>(1, ceil_div(depth, plan.split_depth));
-    const int64_t groups = std::min(panels, ceil_div(wanted, plan.splits));
+    const int64_t groups = std::min(ceil_div(panels, 2), ceil_div(wanted, plan.splits));
     plan.panel_group = ceil_div(panels, groups);
     plan.panel_groups = ceil_div(panels, plan.panel_group);
     return plan;

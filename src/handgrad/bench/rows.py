@@ -163,7 +163,7 @@ class Bench:
         Args:
             engine: the engine under test.
             threads: of each side.
-            rounds: turns of each side; of a call that takes an epoch, at most 3.
+            rounds: turns of each side; at most 3 of a call that takes an epoch, 7 of a layer.
             seconds: length of a turn.
             with_torch: compare with PyTorch.
             may_compile: let PyTorch try ``torch.compile``.
@@ -306,7 +306,8 @@ class Bench:
             (slow if record["options"].get("engine") == "naive" else turns).append(
                 (record, partial(worker.ask, "time", seconds=self.seconds))
             )
-        rounds = min(self.rounds, 3) if job.get("once") else self.rounds
+        most = 3 if job.get("once") else 7 if job["kind"] in ("conv", "pool") else self.rounds
+        rounds = min(self.rounds, most)
         summaries = interleave([turn for _, turn in turns], rounds)
         summaries += [Summary.of(turn()) for _, turn in slow]  # naive: timed once
         return [

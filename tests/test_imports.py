@@ -32,6 +32,7 @@ _MATHS = {"errors", "engines", "layers"}
 _TRAINING = _MATHS | {"data", "environment", "models", "nn", "optim"}
 MAY_IMPORT = {
     "errors": set(),
+    "processes": {"errors"},
     "engines": {"errors"},
     "layers": {"errors", "engines"},
     "gradcheck": _MATHS,
@@ -46,9 +47,10 @@ MAY_IMPORT = {
     "testing": {"checker"},
     "handgrad": {"checker", "engines", "gradcheck", "layers", "models", "training"},
     "bench": _TRAINING | {"training"},
+    "experiments": _TRAINING | {"handgrad", "processes", "report", "training"},
     "courses": _TRAINING | {"gradcheck", "report", "training"},
     "cli": _TRAINING
-    | {"bench", "checker", "courses", "gradcheck", "handgrad", "report", "training"},
+    | {"bench", "checker", "courses", "experiments", "gradcheck", "handgrad", "report", "training"},
     "__main__": {"cli"},
 }
 

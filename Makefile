@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pyproject.toml $(shell find src native CMakeLists.txt -type f -not -name '*.pyc' 2>/dev/null)
 
-.PHONY: train test test-long test-cifar10 lint types format clean
+.PHONY: train test test-long test-cifar10 mutants lint types format clean
 
 train: .venv/installed
 	$(BIN)/handgrad train --open
@@ -20,6 +20,10 @@ test-long: .venv/installed-test
 # HANDGRAD_DATA names the folder that holds cifar-10-batches-py
 test-cifar10: .venv/installed-test
 	$(BIN)/python -m pytest -m cifar10
+
+# small bugs, one at a time, put into the mathematics and the checkpoints: does a test notice?
+mutants: .venv/installed-test
+	$(BIN)/python tests/mutation/run.py
 
 lint: .venv/installed-lint
 	$(BIN)/ruff check .

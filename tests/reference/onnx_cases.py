@@ -16,10 +16,29 @@ import numpy as np
 
 from handgrad import layers, optim
 
-MODULES = ("adagrad", "adam", "averagepool", "batch_normalization", "conv", "dropout", "elu", "gelu", "gemm",
-           "globalaveragepool", "groupnormalization", "instance_normalization", "layernormalization", "leakyrelu",
-           "logsoftmax", "maxpool", "momentum", "prelu", "relu", "softmax",
-           "softmax_cross_entropy_loss")  # fmt: skip
+MODULES = [
+    "adagrad",
+    "adam",
+    "averagepool",
+    "batch_normalization",
+    "conv",
+    "dropout",
+    "elu",
+    "gelu",
+    "gemm",
+    "globalaveragepool",
+    "groupnormalization",
+    "instance_normalization",
+    "layernormalization",
+    "leakyrelu",
+    "logsoftmax",
+    "maxpool",
+    "momentum",
+    "prelu",
+    "relu",
+    "softmax",
+    "softmax_cross_entropy_loss",
+]
 
 THREE_DIMENSIONAL = "images of three dimensions: Handgrad's have two"
 DILATED = "a pooling window with gaps: Handgrad has none"

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from goals import record
-from reference.onnx_cases import ADAPTERS, TYPED, SKIPPED, cases, run
+from reference.onnx_cases import ADAPTERS, SKIPPED, TYPED, cases, run
 
 from handgrad import engines
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import itertools
 import json
 import os
 import resource
@@ -104,15 +105,18 @@ class Plugin:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
         self.files = [file for file in FILES if options.only in file]
-        self.results: dict[str, tuple[str, str, int]] = {}  # name -> outcome, by which test, line
+        self.results: dict[str, tuple[str, str, int]] = {}  # name -> outcome, file, line
+        self.present: set[str] = set()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         items = {item.nodeid: item for item in self.spread(session.items)}
         say(f"{len(items)} of {len(session.items)} tests")
         seconds, callers = self.learn(items)
+        self.remember()
         jobs = self.jobs(items, seconds, callers)
         self.run(jobs)
+        self.results = {name: self.results[name] for name in self.results if name in self.present}
         return True
 
     def spread(self, items: list[pytest.Item]) -> Iterator[pytest.Item]:
@@ -183,6 +187,15 @@ class Plugin:
 
     # -- the mutants ------------------------------------------------------------------------------
 
+    def remember(self) -> None:
+        """With --survivors: what died last time counts as dead, unless its source has changed."""
+        kept = KEPT / "results.jsonl"
+        if self.options.survivors and kept.exists():
+            for line in kept.read_text().splitlines():
+                name, outcome, number = json.loads(line)
+                if outcome != "lived":
+                    self.results[name] = outcome, name.partition(" ")[0], number
+
     def jobs(
         self,
         items: dict[str, pytest.Item],
@@ -190,9 +203,12 @@ class Plugin:
         callers: dict[str, list[str]],
     ) -> Iterator[tuple[Mutant, list[pytest.Item], float]]:
         """Each mutant with its tests, and the seconds that they take when nothing is wrong."""
-        chosen = {}
+        chosen: dict[str, list[str]] = {}
         for file in self.files:
             for mutant in mutants(PACKAGE / file, file):
+                self.present.add(mutant.name)
+                if mutant.name in self.results:
+                    continue
                 function = f"{file} {mutant.function}"
                 if function not in chosen:
                     chosen[function] = self.pick(callers.get(function, []), seconds)
@@ -220,7 +236,9 @@ class Plugin:
         done = KEPT / "results.jsonl"
         begin, count = time.monotonic(), 0
         with done.open("w") as results:
-            for job in [*jobs, None]:
+            for name, (outcome, _, line) in self.results.items():
+                results.write(json.dumps([name, outcome, line]) + "\n")
+            for job in itertools.chain(jobs, [None]):
                 while len(running) >= self.options.jobs or (job is None and running):
                     for child, (mutant, deadline) in list(running.items()):
                         finished, status = os.waitpid(child, os.WNOHANG)
@@ -230,8 +248,10 @@ class Plugin:
                             status = -1
                         elif not finished:
                             continue
+                        if status == BROKEN << 8:
+                            raise SystemExit(f"could not be tried: {mutant.name}")
                         del running[child]
-                        outcome = "lived" if status == 0 else "hung" if status == -1 else "died"
+                        outcome = "lived" if status == 0 else "died"
                         self.results[mutant.name] = outcome, mutant.file, mutant.line
                         results.write(json.dumps([mutant.name, outcome, mutant.line]) + "\n")
                         results.flush()
@@ -265,7 +285,7 @@ def fork(work: Callable[[], int]) -> int:
     child = os.fork()
     if child:
         return child
-    status = 3
+    status = BROKEN
     try:
         status = work()
     except SystemExit:

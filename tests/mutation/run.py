@@ -66,6 +66,116 @@ LEAST = 0.90
 MEMORY = 6 << 30
 BROKEN = 3  # exit status of a process that failed at something else than a test
 HOURS = 1  # a mutant that waits for something is given up then, one that computes much sooner
+
+
+def function_of(file: str, qualname: str) -> FunctionType:
+    """The live function of this name, under its decorators."""
+    found: Any = importlib.import_module("handgrad." + file.removesuffix(".py").replace("/", "."))
+    for name in qualname.split("."):
+        found = vars(found)[name]
+    found = getattr(found, "fget", None) or getattr(found, "__func__", found)
+    while hasattr(found, "__wrapped__"):
+        found = found.__wrapped__
+    assert isinstance(found, FunctionType), (file, qualname)
+    return found
+
+
+def put_in_place(mutant: Mutant) -> None:
+    """Give the live function the mutant's code."""
+    function = function_of(mutant.file, mutant.function)
+    code = compile(mutant.tree, function.__code__.co_filename, "exec")
+    for name in mutant.function.split("."):
+        code = next(
+            item for item in code.co_consts if isinstance(item, CodeType) and item.co_name == name
+        )
+    if len(code.co_freevars) == len(function.__code__.co_freevars):
+        function.__code__ = code
+    else:  # what went was the one use of super()
+        owner, name = mutant.function.split(".")
+        home = sys.modules[function.__module__]
+        changed = FunctionType(code, vars(home), name, function.__defaults__)
+        changed.__kwdefaults__ = function.__kwdefaults__
+        setattr(vars(home)[owner], name, changed)
+
+
+class Plugin:
+    """Takes the place of pytest's loop over the tests."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.files = [file for file in FILES if options.only in file]
+        self.results: dict[str, tuple[str, str, int]] = {}  # name -> outcome, file, line
+        self.present: set[str] = set()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        items = {item.nodeid: item for item in self.spread(session.items)}
+        say(f"{len(items)} of {len(session.items)} tests")
+        seconds, callers = self.learn(items)
+        self.remember()
+        jobs = self.jobs(items, seconds, callers)
+        self.run(jobs)
+        self.results = {name: self.results[name] for name in self.results if name in self.present}
+        return True
+
+    def spread(self, items: list[pytest.Item]) -> Iterator[pytest.Item]:
+        """At most --rows of the parameters of each test that begin with the same word (a layer)."""
+        kinds = defaultdict(list)
+        for item in items:
+            kinds[item.nodeid.partition("-")[0]].append(item)
+        for kind in kinds.values():
+            yield from kind[:: -(-len(kind) // self.options.rows)]
+
+    # -- which tests call which functions ---------------------------------------------------------
+
+    def learn(self, items: dict[str, pytest.Item]) -> tuple[dict[str, float], dict[str, list[str]]]:
+        kept = KEPT / "calls.json"
+        known = json.loads(kept.read_text()) if self.options.reuse and kept.exists() else {}
+        missing = [name for name in items if name not in known]
+        count = self.options.jobs
+        shares = [
+            missing[i * len(missing) // count : (i + 1) * len(missing) // count]
+            for i in range(count)
+        ]
+        paths = []
+        for number, share in enumerate(shares):
+            path = KEPT / f"calls-{number}.json"
+            paths.append(
+                (path, fork(lambda share=share, path=path: self.watch(items, share, path)))
+            )
+        for path, child in paths:
+            _, status = os.waitpid(child, 0)
+            if status:
+                pytest.exit(f"the tests do not pass as they are (status {status})")
+            known |= json.loads(path.read_text())
+        kept.write_text(json.dumps(known))
+        callers = defaultdict(list)
+        for name in items:
+            for function in known[name][1]:
+                callers[function].append(name)
+        return {name: known[name][0] for name in items}, callers
+
+    def watch(self, items: dict[str, pytest.Item], tests: list[str], path: Path) -> int:
+        watched = {}
+        for file in FILES:
+            for name in names(PACKAGE / file):
+                watched[function_of(file, name).__code__] = f"{file} {name}"
+        found: dict[str, tuple[float, list[str]]] = {}
+        called: set[str] = set()
+
+        def note(frame: Any, event: str, argument: Any) -> None:
+            if frame.f_code in watched:
+                called.add(watched[frame.f_code])
+
+        failed = 0
+        for name in tests:
+            called.clear()
+            begin = time.process_time()
+            threading.settrace(note)
+            sys.settrace(note)
+            reports = runtestprotocol(items[name], log=False, nextitem=None)
+            sys.settrace(None)
+            threading.settrace(None)  # type: ignore[arg-type]
             for report in reports:
                 if report.failed:
                     failed = 1
@@ -138,7 +248,9 @@ HOURS = 1  # a mutant that waits for something is given up then, one that comput
                         elif not finished:
                             continue
                         if status == BROKEN << 8:
-                            raise SystemExit(f"could not be tried: {mutant.name}")
+                            pytest.exit(f"could not be tried: {mutant.name}")
+                        if status == BROKEN << 8:
+                            pytest.exit(f"could not be tried: {mutant.name}")
                         del running[child]
                         outcome = "lived" if status == 0 else "died"
                         self.results[mutant.name] = outcome, mutant.file, mutant.line
@@ -192,6 +304,9 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--only", default="", help="part of a file's name")
     parser.add_argument("--seconds", type=float, default=30.0, help="of tests for one mutant")
+    parser.add_argument(
+        "--survivors", action="store_true", help="try only what lived last time, or is new"
+    )
     parser.add_argument("--rows", type=int, default=8, help="of a layer's, for each test")
     parser.add_argument(
         "--reuse", action="store_true", help="what is known of which test calls what"

@@ -93,7 +93,7 @@ def test_a_header_that_claims_too_much_is_refused_without_memory(saved, tmp_path
 def test_files_of_another_kind_are_refused(tmp_path):
     save_model(tmp_path / "model.safetensors", Softmax())
     with pytest.raises(
-        CheckpointError, match="must be a handgrad checkpoint 1 file, but is a handg"
+        CheckpointError, match="must be a handgrad checkpoint 1 file, but is 'handgrad model 1'"
     ):
         load_checkpoint(tmp_path / "model.safetensors")
     with pytest.raises(CheckpointError, match="cannot be read"):

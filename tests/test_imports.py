@@ -29,9 +29,10 @@ MODULES = sorted(
 
 # part of the package -> the parts that it may import; "handgrad" is the package's own __init__
 _MATHS = {"errors", "engines", "layers"}
-_TRAINING = _MATHS | {"data", "environment", "models", "nn", "optim"}
+_TRAINING = _MATHS | {"data", "environment", "files", "models", "nn", "optim"}
 MAY_IMPORT = {
     "errors": set(),
+    "files": set(),
     "processes": {"errors"},
     "engines": {"errors"},
     "layers": {"errors", "engines"},
@@ -39,9 +40,9 @@ MAY_IMPORT = {
     "nn": _MATHS,
     "models": _MATHS | {"nn"},
     "optim": {"errors", "engines"},
-    "data": {"errors"},
+    "data": {"errors", "files"},
     "environment": {"errors", "handgrad"},
-    "report": {"errors"},
+    "report": {"errors", "files"},
     "training": _TRAINING | {"handgrad"},  # for the version
     "checker": _MATHS | {"gradcheck", "models", "optim"},
     "testing": {"checker"},

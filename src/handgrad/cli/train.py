@@ -9,6 +9,7 @@ import click
 
 from handgrad import engines
 from handgrad.cli.paths import PathType
+from handgrad.errors import HandgradError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -143,18 +144,21 @@ def _configuration(
 
 def _train(console: Console, run: Run, quiet: bool, open_report: bool) -> int:
     """Train `run`, say what it reached, and return the exit code."""
-    from handgrad.cli.show import line, show_result, show_start
+    from handgrad.cli.show import line, show_result, show_start, stopped_text
     from handgrad.report import write_report
     from handgrad.training.progress import ProgressBar
 
     if not quiet:
         show_start(console, run)
-    signal = run.train(callbacks=[] if quiet else [ProgressBar()])
+    try:
+        signal = run.train(callbacks=[] if quiet else [ProgressBar()])
+    except (HandgradError, OSError):
+        if run.has_checkpoints:
+            text = f"The checkpoints are kept. Continue with: handgrad train --resume {run.folder}"
+            click.echo(text, err=True)
+        raise
     if signal is not None:
-        line(
-            console,
-            f"Stopped, checkpoint saved. Continue with: handgrad train --resume {run.folder}",
-        )
+        line(console, stopped_text(run))
         return 128 + signal
     evaluation = run.evaluate()
     show_result(console, run, evaluation, write_report(run.folder))

@@ -24,6 +24,7 @@ def batch_size_study(
     title: str,
     source: str,
     subtitle: str,
+    dataset: str = "shapes",
     epochs: int = 10,
     lr: float = 3e-4,
 ) -> Study:
@@ -32,6 +33,7 @@ def batch_size_study(
         name=name,
         title=title,
         source=source,
+        dataset=dataset,
         trials=partial(_trials, networks=networks, sizes=sizes, epochs=epochs, lr=lr),
         draw=partial(_draw, networks=networks, sizes=sizes, title=f"{title}: {subtitle}"),
         sentences=partial(_sentences, networks=networks, sizes=sizes),

@@ -10,7 +10,7 @@ from typing import Any
 import handgrad
 from handgrad.errors import DataError
 from handgrad.experiments.study import Trial
-from handgrad.training.atomic import atomic_write, remove_partial_files
+from handgrad.files import atomic_write, remove_partial_files
 
 
 class StudyFolder:

@@ -7,8 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from handgrad.files import atomic_write
 from handgrad.report.page import document, picture, table
-from handgrad.training.atomic import atomic_write
 
 _STYLE = """
 details { margin: .6rem 0; } summary { cursor: pointer; } nav a { margin-right: 1rem; }

@@ -12,5 +12,6 @@ STUDY = batch_size_study(
     name="batchnorm-batch-size",
     title="Batch normalisation and the size of the batch",
     source="CS231n assignment 2, BatchNormalization",
+    dataset="digits",
     subtitle="5 hidden layers of 100 units",
 )

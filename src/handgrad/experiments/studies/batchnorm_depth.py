@@ -85,6 +85,7 @@ STUDY = Study(
     name="batchnorm-depth",
     title="Batch normalisation and depth",
     source="CS231n assignment 2, BatchNormalization",
+    dataset="digits",
     trials=_trials,
     draw=_draw,
     sentences=_sentences,

@@ -91,6 +91,7 @@ STUDY = Study(
     name="batchnorm-init",
     title="Batch normalisation and the scale of the initial weights",
     source="CS231n assignment 2, BatchNormalization",
+    dataset="digits",
     trials=_trials,
     draw=_draw,
     sentences=_sentences,

@@ -16,5 +16,6 @@ STUDY = batch_size_study(
     name="layernorm-batch-size",
     title="Layer normalisation and the size of the batch",
     source="CS231n assignment 2, BatchNormalization",
+    dataset="digits",
     subtitle="5 hidden layers of 100 units",
 )

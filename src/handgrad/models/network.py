@@ -31,7 +31,9 @@ from handgrad.errors import (
     check_known,
     check_size,
 )
-from handgrad.models.options import VARIANCES, as_dtype, as_random_source, as_weight_scale
+from handgrad.models.options import as_weight_scale
+from handgrad.nn.options import VARIANCES, as_dtype, as_random_source
+from handgrad.nn.summary import as_table, by
 
 Param = dict[str, Any]
 
@@ -395,26 +397,13 @@ class Network:
 
     def summary(self) -> str:
         """Return a table of the blocks: what they compute, output shapes, numbers of parameters."""
-        rows = [
-            ("layer", "computes", "output", "parameters"),
-            ("input", "", _by(self._input_dim), ""),
-        ]
+        rows = [("input", "", by(self._input_dim), "")]
         for i, block in enumerate(self._blocks, start=1):
             names = (f"W{i}", f"b{i}", f"gamma{i}", f"beta{i}")
             count = sum(self.params[name].size for name in names if name in self.params)
-            rows.append((block.name, block.computes, _by(block.shape), f"{count:,}"))
-        rows.append(("total", "", "", f"{sum(w.size for w in self.params.values()):,}"))
-        first, second, third, last = (max(map(len, column)) for column in zip(*rows, strict=True))
-        lines = [f"{a:<{first}}  {b:<{second}}  {c:>{third}}  {d:>{last}}" for a, b, c, d in rows]
-        rule = "-" * len(lines[0])
-        lines = [self._name, lines[0], rule, *lines[1:-1], rule, lines[-1]]
-        return "\n".join(line.rstrip() for line in lines)
+            rows.append((block.name, block.computes, by(block.shape), f"{count:,}"))
+        return as_table(self._name, rows, sum(w.size for w in self.params.values()))
 
     @property
     def _name(self) -> str:
         return type(self).__name__
-
-
-def _by(shape: int | tuple[int, ...]) -> str:
-    """Return a shape as in "32 x 16 x 16"."""
-    return " x ".join(map(str, shape)) if isinstance(shape, tuple) else str(shape)

@@ -38,8 +38,9 @@ class Configured(type):
 
 def shown_call(name: str, arguments: Mapping[str, Any], positional: int = 2) -> str:
     """Return the call that makes an object, as in ``Conv2d(32, 5, pad=2)``."""
-    parts = []
+    parts: list[str] = []
     for place, (key, value) in enumerate(arguments.items()):
+        value = tuple(value) if isinstance(value, list) else value  # as configurations have them
         text = getattr(value, "__name__", None) or repr(value)
         text = type(value).__name__ if " at 0x" in text else text
         is_first = place < positional and key not in ("init", "name")

@@ -40,7 +40,8 @@ class CustomPair:
         self, forward: Callable[..., Any], starts: dict[str, Any], input_shape: Any
     ) -> None:
         """See `layer`."""
-        self.__name__ = self.__qualname__ = getattr(forward, "__name__", "layer")
+        self.__name__ = getattr(forward, "__name__", "layer")
+        self.__qualname__ = getattr(forward, "__qualname__", self.__name__)
         self.__module__ = forward.__module__
         self.__doc__ = forward.__doc__
         self.forward = forward
@@ -56,7 +57,9 @@ class CustomPair:
         seen: list[str] = []
         for p in inspect.signature(self.forward).parameters.values():
             if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
-                raise OptionError(f"layer {self.__name__}: forward must name its arguments, has {p}")
+                raise OptionError(
+                    f"layer {self.__name__}: forward must name its arguments, has {p}"
+                )
             if p.name in self.starts:
                 seen.append(p.name)
             elif p.default is not p.empty or p.name == "mode":
@@ -154,9 +157,7 @@ def layer(
 class CustomLayer(Layer):
     """A layer object of a `CustomPair`."""
 
-    def __init__(
-        self, pair: CustomPair, options: dict[str, Any], name: str | None = None
-    ) -> None:
+    def __init__(self, pair: CustomPair, options: dict[str, Any], name: str | None = None) -> None:
         """Use `pair` with `options`; made by calling the pair."""
         super().__init__(name)
         self.pair = pair
@@ -170,10 +171,7 @@ class CustomLayer(Layer):
     def weights(self, *shapes: Shape) -> dict[str, Weight]:
         """The parameters, as they start."""
         starts = {name: self.pair.start(name, *shapes) for name in self.pair.starts}
-        return {
-            name: Weight(start.shape, init=lambda shape, rng, start=start: start)
-            for name, start in starts.items()
-        }
+        return {name: Weight(start.shape, init=_always(start)) for name, start in starts.items()}
 
     def shape(self, *shapes: Shape) -> Shape:
         """That of what forward gives for two rows."""
@@ -212,7 +210,9 @@ class CustomLayer(Layer):
         shape, inputs, kept = cache
         assert self.pair._backward is not None
         if tuple(dout.shape) != shape:
-            raise ShapeError(f"{self!r}: dout must have the output's shape {shape}, got {dout.shape}")
+            raise ShapeError(
+                f"{self!r}: dout must have the output's shape {shape}, got {dout.shape}"
+            )
         gradients = self.pair._backward(dout, kept)
         if not isinstance(gradients, tuple | list):
             gradients = (gradients,)
@@ -236,3 +236,7 @@ class CustomLayer(Layer):
         """Return a table that `handgrad.nn.build_layer` makes this layer from again."""
         named = {} if self.name is None else {"name": self.name}
         return {"layer": import_path(self.pair), **plain(repr(self), self.given), **named}
+
+
+def _always(start: np.ndarray) -> Callable[[Shape, Any], np.ndarray]:
+    return lambda shape, rng: start

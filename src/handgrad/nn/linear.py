@@ -132,9 +132,7 @@ def window_counts(
     pad: tuple[int, int] = (0, 0),
 ) -> tuple[int, int]:
     """Return the rows and columns of windows in an image; ShapeError where none fits."""
-    H, W = (
-        1 + (n + 2 * p - w) // s for n, w, s, p in zip(image, window, stride, pad, strict=True)
-    )
+    H, W = (1 + (n + 2 * p - w) // s for n, w, s, p in zip(image, window, stride, pad, strict=True))
     if H < 1 or W < 1:
         raise ShapeError(
             f"{layer!r}: its window {window} is larger than the image of {image[0]} x {image[1]} "

@@ -275,7 +275,9 @@ class Model(metaclass=Configured):
 
     def streams(self) -> dict[str, Any]:
         """Return the random streams that layers own, by name."""
-        return {layer._label: layer.stream() for layer in self._layers if layer.stream() is not None}
+        return {
+            layer._label: layer.stream() for layer in self._layers if layer.stream() is not None
+        }
 
     def summary(self) -> str:
         """Return a table of the layers: what they compute, output shapes, numbers of parameters."""
@@ -377,7 +379,9 @@ class Model(metaclass=Configured):
                 for name, weight in weights.items():
                     full = f"{label}.{name}"
                     init = self._init if weight.init is None else weight.init
-                    value = draw(f"{self._name}, {full}", init, weight.shape, weight.fan_in, self._rng)
+                    value = draw(
+                        f"{self._name}, {full}", init, weight.shape, weight.fan_in, self._rng
+                    )
                     self._params[full] = value if self.dtype is None else value.astype(self.dtype)
                     if weight.decays:
                         self._decays.append(full)
@@ -497,7 +501,11 @@ def _input_shapes(where: str, shape: Any) -> list[Shape] | None:
     """Return the shapes of the inputs: several where `shape` is a list of shapes."""
     if shape is None:
         return None
-    if isinstance(shape, tuple | list) and shape and all(isinstance(x, tuple | list) for x in shape):
+    if (
+        isinstance(shape, tuple | list)
+        and shape
+        and all(isinstance(x, tuple | list) for x in shape)
+    ):
         return [as_row_shape(where, one) for one in shape]
     return [as_row_shape(where, shape)]
 

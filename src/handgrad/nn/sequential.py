@@ -26,7 +26,9 @@ class Sequential(Model):
     {'conv1.W': (4, 1, 3, 3), 'conv1.b': (4,), 'affine1.W': (64, 10), 'affine1.b': (10,)}
     """
 
-    def __init__(self, layers: Iterable[Layer | Model], input_shape: Any = None, **options: Any):
+    def __init__(
+        self, layers: Iterable[Layer | Model], input_shape: Any = None, **options: Any
+    ) -> None:
         """Put `layers` in a row; input_shape and the other options are those of `Model`."""
         if isinstance(layers, str | Layer | Model) or not isinstance(layers, Iterable):
             raise OptionError(f"Sequential: layers must be a list of layers, got {layers!r}")

@@ -100,6 +100,9 @@ class Nested(nn.Model):
         return self.scores(x)
 
 
+NETS_OF_ALL = (Residual, Dense, Shared, TwoInputs, Nested)
+
+
 def batch(model: Any, rows: int = 5) -> tuple[Any, np.ndarray]:
     rng = np.random.default_rng(4)
     xs = tuple(rng.standard_normal((rows, *shape)) for shape in model._input_shapes)

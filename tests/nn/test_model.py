@@ -5,8 +5,8 @@ import copy
 import numpy as np
 import pytest
 from nn.nets import (
+    NETS_OF_ALL,
     Block,
-    Dense,
     Nested,
     Residual,
     Shared,
@@ -20,8 +20,7 @@ from handgrad import engines, layers, nn
 from handgrad.errors import DtypeError, OperationError, OptionError, ShapeError
 from handgrad.models import ConvNet
 
-NETS = (Residual, Dense, Shared, TwoInputs, Nested)
-every_net = pytest.mark.parametrize("net", NETS)
+every_net = pytest.mark.parametrize("net", NETS_OF_ALL)
 DOUBLE = {"dtype": np.float64, "rng": 0}
 
 

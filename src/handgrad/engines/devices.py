@@ -23,15 +23,20 @@ from handgrad.errors import EngineError, shown
 Array = Any
 
 
-def check_device(where: str, device: Any) -> str:
-    """Return `device` if it can be computed on here; EngineError says what is missing."""
-    if device == "cpu":
-        return "cpu"
-    if not isinstance(device, str) or not re.fullmatch(r"torch:cpu|cuda(:\d+)?", device):
+def check_device_name(where: str, device: Any) -> str:
+    """Return `device` if it is the name of one, here or elsewhere, else raise EngineError."""
+    if not isinstance(device, str) or not re.fullmatch(r"cpu|torch:cpu|cuda(:\d+)?", device):
         raise EngineError(
             f"{where}: device must be 'cpu', 'cuda', 'cuda:<number>' or 'torch:cpu'; "
             f"got {shown(device)}"
         )
+    return device
+
+
+def check_device(where: str, device: Any) -> str:
+    """Return `device` if it can be computed on here; EngineError says what is missing."""
+    if check_device_name(where, device) == "cpu":
+        return "cpu"
     if importlib.util.find_spec("torch") is None:
         raise EngineError(
             f"{where}: device '{device}' computes on PyTorch's arrays, and PyTorch is not installed; "

@@ -22,7 +22,7 @@ from handgrad.nn.activations import (
     Sigmoid,
     Tanh,
 )
-from handgrad.nn.build import LAYERS, build_layer, build_model, sequential
+from handgrad.nn.build import LAYERS, build_layer, check_options, model_class, sequential
 from handgrad.nn.custom import CustomPair, layer
 from handgrad.nn.joins import Add, Concat, Flatten, add, concat
 from handgrad.nn.layer import Layer
@@ -63,8 +63,9 @@ __all__ = [
     "Value",
     "add",
     "build_layer",
-    "build_model",
+    "check_options",
     "concat",
     "layer",
+    "model_class",
     "sequential",
 ]

@@ -7,7 +7,9 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from handgrad.errors import OptionError, check_dictionary, check_known, required
+import numpy as np
+
+from handgrad.errors import OptionError, check_known, required
 from handgrad.nn import activations, joins, linear, norms, pools
 from handgrad.nn.custom import CustomPair
 from handgrad.nn.layer import Layer
@@ -38,7 +40,11 @@ def build_layer(table: Any) -> Layer | Model:
     name = required("layer", "the table", table, "layer")
     options = {str(key): value for key, value in table.items() if key != "layer"}
     if name == "Sequential":
-        return sequential(**options)
+        check_known("Sequential", options, ["layers"])
+        block: Sequential = Sequential(
+            _layers(required("Sequential", "the table", table, "layers"))
+        )
+        return block
     made: Any = LAYERS.get(name) if isinstance(name, str) else None
     if made is None:
         if not isinstance(name, str) or ":" not in name:
@@ -54,26 +60,39 @@ def build_layer(table: Any) -> Layer | Model:
     return check_options(name, made, options)
 
 
-def sequential(layers: Sequence[Any] = (), **options: Any) -> Sequential:
-    """Make a `Sequential` of the tables of its layers, or of layers."""
-    if isinstance(layers, str | Mapping) or not isinstance(layers, Sequence):
-        raise OptionError(f"Sequential: layers must be a list of tables, got {layers!r}")
-    check_known("Sequential", options, list(inspect.signature(Model).parameters))
-    parts = [part if isinstance(part, Layer | Model) else build_layer(part) for part in layers]
-    network: Sequential = Sequential(parts, **options)
+def sequential(
+    layers: Sequence[Any],
+    input_shape: Any = None,
+    *,
+    reg: float = 0.0,
+    dtype: Any = np.float32,
+    init: Any = "kaiming",
+    loss: str = "softmax",
+    fuse: bool = True,
+    rng: Any = None,
+) -> Sequential:
+    """Make a `Sequential` of the tables of its layers, or of layers; options as those of `Model`."""
+    parts = _layers(layers)
+    options: dict[str, Any] = {"reg": reg, "dtype": dtype, "init": init, "loss": loss, "fuse": fuse}
+    network: Sequential = Sequential(parts, input_shape, **options, rng=rng)
     return network
 
 
-def build_model(path: str, options: Mapping[str, Any]) -> Model:
-    """Make the network of the class at an import path, "package.module:Class".
+def _layers(layers: Any) -> list[Layer | Model]:
+    if isinstance(layers, str | Mapping) or not isinstance(layers, Sequence):
+        raise OptionError(f"Sequential: layers must be a list of tables, got {layers!r}")
+    return [part if isinstance(part, Layer | Model) else build_layer(part) for part in layers]
 
-    Raises OptionError if there is no such class, or an option is unknown or missing.
+
+def model_class(path: str) -> type[Model]:
+    """Return the class at an import path "package.module:Class".
+
+    Raises OptionError if there is none, or it is no subclass of `Model`.
     """
-    cls = imported(path)
+    cls: type[Model] = imported(path)
     if not _is_subclass(cls, (Model,)):
         raise OptionError(f"model: {path} is no subclass of handgrad.nn.Model")
-    model: Model = check_options(path, cls, options)
-    return model
+    return cls
 
 
 def imported(path: str) -> Any:
@@ -97,7 +116,6 @@ def imported(path: str) -> Any:
 
 def check_options(name: str, made: Any, options: Mapping[str, Any]) -> Any:
     """Call `made` with `options`, after checking them against its signature."""
-    check_dictionary(name, "its options", options)
     if isinstance(made, CustomPair):
         return made(**options)
     parameters = inspect.signature(made).parameters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -136,9 +136,13 @@ class Model(metaclass=Configured):
         if self._input_shapes is not None:
             self._build(self._input_shapes)
 
-    def forward(self, *values: Value) -> Value:
-        """Connect the layers: take the inputs, return the scores.  Subclasses write this."""
-        raise OperationError(f"{self._name} must have a method forward(self, x)")
+    if TYPE_CHECKING:
+        forward: Callable[..., Any]  # each network takes as many inputs as it needs
+    else:
+
+        def forward(self, *values: Value) -> Value:
+            """Connect the layers: take the inputs, return the scores.  Subclasses write this."""
+            raise OperationError(f"{self._name} must have a method forward(self, x)")
 
     def __call__(self, *values: Value) -> Any:
         """Use this network as a block in the forward of another one."""
@@ -289,7 +293,9 @@ class Model(metaclass=Configured):
 
         Raises OptionError for a class that cannot be imported, or arguments that cannot be written.
         """
-        arguments = {key: value for key, value in self._arguments.items() if key != "rng"}
+        arguments = {
+            key: value for key, value in self._arguments.items() if key not in ("rng", "device")
+        }
         return {"name": import_path(type(self)), **plain(self._name, arguments)}
 
     # -- building ----------------------------------------------------------------------------------

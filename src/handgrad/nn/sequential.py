@@ -75,7 +75,9 @@ class Sequential(Model):
 
     def config(self) -> dict[str, Any]:
         """Return a table with which `handgrad.models.build` makes this network again."""
-        arguments = {k: v for k, v in self._arguments.items() if k not in ("layers", "rng")}
+        arguments = {
+            k: v for k, v in self._arguments.items() if k not in ("layers", "rng", "device")
+        }
         return {
             "name": "Sequential",
             "layers": [_table(part) for part in self._children.values()],

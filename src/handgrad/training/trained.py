@@ -14,7 +14,7 @@ import numpy as np
 from handgrad import engines
 from handgrad.data import Dataset, Preprocessing, read_image
 from handgrad.errors import CheckpointError
-from handgrad.training.atomic import atomic_write
+from handgrad.files import atomic_write
 from handgrad.training.build import build_model, load_dataset, read_config
 from handgrad.training.checkpoint import load_model_arrays
 from handgrad.training.evaluate import evaluate, examples, predict_probabilities
@@ -32,7 +32,8 @@ class TrainedRun:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.config = read_config(folder)
+        # a network that was trained on a GPU is evaluated anywhere
+        self.config = read_config(folder).with_overrides({"device": "cpu"})
         self.preprocessing, self.class_names = load_preprocessing(
             folder / "preprocessing.safetensors"
         )

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from handgrad import engines
-from handgrad.cli.paths import PathType
+from handgrad.cli.paths import PathType, look_here_too
+from handgrad.errors import HandgradError
 
 # option of the command -> key of the configuration
 KEYS = {
@@ -72,12 +73,13 @@ def command(
     """Train a network and write a run folder with its report."""
     from rich.console import Console
 
-    from handgrad.cli.show import line, show_result, show_start
+    from handgrad.cli.show import line, show_result, show_start, stopped_text
     from handgrad.report import write_report
     from handgrad.training.config import RunConfig
     from handgrad.training.progress import ProgressBar
     from handgrad.training.run import new_run_folder, resume_run, start_run
 
+    look_here_too()
     console = Console()
     if threads is not None:
         engines.set_threads(threads)
@@ -104,12 +106,15 @@ def command(
         run = start_run(chosen, new_run_folder(out or Path("runs"), chosen.name))
     if not quiet:
         show_start(console, run)
-    signal = run.train(callbacks=[] if quiet else [ProgressBar()])
+    try:
+        signal = run.train(callbacks=[] if quiet else [ProgressBar()])
+    except (HandgradError, OSError):
+        if run.has_checkpoints:
+            text = f"The checkpoints are kept. Continue with: handgrad train --resume {run.folder}"
+            click.echo(text, err=True)
+        raise
     if signal is not None:
-        line(
-            console,
-            f"Stopped, checkpoint saved. Continue with: handgrad train --resume {run.folder}",
-        )
+        line(console, stopped_text(run))
         return 128 + signal
     evaluation = run.evaluate()
     show_result(console, run, evaluation, write_report(run.folder))

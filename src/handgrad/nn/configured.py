@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from handgrad.errors import OptionError
 
 class Configured(type):
     """The class of classes whose objects keep what their constructor was given, in `_arguments`.
+
+    `_by_place` names the first two that may be given without their names.
 
     After the constructor it calls the object's `_made`.
     """
@@ -32,19 +34,25 @@ class Configured(type):
             if parameter.kind is parameter.VAR_KEYWORD:
                 given |= given.pop(parameter.name, {})
         made._arguments = given
+        made._by_place = [
+            p.name for p in bound.signature.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD
+        ][:2]
         made._made()
         return made
 
 
-def shown_call(name: str, arguments: Mapping[str, Any], positional: int = 2) -> str:
-    """Return the call that makes an object, as in ``Conv2d(32, 5, pad=2)``."""
+def shown_call(name: str, arguments: Mapping[str, Any], by_place: Sequence[str] = ()) -> str:
+    """Return the call that makes an object, as in ``Conv2d(32, 5, pad=2)``.
+
+    by_place: the arguments that are shown without their names.
+    """
     parts: list[str] = []
-    for place, (key, value) in enumerate(arguments.items()):
+    for key, value in arguments.items():
         value = tuple(value) if isinstance(value, list) else value  # as configurations have them
         text = getattr(value, "__name__", None) or repr(value)
         text = type(value).__name__ if " at 0x" in text else text
-        is_first = place < positional and key not in ("init", "name")
-        parts.append(text if is_first and place == len(parts) else f"{key}={text}")
+        is_first = list(by_place[: len(parts) + 1])[len(parts) :] == [key]
+        parts.append(text if is_first else f"{key}={text}")
     return f"{name}({', '.join(parts)})"
 
 
@@ -57,7 +65,7 @@ def import_path(thing: Any) -> str:
     if module is None or name is None or "<" in name or module == "__main__":
         place = "of __main__" if module == "__main__" else "made inside a function"
         raise OptionError(
-            f"config: {name or thing!r} {place} cannot be imported by another process, so a saved "
+            f"config: {name or thing} {place} cannot be imported by another process, so a saved "
             "network could not be built again; put it at the top level of a module (a file of its "
             "own), and import it from there"
         )

@@ -166,7 +166,7 @@ class CustomLayer(Layer):
         self.takes = f"{len(pair.inputs)} value{'s' if len(pair.inputs) > 1 else ''}"  # type: ignore[misc]
 
     def __repr__(self) -> str:
-        return shown_call(self.pair.__name__, self.given, positional=0)
+        return shown_call(self.pair.__name__, self.given)
 
     def weights(self, *shapes: Shape) -> dict[str, Weight]:
         """The parameters, as they start."""

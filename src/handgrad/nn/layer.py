@@ -56,6 +56,7 @@ class Layer(metaclass=Configured):
     takes: ClassVar[str] = "one value"
 
     _arguments: dict[str, Any]
+    _by_place: list[str]
 
     def __init__(self, name: str | None = None) -> None:
         """Give the layer a name in its network, in place of that of its attribute or place."""
@@ -73,7 +74,7 @@ class Layer(metaclass=Configured):
 
     def __repr__(self) -> str:
         given = {key: value for key, value in self._arguments.items() if key != "name"}
-        return shown_call(type(self).__name__, given)
+        return shown_call(type(self).__name__, given, self._by_place)
 
     def __call__(self, *values: Value) -> Value:
         """Record a call of this layer in the ``forward`` that `values` belong to."""

@@ -160,7 +160,7 @@ class Model(metaclass=Configured):
         return self.forward(*values)
 
     def __repr__(self) -> str:
-        return shown_call(self._name, self._arguments, positional=0)
+        return shown_call(self._name, self._arguments)
 
     @property
     def _name(self) -> str:

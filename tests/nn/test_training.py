@@ -200,7 +200,18 @@ def test_the_command_line_trains_networks_of_ones_own(tmp_path, monkeypatch, cap
         "    def forward(self, x):\n"
         "        return self.scores(self.relu(self.hidden(x)))\n"
     )
-    options = ("train", "--quiet", "--epochs", "1", "--set", "model.width=5", "--out", "runs")
+    options = (
+        "train",
+        "--quiet",
+        "--epochs",
+        "1",
+        "--set",
+        "model.width=40",
+        "--lr",
+        "0.01",
+        "--out",
+        "runs",
+    )
     assert command(*options, "--model", "mynets:Net") == 0
     (run,) = (tmp_path / "runs").iterdir()
     assert "hidden" in (run / "summary.txt").read_text()

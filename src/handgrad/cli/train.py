@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from handgrad import engines
-from handgrad.cli.paths import PathType
+from handgrad.cli.paths import PathType, look_here_too
 from handgrad.errors import HandgradError
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ KEYS = {
     "name": "name",
     "seed": "seed",
     "engine": "engine",
+    "device": "device",
     "data_dir": "data.root",
     "model": "model.name",
     "rule": "optimizer.name",
@@ -47,12 +48,13 @@ Examples:
 @click.option("--recipe", metavar="NAME", help="A recipe to follow; `list` shows them all.")
 @click.option("--dataset", help="digits (default), shapes or cifar10; sets fitting defaults.")
 @click.option("--data-dir", help="Folder or archive of cifar10 (default: $HANDGRAD_DATA).")
-@click.option("--model", help="TwoLayerNet, FullyConnectedNet, ThreeLayerConvNet or ConvNet.")
+@click.option("--model", help="ConvNet, resnet20, ..., or your own package.module:Class.")
 @click.option("--rule", help="Update rule: sgd, sgd_momentum, adam, ...")
 @click.option("--lr", type=float, help="Learning rate.")
 @click.option("--epochs", type=int, help="Passes over the training set.")
 @click.option("--batch-size", type=int, help="Images a step.")
 @click.option("--engine", help="naive, vectorized, native or auto (default).")
+@click.option("--device", help="cpu (default), or cuda: PyTorch's arrays on a GPU.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads to compute with.")
 @click.option("--seed", type=int, help="Seed of every random number of the run (default 0).")
 @click.option("--name", help="Name of the run.")
@@ -88,6 +90,7 @@ def command(
     from handgrad.training.recipes import load_recipe, reached_by, recipe_names
     from handgrad.training.run import new_run_folder, resume_run, start_run
 
+    look_here_too()
     console = Console()
     if recipe == "list":
         show_recipes(console, [load_recipe(name) for name in recipe_names()])

@@ -21,11 +21,12 @@ from handgrad.courses.notebook.cells import (
     read_names,
     stored_names,
 )
+from handgrad.courses.notebook.diagnosis import Diagnosis, diagnose, suspects
 from handgrad.courses.notebook.guess import Choice, guess_course
 from handgrad.courses.notebook.read import package, read_notebook
 from handgrad.courses.notebook.solve import solution
 from handgrad.courses.notebook.student import Answer, examine
-from handgrad.courses.notebook.verdict import BROKEN, Finding, judge_cell
+from handgrad.courses.notebook.verdict import AS_THEN, BROKEN, Finding, judge_cell
 from handgrad.courses.notebook.workspace import workspace
 from handgrad.data import find_cifar10
 from handgrad.errors import DataError, HandgradError
@@ -54,6 +55,7 @@ class NotebookResult:
         notebook: the executed notebook; sources unchanged, outputs new.
         choice: the profile, and why.
         answers: the student's files, if any.
+        diagnosis: what the checker says of the student's functions behind what failed or is broken.
         stopped: why the run ended early, if it did.
         seconds_then: how long the cells took when the file was saved, where it says so.
     """
@@ -64,6 +66,7 @@ class NotebookResult:
     answers: list[Answer] = field(default_factory=list)
     cells: list[CellResult] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    diagnosis: Diagnosis | None = None
     stopped: str = ""
     seconds: float = 0.0
     seconds_then: float = 0.0
@@ -81,6 +84,11 @@ class NotebookResult:
     def failed(self) -> list[CellResult]:
         """The cells that raised an error which no open exercise explains."""
         return [cell for cell in self.cells if cell.state == FAILED]
+
+    @property
+    def is_good(self) -> bool:
+        """Whether no bound is broken, no cell failed, and no function of the student's is wrong."""
+        return not (self.broken or self.failed or (self.diagnosis and self.diagnosis.wrong))
 
 
 def run_notebook(
@@ -119,7 +127,25 @@ def run_notebook(
     with workspace(path, code, batches) as folder:
         runner = _Runner(result, solve, timeout)
         runner.run(folder, None if data_dir is None else str(Path(data_dir).resolve()), progress)
+        if answers:
+            result.diagnosis = _diagnosis(result, folder)
     return result
+
+
+def _diagnosis(result: NotebookResult, folder: Path) -> Diagnosis | None:
+    """Return the checker's word on what failed or missed its bound; None if nothing did.
+
+    A bound that the file's earlier output missed too counts here: that output may be the student's own.
+    """
+    bad = {finding.cell for finding in result.findings if finding.verdict in (BROKEN, AS_THEN)}
+    bad |= {cell.number for cell in result.failed}
+    if not bad:
+        return None
+    cells = [
+        (c.number, result.notebook.cells[c.number].source, c.number in bad) for c in result.cells
+    ]
+    found = suspects(result.answers, cells)
+    return diagnose(result.choice.profile, result.answers, found, folder)
 
 
 def _find_data(path: Path, code: str, data_dir: str | Path | None) -> Path | None:

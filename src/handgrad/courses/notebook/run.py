@@ -34,6 +34,7 @@ from handgrad.errors import DataError, HandgradError
 RAN, PASSED, OPEN, SOLVED, WAITS, FAILED = (
     "ran", "passed", "open exercise", "solved", "waits", "FAILED",
 )  # fmt: skip
+START = 300  # seconds in which the kernel must be ready
 _SEEDS = re.compile(r"\bseed\(|\bRandomState\(\d|\bdefault_rng\(\d")
 
 
@@ -183,7 +184,10 @@ class _Runner:
         markdown = ""
         start = time.perf_counter()
         with self.client.setup_kernel(env=_environment(folder), stderr=subprocess.DEVNULL):
-            self._prepare(data_dir)
+            try:
+                self._prepare(data_dir)
+            except problems.CellTimeoutError:
+                raise DataError(f"the kernel was not ready within {START} s") from None
             for number, cell in enumerate(result.notebook.cells):
                 if cell.cell_type != "code":
                     markdown += cell.source + "\n\n"
@@ -227,6 +231,7 @@ class _Runner:
             "data_dir": data_dir,
             "answers": {a.module: (str(a.path), a.unfinished) for a in self.result.answers},
         }
+        self.client.timeout = max(self.timeout, START)  # the user's limit is for the notebook's cells
         failure = self._run(
             "import json as _json, sys as _sys\n"
             f"_sys.path.append({str(Path(__file__).parents[3])!r})\n"
@@ -235,6 +240,7 @@ class _Runner:
             "del _json, _sys, _prepare",
             hidden=True,
         )
+        self.client.timeout = self.timeout
         if failure:
             raise DataError(
                 f"the course {self.result.choice.profile} cannot be prepared: {failure}"

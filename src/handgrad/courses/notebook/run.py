@@ -231,7 +231,9 @@ class _Runner:
             "data_dir": data_dir,
             "answers": {a.module: (str(a.path), a.unfinished) for a in self.result.answers},
         }
-        self.client.timeout = max(self.timeout, START)  # the user's limit is for the notebook's cells
+        self.client.timeout = max(
+            self.timeout, START
+        )  # the user's limit is for the notebook's cells
         failure = self._run(
             "import json as _json, sys as _sys\n"
             f"_sys.path.append({str(Path(__file__).parents[3])!r})\n"

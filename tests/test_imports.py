@@ -49,7 +49,7 @@ MAY_IMPORT = {
     "handgrad": {"checker", "engines", "gradcheck", "layers", "models", "nn", "training"},
     "bench": _TRAINING | {"training"},
     "experiments": _TRAINING | {"handgrad", "processes", "report", "training"},
-    "courses": _TRAINING | {"gradcheck", "report", "training"},
+    "courses": _TRAINING | {"checker", "gradcheck", "report", "training"},
     "cli": _TRAINING
     | {"bench", "checker", "courses", "experiments", "gradcheck", "handgrad", "report", "training"},
     "__main__": {"cli"},

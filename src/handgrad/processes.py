@@ -34,6 +34,7 @@ class Process:
     ) -> None:
         """Start `module` on `threads` threads, with `environment` on top of this process's.
 
+        Its argument is the number of this process, so that it can see whether that is still there.
         Ctrl-C does not reach it; who started it closes or kills it.
         """
         chosen = {**dict.fromkeys(THREAD_VARIABLES, str(threads)), **(environment or {})}
@@ -41,7 +42,7 @@ class Process:
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
         self.name = module
         self.process = subprocess.Popen(
-            [sys.executable, "-m", module],
+            [sys.executable, "-m", module, str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -96,7 +96,9 @@ def command(
                 outcomes.append(outcome)
                 _show(outcome, page.trial_rows(outcome.results, outcome.study.columns))
     except KeyboardInterrupt:
-        click.echo(f"Stopped; finished trials are kept in {out}, the same command goes on from there.")
+        click.echo(
+            f"Stopped; finished trials are kept in {out}, the same command goes on from there."
+        )
         return 130
     outcomes.sort(key=lambda outcome: wanted.index(outcome.study.name))
     if report:

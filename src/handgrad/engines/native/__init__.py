@@ -22,7 +22,12 @@ from handgrad.engines.native.activations import (
     tanh_forward,
 )
 from handgrad.engines.native.affine import affine_backward, affine_forward
-from handgrad.engines.native.conv import conv_backward, conv_forward
+from handgrad.engines.native.conv import (
+    conv_backward,
+    conv_forward,
+    conv_transpose_backward,
+    conv_transpose_forward,
+)
 from handgrad.engines.native.dropout import dropout_backward, dropout_forward
 from handgrad.engines.native.losses import softmax_loss, svm_loss
 from handgrad.engines.native.norm import (
@@ -42,6 +47,7 @@ from handgrad.engines.native.pool import (
     max_pool_backward,
     max_pool_forward,
 )
+from handgrad.engines.vectorized.upsample import upsample_backward, upsample_forward
 
 __all__ = [
     "affine_backward",
@@ -55,6 +61,8 @@ __all__ = [
     "batchnorm_test_forward",
     "conv_backward",
     "conv_forward",
+    "conv_transpose_backward",
+    "conv_transpose_forward",
     "dropout_backward",
     "dropout_forward",
     "elu_backward",
@@ -81,4 +89,6 @@ __all__ = [
     "svm_loss",
     "tanh_backward",
     "tanh_forward",
+    "upsample_backward",
+    "upsample_forward",
 ]

@@ -19,7 +19,12 @@ from handgrad.engines.vectorized.activations import (
     tanh_forward,
 )
 from handgrad.engines.vectorized.affine import affine_backward, affine_forward
-from handgrad.engines.vectorized.conv import conv_backward, conv_forward
+from handgrad.engines.vectorized.conv import (
+    conv_backward,
+    conv_forward,
+    conv_transpose_backward,
+    conv_transpose_forward,
+)
 from handgrad.engines.vectorized.dropout import dropout_backward, dropout_forward
 from handgrad.engines.vectorized.losses import softmax_loss, svm_loss
 from handgrad.engines.vectorized.norm import (
@@ -39,6 +44,7 @@ from handgrad.engines.vectorized.pool import (
     max_pool_backward,
     max_pool_forward,
 )
+from handgrad.engines.vectorized.upsample import upsample_backward, upsample_forward
 
 __all__ = [
     "affine_backward",
@@ -52,6 +58,8 @@ __all__ = [
     "batchnorm_test_forward",
     "conv_backward",
     "conv_forward",
+    "conv_transpose_backward",
+    "conv_transpose_forward",
     "dropout_backward",
     "dropout_forward",
     "elu_backward",
@@ -78,4 +86,6 @@ __all__ = [
     "svm_loss",
     "tanh_backward",
     "tanh_forward",
+    "upsample_backward",
+    "upsample_forward",
 ]

@@ -2,8 +2,8 @@
 
 All definitions agree (epsilon stands in the same place), but for momentum: there the velocity of
 the courses holds the learning rate and PyTorch's does not, which is the same while the rate is
-constant.  The rate is small enough for no rule to reach the minimum: there RMSProp's steps of
-constant size go to and fro without end, and amplify any rounding.
+constant.  The minimum is too far away for any rule to reach it: there RMSProp's steps of constant
+size go to and fro without end, and amplify any rounding.
 """
 
 import numpy as np
@@ -54,7 +54,7 @@ def test_a_convex_problem(name):
     rng = np.random.default_rng(2)
     root = rng.standard_normal((12, 12))
     matrix = root @ root.T / 12 + 0.1 * np.eye(12)
-    target = rng.standard_normal(12) + 3.0
+    target = rng.standard_normal(12) + 6.0
     assert trajectories(name, lambda w, step: matrix @ (w - target)) <= 1e-12
 
 

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from handgrad.errors import ShapeError, as_count, as_path, shape_of
-from handgrad.training.atomic import atomic_write, remove_partial_files
+from handgrad.files import atomic_write, remove_partial_files
 
 if TYPE_CHECKING:
     from handgrad.training.solver import Solver

@@ -19,8 +19,8 @@ import numpy as np
 from handgrad import engines, environment
 from handgrad.data import Augmentation
 from handgrad.errors import CheckpointError
+from handgrad.files import atomic_write
 from handgrad.optim import build_schedule
-from handgrad.training.atomic import atomic_write
 from handgrad.training.build import build_model, completed, load_dataset, options_of, read_config
 from handgrad.training.callbacks import (
     Callback,

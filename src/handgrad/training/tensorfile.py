@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from handgrad.errors import CheckpointError, HandgradError, as_path
+from handgrad.files import atomic_write
 from handgrad.training.arrays import Arrays
-from handgrad.training.atomic import atomic_write
 
 _BLANK = b"0" * 64
 _MARK = b'"sha256":"'  # inside of other metadata the quotes are escaped, so it occurs once

@@ -153,18 +153,26 @@ nb::tuple activation(const AnyArray& x, int kind, double alpha) {
 // Losses over rows of finite scores
 
 template <class T>
-double softmax_row(const T* x, int64_t classes, int64_t label, T share, T* dx) {
+double softmax_row(const T* x, int64_t classes, int64_t label, T share, T smoothing, T* dx) {
     const T largest = *std::max_element(x, x + classes);
     T sum = 0;
     for (int64_t c = 0; c < classes; ++c) sum += std::exp(x[c] - largest);
     const T log_sum = std::log(sum);
     for (int64_t c = 0; c < classes; ++c) dx[c] = std::exp(x[c] - largest - log_sum) * share;
-    dx[label] -= share;
-    return static_cast<double>(log_sum - (x[label] - largest));
+    dx[label] -= (1 - smoothing) * share;
+    const double loss = static_cast<double>(log_sum - (x[label] - largest));
+    if (smoothing == 0) return loss;
+    const T each = smoothing / static_cast<T>(classes);
+    double losses = 0;
+    for (int64_t c = 0; c < classes; ++c) {
+        dx[c] -= each * share;
+        losses += static_cast<double>(log_sum - (x[c] - largest));
+    }
+    return static_cast<double>(1 - smoothing) * loss + static_cast<double>(each) * losses;
 }
 
 template <class T>
-double svm_row(const T* x, int64_t classes, int64_t label, T share, T* dx) {
+double svm_row(const T* x, int64_t classes, int64_t label, T share, T, T* dx) {
     double loss = 0;
     int64_t violated = 0;
     for (int64_t c = 0; c < classes; ++c) {
@@ -176,7 +184,8 @@ double svm_row(const T* x, int64_t classes, int64_t label, T share, T* dx) {
     return loss;
 }
 
-nb::tuple loss(const AnyArray& x, const nb::ndarray<const int64_t, nb::ndim<1>, nb::device::cpu>& y, bool softmax) {
+nb::tuple loss(const AnyArray& x, const nb::ndarray<const int64_t, nb::ndim<1>, nb::device::cpu>& y, bool softmax,
+               double smoothing) {
     return with_dtype(x, [&](auto zero) {
         using T = decltype(zero);
         std::optional<Out<T>> dx;
@@ -195,7 +204,8 @@ nb::tuple loss(const AnyArray& x, const nb::ndarray<const int64_t, nb::ndim<1>, 
             parallel(ceil_div(rows, size), [&](int64_t chunk, int) {
                 for (int64_t n = chunk * size; n < std::min(rows, (chunk + 1) * size); ++n)
                     losses.get()[n] = (softmax ? softmax_row<T> : svm_row<T>)(in.get() + n * classes, classes, y(n),
-                                                                              share, dx->get() + n * classes);
+                                                                              share, static_cast<T>(smoothing),
+                                                                              dx->get() + n * classes);
             });
             for (int64_t n = 0; n < rows; ++n) total += losses.get()[n];
             total /= static_cast<double>(rows);

@@ -97,7 +97,7 @@ def test_wrong_sizes_are_refused_by_the_kernels_themselves(rng):
     with pytest.raises(TypeError):
         _kernels.relu_forward(np.zeros(3, np.float16))
     with pytest.raises(ValueError, match="label"):
-        _kernels.loss(np.zeros((2, 3)), np.array([0, 3]), True)
+        _kernels.loss(np.zeros((2, 3)), np.array([0, 3]), True, 0.0)
 
 
 def test_no_kernel_reads_or_writes_behind_its_buffers():

@@ -39,11 +39,12 @@ _HASHED_BYTES = 1 << 25  # of an array of data; what is larger is hashed at even
 _PROGRESS = ("iteration", "epoch", "best_val_acc", "estimated_at", "_position",
              "_epochs_without_gain", "_seconds")  # fmt: skip
 _HISTORIES = ("loss_history", "train_acc_history", "val_acc_history")
-_ARRAYS = ("best_params", "best_buffers")
+_ARRAYS = ("best_params", "best_buffers", "ema_params", "ema_buffers")
 _PARTS = ("must", "should", "progress", "history", "streams", "params", "buffers",
           "optim_configs", *_ARRAYS)  # fmt: skip
 # attributes whose change makes the continuation another run, yet a possible one
-_SETTINGS = ("lr_decay", "num_train_samples", "num_val_samples", "patience", "restore_best")
+_SETTINGS = ("lr_decay", "num_train_samples", "num_val_samples", "patience", "restore_best",
+             "clip_norm", "ema")  # fmt: skip
 
 
 class ResumeWarning(UserWarning):

@@ -22,6 +22,8 @@ class TrainingOptions:
     estimate (num_val_samples 0 means all).  patience: stop after so many epochs without a better
     validation accuracy, 0 for never.  checkpoint_every: epochs between checkpoints.  augment: random
     changes of the training images, as ``{flip = 0.5, crop = 4}`` (`handgrad.data.Augmentation`).
+    clip_norm: the largest norm of the gradients of a step.  ema: decay of the moving average of the
+    weights, as 0.999; both 0 for none.
     """
 
     epochs: int = 10
@@ -32,6 +34,8 @@ class TrainingOptions:
     patience: int = 0
     checkpoint_every: int = 1
     augment: Mapping[str, float] = field(default_factory=dict)
+    clip_norm: float = 0.0
+    ema: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "num_train_samples", "checkpoint_every"):
@@ -40,6 +44,8 @@ class TrainingOptions:
             _keep(self, name, as_count("training", name, getattr(self, name), minimum=0))
         lr_decay = as_number("training", "lr_decay", self.lr_decay, 0.0, 1.0, open_low=True)
         _keep(self, "lr_decay", lr_decay)
+        _keep(self, "clip_norm", as_number("training", "clip_norm", self.clip_norm, 0.0))
+        _keep(self, "ema", as_number("training", "ema", self.ema, 0.0, 1.0, open_high=True))
         if not isinstance(self.augment, Mapping):
             raise OptionError(f"training: augment must be a table, got {self.augment!r}")
 

@@ -47,7 +47,7 @@ from handgrad.engines.native.pool import (
     max_pool_backward,
     max_pool_forward,
 )
-from handgrad.engines.vectorized.upsample import upsample_backward, upsample_forward
+from handgrad.engines.native.upsample import upsample_backward, upsample_forward
 
 __all__ = [
     "affine_backward",

@@ -153,26 +153,25 @@ nb::tuple activation(const AnyArray& x, int kind, double alpha) {
 // Losses over rows of finite scores
 
 template <class T>
-double softmax_row(const T* x, int64_t classes, int64_t label, T share, T smoothing, T* dx) {
+double softmax_row(const T* x, int64_t classes, int64_t label, T share, double smoothing, T* dx) {
     const T largest = *std::max_element(x, x + classes);
     T sum = 0;
     for (int64_t c = 0; c < classes; ++c) sum += std::exp(x[c] - largest);
     const T log_sum = std::log(sum);
-    for (int64_t c = 0; c < classes; ++c) dx[c] = std::exp(x[c] - largest - log_sum) * share;
-    dx[label] -= (1 - smoothing) * share;
-    const double loss = static_cast<double>(log_sum - (x[label] - largest));
-    if (smoothing == 0) return loss;
-    const T each = smoothing / static_cast<T>(classes);
-    double losses = 0;
+    const double each = smoothing / static_cast<double>(classes);
+    const T wrong = static_cast<T>(each), right = static_cast<T>(1 - smoothing + each);
+    double loss = 0;
     for (int64_t c = 0; c < classes; ++c) {
-        dx[c] -= each * share;
-        losses += static_cast<double>(log_sum - (x[c] - largest));
+        const T log_p = x[c] - largest - log_sum;
+        const T target = c == label ? right : wrong;
+        dx[c] = (std::exp(log_p) - target) * share;
+        if (target != 0) loss -= static_cast<double>(target) * static_cast<double>(log_p);
     }
-    return static_cast<double>(1 - smoothing) * loss + static_cast<double>(each) * losses;
+    return loss;
 }
 
 template <class T>
-double svm_row(const T* x, int64_t classes, int64_t label, T share, T, T* dx) {
+double svm_row(const T* x, int64_t classes, int64_t label, T share, double, T* dx) {
     double loss = 0;
     int64_t violated = 0;
     for (int64_t c = 0; c < classes; ++c) {
@@ -204,7 +203,7 @@ nb::tuple loss(const AnyArray& x, const nb::ndarray<const int64_t, nb::ndim<1>, 
             parallel(ceil_div(rows, size), [&](int64_t chunk, int) {
                 for (int64_t n = chunk * size; n < std::min(rows, (chunk + 1) * size); ++n)
                     losses.get()[n] = (softmax ? softmax_row<T> : svm_row<T>)(in.get() + n * classes, classes, y(n),
-                                                                              share, static_cast<T>(smoothing),
+                                                                              share, smoothing,
                                                                               dx->get() + n * classes);
             });
             for (int64_t n = 0; n < rows; ++n) total += losses.get()[n];

@@ -14,6 +14,8 @@ from handgrad.optim import RULES
 torch = pytest.importorskip("torch")
 optim = torch.optim
 
+as_goal = pytest.mark.goal(9, "trajectories of 1,000 steps equal to PyTorch's within 1e-12")
+
 RATE = 2e-3
 
 CASES = {
@@ -49,6 +51,7 @@ def trajectories(name, gradient, steps=1000):
     return worst
 
 
+@as_goal
 @pytest.mark.parametrize("name", CASES)
 def test_a_convex_problem(name):
     rng = np.random.default_rng(2)
@@ -58,6 +61,7 @@ def test_a_convex_problem(name):
     assert trajectories(name, lambda w, step: matrix @ (w - target)) <= 1e-12
 
 
+@as_goal
 @pytest.mark.parametrize("name", CASES)
 def test_random_gradients(name):
     gradients = np.random.default_rng(3).standard_normal((1000, 12))

@@ -129,21 +129,21 @@ def evaluate_together(
         CheckpointError: a folder holds no trained run.
     """
     runs = open_runs(folders, tta)
-    labels: np.ndarray | None = None
+    labels: list[np.ndarray] = []
     probabilities, singly = [], []
     for run in runs:
         dataset = run.dataset(data_dir)
         X, y = dataset.arrays[f"X_{split}"], dataset.arrays[f"y_{split}"]
-        if labels is not None and not np.array_equal(labels, y):
+        if labels and not np.array_equal(labels[0], y):
             raise OptionError(
                 f"{run.folder} and {runs[0].folder} have other rows in their {split} split; "
                 "an ensemble needs the same data"
             )
-        labels = y
+        labels.append(y)
         with engines.use(engine or run.config.engine):
             probabilities.append(predict_probabilities(run.viewed, X))
         singly.append(float(np.mean(probabilities[-1].argmax(axis=1) == y)))
-    record = evaluate_scores(log_mean(probabilities), labels, runs[0].class_names).to_dict()
+    record = evaluate_scores(log_mean(probabilities), labels[0], runs[0].class_names).to_dict()
     return record | {
         "split": split,
         "runs": [str(f) for f in folders],

@@ -45,7 +45,7 @@ MAY_IMPORT = {
     "training": _TRAINING | {"handgrad"},  # for the version
     "checker": _MATHS | {"gradcheck", "models", "optim"},
     "testing": {"checker"},
-    "handgrad": {"checker", "engines", "gradcheck", "layers", "models", "training"},
+    "handgrad": {"checker", "engines", "gradcheck", "layers", "models", "nn", "training"},
     "bench": _TRAINING | {"training"},
     "courses": _TRAINING | {"gradcheck", "report", "training"},
     "cli": _TRAINING

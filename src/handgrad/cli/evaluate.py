@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from handgrad.cli.paths import PathType
+from handgrad.cli.paths import PathType, look_here_too
 
 EPILOG = """\b
 Examples:
@@ -40,6 +40,7 @@ def command(
     Of several runs it is their ensemble: the mean of the probabilities.  The figures of one run as it
     is also go to its folder; those of an ensemble or of several views are only printed.
     """
+    look_here_too()
     from rich.console import Console
 
     from handgrad.cli.show import line, show_evaluation

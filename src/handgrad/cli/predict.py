@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from handgrad.cli.evaluate import TTA_HELP
-from handgrad.cli.paths import PathType
+from handgrad.cli.paths import PathType, look_here_too
 from handgrad.errors import DataError
 
 EPILOG = """\b
@@ -37,6 +37,7 @@ def command(run: Path, images: tuple[Path, ...], top: int, tta: str | None, as_j
     """
     from handgrad.training.trained import open_runs, predict_file
 
+    look_here_too()
     folders = list(takewhile(lambda path: (path / "config.toml").is_file(), images))
     images = images[len(folders) :]
     if not images:

@@ -1,12 +1,15 @@
 """Layers: forward and backward pairs, one file a layer, each with its formula, shapes and source."""
 
+from handgrad.layers.add import add_backward, add_forward
 from handgrad.layers.affine import affine_backward, affine_forward
 from handgrad.layers.avg_pool import avg_pool_backward, avg_pool_forward
 from handgrad.layers.batchnorm import batchnorm_backward, batchnorm_backward_alt, batchnorm_forward
+from handgrad.layers.concat import concat_backward, concat_forward
 from handgrad.layers.conv import conv_backward, conv_forward
 from handgrad.layers.conv_transpose import conv_transpose_backward, conv_transpose_forward
 from handgrad.layers.dropout import dropout_backward, dropout_forward
 from handgrad.layers.elu import elu_backward, elu_forward
+from handgrad.layers.flatten import flatten_backward, flatten_forward
 from handgrad.layers.gelu import gelu_backward, gelu_forward
 from handgrad.layers.global_avg_pool import global_avg_pool_backward, global_avg_pool_forward
 from handgrad.layers.layernorm import layernorm_backward, layernorm_forward
@@ -44,6 +47,8 @@ from handgrad.layers.tanh import tanh_backward, tanh_forward
 from handgrad.layers.upsample import upsample_backward, upsample_forward
 
 __all__ = [
+    "add_backward",
+    "add_forward",
     "affine_backward",
     "affine_bn_relu_backward",
     "affine_bn_relu_forward",
@@ -57,6 +62,8 @@ __all__ = [
     "batchnorm_backward",
     "batchnorm_backward_alt",
     "batchnorm_forward",
+    "concat_backward",
+    "concat_forward",
     "conv_backward",
     "conv_bn_relu_backward",
     "conv_bn_relu_forward",
@@ -73,6 +80,8 @@ __all__ = [
     "dropout_forward",
     "elu_backward",
     "elu_forward",
+    "flatten_backward",
+    "flatten_forward",
     "gelu_backward",
     "gelu_forward",
     "global_avg_pool_backward",

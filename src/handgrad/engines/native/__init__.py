@@ -29,6 +29,14 @@ from handgrad.engines.native.conv import (
     conv_transpose_forward,
 )
 from handgrad.engines.native.dropout import dropout_backward, dropout_forward
+from handgrad.engines.native.joins import (
+    add_backward,
+    add_forward,
+    concat_backward,
+    concat_forward,
+    flatten_backward,
+    flatten_forward,
+)
 from handgrad.engines.native.losses import softmax_loss, svm_loss
 from handgrad.engines.native.norm import (
     batchnorm_backward,
@@ -50,6 +58,8 @@ from handgrad.engines.native.pool import (
 from handgrad.engines.native.upsample import upsample_backward, upsample_forward
 
 __all__ = [
+    "add_backward",
+    "add_forward",
     "affine_backward",
     "affine_forward",
     "avg_pool_backward",
@@ -59,6 +69,8 @@ __all__ = [
     "batchnorm_forward",
     "batchnorm_test_backward",
     "batchnorm_test_forward",
+    "concat_backward",
+    "concat_forward",
     "conv_backward",
     "conv_forward",
     "conv_transpose_backward",
@@ -67,6 +79,8 @@ __all__ = [
     "dropout_forward",
     "elu_backward",
     "elu_forward",
+    "flatten_backward",
+    "flatten_forward",
     "gelu_backward",
     "gelu_forward",
     "global_avg_pool_backward",

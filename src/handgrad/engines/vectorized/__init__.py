@@ -26,6 +26,14 @@ from handgrad.engines.vectorized.conv import (
     conv_transpose_forward,
 )
 from handgrad.engines.vectorized.dropout import dropout_backward, dropout_forward
+from handgrad.engines.vectorized.joins import (
+    add_backward,
+    add_forward,
+    concat_backward,
+    concat_forward,
+    flatten_backward,
+    flatten_forward,
+)
 from handgrad.engines.vectorized.losses import softmax_loss, svm_loss
 from handgrad.engines.vectorized.norm import (
     batchnorm_backward,
@@ -47,6 +55,8 @@ from handgrad.engines.vectorized.pool import (
 from handgrad.engines.vectorized.upsample import upsample_backward, upsample_forward
 
 __all__ = [
+    "add_backward",
+    "add_forward",
     "affine_backward",
     "affine_forward",
     "avg_pool_backward",
@@ -56,6 +66,8 @@ __all__ = [
     "batchnorm_forward",
     "batchnorm_test_backward",
     "batchnorm_test_forward",
+    "concat_backward",
+    "concat_forward",
     "conv_backward",
     "conv_forward",
     "conv_transpose_backward",
@@ -64,6 +76,8 @@ __all__ = [
     "dropout_forward",
     "elu_backward",
     "elu_forward",
+    "flatten_backward",
+    "flatten_forward",
     "gelu_backward",
     "gelu_forward",
     "global_avg_pool_backward",

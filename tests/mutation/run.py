@@ -57,6 +57,7 @@ FILES = (
     "files.py",
     "training/arrays.py",
     "training/checkpoint.py",
+    "training/circumstances.py",
     "training/tensorfile.py",
 )
 SUITES = ("contract", "engines", "layers", "models", "optim", "training", "test_gradcheck.py",

@@ -19,6 +19,7 @@ COMMANDS = {
     "predict": "Classify image files with a trained run.",
     "check": "Judge layers, losses, update rules and models: right, or what is wrong.",
     "bench": "Time this machine: Handgrad and PyTorch on the same work, verified first.",
+    "verify-resume": "Prove that a run can be stopped and resumed without a trace.",
     "report": "Write the report of a run again.",
     "data": "Get, verify and look at the data sets.",
     "notebook": "Run the courses' own notebooks and judge what they print.",
@@ -37,7 +38,7 @@ class LazyGroup(click.Group):
         """Import and return the command `name`, or None if there is none."""
         if name not in COMMANDS:
             return None
-        return importlib.import_module(f"handgrad.cli.{name}").command
+        return importlib.import_module(f"handgrad.cli.{name.replace('-', '_')}").command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""

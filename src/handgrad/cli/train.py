@@ -8,21 +8,9 @@ from typing import Any
 import click
 
 from handgrad import engines
+from handgrad.cli.configuration import chosen_config, configuration_options, given_settings
 from handgrad.cli.paths import PathType
 from handgrad.errors import HandgradError
-
-# option of the command -> key of the configuration
-KEYS = {
-    "name": "name",
-    "seed": "seed",
-    "engine": "engine",
-    "data_dir": "data.root",
-    "model": "model.name",
-    "rule": "optimizer.name",
-    "lr": "optimizer.learning_rate",
-    "epochs": "training.epochs",
-    "batch_size": "training.batch_size",
-}
 
 EPILOG = """\b
 Examples:
@@ -35,20 +23,7 @@ Examples:
 
 
 @click.command(epilog=EPILOG)
-@click.option("--config", type=PathType(dir_okay=False), help="TOML file to start from.")
-@click.option("--dataset", help="digits (default), shapes or cifar10; sets fitting defaults.")
-@click.option("--data-dir", help="Folder or archive of cifar10 (default: $HANDGRAD_DATA).")
-@click.option("--model", help="TwoLayerNet, FullyConnectedNet, ThreeLayerConvNet or ConvNet.")
-@click.option("--rule", help="Update rule: sgd, sgd_momentum, adam, ...")
-@click.option("--lr", type=float, help="Learning rate.")
-@click.option("--epochs", type=int, help="Passes over the training set.")
-@click.option("--batch-size", type=int, help="Images a step.")
-@click.option("--engine", help="naive, vectorized, native or auto (default).")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads to compute with.")
-@click.option("--seed", type=int, help="Seed of every random number of the run (default 0).")
-@click.option("--name", help="Name of the run.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
-              help="Any other setting, as model.reg=0.01 (a TOML value); repeatable.")  # fmt: skip
+@configuration_options
 @click.option(
     "--out", type=PathType(file_okay=False), help="Folder for run folders (default: runs)."
 )
@@ -73,15 +48,13 @@ def command(
 
     from handgrad.cli.show import line, show_result, show_start, stopped_text
     from handgrad.report import write_report
-    from handgrad.training.config import RunConfig
     from handgrad.training.progress import ProgressBar
     from handgrad.training.run import new_run_folder, resume_run, start_run
 
     console = Console()
     if threads is not None:
         engines.set_threads(threads)
-    given = {KEYS[option]: value for option, value in options.items() if value is not None}
-    given |= dict(_setting(text) for text in settings)
+    given = given_settings(options, settings)
     if resume is not None:
         files = {"--config": config, "--dataset": dataset, "--out": out}
         extra = [*given, *(option for option in files if files[option] is not None)]
@@ -91,15 +64,7 @@ def command(
             )
         run = resume_run(resume)
     else:
-        if config is None:
-            start = RunConfig.default("digits" if dataset is None else dataset)
-        else:
-            start = RunConfig.from_toml(config)
-            if dataset is not None:
-                given["data.name"] = dataset
-        chosen = start.with_overrides(given)
-        if options["data_dir"] is not None and chosen.data["name"] != "cifar10":
-            raise click.UsageError(f"--data-dir is for cifar10, not for {chosen.data['name']}")
+        chosen = chosen_config(config, dataset, given)
         run = start_run(chosen, new_run_folder(out or Path("runs"), chosen.name))
     if not quiet:
         show_start(console, run)
@@ -118,18 +83,6 @@ def command(
     if open_report:
         _open(run.folder / "report.html")
     return 0
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise click.UsageError(f"--set takes KEY=VALUE, as in model.reg=0.01; got {text!r}")
-    from handgrad.training.config import parse_toml
-
-    try:
-        return key.strip(), parse_toml(f"value = {value}")["value"]
-    except ValueError:
-        return key.strip(), value.strip()
 
 
 def _open(report: Path) -> None:

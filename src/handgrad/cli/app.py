@@ -79,7 +79,8 @@ def run(arguments: Sequence[str]) -> int:
         _complain("stopped")
         return 130
     except MemoryError as error:
-        _complain(f"out of memory: {error or 'try a smaller batch size or fewer images'}")
+        wanted = f"out of memory: {error}" if str(error) else "out of memory"
+        _complain(f"{wanted}; use a smaller batch, fewer images or a smaller network")
         return 2
     except BrokenPipeError:
         sys.stderr.close()

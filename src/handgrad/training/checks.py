@@ -210,7 +210,7 @@ def divergence(
     rate = solver.learning_rate or solver.optim_config.get("learning_rate", "by default")
     where = f"iteration {solver.iteration + 1} (epoch {solver.epoch}), learning rate {rate}"
     return NonFiniteError(
-        f"Solver: {error}, at {where}. {_sentence('; '.join(found))} "
+        f"Solver: {error}, at {where}. {'; '.join(found)}. "
         f"Likely cause: {cause}. The model keeps the parameters from before this step."
     )
 
@@ -225,10 +225,6 @@ def _layer_of(param: str, layers: list[str]) -> str:
     number = param.lstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
     named = [layer for layer in layers if number and layer.endswith(number)]
     return named[0] if named else param
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _several(names: list[Any]) -> str:

@@ -18,6 +18,7 @@ KEYS = {
     "name": "name",
     "seed": "seed",
     "engine": "engine",
+    "device": "device",
     "data_dir": "data.root",
     "model": "model.name",
     "rule": "optimizer.name",
@@ -30,12 +31,13 @@ OPTIONS = (
     click.option("--config", type=PathType(dir_okay=False), help="TOML file to start from."),
     click.option("--dataset", help="digits (default), shapes or cifar10; sets fitting defaults."),
     click.option("--data-dir", help="Folder or archive of cifar10 (default: $HANDGRAD_DATA)."),
-    click.option("--model", help="TwoLayerNet, FullyConnectedNet, ThreeLayerConvNet or ConvNet."),
+    click.option("--model", help="ConvNet, resnet20, ..., or your own package.module:Class."),
     click.option("--rule", help="Update rule: sgd, sgd_momentum, adam, ..."),
     click.option("--lr", type=float, help="Learning rate."),
     click.option("--epochs", type=int, help="Passes over the training set."),
     click.option("--batch-size", type=int, help="Images a step."),
     click.option("--engine", help="naive, vectorized, native or auto (default)."),
+    click.option("--device", help="cpu (default), or cuda: PyTorch's arrays on a GPU."),
     click.option("--threads", type=click.IntRange(min=1), help="Threads to compute with."),
     click.option("--seed", type=int, help="Seed of every random number of the run (default 0)."),
     click.option("--name", help="Name of the run."),
@@ -57,8 +59,13 @@ def given_settings(options: dict[str, Any], settings: tuple[str, ...]) -> dict[s
     return given | dict(_setting(text) for text in settings)
 
 
-def chosen_config(config: Path | None, dataset: str | None, given: dict[str, Any]) -> RunConfig:
-    """Return the configuration of the file `config`, or the default of `dataset`, with `given` set."""
+def chosen_config(
+    config: Path | None, dataset: str | None, given: dict[str, Any], data_dir: str | None
+) -> RunConfig:
+    """Return the configuration of the file `config`, or the default of `dataset`, with `given` set.
+
+    data_dir: the option of that name, which only cifar10 has.
+    """
     from handgrad.training.config import RunConfig
 
     if config is None:
@@ -68,7 +75,7 @@ def chosen_config(config: Path | None, dataset: str | None, given: dict[str, Any
         if dataset is not None:
             given = {**given, "data.name": dataset}
     chosen = start.with_overrides(given)
-    if "data.root" in given and chosen.data["name"] != "cifar10":
+    if data_dir is not None and chosen.data["name"] != "cifar10":
         raise click.UsageError(f"--data-dir is for cifar10, not for {chosen.data['name']}")
     return chosen
 

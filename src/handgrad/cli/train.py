@@ -9,7 +9,7 @@ import click
 
 from handgrad import engines
 from handgrad.cli.configuration import chosen_config, configuration_options, given_settings
-from handgrad.cli.paths import PathType
+from handgrad.cli.paths import PathType, look_here_too
 from handgrad.errors import HandgradError
 
 EPILOG = """\b
@@ -51,6 +51,7 @@ def command(
     from handgrad.training.progress import ProgressBar
     from handgrad.training.run import new_run_folder, resume_run, start_run
 
+    look_here_too()
     console = Console()
     if threads is not None:
         engines.set_threads(threads)
@@ -64,7 +65,7 @@ def command(
             )
         run = resume_run(resume)
     else:
-        chosen = chosen_config(config, dataset, given)
+        chosen = chosen_config(config, dataset, given, options["data_dir"])
         run = start_run(chosen, new_run_folder(out or Path("runs"), chosen.name))
     if not quiet:
         show_start(console, run)

@@ -13,7 +13,7 @@ import click
 
 from handgrad import engines
 from handgrad.cli.configuration import chosen_config, configuration_options, given_settings
-from handgrad.cli.paths import PathType
+from handgrad.cli.paths import PathType, look_here_too
 
 EPILOG = """\b
 Examples:
@@ -49,9 +49,10 @@ def command(
     from handgrad.cli.show import line
     from handgrad.training.proof import verify_resume
 
+    look_here_too()
     if threads is not None:
         engines.set_threads(threads)
-    chosen = chosen_config(config, dataset, given_settings(options, settings))
+    chosen = chosen_config(config, dataset, given_settings(options, settings), options["data_dir"])
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="verify-resume-", dir=keep))

@@ -29,6 +29,8 @@ KEYS = {
 
 OPTIONS = (
     click.option("--config", type=PathType(dir_okay=False), help="TOML file to start from."),
+    click.option("--recipe", metavar="NAME", help="A recipe to follow; `handgrad train --recipe list` "
+                 "shows them all."),
     click.option("--dataset", help="digits (default), shapes or cifar10; sets fitting defaults."),
     click.option("--data-dir", help="Folder or archive of cifar10 (default: $HANDGRAD_DATA)."),
     click.option("--model", help="ConvNet, resnet20, ..., or your own package.module:Class."),
@@ -60,22 +62,25 @@ def given_settings(options: dict[str, Any], settings: tuple[str, ...]) -> dict[s
 
 
 def chosen_config(
-    config: Path | None, dataset: str | None, given: dict[str, Any], data_dir: str | None
+    config: Path | None, recipe: str | None, dataset: str | None, given: dict[str, Any]
 ) -> RunConfig:
-    """Return the configuration of the file `config`, or the default of `dataset`, with `given` set.
-
-    data_dir: the option of that name, which only cifar10 has.
-    """
+    """Return what the options ask for: a file, a recipe or a data set's default, with changes."""
     from handgrad.training.config import RunConfig
+    from handgrad.training.recipes import load_recipe
 
-    if config is None:
+    if recipe is not None:
+        if config is not None or dataset is not None:
+            other = "--config" if config is not None else "--dataset"
+            raise click.UsageError(f"--recipe is a complete configuration; leave out {other}")
+        start = load_recipe(recipe).config
+    elif config is None:
         start = RunConfig.default("digits" if dataset is None else dataset)
     else:
         start = RunConfig.from_toml(config)
         if dataset is not None:
             given = {**given, "data.name": dataset}
     chosen = start.with_overrides(given)
-    if data_dir is not None and chosen.data["name"] != "cifar10":
+    if "data.root" in given and chosen.data["name"] != "cifar10":
         raise click.UsageError(f"--data-dir is for cifar10, not for {chosen.data['name']}")
     return chosen
 

@@ -31,6 +31,7 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="Print all hashes as JSON.")
 def command(
     config: Path | None,
+    recipe: str | None,
     dataset: str | None,
     threads: int | None,
     settings: tuple[str, ...],
@@ -52,7 +53,7 @@ def command(
     look_here_too()
     if threads is not None:
         engines.set_threads(threads)
-    chosen = chosen_config(config, dataset, given_settings(options, settings), options["data_dir"])
+    chosen = chosen_config(config, recipe, dataset, given_settings(options, settings))
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="verify-resume-", dir=keep))

@@ -5,7 +5,8 @@ Records are plain dictionaries, ready for JSON:
 =========  ===================================================================================
 kind       keys
 =========  ===================================================================================
-``step``   iteration, epoch (finished ones), loss, learning_rate, time (seconds of training)
+``step``   iteration, epoch (finished ones), loss, learning_rate, time (seconds of training), and
+           gradient_norm (before it was clipped) where the Solver clips
 ``epoch``  epoch, iteration, train_acc, val_acc, images_per_second, time; epoch 0 is the
            estimate after the first step
 ``layers`` epoch, iteration, layers {name: {mean, std, zeros, dead}}, gradients {parameter: {norm,

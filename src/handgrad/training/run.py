@@ -69,6 +69,8 @@ class Run:
             patience=training.patience or None,
             schedule=build_schedule(config.schedule) if config.schedule else None,
             augment=Augmentation(training.augment) if training.augment else None,
+            clip_norm=training.clip_norm or None,
+            ema=training.ema or None,
             verbose=False,
         )
 

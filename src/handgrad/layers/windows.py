@@ -57,7 +57,7 @@ def check_windows(
     """Check, before any allocation, that windows fit images (N, C, H, W) and the output fits memory.
 
     There are ``H' = 1 + (H + 2 pad - HH) // stride`` rows of windows; what no whole window reaches
-    is left out.  Raises ShapeError where no window fits, and where a stride is, or the padded images
+    is left out.  Raises ShapeError where no window fits, and where a stride spans, or the padded images
     or the output with its `channels` channels would hold, more than `LARGEST_SIZE`.
     """
     if min(window) < 1:
@@ -71,7 +71,8 @@ def check_windows(
     H, W = (1 + (p - w) // s for p, w, s in zip(padded, window, stride, strict=True))
     if H < 1 or W < 1:
         raise ShapeError(f"{layer}: the window is larger than the padded image: {given}")
-    if max(prod((N, C, *padded)), prod((N, channels, H, W)), *stride) > LARGEST_SIZE:
+    step = prod(stride) * max(prod((C, *sizes)), 1)
+    if max(prod((N, C, *padded)), prod((N, channels, H, W)), step) > LARGEST_SIZE:
         raise ShapeError(
             f"{layer}: these sizes are beyond any memory (2**59 elements): {given}, "
             f"for N = {N}, {C} channels in and {channels} out"

@@ -86,6 +86,7 @@ def state_of(solver: Solver) -> dict[str, Any]:
         "params": solver.model.params,
         "buffers": buffers_of(solver.model),
         "optim_configs": solver.optim_configs,
+        "warnings": solver.warnings,
         **{name: getattr(solver, name) for name in _ARRAYS},
     }
 
@@ -171,6 +172,7 @@ def take_up(solver: Solver, checkpoint: Checkpoint) -> None:
         setattr(solver, name, value)
     for name in _ARRAYS:
         setattr(solver, name, state[name])
+    solver.warnings = {str(key): str(text) for key, text in state.get("warnings", {}).items()}
     solver.optim_configs = {name: state["optim_configs"][name] for name in solver.model.params}
     solver.model.params = {name: state["params"][name] for name in solver.model.params}
     for name, stream in streams(solver).items():
@@ -198,6 +200,8 @@ def _checked(state: dict[str, Any], solver: Solver) -> tuple[dict[str, Any], dic
         if array.ndim != 1 or array.dtype != np.float64:
             raise ValueError(f"{name} is {array.shape} {array.dtype}")
         histories[name] = array.tolist()
+    if not isinstance(state.get("warnings", {}), dict):
+        raise ValueError("warnings must be a dictionary")
     params = solver.model.params
     for part in ("params", "best_params", "ema_params"):
         arrays = state[part]

@@ -27,9 +27,11 @@ from handgrad.training.arrays import Arrays, all_finite, buffers_of, copied
 from handgrad.training.averaging import add_to_average, load_buffers, weights_of
 from handgrad.training.callbacks import Callback, Record
 from handgrad.training.checks import (
+    check_buffers,
     check_data,
     check_gradients,
     check_model,
+    check_rule_state,
     checked_callbacks,
     divergence,
     warn_of_single_rows,
@@ -67,7 +69,8 @@ class Solver:
     Attributes beside the arguments: iteration, epoch, loss_history, train_acc_history,
     val_acc_history, best_val_acc, best_params, best_buffers, ema_params, ema_buffers, optim_configs
     (a dictionary for each parameter), total_steps, stop_reason (None, "patience", or what `stop` was
-    told), and, while training, grads and params_before (of the last step).
+    told), warnings (what `warn` said), and, while training, grads and params_before (of the last
+    step).
 
     Source: CS231n assignment 2, ``Solver``.
     """
@@ -186,6 +189,7 @@ class Solver:
         self.optim_configs = {name: dict(config) for name in self.model.params}
         self.total_steps = self.num_epochs * self.iterations_per_epoch
         self.stop_reason: str | None = None
+        self.warnings: dict[str, str] = {}
         self.grads: Arrays = {}
         self.params_before: Arrays = {}
         self.estimated_at = 0  # the iteration of the last estimate of the accuracy
@@ -258,6 +262,18 @@ class Solver:
         for callback in self.callbacks:
             callback.on_record(self, record)
 
+    def warn(self, key: str, text: str) -> None:
+        """Hand the callbacks a record of kind ``warning``, once in a run for each `key`."""
+        if key not in self.warnings:
+            self.warnings[key] = text
+            place = {"iteration": self.iteration, "epoch": self.epoch}
+            self.emit({"kind": "warning", **place, "text": text})
+
+    @property
+    def learning_rate(self) -> float | None:
+        """The learning rate of the last step; None before it, and for a rule that has none."""
+        return self._learning_rate
+
     def check_accuracy(
         self, X: np.ndarray, y: np.ndarray, num_samples: int | None = None, batch_size: int = 100
     ) -> float:
@@ -310,6 +326,7 @@ class Solver:
                     config["learning_rate"] *= self.lr_decay
         epoch_record = None
         if t == 0 or is_epoch_end or t == num_iterations - 1:
+            check_rule_state(self.optim_configs, f"iteration {self.iteration}")
             epoch_record = self._estimate(is_epoch_end)
         if not self.callbacks:
             return
@@ -318,7 +335,7 @@ class Solver:
             "iteration": self.iteration,
             "epoch": self.epoch,
             "loss": self.loss_history[-1],
-            "learning_rate": self._learning_rate,
+            "learning_rate": self.learning_rate,
             "time": self.seconds,
         }
         if self.clip_norm is not None:
@@ -351,13 +368,11 @@ class Solver:
                 if not math.isfinite(loss):
                     raise NonFiniteError(f"the loss is {loss}")
                 self._update(params)
+                check_buffers(buffers_of(self.model))
         except BaseException as error:
             self._undo(buffers_before)
             if isinstance(error, NonFiniteError):
-                rate = self._learning_rate or self.optim_config.get("learning_rate", "by default")
-                where = f"iteration {self.iteration + 1} (epoch {self.epoch}), learning rate {rate}"
-                is_first = self.iteration == 0
-                raise divergence(self.model, X, self.grads, error, where, is_first) from error
+                raise divergence(self, error, rows, X) from error
             raise
         self.loss_history.append(loss)
         if self.ema is not None:

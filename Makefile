@@ -6,7 +6,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pyproject.toml $(shell find src native CMakeLists.txt -type f -not -name '*.pyc' 2>/dev/null)
 
-.PHONY: train test test-long test-cifar10 sanitize sanitize-threads neon lint types format clean
+.PHONY: train test test-long test-cifar10 sanitize sanitize-threads neon coverage docs goals mutants \
+  lint types format clean
 
 train: .venv/installed
 	$(BIN)/handgrad train --open
@@ -26,15 +27,16 @@ NATIVE_TESTS := $(wildcard tests/engines/test_native_*.py)
 library = $(shell $(CXX) -print-file-name=$(1))
 
 sanitize: build/address,undefined/installed
-	PYTHONPATH=build/address,undefined ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	PYTHONPATH=build/address,undefined ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
+	  UBSAN_OPTIONS=print_stacktrace=1 \
 	  LD_PRELOAD="$(call library,libasan.so) $(call library,libubsan.so) $(call library,libstdc++.so)" \
-	  $(BIN)/python -m pytest -m "not long" $(NATIVE_TESTS)
+	  $(BIN)/python -m pytest --capture=sys -m "not long" $(NATIVE_TESTS)
 
 # without the tests that fork: a child of several threads may start none under ThreadSanitizer
 sanitize-threads: build/thread/installed
 	PYTHONPATH=build/thread TSAN_OPTIONS=halt_on_error=1 \
 	  LD_PRELOAD="$(call library,libtsan.so) $(call library,libstdc++.so)" \
-	  $(BIN)/python -m pytest -k "not fork" tests/engines/test_native_threads.py
+	  $(BIN)/python -m pytest --capture=sys -k "not fork" tests/engines/test_native_threads.py
 
 build/address,undefined/installed build/thread/installed: build/%/installed: .venv/installed-test
 	rm -rf build/$*
@@ -51,6 +53,22 @@ neon:
 	  -DHANDGRAD_ISA=portable -Inative native/self_test.cpp native/core/*.cpp native/ops/*.cpp \
 	  native/kernels/*.cpp -pthread -o build/self_test-arm
 	qemu-aarch64 build/self_test-arm
+
+# which lines of the package no test runs; fails below 95 %
+coverage: .venv/installed-coverage
+	$(BIN)/python -m pytest -n 2 -m "not long and not cifar10" --cov --cov-report=term
+
+# the documentation, as pages in build/docs
+docs: .venv/installed-docs
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+
+# the page of the reliability goals, from the figures that the suites left in docs/goals.jsonl
+goals:
+	$(PYTHON) tests/goals_page.py
+
+# small bugs, one at a time, put into the mathematics and the checkpoints: does a test notice?
+mutants: .venv/installed-test
+	$(BIN)/python tests/mutation/run.py
 
 lint: .venv/installed-lint
 	$(BIN)/ruff check .
@@ -79,6 +97,14 @@ clean:
 
 .venv/installed-test: .venv/installed
 	$(BIN)/python -m pip install --quiet '.[test]'
+	touch $@
+
+.venv/installed-coverage: .venv/installed-test
+	$(BIN)/python -m pip install --quiet '.[coverage]'
+	touch $@
+
+.venv/installed-docs: .venv/installed
+	$(BIN)/python -m pip install --quiet '.[docs]'
 	touch $@
 
 .venv/installed-lint: .venv/installed

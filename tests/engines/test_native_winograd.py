@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from engines.native import _kernels, control, native, setting
+from goals import record
 from numpy.lib.stride_tricks import sliding_window_view
 
 EPS = np.finfo(np.float32).eps
@@ -192,6 +193,10 @@ def test_ten_thousand_generated_shapes_stay_within_the_bound_of_their_tiles(size
         for number, shape in enumerate(generated(10_000)):
             draw, draw_weights = DRAWS[number % 7], DRAWS[number // 7 % 7]
             check_all(problem(rng, shape, draw, draw_weights), shape[-1], size)
+    record(
+        5,
+        f"10,000 cases of F({size}x{size}), forward, dx and dw, within {BOUND[size]} eps of a tile",
+    )
 
 
 @pytest.mark.parametrize("draw_weights", DRAWS, ids=lambda draw: draw.__name__)
@@ -230,6 +235,7 @@ def test_results_do_not_depend_on_the_number_of_threads(size, shape, rng):
                     np.testing.assert_array_equal(got, alone)
 
 
+@pytest.mark.goal(7, "convolutions of whole numbers, F(2x2) equal to direct and to the exact sums")
 @pytest.mark.parametrize("isa", control.isas())
 @pytest.mark.parametrize("shape", [*generated(12), (6, 70, 290, 9, 7, (1, 1))], ids=str)
 def test_whole_numbers_are_exact_with_tiles_of_two(shape, isa, rng):
@@ -248,6 +254,9 @@ def spoiled(case, which, value):
     return arrays
 
 
+@pytest.mark.goal(
+    6, "inputs with one Inf, NaN or huge number, finite where the direct algorithm is"
+)
 @pytest.mark.parametrize("which", [0, 1, 3], ids=["x", "w", "dout"])
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 3e38, -1e38, 1e37, 1e30])
 @pytest.mark.parametrize("size", [2, 4])

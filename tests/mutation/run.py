@@ -42,7 +42,6 @@ GOALS = os.environ.pop("HANDGRAD_GOALS", "")  # what the tests find under a muta
 
 import goals
 import pytest
-from _pytest.runner import runtestprotocol
 from mutation.operators import Mutant, mutants, names, reached
 
 import handgrad
@@ -115,6 +114,7 @@ class Plugin:
         self.backward = reached(layered, BACKWARD)
         self.results: dict[str, tuple[str, str, int]] = {}  # name -> outcome, file, line
         self.present: set[str] = set()
+        self.reports: list[pytest.TestReport] = []
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -128,6 +128,15 @@ class Plugin:
         self.run(jobs)
         self.results = {name: self.results[name] for name in self.results if name in self.present}
         return True
+
+    def failures(self, item: pytest.Item) -> list[str]:
+        """Run one test; what failed in it."""
+        self.reports = []
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+        return [report.longreprtext for report in self.reports if report.failed]
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.reports.append(report)
 
     def spread(self, items: list[pytest.Item]) -> Iterator[pytest.Item]:
         """At most --rows of the parameters of each test that begin with the same word (a layer)."""
@@ -186,10 +195,9 @@ class Plugin:
             begin = time.process_time()
             threading.settrace(note)
             sys.settrace(note)
-            reports = runtestprotocol(items[name], log=False, nextitem=None)
+            wrong = self.failures(items[name])
             sys.settrace(None)
             threading.settrace(None)  # type: ignore[arg-type]
-            wrong = [report.longreprtext for report in reports if report.failed]
             if wrong:
                 failed = 1
                 print(f"{name} fails as it is: {wrong[0]}", file=sys.__stderr__)
@@ -300,7 +308,7 @@ class Plugin:
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
         put_in_place(mutant)
         for item in items:
-            if any(report.failed for report in runtestprotocol(item, log=False, nextitem=None)):
+            if self.failures(item):
                 return 1
         return 0
 
@@ -337,9 +345,14 @@ def main() -> int:
         "--reuse", action="store_true", help="what is known of which test calls what"
     )
     options = parser.parse_args()
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # ignored, where it runs in the background
     KEPT.mkdir(parents=True, exist_ok=True)
     plugin = Plugin(options)
-    arguments = ["-q", "-m", "not long and not cifar10", "-p", "no:cacheprovider", "-p", "no:xdist",
+    plugins = ("cacheprovider", "xdist", "terminal")
+    arguments = ["-m", "not long and not cifar10", *(f"-pno:{name}" for name in plugins),
+                 "-o", "addopts=--import-mode=importlib --strict-markers",
                  f"--rootdir={TESTS.parent}", f"-c={TESTS.parent / 'pyproject.toml'}",
                  *(str(TESTS / suite) for suite in SUITES)]  # fmt: skip
     pytest.main(arguments, plugins=[plugin])

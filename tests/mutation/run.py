@@ -139,9 +139,14 @@ class Plugin:
         self.reports.append(report)
 
     def spread(self, items: list[pytest.Item]) -> Iterator[pytest.Item]:
-        """At most --rows of the parameters of each test that begin with the same word (a layer)."""
+        """At most --rows of the parameters of each test that begin with the same word (a layer).
+
+        Files whose tests start processes are left out: those would not have the mutant.
+        """
         kinds = defaultdict(list)
         for item in items:
+            if hasattr(getattr(item, "module", None), "subprocess"):
+                continue
             kinds[item.nodeid.partition("-")[0]].append(item)
         for kind in kinds.values():
             yield from kind[:: -(-len(kind) // self.options.rows)]

@@ -33,6 +33,7 @@ _TRAINING = _MATHS | {"data", "environment", "files", "models", "nn", "optim"}
 MAY_IMPORT = {
     "errors": set(),
     "files": set(),
+    "html": set(),
     "processes": {"errors"},
     "engines": {"errors"},
     "layers": {"errors", "engines"},
@@ -42,14 +43,14 @@ MAY_IMPORT = {
     "optim": {"errors", "engines"},
     "data": {"errors", "files"},
     "environment": {"errors", "handgrad"},
-    "report": {"errors", "files"},
+    "report": {"errors", "files", "html"},
     "training": _TRAINING | {"handgrad"},  # for the version
-    "checker": _MATHS | {"gradcheck", "models", "optim"},
+    "checker": _MATHS | {"gradcheck", "html", "models", "optim"},
     "testing": {"checker"},
     "handgrad": {"checker", "engines", "gradcheck", "layers", "models", "nn", "training"},
     "bench": _TRAINING | {"training"},
     "experiments": _TRAINING | {"handgrad", "processes", "report", "training"},
-    "courses": _TRAINING | {"checker", "gradcheck", "report", "training"},
+    "courses": _TRAINING | {"checker", "gradcheck", "html", "report", "training"},
     "cli": _TRAINING
     | {"bench", "checker", "courses", "experiments", "gradcheck", "handgrad", "report", "training"},
     "__main__": {"cli"},

@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -33,6 +34,7 @@ class Process:
     ) -> None:
         """Start `module` on `threads` threads, with `environment` on top of this process's.
 
+        Its argument is the number of this process, so that it can see whether that is still there.
         Ctrl-C does not reach it; who started it closes or kills it.
         """
         chosen = {**dict.fromkeys(THREAD_VARIABLES, str(threads)), **(environment or {})}
@@ -40,7 +42,7 @@ class Process:
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
         self.name = module
         self.process = subprocess.Popen(
-            [sys.executable, "-m", module],
+            [sys.executable, "-m", module, str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -74,7 +76,8 @@ class Process:
         """Let the process end, and wait for it."""
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
-                pipe.close()
+                with suppress(OSError):  # a request that a killed process did not read
+                    pipe.close()
         self.process.wait()
 
 

@@ -22,9 +22,9 @@ from handgrad.report.figures import png
 SETTING = Setting("digits", quick=True)
 
 
-def done(name, out, setting=SETTING, **options):
+def done(name, out, setting=SETTING, workers=1, **options):
     """Run the study `name` and return its outcome."""
-    (outcome,) = run_studies([get_study(name)], {name: setting}, out, **options)
+    (outcome,) = run_studies([get_study(name)], {name: setting}, out, workers=workers, **options)
     return outcome
 
 

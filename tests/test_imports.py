@@ -47,7 +47,7 @@ MAY_IMPORT = {
     "testing": {"checker"},
     "handgrad": {"checker", "engines", "gradcheck", "layers", "models", "nn", "training"},
     "bench": _TRAINING | {"training"},
-    "courses": _TRAINING | {"gradcheck", "report", "training"},
+    "courses": _TRAINING | {"checker", "gradcheck", "report", "training"},
     "cli": _TRAINING
     | {"bench", "checker", "courses", "gradcheck", "handgrad", "report", "training"},
     "__main__": {"cli"},

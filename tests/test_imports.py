@@ -43,7 +43,7 @@ MAY_IMPORT = {
     "environment": {"errors", "handgrad"},
     "report": {"errors", "files"},
     "training": _TRAINING | {"handgrad"},  # for the version
-    "checker": _MATHS | {"gradcheck", "models", "optim"},
+    "checker": _MATHS | {"gradcheck", "models", "nn", "optim"},
     "testing": {"checker"},
     "handgrad": {"checker", "engines", "gradcheck", "layers", "models", "nn", "training"},
     "bench": _TRAINING | {"training"},

@@ -241,6 +241,14 @@ def test_params_are_live():
         net.loss(X, y)
 
 
+@every_net
+def test_networks_can_be_copied(net):
+    for options in (DOUBLE, {"dtype": np.float64}):
+        model = net(**options)
+        same(copy.deepcopy(model).loss(*batch(model)), model.loss(*batch(model)))
+    copy.deepcopy(nn.Sequential([nn.Affine(2)]))  # not built yet
+
+
 def test_a_copy_is_a_network_of_its_own():
     net = Residual(**DOUBLE)
     X, y = batch(net)

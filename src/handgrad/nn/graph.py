@@ -143,6 +143,20 @@ class Plan:
                 del values[i]
         return values[self.output]
 
+    def trace(
+        self, xs: Sequence[Array], params: Arrays
+    ) -> list[tuple[str, Layer, list[Array], list[Array]]]:
+        """Compute the steps, each of one layer; return each one's name, layer, inputs, parameters."""
+        values: dict[int, Array] = dict(enumerate(xs))
+        calls = []
+        for step in self.steps:
+            layer = step.layers[-1]
+            inputs = [values[i] for i in step.inputs]
+            own = [params[name] for name in layer.parameters]
+            calls.append((step.label, layer, inputs, own))
+            values[step.output], _ = _forward(step, inputs, params, self.mode)
+        return calls
+
     def backward(self, dscores: Array, caches: list[Any]) -> Arrays:
         """Go back through the steps; use up `caches`, and return the gradients of the parameters."""
         gradients: Arrays = {}

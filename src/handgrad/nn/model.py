@@ -118,7 +118,8 @@ class Model(metaclass=Configured):
             check_choice(name, "loss (or a function)", loss, list(LOSSES))
         self._loss: Loss = loss if callable(loss) else LOSSES[loss]
         self._fuse = as_flag(name, "fuse", fuse)
-        self._rng: Any = as_random_source(name, rng)
+        # modules cannot be copied: NumPy's global stream is looked up when it is drawn from
+        self._rng: Any = None if rng is None else as_random_source(name, rng)
         self._params: Arrays = {}
         self._decays: list[str] = []
         self._layers: list[Layer] = []
@@ -226,6 +227,12 @@ class Model(metaclass=Configured):
         plan = self._plan(tuple(x.shape for x in xs), "test")
         plan.forward([to_device(x, self.device) for x in xs], self._on_device(), outputs=outputs)
         return {label: to_numpy(out) for label, out in outputs.items()}
+
+    def trace(self, X: Any) -> list[tuple[str, Layer, list[Array], list[Array]]]:
+        """Return the calls of layers on X in train mode: name, layer, its inputs, its parameters."""
+        xs = self._checked(X)
+        graph, output = self._record([x.shape for x in xs], "train")
+        return Plan(graph, output, fuse=False).trace(xs, self._with_all_names())
 
     def predict(self, X: Any, batch_size: int = 100) -> np.ndarray:
         """Return the class with the largest score for each row of X, computed batch by batch."""

@@ -6,7 +6,7 @@ import base64
 import io
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -151,7 +151,7 @@ def _page(
     for name, (heading, data) in figures.items():
         parts.append(
             f'<section class="{"half" if name in HALF_WIDTH else "full"}"><h2>{escape(heading)}</h2>'
-            f'<img alt="{escape(heading)}" src="{_source(data)}"></section>'
+            f'<img alt="{escape(heading)}" src="{picture(data)}"></section>'
         )
     if evaluation:
         parts.append(f"<h2>Class by class</h2>{_class_table(evaluation)}")
@@ -160,18 +160,23 @@ def _page(
         text = escape(summary.read_text(encoding="utf-8"))
         parts.append(f"<h2>The network</h2><pre>{text}</pre>")
     parts.append(f"<h2>Configuration</h2><pre>{escape(config_text)}</pre>")
-    parts.append(f"<h2>Provenance</h2>{_table(_provenance(start, end, config))}")
+    parts.append(f"<h2>Provenance</h2>{table(_provenance(start, end, config))}")
+    return document(title, parts)
+
+
+def document(title: str, parts: Iterable[str], style: str = "") -> str:
+    """Return a page that opens offline and runs nothing; `title` and `parts` are HTML."""
     body = "\n".join(parts)
     return (
         '<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width">'
-        f"<title>{title} - Handgrad</title><style>{CSS}</style></head>\n"
+        f"<title>{title} - Handgrad</title><style>{CSS}{style}</style></head>\n"
         f"<body><main>\n{body}\n</main></body>\n</html>\n"
     )
 
 
-def _source(png: bytes) -> str:
+def picture(png: bytes) -> str:
     """Return the picture as an address; large ones, which show photographs or noise, as WebP."""
     if len(png) <= 100_000:
         return f"data:image/png;base64,{base64.b64encode(png).decode()}"
@@ -235,7 +240,8 @@ def _provenance(
     return {key: str(value) for key, value in rows.items()}
 
 
-def _table(rows: Mapping[str, str]) -> str:
+def table(rows: Mapping[str, str]) -> str:
+    """Return a table of names and values."""
     cells = "".join(
         f"<tr><td>{escape(key)}</td><td>{escape(value)}</td></tr>" for key, value in rows.items()
     )

@@ -392,9 +392,8 @@ class Model(metaclass=Configured):
                 for name, weight in weights.items():
                     full = f"{label}.{name}"
                     init = self._init if weight.init is None else weight.init
-                    value = draw(
-                        f"{self._name}, {full}", init, weight.shape, weight.fan_in, self._rng
-                    )
+                    rng = as_random_source(self._name, self._rng)
+                    value = draw(f"{self._name}, {full}", init, weight.shape, weight.fan_in, rng)
                     self._params[full] = value if self.dtype is None else value.astype(self.dtype)
                     if weight.decays:
                         self._decays.append(full)

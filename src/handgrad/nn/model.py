@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from handgrad.errors import (
 from handgrad.nn.configured import Configured, import_path, plain, shown_call
 from handgrad.nn.graph import Graph, Plan
 from handgrad.nn.layer import Layer
+from handgrad.nn.norms import BatchNorm
 from handgrad.nn.options import (
     Init,
     Shape,
@@ -87,6 +89,7 @@ class Model(metaclass=Configured):
         dtype: Any = np.float32,
         init: Init = "kaiming",
         loss: str | Loss = "softmax",
+        label_smoothing: float = 0.0,
         device: str = "cpu",
         fuse: bool = True,
         rng: Any = None,
@@ -100,6 +103,7 @@ class Model(metaclass=Configured):
             init: how weights W start: 'kaiming', normal with the variance 2 / fan_in; 'xavier', with
                 1 / fan_in; a number, the standard deviation; or a function (shape, rng) -> array.
             loss: 'softmax' or 'svm', or a function (scores, y) -> (loss, dscores).
+            label_smoothing: of the softmax loss, see `softmax_loss`.
             device: 'cpu', 'cuda', 'cuda:1' or 'torch:cpu'.
             fuse: whether neighbouring layers may be computed as sandwiches.
             rng: where the weights come from: a Generator, a RandomState or a seed; None is NumPy's
@@ -117,6 +121,13 @@ class Model(metaclass=Configured):
         if not callable(loss):
             check_choice(name, "loss (or a function)", loss, list(LOSSES))
         self._loss: Loss = loss if callable(loss) else LOSSES[loss]
+        smoothing = as_number(name, "label_smoothing", label_smoothing, 0, 1)
+        if smoothing:
+            if loss != "softmax":
+                raise OptionError(
+                    f"{name}: label_smoothing is for the softmax loss, not for {loss!r}"
+                )
+            self._loss = partial(layers.softmax_loss, label_smoothing=smoothing)
         self._fuse = as_flag(name, "fuse", fuse)
         # modules cannot be copied: NumPy's global stream is looked up when it is drawn from
         self._rng: Any = None if rng is None else as_random_source(name, rng)
@@ -283,6 +294,15 @@ class Model(metaclass=Configured):
         for layer in self._layers:
             if layer._label in mine:
                 layer.load_buffers(mine[layer._label])
+
+    def row_norms(self) -> list[str]:
+        """Return the names of batch normalisations of rows (N, D): of one row they leave nothing."""
+        self._check_built("row_norms()")
+        return [
+            layer._label
+            for layer in self._layers
+            if isinstance(layer, BatchNorm) and any(len(x) == 1 for (x,) in layer._shapes)
+        ]
 
     def streams(self) -> dict[str, Any]:
         """Return the random streams that layers own, by name."""

@@ -16,6 +16,7 @@ namespace handgrad {
     void fill(FlatKernels<float>&);        \
     void fill(FlatKernels<double>&);       \
     void fill(WinogradKernels&);           \
+    void fill(StemKernels&);               \
     }
 HG_DECLARE(portable)
 #if defined(HANDGRAD_X86)
@@ -41,6 +42,7 @@ struct Tables {
         isa::fill(tables.f32.flat);    \
         isa::fill(tables.f64.flat);    \
         isa::fill(tables.f32.winograd); \
+        isa::fill(tables.f32.stem);     \
     }
 
 struct Isa {

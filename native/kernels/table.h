@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/stem.h"
 #include "kernels/winograd.h"
 
 namespace handgrad {
@@ -107,7 +108,8 @@ struct Kernels {
     RowKernels<T> rows;
     PoolKernels<T> pool;
     FlatKernels<T> flat;
-    WinogradKernels winograd;  // of float32 only
+    WinogradKernels winograd;  // of float32 only, as stem
+    StemKernels stem;
 };
 
 }  // namespace handgrad

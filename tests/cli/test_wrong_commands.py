@@ -13,6 +13,7 @@ from PIL import Image
 
 import handgrad
 from handgrad.cli.app import run
+from handgrad.training.checkpoint import load_model_arrays
 from handgrad.training.tensorfile import write_tensors
 
 SMALL = ["train", "--quiet", "--epochs", "2", "--set", "model.hidden_dims=[4]",
@@ -369,7 +370,6 @@ def unfinished(folder):
 
 ONE = "checkpoints/checkpoint-00000024.safetensors"
 FOREIGN = [  # what is done to an unfinished run, and what resuming it says
-    (written(ONE, None), "nothing to resume from in run/checkpoints: there is no checkpoint-"),
     (edited("config.toml", "batch_size = 50", "batch_size = 25"), "batch size was 50, is 25"),
     (edited("config.toml", "num_filters = 2", "num_filters = 3"), "is of another run: parameters W1 was"),
     (edited("config.toml", '"adam"', '"sgd"'), 'config [optimizer] of sgd: unrecognized "beta1"'),
@@ -383,6 +383,20 @@ def test_a_run_that_cannot_be_resumed(place, folder, capsys, change, pattern):
     unfinished(folder)
     change(folder)
     refuse(capsys, place, ["train", "--quiet", "--resume", "run"], pattern)
+
+
+def test_a_run_without_a_checkpoint_starts_again(folder, capsys, monkeypatch):
+    monkeypatch.setattr("handgrad.report.write_report", lambda folder: folder)
+    whole = load_model_arrays(folder / MODEL)
+    unfinished(folder)
+    (folder / ONE).unlink()
+    (folder / PREPARE).unlink()  # killed before it was written
+    assert run(["train", "--resume", "run"]) == 0
+    assert "Resuming at the start: there is no checkpoint yet" in capsys.readouterr().out
+    again = load_model_arrays(folder / MODEL)
+    assert again.params.keys() == whole.params.keys()
+    for name, w in whole.params.items():
+        assert np.array_equal(again.params[name], w)
 
 
 def test_damaged_checkpoints_are_named_before_the_run_is_refused(folder, capsys):

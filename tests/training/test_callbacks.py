@@ -223,28 +223,6 @@ def test_a_run_that_was_killed_goes_on_bit_by_bit(name, at, whole_run, tmp_path)
     check_same_run(tmp_path / "run", whole_run)
 
 
-@pytest.mark.long
-def test_two_hundred_kills_at_random_moments(whole_run, tmp_path):
-    rng = np.random.default_rng(0)
-    kills = finished = 0
-    folder = tmp_path / "0"
-    while kills < 200:
-        folder.mkdir(exist_ok=True)
-        saved = list(folder.glob("checkpoint-*"))
-        with subprocess.Popen(command(folder, *(["resume"] if saved else []))) as process:
-            try:
-                process.wait(rng.uniform(0.5, 2.0))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                kills += 1
-                continue
-        assert process.returncode == 0
-        finished += 1
-        check_same_run(folder, whole_run)
-        folder = tmp_path / str(finished)
-    assert finished > 5
-
-
 def test_stop_on_signal_gives_the_handlers_back():
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
 

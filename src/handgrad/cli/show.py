@@ -40,6 +40,17 @@ def show_start(console: Console, run: Run) -> None:
         line(console, "The native engine is not built here; `handgrad doctor` says how to get it.")
     if run.solver.iteration:
         line(console, f"Resuming after iteration {run.solver.iteration}")
+    elif not run.new_folders:
+        line(console, "Resuming at the start: there is no checkpoint yet")
+
+
+def stopped_text(run: Run) -> str:
+    """Say what to do with a run that a signal stopped."""
+    if run.is_finished:
+        return (
+            f"Stopped when the training was over. Measure it with: handgrad evaluate {run.folder}"
+        )
+    return f"Stopped, checkpoint saved. Continue with: handgrad train --resume {run.folder}"
 
 
 def show_evaluation(console: Console, evaluation: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ import click
 
 from handgrad import engines
 from handgrad.cli.paths import PathType
+from handgrad.errors import HandgradError
 
 # option of the command -> key of the configuration
 KEYS = {
@@ -70,7 +71,7 @@ def command(
     """Train a network and write a run folder with its report."""
     from rich.console import Console
 
-    from handgrad.cli.show import line, show_result, show_start
+    from handgrad.cli.show import line, show_result, show_start, stopped_text
     from handgrad.report import write_report
     from handgrad.training.config import RunConfig
     from handgrad.training.progress import ProgressBar
@@ -102,12 +103,15 @@ def command(
         run = start_run(chosen, new_run_folder(out or Path("runs"), chosen.name))
     if not quiet:
         show_start(console, run)
-    signal = run.train(callbacks=[] if quiet else [ProgressBar()])
+    try:
+        signal = run.train(callbacks=[] if quiet else [ProgressBar()])
+    except (HandgradError, OSError):
+        if run.has_checkpoints:
+            text = f"The checkpoints are kept. Continue with: handgrad train --resume {run.folder}"
+            click.echo(text, err=True)
+        raise
     if signal is not None:
-        line(
-            console,
-            f"Stopped, checkpoint saved. Continue with: handgrad train --resume {run.folder}",
-        )
+        line(console, stopped_text(run))
         return 128 + signal
     evaluation = run.evaluate()
     show_result(console, run, evaluation, write_report(run.folder))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from handgrad.errors import DataError, HandgradError, as_path
+from handgrad.files import atomic_write
 
 CSS = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 0 auto;
@@ -76,9 +77,9 @@ def write_report(folder: str | Path) -> Path:
         ) from error
     (folder / "figures").mkdir(exist_ok=True)
     for name, (_, data) in figures.items():
-        (folder / "figures" / f"{name}.png").write_bytes(data)
+        atomic_write(folder / "figures" / f"{name}.png", data)
     path = folder / "report.html"
-    path.write_text(page, encoding="utf-8")
+    atomic_write(path, page.encode())
     return path
 
 

@@ -1,6 +1,6 @@
 """Training: the Solver, what listens to it, checkpoints, and evaluation."""
 
-from handgrad.training.atomic import atomic_write
+from handgrad.files import atomic_write
 from handgrad.training.callbacks import (
     Callback,
     Checkpointer,

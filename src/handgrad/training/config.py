@@ -20,7 +20,8 @@ class TrainingOptions:
     epochs: passes over the training set.  batch_size: images a step.  lr_decay: factor on the
     learning rate after each epoch.  num_train_samples, num_val_samples: images for each accuracy
     estimate (num_val_samples 0 means all).  patience: stop after so many epochs without a better
-    validation accuracy, 0 for never.  checkpoint_every: epochs between checkpoints.  augment: random
+    validation accuracy, 0 for never.  checkpoint_every: epochs between checkpoints.
+    checkpoint_steps: steps between checkpoints besides, 0 for none.  augment: random
     changes of the training images, as ``{flip = 0.5, crop = 4}`` (`handgrad.data.Augmentation`).
     """
 
@@ -31,12 +32,13 @@ class TrainingOptions:
     num_val_samples: int = 0
     patience: int = 0
     checkpoint_every: int = 1
+    checkpoint_steps: int = 0
     augment: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "num_train_samples", "checkpoint_every"):
             _keep(self, name, as_count("training", name, getattr(self, name)))
-        for name in ("num_val_samples", "patience"):
+        for name in ("num_val_samples", "patience", "checkpoint_steps"):
             _keep(self, name, as_count("training", name, getattr(self, name), minimum=0))
         lr_decay = as_number("training", "lr_decay", self.lr_decay, 0.0, 1.0, open_low=True)
         _keep(self, "lr_decay", lr_decay)

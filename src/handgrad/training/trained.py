@@ -14,7 +14,7 @@ import numpy as np
 from handgrad import engines
 from handgrad.data import Dataset, Preprocessing, read_image
 from handgrad.errors import CheckpointError
-from handgrad.training.atomic import atomic_write
+from handgrad.files import atomic_write
 from handgrad.training.build import build_model, load_dataset, read_config
 from handgrad.training.checkpoint import load_model_arrays
 from handgrad.training.evaluate import evaluate, examples, predict_probabilities

@@ -121,7 +121,9 @@ void quads(const float* upper, const float* lower, int64_t step, int64_t count, 
 // Lane i: quad[place[i] & 3].
 HG_INLINE V pick(const float* quad, I place) {
 #if defined(__AVX512F__)
-    return _mm512_permutevar_ps(_mm512_broadcast_f32x4(_mm_loadu_ps(quad)), reinterpret_cast<__m512i>(place));
+    // Masked forms, all lanes on: the plain ones draw a false warning from GCC 12.
+    const V four = _mm512_maskz_broadcast_f32x4(0xffff, _mm_loadu_ps(quad));
+    return _mm512_maskz_permutevar_ps(0xffff, four, reinterpret_cast<__m512i>(place));
 #elif defined(__AVX2__)
     return _mm256_permutevar_ps(_mm256_broadcast_ps(reinterpret_cast<const __m128*>(quad)),
                                 reinterpret_cast<__m256i>(place));

@@ -22,7 +22,7 @@ from typing import Any
 from handgrad.engines.arrays import Array, promote
 from handgrad.errors import check_ndim, check_shape
 from handgrad.layers.pair import Cache, run_backward, run_forward
-from handgrad.layers.windows import check_windows, conv_options
+from handgrad.layers.windows import Pair, check_windows, conv_options
 
 
 def conv_forward(
@@ -49,6 +49,12 @@ def conv_forward(
     Source: CS231n assignment 2, ``conv_forward_naive``.
     """
     x, w, b = promote("conv_forward", x=x, w=w, b=b)
+    stride, pad = checked_conv(x, w, b, conv_param)
+    return run_forward("conv", engine, (x, w, b), stride, pad)
+
+
+def checked_conv(x: Array, w: Array, b: Array, conv_param: dict[str, Any]) -> tuple[Pair, Pair]:
+    """Return stride and pad, after the checks of `conv_forward`."""
     check_ndim("conv_forward", "x", x, 4, "(N, C, H, W)")
     check_ndim("conv_forward", "w", w, 4, "(F, C, HH, WW)")
     F, _, HH, WW = w.shape
@@ -56,7 +62,7 @@ def conv_forward(
     check_shape("conv_forward", "b", b, (F,), "(F,) of w (F, C, HH, WW)")
     stride, pad = conv_options("conv_forward", conv_param)
     check_windows("conv_forward", tuple(x.shape), F, (HH, WW), stride, pad)
-    return run_forward("conv", engine, (x, w, b), stride, pad)
+    return stride, pad
 
 
 def conv_backward(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:

@@ -45,9 +45,9 @@ MAY_IMPORT = {
     "training": _TRAINING | {"handgrad"},  # for the version
     "checker": _MATHS | {"gradcheck", "models", "optim"},
     "testing": {"checker"},
-    "handgrad": {"checker", "engines", "gradcheck", "layers", "models", "training"},
+    "handgrad": {"checker", "engines", "gradcheck", "layers", "models", "nn", "training"},
     "bench": _TRAINING | {"training"},
-    "courses": _TRAINING | {"gradcheck", "report", "training"},
+    "courses": _TRAINING | {"checker", "gradcheck", "report", "training"},
     "cli": _TRAINING
     | {"bench", "checker", "courses", "gradcheck", "handgrad", "report", "training"},
     "__main__": {"cli"},

@@ -115,3 +115,15 @@ def test_the_newest_figure_of_a_suite_counts():
     newer = {**line, "figure": "6 of 6", "date": "2026-02-01"}
     other = {**line, "test": "u"}
     assert goals_page.newest([newer, line, other]) == [newer, other]
+
+
+def test_the_three_levels_are_one_network(capsys):
+    """The pages of functions, Model and Sequential train the same network to the same accuracy."""
+    printed = []
+    for level in ("functions", "model", "sequential"):
+        text = (DOCS / f"levels-{level}.md").read_text("utf-8")
+        (first, *_) = re.findall(r"```python\n(.*?)```", text, re.S)
+        exec(compile(first, level, "exec"), {})
+        printed.append(capsys.readouterr().out)
+    assert printed[0].startswith("test accuracy 0.9")
+    assert printed[0] == printed[1] == printed[2]

@@ -15,6 +15,7 @@ The command fails when the share of mutants that are noticed is below 90 %, or a
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import itertools
 import json
@@ -113,6 +114,8 @@ class Plugin:
         say(f"{len(items)} of {len(session.items)} tests")
         seconds, callers = self.learn(items)
         self.remember()
+        gc.collect()
+        gc.freeze()  # or every process would copy all objects when it first counts them
         jobs = self.jobs(items, seconds, callers)
         self.run(jobs)
         self.results = {name: self.results[name] for name in self.results if name in self.present}

@@ -4,7 +4,8 @@ Run this once at each release, before the version is raised, and commit what it 
 
     python tests/training/golden_files.py
 
-It refuses to write over the files of a version: what was released stays as it was.
+It refuses to write over the files of a version: what was released stays as it was.  (Delete the files of
+a version that is not out yet, when the format changes, and make them again.)
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from handgrad.cli.paths import PathType
+from handgrad.cli.paths import PathType, look_here_too
 
 
 @click.command(epilog="Example:  handgrad evaluate runs/20260101-120000-digits --split val")
@@ -20,6 +20,7 @@ from handgrad.cli.paths import PathType
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
 def command(run: Path, split: str, data_dir: str | None, engine: str | None, as_json: bool) -> None:
     """Measure the trained network of RUN: accuracy, confusion matrix, accuracy of each class."""
+    look_here_too()
     from rich.console import Console
 
     from handgrad.cli.show import show_evaluation

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from handgrad.cli.paths import PathType
+from handgrad.cli.paths import PathType, look_here_too
 from handgrad.errors import DataError
 
 
@@ -26,6 +26,7 @@ def command(run: Path, images: tuple[Path, ...], top: int, as_json: bool) -> int
     """
     from handgrad.training.trained import TrainedRun
 
+    look_here_too()
     trained = TrainedRun(run)
     failed = False
     for image in images:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from handgrad import engines
-from handgrad.cli.paths import PathType
+from handgrad.cli.paths import PathType, look_here_too
 from handgrad.errors import HandgradError
 
 # option of the command -> key of the configuration
@@ -16,6 +16,7 @@ KEYS = {
     "name": "name",
     "seed": "seed",
     "engine": "engine",
+    "device": "device",
     "data_dir": "data.root",
     "model": "model.name",
     "rule": "optimizer.name",
@@ -38,12 +39,13 @@ Examples:
 @click.option("--config", type=PathType(dir_okay=False), help="TOML file to start from.")
 @click.option("--dataset", help="digits (default), shapes or cifar10; sets fitting defaults.")
 @click.option("--data-dir", help="Folder or archive of cifar10 (default: $HANDGRAD_DATA).")
-@click.option("--model", help="TwoLayerNet, FullyConnectedNet, ThreeLayerConvNet or ConvNet.")
+@click.option("--model", help="ConvNet, resnet20, ..., or your own package.module:Class.")
 @click.option("--rule", help="Update rule: sgd, sgd_momentum, adam, ...")
 @click.option("--lr", type=float, help="Learning rate.")
 @click.option("--epochs", type=int, help="Passes over the training set.")
 @click.option("--batch-size", type=int, help="Images a step.")
 @click.option("--engine", help="naive, vectorized, native or auto (default).")
+@click.option("--device", help="cpu (default), or cuda: PyTorch's arrays on a GPU.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads to compute with.")
 @click.option("--seed", type=int, help="Seed of every random number of the run (default 0).")
 @click.option("--name", help="Name of the run.")
@@ -77,6 +79,7 @@ def command(
     from handgrad.training.progress import ProgressBar
     from handgrad.training.run import new_run_folder, resume_run, start_run
 
+    look_here_too()
     console = Console()
     if threads is not None:
         engines.set_threads(threads)

@@ -119,7 +119,14 @@ def streams(solver: Solver) -> dict[str, Any]:
         "of the Solver": solver.rng,
         "of the model": getattr(solver.model, "rng", None),
         "of dropout": getattr(solver.model, "dropout_param", {}).get("rng"),
+        **{f"of {name}": rng for name, rng in _own_streams(solver.model).items()},
     }
+
+
+def _own_streams(model: Any) -> dict[str, Any]:
+    """Return the streams that layers of the model own, {} where it has none."""
+    own: dict[str, Any] = model.streams() if hasattr(model, "streams") else {}
+    return own
 
 
 def _kind(stream: Any) -> str:

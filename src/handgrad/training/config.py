@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from handgrad.engines.devices import check_device_name
 from handgrad.errors import OptionError, as_count, as_number, check_choice, check_known
 
 LARGEST_SEED = 2**32 - 1  # that np.random.seed takes
@@ -50,6 +51,8 @@ class TrainingOptions:
 class RunConfig:
     """Everything that determines a run; `to_toml` alone repeats it.
 
+    device is where the arrays are that are computed with (`handgrad.engines.devices`).
+
     data, model, optimizer and schedule hold a ``name`` and the options of that data set, model,
     update rule or schedule; an empty schedule keeps the learning rate constant.
     """
@@ -57,6 +60,7 @@ class RunConfig:
     name: str = "digits"
     seed: int = 0
     engine: str = "auto"
+    device: str = "cpu"
     data: Mapping[str, Any] = field(default_factory=lambda: {"name": "digits"})
     model: Mapping[str, Any] = field(default_factory=lambda: {"name": "ConvNet"})
     optimizer: Mapping[str, Any] = field(
@@ -69,6 +73,7 @@ class RunConfig:
         if not isinstance(self.name, str) or not self.name.strip():
             raise OptionError(f"config: name must be a text, got {self.name!r}")
         _keep(self, "seed", as_count("config", "seed", self.seed, 0, LARGEST_SEED))
+        check_device_name("config", self.device)
         for table in ("data", "model", "optimizer", "schedule"):
             value = getattr(self, table)
             if not isinstance(value, Mapping):

@@ -32,7 +32,8 @@ class TrainedRun:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.config = read_config(folder)
+        # a network that was trained on a GPU is evaluated anywhere
+        self.config = read_config(folder).with_overrides({"device": "cpu"})
         self.preprocessing, self.class_names = load_preprocessing(
             folder / "preprocessing.safetensors"
         )

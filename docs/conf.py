@@ -31,6 +31,5 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 120
 add_module_names = False
 python_display_short_literal_types = True
-suppress_warnings = ["toc.glob"]  # of pages that are yet to come
 
 api_pages.write()

@@ -33,6 +33,7 @@ _TRAINING = _MATHS | {"data", "environment", "files", "models", "nn", "optim"}
 MAY_IMPORT = {
     "errors": set(),
     "files": set(),
+    "processes": {"errors"},
     "engines": {"errors"},
     "layers": {"errors", "engines"},
     "gradcheck": _MATHS,
@@ -47,9 +48,10 @@ MAY_IMPORT = {
     "testing": {"checker"},
     "handgrad": {"checker", "engines", "gradcheck", "layers", "models", "nn", "training"},
     "bench": _TRAINING | {"training"},
+    "experiments": _TRAINING | {"handgrad", "processes", "report", "training"},
     "courses": _TRAINING | {"checker", "gradcheck", "report", "training"},
     "cli": _TRAINING
-    | {"bench", "checker", "courses", "gradcheck", "handgrad", "report", "training"},
+    | {"bench", "checker", "courses", "experiments", "gradcheck", "handgrad", "report", "training"},
     "__main__": {"cli"},
 }
 

@@ -1,8 +1,9 @@
 """Small changes of Python source, one at a time: what a slip of the pen would do.
 
 A mutant changes one operator, comparison, condition, number, sign, index, key, keyword or statement
-inside of a function.  Texts of errors are left alone, and so are `device=` (no other device is there
-when the tests run), annotations, and defaults of arguments.
+inside of a function.  Texts of errors are left alone, and so are annotations, defaults of arguments,
+`device=` (no other device is there when the tests run), `strict=` (a check of what is so anyway) and
+`stacklevel=`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ _COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.LtE: (ast.Lt, ast.Gt), ast.Eq: (ast.NotEq,), ast.NotEq: (ast.Eq,), ast.Is: (ast.IsNot,),
     ast.IsNot: (ast.Is,), ast.In: (ast.NotIn,), ast.NotIn: (ast.In,),
 }  # fmt: skip
+_KEYWORDS_LEFT_ALONE = ("device", "stacklevel", "strict")
 _LEFT_ALONE = (ast.Raise, ast.JoinedStr, ast.arguments, ast.Assert)
 
 
@@ -87,6 +89,8 @@ def _inside(function: ast.FunctionDef) -> Iterator[tuple[ast.AST, ast.AST]]:
     while waiting:
         node, parent = waiting.pop()
         if isinstance(node, _LEFT_ALONE) or _is_text(node):
+            continue
+        if isinstance(node, ast.keyword) and node.arg in _KEYWORDS_LEFT_ALONE:
             continue
         yield node, parent if isinstance(node, ast.Constant) else node
         children = list(ast.iter_child_nodes(node))
@@ -155,7 +159,7 @@ def _edits(node: ast.AST) -> Iterator[dict]:
             yield _replaced(node, ast.Pass())
         case ast.Call():
             for i, keyword in enumerate(node.keywords):
-                if keyword.arg not in (None, "device", "stacklevel"):
+                if keyword.arg not in (None, *_KEYWORDS_LEFT_ALONE):
                     yield {"keywords": [*node.keywords[:i], *node.keywords[i + 1 :]]}
 
 

@@ -98,11 +98,12 @@ def stem_forward(x: Array, steps: list[Any], engine: str | None) -> tuple[Array,
     if not hasattr(module, "fused"):
         return None
     (_, w, b, conv_param), (_, gamma, beta, bn_param), _, (_, pool_param) = steps
-    stride, pad = checked_conv(x, w, b, conv_param)
+    stride, pad, dilation, groups = checked_conv(x, w, b, conv_param)
     check_channels("spatial_batchnorm_forward", "gamma", gamma, w.shape[0])
     check_channels("spatial_batchnorm_forward", "beta", beta, w.shape[0])
     pool = pool_options("max_pool_forward", pool_param)
-    if not module.fused.takes_stem(x, w, stride, pad, pool):
+    simple = dilation == (1, 1) and groups == 1
+    if not (simple and module.fused.takes_stem(x, w, stride, pad, pool)):
         return None
     options = batch_norm_options("spatial_batchnorm", bn_param, x, (x.shape[0], w.shape[0]))
     if options.mode != "train":

@@ -42,9 +42,10 @@ _PATTERN = "checkpoint-*.safetensors"
 _PROGRESS = ("iteration", "epoch", "best_val_acc", "estimated_at", "_position",
              "_epochs_without_gain", "_seconds")  # fmt: skip
 _HISTORIES = ("loss_history", "train_acc_history", "val_acc_history")
-_ARRAYS = ("best_params", "best_buffers")
+_ARRAYS = ("best_params", "best_buffers", "ema_params", "ema_buffers")
 _PARTS = ("must", "should", "progress", "history", "streams", "params", "buffers",
           "optim_configs", *_ARRAYS)  # fmt: skip
+_LATER = ("ema_params", "ema_buffers")  # parts that checkpoints of version 0.1.0 do not hold
 
 
 class ResumeWarning(UserWarning):
@@ -85,6 +86,7 @@ def state_of(solver: Solver) -> dict[str, Any]:
         "params": solver.model.params,
         "buffers": buffers_of(solver.model),
         "optim_configs": solver.optim_configs,
+        "warnings": solver.warnings,
         **{name: getattr(solver, name) for name in _ARRAYS},
     }
 
@@ -115,6 +117,7 @@ def checkpoint_of(path: Path, tensors: Arrays, content: Any) -> Checkpoint:
     """Return the checkpoint that the file `path` holds as `tensors` and `content`."""
     with content_of(path):
         state = unflatten(content, tensors)
+        state |= {part: state.get(part, {}) for part in _LATER}
         missing = [part for part in _PARTS if not isinstance(state[part], dict)]
         if missing:
             raise CheckpointError(f"{path} lacks {', '.join(missing)}")
@@ -169,6 +172,7 @@ def take_up(solver: Solver, checkpoint: Checkpoint) -> None:
         setattr(solver, name, value)
     for name in _ARRAYS:
         setattr(solver, name, state[name])
+    solver.warnings = {str(key): str(text) for key, text in state.get("warnings", {}).items()}
     solver.optim_configs = {name: state["optim_configs"][name] for name in solver.model.params}
     solver.model.params = {name: state["params"][name] for name in solver.model.params}
     for name, stream in streams(solver).items():
@@ -196,10 +200,12 @@ def _checked(state: dict[str, Any], solver: Solver) -> tuple[dict[str, Any], dic
         if array.ndim != 1 or array.dtype != np.float64:
             raise ValueError(f"{name} is {array.shape} {array.dtype}")
         histories[name] = array.tolist()
+    if not isinstance(state.get("warnings", {}), dict):
+        raise ValueError("warnings must be a dictionary")
     params = solver.model.params
-    for part in ("params", "best_params"):
+    for part in ("params", "best_params", "ema_params"):
         arrays = state[part]
-        if part == "best_params" and not arrays:
+        if part != "params" and not arrays:
             continue
         for name, w in params.items():
             found = arrays[name]

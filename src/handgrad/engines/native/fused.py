@@ -108,10 +108,7 @@ def stem_backward(
     return None, dw, np.zeros_like(b), dgamma, dbeta
 
 
-def conv_backward(
-    dout: Array, saved: conv.Saved, *, need_dx: bool, need_db: bool
-) -> tuple[Array, Array, Array]:
-    return _kernels.conv_backward(dout, *saved, need_dx, need_db)
+conv_backward = conv.gradients
 
 
 def affine_backward(

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/stem.h"
 #include "kernels/winograd.h"
 
 namespace handgrad {
@@ -134,7 +135,8 @@ struct Kernels {
     PoolKernels<T> pool;
     GroupKernels<T> grouped;
     FlatKernels<T> flat;
-    WinogradKernels winograd;  // of float32 only
+    WinogradKernels winograd;  // of float32 only, as stem
+    StemKernels stem;
 };
 
 }  // namespace handgrad

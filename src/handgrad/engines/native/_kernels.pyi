@@ -62,6 +62,21 @@ def batchnorm_backward(
     of_batch: bool,
     pool: Pool | None = None,
 ) -> tuple[Array, Array, Array]: ...
+def stem_fits(x: Array, w: Array, stride: Pair, pad: Pair) -> bool: ...
+def stem_forward(
+    x: Array, w: Array, b: Array, gamma: Array, beta: Array, eps: float, pad: Pair
+) -> tuple[Array, ...]: ...
+def stem_backward(
+    dout: Array,
+    x: Array,
+    w: Array,
+    xhat: Array,
+    places: Array,
+    inv_std: Array,
+    scale: Array,
+    patches: Array,
+    pad: Pair,
+) -> tuple[Array, Array, Array]: ...
 def groupnorm_forward(
     x: Array, gamma: Array, beta: Array, groups: int, eps: float
 ) -> tuple[Array, Array, Array]: ...

@@ -8,15 +8,29 @@ import warnings
 import goals
 import numpy as np
 import pytest
-from training.toys import Softmax, StopAt, conv_net, flat, images, make_data, outcome, solver_of
+from training.toys import (
+    Softmax,
+    StopAt,
+    conv_net,
+    flat,
+    images,
+    make_data,
+    outcome,
+    solver_of,
+    without_times,
+)
 
 from handgrad import engines
 from handgrad.data import Augmentation
 from handgrad.errors import CheckpointError
+from handgrad.models import ConvNet
 from handgrad.optim import RULES, build_schedule
 from handgrad.training import (
     Callback,
     Checkpointer,
+    HealthCheck,
+    HistoryWriter,
+    LayerStatistics,
     ResumeWarning,
     load_checkpoint,
     save_checkpoint,
@@ -88,6 +102,50 @@ def test_twenty_runs_of_one_seed_are_the_same_bits():
     first = run()
     assert all(run() == first for _ in range(19))
     goals.record(11, "20 runs, 20 with the same losses, weights and random streams, by bits")
+
+
+@pytest.mark.parametrize("ema", [None, 0.9])
+@pytest.mark.parametrize("at", [1, 4, 5, 8, 13, 14])  # batches scored before the stop
+def test_a_stop_in_the_middle_of_an_estimate(at, ema, tmp_path):
+    data = images(rows=400)
+
+    class Slow(ConvNet):
+        """Is told to stop while it scores, as by a signal."""
+
+        def loss(self, X, y=None):
+            if y is None and len(X) > 1 and solver is not None:
+                scored.append(len(X))
+                if len(scored) == at:
+                    solver.stop()
+            return super().loss(X, y)
+
+    def make(name):
+        np.random.seed(5)
+        model = Slow((2, 6, 6), [{"num_filters": 2, "filter_size": 3}], [5], 4, rng=2,
+                     normalization="batchnorm", dropout_keep_ratio=0.7)  # fmt: skip
+        history = HistoryWriter(tmp_path / f"{name}.jsonl")
+        callbacks = [history, LayerStatistics(data["X_val"][:1]), HealthCheck()]
+        return solver_of(
+            model=model, data=data, update_rule="adam", batch_size=100, num_train_samples=350,
+            num_epochs=2, callbacks=callbacks, ema=ema, schedule=build_schedule("cosine"),
+        )  # fmt: skip
+
+    scored, solver = [], None
+    whole = make("whole")
+    whole.train()
+    solver = make("part")
+    folder = tmp_path / "checkpoints"
+    solver.callbacks.append(Checkpointer(folder))
+    solver.train()
+    assert solver.stop_reason == "interrupted"
+    assert len(scored) == at  # not one more
+    assert len(solver.loss_history) > len(solver.val_acc_history) * 4 - 4
+    solver, _ = None, np.random.seed(9)
+    rest = make("part")
+    rest.resume(folder)
+    rest.train()
+    assert outcome(rest) == outcome(whole)
+    assert without_times(tmp_path / "part.jsonl") == without_times(tmp_path / "whole.jsonl")
 
 
 @pytest.mark.parametrize("shared", [False, True])

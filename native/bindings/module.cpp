@@ -17,8 +17,10 @@ NB_MODULE(_kernels, module) {
     module.doc() = "Compiled kernels of the native engine.";
     nb::set_leak_warnings(false);
     bind_layers(module);
+    bind_grouped(module);
     bind_norms(module);
     bind_pools(module);
+    bind_stem(module);
     bind_flat(module);
 
     module.def("thread_count", thread_count);

@@ -13,9 +13,12 @@ namespace handgrad {
     void fill(RowKernels<double>&);        \
     void fill(PoolKernels<float>&);        \
     void fill(PoolKernels<double>&);       \
+    void fill(GroupKernels<float>&);       \
+    void fill(GroupKernels<double>&);      \
     void fill(FlatKernels<float>&);        \
     void fill(FlatKernels<double>&);       \
     void fill(WinogradKernels&);           \
+    void fill(StemKernels&);               \
     }
 HG_DECLARE(portable)
 #if defined(HANDGRAD_X86)
@@ -38,9 +41,12 @@ struct Tables {
         isa::fill(tables.f64.rows);    \
         isa::fill(tables.f32.pool);    \
         isa::fill(tables.f64.pool);    \
+        isa::fill(tables.f32.grouped); \
+        isa::fill(tables.f64.grouped); \
         isa::fill(tables.f32.flat);    \
         isa::fill(tables.f64.flat);    \
         isa::fill(tables.f32.winograd); \
+        isa::fill(tables.f32.stem);     \
     }
 
 struct Isa {

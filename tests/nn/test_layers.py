@@ -16,6 +16,13 @@ CASES = {
     "Conv2d": ([nn.Conv2d, (3, 3), {"pad": 1}], IMAGES),
     "Conv2d, strided": ([nn.Conv2d, (3, (3, 2)), {"stride": (2, 1), "pad": (0, 1)}], IMAGES),
     "Conv2d, no bias": ([nn.Conv2d, (2, 3), {"pad": "same", "bias": False}], IMAGES),
+    "Conv2d, groups": ([nn.Conv2d, (4, 3), {"pad": "same", "dilation": 2, "groups": 2}], IMAGES),
+    "ConvTranspose2d": (
+        [nn.ConvTranspose2d, (4, (3, 2)), {"stride": 2, "pad": 1, "output_pad": 1, "groups": 2}],
+        IMAGES,
+    ),
+    "Upsample": ([nn.Upsample], IMAGES),
+    "Upsample, bilinear": ([nn.Upsample, ((3, 2), "bilinear")], IMAGES),
     "ReLU": ([nn.ReLU], IMAGES),
     "LeakyReLU": ([nn.LeakyReLU, (0.2,)], ROWS),
     "PReLU": ([nn.PReLU], IMAGES),

@@ -146,7 +146,7 @@ def test_layer_statistics_are_right_and_draw_nothing():
     last = looker.records[-1]
     out = look.activations["scores"]
     assert last["layers"]["scores"] == pytest.approx(
-        {"mean": out.mean(), "std": out.std(), "zeros": np.mean(out == 0)}
+        {"mean": out.mean(), "std": out.std(), "zeros": np.mean(out == 0), "dead": 0}
     )
     dw, step = look.grads["W1"], look.after["W1"] - look.before["W1"]
     assert last["gradients"]["W1"] == pytest.approx(

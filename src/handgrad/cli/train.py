@@ -8,28 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from handgrad import engines
+from handgrad.cli.configuration import chosen_config, configuration_options, given_settings
 from handgrad.cli.paths import PathType, look_here_too
 from handgrad.errors import HandgradError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from handgrad.training.config import RunConfig
     from handgrad.training.run import Run
-
-# option of the command -> key of the configuration
-KEYS = {
-    "name": "name",
-    "seed": "seed",
-    "engine": "engine",
-    "device": "device",
-    "data_dir": "data.root",
-    "model": "model.name",
-    "rule": "optimizer.name",
-    "lr": "optimizer.learning_rate",
-    "epochs": "training.epochs",
-    "batch_size": "training.batch_size",
-}
 
 EPILOG = """\b
 Examples:
@@ -44,22 +30,7 @@ Examples:
 
 
 @click.command(epilog=EPILOG)
-@click.option("--config", type=PathType(dir_okay=False), help="TOML file to start from.")
-@click.option("--recipe", metavar="NAME", help="A recipe to follow; `list` shows them all.")
-@click.option("--dataset", help="digits (default), shapes or cifar10; sets fitting defaults.")
-@click.option("--data-dir", help="Folder or archive of cifar10 (default: $HANDGRAD_DATA).")
-@click.option("--model", help="ConvNet, resnet20, ..., or your own package.module:Class.")
-@click.option("--rule", help="Update rule: sgd, sgd_momentum, adam, ...")
-@click.option("--lr", type=float, help="Learning rate.")
-@click.option("--epochs", type=int, help="Passes over the training set.")
-@click.option("--batch-size", type=int, help="Images a step.")
-@click.option("--engine", help="naive, vectorized, native or auto (default).")
-@click.option("--device", help="cpu (default), or cuda: PyTorch's arrays on a GPU.")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads to compute with.")
-@click.option("--seed", type=int, help="Seed of every random number of the run (default 0).")
-@click.option("--name", help="Name of the run.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
-              help="Any other setting, as model.reg=0.01 (a TOML value); repeatable.")  # fmt: skip
+@configuration_options
 @click.option(
     "--out", type=PathType(file_okay=False), help="Folder for run folders (default: runs)."
 )
@@ -97,8 +68,7 @@ def command(
         return 0
     if threads is not None:
         engines.set_threads(threads)
-    given = {KEYS[option]: value for option, value in options.items() if value is not None}
-    given |= dict(_setting(text) for text in settings)
+    given = given_settings(options, settings)
     if resume is not None:
         files = {"--config": config, "--recipe": recipe, "--dataset": dataset, "--out": out}
         extra = [*given, *(option for option in files if files[option] is not None)]
@@ -108,7 +78,7 @@ def command(
                 f"--resume continues a run as it was configured; leave out {', '.join(extra)}"
             )
         return _train(console, resume_run(resume), quiet, open_report)
-    chosen = _configuration(config, recipe, dataset, given)
+    chosen = chosen_config(config, recipe, dataset, given)
     reached: list[dict[str, Any]] = []
     for seed in range(chosen.seed, chosen.seed + repeat):
         seeded = chosen.with_overrides({"seed": seed})
@@ -119,30 +89,6 @@ def command(
     if repeat > 1:
         show_repeats(console, reached)
     return 0
-
-
-def _configuration(
-    config: Path | None, recipe: str | None, dataset: str | None, given: dict[str, Any]
-) -> RunConfig:
-    """Return what the options ask for: a file, a recipe or a data set's default, with changes."""
-    from handgrad.training.config import RunConfig
-    from handgrad.training.recipes import load_recipe
-
-    if recipe is not None:
-        if config is not None or dataset is not None:
-            other = "--config" if config is not None else "--dataset"
-            raise click.UsageError(f"--recipe is a complete configuration; leave out {other}")
-        start = load_recipe(recipe).config
-    elif config is None:
-        start = RunConfig.default("digits" if dataset is None else dataset)
-    else:
-        start = RunConfig.from_toml(config)
-        if dataset is not None:
-            given = {**given, "data.name": dataset}
-    chosen = start.with_overrides(given)
-    if "data.root" in given and chosen.data["name"] != "cifar10":
-        raise click.UsageError(f"--data-dir is for cifar10, not for {chosen.data['name']}")
-    return chosen
 
 
 def _train(console: Console, run: Run, quiet: bool, open_report: bool) -> int:
@@ -168,18 +114,6 @@ def _train(console: Console, run: Run, quiet: bool, open_report: bool) -> int:
     if open_report:
         _open(run.folder / "report.html")
     return 0
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise click.UsageError(f"--set takes KEY=VALUE, as in model.reg=0.01; got {text!r}")
-    from handgrad.training.config import parse_toml
-
-    try:
-        return key.strip(), parse_toml(f"value = {value}")["value"]
-    except ValueError:
-        return key.strip(), value.strip()
 
 
 def _open(report: Path) -> None:

@@ -6,6 +6,7 @@ from handgrad.layers.avg_pool import avg_pool_backward, avg_pool_forward
 from handgrad.layers.batchnorm import batchnorm_backward, batchnorm_backward_alt, batchnorm_forward
 from handgrad.layers.concat import concat_backward, concat_forward
 from handgrad.layers.conv import conv_backward, conv_forward
+from handgrad.layers.conv_transpose import conv_transpose_backward, conv_transpose_forward
 from handgrad.layers.dropout import dropout_backward, dropout_forward
 from handgrad.layers.elu import elu_backward, elu_forward
 from handgrad.layers.flatten import flatten_backward, flatten_forward
@@ -43,6 +44,7 @@ from handgrad.layers.spatial_instancenorm import (
 )
 from handgrad.layers.svm_loss import svm_loss
 from handgrad.layers.tanh import tanh_backward, tanh_forward
+from handgrad.layers.upsample import upsample_backward, upsample_forward
 
 __all__ = [
     "add_backward",
@@ -72,6 +74,8 @@ __all__ = [
     "conv_relu_forward",
     "conv_relu_pool_backward",
     "conv_relu_pool_forward",
+    "conv_transpose_backward",
+    "conv_transpose_forward",
     "dropout_backward",
     "dropout_forward",
     "elu_backward",
@@ -106,4 +110,6 @@ __all__ = [
     "svm_loss",
     "tanh_backward",
     "tanh_forward",
+    "upsample_backward",
+    "upsample_forward",
 ]

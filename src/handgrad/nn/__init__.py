@@ -26,10 +26,10 @@ from handgrad.nn.build import LAYERS, build_layer, check_options, model_class, s
 from handgrad.nn.custom import CustomPair, layer
 from handgrad.nn.joins import Add, Concat, Flatten, add, concat
 from handgrad.nn.layer import Layer
-from handgrad.nn.linear import Affine, Conv2d
+from handgrad.nn.linear import Affine, Conv2d, ConvTranspose2d
 from handgrad.nn.model import Model
 from handgrad.nn.norms import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
-from handgrad.nn.pools import AvgPool, GlobalAvgPool, MaxPool
+from handgrad.nn.pools import AvgPool, GlobalAvgPool, MaxPool, Upsample
 from handgrad.nn.sequential import Sequential
 from handgrad.nn.value import Value
 
@@ -43,6 +43,7 @@ __all__ = [
     "BatchNorm",
     "Concat",
     "Conv2d",
+    "ConvTranspose2d",
     "CustomPair",
     "Dropout",
     "Flatten",
@@ -60,6 +61,7 @@ __all__ = [
     "Sequential",
     "Sigmoid",
     "Tanh",
+    "Upsample",
     "Value",
     "add",
     "build_layer",

@@ -7,6 +7,7 @@ from typing import Any
 
 from handgrad.engines.arrays import Array
 from handgrad.errors import OptionError, ShapeError, as_count, as_flag, as_pair, check_size
+from handgrad.layers.windows import reach_of
 from handgrad.nn.layer import PairLayer, Weight, filled, need_images, numbers, zeros
 from handgrad.nn.options import Init, Shape, as_init
 
@@ -77,6 +78,8 @@ class Conv2d(Linear):
         *,
         stride: int | tuple[int, int] = 1,
         pad: int | tuple[int, int] | str = 0,
+        dilation: int | tuple[int, int] = 1,
+        groups: int = 1,
         bias: bool = True,
         init: Any = None,
         name: str | None = None,
@@ -85,19 +88,26 @@ class Conv2d(Linear):
 
         Args:
             num_filters: the number of filters, so of output channels.
-            filter_size: an integer or a pair (vertical, horizontal), as are stride and pad.
+            filter_size: an integer or a pair (vertical, horizontal), as are stride, pad and dilation.
             stride: from window to window.
             pad: zeros on each side; or 'same', which keeps the size of the image where the filter is
                 odd and the stride 1.
+            dilation: from pixel to pixel in a window.
+            groups: of channels and filters, each a convolution of its own; as many as there are
+                channels make it depthwise.
             bias: whether b is added.
             init: how W starts, see `Model`; None is the network's rule.
             name: in place of the automatic one.
         """
         super().__init__(as_count("Conv2d", "num_filters", num_filters), bias, init, name)
         self.size = as_pair("Conv2d", "filter_size", filter_size)
-        self.conv_param = {
+        self.dilation = as_pair("Conv2d", "dilation", dilation)
+        self.groups = _group_count("Conv2d", groups, self.outputs)
+        self.conv_param: dict[str, Any] = {
             "stride": as_pair("Conv2d", "stride", stride),
             "pad": self._padding(pad),
+            "dilation": self.dilation,
+            "groups": self.groups,
         }
 
     def _padding(self, pad: Any) -> tuple[int, int]:
@@ -105,23 +115,111 @@ class Conv2d(Linear):
             return as_pair("Conv2d", "pad", pad, minimum=0)
         if pad != "same":
             raise OptionError(f"Conv2d: pad must be an integer, a pair, or 'same'; got {pad!r}")
-        return ((self.size[0] - 1) // 2, (self.size[1] - 1) // 2)
+        height, width = reach_of(self.size, self.dilation)
+        return (height - 1) // 2, (width - 1) // 2
 
     def weights(self, *shapes: Shape) -> dict[str, Weight]:
-        """W (F, C, HH, WW) and b (F,)."""
-        C = need_images(self, shapes[0])[0]
+        """W (F, C / groups, HH, WW) and b (F,)."""
+        C = _channels_of_group(self, need_images(self, shapes[0])[0], self.groups)
         return self._weights((self.outputs, C, *self.size), C * self.size[0] * self.size[1])
 
     def shape(self, *shapes: Shape) -> Shape:
-        """(F, H', W') with ``H' = 1 + (H + 2 pad - HH) // stride``."""
-        _, *image = need_images(self, shapes[0])
+        """(F, H', W') with ``H' = 1 + (H + 2 pad - dilation (HH - 1) - 1) // stride``."""
+        C, *image = need_images(self, shapes[0])
+        _channels_of_group(self, C, self.groups)
         stride, pad = self.conv_param["stride"], self.conv_param["pad"]
-        H, W = window_counts(self, image, self.size, stride, pad)
+        H, W = window_counts(self, image, reach_of(self.size, self.dilation), stride, pad)
         return (self.outputs, H, W)
 
     def options(self, x: Array, mode: str) -> tuple[Any, ...]:
         """conv_param."""
         return (self.conv_param,)
+
+
+class ConvTranspose2d(Linear):
+    """The transposed convolution (`conv_transpose_forward`), which makes images larger."""
+
+    kind = pair_name = "conv_transpose"
+
+    def __init__(
+        self,
+        num_filters: int,
+        filter_size: int | tuple[int, int],
+        *,
+        stride: int | tuple[int, int] = 1,
+        pad: int | tuple[int, int] = 0,
+        output_pad: int | tuple[int, int] = 0,
+        dilation: int | tuple[int, int] = 1,
+        groups: int = 1,
+        bias: bool = True,
+        init: Any = None,
+        name: str | None = None,
+    ) -> None:
+        """Describe the layer.
+
+        Args:
+            num_filters: the number of filters, so of output channels.
+            filter_size: an integer or a pair (vertical, horizontal), as are the next four.
+            stride: from one copy of the filter to the next.
+            pad: taken off each side.
+            output_pad: added at the end, below the stride.
+            dilation: from pixel to pixel of a filter.
+            groups: of channels and filters, each a transposed convolution of its own.
+            bias: whether b is added.
+            init: how W starts, see `Model`; None is the network's rule.
+            name: in place of the automatic one.
+        """
+        where = "ConvTranspose2d"
+        super().__init__(as_count(where, "num_filters", num_filters), bias, init, name)
+        self.size = as_pair(where, "filter_size", filter_size)
+        self.stride = as_pair(where, "stride", stride)
+        self.pad = as_pair(where, "pad", pad, minimum=0)
+        self.output_pad = as_pair(where, "output_pad", output_pad, minimum=0)
+        self.dilation = as_pair(where, "dilation", dilation)
+        self.groups = _group_count(where, groups, self.outputs)
+        if self.output_pad[0] >= self.stride[0] or self.output_pad[1] >= self.stride[1]:
+            raise OptionError(f"{where}: output_pad must be below the stride, got {output_pad!r}")
+
+    def weights(self, *shapes: Shape) -> dict[str, Weight]:
+        """W (C, F / groups, HH, WW) and b (F,); an output sees HH WW / stride^2 windows."""
+        C = need_images(self, shapes[0])[0]
+        seen = _channels_of_group(self, C, self.groups) * self.size[0] * self.size[1]
+        fan_in = max(1, seen // (self.stride[0] * self.stride[1]))
+        return self._weights((C, self.outputs // self.groups, *self.size), fan_in)
+
+    def shape(self, *shapes: Shape) -> Shape:
+        """(F, H', W') with ``H' = (H - 1) stride - 2 pad + dilation (HH - 1) + 1 + output_pad``."""
+        C, *image = need_images(self, shapes[0])
+        _channels_of_group(self, C, self.groups)
+        reach = reach_of(self.size, self.dilation)
+        H, W = (
+            (image[axis] - 1) * self.stride[axis]
+            - 2 * self.pad[axis]
+            + reach[axis]
+            + self.output_pad[axis]
+            for axis in (0, 1)
+        )
+        if H < 1 or W < 1:
+            raise ShapeError(f"{self!r}: its pad leaves nothing of the output, {H} x {W}")
+        return (self.outputs, H, W)
+
+    def options(self, x: Array, mode: str) -> tuple[Any, ...]:
+        """conv_param."""
+        names = ("stride", "pad", "output_pad", "dilation", "groups")
+        return ({name: getattr(self, name) for name in names},)
+
+
+def _group_count(where: str, groups: Any, filters: int) -> int:
+    groups = as_count(where, "groups", groups)
+    if filters % groups:
+        raise OptionError(f"{where}: groups must divide the {filters} filters, got {groups}")
+    return groups
+
+
+def _channels_of_group(layer: PairLayer, channels: int, groups: int) -> int:
+    if channels % groups:
+        raise OptionError(f"{layer!r}: its groups must divide the {channels} channels")
+    return channels // groups
 
 
 def window_counts(

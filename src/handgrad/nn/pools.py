@@ -1,11 +1,11 @@
-"""Layer objects that pool."""
+"""Layer objects that pool, and one that does the opposite."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from handgrad.engines.arrays import Array
-from handgrad.errors import as_pair
+from handgrad.errors import as_pair, check_choice
 from handgrad.nn.layer import PairLayer, need_images
 from handgrad.nn.linear import window_counts
 from handgrad.nn.options import Shape
@@ -59,3 +59,31 @@ class GlobalAvgPool(PairLayer):
     def shape(self, *shapes: Shape) -> Shape:
         """(C,)."""
         return need_images(self, shapes[0])[:1]
+
+
+class Upsample(PairLayer):
+    """Images, `scale` times as large (`upsample_forward`)."""
+
+    kind = pair_name = "upsample"
+
+    def __init__(
+        self,
+        scale: int | tuple[int, int] = 2,
+        mode: str = "nearest",
+        *,
+        name: str | None = None,
+    ) -> None:
+        """scale: an integer or a pair (vertical, horizontal); mode: 'nearest' or 'bilinear'."""
+        super().__init__(name)
+        self.scale = as_pair("Upsample", "scale", scale)
+        check_choice("Upsample", "mode", mode, ("nearest", "bilinear"))
+        self.mode = mode
+
+    def shape(self, *shapes: Shape) -> Shape:
+        """(C, scale H, scale W)."""
+        C, H, W = need_images(self, shapes[0])
+        return (C, self.scale[0] * H, self.scale[1] * W)
+
+    def options(self, x: Array, mode: str) -> tuple[Any, ...]:
+        """upsample_param."""
+        return ({"scale": self.scale, "mode": self.mode},)

@@ -13,6 +13,7 @@ from typing import Any
 
 from handgrad.errors import DataError, HandgradError, as_path
 from handgrad.files import atomic_write
+from handgrad.html import POLICY
 
 CSS = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 0 auto;
@@ -25,12 +26,13 @@ img { max-width: 100%; height: auto; }
 .numbers { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1rem 0; padding: 0; list-style: none; }
 .numbers li { border: 1px solid #ddd; border-radius: .5rem; padding: .5rem 1rem; }
 .numbers b { display: block; font-size: 1.5rem; }
+.warnings li { background: #fff4d6; padding: .3rem .8rem; margin: .3rem 0; list-style: none; }
+.warnings { padding: 0; }
 table { border-collapse: collapse; } td, th { padding: .15rem .9rem .15rem 0; text-align: left; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; font-size: .85rem; line-height: 1.35; }
 """
 HALF_WIDTH = ("filters", "confusion")  # figures that stand side by side
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
@@ -147,6 +149,7 @@ def _page(
         f"<p>{escape(str(config['model']['name']))} on {escape(str(config['data']['name']))}, "
         f"trained with Handgrad {escape(str(start.get('versions', {}).get('handgrad', '')))}.</p>",
         _numbers(history, evaluation, end),
+        _warnings(history),
     ]
     for name, (heading, data) in figures.items():
         parts.append(
@@ -205,6 +208,16 @@ def _numbers(
         rows.append((f"{end['seconds']:.1f} s", "of training"))
     items = "".join(f"<li><b>{escape(value)}</b>{escape(what)}</li>" for value, what in rows)
     return f'<ul class="numbers">{items}</ul>'
+
+
+def _warnings(history: list[dict[str, Any]]) -> str:
+    """Return what was warned of while training, with its place."""
+    items = "".join(
+        f"<li>{escape(str(record['text']))} (iteration {escape(str(record['iteration']))})</li>"
+        for record in history
+        if record["kind"] == "warning"
+    )
+    return f'<h2>Warnings</h2><ul class="warnings">{items}</ul>' if items else ""
 
 
 def _class_table(evaluation: Mapping[str, Any]) -> str:

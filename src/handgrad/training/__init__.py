@@ -26,6 +26,7 @@ from handgrad.training.evaluate import (
     predict,
     predict_probabilities,
 )
+from handgrad.training.health import HealthCheck
 from handgrad.training.progress import ProgressBar
 from handgrad.training.solver import Solver
 
@@ -34,6 +35,7 @@ __all__ = [
     "Checkpoint",
     "Checkpointer",
     "Evaluation",
+    "HealthCheck",
     "HistoryWriter",
     "LayerStatistics",
     "ModelFile",

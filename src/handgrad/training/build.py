@@ -14,7 +14,7 @@ from handgrad import models
 from handgrad.data import DATASETS, Dataset, load
 from handgrad.engines.devices import check_device
 from handgrad.errors import CheckpointError, check_known
-from handgrad.optim import get_rule, settings_of
+from handgrad.optim import DECAYS, get_rule, settings_of
 from handgrad.training.config import RunConfig
 
 
@@ -46,7 +46,7 @@ def completed(config: RunConfig, dataset: Dataset) -> RunConfig:
     sizes = _sizes(config, dataset.image_shape, dataset.num_classes)
     model = {**config.model, **sizes, **options_of(config.model)}
     optimizer = dict(config.optimizer)
-    known = settings_of(optimizer["name"])
+    known = {*settings_of(optimizer["name"]), *DECAYS}
     check_known(f"config [optimizer] of {optimizer['name']}", options_of(optimizer), known)
     _, settings = get_rule(optimizer["name"])(np.zeros(1), np.ones(1), options_of(optimizer))
     optimizer |= {key: value for key, value in settings.items() if isinstance(value, float)}

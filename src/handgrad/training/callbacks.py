@@ -5,11 +5,13 @@ Records are plain dictionaries, ready for JSON:
 =========  ===================================================================================
 kind       keys
 =========  ===================================================================================
-``step``   iteration, epoch (finished ones), loss, learning_rate, time (seconds of training)
+``step``   iteration, epoch (finished ones), loss, learning_rate, time (seconds of training), and
+           gradient_norm (before it was clipped) where the Solver clips
 ``epoch``  epoch, iteration, train_acc, val_acc, images_per_second, time; epoch 0 is the
            estimate after the first step
-``layers`` epoch, iteration, layers {name: {mean, std, zeros}}, gradients {parameter: {norm,
+``layers`` epoch, iteration, layers {name: {mean, std, zeros, dead}}, gradients {parameter: {norm,
            max, ratio}}; from `LayerStatistics`
+``warning`` epoch, iteration, text; from `Solver.warn`, as by `HealthCheck`
 =========  ===================================================================================
 """
 
@@ -254,7 +256,8 @@ class LayerStatistics(Callback):
     """Look into the network: how its activations on a few rows and its gradients are spread.
 
     Emits records of kind ``layers`` and keeps them in `records`.  Activations come from
-    ``model.activations(X)`` (name -> array) and are left out where the model has none; gradients
+    ``model.activations(X)`` (name -> array) and are left out where the model has none; dead is the
+    share of units (of channels, over images) that are 0 for every row; gradients
     are those of the last step; ratio is the norm of the step's update over the norm of the
     parameter before it.  No random numbers are drawn.
     """
@@ -299,6 +302,7 @@ def _spread(out: np.ndarray) -> dict[str, float | None]:
         "mean": _number(np.mean(out, dtype=np.float64)),
         "std": _number(np.std(out, dtype=np.float64)),
         "zeros": _number(1.0 - np.count_nonzero(out) / max(out.size, 1)),
+        "dead": _number(1.0 - np.mean(out.any(axis=(0, *range(2, out.ndim))))),
     }
 
 

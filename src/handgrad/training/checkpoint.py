@@ -40,11 +40,17 @@ _PATTERN = "checkpoint-*.safetensors"
 
 # attributes of the Solver that a checkpoint restores
 _PROGRESS = ("iteration", "epoch", "best_val_acc", "estimated_at", "_position",
-             "_epochs_without_gain", "_seconds")  # fmt: skip
+             "_epochs_without_gain", "_seconds", "_estimate_due")  # fmt: skip
 _HISTORIES = ("loss_history", "train_acc_history", "val_acc_history")
-_ARRAYS = ("best_params", "best_buffers")
+_ARRAYS = ("best_params", "best_buffers", "ema_params", "ema_buffers")
 _PARTS = ("must", "should", "progress", "history", "streams", "params", "buffers",
           "optim_configs", *_ARRAYS)  # fmt: skip
+_LATER = (
+    "ema_params",
+    "ema_buffers",
+    "warnings",
+    "last_step",
+)  # parts that checkpoints of version 0.1.0 do not hold
 
 
 class ResumeWarning(UserWarning):
@@ -85,7 +91,20 @@ def state_of(solver: Solver) -> dict[str, Any]:
         "params": solver.model.params,
         "buffers": buffers_of(solver.model),
         "optim_configs": solver.optim_configs,
+        "warnings": solver.warnings,
+        "last_step": _last_step(solver),
         **{name: getattr(solver, name) for name in _ARRAYS},
+    }
+
+
+def _last_step(solver: Solver) -> dict[str, Any]:
+    """Return what callbacks look at after an estimate, where that is still to come."""
+    if not solver._estimate_due:
+        return {}
+    return {
+        "grads": solver.grads,
+        "params_before": solver.params_before,
+        "_learning_rate": solver.learning_rate,
     }
 
 
@@ -115,6 +134,7 @@ def checkpoint_of(path: Path, tensors: Arrays, content: Any) -> Checkpoint:
     """Return the checkpoint that the file `path` holds as `tensors` and `content`."""
     with content_of(path):
         state = unflatten(content, tensors)
+        state |= {part: state.get(part, {}) for part in _LATER}
         missing = [part for part in _PARTS if not isinstance(state[part], dict)]
         if missing:
             raise CheckpointError(f"{path} lacks {', '.join(missing)}")
@@ -169,6 +189,10 @@ def take_up(solver: Solver, checkpoint: Checkpoint) -> None:
         setattr(solver, name, value)
     for name in _ARRAYS:
         setattr(solver, name, state[name])
+    solver.warnings = {str(key): str(text) for key, text in state["warnings"].items()}
+    for name, value in state["last_step"].items():
+        if name in ("grads", "params_before", "_learning_rate"):
+            setattr(solver, name, value)
     solver.optim_configs = {name: state["optim_configs"][name] for name in solver.model.params}
     solver.model.params = {name: state["params"][name] for name in solver.model.params}
     for name, stream in streams(solver).items():
@@ -183,6 +207,10 @@ def _checked(state: dict[str, Any], solver: Solver) -> tuple[dict[str, Any], dic
     """
     progress: dict[str, Any] = {}
     for name in _PROGRESS:
+        if name == "_estimate_due":  # which version 0.1.0 did not have
+            due = state["progress"].get(name, 0)
+            progress[name] = as_count("checkpoint", name, due, minimum=0, maximum=2)
+            continue
         value = state["progress"][name]
         if name == "_seconds":
             progress[name] = as_number("checkpoint", name, value, 0.0)
@@ -196,10 +224,13 @@ def _checked(state: dict[str, Any], solver: Solver) -> tuple[dict[str, Any], dic
         if array.ndim != 1 or array.dtype != np.float64:
             raise ValueError(f"{name} is {array.shape} {array.dtype}")
         histories[name] = array.tolist()
+    for part in ("warnings", "last_step"):
+        if not isinstance(state[part], dict):
+            raise ValueError(f"{part} must be a dictionary")
     params = solver.model.params
-    for part in ("params", "best_params"):
+    for part in ("params", "best_params", "ema_params"):
         arrays = state[part]
-        if part == "best_params" and not arrays:
+        if part != "params" and not arrays:
             continue
         for name, w in params.items():
             found = arrays[name]

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 _HASHED_BYTES = 1 << 25  # of an array of data; what is larger is hashed at evenly spaced rows
 # attributes whose change makes the continuation another run, yet a possible one
-_SETTINGS = ("lr_decay", "num_train_samples", "num_val_samples", "patience", "restore_best")
+_SETTINGS = ("lr_decay", "num_train_samples", "num_val_samples", "patience", "restore_best",
+             "clip_norm", "ema")  # fmt: skip
 
 
 def must_agree(solver: Solver) -> dict[str, Any]:

@@ -24,6 +24,8 @@ class TrainingOptions:
     validation accuracy, 0 for never.  checkpoint_every: epochs between checkpoints.
     checkpoint_steps: steps between checkpoints besides, 0 for none.  augment: random
     changes of the training images, as ``{flip = 0.5, crop = 4}`` (`handgrad.data.Augmentation`).
+    clip_norm: the largest norm of the gradients of a step.  ema: decay of the moving average of the
+    weights, as 0.999; both 0 for none.
     """
 
     epochs: int = 10
@@ -35,6 +37,8 @@ class TrainingOptions:
     checkpoint_every: int = 1
     checkpoint_steps: int = 0
     augment: Mapping[str, float] = field(default_factory=dict)
+    clip_norm: float = 0.0
+    ema: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "num_train_samples", "checkpoint_every"):
@@ -43,6 +47,8 @@ class TrainingOptions:
             _keep(self, name, as_count("training", name, getattr(self, name), minimum=0))
         lr_decay = as_number("training", "lr_decay", self.lr_decay, 0.0, 1.0, open_low=True)
         _keep(self, "lr_decay", lr_decay)
+        _keep(self, "clip_norm", as_number("training", "clip_norm", self.clip_norm, 0.0))
+        _keep(self, "ema", as_number("training", "ema", self.ema, 0.0, 1.0, open_high=True))
         if not isinstance(self.augment, Mapping):
             raise OptionError(f"training: augment must be a table, got {self.augment!r}")
 

@@ -32,6 +32,7 @@ from handgrad.training.callbacks import (
 )
 from handgrad.training.checkpoint import checkpoint_files, save_model
 from handgrad.training.config import RunConfig
+from handgrad.training.health import HealthCheck
 from handgrad.training.solver import Solver
 from handgrad.training.trained import evaluate_split, save_preprocessing
 
@@ -68,6 +69,8 @@ class Run:
             patience=training.patience or None,
             schedule=build_schedule(config.schedule) if config.schedule else None,
             augment=Augmentation(training.augment) if training.augment else None,
+            clip_norm=training.clip_norm or None,
+            ema=training.ema or None,
             verbose=False,
         )
 
@@ -83,6 +86,7 @@ class Run:
             history,
             _Log(self.folder / "log.txt"),
             LayerStatistics(probe),
+            HealthCheck(),
             *callbacks,
             stop,
             Checkpointer(
@@ -199,16 +203,22 @@ def new_run_folder(parent: Path, name: str) -> Path:
 
 
 class _Log(Callback):
-    """Write one line an epoch to a text file."""
+    """Write one line an epoch, and the warnings, to a text file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    def on_record(self, solver: Any, record: Record) -> None:
+        if record["kind"] == "warning":
+            self._write(f"warning: {record['text']}")
+
     def on_epoch_end(self, solver: Any, record: Record) -> None:
-        line = (
-            f"{datetime.now():%Y-%m-%d %H:%M:%S}  epoch {record['epoch']}  "
-            f"iteration {record['iteration']}  loss {solver.loss_history[-1]:.6f}  "
-            f"train acc {record['train_acc']:.4f}  val acc {record['val_acc']:.4f}\n"
+        self._write(
+            f"epoch {record['epoch']}  iteration {record['iteration']}  "
+            f"loss {solver.loss_history[-1]:.6f}  train acc {record['train_acc']:.4f}  "
+            f"val acc {record['val_acc']:.4f}"
         )
+
+    def _write(self, text: str) -> None:
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(line)
+            file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {text}\n")

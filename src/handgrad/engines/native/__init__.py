@@ -22,7 +22,12 @@ from handgrad.engines.native.activations import (
     tanh_forward,
 )
 from handgrad.engines.native.affine import affine_backward, affine_forward
-from handgrad.engines.native.conv import conv_backward, conv_forward
+from handgrad.engines.native.conv import (
+    conv_backward,
+    conv_forward,
+    conv_transpose_backward,
+    conv_transpose_forward,
+)
 from handgrad.engines.native.dropout import dropout_backward, dropout_forward
 from handgrad.engines.native.joins import (
     add_backward,
@@ -50,6 +55,7 @@ from handgrad.engines.native.pool import (
     max_pool_backward,
     max_pool_forward,
 )
+from handgrad.engines.native.upsample import upsample_backward, upsample_forward
 
 __all__ = [
     "add_backward",
@@ -67,6 +73,8 @@ __all__ = [
     "concat_forward",
     "conv_backward",
     "conv_forward",
+    "conv_transpose_backward",
+    "conv_transpose_forward",
     "dropout_backward",
     "dropout_forward",
     "elu_backward",
@@ -95,4 +103,6 @@ __all__ = [
     "svm_loss",
     "tanh_backward",
     "tanh_forward",
+    "upsample_backward",
+    "upsample_forward",
 ]

@@ -19,7 +19,12 @@ from handgrad.engines.vectorized.activations import (
     tanh_forward,
 )
 from handgrad.engines.vectorized.affine import affine_backward, affine_forward
-from handgrad.engines.vectorized.conv import conv_backward, conv_forward
+from handgrad.engines.vectorized.conv import (
+    conv_backward,
+    conv_forward,
+    conv_transpose_backward,
+    conv_transpose_forward,
+)
 from handgrad.engines.vectorized.dropout import dropout_backward, dropout_forward
 from handgrad.engines.vectorized.joins import (
     add_backward,
@@ -47,6 +52,7 @@ from handgrad.engines.vectorized.pool import (
     max_pool_backward,
     max_pool_forward,
 )
+from handgrad.engines.vectorized.upsample import upsample_backward, upsample_forward
 
 __all__ = [
     "add_backward",
@@ -64,6 +70,8 @@ __all__ = [
     "concat_forward",
     "conv_backward",
     "conv_forward",
+    "conv_transpose_backward",
+    "conv_transpose_forward",
     "dropout_backward",
     "dropout_forward",
     "elu_backward",
@@ -92,4 +100,6 @@ __all__ = [
     "svm_loss",
     "tanh_backward",
     "tanh_forward",
+    "upsample_backward",
+    "upsample_forward",
 ]

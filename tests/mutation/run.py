@@ -29,6 +29,7 @@ import sys
 import threading
 import time
 import tomllib
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -149,7 +150,8 @@ class Plugin:
                 continue
             kinds[item.nodeid.partition("-")[0]].append(item)
         for kind in kinds.values():
-            yield from kind[:: -(-len(kind) // self.options.rows)]
+            kind.sort(key=lambda item: zlib.crc32(item.nodeid.encode()))  # some of each engine
+            yield from kind[: self.options.rows]
 
     # -- which tests call which functions ---------------------------------------------------------
 

@@ -7,7 +7,7 @@ BIN := .venv/bin
 SOURCES := pyproject.toml $(shell find src native CMakeLists.txt -type f -not -name '*.pyc' 2>/dev/null)
 
 .PHONY: train test test-long test-cifar10 sanitize sanitize-threads neon coverage docs goals mutants \
-  lint types format clean
+  fuzz lint types format clean
 
 train: .venv/installed
 	$(BIN)/handgrad train --open
@@ -69,6 +69,10 @@ goals:
 # small bugs, one at a time, put into the mathematics and the checkpoints: does a test notice?
 mutants: .venv/installed-test
 	$(BIN)/python tests/mutation/run.py
+
+# ten million hostile checkpoints (an hour or more)
+fuzz: .venv/installed-test
+	$(BIN)/python tests/training/fuzz_checkpoints.py 10000000
 
 lint: .venv/installed-lint
 	$(BIN)/ruff check .

@@ -54,6 +54,23 @@ def conv(rng):
     return pair(rng, "conv", (x, w, rng.standard_normal(F)), (stride, pad))
 
 
+def grouped(rng, layer):
+    """Convolutions, and their transposes, in groups and with holes in the window."""
+    groups, C, F = sizes(rng, 1, 4, 3)
+    window, stride, dilation = (sizes(rng, 1, 3, 2) for _ in range(3))
+    pad = tuple(int(rng.integers(d * (k - 1) // 2 + 1)) for k, d in zip(window, dilation, strict=True))
+    H, W = (d * (k - 1) + 1 + int(rng.integers(7)) for k, d in zip(window, dilation, strict=True))
+    x = rng.standard_normal((*sizes(rng, 1, 3, 1), groups * C, H, W))
+    if layer == "conv":
+        shape, count, options = (groups * F, C, *window), groups * F, (stride, pad)
+    else:
+        output_pad = tuple(int(rng.integers(max(s, d))) for s, d in zip(stride, dilation, strict=True))
+        shape, count = (groups * C, F, *window), groups * F
+        options = stride, pad, output_pad
+    arrays = x, rng.standard_normal(shape), rng.standard_normal(count)
+    return pair(rng, layer, arrays, (*options, dilation, groups))
+
+
 def pool(rng, layer):
     window, stride = sizes(rng, 1, 4, 2), sizes(rng, 1, 4, 2)
     H, W = (size + int(rng.integers(9)) for size in window)
@@ -95,6 +112,17 @@ def batchnorm_alt(rng):
         for engine in (native, vectorized)
     ]
     return max(map(difference, *results))
+
+
+def join(rng, layer):
+    N, C, more, *image = sizes(rng, 1, 9, 3 + int(rng.integers(3)))
+    shapes = (N, C, *image), (N, C if layer == "add" else more, *image)
+    return pair(rng, layer, [rng.standard_normal(shape) for shape in shapes])
+
+
+def upsample(rng):
+    x = rng.standard_normal(sizes(rng, 1, 7, 4))
+    return pair(rng, "upsample", (x,), (sizes(rng, 1, 4, 2), bool(rng.integers(2))))
 
 
 def any_shape(rng):
@@ -170,6 +198,7 @@ def number(low, high):
 
 
 KINDS = {
+    "add": lambda rng: join(rng, "add"),
     "affine": affine,
     "affine_bn_relu": sandwich("affine_bn_relu"),
     "affine_relu": sandwich("affine_relu"),
@@ -177,13 +206,17 @@ KINDS = {
     "batchnorm": norm,
     "batchnorm_alt": batchnorm_alt,
     "batchnorm_test": given_moments,
+    "concat": lambda rng: join(rng, "concat"),
     "conv": conv,
     "conv_bn_relu": sandwich("conv_bn_relu"),
     "conv_bn_relu_pool": sandwich("conv_bn_relu_pool"),
+    "conv_grouped": lambda rng: grouped(rng, "conv"),
     "conv_relu": sandwich("conv_relu"),
     "conv_relu_pool": sandwich("conv_relu_pool"),
+    "conv_transpose": lambda rng: grouped(rng, "conv_transpose"),
     "dropout": dropout,
     "elu": elementwise("elu", number(0.1, 2)),
+    "flatten": elementwise("flatten"),
     "gelu": elementwise("gelu", lambda rng: ("none", "tanh")[rng.integers(2)]),
     "global_avg_pool": lambda rng: pair(
         rng, "global_avg_pool", (rng.standard_normal(sizes(rng, 1, 9, 4)),)
@@ -198,6 +231,7 @@ KINDS = {
     "softmax_loss": loss("softmax_loss"),
     "svm_loss": loss("svm_loss"),
     "tanh": elementwise("tanh"),
+    "upsample": upsample,
 }
 
 

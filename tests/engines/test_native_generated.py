@@ -58,13 +58,17 @@ def grouped(rng, layer):
     """Convolutions, and their transposes, in groups and with holes in the window."""
     groups, C, F = sizes(rng, 1, 4, 3)
     window, stride, dilation = (sizes(rng, 1, 3, 2) for _ in range(3))
-    pad = tuple(int(rng.integers(d * (k - 1) // 2 + 1)) for k, d in zip(window, dilation, strict=True))
+    pad = tuple(
+        int(rng.integers(d * (k - 1) // 2 + 1)) for k, d in zip(window, dilation, strict=True)
+    )
     H, W = (d * (k - 1) + 1 + int(rng.integers(7)) for k, d in zip(window, dilation, strict=True))
     x = rng.standard_normal((*sizes(rng, 1, 3, 1), groups * C, H, W))
     if layer == "conv":
         shape, count, options = (groups * F, C, *window), groups * F, (stride, pad)
     else:
-        output_pad = tuple(int(rng.integers(max(s, d))) for s, d in zip(stride, dilation, strict=True))
+        output_pad = tuple(
+            int(rng.integers(max(s, d))) for s, d in zip(stride, dilation, strict=True)
+        )
         shape, count = (groups * C, F, *window), groups * F
         options = stride, pad, output_pad
     arrays = x, rng.standard_normal(shape), rng.standard_normal(count)

@@ -8,6 +8,7 @@
 ``settings``    the ways in which PyTorch can do it, and the search for the best
 ``worker``      the processes in which both sides run
 ``measure``     statistics, comparisons of results, lines of text
+``table``       results as a table in Markdown
 ==============  ==================================================================================
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ Examples:
   handgrad bench --list
   handgrad bench 1 7 --json results.json
   handgrad bench 5 --no-torch --quick
+  handgrad bench --table results.json      the README's table, from such files
 PyTorch is an extra: pip install 'handgrad[torch]'
 """
 
@@ -32,6 +34,10 @@ PyTorch is an extra: pip install 'handgrad[torch]'
 @click.option(
     "--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the results."
 )
+@click.option(
+    "--table", "tables", multiple=True, type=click.Path(dir_okay=False, path_type=Path),
+    help="Measure nothing; print these results as a Markdown table.",
+)  # fmt: skip
 def command(
     numbers: tuple[int, ...],
     show_list: bool,
@@ -41,6 +47,7 @@ def command(
     repeats: int | None,
     no_torch: bool,
     file: Path | None,
+    tables: tuple[Path, ...],
 ) -> int:
     """Time Handgrad and PyTorch on the same work (all rows, or those numbered).
 
@@ -51,6 +58,11 @@ def command(
     from handgrad.bench import Bench, WrongResult, all_rows
     from handgrad.bench.measure import lines, summaries
 
+    if tables:
+        from handgrad.bench.table import read_report, table
+
+        click.echo(table([read_report(path) for path in tables]))
+        return 0
     known = all_rows(quick)
     if show_list:
         for row in known.values():
@@ -60,7 +72,12 @@ def command(
         raise click.UsageError(f"there is no row {unknown[0]}; handgrad bench --list shows them")
     if file is not None and not file.parent.is_dir():
         raise click.UsageError(f"--json: there is no folder {file.parent}")
-    report: dict[str, Any] = {"quick": quick, "results": [], "wrong": []}
+    report: dict[str, Any] = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "quick": quick,
+        "results": [],
+        "wrong": [],
+    }
     with Bench(
         engine,
         threads=threads,

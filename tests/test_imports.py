@@ -45,7 +45,7 @@ MAY_IMPORT = {
     "environment": {"errors", "handgrad"},
     "report": {"errors", "files", "html"},
     "training": _TRAINING | {"handgrad"},  # for the version
-    "checker": _MATHS | {"gradcheck", "html", "models", "optim"},
+    "checker": _MATHS | {"gradcheck", "html", "models", "nn", "optim"},
     "testing": {"checker"},
     "handgrad": {"checker", "engines", "gradcheck", "layers", "models", "nn", "training"},
     "bench": _TRAINING | {"processes", "training"},

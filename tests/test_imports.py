@@ -47,7 +47,7 @@ MAY_IMPORT = {
     "checker": _MATHS | {"gradcheck", "models", "optim"},
     "testing": {"checker"},
     "handgrad": {"checker", "engines", "gradcheck", "layers", "models", "nn", "training"},
-    "bench": _TRAINING | {"training"},
+    "bench": _TRAINING | {"processes", "training"},
     "experiments": _TRAINING | {"handgrad", "processes", "report", "training"},
     "courses": _TRAINING | {"checker", "gradcheck", "report", "training"},
     "cli": _TRAINING

@@ -248,10 +248,11 @@ def test_a_file_that_cannot_be_imported_and_a_function_that_never_ends(
 def test_the_functions_behind_a_cell(tmp_path):
     source = (
         "def affine_forward(x): return x\ndef adam(w): return w\ndef relu_forward(x): return x\n"
-        "class Net:\n    def loss(self, X): return affine_forward(X)\n"
+        "class Net:\n    def loss(self, X): return affine_relu(X)\n"
+        "def affine_relu(x): return affine_forward(x)\n"
     )
     (tmp_path / "layers.py").write_text(source)
-    names = ("affine_forward", "adam", "relu_forward", "Net")
+    names = ("affine_forward", "adam", "relu_forward", "Net", "affine_relu")
     answers = [Answer("cs231n.layers", tmp_path / "layers.py", names, ())]
     cells = [
         (0, "model = Net()\nx = relu_forward(1)", False),
@@ -261,7 +262,8 @@ def test_the_functions_behind_a_cell(tmp_path):
         (4, "solver = Solver(data, update_rule='adam')", True),
         (5, "x = relu_forward(1)", False),
     ]
-    assert suspects(answers, cells) == {"affine_forward": [3], "adam": [4], "Net": [3]}
+    layers = {"affine_forward": [3], "affine_relu": [3]}
+    assert suspects(answers, cells) == {**layers, "adam": [4], "Net": [3]}
     assert suspects(answers, [(0, "1 +", True)]) == {}
     nothing = diagnose("cs231n-2020", answers, {}, tmp_path)
     assert "leans on nothing that the student has finished" in nothing.lines()[0]

@@ -22,9 +22,9 @@ from handgrad.report.figures import png
 SETTING = Setting("digits", quick=True)
 
 
-def done(name, out, setting=SETTING, **options):
+def done(name, out, setting=SETTING, workers=1, **options):
     """Run the study `name` and return its outcome."""
-    (outcome,) = run_studies([get_study(name)], {name: setting}, out, **options)
+    (outcome,) = run_studies([get_study(name)], {name: setting}, out, workers=workers, **options)
     return outcome
 
 
@@ -227,3 +227,12 @@ def test_a_worker_ends_with_the_process_that_started_it():
     while worker.exists() and perf_counter() - started < 20:
         sleep(0.2)
     assert not worker.exists()
+
+
+@pytest.mark.cifar10
+def test_a_study_on_cifar10(tmp_path, capsys):
+    command = ["experiment", "dropout", "--quick", "--dataset", "cifar10", "--out", str(tmp_path)]
+    assert run([*command, "--markdown"]) == 0
+    assert "| dropout | cifar10 (a quick trial) |" in capsys.readouterr().out
+    results = read_results(tmp_path / "cifar10-quick/dropout/results.json")
+    assert len(results["trials"]) == 4

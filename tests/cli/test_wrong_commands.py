@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -298,6 +299,14 @@ CONFIGS = {
 def test_a_wrong_configuration_is_refused(place, capsys, text):
     Path("c.toml").write_text(text)
     refuse(capsys, place, ["train", "--quiet", "--config", "c.toml"], CONFIGS[text])
+
+
+def test_out_of_memory_says_how_much_and_what_to_do(place, capsys):
+    refuse(capsys, place, ["train", "--quiet", "--batch-size", str(10**14)], "out of memory: ")
+    assert run(["train", "--quiet", "--batch-size", str(10**14)]) == 2
+    text = capsys.readouterr().err
+    assert re.search(r"allocate [\d.]+ \w*B", text)
+    assert "; use a smaller batch, fewer images or a smaller network" in text
 
 
 def edited(name, old, new):

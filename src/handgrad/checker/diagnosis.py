@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from handgrad.checker.hypotheses.hypothesis import Hypothesis
 from handgrad.checker.known.layer import Layer
 from handgrad.checker.records import Call, Cause, Finding, Raised, is_numeric, same
 
+_MOST = 0.7  # of the wrong configurations, for a cause that does not explain them all
 _AGREE = 1e-6  # predictions are computed another way, sometimes in another order
 Source = tuple[list[str], int]
 
@@ -31,10 +33,12 @@ def explain(
     if not wrong and not findings:
         return []
     causes, left = [], list(wrong)
+    guesses = Guesses(calls)
+    known = hypotheses.of(layer.family, side)
     explained = []
-    for hypothesis in hypotheses.of(layer.family, side):
+    for hypothesis in known:
         for only in ("", *_common_traits(calls, wrong)):
-            covered, denied = covers(hypothesis, calls, keys, only)
+            covered, denied = guesses.covers(hypothesis, keys, only)
             if covered:
                 explained.append((hypothesis, covered, denied, only))
                 break
@@ -47,38 +51,94 @@ def explain(
             break
         causes.append(_cause(hypothesis, now, calls, source, only))
         left = [key for key in left if key not in now]
-    for finding in dict.fromkeys(findings):
-        causes.append(Cause(finding.name, finding.says, line=finding.line))
+    named = {cause.name for cause in causes}
+    for finding, more in _once_each([one for one in findings if one.name not in named]):
+        causes.append(Cause(finding.name, finding.says + more, line=finding.line))
     for key in left:
-        causes.append(structure.describe(key, calls, layer))
+        described = structure.describe(key, calls, layer)
+        if described.name == "unexplained":
+            described = _mostly(key, calls, guesses, known, source) or described
+        causes.append(described)
     return causes
 
 
-def covers(
-    hypothesis: Hypothesis, calls: Sequence[Call], keys: Sequence[str], only: str = ""
-) -> tuple[list[str], list[str]]:
-    """Return the results whose every value the hypothesis predicts, and those that deny it.
+def _once_each(findings: Sequence[Finding]) -> list[tuple[Finding, str]]:
+    """Return the first finding of each name, and how many more there are."""
+    by_name: dict[str, list[Finding]] = {}
+    for finding in dict.fromkeys(findings):
+        by_name.setdefault(finding.name, []).append(finding)
+    return [
+        (first, f" (and {len(more)} more of the kind)" if more else "")
+        for first, *more in by_name.values()
+    ]
 
-    only: the trait of the configurations in which the mistake is made; in the others the results
-    must be right.
-    """
-    told = dict.fromkeys(keys, False)  # whether it told wrong from right anywhere
-    denied: set[str] = set()
-    for call in calls:
-        here = not only or only in call.config.traits
-        predicted = _predict(hypothesis, call) if here else {}
-        for key in [key for key in keys if key in call.expected and key not in denied]:
-            if hypothesis.some and not call.wrong(key):
-                continue
-            guess = predicted.get(key, call.expected[key])
-            tolerance = max(_AGREE, call.tolerance)
-            if not same(call.got[key], guess, call.scale.get(key), tolerance):
-                denied.add(key)
-            elif call.wrong(key):
-                told[key] = True
-        if len(denied) == len(keys):
-            break
-    return [key for key in keys if told[key] and key not in denied], sorted(denied)
+
+def _mostly(
+    key: str, calls: Sequence[Call], guesses: Guesses, known: Sequence[Hypothesis], source: Source
+) -> Cause | None:
+    """Return the cause that explains the most of a result's wrong configurations, if nearly all."""
+    present = [call for call in calls if key in call.expected]
+    wrong = [call for call in present if call.wrong(key)]
+    best, share = None, 0.0
+    for hypothesis in known:
+        if hypothesis.some:
+            continue
+        fits = [guesses.fits(hypothesis, call, key) for call in present]
+        hits = sum(fit for fit, call in zip(fits, present, strict=True) if call in wrong)
+        if hits > max(1, share):
+            best, share = hypothesis, hits
+    if best is None or share < _MOST * len(wrong):
+        return None
+    found = _cause(best, [key], calls, source, "")
+    says = f"{found.says} (so in {share:g} of {len(wrong)} wrong configurations)"
+    return replace(found, says=says, certain=False)
+
+
+class Guesses:
+    """What each hypothesis predicts for each call, computed once."""
+
+    def __init__(self, calls: Sequence[Call]) -> None:
+        """Keep the calls, and which results are wrong anywhere."""
+        self._calls = calls
+        self._wrong = {key for call in calls for key in call.expected if call.wrong(key)}
+        self._predicted: dict[tuple[int, int], dict[str, object]] = {}
+
+    def of(self, hypothesis: Hypothesis, call: Call) -> dict[str, object]:
+        """Return the prediction for one call."""
+        at = (id(hypothesis), id(call))
+        if at not in self._predicted:
+            self._predicted[at] = _predict(hypothesis, call)
+        return self._predicted[at]
+
+    def fits(self, hypothesis: Hypothesis, call: Call, key: str, here: bool = True) -> bool:
+        """Whether the hypothesis predicts one result of one call; here: the mistake is made there."""
+        predicted = self.of(hypothesis, call) if here else {}
+        guess = predicted.get(key, call.expected[key])
+        return same(call.got[key], guess, call.scale.get(key), max(_AGREE, call.tolerance))
+
+    def covers(
+        self, hypothesis: Hypothesis, keys: Sequence[str], only: str = ""
+    ) -> tuple[list[str], list[str]]:
+        """Return the results whose every value the hypothesis predicts, and those that deny it.
+
+        only: the trait of the configurations in which the mistake is made; in the others the
+        results must be right.
+        """
+        told = dict.fromkeys(keys, False)  # whether it told wrong from right anywhere
+        denied: set[str] = set()
+        wrong = [key for key in keys if key in self._wrong]
+        for call in self._calls:
+            here = not only or only in call.config.traits
+            for key in [key for key in keys if key in call.expected and key not in denied]:
+                if hypothesis.some and not call.wrong(key):
+                    continue
+                if not self.fits(hypothesis, call, key, here):
+                    denied.add(key)
+                elif call.wrong(key):
+                    told[key] = True
+            if denied.issuperset(wrong):
+                break
+        return [key for key in keys if told[key] and key not in denied], sorted(denied)
 
 
 def _common_traits(calls: Sequence[Call], wrong: Sequence[str]) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from handgrad import models
 from handgrad.checker import diagnosis
+from handgrad.checker.hypotheses.network import Facts
 from handgrad.checker.known.layer import Layer
 from handgrad.checker.records import (
     RIGHT,
@@ -210,8 +211,9 @@ def _try(
     data_loss, data_grads = base.loss(X, y)
     expected_loss, expected = truth.loss(X, y)
     scores = run(lambda: model.loss(X))
-    options = (scenario.reg, fresh(dict(model.params)), data_loss, data_grads)
-    call = Call(Config(scenario.name, {"X": X}, options), tolerance=1e-7)
+    norm = scenario.arguments.get("normalization", "")
+    facts = Facts(scenario.reg, fresh(dict(model.params)), y, norm, data_loss, data_grads)
+    call = Call(Config(scenario.name, {"X": X}, (facts,)), tolerance=1e-7)
     call.expected = {"scores": truth.loss(X), "loss": expected_loss}
     call.expected |= {"d" + key: value for key, value in expected.items()}
     call.got = {"scores": scores, "loss": loss, **{"d" + key: grads[key] for key in model.params}}
@@ -280,9 +282,10 @@ def _check_test_mode(model: Any, X: Any, scores: Any, findings: list[Finding]) -
 def _check_live(model: Any, X: Any, y: Any, loss: Any, findings: list[Finding]) -> None:
     """A parameter that is changed in place changes the next loss."""
     name = sorted(key for key in model.params if key[0] == "b")[-1]
-    model.params[name][0] += 1.0
+    kept = np.array(model.params[name])
+    model.params[name] += np.linspace(1.0, 3.0, kept.size)  # not one constant: softmax ignores it
     moved = run(lambda: model.loss(X, y))
-    model.params[name][0] -= 1.0
+    model.params[name][...] = kept
     if isinstance(moved, tuple) and is_numeric(moved[0]) and moved[0] == loss:
         findings.append(
             Finding("params_copied", f"a change of params[{name!r}] has no effect on the loss")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -89,6 +89,7 @@ def group_parts(call: Call) -> Parts:
 
 
 Take = Callable[[Call], Parts]
+Mistake = tuple[str, str, Callable[[Parts], Any], str]  # name, words, out, guilty line
 
 
 def forward_of(take: Take, value: Callable[[Parts], Any], modes: str = "both") -> Any:
@@ -178,8 +179,8 @@ def unbiased(parts: Parts) -> Any:
     return scaled(parts, (parts.x - centre) / np.sqrt(var * m / (m - 1) + parts.eps))
 
 
-def forward(take: Take) -> list[Hypothesis]:
-    """The mistakes of forward that all normalisations share."""
+def forward(take: Take, more: Sequence[Mistake] = ()) -> list[Hypothesis]:
+    """The mistakes of forward that all normalisations share, and `more` of the kind."""
     rows = [
         (
             "epsilon_outside",
@@ -272,5 +273,5 @@ def forward(take: Take) -> list[Hypothesis]:
     return [
         Hypothesis(name, says, forward_of(take, value, modes), line)
         for modes in ("both", "train", "test")
-        for name, says, value, line in rows
+        for name, says, value, line in [*rows, *more]
     ]

@@ -9,15 +9,16 @@ is described by its structure.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from handgrad.checker import hypotheses, structure
+from handgrad.checker import hypotheses, repair, structure
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
 from handgrad.checker.known.layer import Layer
 from handgrad.checker.records import Call, Cause, Finding, Raised, is_numeric, same
+from handgrad.checker.repair import Rerun
 
 _MOST = 0.7  # of the wrong configurations, for a cause that does not explain them all
 _AGREE = 1e-6  # predictions are computed another way, sometimes in another order
@@ -25,7 +26,12 @@ Source = tuple[list[str], int]
 
 
 def explain(
-    calls: Sequence[Call], findings: Sequence[Finding], layer: Layer, side: str, source: Source
+    calls: Sequence[Call],
+    findings: Sequence[Finding],
+    layer: Layer,
+    side: str,
+    source: Source,
+    rerun: Rerun | None = None,
 ) -> list[Cause]:
     """Return what is wrong, the likeliest cause first; nothing if all is right."""
     keys = list(dict.fromkeys(key for call in calls for key in call.expected))
@@ -54,12 +60,40 @@ def explain(
     named = {cause.name for cause in causes}
     for finding, more in _once_each([one for one in findings if one.name not in named]):
         causes.append(Cause(finding.name, finding.says + more, line=finding.line))
-    for key in left:
+    return causes + _rest(
+        left, calls, layer, rerun, lambda k: _mostly(k, calls, guesses, known, source)
+    )
+
+
+def _rest(
+    left: Sequence[str],
+    calls: Sequence[Call],
+    layer: Layer,
+    rerun: Rerun | None,
+    mostly: Callable[[str], Cause | None],
+) -> list[Cause]:
+    """Explain what no hypothesis does: by its structure, by one edit of the code, by what fits most."""
+    causes = []
+    left = list(left)
+    while left:
+        key = left[0]
         described = structure.describe(key, calls, layer)
+        if not described.certain:
+            described = _repaired(left, calls, rerun) or described
         if described.name == "unexplained":
-            described = _mostly(key, calls, guesses, known, source) or described
+            described = mostly(key) or described
         causes.append(described)
+        left = [other for other in left if other not in described.keys and other != key]
     return causes
+
+
+def _repaired(keys: Sequence[str], calls: Sequence[Call], rerun: Rerun | None) -> Cause | None:
+    """Return the edit that makes results right, as a cause."""
+    found = repair.find(rerun, calls, keys) if rerun else None
+    if found is None:
+        return None
+    says = f"{' and '.join(found.keys)}: {found.words}"
+    return Cause("repair", says, found.keys, worst(found.keys, calls), found.line)
 
 
 def _once_each(findings: Sequence[Finding]) -> list[tuple[Finding, str]]:

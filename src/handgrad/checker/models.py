@@ -25,6 +25,7 @@ from handgrad.checker.records import (
     is_numeric,
     scales_of,
 )
+from handgrad.checker.repair import Rerun
 from handgrad.checker.running import changed, fresh, quiet, run, source_file, source_lines
 
 NAMES = ("TwoLayerNet", "FullyConnectedNet", "ThreeLayerConvNet")
@@ -115,8 +116,9 @@ def judge(name: str, cls: Any, drops: bool = False) -> Verdict:
             call = _try(name, cls, scenario, arguments, findings)
             if call is not None:
                 calls.append(call)
-    layer = Layer("", list, family="model")
-    causes = diagnosis.explain(calls, findings, layer, "forward", (lines, first))
+        layer = Layer("", list, family="model")
+        rerun = Rerun(cls, lambda other, call: _results(name, other, call, drops))
+        causes = diagnosis.explain(calls, findings, layer, "forward", (lines, first), rerun)
     causes.sort(key=lambda cause: cause.name in ("raises", "unexplained"))
     errors: dict[str, float] = {}
     for call in calls:
@@ -134,6 +136,14 @@ def judge(name: str, cls: Any, drops: bool = False) -> Verdict:
         calls=calls,
         **place,
     )
+
+
+def _results(name: str, cls: Any, call: Call, drops: bool) -> dict[str, Any]:
+    """What another class gives for a call."""
+    scenario = next(one for one in SCENARIOS[name] if one.name == call.config.name)
+    arguments = _in_their_words(cls, scenario.arguments, drops)
+    again = None if arguments is None else run(_try, name, cls, scenario, arguments, [])
+    return again.got if isinstance(again, Call) else {}
 
 
 def _in_their_words(cls: Any, arguments: dict[str, Any], drops: bool) -> dict[str, Any] | None:
@@ -197,6 +207,9 @@ def _try(
         findings.append(Finding("returns", "loss(X, y) must return (loss, grads)"))
         return None
     loss, grads = trained
+    if np.ndim(loss) or not is_numeric(loss):
+        findings.append(Finding("returns", f"loss must be one number{where}"))
+        return None
     missing = [key for key in model.params if key not in grads]
     if missing:
         findings.append(

@@ -53,6 +53,28 @@ def _matrix_of_images(out_too: bool) -> Any:
     return predict
 
 
+def _rows_of_channels(out_too: bool) -> Any:
+    """The image is cut into C rows without moving the channels to the front."""
+
+    def predict(call: Call) -> dict[str, Any]:
+        x = np.asarray(call.arrays["x"], float)
+        N, C, H, W = x.shape
+        parts = batch_parts(call)
+        cut = x.reshape(C, -1).T
+        rows = parts._replace(
+            x=cut, gamma=parts.gamma.reshape(1, C), beta=parts.beta.reshape(1, C), axes=(0,)
+        )
+        out = norm.scaled(rows, norm.xhat_of(rows)[0]).T
+        back = out.reshape(x.shape) if out_too else out.reshape(C, N, H, W).swapaxes(0, 1)
+        if parts.test:
+            return {"out": back}
+        moved = Call(Config(call.config.name, call.arrays | {"x": cut}, call.options))
+        moved.expected, moved.got = call.expected, call.got
+        return {"out": back} | running()(moved)
+
+    return predict
+
+
 def _train_statistics_at_test(parts: Parts) -> Any:
     return norm.scaled(parts, norm.xhat_of(_batch(parts))[0])
 
@@ -185,6 +207,16 @@ FORWARD = [
         _matrix_of_images(True),
         r"reshape",
     ),
+    *[
+        Hypothesis(
+            "channels_not_moved",
+            "the image is cut into C rows without moving the channels to the front "
+            "(transpose before reshape)",
+            _rows_of_channels(out_too),
+            r"reshape",
+        )
+        for out_too in (False, True)
+    ],
     Hypothesis(
         "wrong_axis",
         "the rows are normalised, not the columns: mean and variance are taken over the wrong axis",

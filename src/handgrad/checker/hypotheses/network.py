@@ -55,12 +55,17 @@ def _options(kind: str, names: tuple[str, ...], facts: Facts, running: dict[str,
 
 
 def joined(
-    steps: list[Step], call: Call, *, skipped: str = "", test: bool = True, bias: bool = True
+    steps: list[Step],
+    call: Call,
+    *,
+    skipped: tuple[str, int | None] = ("", None),
+    test: bool = True,
+    bias: bool = True,
 ) -> dict[str, Any]:
     """Return scores, loss and gradients of a model of these steps.
 
-    skipped: the kind of layer that the backward pass leaves out; test: whether the scores use the
-    running statistics; bias: whether biases are added.
+    skipped: the kind of layer that the backward pass leaves out, and its number (None: all of them);
+    test: whether the scores use the running statistics; bias: whether biases are added.
     """
     facts: Facts = call.options[0]
     running: dict[str, Any] = {}
@@ -80,8 +85,10 @@ def joined(
     scores, caches = forward()
     loss, flow = layers.softmax_loss(scores, facts.y, engine="vectorized")
     gradients: dict[str, Any] = {f"d{name}": 0.0 * v for name, v in facts.params.items()}
-    for (kind, names), cache in zip(reversed(steps), reversed(caches), strict=True):
-        if kind == skipped:
+    places = [i for i, step in enumerate(steps) if step[0] == skipped[0]]
+    gone = set(places if skipped[1] is None else places[skipped[1] : skipped[1] + 1])
+    for i, ((kind, names), cache) in reversed(list(enumerate(zip(steps, caches, strict=True)))):
+        if i in gone:
             continue
         result = getattr(layers, f"{kind}_backward")(flow, cache)
         flow, *rest = result if isinstance(result, tuple) else (result,)
@@ -193,13 +200,22 @@ FORWARD = [
     Hypothesis(
         "relu_missing",
         "the backward pass leaves out ReLU",
-        _changed(lambda steps: steps, skipped="relu"),
+        _changed(lambda steps: steps, skipped=("relu", None)),
         r"relu_backward|affine_backward|grads\[",
     ),
+    *[
+        Hypothesis(
+            "relu_missing",
+            f"the backward pass leaves out the {which} ReLU",
+            _changed(lambda steps: steps, skipped=("relu", number)),
+            r"relu_backward|affine_backward|grads\[",
+        )
+        for number, which in enumerate(("first", "second", "third"))
+    ],
     Hypothesis(
         "norm_missing",
         "the backward pass leaves out the normalisation",
-        _changed(lambda steps: steps, skipped="batchnorm"),
+        _changed(lambda steps: steps, skipped=("batchnorm", None)),
         r"norm|grads\[",
     ),
 ]

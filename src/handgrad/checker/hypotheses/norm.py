@@ -189,6 +189,12 @@ def forward(take: Take, more: Sequence[Mistake] = ()) -> list[Hypothesis]:
             r"sqrt|std",
         ),
         (
+            "epsilon_outside",
+            "the root of epsilon is added outside: it must be sqrt(var + eps)",
+            _standard(lambda x, m, v, e: (x - m) / (np.sqrt(v) + np.sqrt(e))),
+            r"sqrt|std",
+        ),
+        (
             "epsilon_missing",
             "epsilon is not added to the variance",
             _standard(lambda x, m, v, e: (x - m) / np.sqrt(v)),

@@ -84,6 +84,12 @@ STATISTICS: list[Mistake] = [
         r"abs",
     ),
     (
+        "variance_zero",
+        "the variance is zero: the deviations are averaged before they are squared",
+        _mixed(None, lambda p, m: 0 * m),
+        r"\*\*|mean|sum",
+    ),
+    (
         "variance_squared",
         "the variance is squared",
         _mixed(None, lambda p, m: p.statistics()[1] ** 2),

@@ -152,6 +152,17 @@ def _of_ones(call: Call) -> Call:
     return Call(call.config, dout=np.ones_like(call.dout))
 
 
+def _misplaced(call: Call) -> dict[str, Any]:
+    """The maximum is that of the right window; its place is counted from a window one step on."""
+    x = np.asarray(call.arrays["x"], float)
+    dx = np.zeros_like(x)
+    for at, (n, c, rows, columns) in _windows(call):
+        window = x[n, c, rows, columns]
+        r, q = np.unravel_index(np.argmax(window), window.shape)
+        dx[n, c, at[2] + r, at[3] + q] += call.dout[at]
+    return {"dx": dx}
+
+
 def _transposed_place(call: Call) -> dict[str, Any]:
     """The place of the maximum in its window is read column by column."""
     x = np.asarray(call.arrays["x"], float)
@@ -310,6 +321,12 @@ BACKWARD = [
         "row and column of the maximum are exchanged",
         _transposed_place,
         r"unravel_index|%|//",
+    ),
+    Hypothesis(
+        "stride_ignored",
+        "the windows of dx move by 1, not by the stride: their maxima land in the wrong places",
+        _misplaced,
+        r"\bdx\[|stride",
     ),
     Hypothesis(
         "stride_ignored",

@@ -258,7 +258,7 @@ _UPDATES: list[tuple[str, str, Update, str]] = [
     ),
     (
         "new_forgotten",
-        "{key}: the batch's statistics are not used",
+        "{key}: the batch's statistics are zero, or not used",
         lambda momentum, old, new: momentum * old + 0 * new,
         r"running_\w+\s*=|momentum",
     ),

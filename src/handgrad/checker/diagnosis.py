@@ -73,13 +73,15 @@ def _rest(
     mostly: Callable[[str], Cause | None],
 ) -> list[Cause]:
     """Explain what no hypothesis does: by its structure, by one edit of the code, by what fits most."""
-    causes = []
+    causes: list[Cause] = []
     left = list(left)
     while left:
         key = left[0]
         described = structure.describe(key, calls, layer)
-        if not described.certain:
-            described = _repaired(left, calls, rerun) or described
+        if rerun and not described.certain:
+            repaired = _repaired(left, calls, rerun)
+            described = repaired or described
+            rerun = rerun if repaired else None  # looking again would find nothing either
         if described.name == "unexplained":
             described = mostly(key) or described
         causes.append(described)
@@ -87,9 +89,9 @@ def _rest(
     return causes
 
 
-def _repaired(keys: Sequence[str], calls: Sequence[Call], rerun: Rerun | None) -> Cause | None:
+def _repaired(keys: Sequence[str], calls: Sequence[Call], rerun: Rerun) -> Cause | None:
     """Return the edit that makes results right, as a cause."""
-    found = repair.find(rerun, calls, keys) if rerun else None
+    found = repair.find(rerun, calls, keys)
     if found is None:
         return None
     says = f"{' and '.join(found.keys)}: {found.words}"

@@ -65,7 +65,7 @@ def _statements(root: ast.AST) -> Iterator[ast.stmt]:
     """Every statement, but for definitions, and for the constructor of a class."""
     for node in _walked(root):
         if isinstance(node, ast.stmt) and not isinstance(
-            node, ast.FunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom | ast.While
+            node, ast.FunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom
         ):
             yield node
 

@@ -17,10 +17,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from handgrad.checker.apart import apart
 from handgrad.checker.edits import edits, orders_of
-from handgrad.checker.records import Call, same
+from handgrad.checker.records import Call, Raised, same
 
 _SECONDS = 1.0  # of processor time for the edits of one function
+_PATIENCE = 4.0  # seconds, where the processor is busy
 _LONGEST = 90  # characters of a quoted line
 
 
@@ -50,8 +52,14 @@ class Repair(NamedTuple):
 def find(rerun: Rerun, calls: Sequence[Call], keys: Sequence[str]) -> Repair | None:
     """Return the first edit that makes all of the results `keys` right in every call.
 
-    Where there is none, the one that makes most of them right; what is right stays right.
+    Where there is none, the one that makes most of them right; what is right stays right.  Edited
+    code may crash or never end, so it runs in a process of its own.
     """
+    found = apart(lambda: _search(rerun, calls, keys), _PATIENCE)
+    return Repair(tuple(found[0]), *found[1:]) if found else None
+
+
+def _search(rerun: Rerun, calls: Sequence[Call], keys: Sequence[str]) -> Repair | None:
     function = inspect.unwrap(rerun.function)
     parsed = _parsed(function)
     if parsed is None:
@@ -79,7 +87,8 @@ def find(rerun: Rerun, calls: Sequence[Call], keys: Sequence[str]) -> Repair | N
             best = Repair(tuple(right), line, words)
             if len(right) == len(keys):
                 break
-    return best
+    raising = any(isinstance(got, Raised) for call in calls for got in call.got.values())
+    return best if best and (len(best.keys) == len(keys) or not raising) else None
 
 
 def _is_wrong(call: Call, keys: Sequence[str]) -> bool:
@@ -102,8 +111,6 @@ def _parsed(function: Any) -> tuple[ast.Module, dict[str, Any], str] | None:
         return None
     ast.increment_lineno(tree, first - 1)
     tree.body[0].decorator_list = []
-    if any(isinstance(node, ast.While | ast.Global | ast.Nonlocal) for node in ast.walk(tree)):
-        return None  # an edit could make a loop endless, or leave something behind
     if inspect.isclass(function):
         return tree, vars(sys.modules[function.__module__]), file
     namespace = dict(getattr(function, "__globals__", {}))

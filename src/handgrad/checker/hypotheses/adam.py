@@ -43,6 +43,11 @@ def _adam(
     return rule
 
 
+def _by_rate(m: Any, v: Any, b1: float, b2: float, t: int) -> tuple[Any, Any]:
+    """The corrections as factors, which raise for t = 0."""
+    return m * (1 / (1 - b1**t)), v * (1 / (1 - b2**t))
+
+
 _ADAM = ("adam",)
 _MISTAKES: list[tuple[str, str, dict[str, Any], str]] = [
     (
@@ -68,6 +73,18 @@ _MISTAKES: list[tuple[str, str, dict[str, Any], str]] = [
         "t is used before it is increased, and counts from 1 at the least",
         {"count": lambda t: max(t - 1, 1)},
         r"\bt\b",
+    ),
+    (
+        "t_never",
+        "t is never increased: the bias correction divides by zero",
+        {"correct": _by_rate, "advance": "never"},
+        r"['\"]t['\"]",
+    ),
+    (
+        "t_late",
+        "t is used before it is increased: the first step divides by zero",
+        {"correct": _by_rate, "advance": "last"},
+        r"\+=\s*1|\+\s*1",
     ),
     (
         "t_never",

@@ -147,6 +147,23 @@ def _in_the_corner(call: Call) -> dict[str, Any]:
     return {"dx": dx}
 
 
+def _shared_maximum(axes: tuple[int, ...]) -> Any:
+    """The maximum is taken over images or channels too: only the largest of them all gets dout."""
+
+    def predict(call: Call) -> dict[str, Any]:
+        x = np.asarray(call.arrays["x"], float)
+        dx = np.zeros_like(x)
+        for at, (n, c, rows, columns) in _windows(call):
+            if n or c:
+                continue
+            block = x[:, :, rows, columns]
+            hot = block == block.max(axis=axes, keepdims=True)
+            dx[:, :, rows, columns] += hot * call.dout[:, :, at[2] : at[2] + 1, at[3] : at[3] + 1]
+        return {"dx": dx}
+
+    return predict
+
+
 def _of_ones(call: Call) -> Call:
     """The same call with ones upstream."""
     return Call(call.config, dout=np.ones_like(call.dout))
@@ -304,6 +321,19 @@ BACKWARD = [
         lambda call: _backward(_every_maximum)(_of_ones(call)),
         r"==",
     ),
+    *[
+        Hypothesis(
+            "maximum_over_all",
+            f"the maximum is taken over {words} too: each window has its own",
+            _shared_maximum(axes),
+            r"max",
+        )
+        for words, axes in (
+            ("the batch and the channels", (0, 1, 2, 3)),
+            ("the batch", (0, 2, 3)),
+            ("the channels", (1, 2, 3)),
+        )
+    ],
     *[
         Hypothesis(
             "mask_corner",

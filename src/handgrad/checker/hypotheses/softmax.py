@@ -123,6 +123,12 @@ _VALUES = [
         r"loss",
     ),
     (
+        "logarithm_missing",
+        "the loss is the mean of p: it must be that of -log p",
+        lambda logs, y, x: np.exp(_picked(logs, y)).sum(),
+        r"loss",
+    ),
+    (
         "logarithm_base",
         "the logarithm is that to the base 10: it must be the natural one",
         lambda logs, y, x: -_picked(logs, y).sum() / np.log(10),

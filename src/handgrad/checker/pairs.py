@@ -128,7 +128,7 @@ def _gradients_of(pair: Pair, name: str) -> Callable[[Any, Call], dict[str, Any]
 def forward_evidence(pair: Pair) -> Evidence:
     """Compare forward with the layer's formula, and check its contract."""
     layer, evidence = pair.layer, Evidence()
-    for config in layer.configs():
+    for config in pair.configs():
         passed = call_forward(pair, config.arrays, config.options)
         truth = layer.truth(config)
         expected = dict(truth.results) if truth else {}
@@ -168,10 +168,13 @@ def backward_evidence(pair: Pair, name: str, right: set[str]) -> Evidence:
     right: names of the configurations in which forward is right.
     """
     evidence = Evidence()
-    for config in pair.layer.configs():
+    for config in pair.configs():
         config, passed, slope = _smooth_point(pair, config)
         if isinstance(passed, Raised):
             evidence.untested.append(f"forward raises {passed}")
+            continue
+        if not np.size(passed.out):
+            evidence.untested.append("the output is empty")
             continue
         call = _called(pair, name, config, passed, evidence)
         truth = pair.layer.truth(config)
@@ -277,7 +280,8 @@ def _agrees(gradients: dict[str, Any], slope: Slope, direction: dict[str, np.nda
         for key, v in direction.items()
     )
     tolerance = GRADIENT_TOLERANCE if slope.method == COMPLEX else 1e-6
-    floor = 1e-10 * float(np.linalg.norm(slope._dout))
+    moved = max(float(np.linalg.norm(v)) for v in direction.values())
+    floor = 1e-10 * float(np.linalg.norm(slope._dout)) * min(1.0, moved)
     return bool(abs(sum(terms) - slope_there) <= tolerance * size + 10 * error + floor)
 
 

@@ -54,17 +54,22 @@ def _misshapen(key: str, failing: Sequence[Call], where: str, text: str) -> Caus
 def _simple(key: str, failing: Sequence[Call]) -> tuple[str, str] | None:
     """Name an error that has one form in all configurations: a factor, or something added."""
     factors = [_multiple(call.got[key], call.expected[key]) for call in failing]
-    if _one_number(factors):
+    several = len(failing) > 1 or np.size(failing[0].expected[key]) > 2
+    if several and _one_number(factors):
         return "factor", f"{key} is {factors[0]:.4g} times what it should be"
     for name in failing[0].arrays:
         factors = [
             _multiple(_error(call, key), _like(call.arrays.get(name), call.expected[key]))
             for call in failing
         ]
-        if _one_number(factors):
+        if several and _one_number(factors):
             return "added", f"{key} has {factors[0]:.4g} times {name} too much"
     constants = [_constant(_error(call, key)) for call in failing]
-    if _one_number(constants) and any(np.size(call.expected[key]) > 1 for call in failing):
+    if (
+        several
+        and _one_number(constants)
+        and any(np.size(call.expected[key]) > 1 for call in failing)
+    ):
         return "constant_added", f"{key} is too large by {constants[0]:.4g} everywhere"
     return None
 
@@ -105,11 +110,9 @@ def _constant(error: np.ndarray) -> float | None:
 
 
 def _one_number(values: Sequence[float | None]) -> bool:
-    """Whether there are several numbers and all are one."""
+    """Whether all are known, and one number."""
     known = [value for value in values if value is not None]
-    if len(known) < max(2, len(values)):
-        return False
-    return bool(np.allclose(known, known[0], rtol=1e-5))
+    return len(known) == len(values) and bool(np.allclose(known, known[0], rtol=1e-5))
 
 
 def situation(key: str, calls: Sequence[Call]) -> str:

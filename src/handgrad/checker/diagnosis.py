@@ -39,6 +39,9 @@ def explain(
     if not wrong and not findings:
         return []
     causes, left = [], list(wrong)
+    usual = [call for call in calls if not call.config.optional]
+    if any(call.wrong(key) for call in usual for key in call.expected):
+        calls = usual  # hypotheses know nothing of what is beyond the courses
     guesses = Guesses(calls)
     known = hypotheses.of(layer.family, side)
     explained = []
@@ -149,6 +152,8 @@ class Guesses:
     def fits(self, hypothesis: Hypothesis, call: Call, key: str, here: bool = True) -> bool:
         """Whether the hypothesis predicts one result of one call; here: the mistake is made there."""
         predicted = self.of(hypothesis, call) if here else {}
+        if key not in predicted and call.wrong(key):
+            return False
         guess = predicted.get(key, call.expected[key])
         return same(call.got[key], guess, call.scale.get(key), max(_AGREE, call.tolerance))
 

@@ -79,9 +79,11 @@ def check_module(
     verdicts: list[Verdict] = []
     for name, thing in defined.items():
         partners = _partners(name, defined)
-        if not callable(thing) or (only and only not in (name, *partners)):
-            continue
         marked = getattr(thing, "__handgrad_pair__", None)
+        if marked:
+            partners = [getattr(marked[0], "__name__", "")]
+        if only and only not in (name, *partners):
+            continue
         found = by_function(name)
         described = vars(thing).get("__handgrad_check__") if hasattr(thing, "__dict__") else None
         if marked:
@@ -89,6 +91,8 @@ def check_module(
             verdicts += api.check(forward, thing, inputs, options=options).verdicts
         elif described:
             verdicts += api.check(thing, **described, drops=drops).verdicts
+        elif not callable(thing):
+            continue
         elif found is None:
             verdicts += judge_named(name, thing, drops) or []
         elif found[1] == "forward":

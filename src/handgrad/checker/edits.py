@@ -176,6 +176,10 @@ def _operators(statement: ast.stmt) -> Iterator[Edit]:
                 behind = ast.BinOp(left=inner.right, op=operator(), right=node.right)
                 joined = ast.BinOp(left=inner.left, op=inner.op, right=behind)
                 yield _replacing(statement, node, joined)
+        if isinstance(node.op, ast.Mult | ast.Add):
+            for field in ("left", "right"):  # 1 - s for s
+                rest = ast.BinOp(left=ast.Constant(1), op=ast.Sub(), right=getattr(node, field))
+                yield _setting(statement, node, field, rest)
         swapped = ast.BinOp(left=node.right, op=node.op, right=node.left)
         if isinstance(node.op, ast.Sub | ast.Div | ast.MatMult | ast.Pow):
             yield _replacing(statement, node, swapped)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
-from handgrad.checker.records import Call, Raised, is_numeric
+from handgrad.checker.records import Call, Raised, is_numeric, same
 
 Change = Callable[[Any], Any]
 
@@ -218,7 +218,24 @@ def _scaled_up(name: str, words: str, size: Callable[[Call], float]) -> list[Hyp
     ]
 
 
+def _rounded(call: Call) -> dict[str, Any]:
+    """Return what came, where it has the digits of float32 only."""
+    found = {}
+    for key, value in call.expected.items():
+        got: Any = call.got.get(key)
+        if is_numeric(got) and same(got, value, call.scale.get(key), 2e-6):
+            found[key] = got
+    return found
+
+
 BOTH = [
+    Hypothesis(
+        "single_precision",
+        "{key} has the digits of float32 only, though float64 came in: something is cast on the way",
+        _rounded,
+        r"float32|astype|dtype|\bf4\b",
+        True,
+    ),
     Hypothesis("zero", "{key} is zero everywhere: it is never filled in", each(np.zeros_like)),
     Hypothesis("sign", "{key} has the wrong sign", each(np.negative)),
     Hypothesis(

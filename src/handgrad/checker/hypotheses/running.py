@@ -49,8 +49,12 @@ def running(
     var: Update = _right,
     sample_mean: Sample = mean_of,
     sample_var: Sample = variance_of,
+    start: float = 0.0,
 ) -> Callable[[Call], dict[str, Any]]:
-    """Predict the running statistics from other updates of other samples."""
+    """Predict the running statistics from other updates of other samples.
+
+    start: the running variance before the first batch.
+    """
 
     def predict(call: Call) -> dict[str, Any]:
         parts = batch_parts(call)
@@ -60,7 +64,7 @@ def running(
         found = {}
         for key, update, sample in zip(_KEYS, (mean, var), (sample_mean, sample_var), strict=True):
             shape = np.shape(call.expected[key])
-            old = parts.param.get(key, np.zeros(shape))
+            old = parts.param.get(key, np.full(shape, start if key == "running_var" else 0.0))
             found[key] = np.broadcast_to(update(momentum, old, sample(parts)), shape)
         return found
 
@@ -271,6 +275,12 @@ _UPDATES: list[tuple[str, str, Update, str]] = [
 ]
 
 STATES = [
+    Hypothesis(
+        "running_start",
+        "running_var starts at one: the courses' starts at zero",
+        running(start=1.0),
+        r"ones",
+    ),
     *[
         Hypothesis(
             name,

@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pyproject.toml $(shell find src native CMakeLists.txt -type f -not -name '*.pyc' 2>/dev/null)
 
-.PHONY: train test test-long test-cifar10 lint types format clean
+.PHONY: train test test-long test-cifar10 coverage docs goals mutants lint types format clean
 
 train: .venv/installed
 	$(BIN)/handgrad train --open
@@ -20,6 +20,22 @@ test-long: .venv/installed-test
 # HANDGRAD_DATA names the folder that holds cifar-10-batches-py
 test-cifar10: .venv/installed-test
 	$(BIN)/python -m pytest -m cifar10
+
+# which lines of the package no test runs; fails below 95 %
+coverage: .venv/installed-coverage
+	$(BIN)/python -m pytest -n 2 -m "not long and not cifar10" --cov --cov-report=term
+
+# the documentation, as pages in build/docs
+docs: .venv/installed-docs
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+
+# the page of the reliability goals, from the figures that the suites left in docs/goals.jsonl
+goals:
+	$(PYTHON) tests/goals_page.py
+
+# small bugs, one at a time, put into the mathematics and the checkpoints: does a test notice?
+mutants: .venv/installed-test
+	$(BIN)/python tests/mutation/run.py
 
 lint: .venv/installed-lint
 	$(BIN)/ruff check .
@@ -48,6 +64,14 @@ clean:
 
 .venv/installed-test: .venv/installed
 	$(BIN)/python -m pip install --quiet '.[test]'
+	touch $@
+
+.venv/installed-coverage: .venv/installed-test
+	$(BIN)/python -m pip install --quiet '.[coverage]'
+	touch $@
+
+.venv/installed-docs: .venv/installed
+	$(BIN)/python -m pip install --quiet '.[docs]'
 	touch $@
 
 .venv/installed-lint: .venv/installed

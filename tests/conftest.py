@@ -6,6 +6,7 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import goals
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -13,8 +14,31 @@ from hypothesis import settings
 settings.register_profile("handgrad", derandomize=True, deadline=None, print_blob=True)
 settings.load_profile("handgrad")
 
+_counter = goals.Counter()
+
 
 @pytest.fixture
 def rng():
     """A seeded generator; tests that ask for it do not depend on their order."""
     return np.random.default_rng(231)
+
+
+# the goals of reliability: see goals.py
+
+
+def pytest_runtest_setup(item):
+    for marker in item.iter_markers("goal"):
+        goal, what = marker.args
+        item.user_properties.append(("goal", [goal, what]))
+
+
+def pytest_runtest_logreport(report):
+    if report.when == "call" or report.outcome != "passed":
+        for name, value in report.user_properties:
+            if name == "goal":
+                _counter.add(*value, report.nodeid.partition("::")[0], report.outcome)
+
+
+def pytest_sessionfinish(session):
+    if not hasattr(session.config, "workerinput"):  # a worker's reports reach the main process too
+        _counter.write()

@@ -29,26 +29,29 @@ MODULES = sorted(
 
 # part of the package -> the parts that it may import; "handgrad" is the package's own __init__
 _MATHS = {"errors", "engines", "layers"}
-_TRAINING = _MATHS | {"data", "environment", "models", "nn", "optim"}
+_TRAINING = _MATHS | {"data", "environment", "files", "models", "nn", "optim"}
 MAY_IMPORT = {
     "errors": set(),
+    "files": set(),
+    "processes": {"errors"},
     "engines": {"errors"},
     "layers": {"errors", "engines"},
     "gradcheck": _MATHS,
     "nn": _MATHS,
     "models": _MATHS | {"nn"},
     "optim": {"errors", "engines"},
-    "data": {"errors"},
+    "data": {"errors", "files"},
     "environment": {"errors", "handgrad"},
-    "report": {"errors"},
+    "report": {"errors", "files"},
     "training": _TRAINING | {"handgrad"},  # for the version
     "checker": _MATHS | {"gradcheck", "models", "optim"},
     "testing": {"checker"},
-    "handgrad": {"checker", "engines", "gradcheck", "layers", "models", "training"},
+    "handgrad": {"checker", "engines", "gradcheck", "layers", "models", "nn", "training"},
     "bench": _TRAINING | {"training"},
-    "courses": _TRAINING | {"gradcheck", "report", "training"},
+    "experiments": _TRAINING | {"handgrad", "processes", "report", "training"},
+    "courses": _TRAINING | {"checker", "gradcheck", "report", "training"},
     "cli": _TRAINING
-    | {"bench", "checker", "courses", "gradcheck", "handgrad", "report", "training"},
+    | {"bench", "checker", "courses", "experiments", "gradcheck", "handgrad", "report", "training"},
     "__main__": {"cli"},
 }
 

@@ -153,18 +153,25 @@ nb::tuple activation(const AnyArray& x, int kind, double alpha) {
 // Losses over rows of finite scores
 
 template <class T>
-double softmax_row(const T* x, int64_t classes, int64_t label, T share, T* dx) {
+double softmax_row(const T* x, int64_t classes, int64_t label, T share, double smoothing, T* dx) {
     const T largest = *std::max_element(x, x + classes);
     T sum = 0;
     for (int64_t c = 0; c < classes; ++c) sum += std::exp(x[c] - largest);
     const T log_sum = std::log(sum);
-    for (int64_t c = 0; c < classes; ++c) dx[c] = std::exp(x[c] - largest - log_sum) * share;
-    dx[label] -= share;
-    return static_cast<double>(log_sum - (x[label] - largest));
+    const double each = smoothing / static_cast<double>(classes);
+    const T wrong = static_cast<T>(each), right = static_cast<T>(1 - smoothing + each);
+    double loss = 0;
+    for (int64_t c = 0; c < classes; ++c) {
+        const T log_p = x[c] - largest - log_sum;
+        const T target = c == label ? right : wrong;
+        dx[c] = (std::exp(log_p) - target) * share;
+        if (target != 0) loss -= static_cast<double>(target) * static_cast<double>(log_p);
+    }
+    return loss;
 }
 
 template <class T>
-double svm_row(const T* x, int64_t classes, int64_t label, T share, T* dx) {
+double svm_row(const T* x, int64_t classes, int64_t label, T share, double, T* dx) {
     double loss = 0;
     int64_t violated = 0;
     for (int64_t c = 0; c < classes; ++c) {
@@ -176,7 +183,8 @@ double svm_row(const T* x, int64_t classes, int64_t label, T share, T* dx) {
     return loss;
 }
 
-nb::tuple loss(const AnyArray& x, const nb::ndarray<const int64_t, nb::ndim<1>, nb::device::cpu>& y, bool softmax) {
+nb::tuple loss(const AnyArray& x, const nb::ndarray<const int64_t, nb::ndim<1>, nb::device::cpu>& y, bool softmax,
+               double smoothing) {
     return with_dtype(x, [&](auto zero) {
         using T = decltype(zero);
         std::optional<Out<T>> dx;
@@ -195,7 +203,8 @@ nb::tuple loss(const AnyArray& x, const nb::ndarray<const int64_t, nb::ndim<1>, 
             parallel(ceil_div(rows, size), [&](int64_t chunk, int) {
                 for (int64_t n = chunk * size; n < std::min(rows, (chunk + 1) * size); ++n)
                     losses.get()[n] = (softmax ? softmax_row<T> : svm_row<T>)(in.get() + n * classes, classes, y(n),
-                                                                              share, dx->get() + n * classes);
+                                                                              share, smoothing,
+                                                                              dx->get() + n * classes);
             });
             for (int64_t n = 0; n < rows; ++n) total += losses.get()[n];
             total /= static_cast<double>(rows);

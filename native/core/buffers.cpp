@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <mutex>
@@ -40,6 +41,19 @@ Pool& pool() {
     return *instance;
 }
 
+// A std::bad_alloc that says how much was wanted.
+class NoMemory : public std::bad_alloc {
+  public:
+    explicit NoMemory(int64_t bytes) noexcept {
+        std::snprintf(text_, sizeof text_, "native engine: unable to allocate %.3g GiB (%lld bytes)",
+                      static_cast<double>(bytes) / (1 << 30), static_cast<long long>(bytes));
+    }
+    const char* what() const noexcept override { return text_; }
+
+  private:
+    char text_[96];
+};
+
 Header* header(void* data) { return reinterpret_cast<Header*>(static_cast<char*>(data) - kAlignment); }
 
 // Eight classes for each power of two, so that at most an eighth is wasted.
@@ -53,7 +67,7 @@ int64_t size_class(int64_t bytes) {
 void* from_system(int64_t size) {
     int64_t length = plus(size, kAlignment);
     void* base = nullptr;
-    if (posix_memalign(&base, kAlignment, static_cast<size_t>(length)) != 0) throw std::bad_alloc();
+    if (posix_memalign(&base, kAlignment, static_cast<size_t>(length)) != 0) throw NoMemory(size);
     void* data = static_cast<char*>(base) + kAlignment;
     *header(data) = {size, base, 0};
     return data;
@@ -65,7 +79,7 @@ void* from_system_guarded(int64_t size) {
     int64_t body = round_up(plus(size, kAlignment), page), length = plus(body, page);
     void* base = mmap(nullptr, static_cast<size_t>(length), PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (base == MAP_FAILED) throw std::bad_alloc();
+    if (base == MAP_FAILED) throw NoMemory(size);
     mprotect(static_cast<char*>(base) + body, static_cast<size_t>(page), PROT_NONE);
     void* data = static_cast<char*>(base) + body - size;
     *header(data) = {size, base, length};
@@ -88,7 +102,7 @@ void* acquire(int64_t bytes) {
     const int64_t size = all.guard ? round_up(bytes > 0 ? bytes : 1, kAlignment) : size_class(bytes);
     {
         std::lock_guard<std::mutex> lock(all.mutex);
-        if (all.fail_after >= 0 && all.fail_after-- == 0) throw std::bad_alloc();
+        if (all.fail_after >= 0 && all.fail_after-- == 0) throw NoMemory(size);
         auto found = all.free.find(size);
         if (found != all.free.end() && !found->second.empty()) {
             void* data = found->second.back();

@@ -13,6 +13,8 @@ namespace handgrad {
     void fill(RowKernels<double>&);        \
     void fill(PoolKernels<float>&);        \
     void fill(PoolKernels<double>&);       \
+    void fill(GroupKernels<float>&);       \
+    void fill(GroupKernels<double>&);      \
     void fill(FlatKernels<float>&);        \
     void fill(FlatKernels<double>&);       \
     void fill(WinogradKernels&);           \
@@ -38,6 +40,8 @@ struct Tables {
         isa::fill(tables.f64.rows);    \
         isa::fill(tables.f32.pool);    \
         isa::fill(tables.f64.pool);    \
+        isa::fill(tables.f32.grouped); \
+        isa::fill(tables.f64.grouped); \
         isa::fill(tables.f32.flat);    \
         isa::fill(tables.f64.flat);    \
         isa::fill(tables.f32.winograd); \

@@ -79,6 +79,31 @@ struct PoolKernels {
     void (*mean_backward)(const PoolSizes& s, const T* dout, int64_t first, int64_t last, T* dx);
 };
 
+// Where a convolution with groups of channels reads and writes.  Window (i, j) of the grid lies at
+// (i step_y + offset_y, j step_x + offset_x) of the image, its taps at (dy, dx) from there, dy never
+// falling; its output at (out_y + i out_step_y, out_x + j out_step_x).  Output channel f is the sum over
+// the taps t and k < depth_in of the image's channel f / depth_out * depth_in + k times
+// w[(t * depth_in + k) * F + f].
+struct GroupSizes {
+    int64_t depth_in, depth_out, F;
+    int64_t H, W, C;
+    int64_t grid_h, grid_w, step_y, step_x, offset_y, offset_x;
+    int64_t taps;
+    const int64_t *dy, *dx;
+    int64_t OH, OW, out_y, out_x, out_step_y, out_step_x;
+};
+
+template <class T>
+struct GroupKernels {
+    // Whether the other two take groups of depth_in and depth_out channels.
+    bool (*fits)(int64_t depth_in, int64_t depth_out);
+    // Rows [first, last) of the N * grid_h rows of the grid; bias may be null.
+    void (*correlate)(const GroupSizes& s, const T* image, const T* w, const T* bias, int64_t first, int64_t last,
+                      T* out);
+    // Adds to dw, laid out as w, the part of these rows; dout (N, grid_h, grid_w, F).
+    void (*weights)(const GroupSizes& s, const T* image, const T* dout, int64_t first, int64_t last, T* dw);
+};
+
 // Update rules on flat arrays of n numbers; the letters are those of handgrad.optim.
 template <class T>
 struct UpdateSettings {
@@ -106,6 +131,7 @@ struct Kernels {
     GemmKernels<T> gemm;
     RowKernels<T> rows;
     PoolKernels<T> pool;
+    GroupKernels<T> grouped;
     FlatKernels<T> flat;
     WinogradKernels winograd;  // of float32 only
 };

@@ -8,6 +8,8 @@ namespace handgrad {
 // Sizes of one convolution; all images are (N, height, width, channels) in memory.
 struct ConvSizes {
     int64_t N, C, H, W, F, HH, WW, stride_y, stride_x, pad_y, pad_x, OH, OW;
+    int64_t dilation_y = 1, dilation_x = 1;
+    bool dilated() const { return dilation_y != 1 || dilation_x != 1; }
 };
 
 enum class ConvMode { kFast, kExact };

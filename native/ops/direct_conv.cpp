@@ -67,18 +67,17 @@ void direct_forward(const ConvSizes& s, const T* x, const T* w, const T* b, T* o
                 matrix.get()[f * depth + t * s.C + c] = w[(f * s.C + c) * area + t];
     });
     const RightFactor<T> filters(matrix.get(), 1, depth, depth, s.F);
-    if (narrow_fits(s)) return narrow_forward(s, x, filters, b, out);
+    if (!s.dilated() && narrow_fits(s)) return narrow_forward(s, x, filters, b, out);
     const Taps taps = window(s);
     const Patches<T> patches = forward_patches(s, x, taps);
     multiply<T>(PatchRows<T>(patches), filters, times(s.N, s.OH, s.OW), b, out, s.F);
 }
 
-// Each phase of the input pixels modulo the stride sees its own part of the window: pixel
-// y = phase + stride * i is fed by the outputs (y + pad - kh) / stride over kh = kh0, kh0 + stride, ...
+// Each phase of the input pixels modulo the stride sees its own part of the window.
 template <class T>
 void direct_backward_input(const ConvSizes& s, const T* dout, const T* w, T* dx) {
     const int64_t area = times(s.HH, s.WW);
-    if (narrow_input_fits(s)) return narrow_backward_input(s, dout, w, dx);
+    if (!s.dilated() && narrow_input_fits(s)) return narrow_backward_input(s, dout, w, dx);
     const bool whole = s.stride_y == 1 && s.stride_x == 1;
     Taps taps(area);
     Scratch<int64_t> places(area);
@@ -86,23 +85,18 @@ void direct_backward_input(const ConvSizes& s, const T* dout, const T* w, T* dx)
     Scratch<T> part(whole ? 0 : times(s.N, ceil_div(s.H, s.stride_y), ceil_div(s.W, s.stride_x), s.C));
     for (int64_t py = 0; py < std::min(s.stride_y, s.H); ++py) {
         for (int64_t px = 0; px < std::min(s.stride_x, s.W); ++px) {
-            const int64_t kh0 = (py + s.pad_y) % s.stride_y, kw0 = (px + s.pad_x) % s.stride_x;
             taps.count = 0;
-            const int64_t last_y = s.HH > kh0 ? (s.HH - 1 - kh0) / s.stride_y : -1;
-            const int64_t last_x = s.WW > kw0 ? (s.WW - 1 - kw0) / s.stride_x : -1;
-            for (int64_t jy = last_y; jy >= 0; --jy)
-                for (int64_t jx = last_x; jx >= 0; --jx) {
-                    places.get()[taps.count] = (kh0 + jy * s.stride_y) * s.WW + kw0 + jx * s.stride_x;
-                    taps.add(-jy, -jx);
-                }
+            for_taps_of_phase(s, py, px, [&](int64_t place, int64_t dy, int64_t dx_) {
+                places.get()[taps.count] = place;
+                taps.add(dy, dx_);
+            });
             parallel(s.F, [&](int64_t f, int) {
                 for (int64_t t = 0; t < taps.count; ++t)
                     for (int64_t c = 0; c < s.C; ++c)
                         matrix.get()[(t * s.F + f) * s.C + c] = w[(f * s.C + c) * area + places.get()[t]];
             });
             const int64_t rows = ceil_div(s.H - py, s.stride_y), columns = ceil_div(s.W - px, s.stride_x);
-            const Patches<T> patches{dout, s.OH, s.OW, s.F, rows, columns, 1, 1, (py + s.pad_y - kh0) / s.stride_y,
-                                     (px + s.pad_x - kw0) / s.stride_x, taps.count, taps.dy, taps.dx};
+            const Patches<T> patches{dout, s.OH, s.OW, s.F, rows, columns, 1, 1, 0, 0, taps.count, taps.dy, taps.dx};
             T* target = whole ? dx : part.get();
             multiply<T>(PatchRows<T>(patches), RightFactor<T>(matrix.get(), s.C, 1, taps.count * s.F, s.C),
                         s.N * rows * columns, nullptr, target, s.C);
@@ -119,7 +113,7 @@ void direct_backward_input(const ConvSizes& s, const T* dout, const T* w, T* dx)
 
 template <class T>
 void direct_backward_weights(const ConvSizes& s, const T* dout, const T* x, T* dw) {
-    if (narrow_weights_fit<T>(s)) return narrow_backward_weights(s, dout, x, dw);
+    if (!s.dilated() && narrow_weights_fit<T>(s)) return narrow_backward_weights(s, dout, x, dw);
     const int64_t area = s.HH * s.WW, rows = times(area, s.C);
     const Taps taps = window(s);
     const Patches<T> patches = forward_patches(s, x, taps);

@@ -93,8 +93,22 @@ struct Taps {
 inline Taps window(const ConvSizes& s) {
     Taps taps(times(s.HH, s.WW));
     for (int64_t y = 0; y < s.HH; ++y)
-        for (int64_t x = 0; x < s.WW; ++x) taps.add(y, x);
+        for (int64_t x = 0; x < s.WW; ++x) taps.add(y * s.dilation_y, x * s.dilation_x);
     return taps;
+}
+
+// Pixels y = phase + stride * i are fed by the outputs i + dy over the taps kh with a whole
+// dy = (phase + pad - kh * dilation) / stride.  Calls body(place in the window, dy, dx), dy never falling.
+template <class Body>
+void for_taps_of_phase(const ConvSizes& s, int64_t phase_y, int64_t phase_x, Body&& body) {
+    for (int64_t kh = s.HH - 1; kh >= 0; --kh) {
+        const int64_t y = phase_y + s.pad_y - kh * s.dilation_y;
+        if (y % s.stride_y) continue;
+        for (int64_t kw = s.WW - 1; kw >= 0; --kw) {
+            const int64_t x = phase_x + s.pad_x - kw * s.dilation_x;
+            if (x % s.stride_x == 0) body(kh * s.WW + kw, y / s.stride_y, x / s.stride_x);
+        }
+    }
 }
 
 template <class T>

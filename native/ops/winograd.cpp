@@ -232,7 +232,7 @@ bool weight_gradients(const WinogradTransforms& kernel, const ConvSizes& s, cons
 // 1 to 8192 tiles and 3 to 512 channels (AMD Zen 5, AVX-512, N = 1 to 128): with 8 channels or more it
 // mostly picks the fastest of the three; with fewer the direct algorithm has kernels of its own.
 const WinogradTransforms* choose(const ConvSizes& s, int64_t C, int64_t F, int64_t H, int64_t W) {
-    if (s.HH != 3 || s.WW != 3 || s.stride_y != 1 || s.stride_x != 1) return nullptr;
+    if (s.HH != 3 || s.WW != 3 || s.stride_y != 1 || s.stride_x != 1 || s.dilated()) return nullptr;
     if (!s.N || !C || !F || !H || !W) return nullptr;
     const auto& kernel = kernels<float>().winograd;
     if (forced) return forced == 2 ? &kernel.two : &kernel.four;

@@ -28,6 +28,7 @@ _HOMES = {
     "engines": "handgrad",
     "gradcheck": "handgrad",
     "layers": "handgrad",
+    "nn": "handgrad",
     "load_ipython_extension": "handgrad.courses.magic",  # for %load_ext handgrad
     "unload_ipython_extension": "handgrad.courses.magic",
     "use": "handgrad.engines",
@@ -44,6 +45,7 @@ __all__ = [
     "engines",
     "gradcheck",
     "layers",
+    "nn",
     "use",
 ]
 

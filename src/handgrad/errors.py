@@ -53,6 +53,10 @@ class EngineError(HandgradError, ValueError):
     """An engine is unknown, not built, or cannot take these arrays."""
 
 
+class OperationError(HandgradError, TypeError):
+    """An operation in a network's forward that is no layer, so has no backward."""
+
+
 class DataError(HandgradError, ValueError):
     """A data file or folder is missing, corrupt, or not what it says it is."""
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 import handgrad
 from handgrad.cli.app import run
+from handgrad.training.checkpoint import load_model_arrays
 from handgrad.training.tensorfile import write_tensors
 
 SMALL = ["train", "--quiet", "--epochs", "2", "--set", "model.hidden_dims=[4]",
@@ -71,7 +72,25 @@ COMMANDS = [
     (["fly"], "No such command 'fly'"),
     (["--fly"], "No such option '--fly'"),
     (["doctor", "now"], "unexpected extra argument (now)"),
+    # experiment
+    (["experiment"], "Missing argument 'NAME...'"),
+    (["experiment", "soup"], "experiment: name must be one of overfit-small,"),
+    (["experiment", "dropout", "soup"], "got 'soup'"),
+    (["experiment", "dropout", "--dataset", "mnist"], "experiment: dataset must be one of 'digits'"),
+    (["experiment", "dropout", "--dataset", "digits", "--data-dir", "."], "--data-dir is for cifar10, not"),
+    (["experiment", "dropout", "--data-dir", "empty"], "cifar"),
+    (["experiment", "dropout", "--dataset", "cifar10"], "cifar"),
+    (["experiment", "dropout", "--workers", "0"], "'--workers': 0 is not in the range"),
+    (["experiment", "dropout", "--seed", "-1"], "'--seed': -1 is not in the range"),
+    (["experiment", "image-filters", "--image", "nothing.png"], "'nothing.png' does not exist"),
+    (["experiment", "image-filters", "--image", "text"], "text: not a picture"),
+    (["experiment", "dropout", "--out", "text"], "'--out'"),
     # train
+    (["train", "--recipe", "soup"], "recipe: name must be one of ant,"),
+    (["train", "--recipe", "ant", "--config", "text"], "leave out --config"),
+    (["train", "--recipe", "ant", "--dataset", "digits"], "leave out --dataset"),
+    (["train", "--repeat", "0"], "'--repeat': 0 is not in the range"),
+    (["train", "--recipe", "ant", "--resume", "empty"], "leave out --recipe"),
     (["train", "digits"], "unexpected extra argument (digits)"),
     (["train", "--epoch", "x"], "No such option '--epoch'"),
     (["train", "--epochs"], "'--epochs' requires an argument"),
@@ -118,14 +137,20 @@ COMMANDS = [
     (["train", "--resume", "run", "--dataset", ""], "as it was configured; leave out --dataset"),
     (["train", "--resume", "run", "--config", "x", "--out", "y"], "leave out --config, --out"),
     # evaluate, predict, report
-    (["evaluate"], "Missing argument 'RUN'"),
-    (["evaluate", ""], "'RUN': '' is no path"),
+    (["evaluate"], "Missing argument 'RUN...'"),
+    (["evaluate", ""], "'RUN...': '' is no path"),
+    (["evaluate", "run", "empty"], "empty is not a run folder"),
+    (["evaluate", "run", "--tta", "crop"], "a view must be one of 'flip', 'shift'; got 'crop'"),
+    (["evaluate", "run", "--tta", "flip+flip"], "a view is named twice in 'flip+flip'"),
+    (["evaluate", "run", "--tta", ""], "a view must be one of 'flip', 'shift'; got ''"),
     (["evaluate", "empty"], "empty is not a run folder"),
     (["evaluate", "text"], "text is not a run folder"),
     (["evaluate", "run", "--split", "all"], "'all' is not one of 'train', 'val', 'test'"),
     (["evaluate", "run", "--engine", "gpu"], "engine must be one of 'auto'"),
     (["evaluate", "run", "--data-dir", "empty"], "unrecognized \"root\""),
     (["predict", "run"], "Missing argument 'IMAGES...'"),
+    (["predict", "run", "run"], "Missing argument 'IMAGES...' behind the runs"),
+    (["predict", "run", "image.png", "--tta", "mirror"], "a view must be one of 'flip', 'shift'"),
     (["predict", "nowhere", "image.png"], "nowhere is not a run folder"),
     (["predict", "run", "nowhere.png"], "nowhere.png: no such picture file"),
     (["predict", "run", "text"], "text: not a picture of the kinds PNG, JPEG"),
@@ -369,7 +394,6 @@ def unfinished(folder):
 
 ONE = "checkpoints/checkpoint-00000024.safetensors"
 FOREIGN = [  # what is done to an unfinished run, and what resuming it says
-    (written(ONE, None), "nothing to resume from in run/checkpoints: there is no checkpoint-"),
     (edited("config.toml", "batch_size = 50", "batch_size = 25"), "batch size was 50, is 25"),
     (edited("config.toml", "num_filters = 2", "num_filters = 3"), "is of another run: parameters W1 was"),
     (edited("config.toml", '"adam"', '"sgd"'), 'config [optimizer] of sgd: unrecognized "beta1"'),
@@ -383,6 +407,20 @@ def test_a_run_that_cannot_be_resumed(place, folder, capsys, change, pattern):
     unfinished(folder)
     change(folder)
     refuse(capsys, place, ["train", "--quiet", "--resume", "run"], pattern)
+
+
+def test_a_run_without_a_checkpoint_starts_again(folder, capsys, monkeypatch):
+    monkeypatch.setattr("handgrad.report.write_report", lambda folder: folder)
+    whole = load_model_arrays(folder / MODEL)
+    unfinished(folder)
+    (folder / ONE).unlink()
+    (folder / PREPARE).unlink()  # killed before it was written
+    assert run(["train", "--resume", "run"]) == 0
+    assert "Resuming at the start: there is no checkpoint yet" in capsys.readouterr().out
+    again = load_model_arrays(folder / MODEL)
+    assert again.params.keys() == whole.params.keys()
+    for name, w in whole.params.items():
+        assert np.array_equal(again.params[name], w)
 
 
 def test_damaged_checkpoints_are_named_before_the_run_is_refused(folder, capsys):

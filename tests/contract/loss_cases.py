@@ -12,11 +12,15 @@ from handgrad import layers
 
 
 class LossCase(Case):
-    """A call of ``layers.<layer>(x, y)``, seen as a pair: backward is dout times its gradient."""
+    """A call of ``layers.<layer>(x, y, **keywords)``, seen as a pair: backward is dout times its gradient.
+
+    options: (y,), or (y, keywords).
+    """
 
     def forward(self, *arrays: Any, engine: str | None = None) -> tuple[Any, Any]:
         (x,) = arrays or self.arrays.values()
-        return getattr(layers, self.layer)(x, copy.deepcopy(self.options[0]), engine=engine)
+        y, keywords = (*self.options, {})[:2]
+        return getattr(layers, self.layer)(x, copy.deepcopy(y), **keywords, engine=engine)
 
     def backward(self, dout: Any, cache: Any) -> tuple[Any, ...]:
         return (dout * cache,)
@@ -38,4 +42,16 @@ def _cases(layer: str) -> list[Case]:
     return cases
 
 
-CASES = [*_cases("softmax_loss"), *_cases("svm_loss")]
+def _smoothed_cases() -> list[Case]:
+    """The rows of the softmax loss again, each with another smoothing."""
+    rows = _cases("softmax_loss")
+    return [
+        row._replace(
+            name=f"{row.name}-smoothed",
+            options=(*row.options, {"label_smoothing": (i + 1) / len(rows)}),
+        )
+        for i, row in enumerate(rows)
+    ]
+
+
+CASES = [*_cases("softmax_loss"), *_smoothed_cases(), *_cases("svm_loss")]

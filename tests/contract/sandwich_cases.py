@@ -22,6 +22,7 @@ CONVS: list[tuple[Shape, Shape, dict[str, Any]]] = [
     ((1, 2, 4, 4), (2, 1, 1), {"stride": 1, "pad": 0}),
     ((2, 1, 5, 4), (2, 2, 1), {"stride": 2, "pad": (1, 0)}),
     ((3, 1, 3, 3), (1, 2, 2), {"stride": (1, 2), "pad": (0, 1)}),
+    ((2, 2, 3, 3), (2, 2, 2), {"pad": 1, "dilation": 2, "groups": 2}),
 ]
 POOLS = [
     {"pool_height": 2, "pool_width": 2, "stride": 2},
@@ -82,7 +83,7 @@ def _affine() -> list[Case]:
 def _conv() -> list[Case]:
     cases = []
     for number, (x, (F, HH, WW), conv) in enumerate(CONVS):
-        w = (F, x[1], HH, WW)
+        w = (F, x[1] // conv.get("groups", 1), HH, WW)
         form = [(F,), (1, F, 1, 1)][number % 2]
         for seed in range(6):
             arrays = _arrays(x, w, F, seed)

@@ -14,6 +14,8 @@ WITHOUT_EMPTY = [case for case in CASES if not case.empty_batch and case.layer i
 
 def rows(case, dtype, count):
     x, *parameters = as_dtype(case, dtype)
+    if case.layer in ("add", "concat"):  # their second argument has rows too
+        parameters = [array[:count] for array in parameters]
     return [x[:count], *parameters]
 
 

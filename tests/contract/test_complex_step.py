@@ -20,6 +20,7 @@ BACKWARDS += [
 ZERO_GRADIENTS = {("affine_bn_relu", "b"), ("conv_bn_relu", "b"), ("conv_bn_relu_pool", "b")}
 
 
+@pytest.mark.goal(2, "backward passes equal to the complex step within 1e-12, full Jacobian")
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     ("case", "backward"),

@@ -24,9 +24,10 @@ LABELS = {
 @pytest.mark.parametrize("loss", LOSSES)
 def test_labels_of_any_integer_type_and_layout(loss, engine, labels):
     for case in cases_of(loss)[::5]:
-        (y,) = case.options
+        y, *keywords = case.options
         expected = case.forward(engine=engine)
-        assert_same(case._replace(options=(LABELS[labels](y),)).forward(engine=engine), expected)
+        other = case._replace(options=(LABELS[labels](y), *keywords))
+        assert_same(other.forward(engine=engine), expected)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -34,9 +35,9 @@ def test_labels_of_any_integer_type_and_layout(loss, engine, labels):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_losses_leave_scores_and_labels(loss, engine, dtype):
     for case in cases_of(loss):
-        (x,), (y,) = as_dtype(case, dtype), case.options
+        (x,), (y, *keywords) = as_dtype(case, dtype), case.options
         x_before, y_before = x.copy(), y.copy()
-        value, dx = getattr(layers, loss)(x, y, engine=engine)
+        value, dx = getattr(layers, loss)(x, y, **dict(*keywords), engine=engine)
         assert_same([x, y], [x_before, y_before])
         assert value.dtype == dx.dtype == dtype
         assert np.shape(value) == ()

@@ -144,6 +144,8 @@ def test_figures_in_many_forms():
         ("dx error", (1e-9,), "error"),
         ("Initial loss", (2.3,), "loss"),
     ]
+    assert ("Speedup", (474.4,), "time") in found
+    assert ("Naive", (0.25,), "time") in found
     assert ("means", (-2.38, -13.1, 1.9), "other") in found
     assert ("Difference between your scores", (3.4e-08,), "error") in found
     assert math.isnan(found[-1][1][0])

@@ -84,6 +84,9 @@ IMPORT = "from cs231n.classifiers.fc_net import *\nnp.random.seed(231)\n"
          "cs231n-2016"),
         (IMPORT + "f(update_rule='adam')", "We add batch/layer normalization soon.", "cs231n-2020"),
         (IMPORT + "f(update_rule='adam')", "We add batch normalization soon.", "cs231n-2017"),
+        # students fill FOLDERNAME in, so it tells no year; the keyword dropout ended in 2020
+        ("from google.colab import drive\nFOLDERNAME = 'cs231n/assignments/assignment2/'\n" + IMPORT
+         + "net = FullyConnectedNet([int(9), 5],\n  dropout=0.25)", "", "cs231n-2020"),
         ("from google.colab import drive\n" + IMPORT + "best_model.save('b.npy')", "",
          "cs231n-2026"),
         ("from nndl.fc_net import *\nfor dropout in [0, 0.25, 0.5]:\n  f(dropout=dropout)", "",

@@ -4,8 +4,11 @@ import ast
 
 import pytest
 
-from handgrad.courses.notebook import run_notebook
-from handgrad.courses.notebook.student import examine, is_unfinished
+from handgrad.cli.app import run
+from handgrad.courses.notebook import diagnosis, run_notebook
+from handgrad.courses.notebook.diagnosis import diagnose, suspects
+from handgrad.courses.notebook.page import report_page
+from handgrad.courses.notebook.student import Answer, examine, is_unfinished
 from handgrad.errors import DataError
 
 from .notebooks import AFFINE, SETUP, write
@@ -150,6 +153,118 @@ def test_each_answer_is_judged_on_its_own(folder, tmp_path):
     ]
     verdicts = {f.quantity: f.verdict for f in result.findings if f.cell == 2}
     assert verdicts == {"dx error": "kept", "dw error": "BROKEN"}
+    # the checker names what is behind it, and the page says it too
+    assert result.diagnosis.cells == {"affine_forward": [2], "affine_backward": [2]}
+    assert result.diagnosis.wrong == ["affine_backward"]
+    assert not result.is_good
+    printed = "\n".join(result.diagnosis.lines())
+    assert "dw is twice too large" in printed
+    assert "layers.py:" in printed
+    assert "affine_backward: leant on by cell 2" in printed
+    assert "dw is twice too large" in report_page(result)
+
+
+def test_the_command_prints_the_diagnosis(folder, tmp_path, capsys):
+    path = write(tmp_path / "n.ipynb", SETUP, AFFINE)
+    arguments = ["notebook", "run", str(path), "--course", "cs231n-2020", "--student", str(folder)]
+    assert run([*arguments, "--quiet"]) == 1
+    assert "dw is twice too large" in capsys.readouterr().out
+
+
+# A student's half of an assignment: a wrong affine_backward, and a network that is right but leans on it.
+BUILT_UPON = """
+import numpy as np
+from ..layers import *
+
+class TwoLayerNet(object):
+    def __init__(self, input_dim=3*32*32, hidden_dims=100, num_classes=10, weight_scale=1e-3, reg=0.0):
+        W1 = weight_scale * np.random.randn(input_dim, hidden_dims)
+        W2 = weight_scale * np.random.randn(hidden_dims, num_classes)
+        self.params = {'W1': W1, 'b1': np.zeros(hidden_dims), 'W2': W2, 'b2': np.zeros(num_classes)}
+        self.reg = reg
+    def loss(self, X, y=None):
+        W1, W2 = self.params['W1'], self.params['W2']
+        a, cache1 = affine_forward(X, W1, self.params['b1'])
+        h, cache2 = relu_forward(a)
+        scores, cache3 = affine_forward(h, W2, self.params['b2'])
+        if y is None:
+            return scores
+        loss, dscores = softmax_loss(scores, y)
+        loss += 0.5 * self.reg * (np.sum(W1 ** 2) + np.sum(W2 ** 2))
+        dh, dW2, db2 = affine_backward(dscores, cache3)
+        dx, dW1, db1 = affine_backward(relu_backward(dh, cache2), cache1)
+        return loss, {'W1': dW1 + self.reg * W1, 'b1': db1, 'W2': dW2 + self.reg * W2, 'b2': db2}
+"""
+
+ADAM = """
+import numpy as np
+
+def adam(w, dw, config=None):
+    if config is None:
+        config = {}
+    config.setdefault('learning_rate', 1e-3)
+    config.setdefault('beta1', 0.9)
+    config.setdefault('beta2', 0.999)
+    config.setdefault('epsilon', 1e-8)
+    config.setdefault('m', np.zeros_like(w))
+    config.setdefault('v', np.zeros_like(w))
+    config.setdefault('t', 1)
+    config['t'] += 1
+    config['m'] = config['beta1'] * config['m'] + (1 - config['beta1']) * dw
+    config['v'] = config['beta2'] * config['v'] + (1 - config['beta2']) * dw ** 2
+    m = config['m'] / (1 - config['beta1'] ** config['t'])
+    v = config['v'] / (1 - config['beta2'] ** config['t'])
+    return w - config['learning_rate'] * m / (np.sqrt(v) + config['epsilon']), config
+"""
+
+
+def test_what_builds_upon_a_wrong_layer_is_judged_with_a_right_one(folder, tmp_path):
+    (folder / "cs231n" / "classifiers" / "fc_net.py").write_text(BUILT_UPON)
+    (folder / "cs231n" / "optim.py").write_text(ADAM)
+    answers = examine(folder, "cs231n")
+    names = ["affine_backward", "TwoLayerNet", "adam"]
+    found = diagnose("cs231n-2017", answers, {name: [0] for name in names}, tmp_path)
+    assert found.problem == ""
+    verdicts = {record["function"]: record["verdict"] for record in found.records}
+    # Adam of 2017 counts from 1: that alone is not wrong
+    assert verdicts == {"affine_backward": "WRONG", "TwoLayerNet": "right", "adam": "right"}
+
+
+def test_a_file_that_cannot_be_imported_and_a_function_that_never_ends(
+    folder, tmp_path, monkeypatch
+):
+    layers = folder / "cs231n" / "layers.py"
+    cells = {"affine_forward": [0]}
+    layers.write_text("import nowhere\n" + LAYERS)
+    (record,) = diagnose("cs231n-2020", examine(folder, "cs231n"), cells, tmp_path).records
+    assert record["verdict"] == "not testable here"
+    assert "layers.py cannot be imported: ModuleNotFoundError" in record["reason"]
+    layers.write_text(LAYERS.replace("out = x.", "while True: pass\n    out = x."))
+    monkeypatch.setattr(diagnosis, "SECONDS", 4)
+    found = diagnose("cs231n-2020", examine(folder, "cs231n"), cells, tmp_path)
+    assert found.lines() == ["the checker did not come to an end in 4 s"]
+
+
+def test_the_functions_behind_a_cell(tmp_path):
+    source = (
+        "def affine_forward(x): return x\ndef adam(w): return w\ndef relu_forward(x): return x\n"
+        "class Net:\n    def loss(self, X): return affine_forward(X)\n"
+    )
+    (tmp_path / "layers.py").write_text(source)
+    names = ("affine_forward", "adam", "relu_forward", "Net")
+    answers = [Answer("cs231n.layers", tmp_path / "layers.py", names, ())]
+    cells = [
+        (0, "model = Net()\nx = relu_forward(1)", False),
+        (1, "%matplotlib inline\nloss = model.loss(2)", False),
+        (2, "x = 3\nprint(x)", True),  # x is another one by now
+        (3, "print(loss)", True),
+        (4, "solver = Solver(data, update_rule='adam')", True),
+        (5, "x = relu_forward(1)", False),
+    ]
+    assert suspects(answers, cells) == {"affine_forward": [3], "adam": [4], "Net": [3]}
+    assert suspects(answers, [(0, "1 +", True)]) == {}
+    nothing = diagnose("cs231n-2020", answers, {}, tmp_path)
+    assert "leans on nothing that the student has finished" in nothing.lines()[0]
 
 
 def test_a_folder_of_nothing_and_a_file_that_is_no_python(tmp_path):

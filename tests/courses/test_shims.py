@@ -98,6 +98,8 @@ CHECKS = [
     "grad_check_sparse",
 ]
 DATA = ["load_CIFAR_batch", "load_CIFAR10", "get_CIFAR10_data", "load_tiny_imagenet", "load_models"]
+# what the originals' files import themselves, and star-imports pass on
+SYSTEM = {"np", "os", "pickle"}
 
 
 # names by year, and star-imports
@@ -117,13 +119,25 @@ def test_names_of_cs231n(course):
     assert names("cs231n.layers") == layers
     assert names("cs231n.fast_layers") == fast
     assert names("cs231n.layer_utils") == utils
-    assert names("cs231n.classifiers.fc_net") == utils | {"TwoLayerNet", "FullyConnectedNet"}
+    system = {"os"} if year >= 2025 else set()
+    assert names("cs231n.classifiers.fc_net") == utils | system | {
+        "TwoLayerNet",
+        "FullyConnectedNet",
+    }
     assert names("cs231n.classifiers.cnn") == utils | {"ThreeLayerConvNet"}
-    assert names("cs231n.gradient_check") == {*CHECKS, "np"}
+    assert names("cs231n.gradient_check") == {*CHECKS, "np", "randrange"}
     assert names("cs231n.optim") == {"sgd", "sgd_momentum", "rmsprop", "adam", "np"}
-    assert names("cs231n.solver") == {"Solver", "np"}
-    assert names("cs231n.vis_utils") == {"visualize_grid", "vis_grid", "vis_nn", "np"}
-    data = set(DATA) | ({"load_pickle"} if year >= 2017 else set())
+    assert names("cs231n.solver") == {"Solver", "optim"} | SYSTEM
+    assert importlib.import_module("cs231n.solver").optim is sys.modules["cs231n.optim"]
+    assert names("cs231n.vis_utils") == {
+        "visualize_grid",
+        "vis_grid",
+        "vis_nn",
+        "np",
+        "sqrt",
+        "ceil",
+    }
+    data = {*DATA, "imread", "platform"} | SYSTEM | ({"load_pickle"} if year >= 2017 else set())
     assert names("cs231n.data_utils") == data | ({"load_imagenet_val"} if year >= 2018 else set())
 
 
@@ -131,7 +145,7 @@ def test_names_of_cs231n(course):
 def test_names_of_nndl(course):
     use(course, utils=True)
     conv = {name for name in LAYERS if name.startswith(("conv", "max_pool", "spatial"))}
-    layers = {*LAYERS, "np"} - conv - {"batchnorm_backward_alt"}
+    layers = {*LAYERS, "np", "pdb"} - conv - {"batchnorm_backward_alt"}
     utils = {"affine_relu_forward", "affine_relu_backward"}
     utils |= layers | {"affine_bn_relu_forward", "affine_bn_relu_backward"}
     conv_utils = layers | {*FAST} | {name for name in UTILS if name[:9] == "conv_relu"}
@@ -141,7 +155,7 @@ def test_names_of_nndl(course):
     assert names("nndl.layer_utils") == utils
     assert names("nndl.conv_layer_utils") == conv_utils
     assert names("nndl.fc_net") == utils | {"TwoLayerNet", "FullyConnectedNet"}
-    assert names("nndl.neural_net") == {"TwoLayerNet", "np"}
+    assert names("nndl.neural_net") == {"TwoLayerNet", "np", "plt"}
     assert names("nndl.cnn") == utils | conv | conv_utils | {"ThreeLayerConvNet"}
     assert names("nndl.optim") == rules
     tests = {name for name in names("nndl.layer_tests") if name.endswith("_test")}
@@ -177,11 +191,12 @@ def test_names_of_skynet():
     }
     assert names(f"{network}.classifiers.fc_net") == utils | {"TwoLayerNet", "FullyConnectedNet"}
     assert names("skynet.solvers.optimizer") == {"sgd", "sgd_momentum", "rmsprop", "adam", "np"}
-    assert names("skynet.solvers.solver") == {"Solver", "np"}
+    assert names("skynet.solvers.solver") == {"Solver", "np", "optim"}
     assert names("skynet.utils.data_utils") == {
         *DATA,
         "generate_decision_boundary_data",
-        "np",
+        "imread",
+        *SYSTEM,
     }
     assert names("skynet.utils.vis_utils") >= {
         "visualize_decision_boundary",
@@ -282,6 +297,12 @@ SIGNATURES += [
         ("nndl-drop", "nndl.fc_net", "TwoLayerNet", TWO.format("hidden_dims", "dropout=0, ")),
         (
             "nndl-drop",
+            "nndl.fc_net",
+            "FullyConnectedNet",
+            FULLY.format("dropout=0, use_batchnorm=False"),
+        ),
+        (
+            "nndl-2024-mix",
             "nndl.fc_net",
             "FullyConnectedNet",
             FULLY.format("dropout=0, use_batchnorm=False"),

@@ -31,6 +31,16 @@ def train(steps=1, dtype=np.float32):
             x, w[:, :, :2], b, {"stride": 2, "pad": 1}, engine="native"
         )
         layers.conv_backward(out, cache)
+        for groups in (16, 4, 1):
+            param = {"stride": 2, "pad": 2, "dilation": 2, "groups": groups}
+            filters = w[:16, : 16 // groups]
+            out, cache = layers.conv_forward(x, filters, b[:16], param, engine="native")
+            layers.conv_backward(out, cache)
+            out, cache = layers.conv_transpose_forward(x, filters, b[:16], param, engine="native")
+            layers.conv_transpose_backward(out, cache)
+        for mode in ("nearest", "bilinear"):
+            out, cache = layers.upsample_forward(x, {"scale": 2, "mode": mode}, engine="native")
+            layers.upsample_backward(out, cache)
     return w
 
 
@@ -97,7 +107,7 @@ def test_wrong_sizes_are_refused_by_the_kernels_themselves(rng):
     with pytest.raises(TypeError):
         _kernels.relu_forward(np.zeros(3, np.float16))
     with pytest.raises(ValueError, match="label"):
-        _kernels.loss(np.zeros((2, 3)), np.array([0, 3]), True)
+        _kernels.loss(np.zeros((2, 3)), np.array([0, 3]), True, 0.0)
 
 
 def test_no_kernel_reads_or_writes_behind_its_buffers():
@@ -134,5 +144,16 @@ for dtype in (np.float32, np.float64):
         out, cache = layers.affine_forward(draw(N, 37), draw(37, F), draw(F), engine="native")
         layers.affine_backward(out, cache)
         layers.softmax_loss(out, np.zeros(N, int), engine="native")
+        for groups, depth in ((C, 1), (1, C), (3, 4), (2, 8), (5, 2), (1, 16)):
+            param = {"stride": stride, "pad": pad + 1, "dilation": 2, "groups": groups}
+            F = groups * depth
+            x, w, b = draw(N, F, H, W), draw(F, depth, size, size), draw(F)
+            out, cache = layers.conv_forward(x, w, b, param, engine="native")
+            layers.conv_backward(out, cache)
+            out, cache = layers.conv_transpose_forward(x, w, b, param, engine="native")
+            layers.conv_transpose_backward(out, cache)
+        for mode in ("nearest", "bilinear"):
+            out, cache = layers.upsample_forward(arrays[0], {"scale": 3, "mode": mode}, engine="native")
+            layers.upsample_backward(out, cache)
 print(control.isa())
 """

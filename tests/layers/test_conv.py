@@ -8,7 +8,12 @@ import pytest
 from handgrad.cli.app import run as run_command
 from handgrad.errors import DtypeError, OptionError, ShapeError
 from handgrad.gradcheck import eval_numerical_gradient_array, rel_error
-from handgrad.layers import conv_backward, conv_forward
+from handgrad.layers import (
+    conv_backward,
+    conv_forward,
+    conv_transpose_forward,
+    upsample_forward,
+)
 
 ENGINES = ["naive", "vectorized"]
 each_engine = pytest.mark.parametrize("engine", ENGINES)
@@ -282,7 +287,7 @@ def test_pass_leaves_its_inputs_alone(rng, engine, pad):
         {"stride": 2.0, "pad": np.float64(1.0)},
         {"stride": np.int32(2), "pad": (1, 1)},
         {"stride": [2, 2], "pad": [1.0, 1]},
-        {"stride": 2, "pad": 1, "dilation": 7},
+        {"stride": 2, "pad": 1, "mode": 7},
     ],
 )
 def test_parameters_may_be_integral_floats_or_pairs(rng, engine, param):
@@ -341,3 +346,86 @@ def test_dout_must_have_the_shape_of_the_output(rng, engine):
 def test_strings_are_refused():
     with pytest.raises(DtypeError, match="conv_forward: x must be float32"):
         conv_forward(np.array([[[["a"]]]]), np.ones((1, 1, 1, 1)), np.ones(1), {})
+
+
+@each_engine
+@pytest.mark.parametrize("groups", [1, 2])
+def test_the_transpose_is_the_input_gradient(groups, engine, rng):
+    """conv_transpose(dout, w) = dx of conv(x, w), where the sizes leave nothing over."""
+    param = {"stride": 2, "pad": 1, "dilation": 2, "groups": groups}
+    x, w = rng.standard_normal((2, 4, 9, 7)), rng.standard_normal((6, 4 // groups, 3, 2))
+    out, cache = conv_forward(x, w, np.zeros(6), param, engine=engine)
+    dout = rng.standard_normal(out.shape)
+    dx, _, _ = conv_backward(dout, cache)
+    back, _ = conv_transpose_forward(
+        dout, w, np.zeros(4), {**param, "output_pad": (0, 0)}, engine=engine
+    )
+    np.testing.assert_allclose(back, dx[:, :, : back.shape[2], : back.shape[3]], atol=1e-13)
+    left_over = {(0, 0), (0, 1)}  # rows and columns of x that no window reaches
+    assert {tuple(np.subtract(dx.shape[2:], back.shape[2:]))} <= left_over
+
+
+@pytest.mark.parametrize(
+    ("param", "error", "match"),
+    [
+        (
+            {"groups": 3},
+            ShapeError,
+            r"conv_param\['groups'\] must divide the 4 channels of x, got 3",
+        ),
+        (
+            {"groups": 4},
+            ShapeError,
+            r"conv_param\['groups'\] must divide the 6 filters of w, got 4",
+        ),
+        ({"groups": 2}, ShapeError, r"w must have shape \(6, 2, 3, 3\) \(\(F, C / 2, HH, WW\)"),
+        ({"groups": 0}, OptionError, r"conv_param\['groups'\] must be at least 1, got 0"),
+        ({"groups": (2, 2)}, OptionError, r"conv_param\['groups'\] must be an integer"),
+        ({"dilation": 0}, OptionError, r"conv_param\['dilation'\] must be at least 1, got 0"),
+        ({"dilation": 3}, ShapeError, "the window is larger than the padded image: .* 7 x 7"),
+        ({"dilation": "2"}, OptionError, r"conv_param\['dilation'\] must be an integer"),
+    ],
+)
+def test_wrong_groups_and_dilations(param, error, match, rng):
+    x, w = rng.standard_normal((2, 4, 6, 6)), rng.standard_normal((6, 4, 3, 3))
+    with pytest.raises(error, match=f"^conv_forward: {match}"):
+        conv_forward(x, w, np.zeros(6), param)
+
+
+@pytest.mark.parametrize(
+    ("param", "error", "match"),
+    [
+        ({"output_pad": 1}, OptionError, r"conv_param\['output_pad'\] must be below the stride"),
+        ({"stride": 2, "output_pad": -1}, OptionError, r"conv_param\['output_pad'\] must be at"),
+        ({"pad": 4}, ShapeError, "the pad leaves nothing of the output, 0 x 0"),
+        ({"stride": 2**40}, ShapeError, "these sizes are beyond any memory"),
+        ({"groups": 3}, ShapeError, r"conv_param\['groups'\] must divide the 4 channels of x"),
+        ({"groups": 2}, ShapeError, r"b must have shape \(12,\)"),
+        (None, OptionError, "conv_param must be a dictionary"),
+    ],
+)
+def test_wrong_transposed_convolutions(param, error, match, rng):
+    x, w = rng.standard_normal((2, 4, 6, 6)), rng.standard_normal((4, 6, 3, 3))
+    with pytest.raises(error, match=f"^conv_transpose_forward: {match}"):
+        conv_transpose_forward(x, w, np.zeros(6), param)
+
+
+@pytest.mark.parametrize(
+    ("x", "param", "error", "match"),
+    [
+        ((1, 2, 3, 3), {}, OptionError, "upsample_param lacks the key 'scale'"),
+        ((1, 2, 3, 3), {"scale": 0}, OptionError, r"upsample_param\['scale'\] must be at least 1"),
+        (
+            (1, 2, 3, 3),
+            {"scale": 2, "mode": "cubic"},
+            OptionError,
+            r"upsample_param\['mode'\] must",
+        ),
+        ((1, 2, 3), {"scale": 2}, ShapeError, "x must have 4 dimensions"),
+        ((1, 2, 0, 3), {"scale": 2}, ShapeError, "x must have pixels to enlarge"),
+        ((1, 2, 3, 3), {"scale": 2**40}, ShapeError, "the output would hold"),
+    ],
+)
+def test_wrong_upsamplings(x, param, error, match):
+    with pytest.raises(error, match=f"^upsample_forward: {match}"):
+        upsample_forward(np.zeros(x), param)

@@ -4,7 +4,7 @@ import array_api_strict as strict
 import numpy as np
 import pytest
 
-from handgrad.errors import DtypeError, LabelError, NonFiniteError, ShapeError
+from handgrad.errors import DtypeError, LabelError, NonFiniteError, OptionError, ShapeError
 from handgrad.gradcheck import eval_numerical_gradient, rel_error
 from handgrad.layers import softmax_loss, svm_loss
 
@@ -173,3 +173,18 @@ def test_non_finite_scores_are_named(function, value):
 def test_labels_of_another_library_are_checked_too():
     with pytest.raises(LabelError, match=r"softmax_loss: .*got y\[1\] = 9"):
         softmax_loss(strict.asarray(X), strict.asarray([0, 9, 1]))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_label_smoothing_by_hand(engine):
+    x = np.log([[1.0, 2.0, 5.0]])
+    loss, dx = softmax_loss(x, [2], label_smoothing=0.3, engine=engine)
+    p, q = np.array([0.125, 0.25, 0.625]), np.array([0.1, 0.1, 0.8])
+    assert loss == pytest.approx(-(q * np.log(p)).sum(), rel=1e-14)
+    np.testing.assert_allclose(dx, [p - q], rtol=1e-13)
+
+
+@pytest.mark.parametrize("wrong", [-0.1, 1.1, np.nan, "0.1", True, None])
+def test_wrong_label_smoothings_are_refused(wrong):
+    with pytest.raises(OptionError, match=r"^softmax_loss: label_smoothing must be"):
+        softmax_loss(np.zeros((2, 3)), [0, 1], label_smoothing=wrong)

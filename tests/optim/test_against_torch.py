@@ -2,8 +2,8 @@
 
 All definitions agree (epsilon stands in the same place), but for momentum: there the velocity of
 the courses holds the learning rate and PyTorch's does not, which is the same while the rate is
-constant.  The rate is small enough for no rule to reach the minimum: there RMSProp's steps of
-constant size go to and fro without end, and amplify any rounding.
+constant.  The minimum is too far away for any rule to reach it: there RMSProp's steps of constant
+size go to and fro without end, and amplify any rounding.
 """
 
 import numpy as np
@@ -13,6 +13,8 @@ from handgrad.optim import RULES
 
 torch = pytest.importorskip("torch")
 optim = torch.optim
+
+as_goal = pytest.mark.goal(9, "trajectories of 1,000 steps equal to PyTorch's within 1e-12")
 
 RATE = 2e-3
 
@@ -49,15 +51,17 @@ def trajectories(name, gradient, steps=1000):
     return worst
 
 
+@as_goal
 @pytest.mark.parametrize("name", CASES)
 def test_a_convex_problem(name):
     rng = np.random.default_rng(2)
     root = rng.standard_normal((12, 12))
     matrix = root @ root.T / 12 + 0.1 * np.eye(12)
-    target = rng.standard_normal(12) + 3.0
+    target = rng.standard_normal(12) + 6.0
     assert trajectories(name, lambda w, step: matrix @ (w - target)) <= 1e-12
 
 
+@as_goal
 @pytest.mark.parametrize("name", CASES)
 def test_random_gradients(name):
     gradients = np.random.default_rng(3).standard_normal((1000, 12))

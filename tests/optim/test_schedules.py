@@ -4,7 +4,15 @@ import pytest
 
 from handgrad.errors import OptionError
 from handgrad.optim import SCHEDULES, build_schedule
-from handgrad.optim.schedules import Constant, Cosine, Exponential, OneCycle, Step, Warmup
+from handgrad.optim.schedules import (
+    Constant,
+    Cosine,
+    Exponential,
+    OneCycle,
+    Step,
+    Triangular,
+    Warmup,
+)
 
 TOTAL = 200
 
@@ -26,10 +34,21 @@ def test_end_points():
     cycle = factors(OneCycle(rise=0.25, start=0.1, final=0.01))
     assert (cycle[0], cycle[49], cycle[199]) == pytest.approx((0.1, 1.0, 0.01))
     assert cycle.index(max(cycle)) == 49
+    triangle = Triangular(rise=0.25, start=0.2, final=0.1)
+    assert [triangle(s, 201) for s in (0, 25, 50, 125, 200)] == pytest.approx(
+        [0.2, 0.6, 1, 0.55, 0.1]
+    )
+    assert factors(Triangular(rise=0)) == pytest.approx([1 - s / (TOTAL - 1) for s in range(TOTAL)])
+    assert factors(Triangular(rise=1)) == pytest.approx([s / (TOTAL - 1) for s in range(TOTAL)])
 
 
 def test_beyond_the_end_the_end_is_kept():
-    for schedule in (Cosine(final=0.1), OneCycle(final=0.1), Warmup(10, Cosine(final=0.1))):
+    for schedule in (
+        Cosine(final=0.1),
+        OneCycle(final=0.1),
+        Triangular(final=0.1),
+        Warmup(10, Cosine(final=0.1)),
+    ):
         assert schedule(10 * TOTAL, TOTAL) == pytest.approx(0.1)
 
 
@@ -41,7 +60,14 @@ def test_warm_up_rises_linearly_and_then_hands_over():
 
 @pytest.mark.parametrize("total", [1, 2, 3])
 def test_short_runs_stay_within_the_base_rate(total):
-    for schedule in (Cosine(), OneCycle(), Warmup(2, Cosine()), Warmup(5, OneCycle())):
+    for schedule in (
+        Cosine(),
+        OneCycle(),
+        Triangular(),
+        Triangular(rise=1),
+        Warmup(2, Cosine()),
+        Warmup(5, OneCycle()),
+    ):
         assert all(0.0 <= factor <= 1.0 for factor in factors(schedule, total))
 
 

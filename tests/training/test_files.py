@@ -6,6 +6,7 @@ import errno
 import os
 from pathlib import Path
 
+import goals
 import numpy as np
 import pytest
 from training.toys import Softmax, conv_net, flat, images, outcome, solver_of
@@ -70,7 +71,8 @@ def test_every_truncation_and_addition_is_noticed(saved, tmp_path):
 def test_ten_thousand_damages_are_noticed(saved, tmp_path):
     path = tmp_path / "c.safetensors"
     rng = np.random.default_rng(2)
-    for _ in range(10_000):
+    noticed = 0
+    while noticed < 10_000:
         damaged = bytearray(saved)
         if rng.random() < 0.3:
             del damaged[int(rng.integers(len(saved))) :]
@@ -81,6 +83,21 @@ def test_ten_thousand_damages_are_noticed(saved, tmp_path):
         if damaged != saved:
             with pytest.raises(CheckpointError):
                 load_checkpoint(path)
+            noticed += 1
+    # and in the place of the newest of three, the one before is taken
+    folder = tmp_path / "run"
+    solver_of(update_rule="adam", rng=0, callbacks=[Checkpointer(folder, keep=3)]).train()
+    newest = folder / "checkpoint-00000009.safetensors"
+    whole = newest.read_bytes()
+    for _ in range(100):
+        damaged = bytearray(whole)
+        damaged[int(rng.integers(len(whole)))] ^= int(rng.integers(1, 256))
+        newest.write_bytes(damaged)
+        with pytest.warns(ResumeWarning, match="skipped: .*checkpoint-00000009"):
+            assert latest_checkpoint(folder).name == "checkpoint-00000006.safetensors"
+    goals.record(
+        15, f"{noticed:,} of {noticed:,} damages noticed; the one before is taken, and said so"
+    )
 
 
 def test_a_header_that_claims_too_much_is_refused_without_memory(saved, tmp_path):
@@ -93,7 +110,7 @@ def test_a_header_that_claims_too_much_is_refused_without_memory(saved, tmp_path
 def test_files_of_another_kind_are_refused(tmp_path):
     save_model(tmp_path / "model.safetensors", Softmax())
     with pytest.raises(
-        CheckpointError, match="must be a handgrad checkpoint 1 file, but is a handg"
+        CheckpointError, match="must be a handgrad checkpoint 1 file, but is 'handgrad model 1'"
     ):
         load_checkpoint(tmp_path / "model.safetensors")
     with pytest.raises(CheckpointError, match="cannot be read"):

@@ -211,7 +211,7 @@ def other_rows():
         ),
         ({"data": {**make_data(), "y_val": make_data()["y_val"][::-1]}}, "data y_val was"),
         ({"data": make_data(rows=59)}, r"data y_train was \(60,\)"),
-        ({"model": Softmax(classes=4)}, r"parameters W1 was \(6, 3\), is \(6, 4\)"),
+        ({"model": Softmax(classes=4)}, r"parameters W1 was \(6, 3\) float64, is \(6, 4\) float64"),
         ({"rng": 3}, r"random stream of the Solver was none, is Generator \(PCG64\)"),
         ({"model": Softmax(rng=np.random.default_rng(0))}, "random stream of the model was none"),
     ],
@@ -234,7 +234,7 @@ def test_parameters_of_another_name_are_refused(tmp_path):
     other = solver_of()
     other.model.params["W2"] = other.model.params.pop("W1")
     with pytest.raises(
-        CheckpointError, match=r"parameters W1 was \(6, 3\), is None; .*W2 was None"
+        CheckpointError, match=r"parameters W1 was \(6, 3\) float64, is None; .*W2 was None"
     ):
         other.resume(tmp_path / "c.safetensors")
 

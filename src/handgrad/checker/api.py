@@ -60,6 +60,10 @@ def check(
     """
     from handgrad.checker.discover import judge_named, with_meaning
 
+    made = getattr(forward, "__handgrad_layer__", None)
+    if made is not None and backward is None:  # by handgrad.nn.layer
+        forward, backward, given, fixed = made
+        inputs, options = (given, fixed) if inputs is None else (inputs, options)
     forward, backward = as_functions(forward, backward)
     name = getattr(forward, "__name__", "forward")
     if inputs is None:

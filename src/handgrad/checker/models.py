@@ -158,6 +158,8 @@ def _in_their_words(cls: Any, arguments: dict[str, Any], drops: bool) -> dict[st
         theirs["use_batchnorm"] = True
     elif norm:
         return None
+    if "hidden_dims" in known and "hidden_dim" in theirs:  # UCLA's name for the one width
+        theirs["hidden_dims"] = theirs.pop("hidden_dim")
     keep = theirs.pop("dropout_keep_ratio", None)
     if keep and "dropout_keep_ratio" in known:
         theirs["dropout_keep_ratio"] = keep

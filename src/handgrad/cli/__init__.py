@@ -6,14 +6,27 @@ one line; 130 and 143 stopped by Ctrl-C or a termination request.
 
 from __future__ import annotations
 
+import signal
 import sys
+from typing import Any
 
 
 def main() -> None:
     """Run the ``handgrad`` command."""
     try:
-        from handgrad.cli.app import run
-    except ModuleNotFoundError as error:
-        sys.stderr.write(f"handgrad: {error.name} is missing; run: pip install handgrad\n")
-        sys.exit(2)
-    sys.exit(run(sys.argv[1:]))
+        signal.signal(signal.SIGTERM, _terminate)
+        try:
+            from handgrad.cli.app import run
+        except ModuleNotFoundError as error:
+            sys.stderr.write(f"handgrad: {error.name} is missing; run: pip install handgrad\n")
+            sys.exit(2)
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:
+        sys.stderr.write("handgrad: stopped\n")
+        code = 130
+    sys.exit(code)
+
+
+def _terminate(number: int, frame: Any) -> None:
+    """End as Ctrl-C does, so that what was begun is cleared away."""
+    sys.exit(128 + number)

@@ -18,7 +18,9 @@ COMMANDS = {
     "evaluate": "Measure a trained run on its test set, class by class.",
     "predict": "Classify image files with a trained run.",
     "check": "Judge layers, losses, update rules and models: right, or what is wrong.",
+    "experiment": "Do the courses' studies: numbers, a figure, two sentences about it.",
     "bench": "Time this machine: Handgrad and PyTorch on the same work, verified first.",
+    "verify-resume": "Prove that a run can be stopped and resumed without a trace.",
     "report": "Write the report of a run again.",
     "data": "Get, verify and look at the data sets.",
     "notebook": "Run the courses' own notebooks and judge what they print.",
@@ -37,7 +39,7 @@ class LazyGroup(click.Group):
         """Import and return the command `name`, or None if there is none."""
         if name not in COMMANDS:
             return None
-        return importlib.import_module(f"handgrad.cli.{name}").command
+        return importlib.import_module(f"handgrad.cli.{name.replace('-', '_')}").command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
@@ -78,7 +80,8 @@ def run(arguments: Sequence[str]) -> int:
         _complain("stopped")
         return 130
     except MemoryError as error:
-        _complain(f"out of memory: {error or 'try a smaller batch size or fewer images'}")
+        wanted = f"out of memory: {error}" if str(error) else "out of memory"
+        _complain(f"{wanted}; use a smaller batch, fewer images or a smaller network")
         return 2
     except BrokenPipeError:
         sys.stderr.close()

@@ -95,7 +95,7 @@ def command(
                 )
     report["summaries"] = summaries(report["results"])
     if file is not None:
-        from handgrad.training.atomic import atomic_write
+        from handgrad.files import atomic_write
 
         atomic_write(file, (json.dumps(report, indent=2) + "\n").encode())
     return 1 if report["wrong"] else 0

@@ -60,8 +60,9 @@ def run(
     """Run the notebook FILE and judge what it prints.
 
     Every printed error is compared with the bound in the notebook's own text, and with the output that
-    the file holds.  The exit code is 1 if a bound is broken or a cell fails that no open exercise
-    explains.  FILE itself is not changed.
+    the file holds.  With --student, the checker says what is wrong with the student's functions behind
+    a broken bound or a failed cell.  The exit code is 1 if a bound is broken, a cell fails that no open
+    exercise explains, or a student's function is wrong.  FILE itself is not changed.
     """
     from rich.console import Console
 
@@ -99,7 +100,7 @@ def run(
         line(console, f"Report: {report}")
     if result.stopped:
         raise click.ClickException(result.stopped)
-    return 1 if result.broken or result.failed else 0
+    return 0 if result.is_good else 1
 
 
 @command.command("list", epilog="Example:  handgrad notebook list")
@@ -153,6 +154,10 @@ def _show(console: Console, result: NotebookResult) -> None:
         console.print(table)
     if not any(finding.judged or finding.then for finding in result.findings):
         line(console, "The notebook states no bound and holds no earlier output: nothing to judge.")
+    if result.diagnosis is not None:
+        line(console, "Diagnosis of the student's functions behind it (handgrad check):")
+        for text in result.diagnosis.lines():
+            line(console, f"  {text}")
     for cell in result.cells:
         if cell.note:
             line(console, f"cell {cell.number}: {cell.state}: {cell.note}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from rich.text import Text
 from handgrad import engines
 
 if TYPE_CHECKING:
+    from handgrad.training.recipes import Recipe
     from handgrad.training.run import Run
 
 
@@ -40,6 +41,17 @@ def show_start(console: Console, run: Run) -> None:
         line(console, "The native engine is not built here; `handgrad doctor` says how to get it.")
     if run.solver.iteration:
         line(console, f"Resuming after iteration {run.solver.iteration}")
+    elif not run.new_folders:
+        line(console, "Resuming at the start: there is no checkpoint yet")
+
+
+def stopped_text(run: Run) -> str:
+    """Say what to do with a run that a signal stopped."""
+    if run.is_finished:
+        return (
+            f"Stopped when the training was over. Measure it with: handgrad evaluate {run.folder}"
+        )
+    return f"Stopped, checkpoint saved. Continue with: handgrad train --resume {run.folder}"
 
 
 def show_evaluation(console: Console, evaluation: Mapping[str, Any]) -> None:
@@ -80,3 +92,39 @@ def show_result(console: Console, run: Run, evaluation: Mapping[str, Any], repor
     )
     line(console, f"Run folder: {run.folder}")
     line(console, f"Report:     {report}")
+
+
+def show_recipes(console: Console, recipes: Sequence[Recipe]) -> None:
+    """Print each recipe with its bar and what it reached."""
+    for recipe in recipes:
+        reached = recipe.reached
+        line(console, f"{recipe.name}: {recipe.summary}")
+        bars = ", ".join(f"{split} {100 * bar:.0f} %" for split, bar in recipe.bar.items())
+        line(console, f"    bar: {bars}; {recipe.config.training.epochs} epochs")
+        if reached:
+            parts = [_spread(split, reached[split]) for split in ("val", "test")]
+            line(
+                console,
+                f"    reached: {', '.join(parts)} ({reached['runs']} runs), {reached['seconds']:g} s each "
+                f"on {reached['machine']}; {reached['versions']}",
+            )
+    line(console, "val is the best validation accuracy of a run, test that of the same parameters.")
+
+
+def show_repeats(console: Console, reached: Sequence[Mapping[str, Any]]) -> None:
+    """Print what each of several runs reached, and the summary as a recipe records it."""
+    import tomli_w
+
+    from handgrad.training.recipes import summary_of
+
+    for record in reached:
+        line(
+            console,
+            f"seed {record['seed']}: val {100 * record['val']:.2f} %, test "
+            f"{100 * record['test']:.2f} %, {record['seconds']:.1f} s",
+        )
+    line(console, tomli_w.dumps({"recipe": {"reached": summary_of(reached)}}))
+
+
+def _spread(split: str, accuracy: Mapping[str, float]) -> str:
+    return f"{split} {100 * accuracy['mean']:.2f} % (std {100 * accuracy['std']:.2f})"

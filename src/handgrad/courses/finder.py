@@ -53,11 +53,12 @@ class ShimFinder(MetaPathFinder, Loader):
         return spec
 
     def exec_module(self, module: ModuleType) -> None:
-        """Fill `module`: first what it star-imports, then its own names."""
+        """Fill `module`: first what it star-imports and imports, then its own names."""
         shim = self.shims[module.__name__]
         names: dict[str, Any] = {}
         for star in shim.stars:
             names |= public_names(importlib.import_module(star))
+        names |= {name: importlib.import_module(place) for name, place in shim.imports.items()}
         names |= shim.names
         module.__doc__ = f"{module.__name__} of {self.profile.name}, by Handgrad."
         module.__dict__.update(names)

@@ -18,7 +18,7 @@ import numpy as np
 
 from handgrad.courses import settings
 from handgrad.errors import DataError
-from handgrad.training.atomic import atomic_write
+from handgrad.files import atomic_write
 
 
 def write_pickle(path: str | PathLike[str], value: Any) -> None:

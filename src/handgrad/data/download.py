@@ -22,6 +22,7 @@ from typing import Any, Final, NamedTuple
 
 from handgrad.data.archive import sha256
 from handgrad.errors import DataError
+from handgrad.files import sync_folder
 
 Progress = Callable[[int, int], None]
 
@@ -106,7 +107,7 @@ def _from_mirror(
             raise _MirrorFailed("what it sent is not the published file (wrong SHA-256)")
         return _from_mirror(archive, url, path, progress, timeout)
     part.replace(path)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
     return path
 
 
@@ -230,13 +231,3 @@ def _opener(url: str) -> urllib.request.OpenerDirector:
     ):
         opener.add_handler(handler)
     return opener
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` durable, where the system can."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

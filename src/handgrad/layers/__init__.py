@@ -1,11 +1,15 @@
 """Layers: forward and backward pairs, one file a layer, each with its formula, shapes and source."""
 
+from handgrad.layers.add import add_backward, add_forward
 from handgrad.layers.affine import affine_backward, affine_forward
 from handgrad.layers.avg_pool import avg_pool_backward, avg_pool_forward
 from handgrad.layers.batchnorm import batchnorm_backward, batchnorm_backward_alt, batchnorm_forward
+from handgrad.layers.concat import concat_backward, concat_forward
 from handgrad.layers.conv import conv_backward, conv_forward
+from handgrad.layers.conv_transpose import conv_transpose_backward, conv_transpose_forward
 from handgrad.layers.dropout import dropout_backward, dropout_forward
 from handgrad.layers.elu import elu_backward, elu_forward
+from handgrad.layers.flatten import flatten_backward, flatten_forward
 from handgrad.layers.gelu import gelu_backward, gelu_forward
 from handgrad.layers.global_avg_pool import global_avg_pool_backward, global_avg_pool_forward
 from handgrad.layers.layernorm import layernorm_backward, layernorm_forward
@@ -40,8 +44,11 @@ from handgrad.layers.spatial_instancenorm import (
 )
 from handgrad.layers.svm_loss import svm_loss
 from handgrad.layers.tanh import tanh_backward, tanh_forward
+from handgrad.layers.upsample import upsample_backward, upsample_forward
 
 __all__ = [
+    "add_backward",
+    "add_forward",
     "affine_backward",
     "affine_bn_relu_backward",
     "affine_bn_relu_forward",
@@ -55,6 +62,8 @@ __all__ = [
     "batchnorm_backward",
     "batchnorm_backward_alt",
     "batchnorm_forward",
+    "concat_backward",
+    "concat_forward",
     "conv_backward",
     "conv_bn_relu_backward",
     "conv_bn_relu_forward",
@@ -65,10 +74,14 @@ __all__ = [
     "conv_relu_forward",
     "conv_relu_pool_backward",
     "conv_relu_pool_forward",
+    "conv_transpose_backward",
+    "conv_transpose_forward",
     "dropout_backward",
     "dropout_forward",
     "elu_backward",
     "elu_forward",
+    "flatten_backward",
+    "flatten_forward",
     "gelu_backward",
     "gelu_forward",
     "global_avg_pool_backward",
@@ -97,4 +110,6 @@ __all__ = [
     "svm_loss",
     "tanh_backward",
     "tanh_forward",
+    "upsample_backward",
+    "upsample_forward",
 ]

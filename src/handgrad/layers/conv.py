@@ -1,8 +1,9 @@
 """The convolutional layer.
 
 Every output is an affine map of one window of the image, with the same weights at every place.
-Outside of the image x is zero; s is the stride and p the pad, each with its own value for rows and
-for columns.  With the row r = i s + u - p and the column q = j s + v - p:
+Outside of the image x is zero; s is the stride, p the pad and d the dilation, the distance between
+neighbours in a window, each with its own value for rows and for columns.  With the row
+r = i s + u d - p and the column q = j s + v d - p:
 
     out[n, f, i, j] = sum_{c, u, v} x[n, c, r, q] w[f, c, u, v] + b[f]
 
@@ -13,6 +14,9 @@ Backward follows each product of that sum to its two factors:
     db[f]          = sum_{n, i, j} dout[n, f, i, j]
 
 Windows may overlap, so dx is a sum; rows and columns that no window reaches have gradient zero.
+
+With G groups, channels and filters are cut into G equal parts, and each part of the filters sees its
+own part of the channels alone: G convolutions side by side.  G = C is the depthwise convolution.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ from typing import Any
 from handgrad.engines.arrays import Array, promote
 from handgrad.errors import check_ndim, check_shape
 from handgrad.layers.pair import Cache, run_backward, run_forward
-from handgrad.layers.windows import check_windows, conv_options
+from handgrad.layers.windows import check_groups, check_windows, conv_options, reach_of
 
 
 def conv_forward(
@@ -32,31 +36,39 @@ def conv_forward(
 
     Args:
         x: images, (N, C, H, W).
-        w: filters, (F, C, HH, WW).
+        w: filters, (F, C / groups, HH, WW).
         b: biases, (F,).
-        conv_param: 'stride' (default 1) and 'pad' (default 0, zeros on each side), each an integer
-            or a pair (vertical, horizontal); other keys are ignored.
+        conv_param: 'stride' (default 1), 'pad' (default 0, zeros on each side) and 'dilation'
+            (default 1), each an integer or a pair (vertical, horizontal); 'groups' (default 1), by
+            which C and F can be divided; other keys are ignored.
         engine: the engine for this call; None is the chosen one.
 
     Returns:
-        out, (N, F, H', W') with ``H' = 1 + (H + 2 pad - HH) // stride`` and W' likewise, and the
-        cache for `conv_backward`.
+        out, (N, F, H', W') with ``H' = 1 + (H + 2 pad - dilation (HH - 1) - 1) // stride`` and W'
+        likewise, and the cache for `conv_backward`.
 
     Raises:
         ShapeError, DtypeError: an argument does not fit the others, or no window fits the image.
-        OptionError: conv_param is no dictionary, or has a stride below 1 or a pad below 0.
+        OptionError: conv_param is no dictionary, or has a stride, dilation or number of groups below
+            1 or a pad below 0.
 
-    Source: CS231n assignment 2, ``conv_forward_naive``.
+    Source: CS231n assignment 2, ``conv_forward_naive``; groups: Krizhevsky, Sutskever and Hinton
+    (2012); dilation: Yu and Koltun (2016), arXiv:1511.07122.
     """
     x, w, b = promote("conv_forward", x=x, w=w, b=b)
     check_ndim("conv_forward", "x", x, 4, "(N, C, H, W)")
     check_ndim("conv_forward", "w", w, 4, "(F, C, HH, WW)")
+    stride, pad, dilation, groups = conv_options("conv_forward", conv_param)
     F, _, HH, WW = w.shape
-    check_shape("conv_forward", "w", w, (F, x.shape[1], HH, WW), "(F, C, HH, WW) with the C of x")
+    C = x.shape[1]
+    check_groups("conv_forward", groups, ("channels of x", C), ("filters of w", F))
+    depth = "C" if groups == 1 else f"C / {groups}"
+    expected = (F, C // groups, HH, WW)
+    check_shape("conv_forward", "w", w, expected, f"(F, {depth}, HH, WW) with the C of x")
     check_shape("conv_forward", "b", b, (F,), "(F,) of w (F, C, HH, WW)")
-    stride, pad = conv_options("conv_forward", conv_param)
-    check_windows("conv_forward", tuple(x.shape), F, (HH, WW), stride, pad)
-    return run_forward("conv", engine, (x, w, b), stride, pad)
+    reach = reach_of((HH, WW), dilation)
+    check_windows("conv_forward", tuple(x.shape), F, reach, stride, pad)
+    return run_forward("conv", engine, (x, w, b), stride, pad, dilation, groups)
 
 
 def conv_backward(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:
@@ -67,7 +79,7 @@ def conv_backward(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:
         cache: what `conv_forward` returned.
 
     Returns:
-        dx (N, C, H, W), dw (F, C, HH, WW), db (F,).
+        dx (N, C, H, W), dw (F, C / groups, HH, WW), db (F,).
 
     Raises:
         ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.

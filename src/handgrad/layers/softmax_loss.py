@@ -11,21 +11,32 @@ overflows and nothing under the logarithm is below 1:
     log p[n, c] = x[n, c] - m - log sum_k exp(x[n, k] - m)
 
 and the gradient follows from d(log sum_k exp x[k]) / dx[c] = p[c].
+
+With label smoothing e the label's certainty is shared out, so that no score need go to infinity: in
+place of [c = y[n]] stands the target
+
+    q[n, c] = (1 - e) [c = y[n]] + e / C
+
+    loss = -1/N sum_n sum_c q[n, c] log p[n, c]          dx[n, c] = (p[n, c] - q[n, c]) / N
 """
 
 from __future__ import annotations
 
 from handgrad import engines
 from handgrad.engines.arrays import Array
+from handgrad.errors import as_number
 from handgrad.layers.scores import check_scores
 
 
-def softmax_loss(x: Array, y: Array, *, engine: str | None = None) -> tuple[Array, Array]:
+def softmax_loss(
+    x: Array, y: Array, *, label_smoothing: float = 0.0, engine: str | None = None
+) -> tuple[Array, Array]:
     """Mean negative log-probability of the labels, and its gradient.
 
     Args:
         x: scores, (N, C); finite, of any size.
         y: labels, (N,), integers in [0, C); a NumPy array or list goes with any library's x.
+        label_smoothing: e, the share of each target that goes to all classes alike, in [0, 1].
         engine: the engine for this call; None is the chosen one.
 
     Returns:
@@ -34,10 +45,12 @@ def softmax_loss(x: Array, y: Array, *, engine: str | None = None) -> tuple[Arra
     Raises:
         ShapeError: x is not (N, C) with N and C at least 1, or y is not (N,).
         NonFiniteError: x holds NaN or an infinity.  LabelError: y holds no class number.
-        DtypeError: x is no array of numbers.
+        DtypeError: x is no array of numbers.  OptionError: label_smoothing is not in [0, 1].
 
-    Source: CS231n assignment 2, ``softmax_loss``.
+    Source: CS231n assignment 2, ``softmax_loss``; label smoothing: Szegedy et al. (2016),
+    arXiv:1512.00567.
     """
     x, y = check_scores("softmax_loss", x, y)
+    smoothing = as_number("softmax_loss", "label_smoothing", label_smoothing, 0.0, 1.0)
     _, module = engines.select(engine, x)
-    return module.softmax_loss(x, y)
+    return module.softmax_loss(x, y, smoothing)

@@ -10,13 +10,30 @@ from handgrad.errors import LARGEST_SIZE, ShapeError, as_count, as_pair, check_d
 Pair = tuple[int, int]  # (vertical, horizontal)
 
 
-def conv_options(layer: str, conv_param: Any) -> tuple[Pair, Pair]:
-    """Return (stride, pad) of `conv_param`; the defaults are 1 and 0; other keys are ignored."""
+def conv_options(layer: str, conv_param: Any) -> tuple[Pair, Pair, Pair, int]:
+    """Return (stride, pad, dilation, groups) of `conv_param`; the defaults are 1, 0, 1 and 1."""
     hint = "; for the defaults pass {'stride': 1, 'pad': 0}"
     check_dictionary(layer, "conv_param", conv_param, hint)
     stride = as_pair(layer, "conv_param['stride']", conv_param.get("stride", 1))
     pad = as_pair(layer, "conv_param['pad']", conv_param.get("pad", 0), minimum=0)
-    return stride, pad
+    dilation = as_pair(layer, "conv_param['dilation']", conv_param.get("dilation", 1))
+    groups = as_count(layer, "conv_param['groups']", conv_param.get("groups", 1))
+    return stride, pad, dilation, groups
+
+
+def reach_of(window: Pair, dilation: Pair) -> Pair:
+    """Return the rows and columns of an image that a dilated window spans: d (HH - 1) + 1."""
+    height, width = (d * (size - 1) + 1 for d, size in zip(dilation, window, strict=True))
+    return height if window[0] else 0, width if window[1] else 0
+
+
+def check_groups(layer: str, groups: int, *counts: tuple[str, int]) -> None:
+    """Raise ShapeError unless each of `counts`, (what, how many), can be divided by `groups`."""
+    for what, count in counts:
+        if count % groups:
+            raise ShapeError(
+                f"{layer}: conv_param['groups'] must divide the {count} {what}, got {groups}"
+            )
 
 
 def pool_options(layer: str, pool_param: Any) -> tuple[Pair, Pair]:
@@ -40,7 +57,7 @@ def check_windows(
     """Check, before any allocation, that windows fit images (N, C, H, W) and the output fits memory.
 
     There are ``H' = 1 + (H + 2 pad - HH) // stride`` rows of windows; what no whole window reaches
-    is left out.  Raises ShapeError where no window fits, and where a stride is, or the padded images
+    is left out.  Raises ShapeError where no window fits, and where a stride spans, or the padded images
     or the output with its `channels` channels would hold, more than `LARGEST_SIZE`.
     """
     if min(window) < 1:
@@ -54,8 +71,43 @@ def check_windows(
     H, W = (1 + (p - w) // s for p, w, s in zip(padded, window, stride, strict=True))
     if H < 1 or W < 1:
         raise ShapeError(f"{layer}: the window is larger than the padded image: {given}")
-    if max(prod((N, C, *padded)), prod((N, channels, H, W)), *stride) > LARGEST_SIZE:
+    step = prod(stride) * max(prod((C, *sizes)), 1)
+    if max(prod((N, C, *padded)), prod((N, channels, H, W)), step) > LARGEST_SIZE:
         raise ShapeError(
             f"{layer}: these sizes are beyond any memory (2**59 elements): {given}, "
             f"for N = {N}, {C} channels in and {channels} out"
         )
+
+
+def check_transposed_windows(
+    layer: str,
+    images: tuple[int, ...],
+    channels: int,
+    window: Pair,
+    stride: Pair,
+    pad: Pair,
+    output_pad: Pair,
+) -> None:
+    """Check that a transposed convolution of images (N, C, H, W) has an output, and that it fits memory.
+
+    It has ``H' = (H - 1) stride + HH + output_pad - 2 pad`` rows of `channels` channels.
+    """
+    N, C, *sizes = images
+    if 0 in (*sizes, *window):
+        raise ShapeError(
+            f"{layer}: images and window must have pixels, got images of {sizes[0]} x {sizes[1]} and "
+            f"a window of {window[0]} x {window[1]}"
+        )
+    padded = [
+        (size - 1) * s + w + o
+        for size, s, w, o in zip(sizes, stride, window, output_pad, strict=True)
+    ]
+    H, W = (size - 2 * p for size, p in zip(padded, pad, strict=True))
+    given = (
+        f"images of {sizes[0]} x {sizes[1]}, a window of {window[0]} x {window[1]}, stride {stride}, "
+        f"pad {pad}"
+    )
+    if H < 1 or W < 1:
+        raise ShapeError(f"{layer}: the pad leaves nothing of the output, {H} x {W}: {given}")
+    if max(prod((N, channels, *padded)), prod((N, C, *sizes)), *stride) > LARGEST_SIZE:
+        raise ShapeError(f"{layer}: these sizes are beyond any memory (2**59 elements): {given}")

@@ -20,6 +20,7 @@ import numpy as np
 
 from handgrad import layers
 from handgrad.engines.arrays import as_numpy
+from handgrad.engines.devices import like, to_device, to_numpy
 from handgrad.errors import (
     DtypeError,
     OptionError,
@@ -31,7 +32,9 @@ from handgrad.errors import (
     check_known,
     check_size,
 )
-from handgrad.models.options import VARIANCES, as_dtype, as_random_source, as_weight_scale
+from handgrad.models.options import as_weight_scale
+from handgrad.nn.options import VARIANCES, as_dtype, as_random_source
+from handgrad.nn.summary import as_table, by
 
 Param = dict[str, Any]
 
@@ -74,8 +77,10 @@ class Network:
         normalization, use_dropout: what the hidden blocks do besides.
         bn_params: the dictionary of each normalisation, in layer order; empty without one.
         dropout_param: the dictionary of all dropout layers; empty without dropout.
+        device: where the arrays computed with are, see `handgrad.engines.devices`; params are NumPy's.
     """
 
+    device = "cpu"
     _casts_input = True
 
     def __init__(
@@ -239,11 +244,11 @@ class Network:
         """
         X = self._checked(X)
         if y is None:
-            return self._forward(X, "test")
+            return to_numpy(self._forward(X, "test"))
         caches: list[Any] = []
         scores = self._forward(X, "train", caches=caches)
         loss, dscores = layers.softmax_loss(scores, y)
-        grads = self._backward(dscores, caches)
+        grads = {name: to_numpy(dw) for name, dw in self._backward(dscores, caches).items()}
         return self._regularize(loss.item(), grads)
 
     def activations(self, X: Any) -> dict[str, np.ndarray]:
@@ -253,7 +258,7 @@ class Network:
         """
         outputs: dict[str, np.ndarray] = {}
         self._forward(self._checked(X), "test", outputs=outputs)
-        return outputs
+        return {name: to_numpy(out) for name, out in outputs.items()}
 
     def predict(self, X: Any, batch_size: int = 100) -> np.ndarray:
         """Return the class with the largest score for each row of X, computed batch by batch."""
@@ -278,7 +283,11 @@ class Network:
                 bn_param["mode"] = mode
         if self.use_dropout:
             self.dropout_param["mode"] = mode
-        out = X
+        out = to_device(X, self.device)
+        for bn_param in self.bn_params:
+            for key in _STATISTICS:
+                if key in bn_param:
+                    bn_param[key] = like(bn_param[key], out)
         for stage in self._stages:
             forward = getattr(layers, stage.pair + "_forward")
             out, cache = forward(out, *self._weights(stage), *self._options(stage))
@@ -318,7 +327,7 @@ class Network:
 
     def _weights(self, stage: Stage) -> list[np.ndarray]:
         try:
-            return [self.params[name] for name in stage.params]
+            return [to_device(self.params[name], self.device) for name in stage.params]
         except KeyError as error:
             known = ", ".join(self.params) or "nothing"
             raise OptionError(f"{self._name}: params lacks {error}; it holds {known}") from None
@@ -364,7 +373,7 @@ class Network:
         They appear with the first training step, and are empty in a model without them.
         """
         return {
-            f"{key}{i}": bn_param[key]
+            f"{key}{i}": to_numpy(bn_param[key])
             for i, bn_param in enumerate(self.bn_params, start=1)
             for key in _STATISTICS
             if key in bn_param
@@ -395,26 +404,13 @@ class Network:
 
     def summary(self) -> str:
         """Return a table of the blocks: what they compute, output shapes, numbers of parameters."""
-        rows = [
-            ("layer", "computes", "output", "parameters"),
-            ("input", "", _by(self._input_dim), ""),
-        ]
+        rows = [("input", "", by(self._input_dim), "")]
         for i, block in enumerate(self._blocks, start=1):
             names = (f"W{i}", f"b{i}", f"gamma{i}", f"beta{i}")
             count = sum(self.params[name].size for name in names if name in self.params)
-            rows.append((block.name, block.computes, _by(block.shape), f"{count:,}"))
-        rows.append(("total", "", "", f"{sum(w.size for w in self.params.values()):,}"))
-        first, second, third, last = (max(map(len, column)) for column in zip(*rows, strict=True))
-        lines = [f"{a:<{first}}  {b:<{second}}  {c:>{third}}  {d:>{last}}" for a, b, c, d in rows]
-        rule = "-" * len(lines[0])
-        lines = [self._name, lines[0], rule, *lines[1:-1], rule, lines[-1]]
-        return "\n".join(line.rstrip() for line in lines)
+            rows.append((block.name, block.computes, by(block.shape), f"{count:,}"))
+        return as_table(self._name, rows, sum(w.size for w in self.params.values()))
 
     @property
     def _name(self) -> str:
         return type(self).__name__
-
-
-def _by(shape: int | tuple[int, ...]) -> str:
-    """Return a shape as in "32 x 16 x 16"."""
-    return " x ".join(map(str, shape)) if isinstance(shape, tuple) else str(shape)

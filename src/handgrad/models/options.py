@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from handgrad.errors import (
-    DtypeError,
     OptionError,
     as_count,
     as_flag,
@@ -16,14 +15,10 @@ from handgrad.errors import (
     as_pair,
     check_choice,
     check_known,
-    dtype_name,
     required,
 )
+from handgrad.nn.options import VARIANCES
 
-VARIANCES = {"xavier": 1.0, "kaiming": 2.0}
-"""Of the weights, times 1 / fan_in, the number of inputs that an output has."""
-
-_DTYPES = ("float32", "float64", "complex128")
 _CONV_KEYS = ("num_filters", "filter_size", "stride", "pad", "pool")
 
 
@@ -36,28 +31,12 @@ def as_widths(model: str, hidden_dims: Any) -> list[int]:
     return [as_count(model, f"hidden_dims[{i}]", width) for i, width in enumerate(hidden_dims)]
 
 
-def as_dtype(model: str, dtype: Any) -> Any:
-    """Return `dtype`, one of float32, float64 and complex128 in any form, as NumPy's scalar type."""
-    if dtype_name(dtype) not in _DTYPES:
-        raise DtypeError(f"{model}: dtype must be one of {', '.join(_DTYPES)}; got {dtype!r}")
-    return np.dtype(dtype).type
-
-
 def as_weight_scale(model: str, weight_scale: Any) -> float | str:
     """Return `weight_scale`, a number or the name of a rule."""
     if isinstance(weight_scale, str):
         check_choice(model, "weight_scale (or a number)", weight_scale, list(VARIANCES))
         return weight_scale
     return as_number(model, "weight_scale", weight_scale, 0)
-
-
-def as_random_source(model: str, rng: Any) -> Any:
-    """Return what to draw from: NumPy's global stream for None, a new Generator for a seed."""
-    if rng is None:
-        return np.random
-    if isinstance(rng, np.random.Generator | np.random.RandomState):
-        return rng
-    return np.random.default_rng(as_count(model, "rng (a Generator, RandomState or seed)", rng, 0))
 
 
 def as_image(model: str, input_dim: Any) -> tuple[int, ...]:

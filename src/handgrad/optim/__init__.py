@@ -1,6 +1,8 @@
 """Update rules and learning-rate schedules: pure functions of arrays and numbers, by name."""
 
+from handgrad.optim.clipping import clip_by_norm, global_norm
 from handgrad.optim.rules import (
+    DECAYS,
     RULES,
     Rule,
     adadelta,
@@ -17,6 +19,7 @@ from handgrad.optim.rules import (
 from handgrad.optim.schedules import SCHEDULES, Schedule, build_schedule
 
 __all__ = [
+    "DECAYS",
     "RULES",
     "SCHEDULES",
     "Rule",
@@ -26,7 +29,9 @@ __all__ = [
     "adam",
     "adamw",
     "build_schedule",
+    "clip_by_norm",
     "get_rule",
+    "global_norm",
     "rmsprop",
     "settings_of",
     "sgd",

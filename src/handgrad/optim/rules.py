@@ -23,6 +23,15 @@ With g = dw, the learning rate a, and all operations elementwise:
                            w <- w - a (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
 ``adamw``                  as adam, from w - a c w in place of w
 =========================  =======================================================================
+
+Every rule knows two decays of the weights, `DECAYS`, off unless config has them:
+
+=========================  =======================================================================
+``l2``                     g = dw + l2 w in place of dw: the gradient of l2/2 sum(w^2), seen by all
+                           that the rule does with a gradient
+``weight_decay``           w <- w - a c w beside the step, c the decay, w the weights before it:
+                           decoupled from the gradient (adamw's is 1e-2 unless config has it)
+=========================  =======================================================================
 """
 
 from __future__ import annotations
@@ -60,6 +69,9 @@ def sgd(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Confi
     """
     config = _checked("sgd", w, dw, config)
     learning_rate = _learning_rate("sgd", config, 1e-2)
+    dw, kept = _decayed("sgd", w, dw, config, learning_rate)
+    if kept != 1.0:
+        w *= kept
     compiled = _compiled(w, dw)
     if compiled and w.flags.carray:
         compiled.sgd(w, dw, learning_rate)
@@ -77,7 +89,8 @@ def sgd_momentum(w: Array, dw: Array, config: Config | None = None) -> tuple[Arr
     config: learning_rate 1e-2, momentum 0.9; state: velocity (zeros).
     Source: CS231n assignment 2, ``sgd_momentum``; Polyak (1964).
     """
-    learning_rate, momentum, old, config = _velocity("sgd_momentum", w, dw, config)
+    w, dw, learning_rate, config = _started("sgd_momentum", w, dw, config, 1e-2)
+    momentum, old = _velocity("sgd_momentum", w, config)
     compiled = _compiled(w, dw, old)
     if compiled:
         next_w, v = compiled.sgd_momentum(w, dw, old, learning_rate, momentum)
@@ -99,7 +112,8 @@ def sgd_nesterov_momentum(
     config: learning_rate 1e-2, momentum 0.9; state: velocity (zeros).
     Source: ECE C147 (UCLA) assignment 4, ``sgd_nesterov_momentum``; Sutskever et al. (2013).
     """
-    learning_rate, momentum, old, config = _velocity("sgd_nesterov_momentum", w, dw, config)
+    w, dw, learning_rate, config = _started("sgd_nesterov_momentum", w, dw, config, 1e-2)
+    momentum, old = _velocity("sgd_nesterov_momentum", w, config)
     compiled = _compiled(w, dw, old)
     if compiled:
         next_w, v = compiled.sgd_nesterov_momentum(w, dw, old, learning_rate, momentum)
@@ -116,8 +130,7 @@ def adagrad(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, C
     config: learning_rate 1e-2, epsilon 1e-8; state: cache (zeros).
     Source: Duchi, Hazan and Singer (2011).
     """
-    config = _checked("adagrad", w, dw, config)
-    learning_rate = _learning_rate("adagrad", config, 1e-2)
+    w, dw, learning_rate, config = _started("adagrad", w, dw, config, 1e-2)
     epsilon = _setting("adagrad", config, "epsilon", 1e-8)
     cache = _state("adagrad", config, "cache", w)
     compiled = _compiled(w, dw, cache)
@@ -139,8 +152,7 @@ def rmsprop(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, C
     config: learning_rate 1e-2, decay_rate 0.99, epsilon 1e-8; state: cache (zeros).
     Source: CS231n assignment 2, ``rmsprop``; Tieleman and Hinton (2012).
     """
-    config = _checked("rmsprop", w, dw, config)
-    learning_rate = _learning_rate("rmsprop", config, 1e-2)
+    w, dw, learning_rate, config = _started("rmsprop", w, dw, config, 1e-2)
     decay_rate = _setting("rmsprop", config, "decay_rate", 0.99, high=1.0)
     epsilon = _setting("rmsprop", config, "epsilon", 1e-8)
     cache = _state("rmsprop", config, "cache", w)
@@ -163,8 +175,7 @@ def adadelta(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, 
     config: learning_rate 1.0, decay_rate 0.95, epsilon 1e-6; state: cache, updates (zeros).
     Source: Zeiler (2012), arXiv:1212.5701.
     """
-    config = _checked("adadelta", w, dw, config)
-    learning_rate = _learning_rate("adadelta", config, 1.0)
+    w, dw, learning_rate, config = _started("adadelta", w, dw, config, 1.0)
     decay_rate = _setting("adadelta", config, "decay_rate", 0.95, high=1.0)
     epsilon = _setting("adadelta", config, "epsilon", 1e-6)
     sqrt = namespace(w).sqrt
@@ -185,7 +196,7 @@ def adam(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Conf
     config: learning_rate 1e-3, beta1 0.9, beta2 0.999, epsilon 1e-8; state: m, v (zeros), t 0.
     Source: CS231n assignment 2, ``adam``; Kingma and Ba (2015), arXiv:1412.6980.
     """
-    return _adam("adam", w, dw, config, 0.0)
+    return _adam("adam", w, dw, config)
 
 
 def adamw(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Config]:
@@ -197,8 +208,11 @@ def adamw(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Con
     Source: Loshchilov and Hutter (2019), arXiv:1711.05101.
     """
     config = _checked("adamw", w, dw, config)
-    return _adam("adamw", w, dw, config, _setting("adamw", config, "weight_decay", 1e-2))
+    config.setdefault("weight_decay", 1e-2)
+    return _adam("adamw", w, dw, config)
 
+
+DECAYS = ("l2", "weight_decay")
 
 RULES: dict[str, Rule] = {
     rule.__name__: rule
@@ -227,7 +241,7 @@ def get_rule(name: str) -> Rule:
 
 
 def settings_of(name: str) -> dict[str, float]:
-    """Return the settings of the rule called `name`, without its state, and their defaults.
+    """Return the settings of the rule called `name`, without state and `DECAYS`, and their defaults.
 
     >>> settings_of("sgd_momentum")
     {'learning_rate': 0.01, 'momentum': 0.9}
@@ -236,27 +250,38 @@ def settings_of(name: str) -> dict[str, float]:
     return {key: value for key, value in config.items() if isinstance(value, float)}
 
 
-def _velocity(
-    rule: str, w: Array, dw: Array, config: Config | None
-) -> tuple[float, float, Array, Config]:
-    """Return the learning rate, the momentum, the velocity so far, and the config."""
+def _started(
+    rule: str, w: Array, dw: Array, config: Config | None, rate: float
+) -> tuple[Array, Array, float, Config]:
+    """Return w and dw, checked and decayed, the learning rate (default `rate`), and the config."""
     config = _checked(rule, w, dw, config)
-    learning_rate = _learning_rate(rule, config, 1e-2)
-    momentum = _setting(rule, config, "momentum", 0.9, high=1.0)
-    return learning_rate, momentum, _state(rule, config, "velocity", w), config
+    learning_rate = _learning_rate(rule, config, rate)
+    dw, kept = _decayed(rule, w, dw, config, learning_rate)
+    return w if kept == 1.0 else kept * w, dw, learning_rate, config
 
 
-def _adam(
-    rule: str, w: Array, dw: Array, config: Config | None, weight_decay: float
-) -> tuple[Array, Config]:
+def _decayed(
+    rule: str, w: Array, dw: Array, config: Config, learning_rate: float
+) -> tuple[Array, float]:
+    """Return dw with the gradient of ``l2``, and the share of w that ``weight_decay`` keeps."""
+    l2, decay = (as_number(rule, key, config.get(key, 0.0), 0.0) for key in DECAYS)
+    return dw + l2 * w if l2 else dw, 1.0 - learning_rate * decay
+
+
+def _velocity(rule: str, w: Array, config: Config) -> tuple[float, Array]:
+    """Return the momentum and the velocity so far."""
+    return _setting(rule, config, "momentum", 0.9, high=1.0), _state(rule, config, "velocity", w)
+
+
+def _adam(rule: str, w: Array, dw: Array, config: Config | None) -> tuple[Array, Config]:
     config = _checked(rule, w, dw, config)
     learning_rate = _learning_rate(rule, config, 1e-3)
+    dw, kept = _decayed(rule, w, dw, config, learning_rate)
     beta1 = _setting(rule, config, "beta1", 0.9, high=1.0)
     beta2 = _setting(rule, config, "beta2", 0.999, high=1.0)
     epsilon = _setting(rule, config, "epsilon", 1e-8)
     t = as_count(rule, "t", config.get("t", 0), minimum=0) + 1
     m, v = _state(rule, config, "m", w), _state(rule, config, "v", w)
-    kept = 1.0 - learning_rate * weight_decay
     compiled = _compiled(w, dw, m, v)
     if compiled:
         next_w, m, v = compiled.adam(w, dw, m, v, t, learning_rate, beta1, beta2, epsilon, kept)

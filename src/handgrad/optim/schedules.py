@@ -8,6 +8,8 @@ steps at or beyond total_steps get the factor of the end.  With u = step / total
 ``step``         factor ** floor(step / every)
 ``exponential``  factor ** (step / every)
 ``cosine``       final + (1 - final) (1 + cos(pi u)) / 2
+``triangular``   a linear rise from `start` to 1 over the share `rise` of the run, then a linear
+                 fall to `final`, reached at the last step
 ``one_cycle``    a cosine rise from `start` to 1 over the share `rise` of the run, then a cosine
                  fall to `final`, reached at the last step
 ===============  ================================================================================
@@ -96,6 +98,33 @@ class Cosine:
 
 
 @dataclass(frozen=True)
+class Triangular:
+    """Rise from `start` to the base rate over the share `rise` of the run, then fall to `final`.
+
+    Both in straight lines.  Source: Smith (2017), arXiv:1506.01186; with one period for the run, as in
+    D. Page, How to train your ResNet (2018).
+    """
+
+    rise: float = 0.25
+    start: float = 0.0
+    final: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        for name in ("rise", "start", "final"):
+            as_number("schedule triangular", name, getattr(self, name), 0, 1)
+
+    def __call__(self, step: int, total_steps: int) -> float:
+        """Return the factor; the top is at ``rise * (total_steps - 1)``, the end at the last step."""
+        end = max(total_steps - 1.0, 1.0)
+        top = self.rise * end
+        if step < top:
+            return float(self.start + (1.0 - self.start) * step / top)
+        share = min((step - top) / (end - top), 1.0) if end > top else 0.0
+        return float(1.0 + (self.final - 1.0) * share)
+
+
+@dataclass(frozen=True)
 class OneCycle:
     """Rise from `start` to the base rate over the share `rise` of the run, then fall to `final`.
 
@@ -145,6 +174,7 @@ SCHEDULES: dict[str, type] = {
     "step": Step,
     "exponential": Exponential,
     "cosine": Cosine,
+    "triangular": Triangular,
     "one_cycle": OneCycle,
 }
 

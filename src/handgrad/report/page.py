@@ -6,12 +6,13 @@ import base64
 import io
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from handgrad.errors import DataError, HandgradError, as_path
+from handgrad.files import atomic_write
 
 CSS = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 0 auto;
@@ -24,6 +25,8 @@ img { max-width: 100%; height: auto; }
 .numbers { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1rem 0; padding: 0; list-style: none; }
 .numbers li { border: 1px solid #ddd; border-radius: .5rem; padding: .5rem 1rem; }
 .numbers b { display: block; font-size: 1.5rem; }
+.warnings li { background: #fff4d6; padding: .3rem .8rem; margin: .3rem 0; list-style: none; }
+.warnings { padding: 0; }
 table { border-collapse: collapse; } td, th { padding: .15rem .9rem .15rem 0; text-align: left; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; font-size: .85rem; line-height: 1.35; }
@@ -76,9 +79,9 @@ def write_report(folder: str | Path) -> Path:
         ) from error
     (folder / "figures").mkdir(exist_ok=True)
     for name, (_, data) in figures.items():
-        (folder / "figures" / f"{name}.png").write_bytes(data)
+        atomic_write(folder / "figures" / f"{name}.png", data)
     path = folder / "report.html"
-    path.write_text(page, encoding="utf-8")
+    atomic_write(path, page.encode())
     return path
 
 
@@ -146,11 +149,12 @@ def _page(
         f"<p>{escape(str(config['model']['name']))} on {escape(str(config['data']['name']))}, "
         f"trained with Handgrad {escape(str(start.get('versions', {}).get('handgrad', '')))}.</p>",
         _numbers(history, evaluation, end),
+        _warnings(history),
     ]
     for name, (heading, data) in figures.items():
         parts.append(
             f'<section class="{"half" if name in HALF_WIDTH else "full"}"><h2>{escape(heading)}</h2>'
-            f'<img alt="{escape(heading)}" src="{_source(data)}"></section>'
+            f'<img alt="{escape(heading)}" src="{picture(data)}"></section>'
         )
     if evaluation:
         parts.append(f"<h2>Class by class</h2>{_class_table(evaluation)}")
@@ -159,18 +163,23 @@ def _page(
         text = escape(summary.read_text(encoding="utf-8"))
         parts.append(f"<h2>The network</h2><pre>{text}</pre>")
     parts.append(f"<h2>Configuration</h2><pre>{escape(config_text)}</pre>")
-    parts.append(f"<h2>Provenance</h2>{_table(_provenance(start, end, config))}")
+    parts.append(f"<h2>Provenance</h2>{table(_provenance(start, end, config))}")
+    return document(title, parts)
+
+
+def document(title: str, parts: Iterable[str], style: str = "") -> str:
+    """Return a page that opens offline and runs nothing; `title` and `parts` are HTML."""
     body = "\n".join(parts)
     return (
         '<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width">'
-        f"<title>{title} - Handgrad</title><style>{CSS}</style></head>\n"
+        f"<title>{title} - Handgrad</title><style>{CSS}{style}</style></head>\n"
         f"<body><main>\n{body}\n</main></body>\n</html>\n"
     )
 
 
-def _source(png: bytes) -> str:
+def picture(png: bytes) -> str:
     """Return the picture as an address; large ones, which show photographs or noise, as WebP."""
     if len(png) <= 100_000:
         return f"data:image/png;base64,{base64.b64encode(png).decode()}"
@@ -199,6 +208,16 @@ def _numbers(
         rows.append((f"{end['seconds']:.1f} s", "of training"))
     items = "".join(f"<li><b>{escape(value)}</b>{escape(what)}</li>" for value, what in rows)
     return f'<ul class="numbers">{items}</ul>'
+
+
+def _warnings(history: list[dict[str, Any]]) -> str:
+    """Return what was warned of while training, with its place."""
+    items = "".join(
+        f"<li>{escape(str(record['text']))} (iteration {escape(str(record['iteration']))})</li>"
+        for record in history
+        if record["kind"] == "warning"
+    )
+    return f'<h2>Warnings</h2><ul class="warnings">{items}</ul>' if items else ""
 
 
 def _class_table(evaluation: Mapping[str, Any]) -> str:
@@ -234,7 +253,8 @@ def _provenance(
     return {key: str(value) for key, value in rows.items()}
 
 
-def _table(rows: Mapping[str, str]) -> str:
+def table(rows: Mapping[str, str]) -> str:
+    """Return a table of names and values."""
     cells = "".join(
         f"<tr><td>{escape(key)}</td><td>{escape(value)}</td></tr>" for key, value in rows.items()
     )

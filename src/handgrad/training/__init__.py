@@ -1,6 +1,6 @@
 """Training: the Solver, what listens to it, checkpoints, and evaluation."""
 
-from handgrad.training.atomic import atomic_write
+from handgrad.files import atomic_write
 from handgrad.training.callbacks import (
     Callback,
     Checkpointer,
@@ -26,6 +26,7 @@ from handgrad.training.evaluate import (
     predict,
     predict_probabilities,
 )
+from handgrad.training.health import HealthCheck
 from handgrad.training.progress import ProgressBar
 from handgrad.training.solver import Solver
 
@@ -34,6 +35,7 @@ __all__ = [
     "Checkpoint",
     "Checkpointer",
     "Evaluation",
+    "HealthCheck",
     "HistoryWriter",
     "LayerStatistics",
     "ModelFile",

@@ -12,8 +12,9 @@ import numpy as np
 
 from handgrad import models
 from handgrad.data import DATASETS, Dataset, load
+from handgrad.engines.devices import check_device
 from handgrad.errors import CheckpointError, check_known
-from handgrad.optim import get_rule, settings_of
+from handgrad.optim import DECAYS, get_rule, settings_of
 from handgrad.training.config import RunConfig
 
 
@@ -34,7 +35,10 @@ def load_dataset(config: RunConfig) -> Dataset:
 def build_model(config: RunConfig, image_shape: tuple[int, ...], num_classes: int) -> Any:
     """Build the model of `config` for images of `image_shape`, with fresh parameters."""
     options = {**_sizes(config, image_shape, num_classes), **options_of(config.model)}
-    return models.build(config.model["name"], **options)
+    model = models.build(config.model["name"], **options)
+    if config.device != "cpu":
+        model.device = check_device("config", config.device)
+    return model
 
 
 def completed(config: RunConfig, dataset: Dataset) -> RunConfig:
@@ -42,23 +46,25 @@ def completed(config: RunConfig, dataset: Dataset) -> RunConfig:
     sizes = _sizes(config, dataset.image_shape, dataset.num_classes)
     model = {**config.model, **sizes, **options_of(config.model)}
     optimizer = dict(config.optimizer)
-    known = settings_of(optimizer["name"])
+    known = {*settings_of(optimizer["name"]), *DECAYS}
     check_known(f"config [optimizer] of {optimizer['name']}", options_of(optimizer), known)
     _, settings = get_rule(optimizer["name"])(np.zeros(1), np.ones(1), options_of(optimizer))
     optimizer |= {key: value for key, value in settings.items() if isinstance(value, float)}
     return replace(
         config,
-        model=_with_defaults(model, models.MODELS[model["name"]]),
+        model=_with_defaults(model, models.constructor(model["name"])),
         data=_with_defaults(config.data, DATASETS[config.data["name"]]),
         optimizer=optimizer,
     )
 
 
 def _sizes(config: RunConfig, image_shape: tuple[int, ...], num_classes: int) -> dict[str, Any]:
-    """Return the sizes that the data give the model."""
-    takes_images = config.model["name"] in ("ThreeLayerConvNet", "ConvNet")
-    input_dim = list(image_shape) if takes_images else int(np.prod(image_shape))
-    return {"input_dim": input_dim, "num_classes": num_classes}
+    """Return the sizes that the data give the model, under the names that its constructor knows."""
+    known = inspect.signature(models.constructor(config.model["name"])).parameters
+    sizes = {"num_classes": num_classes, "input_shape": list(image_shape)}
+    takes_rows = config.model["name"] in ("TwoLayerNet", "FullyConnectedNet")
+    sizes["input_dim"] = int(np.prod(image_shape)) if takes_rows else list(image_shape)
+    return {name: size for name, size in sizes.items() if name in known}
 
 
 def options_of(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,9 +74,11 @@ def options_of(table: Mapping[str, Any]) -> dict[str, Any]:
 
 def _with_defaults(table: Mapping[str, Any], function: Any) -> dict[str, Any]:
     """Return `table` with the defaults of `function`, dtypes by name and None left out."""
-    defaults = {}
+    defaults: dict[str, Any] = {}
     for parameter in inspect.signature(function).parameters.values():
         value = parameter.default
-        if value is not parameter.empty and value is not None:
-            defaults[parameter.name] = np.dtype(value).name if isinstance(value, type) else value
+        if isinstance(value, type) and value is not parameter.empty:
+            defaults[parameter.name] = np.dtype(value).name
+        elif isinstance(value, bool | int | float | str | list | tuple | dict):
+            defaults[parameter.name] = value
     return {"name": table["name"], **defaults, **table}

@@ -5,11 +5,13 @@ Records are plain dictionaries, ready for JSON:
 =========  ===================================================================================
 kind       keys
 =========  ===================================================================================
-``step``   iteration, epoch (finished ones), loss, learning_rate, time (seconds of training)
+``step``   iteration, epoch (finished ones), loss, learning_rate, time (seconds of training), and
+           gradient_norm (before it was clipped) where the Solver clips
 ``epoch``  epoch, iteration, train_acc, val_acc, images_per_second, time; epoch 0 is the
            estimate after the first step
-``layers`` epoch, iteration, layers {name: {mean, std, zeros}}, gradients {parameter: {norm,
+``layers`` epoch, iteration, layers {name: {mean, std, zeros, dead}}, gradients {parameter: {norm,
            max, ratio}}; from `LayerStatistics`
+``warning`` epoch, iteration, text; from `Solver.warn`, as by `HealthCheck`
 =========  ===================================================================================
 """
 
@@ -21,14 +23,14 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from io import TextIOWrapper
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from handgrad.errors import ShapeError, as_count, as_path, shape_of
-from handgrad.training.atomic import atomic_write, remove_partial_files
+from handgrad.files import atomic_write, remove_partial_files
 
 if TYPE_CHECKING:
     from handgrad.training.solver import Solver
@@ -56,6 +58,9 @@ class Callback:
     def on_record(self, solver: Solver, record: Record) -> None:
         """Another callback made a record of its own."""
 
+    def on_save(self, solver: Solver) -> None:
+        """A checkpoint of this moment is about to be saved: make durable what belongs to it."""
+
     def on_train_end(self, solver: Solver) -> None:
         """Training is over, stopped, or failed."""
 
@@ -64,27 +69,36 @@ class HistoryWriter(Callback):
     """Append every record to a file of JSON lines, the history of one run.
 
     When training starts, lines of steps that the Solver has not done (it was resumed from an
-    earlier checkpoint), and lines that a crash cut off, are removed.
+    earlier checkpoint), of an end, and lines that a crash cut off, are removed.  Before a checkpoint is saved
+    the lines are brought to the disk, so that no crash leaves a checkpoint without its history.
     """
 
     def __init__(self, path: str | Path) -> None:
         """Write to `path`, whose folder must exist."""
         self.path = as_path("HistoryWriter", "path", path)
-        self._file: TextIOWrapper | None = None
+        self._file: FileIO | None = None
 
     def write(self, record: Record) -> None:
         """Append `record`; also outside of training."""
-        line = json.dumps(record, allow_nan=False) + "\n"
+        line = json.dumps(record, allow_nan=False).encode() + b"\n"
         if self._file is not None:
-            self._file.write(line)
-            self._file.flush()
+            self._append(self._file, line)
             return
-        with self.path.open("ab+") as file:
+        with self.path.open("ab+", buffering=0) as file:
             if file.tell() > 0:
                 file.seek(-1, os.SEEK_END)
                 if file.read(1) != b"\n":  # a line that a crash cut off; dropped in on_train_begin
-                    file.write(b"\n")
-            file.write(line.encode())
+                    line = b"\n" + line
+            self._append(file, line)
+
+    def _append(self, file: FileIO, line: bytes) -> None:
+        """Write `line` without a buffer, which would keep what did not fit a full disk."""
+        rest = memoryview(line)
+        try:
+            while rest:
+                rest = rest[file.write(rest) :]
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self.path)) from error
 
     def on_train_begin(self, solver: Solver) -> None:
         """Drop what the Solver has not done, and open the file."""
@@ -93,7 +107,7 @@ class HistoryWriter(Callback):
             kept = b"".join(_lines_until(old, solver.iteration))
             if kept != old:
                 atomic_write(self.path, kept)
-        self._file = self.path.open("a", encoding="utf-8")
+        self._file = self.path.open("ab", buffering=0)
 
     def on_step_end(self, solver: Solver, record: Record) -> None:
         """Write the record."""
@@ -107,6 +121,11 @@ class HistoryWriter(Callback):
         """Write the record."""
         self.write(record)
 
+    def on_save(self, solver: Solver) -> None:
+        """Bring the lines to the disk."""
+        if self._file is not None:
+            os.fsync(self._file.fileno())
+
     def on_train_end(self, solver: Solver) -> None:
         """Close the file."""
         if self._file is not None:
@@ -115,10 +134,11 @@ class HistoryWriter(Callback):
 
 
 def _lines_until(content: bytes, iteration: int) -> Iterator[bytes]:
-    """Yield the lines of records up to `iteration`, without lines that a crash cut off."""
+    """Yield the lines of records up to `iteration`, without an end, and lines that a crash cut off."""
     for line in content.splitlines(keepends=True):
         try:
-            is_later = json.loads(line).get("iteration", 0) > iteration
+            record = json.loads(line)
+            is_later = record.get("iteration", 0) > iteration or record.get("kind") == "end"
         except (ValueError, AttributeError, TypeError):
             continue
         if not is_later and line.endswith(b"\n"):
@@ -155,6 +175,8 @@ class Checkpointer(Callback):
         from handgrad.training.checkpoint import checkpoint_files, save_checkpoint
 
         path = self.folder / f"checkpoint-{solver.iteration:08d}.safetensors"
+        for callback in solver.callbacks:
+            callback.on_save(solver)
         save_checkpoint(solver, path)
         self._saved_at = solver.iteration
         self._is_due = False
@@ -234,7 +256,8 @@ class LayerStatistics(Callback):
     """Look into the network: how its activations on a few rows and its gradients are spread.
 
     Emits records of kind ``layers`` and keeps them in `records`.  Activations come from
-    ``model.activations(X)`` (name -> array) and are left out where the model has none; gradients
+    ``model.activations(X)`` (name -> array) and are left out where the model has none; dead is the
+    share of units (of channels, over images) that are 0 for every row; gradients
     are those of the last step; ratio is the norm of the step's update over the norm of the
     parameter before it.  No random numbers are drawn.
     """
@@ -279,6 +302,7 @@ def _spread(out: np.ndarray) -> dict[str, float | None]:
         "mean": _number(np.mean(out, dtype=np.float64)),
         "std": _number(np.std(out, dtype=np.float64)),
         "zeros": _number(1.0 - np.count_nonzero(out) / max(out.size, 1)),
+        "dead": _number(1.0 - np.mean(out.any(axis=(0, *range(2, out.ndim))))),
     }
 
 

@@ -10,10 +10,8 @@ settings, versions, threads): a difference in the first is an error, one in the 
 
 from __future__ import annotations
 
-import hashlib
-import platform
+import copy
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -21,10 +19,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-import handgrad
-from handgrad import engines, environment
-from handgrad.errors import CheckpointError, as_path
+from handgrad.errors import CheckpointError, as_count, as_number, as_path
 from handgrad.training.arrays import Arrays, buffers_of
+from handgrad.training.circumstances import (
+    differences,
+    get_state,
+    must_agree,
+    set_state,
+    should_agree,
+    streams,
+)
 from handgrad.training.tensorfile import content_of, flatten, read_tensors, unflatten, write_tensors
 
 if TYPE_CHECKING:
@@ -33,17 +37,15 @@ if TYPE_CHECKING:
 _KIND = "handgrad checkpoint 1"
 _MODEL_KIND = "handgrad model 1"
 _PATTERN = "checkpoint-*.safetensors"
-_HASHED_BYTES = 1 << 25  # of an array of data; what is larger is hashed at evenly spaced rows
 
 # attributes of the Solver that a checkpoint restores
 _PROGRESS = ("iteration", "epoch", "best_val_acc", "estimated_at", "_position",
              "_epochs_without_gain", "_seconds")  # fmt: skip
 _HISTORIES = ("loss_history", "train_acc_history", "val_acc_history")
-_ARRAYS = ("best_params", "best_buffers")
+_ARRAYS = ("best_params", "best_buffers", "ema_params", "ema_buffers")
 _PARTS = ("must", "should", "progress", "history", "streams", "params", "buffers",
           "optim_configs", *_ARRAYS)  # fmt: skip
-# attributes whose change makes the continuation another run, yet a possible one
-_SETTINGS = ("lr_decay", "num_train_samples", "num_val_samples", "patience", "restore_best")
+_LATER = ("ema_params", "ema_buffers")  # parts that checkpoints of version 0.1.0 do not hold
 
 
 class ResumeWarning(UserWarning):
@@ -68,6 +70,27 @@ class Checkpoint:
         return dict(self.state["params"])
 
 
+def state_of(solver: Solver) -> dict[str, Any]:
+    """Return the whole state of `solver`, as a checkpoint holds it; its arrays are the live ones."""
+    progress = {name: getattr(solver, name) for name in _PROGRESS}
+    progress["_seconds"] = solver.seconds
+    return {
+        "must": must_agree(solver),
+        "should": should_agree(solver),
+        "progress": progress,
+        "history": {name: np.array(getattr(solver, name), float) for name in _HISTORIES},
+        "streams": {
+            name: stream if stream is None else get_state(stream)
+            for name, stream in streams(solver).items()
+        },
+        "params": solver.model.params,
+        "buffers": buffers_of(solver.model),
+        "optim_configs": solver.optim_configs,
+        "warnings": solver.warnings,
+        **{name: getattr(solver, name) for name in _ARRAYS},
+    }
+
+
 def save_checkpoint(solver: Solver, path: str | PathLike[str]) -> None:
     """Write the state of `solver` to the file `path`, atomically.
 
@@ -75,24 +98,8 @@ def save_checkpoint(solver: Solver, path: str | PathLike[str]) -> None:
         CheckpointError: the file cannot be written, or the update rule's configuration holds
             something other than arrays, numbers, strings and None.
     """
-    progress = {name: getattr(solver, name) for name in _PROGRESS}
-    progress["_seconds"] = solver.seconds
-    state = {
-        "must": _must_agree(solver),
-        "should": _should_agree(solver),
-        "progress": progress,
-        "history": {name: np.array(getattr(solver, name), float) for name in _HISTORIES},
-        "streams": {
-            name: stream if stream is None else _get_state(stream)
-            for name, stream in _streams(solver).items()
-        },
-        "params": solver.model.params,
-        "buffers": buffers_of(solver.model),
-        "optim_configs": solver.optim_configs,
-        **{name: getattr(solver, name) for name in _ARRAYS},
-    }
     tensors: Arrays = {}
-    content = flatten(state, tensors)
+    content = flatten(state_of(solver), tensors)
     write_tensors(Path(path), _KIND, tensors, content)
 
 
@@ -103,9 +110,14 @@ def load_checkpoint(path: str | PathLike[str]) -> Checkpoint:
         CheckpointError: the file is missing, damaged, or no checkpoint.
     """
     path = as_path("load_checkpoint", "path", path)
-    tensors, content = read_tensors(path, _KIND)
+    return checkpoint_of(path, *read_tensors(path, _KIND))
+
+
+def checkpoint_of(path: Path, tensors: Arrays, content: Any) -> Checkpoint:
+    """Return the checkpoint that the file `path` holds as `tensors` and `content`."""
     with content_of(path):
         state = unflatten(content, tensors)
+        state |= {part: state.get(part, {}) for part in _LATER}
         missing = [part for part in _PARTS if not isinstance(state[part], dict)]
         if missing:
             raise CheckpointError(f"{path} lacks {', '.join(missing)}")
@@ -134,33 +146,79 @@ def restore(solver: Solver, path: str | PathLike[str]) -> Checkpoint:
     """
     path = as_path("resume", "path", path)
     checkpoint = load_checkpoint(latest_checkpoint(path) if path.is_dir() else path)
-    path = checkpoint.path
-    state = checkpoint.state
-    differences = _differences(state["must"], _must_agree(solver))
-    if differences:
-        raise CheckpointError(f"{path} is of another run: {'; '.join(differences)}")
-    differences = _differences(state["should"], _should_agree(solver))
-    if differences:
+    take_up(solver, checkpoint)
+    return checkpoint
+
+
+def take_up(solver: Solver, checkpoint: Checkpoint) -> None:
+    """Bring `solver` into the state of `checkpoint`; see `restore`."""
+    path, state = checkpoint.path, checkpoint.state
+    found = differences(state["must"], must_agree(solver))
+    if found:
+        raise CheckpointError(f"{path} is of another run: {'; '.join(found)}")
+    with content_of(path):
+        progress, histories = _checked(state, solver)
+    found = differences(state["should"], should_agree(solver))
+    if found:
         warnings.warn(
-            f"{path} is continued under other circumstances: {'; '.join(differences)}",
+            f"{path} is continued under other circumstances: {'; '.join(found)}",
             ResumeWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
     with content_of(path):
         if hasattr(solver.model, "load_buffers"):
             solver.model.load_buffers(state["buffers"])
-        for name in _PROGRESS:
-            setattr(solver, name, state["progress"][name])
-        for name in _HISTORIES:
-            setattr(solver, name, state["history"][name].tolist())
-        for name in _ARRAYS:
-            setattr(solver, name, state[name])
-        solver.optim_configs = {name: state["optim_configs"][name] for name in solver.model.params}
-        solver.model.params = {name: state["params"][name] for name in solver.model.params}
-        for name, stream in _streams(solver).items():
-            if stream is not None:
-                _set_state(stream, state["streams"][name])
-    return checkpoint
+    for name, value in {**progress, **histories}.items():
+        setattr(solver, name, value)
+    for name in _ARRAYS:
+        setattr(solver, name, state[name])
+    solver.warnings = {str(key): str(text) for key, text in state.get("warnings", {}).items()}
+    solver.optim_configs = {name: state["optim_configs"][name] for name in solver.model.params}
+    solver.model.params = {name: state["params"][name] for name in solver.model.params}
+    for name, stream in streams(solver).items():
+        if stream is not None:
+            set_state(stream, state["streams"][name])
+
+
+def _checked(state: dict[str, Any], solver: Solver) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the progress and the histories of a `state` that `solver` can take up as a whole.
+
+    The file says what it must agree with, but nobody has to tell the truth: here it is looked at.
+    """
+    progress: dict[str, Any] = {}
+    for name in _PROGRESS:
+        value = state["progress"][name]
+        if name == "_seconds":
+            progress[name] = as_number("checkpoint", name, value, 0.0)
+        elif name == "best_val_acc":
+            progress[name] = as_number("checkpoint", name, value)
+        else:
+            progress[name] = as_count("checkpoint", name, value, minimum=0)
+    histories: dict[str, Any] = {}
+    for name in _HISTORIES:
+        array = state["history"][name]
+        if array.ndim != 1 or array.dtype != np.float64:
+            raise ValueError(f"{name} is {array.shape} {array.dtype}")
+        histories[name] = array.tolist()
+    if not isinstance(state.get("warnings", {}), dict):
+        raise ValueError("warnings must be a dictionary")
+    params = solver.model.params
+    for part in ("params", "best_params", "ema_params"):
+        arrays = state[part]
+        if part != "params" and not arrays:
+            continue
+        for name, w in params.items():
+            found = arrays[name]
+            if (found.shape, found.dtype) != (w.shape, w.dtype):
+                raise ValueError(f"{part} {name} is {found.shape} {found.dtype}")
+    for name, w in params.items():
+        for key, value in state["optim_configs"][name].items():
+            if isinstance(value, np.ndarray) and value.ndim and value.shape != w.shape:
+                raise ValueError(f"optim_configs {name} {key} is {value.shape}")
+    for name, stream in streams(solver).items():
+        if stream is not None:
+            set_state(copy.deepcopy(stream), state["streams"][name])
+    return progress, histories
 
 
 def checkpoint_files(folder: str | PathLike[str]) -> list[Path]:
@@ -222,122 +280,3 @@ def load_model_arrays(path: str | Path) -> ModelFile:
             {name: tensors[name] for name in content["buffers"]},
             content["metadata"],
         )
-
-
-def _must_agree(solver: Solver) -> dict[str, Any]:
-    """Return, by the name for messages, what a continuation cannot do without."""
-    rule = solver.update_rule
-    return {
-        "update rule": getattr(rule, "__name__", type(rule).__name__),
-        "batch size": solver.batch_size,
-        "parameters": _shapes(solver.model.params),
-        "network": _network(solver.model),
-        "data": _data_of(solver),
-        "random stream": {name: _kind(stream) for name, stream in _streams(solver).items()},
-    }
-
-
-def _data_of(solver: Solver) -> dict[str, str]:
-    """Return the fingerprints of the data, computed once for a Solver."""
-    if not solver._fingerprints:
-        for name in ("X_train", "y_train", "X_val", "y_val"):
-            solver._fingerprints[name] = fingerprint(getattr(solver, name))
-    return solver._fingerprints
-
-
-def _should_agree(solver: Solver) -> dict[str, Any]:
-    """Return, by the name for messages, what may change the continuation."""
-    blas = environment.blas()
-    model = solver.model
-    settings: dict[str, Any] = {name: getattr(solver, name) for name in _SETTINGS}
-    settings["reg"] = getattr(model, "reg", None)
-    settings["dropout"] = getattr(model, "dropout_param", {}).get("p")
-    for name in ("schedule", "augment"):
-        settings[name] = _description(getattr(solver, name))
-    if solver.schedule is not None:
-        settings["num_epochs"] = solver.num_epochs
-    return {
-        **settings,
-        "engine": engines.select(None, np.zeros(1))[0],
-        "versions": {
-            "handgrad": handgrad.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
-        "processor": environment.cpu(),
-        "BLAS kernel": blas.get("kernel"),
-        "BLAS threads": blas.get("threads"),
-    }
-
-
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Return "X was A, is B" for every leaf in which two nested dictionaries differ."""
-    found = []
-    for key in {**old, **new}:  # in order, each once
-        was, now = old.get(key), new.get(key)
-        name = f"{prefix}{key}"
-        if isinstance(was, Mapping) and isinstance(now, Mapping):
-            found += _differences(was, now, f"{name} ")
-        elif was != now:
-            found.append(f"{name} was {was}, is {now}")
-    return found
-
-
-def fingerprint(array: np.ndarray) -> str:
-    """Return shape, dtype and a SHA-256 of `array`; of a large one, of evenly spaced rows."""
-    rows = len(array)
-    step = max(1, -(-array.nbytes // _HASHED_BYTES))
-    sample = np.ascontiguousarray(array[:: min(step, rows)])
-    digest = hashlib.sha256(sample.view(np.uint8).data if sample.size else b"").hexdigest()
-    return f"{array.shape} {array.dtype} {digest[:16]}"
-
-
-def _shapes(arrays: Arrays) -> dict[str, str]:
-    return {name: str(tuple(array.shape)) for name, array in arrays.items()}
-
-
-def _network(model: Any) -> dict[str, str]:
-    """Return the lines of the model's summary, if it has one: what its layers compute."""
-    lines = model.summary().splitlines() if hasattr(model, "summary") else []
-    return {f"line {number}": line.strip() for number, line in enumerate(lines, start=1)}
-
-
-def _description(function: Any) -> str | None:
-    """Return a text by which `function` can be told from others in another process."""
-    if function is None:
-        return None
-    if hasattr(function, "__qualname__"):
-        return str(function.__qualname__)
-    text = repr(function)  # that of a dataclass shows its options
-    return type(function).__qualname__ if " object at 0x" in text else text
-
-
-def _streams(solver: Solver) -> dict[str, Any]:
-    """Return the random streams that a run may draw from; None for one that is not there."""
-    return {
-        "of NumPy": np.random.mtrand._rand,
-        "of the Solver": solver.rng,
-        "of the model": getattr(solver.model, "rng", None),
-        "of dropout": getattr(solver.model, "dropout_param", {}).get("rng"),
-    }
-
-
-def _kind(stream: Any) -> str:
-    if stream is None:
-        return "none"
-    return f"{type(stream).__name__} ({_get_state(stream)['bit_generator']})"
-
-
-def _get_state(stream: Any) -> dict[str, Any]:
-    if isinstance(stream, np.random.RandomState):
-        state: dict[str, Any] = stream.get_state(legacy=False)
-    else:
-        state = stream.bit_generator.state
-    return state
-
-
-def _set_state(stream: Any, state: dict[str, Any]) -> None:
-    if isinstance(stream, np.random.RandomState):
-        stream.set_state(state)
-    else:
-        stream.bit_generator.state = state

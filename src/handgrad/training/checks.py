@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from handgrad.errors import (
 )
 from handgrad.training.arrays import Arrays, all_finite
 from handgrad.training.callbacks import Callback
+
+if TYPE_CHECKING:
+    from handgrad.training.solver import Solver
 
 _CHUNK = 1 << 22  # numbers looked at in one go
 
@@ -140,49 +143,90 @@ def check_gradients(params: Mapping[str, Any], grads: Any) -> None:
             )
 
 
-def divergence(
-    model: Any, X: np.ndarray, grads: Arrays, error: NonFiniteError, where: str, is_first: bool
-) -> NonFiniteError:
-    """Explain `error`, raised by a step; `model` holds the parameters from before it.
+def check_buffers(buffers: Arrays) -> None:
+    """Raise NonFiniteError if running statistics are not finite: training would not notice them."""
+    wrong = [name for name, array in buffers.items() if not all_finite(array)]
+    if wrong:
+        raise NonFiniteError(f"running statistics are not finite: {_several(wrong)}")
 
-    X: the batch; grads: the gradients, {} if there are none; where: the place in the run;
-    is_first: whether no step went well before this one.
+
+def check_rule_state(configs: Mapping[str, Mapping[str, Any]], where: str) -> None:
+    """Raise NonFiniteError if the state of the update rule is not finite.
+
+    A square of a gradient that overflows may stop a parameter for good, and never show in it.
     """
+    wrong = [
+        f"{key} of {name}"
+        for name, config in configs.items()
+        for key, value in config.items()
+        if isinstance(value, np.ndarray) and not all_finite(value)
+    ]
+    if wrong:
+        raise NonFiniteError(
+            f"Solver: the state of the update rule is not finite, at {where}: {_several(wrong)}. "
+            "Likely cause: gradients too large to be squared; try a tenth of the learning rate, or "
+            "smaller initial weights."
+        )
+
+
+def divergence(
+    solver: Solver, error: NonFiniteError, rows: np.ndarray, X: np.ndarray
+) -> NonFiniteError:
+    """Explain `error`, raised by a step that has been undone.
+
+    rows: the places of the batch in the training set; X: the batch, after augment.
+    """
+    model, grads = solver.model, solver.grads
     params = [name for name, w in model.params.items() if not all_finite(w)]
-    gradients = [name for name, dw in grads.items() if not all_finite(dw)]
     with np.errstate(all="ignore"):
-        layer = _first_bad_layer(model, X)
+        layers = _outputs(model, X)
+    first = next((name for name, out in layers.items() if not all_finite(out)), None)
+    # backward goes from the loss to the data: where it began stands first
+    gradients = [name for name in reversed(grads) if not all_finite(grads[name])]
     found = []
     if params:
         found.append(f"parameters that are not finite: {_several(params)}")
-    if layer:
-        found.append(f"first layer whose output is not finite: {layer}")
+    if first:
+        found.append(f"first layer whose output is not finite: {first}")
     if gradients:
         found.append(f"gradients that are not finite: {_several(gradients)}")
-    if not all_finite(X):
+        if not first:
+            found.append(f"first layer in backward: {_layer_of(gradients[0], list(layers))}")
+    bad_rows = [row for row, x in zip(rows, X, strict=True) if not all_finite(x)]
+    if bad_rows:
+        found.append(f"images of the batch that are not finite: training rows {_several(bad_rows)}")
+    else:
+        found.append(f"batch: training rows {_several(list(rows))}")
+    if bad_rows and all_finite(solver.X_train[rows]):
         cause = "the batch itself is not finite: look at augment"
+    elif bad_rows:
+        cause = "the batch itself is not finite: the data were changed after training began"
     elif params:
         cause = "the model was built, or changed, with NaN or infinity in it"
-    elif is_first:
+    elif solver.iteration == 0:
         cause = "initial weights too large, or data far from zero mean and unit size"
     else:
         cause = "the learning rate is too high; try a tenth of it"
+    rate = solver.learning_rate or solver.optim_config.get("learning_rate", "by default")
+    where = f"iteration {solver.iteration + 1} (epoch {solver.epoch}), learning rate {rate}"
     return NonFiniteError(
-        f"Solver: {error}, at {where}. {'; '.join(found) or 'Nothing else is amiss'}. "
+        f"Solver: {error}, at {where}. {'; '.join(found)}. "
         f"Likely cause: {cause}. The model keeps the parameters from before this step."
     )
 
 
-def _first_bad_layer(model: Any, X: np.ndarray) -> str | None:
-    """Return the name of the first layer with a non-finite output, if the model can tell."""
-    if not hasattr(model, "activations"):
-        return None
-    for name, out in model.activations(X).items():
-        if not all_finite(out):
-            return str(name)
-    return None
+def _outputs(model: Any, X: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the outputs of the layers, in order, if the model can tell."""
+    return model.activations(X) if hasattr(model, "activations") else {}
 
 
-def _several(names: list[str]) -> str:
+def _layer_of(param: str, layers: list[str]) -> str:
+    """Return the layer with the number that ends `param`, as affine3 for W3; else the parameter."""
+    number = param.lstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
+    named = [layer for layer in layers if number and layer.endswith(number)]
+    return named[0] if named else param
+
+
+def _several(names: list[Any]) -> str:
     more = f" and {len(names) - 4} more" if len(names) > 4 else ""
-    return ", ".join(names[:4]) + more
+    return ", ".join(map(str, names[:4])) + more

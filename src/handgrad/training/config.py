@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from handgrad.engines.devices import check_device_name
 from handgrad.errors import OptionError, as_count, as_number, check_choice, check_known
 
 LARGEST_SEED = 2**32 - 1  # that np.random.seed takes
@@ -20,8 +21,11 @@ class TrainingOptions:
     epochs: passes over the training set.  batch_size: images a step.  lr_decay: factor on the
     learning rate after each epoch.  num_train_samples, num_val_samples: images for each accuracy
     estimate (num_val_samples 0 means all).  patience: stop after so many epochs without a better
-    validation accuracy, 0 for never.  checkpoint_every: epochs between checkpoints.  augment: random
+    validation accuracy, 0 for never.  checkpoint_every: epochs between checkpoints.
+    checkpoint_steps: steps between checkpoints besides, 0 for none.  augment: random
     changes of the training images, as ``{flip = 0.5, crop = 4}`` (`handgrad.data.Augmentation`).
+    clip_norm: the largest norm of the gradients of a step.  ema: decay of the moving average of the
+    weights, as 0.999; both 0 for none.
     """
 
     epochs: int = 10
@@ -31,15 +35,20 @@ class TrainingOptions:
     num_val_samples: int = 0
     patience: int = 0
     checkpoint_every: int = 1
+    checkpoint_steps: int = 0
     augment: Mapping[str, float] = field(default_factory=dict)
+    clip_norm: float = 0.0
+    ema: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "num_train_samples", "checkpoint_every"):
             _keep(self, name, as_count("training", name, getattr(self, name)))
-        for name in ("num_val_samples", "patience"):
+        for name in ("num_val_samples", "patience", "checkpoint_steps"):
             _keep(self, name, as_count("training", name, getattr(self, name), minimum=0))
         lr_decay = as_number("training", "lr_decay", self.lr_decay, 0.0, 1.0, open_low=True)
         _keep(self, "lr_decay", lr_decay)
+        _keep(self, "clip_norm", as_number("training", "clip_norm", self.clip_norm, 0.0))
+        _keep(self, "ema", as_number("training", "ema", self.ema, 0.0, 1.0, open_high=True))
         if not isinstance(self.augment, Mapping):
             raise OptionError(f"training: augment must be a table, got {self.augment!r}")
 
@@ -48,6 +57,8 @@ class TrainingOptions:
 class RunConfig:
     """Everything that determines a run; `to_toml` alone repeats it.
 
+    device is where the arrays are that are computed with (`handgrad.engines.devices`).
+
     data, model, optimizer and schedule hold a ``name`` and the options of that data set, model,
     update rule or schedule; an empty schedule keeps the learning rate constant.
     """
@@ -55,6 +66,7 @@ class RunConfig:
     name: str = "digits"
     seed: int = 0
     engine: str = "auto"
+    device: str = "cpu"
     data: Mapping[str, Any] = field(default_factory=lambda: {"name": "digits"})
     model: Mapping[str, Any] = field(default_factory=lambda: {"name": "ConvNet"})
     optimizer: Mapping[str, Any] = field(
@@ -67,6 +79,7 @@ class RunConfig:
         if not isinstance(self.name, str) or not self.name.strip():
             raise OptionError(f"config: name must be a text, got {self.name!r}")
         _keep(self, "seed", as_count("config", "seed", self.seed, 0, LARGEST_SEED))
+        check_device_name("config", self.device)
         for table in ("data", "model", "optimizer", "schedule"):
             value = getattr(self, table)
             if not isinstance(value, Mapping):

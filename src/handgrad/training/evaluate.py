@@ -80,7 +80,13 @@ def evaluate(
         ShapeError: X is empty, or y or class_names does not fit.
         LabelError: a label is not in [0, C).
     """
-    scores = _scores(model, X, batch_size)
+    return evaluate_scores(_scores(model, X, batch_size), y, class_names)
+
+
+def evaluate_scores(
+    scores: np.ndarray, y: np.ndarray, class_names: Sequence[str] | None = None
+) -> Evaluation:
+    """Compare the largest of `scores`, (N, C), with the labels; the rest is as in `evaluate`."""
     N, C = scores.shape
     y = _checked_labels(y, N, C)
     if class_names is None:

@@ -57,6 +57,16 @@ class ProgressBar(Callback):
         self._val_acc = record["val_acc"]
         self._show(solver, solver.loss_history[-1])
 
+    def on_record(self, solver: Solver, record: Record) -> None:
+        """Show a warning."""
+        if record["kind"] != "warning":
+            return
+        text = f"warning: {record['text']}"
+        if self._bar is not None:
+            self._bar.console.print(text, markup=False, highlight=False)
+        else:
+            print(text, file=self._file, flush=True)
+
     def on_train_end(self, solver: Solver) -> None:
         """Leave the bar as it is, on its own line."""
         if self._bar is not None:

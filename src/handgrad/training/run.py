@@ -19,8 +19,8 @@ import numpy as np
 from handgrad import engines, environment
 from handgrad.data import Augmentation
 from handgrad.errors import CheckpointError
+from handgrad.files import atomic_write
 from handgrad.optim import build_schedule
-from handgrad.training.atomic import atomic_write
 from handgrad.training.build import build_model, completed, load_dataset, options_of, read_config
 from handgrad.training.callbacks import (
     Callback,
@@ -30,8 +30,9 @@ from handgrad.training.callbacks import (
     Record,
     StopOnSignal,
 )
-from handgrad.training.checkpoint import save_model
+from handgrad.training.checkpoint import checkpoint_files, save_model
 from handgrad.training.config import RunConfig
+from handgrad.training.health import HealthCheck
 from handgrad.training.solver import Solver
 from handgrad.training.trained import evaluate_split, save_preprocessing
 
@@ -59,7 +60,7 @@ class Run:
             self.model,
             self.dataset.arrays,
             update_rule=config.optimizer["name"],
-            optim_config=options_of(config.optimizer),
+            optim_config=options_of(self.config.optimizer),
             lr_decay=training.lr_decay,
             batch_size=training.batch_size,
             num_epochs=training.epochs,
@@ -68,11 +69,16 @@ class Run:
             patience=training.patience or None,
             schedule=build_schedule(config.schedule) if config.schedule else None,
             augment=Augmentation(training.augment) if training.augment else None,
+            clip_norm=training.clip_norm or None,
+            ema=training.ema or None,
             verbose=False,
         )
 
     def train(self, callbacks: Iterable[Callback] = ()) -> int | None:
-        """Train to the end or to a signal; save the model; return the signal's number or None."""
+        """Train to the end or to a signal; return the signal's number or None.
+
+        At the end the model is saved: then `is_finished`.
+        """
         history = HistoryWriter(self.folder / "history.jsonl")
         stop = StopOnSignal()
         probe = self.dataset.arrays["X_val"][:200]
@@ -80,19 +86,22 @@ class Run:
             history,
             _Log(self.folder / "log.txt"),
             LayerStatistics(probe),
+            HealthCheck(),
             *callbacks,
             stop,
             Checkpointer(
-                self.folder / "checkpoints", every_epochs=self.config.training.checkpoint_every
+                self.folder / "checkpoints",
+                every_epochs=self.config.training.checkpoint_every,
+                every_steps=self.config.training.checkpoint_steps or None,
             ),
         ]
-        history.write(self._start_record())
+        history.write(self._start_record(is_first=not history.path.exists()))
         try:
             with engines.use(self.config.engine):
                 self.solver.train()
         except BaseException:
             if self.solver.iteration == 0:
-                self._remove()
+                self.remove()
             raise
         if self.solver.stop_reason == "interrupted":
             return stop.signal
@@ -104,14 +113,24 @@ class Run:
             }
         )
         save_model(self.folder / "model.safetensors", self.model)
-        return None
+        return stop.signal  # one that came with the last step: the run is finished, and stops here
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run was trained to its end."""
+        return (self.folder / "model.safetensors").exists()
+
+    @property
+    def has_checkpoints(self) -> bool:
+        """Whether there is a checkpoint to resume from."""
+        return bool(checkpoint_files(self.folder / "checkpoints"))
 
     def evaluate(self, split: str = "test") -> dict[str, Any]:
         """Measure the model on a split of the data; write and return ``evaluation.json``."""
         with engines.use(self.config.engine):
             return evaluate_split(self.folder, self.model, self.dataset, split)
 
-    def _remove(self) -> None:
+    def remove(self) -> None:
         """Delete the new folder of a run that did not take a step, and those made to hold it."""
         for folder in self.new_folders[:1]:
             shutil.rmtree(folder, ignore_errors=True)
@@ -119,9 +138,9 @@ class Run:
             for folder in self.new_folders[1:]:
                 folder.rmdir()
 
-    def _start_record(self) -> Record:
+    def _start_record(self, is_first: bool) -> Record:
         return {
-            "kind": "resume" if self.solver.iteration else "start",
+            "kind": "start" if is_first else "resume",
             "iteration": self.solver.iteration,
             "date": datetime.now().astimezone().isoformat(timespec="seconds"),
             "engine": self.engine,
@@ -138,15 +157,24 @@ def start_run(config: RunConfig, folder: Path) -> Run:
     """Build the run of `config` and write its new `folder` (nothing is written if it can't be built)."""
     run = Run(config, folder)
     run.new_folders = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True)
-    atomic_write(folder / "config.toml", run.config.to_toml().encode())
-    atomic_write(folder / "summary.txt", run.model.summary().encode())
-    save_preprocessing(folder / "preprocessing.safetensors", run.dataset)
+    try:
+        folder.mkdir(parents=True)
+        atomic_write(folder / "config.toml", run.config.to_toml().encode())
+        _describe(run)
+    except BaseException:
+        run.remove()
+        raise
     return run
 
 
+def _describe(run: Run) -> None:
+    """Write what the folder of a run holds besides its configuration before it is trained."""
+    atomic_write(run.folder / "summary.txt", run.model.summary().encode())
+    save_preprocessing(run.folder / "preprocessing.safetensors", run.dataset)
+
+
 def resume_run(folder: Path) -> Run:
-    """Build the run of `folder` at its last good checkpoint."""
+    """Build the run of `folder` at its last good checkpoint, or at its start if it never got to one."""
     config = read_config(folder)
     if (folder / "model.safetensors").exists():
         raise CheckpointError(
@@ -154,8 +182,11 @@ def resume_run(folder: Path) -> Run:
             f"again with: handgrad train --config {folder / 'config.toml'}"
         )
     run = Run(config, folder)
-    with engines.use(run.config.engine):
-        run.solver.resume(folder / "checkpoints")
+    if run.has_checkpoints:
+        with engines.use(run.config.engine):
+            run.solver.resume(folder / "checkpoints")
+    else:
+        _describe(run)  # the run may have ended before it had done so itself
     return run
 
 
@@ -172,16 +203,22 @@ def new_run_folder(parent: Path, name: str) -> Path:
 
 
 class _Log(Callback):
-    """Write one line an epoch to a text file."""
+    """Write one line an epoch, and the warnings, to a text file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    def on_record(self, solver: Any, record: Record) -> None:
+        if record["kind"] == "warning":
+            self._write(f"warning: {record['text']}")
+
     def on_epoch_end(self, solver: Any, record: Record) -> None:
-        line = (
-            f"{datetime.now():%Y-%m-%d %H:%M:%S}  epoch {record['epoch']}  "
-            f"iteration {record['iteration']}  loss {solver.loss_history[-1]:.6f}  "
-            f"train acc {record['train_acc']:.4f}  val acc {record['val_acc']:.4f}\n"
+        self._write(
+            f"epoch {record['epoch']}  iteration {record['iteration']}  "
+            f"loss {solver.loss_history[-1]:.6f}  train acc {record['train_acc']:.4f}  "
+            f"val acc {record['val_acc']:.4f}"
         )
+
+    def _write(self, text: str) -> None:
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(line)
+            file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {text}\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from os import PathLike
 from time import perf_counter
 from typing import Any
@@ -22,13 +22,16 @@ from handgrad.errors import (
     check_dictionary,
     check_size,
 )
-from handgrad.optim import Rule, get_rule
+from handgrad.optim import Rule, clip_by_norm, get_rule
 from handgrad.training.arrays import Arrays, all_finite, buffers_of, copied
+from handgrad.training.averaging import add_to_average, load_buffers, weights_of
 from handgrad.training.callbacks import Callback, Record
 from handgrad.training.checks import (
+    check_buffers,
     check_data,
     check_gradients,
     check_model,
+    check_rule_state,
     checked_callbacks,
     divergence,
     warn_of_single_rows,
@@ -59,10 +62,15 @@ class Solver:
     replacement; then what `augment` and the model draw; and ``choice(N, num_train_samples)`` for
     an accuracy of more rows than that, training before validation.
 
+    With `ema` the accuracies are those of the moving average of the weights and running statistics
+    (`handgrad.training.averaging`), the best parameters are averages, and the model ends with one;
+    between the steps it keeps the weights themselves.
+
     Attributes beside the arguments: iteration, epoch, loss_history, train_acc_history,
-    val_acc_history, best_val_acc, best_params, best_buffers, optim_configs (a dictionary for each
-    parameter), total_steps, stop_reason (None, "patience", or what `stop` was told), and, while
-    training, grads and params_before (of the last step).
+    val_acc_history, best_val_acc, best_params, best_buffers, ema_params, ema_buffers, optim_configs
+    (a dictionary for each parameter), total_steps, stop_reason (None, "patience", or what `stop` was
+    told), warnings (what `warn` said), and, while training, grads and params_before (of the last
+    step).
 
     Source: CS231n assignment 2, ``Solver``.
     """
@@ -88,6 +96,8 @@ class Solver:
         augment: Callable[[np.ndarray, Random], np.ndarray] | None = None,
         patience: int | None = None,
         restore_best: bool = True,
+        clip_norm: float | None = None,
+        ema: float | None = None,
         **unknown: Any,
     ) -> None:
         """Check the arguments and the data.
@@ -111,6 +121,9 @@ class Solver:
             augment: ``augment(X_batch, rng)`` -> the batch to train on.
             patience: stop after so many epochs without a better validation accuracy.
             restore_best: end with the best parameters rather than with the last.
+            clip_norm: scale the gradients of a step down to this norm, of all of them together, where
+                theirs is larger; the norm before that is in the step's record, as gradient_norm.
+            ema: decay of a moving average of the weights, in (0, 1); None for none.
 
         Raises:
             OptionError: an option is unknown or out of range.
@@ -149,6 +162,8 @@ class Solver:
         self.augment = augment
         self.patience = _count_or_none("patience", patience)
         self.restore_best = restore_best
+        self.clip_norm = _number_or_none("clip_norm", clip_norm, math.inf)
+        self.ema = _number_or_none("ema", ema, 1.0)
         if self.batch_size == 1:
             warn_of_single_rows(model)
         self._reset()
@@ -160,6 +175,8 @@ class Solver:
         self.best_val_acc = 0.0
         self.best_params: Arrays = {}
         self.best_buffers: Arrays = {}
+        self.ema_params: Arrays = {}
+        self.ema_buffers: Arrays = {}
         self.loss_history: list[float] = []
         self.train_acc_history: list[float] = []
         self.val_acc_history: list[float] = []
@@ -172,6 +189,7 @@ class Solver:
         self.optim_configs = {name: dict(config) for name in self.model.params}
         self.total_steps = self.num_epochs * self.iterations_per_epoch
         self.stop_reason: str | None = None
+        self.warnings: dict[str, str] = {}
         self.grads: Arrays = {}
         self.params_before: Arrays = {}
         self.estimated_at = 0  # the iteration of the last estimate of the accuracy
@@ -179,6 +197,7 @@ class Solver:
         self._position = 0  # steps done of the current call of train
         self._epochs_without_gain = 0
         self._learning_rate: float | None = None
+        self._gradient_norm: float | None = None
         self._seconds = 0.0  # of training, without the running call
         self._started: float | None = None  # clock at the start of the running call
         self._steps_timed = 0  # since the last estimate of the accuracy
@@ -243,6 +262,18 @@ class Solver:
         for callback in self.callbacks:
             callback.on_record(self, record)
 
+    def warn(self, key: str, text: str) -> None:
+        """Hand the callbacks a record of kind ``warning``, once in a run for each `key`."""
+        if key not in self.warnings:
+            self.warnings[key] = text
+            place = {"iteration": self.iteration, "epoch": self.epoch}
+            self.emit({"kind": "warning", **place, "text": text})
+
+    @property
+    def learning_rate(self) -> float | None:
+        """The learning rate of the last step; None before it, and for a rule that has none."""
+        return self._learning_rate
+
     def check_accuracy(
         self, X: np.ndarray, y: np.ndarray, num_samples: int | None = None, batch_size: int = 100
     ) -> float:
@@ -295,6 +326,7 @@ class Solver:
                     config["learning_rate"] *= self.lr_decay
         epoch_record = None
         if t == 0 or is_epoch_end or t == num_iterations - 1:
+            check_rule_state(self.optim_configs, f"iteration {self.iteration}")
             epoch_record = self._estimate(is_epoch_end)
         if not self.callbacks:
             return
@@ -303,9 +335,11 @@ class Solver:
             "iteration": self.iteration,
             "epoch": self.epoch,
             "loss": self.loss_history[-1],
-            "learning_rate": self._learning_rate,
+            "learning_rate": self.learning_rate,
             "time": self.seconds,
         }
+        if self.clip_norm is not None:
+            record["gradient_norm"] = self._gradient_norm
         for callback in self.callbacks:
             callback.on_step_end(self, record)
         if epoch_record is not None:
@@ -334,15 +368,16 @@ class Solver:
                 if not math.isfinite(loss):
                     raise NonFiniteError(f"the loss is {loss}")
                 self._update(params)
+                check_buffers(buffers_of(self.model))
         except BaseException as error:
             self._undo(buffers_before)
             if isinstance(error, NonFiniteError):
-                rate = self._learning_rate or self.optim_config.get("learning_rate", "by default")
-                where = f"iteration {self.iteration + 1} (epoch {self.epoch}), learning rate {rate}"
-                is_first = self.iteration == 0
-                raise divergence(self.model, X, self.grads, error, where, is_first) from error
+                raise divergence(self, error, rows, X) from error
             raise
         self.loss_history.append(loss)
+        if self.ema is not None:
+            add_to_average(self.ema_params, self.model.params, self.ema, self.iteration)
+            add_to_average(self.ema_buffers, buffers_of(self.model), self.ema, self.iteration)
         self.iteration += 1
 
     def _update(self, params: Arrays) -> None:
@@ -351,13 +386,19 @@ class Solver:
         if self.schedule is not None:
             factor = self.schedule(self.iteration, self.total_steps)
             factor = as_number("Solver", "the factor that schedule returns", factor, 0.0)
+        grads = self.grads
+        if self.clip_norm is not None:
+            grads, norm = clip_by_norm(grads, self.clip_norm)
+            if not math.isfinite(norm):
+                raise NonFiniteError("the norm of the gradients is not finite")
+            self._gradient_norm = norm
         for name, w in params.items():
             config = self.optim_configs[name]
             base: Any = config.get("learning_rate")
             if self.schedule is not None:
                 config["learning_rate"] = as_number("Solver", "learning_rate", base, 0.0) * factor
             try:
-                params[name], config = self.update_rule(w, self.grads[name], config)
+                params[name], config = self.update_rule(w, grads[name], config)
                 self._learning_rate = config.get("learning_rate")
             finally:
                 if self.schedule is not None:
@@ -375,15 +416,17 @@ class Solver:
 
     def _estimate(self, is_epoch_end: bool) -> Record:
         """Estimate both accuracies, keep the best parameters, save and print; return the record."""
-        with np.errstate(all="ignore"):  # the next step says more about what overflows here
+        params, buffers = self._kept_weights()
+        average = nullcontext() if self.ema is None else weights_of(self.model, params, buffers)
+        # the next step says more about what overflows here
+        with np.errstate(all="ignore"), average:
             train_acc = self.check_accuracy(self.X_train, self.y_train, self.num_train_samples)
             val_acc = self.check_accuracy(self.X_val, self.y_val, self.num_val_samples)
         self.train_acc_history.append(train_acc)
         self.val_acc_history.append(val_acc)
         if val_acc > self.best_val_acc:
             self.best_val_acc = val_acc
-            self.best_params = copied(self.model.params)
-            self.best_buffers = copied(buffers_of(self.model))
+            self.best_params, self.best_buffers = copied(params), copied(buffers)
             self._epochs_without_gain = 0
         elif is_epoch_end:
             self._epochs_without_gain += 1
@@ -407,6 +450,12 @@ class Solver:
             "time": self.seconds,
         }
 
+    def _kept_weights(self) -> tuple[Arrays, Arrays]:
+        """Return the parameters and running statistics that count: the averages, if there are any."""
+        if self.ema is not None:
+            return self.ema_params, self.ema_buffers
+        return self.model.params, buffers_of(self.model)
+
     def _save_checkpoint(self) -> None:
         from handgrad.training.checkpoint import save_checkpoint
 
@@ -421,18 +470,26 @@ class Solver:
         return self.stop_reason is not None
 
     def _finish(self) -> None:
-        """End a call of `train`: give the model its best parameters."""
+        """End a call of `train`: give the model its best parameters, or the average of the last."""
         self.stop_reason = "patience" if self.stop_reason == "patience" else None
         self._position = 0
         self._epochs_without_gain = 0
+        params, buffers = self.ema_params, self.ema_buffers
         if self.restore_best and self.best_params:
-            self.model.params = copied(self.best_params)
-            if hasattr(self.model, "load_buffers"):
-                self.model.load_buffers(copied(self.best_buffers))
+            params, buffers = self.best_params, self.best_buffers
+        if params:
+            self.model.params = copied(params)
+            load_buffers(self.model, buffers)
 
 
 def _count_or_none(name: str, value: Any) -> int | None:
     return None if value is None else as_count("Solver", name, value)
+
+
+def _number_or_none(name: str, value: Any, below: float) -> float | None:
+    if value is None:
+        return None
+    return as_number("Solver", name, value, 0.0, below, open_low=True, open_high=True)
 
 
 def _is_seed(rng: Any) -> bool:

@@ -2,12 +2,18 @@
 
 The checksum is in the header's metadata, under ``sha256``: the SHA-256 of the whole file with the
 64 digits of the checksum itself replaced by zeros.  Any safetensors reader can open the files.
+
+A checksum tells damage, not malice: whoever makes a file can also make its checksum.  So the length of
+the header is checked before more is read; safetensors itself checks dtypes, shapes, overlaps and holes
+against the size of the file before it makes an array; and `unflatten` makes nothing larger than the
+tensors of the file.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,11 +21,12 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.errors import CheckpointError, HandgradError, as_path
+from handgrad.errors import CheckpointError, as_path, shown
+from handgrad.files import atomic_write
 from handgrad.training.arrays import Arrays
-from handgrad.training.atomic import atomic_write
 
 _BLANK = b"0" * 64
+_LONGEST_HEADER = 100_000_000  # bytes, as in safetensors itself
 _MARK = b'"sha256":"'  # inside of other metadata the quotes are escaped, so it occurs once
 _KINDS = "biuf"  # bool, int, uint, float: of these safetensors takes up to 8 bytes
 
@@ -55,12 +62,13 @@ def content_of(path: str | Path) -> Iterator[None]:
     """Turn what goes wrong with the content of the file `path` into a CheckpointError that names it."""
     try:
         yield
-    except HandgradError:
+    except CheckpointError:
         raise
     except (
         ArithmeticError,
         AttributeError,
         LookupError,
+        RecursionError,
         SyntaxError,
         TypeError,
         ValueError,
@@ -73,23 +81,50 @@ def read_tensors(path: str | Path, kind: str) -> tuple[Arrays, Any]:
 
     Raises CheckpointError if the file is missing, damaged, or of another kind.
     """
+    path = as_path("file of tensors", "path", path)
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            _check_header_length(file.read(8), size, path)
+            file.seek(0)
+            data = file.read()
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
+    return parse_tensors(data, kind, path)
+
+
+def parse_tensors(data: bytes, kind: str, path: str | Path) -> tuple[Arrays, Any]:
+    """Return the tensors and the content of `data`, the bytes of the file `path`; see `read_tensors`."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    path = as_path("file of tensors", "path", path)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error}") from error
+    _check_header_length(data[:8], len(data), path)
     _verify(data, path)
     try:
         metadata = json.loads(data[8 : _header_end(data)])["__metadata__"]
         found = metadata["kind"]
         if found == kind:
             return load(data), json.loads(metadata["content"])
-    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (
+        SafetensorError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+        RecursionError,
+    ) as error:
         raise CheckpointError(f"{path} is not a file that Handgrad wrote: {error!r}") from error
-    raise CheckpointError(f"{path} must be a {kind} file, but is a {found} file")
+    raise CheckpointError(f"{path} must be a {kind} file, but is {shown(found)}")
+
+
+def _check_header_length(start: bytes, size: int, path: str | Path) -> None:
+    """Raise CheckpointError if `start`, the first bytes of a file of `size`, announce no sane header."""
+    length = int.from_bytes(start, "little")
+    if len(start) < 8 or length > min(size - 8, _LONGEST_HEADER):
+        raise CheckpointError(
+            f"{path} is damaged, cut off, or not a file that Handgrad wrote: a header of {length} "
+            f"bytes in a file of {size}"
+        )
 
 
 def _verify(data: bytes, path: str | Path) -> None:
@@ -138,16 +173,28 @@ def flatten(tree: Any, tensors: Arrays, prefix: str = "") -> Any:
 
 
 def unflatten(content: Any, tensors: Mapping[str, np.ndarray]) -> Any:
-    """Return the tree that `flatten` took apart; its arrays are new."""
+    """Return the tree that `flatten` took apart; its arrays are new.
+
+    Each of `tensors` can stand in one place only, so that the tree is never larger than they are.
+    """
+    return _unflatten(content, dict(tensors))
+
+
+def _unflatten(content: Any, tensors: Arrays) -> Any:
     if not isinstance(content, dict):
         return content
     if "$array" in content:
-        stored = tensors[content["$array"]]
+        stored = tensors.pop(content["$array"])
         order = content["order"]
+        if sorted(order) != list(range(stored.ndim)):
+            raise ValueError(f"{shown(order)} is no order of {stored.ndim} axes")
         array = np.empty([stored.shape[axis] for axis in order], stored.dtype)
         array = array.transpose(np.argsort(order)) if order else array
         array[...] = stored
         return array
     if "$scalar" in content:
-        return np.dtype(content["$scalar"]).type(content["value"])
-    return {key: unflatten(value, tensors) for key, value in content.items()}
+        dtype = np.dtype(content["$scalar"])
+        if dtype.kind not in _KINDS:
+            raise ValueError(f"a number cannot be {dtype}")
+        return dtype.type(content["value"])
+    return {key: _unflatten(value, tensors) for key, value in content.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,17 @@ import numpy as np
 
 from handgrad import engines
 from handgrad.data import Dataset, Preprocessing, read_image
-from handgrad.errors import CheckpointError
-from handgrad.training.atomic import atomic_write
+from handgrad.errors import CheckpointError, OptionError
+from handgrad.files import atomic_write
 from handgrad.training.build import build_model, load_dataset, read_config
 from handgrad.training.checkpoint import load_model_arrays
-from handgrad.training.evaluate import evaluate, examples, predict_probabilities
+from handgrad.training.ensemble import Viewed, log_mean
+from handgrad.training.evaluate import (
+    evaluate,
+    evaluate_scores,
+    examples,
+    predict_probabilities,
+)
 from handgrad.training.tensorfile import content_of, read_tensors, write_tensors
 
 EXAMPLES = 12  # pictures of each kind in an evaluation
@@ -32,7 +38,8 @@ class TrainedRun:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.config = read_config(folder)
+        # a network that was trained on a GPU is evaluated anywhere
+        self.config = read_config(folder).with_overrides({"device": "cpu"})
         self.preprocessing, self.class_names = load_preprocessing(
             folder / "preprocessing.safetensors"
         )
@@ -56,12 +63,39 @@ class TrainedRun:
             )
         self.model.params = saved.params
         self.model.load_buffers(saved.buffers)
+        self.viewed = Viewed(self.model, None)
 
     def predict_file(self, path: Path) -> np.ndarray:
         """Return the probabilities (num_classes,) of the picture file `path`."""
         image = read_image(path, self.preprocessing.image_shape, self.preprocessing.levels)
         with engines.use(self.config.engine):
-            return predict_probabilities(self.model, self.preprocessing(image[None]))[0]
+            return predict_probabilities(self.viewed, self.preprocessing(image[None]))[0]
+
+    def look_at(self, tta: str | None) -> None:
+        """Classify by the mean over these views of each image (`handgrad.training.ensemble`)."""
+        self.viewed = Viewed(self.model, tta)
+
+    def dataset(self, data_dir: str | None = None) -> Dataset:
+        """Load the data set of the run, from `data_dir` if it has moved."""
+        moved = {} if data_dir is None else {"data.root": data_dir}
+        return load_dataset(self.config.with_overrides(moved))
+
+
+def open_runs(folders: Sequence[Path], tta: str | None = None) -> list[TrainedRun]:
+    """Open the trained runs in `folders`, which must be of the same classes in the same order."""
+    runs = [TrainedRun(folder) for folder in folders]
+    for run in runs:
+        run.look_at(tta)
+        if run.class_names != runs[0].class_names:
+            raise OptionError(
+                f"{run.folder} and {runs[0].folder} cannot answer together: they tell other classes apart"
+            )
+    return runs
+
+
+def predict_file(runs: Sequence[TrainedRun], path: Path) -> np.ndarray:
+    """Return the mean of the runs' probabilities (num_classes,) of the picture file `path`."""
+    return np.mean([run.predict_file(path) for run in runs], axis=0)
 
 
 def evaluate_run(
@@ -69,12 +103,54 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Evaluate the trained run in `folder`; write and return its ``evaluation.json``."""
     run = TrainedRun(folder)
-    config = run.config
-    if data_dir is not None:
-        config = config.with_overrides({"data.root": data_dir})
-    dataset = load_dataset(config)
-    with engines.use(engine or config.engine):
+    dataset = run.dataset(data_dir)
+    with engines.use(engine or run.config.engine):
         return evaluate_split(folder, run.model, dataset, split)
+
+
+def evaluate_together(
+    folders: Sequence[Path],
+    split: str = "test",
+    *,
+    tta: str | None = None,
+    data_dir: str | None = None,
+    engine: str | None = None,
+) -> dict[str, Any]:
+    """Evaluate the mean of the probabilities of trained runs, and of views of the images.
+
+    Every run prepares the images in its own way; the labels must be the same.  Nothing is written:
+    the files of a run tell of that run alone.
+
+    Returns:
+        What `Evaluation.to_dict` returns, with split, runs and tta, and singly: the accuracy of each
+        run with these views.
+
+    Raises:
+        OptionError: the runs have other classes or other rows in this split, or tta is unknown.
+        CheckpointError: a folder holds no trained run.
+    """
+    runs = open_runs(folders, tta)
+    labels: list[np.ndarray] = []
+    probabilities, singly = [], []
+    for run in runs:
+        dataset = run.dataset(data_dir)
+        X, y = dataset.arrays[f"X_{split}"], dataset.arrays[f"y_{split}"]
+        if labels and not np.array_equal(labels[0], y):
+            raise OptionError(
+                f"{run.folder} and {runs[0].folder} have other rows in their {split} split; "
+                "an ensemble needs the same data"
+            )
+        labels.append(y)
+        with engines.use(engine or run.config.engine):
+            probabilities.append(predict_probabilities(run.viewed, X))
+        singly.append(float(np.mean(probabilities[-1].argmax(axis=1) == y)))
+    record = evaluate_scores(log_mean(probabilities), labels[0], runs[0].class_names).to_dict()
+    return record | {
+        "split": split,
+        "runs": [str(f) for f in folders],
+        "tta": tta,
+        "singly": singly,
+    }
 
 
 def evaluate_split(folder: Path, model: Any, dataset: Dataset, split: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import re
 from html import escape
 from typing import Any
 
+from handgrad.checker.records import WRONG
 from handgrad.courses.notebook.run import FAILED, NotebookResult
 from handgrad.courses.notebook.verdict import BROKEN, shown
 from handgrad.report.page import CSS, POLICY
@@ -30,6 +31,7 @@ def report_page(result: NotebookResult) -> str:
         f"<p>{escape(summary(result))}</p>",
         "<h2>The verdict</h2>",
         _verdict_table(result),
+        *_diagnosis(result),
         *_student(result),
         "<h2>The cells</h2>",
         _cells_table(result),
@@ -85,6 +87,34 @@ def _student(result: NotebookResult) -> list[str]:
     ]
     return ["<h2>The student's files</h2>",
             _table(["module", "theirs", "the library's"], rows)]  # fmt: skip
+
+
+def _diagnosis(result: NotebookResult) -> list[str]:
+    """What the checker says of the student's functions that failed cells and broken bounds lean on."""
+    found = result.diagnosis
+    if found is None:
+        return []
+    parts = ["<h2>The diagnosis</h2>"]
+    if found.problem:
+        return [*parts, f"<p>{escape(found.problem)}.</p>"]
+    rows = []
+    for record in found.records:
+        cells = ", ".join(map(str, found.cells[record["function"]]))
+        causes = record["causes"] or [{"says": record["reason"], "worst": "", "line": None}]
+        for cause in causes:
+            line = str(cause["line"] or record["line"] or "-")
+            rows.append(
+                [record["function"], cells, record["verdict"], cause["says"], cause["worst"], line]
+            )
+    head = [
+        "function",
+        "cells that lean on it",
+        "verdict",
+        "what is probably wrong",
+        "worst",
+        "line",
+    ]
+    return [*parts, _table(head, rows, bad=WRONG)]
 
 
 def _table(head: list[str], rows: list[list[str]], bad: str = "\0") -> str:

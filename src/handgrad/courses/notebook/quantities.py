@@ -15,6 +15,7 @@ _NUMBER = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|nan|inf)"
 _SCALAR = re.compile(
     rf"^\(?'?\s*(?P<label>.*?\S)\s*(?P<sign>[:=]|\s)\s*(?P<number>{_NUMBER})\)?$", re.I
 )
+_TIMED = re.compile(rf"^(?P<label>[^:]*\S)\s*:\s*(?P<number>{_NUMBER})\s*(?:s|seconds|x)$", re.I)
 _ALONE = re.compile(rf"^\(?(?P<number>{_NUMBER})\)?$", re.I)
 _ARRAY = re.compile(r"^\s*(?P<label>[^:\[\]]+?)\s*[:=]\s*\[(?P<numbers>[^\[\]]*)\]?\s*$")
 _STEP = re.compile(rf"\(?iteration\s+(\d+)\s*/\s*\d+\)?:?\s*loss:?\s*(?P<number>{_NUMBER})", re.I)
@@ -83,6 +84,9 @@ def quantities(source: str, text: str) -> list[Quantity]:
         elif (match := _ALONE.match(stripped)) and before.endswith(":"):
             label = before.rstrip(": ")
             found.append(_scalar(label, match["number"], source_line, said))
+        elif (match := _TIMED.match(stripped)) and _TIME.search(match["label"]):
+            values = (float(match["number"]),)
+            found.append(Quantity(match["label"], values, "time", source_line))
         elif (match := _SCALAR.match(stripped)) and re.search(r"[A-Za-z]", match["label"]):
             if _is_quantity(match):
                 label = match["label"].rstrip(":= ',")

@@ -21,11 +21,12 @@ from handgrad.courses.notebook.cells import (
     read_names,
     stored_names,
 )
+from handgrad.courses.notebook.diagnosis import Diagnosis, diagnose, suspects
 from handgrad.courses.notebook.guess import Choice, guess_course
 from handgrad.courses.notebook.read import package, read_notebook
 from handgrad.courses.notebook.solve import solution
 from handgrad.courses.notebook.student import Answer, examine
-from handgrad.courses.notebook.verdict import BROKEN, Finding, judge_cell
+from handgrad.courses.notebook.verdict import AS_THEN, BROKEN, Finding, judge_cell
 from handgrad.courses.notebook.workspace import workspace
 from handgrad.data import find_cifar10
 from handgrad.errors import DataError, HandgradError
@@ -33,6 +34,7 @@ from handgrad.errors import DataError, HandgradError
 RAN, PASSED, OPEN, SOLVED, WAITS, FAILED = (
     "ran", "passed", "open exercise", "solved", "waits", "FAILED",
 )  # fmt: skip
+START = 300  # seconds in which the kernel must be ready
 _SEEDS = re.compile(r"\bseed\(|\bRandomState\(\d|\bdefault_rng\(\d")
 
 
@@ -54,6 +56,7 @@ class NotebookResult:
         notebook: the executed notebook; sources unchanged, outputs new.
         choice: the profile, and why.
         answers: the student's files, if any.
+        diagnosis: what the checker says of the student's functions behind what failed or is broken.
         stopped: why the run ended early, if it did.
         seconds_then: how long the cells took when the file was saved, where it says so.
     """
@@ -64,6 +67,7 @@ class NotebookResult:
     answers: list[Answer] = field(default_factory=list)
     cells: list[CellResult] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    diagnosis: Diagnosis | None = None
     stopped: str = ""
     seconds: float = 0.0
     seconds_then: float = 0.0
@@ -81,6 +85,11 @@ class NotebookResult:
     def failed(self) -> list[CellResult]:
         """The cells that raised an error which no open exercise explains."""
         return [cell for cell in self.cells if cell.state == FAILED]
+
+    @property
+    def is_good(self) -> bool:
+        """Whether no bound is broken, no cell failed, and no function of the student's is wrong."""
+        return not (self.broken or self.failed or (self.diagnosis and self.diagnosis.wrong))
 
 
 def run_notebook(
@@ -119,7 +128,25 @@ def run_notebook(
     with workspace(path, code, batches) as folder:
         runner = _Runner(result, solve, timeout)
         runner.run(folder, None if data_dir is None else str(Path(data_dir).resolve()), progress)
+        if answers:
+            result.diagnosis = _diagnosis(result, folder)
     return result
+
+
+def _diagnosis(result: NotebookResult, folder: Path) -> Diagnosis | None:
+    """Return the checker's word on what failed or missed its bound; None if nothing did.
+
+    A bound that the file's earlier output missed too counts here: that output may be the student's own.
+    """
+    bad = {finding.cell for finding in result.findings if finding.verdict in (BROKEN, AS_THEN)}
+    bad |= {cell.number for cell in result.failed}
+    if not bad:
+        return None
+    cells = [
+        (c.number, result.notebook.cells[c.number].source, c.number in bad) for c in result.cells
+    ]
+    found = suspects(result.answers, cells)
+    return diagnose(result.choice.profile, result.answers, found, folder)
 
 
 def _find_data(path: Path, code: str, data_dir: str | Path | None) -> Path | None:
@@ -157,7 +184,10 @@ class _Runner:
         markdown = ""
         start = time.perf_counter()
         with self.client.setup_kernel(env=_environment(folder), stderr=subprocess.DEVNULL):
-            self._prepare(data_dir)
+            try:
+                self._prepare(data_dir)
+            except problems.CellTimeoutError:
+                raise DataError(f"the kernel was not ready within {START} s") from None
             for number, cell in enumerate(result.notebook.cells):
                 if cell.cell_type != "code":
                     markdown += cell.source + "\n\n"
@@ -201,6 +231,9 @@ class _Runner:
             "data_dir": data_dir,
             "answers": {a.module: (str(a.path), a.unfinished) for a in self.result.answers},
         }
+        self.client.timeout = max(
+            self.timeout, START
+        )  # the user's limit is for the notebook's cells
         failure = self._run(
             "import json as _json, sys as _sys\n"
             f"_sys.path.append({str(Path(__file__).parents[3])!r})\n"
@@ -209,6 +242,7 @@ class _Runner:
             "del _json, _sys, _prepare",
             hidden=True,
         )
+        self.client.timeout = self.timeout
         if failure:
             raise DataError(
                 f"the course {self.result.choice.profile} cannot be prepared: {failure}"

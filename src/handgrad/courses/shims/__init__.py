@@ -15,11 +15,15 @@ from handgrad.courses.profiles import Profile
 
 @dataclass(frozen=True)
 class Shim:
-    """One module: what it star-imports, then its own names; `file` is what `inspect` shows."""
+    """One module: what it star-imports, then its own names; `file` is what `inspect` shows.
+
+    `imports` are the modules that the original imports and so passes on to star-imports: name -> module.
+    """
 
     file: str
     names: dict[str, Any] = field(default_factory=dict)
     stars: tuple[str, ...] = ()
+    imports: dict[str, str] = field(default_factory=dict)
 
 
 def pick(module: Any, *names: str) -> dict[str, Any]:

@@ -7,6 +7,8 @@ has the names of both (the two-layer network, and svm_loss, have been in assignm
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import ceil, sqrt
+from random import randrange
 from typing import Any
 
 import numpy as np
@@ -64,6 +66,7 @@ DATA_UTILS = (
     "get_CIFAR10_data",
     "load_tiny_imagenet",
     "load_models",
+    "imread",
 )
 INDICES = ("get_im2col_indices", "im2col_indices", "col2im_indices")
 CYTHON = ("im2col_cython", "col2im_cython", "col2im_6d_cython")
@@ -92,15 +95,27 @@ def fast_layers() -> dict[str, Any]:
     return {**_FAST, **pick(columns, *INDICES, *CYTHON)}
 
 
-def support(package: str, solver: type[solvers.Solver]) -> dict[str, Shim]:
-    """Return the modules of `package` that are the same in nndl."""
+def support(package: str, solver: type[solvers.Solver], rules_from: str) -> dict[str, Shim]:
+    """Return the modules of `package` that are the same in nndl; the Solver's rules have a module."""
     return {
-        f"{package}.data_utils": Shim(data_utils.__file__, pick(data_utils, *DATA_UTILS)),
-        f"{package}.gradient_check": Shim(
-            gradcheck.__file__, {**pick(gradcheck, *GRADIENT_CHECK), "np": np}
+        f"{package}.data_utils": Shim(
+            data_utils.__file__,
+            {**pick(data_utils, *DATA_UTILS), "np": np},
+            imports={"os": "os", "pickle": "pickle", "platform": "platform"},
         ),
-        f"{package}.solver": Shim(solvers.__file__, {"Solver": solver, "np": np}),
-        f"{package}.vis_utils": Shim(vis_utils.__file__, {**pick(vis_utils, *VIS_UTILS), "np": np}),
+        f"{package}.gradient_check": Shim(
+            gradcheck.__file__,
+            {**pick(gradcheck, *GRADIENT_CHECK), "np": np, "randrange": randrange},
+        ),
+        f"{package}.solver": Shim(
+            solvers.__file__,
+            {"Solver": solver, "np": np},
+            imports={"os": "os", "pickle": "pickle", "optim": rules_from},
+        ),
+        f"{package}.vis_utils": Shim(
+            vis_utils.__file__,
+            {**pick(vis_utils, *VIS_UTILS), "np": np, "sqrt": sqrt, "ceil": ceil},
+        ),
         f"{package}.im2col": Shim(columns.__file__, {**pick(columns, *INDICES), "np": np}),
         f"{package}.im2col_cython": Shim(columns.__file__, pick(columns, *CYTHON)),
         f"{package}.fast_layers": Shim(
@@ -112,7 +127,7 @@ def support(package: str, solver: type[solvers.Solver]) -> dict[str, Shim]:
 def modules(profile: Profile) -> dict[str, Shim]:
     """Return the modules of the year of `profile`."""
     year = profile.year
-    found = support("cs231n", _solver(year))
+    found = support("cs231n", _solver(year), "cs231n.optim")
     own: dict[str, Any] = {"np": np}
     own |= pick(layers, *AFFINE, *BATCHNORM, "batchnorm_backward_alt", *SPATIAL_BATCHNORM, *LOSSES)
     own |= pick(layers, *SINCE_2018) if year >= 2018 else {}
@@ -128,7 +143,10 @@ def modules(profile: Profile) -> dict[str, Shim]:
         ),
         "cs231n.optim": Shim(rules.__file__, {**_optim(year), "np": np}),
         "cs231n.classifiers.fc_net": Shim(
-            networks.__file__, _fc_net(year), stars=("cs231n.layers", "cs231n.layer_utils")
+            networks.__file__,
+            _fc_net(year),
+            stars=("cs231n.layers", "cs231n.layer_utils"),
+            imports={"os": "os"} if year >= 2025 else {},
         ),
         "cs231n.classifiers.cnn": Shim(
             networks.__file__,

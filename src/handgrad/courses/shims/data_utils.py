@@ -174,6 +174,14 @@ def load_imagenet_val(num: int | None = None) -> tuple[np.ndarray, np.ndarray, d
         return arrays["X"][:num], arrays["y"][:num], class_names
 
 
+def imread(path: Any, *_: object, **__: object) -> np.ndarray:
+    """Return the picture in a file as an array (H, W, 3) of uint8, as SciPy and imageio did."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return np.array(image.convert("RGB"))
+
+
 # skynet
 
 

@@ -148,6 +148,35 @@ class FullyConnectedNetNndl(models.FullyConnectedNet):
         self.use_batchnorm = use_batchnorm
 
 
+class FullyConnectedNetNndlMix(FullyConnectedNetNndl):
+    """`FullyConnectedNetNndl` of 2024: the default is the 0 of the years before."""
+
+    def __init__(
+        self,
+        hidden_dims: Sequence[int],
+        input_dim: int = 3 * 32 * 32,
+        num_classes: int = 10,
+        dropout: float = 0,
+        use_batchnorm: bool = False,
+        reg: float = 0.0,
+        weight_scale: float = 1e-2,
+        dtype: Any = np.float32,
+        seed: int | None = None,
+    ) -> None:
+        """Draw the parameters; dropout is the probability of keeping, 0 is no dropout."""
+        super().__init__(
+            hidden_dims,
+            input_dim,
+            num_classes,
+            dropout,
+            use_batchnorm,
+            reg,
+            weight_scale,
+            dtype,
+            seed,
+        )
+
+
 class FullyConnectedNetSaving(SavingMixin, models.FullyConnectedNet):
     """`handgrad.models.FullyConnectedNet` with the files of CS231n since 2025."""
 

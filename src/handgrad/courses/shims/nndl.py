@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from handgrad import layers, optim
+from handgrad import gradcheck, layers, optim
 from handgrad.courses.profiles import Profile
 from handgrad.courses.shims import Shim, layer_tests, networks, neural_net, pick, rules, solvers
 from handgrad.courses.shims import layers as faces
@@ -33,6 +33,7 @@ LAYER_TESTS = (
     "fc_net_test",
     "rel_error",
 )
+PDB = {"pdb": "pdb"}  # which the original's files import, and so pass on
 PARTS = (
     "layers",
     "layer_utils",
@@ -49,7 +50,12 @@ PARTS = (
 def modules(profile: Profile) -> dict[str, Shim]:
     """Return the modules of the era of `profile`."""
     drops = profile.dropout == "drop"
-    deep = networks.FullyConnectedNetDropping if drops else networks.FullyConnectedNetNndl
+    if drops:
+        deep: type = networks.FullyConnectedNetDropping
+    elif profile.dropout_option[1] == 1:
+        deep = networks.FullyConnectedNetNndl
+    else:
+        deep = networks.FullyConnectedNetNndlMix
     own = pick(layers, *AFFINE, *BATCHNORM, *LOSSES) | dropout(profile)
     affine = (*AFFINE_RELU, "affine_bn_relu_forward", "affine_bn_relu_backward")
     found = {
@@ -61,14 +67,15 @@ def modules(profile: Profile) -> dict[str, Shim]:
         )
     }
     for package in ("cs231n", "utils"):
-        found |= support(package, solvers.NndlSolver)
+        found |= support(package, solvers.NndlSolver, "nndl.optim")
     found |= {
-        "nndl.layers": Shim(faces.__file__, {**own, "np": np}),
+        "nndl.layers": Shim(faces.__file__, {**own, "np": np}, imports=PDB),
         "nndl.layer_utils": Shim(__file__, pick(layers, *affine), stars=("nndl.layers",)),
         "nndl.conv_layers": Shim(
             faces.__file__,
             {**pick(faces, *NAIVE), **pick(layers, *SPATIAL_BATCHNORM), "np": np},
             stars=("nndl.layers",),
+            imports=PDB,
         ),
         "nndl.conv_layer_utils": Shim(
             __file__, {**pick(layers, *CONV_RELU), **fast_layers()}, stars=("nndl.layers",)
@@ -77,9 +84,12 @@ def modules(profile: Profile) -> dict[str, Shim]:
             networks.__file__,
             {"TwoLayerNet": networks.TwoLayerNetNndl, "FullyConnectedNet": deep, "np": np},
             stars=("nndl.layers", "nndl.layer_utils"),
+            imports=PDB,
         ),
         "nndl.neural_net": Shim(
-            neural_net.__file__, {"TwoLayerNet": neural_net.TwoLayerNet, "np": np}
+            neural_net.__file__,
+            {"TwoLayerNet": neural_net.TwoLayerNet, "np": np},
+            imports={"plt": "matplotlib.pyplot"},
         ),
         "nndl.cnn": Shim(
             networks.__file__,
@@ -90,6 +100,7 @@ def modules(profile: Profile) -> dict[str, Shim]:
                 "nndl.layer_utils",
                 "nndl.conv_layer_utils",
             ),
+            imports=PDB,
         ),
         "nndl.optim": Shim(
             rules.__file__,
@@ -102,7 +113,10 @@ def modules(profile: Profile) -> dict[str, Shim]:
         ),
         "nndl.layer_tests": Shim(
             layer_tests.__file__,
-            pick(layer_tests, *LAYER_TESTS),
+            {
+                **pick(layer_tests, *LAYER_TESTS),
+                **pick(gradcheck, "eval_numerical_gradient", "eval_numerical_gradient_array"),
+            },
             stars=("nndl.layers", "nndl.layer_utils", "nndl.fc_net"),
         ),
     }

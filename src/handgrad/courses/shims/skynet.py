@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil, sqrt
+from random import randrange
 from typing import Any
 
 import numpy as np
@@ -57,6 +59,7 @@ def modules(profile: Profile) -> dict[str, Shim]:
         "get_CIFAR10_data",
         "load_tiny_imagenet",
         "generate_decision_boundary_data",
+        "imread",
     )
     data |= {
         "load_CIFAR_batch": data_utils.load_CIFAR_batch_encoded,
@@ -102,10 +105,21 @@ def modules(profile: Profile) -> dict[str, Shim]:
                 "np": np,
             },
         ),
-        "skynet.solvers.solver": Shim(solvers.__file__, {"Solver": solvers.SkynetSolver, "np": np}),
-        "skynet.utils.data_utils": Shim(data_utils.__file__, {**data, "np": np}),
-        "skynet.utils.gradient_check": Shim(
-            gradcheck.__file__, {**pick(gradcheck, *GRADIENT_CHECK), "np": np}
+        "skynet.solvers.solver": Shim(
+            solvers.__file__,
+            {"Solver": solvers.SkynetSolver, "np": np},
+            imports={"optim": "skynet.solvers.optimizer"},
         ),
-        "skynet.utils.vis_utils": Shim(vis_utils.__file__, {**plots, "np": np}),
+        "skynet.utils.data_utils": Shim(
+            data_utils.__file__, {**data, "np": np}, imports={"os": "os", "pickle": "pickle"}
+        ),
+        "skynet.utils.gradient_check": Shim(
+            gradcheck.__file__,
+            {**pick(gradcheck, *GRADIENT_CHECK), "np": np, "randrange": randrange},
+        ),
+        "skynet.utils.vis_utils": Shim(
+            vis_utils.__file__,
+            {**plots, "np": np, "sqrt": sqrt, "ceil": ceil},
+            imports={"plt": "matplotlib.pyplot"},
+        ),
     }

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 
-def softmax_loss(x: np.ndarray, y: np.ndarray) -> tuple[np.generic, np.ndarray]:
+def softmax_loss(
+    x: np.ndarray, y: np.ndarray, smoothing: float = 0.0
+) -> tuple[np.generic, np.ndarray]:
     N, C = x.shape
     dx = np.zeros_like(x)
     loss = x.dtype.type(0)
@@ -14,10 +16,9 @@ def softmax_loss(x: np.ndarray, y: np.ndarray) -> tuple[np.generic, np.ndarray]:
         log_sum = np.log(sum(np.exp(score - largest) for score in x[n]))
         for c in range(C):
             log_p = x[n, c] - largest - log_sum
-            dx[n, c] = np.exp(log_p) / N
-            if c == y[n]:
-                loss -= log_p / N
-                dx[n, c] -= 1 / N
+            target = (1 - smoothing) * float(c == y[n]) + smoothing / C
+            loss -= target * log_p / N
+            dx[n, c] = (np.exp(log_p) - target) / N
     return loss, dx
 
 

@@ -1,4 +1,5 @@
-"""Convolution of channels-last images: Winograd's algorithm or direct matrix products."""
+"""Convolution of channels-last images: Winograd's algorithm, direct matrix products, or, in groups
+of few channels, sums over vectors of channels."""
 
 from __future__ import annotations
 
@@ -6,15 +7,62 @@ import numpy as np
 
 from handgrad.engines.native import _kernels
 
+Array = np.ndarray
 Pair = tuple[int, int]
 Saved = tuple[np.ndarray, np.ndarray, Pair, Pair]  # x, w, stride, pad
+GroupedSaved = tuple[np.ndarray, np.ndarray, Pair, Pair, Pair, int]  # and dilation, groups
 
 
 def conv_forward(
-    x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: Pair, pad: Pair
-) -> tuple[np.ndarray, Saved]:
-    return _kernels.conv_forward(x, w, b, stride, pad), (x, w, stride, pad)
+    x: Array,
+    w: Array,
+    b: Array,
+    stride: Pair,
+    pad: Pair,
+    dilation: Pair = (1, 1),
+    groups: int = 1,
+) -> tuple[Array, Saved | GroupedSaved]:
+    if groups == 1 and dilation == (1, 1):
+        return _kernels.conv_forward(x, w, b, stride, pad), (x, w, stride, pad)
+    out = _kernels.grouped_conv_forward(x, w, b, stride, pad, dilation, groups)
+    return out, (x, w, stride, pad, dilation, groups)
 
 
-def conv_backward(dout: np.ndarray, saved: Saved) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return _kernels.conv_backward(dout, *saved, True, True)
+def conv_backward(dout: Array, saved: Saved | GroupedSaved) -> tuple[Array, Array, Array]:
+    return gradients(dout, saved)
+
+
+def gradients(
+    dout: Array, saved: Saved | GroupedSaved, *, need_dx: bool = True, need_db: bool = True
+) -> tuple[Array, Array, Array]:
+    """Return dx (None where it is not needed), dw and db (zero where it is not needed)."""
+    if len(saved) == 4:
+        return _kernels.conv_backward(dout, *saved, need_dx, need_db)
+    return _kernels.grouped_conv_backward(dout, *saved, need_dx, need_db)
+
+
+def conv_transpose_forward(
+    x: Array,
+    w: Array,
+    b: Array,
+    stride: Pair,
+    pad: Pair,
+    output_pad: Pair,
+    dilation: Pair,
+    groups: int,
+) -> tuple[Array, GroupedSaved]:
+    height, width = (
+        (x.shape[axis + 2] - 1) * stride[axis]
+        - 2 * pad[axis]
+        + dilation[axis] * (w.shape[axis + 2] - 1)
+        + 1
+        + output_pad[axis]
+        for axis in (0, 1)
+    )
+    options = stride, pad, dilation, groups
+    out = _kernels.conv_transpose_forward(x, w, b, *options, (height, width))
+    return out, (x, w, *options)
+
+
+def conv_transpose_backward(dout: Array, saved: GroupedSaved) -> tuple[Array, Array, Array]:
+    return _kernels.conv_transpose_backward(dout, *saved)

@@ -57,10 +57,7 @@ def takes_off_mean(saved: Any) -> bool:
     return isinstance(saved, BatchNormSaved) and saved.of_batch
 
 
-def conv_backward(
-    dout: Array, saved: conv.Saved, *, need_dx: bool, need_db: bool
-) -> tuple[Array, Array, Array]:
-    return _kernels.conv_backward(dout, *saved, need_dx, need_db)
+conv_backward = conv.gradients
 
 
 def affine_backward(

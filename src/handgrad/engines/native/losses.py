@@ -7,11 +7,13 @@ import numpy as np
 from handgrad.engines.native import _kernels
 
 
-def softmax_loss(x: np.ndarray, y: np.ndarray) -> tuple[np.floating, np.ndarray]:
-    loss, dx = _kernels.loss(x, y, True)
+def softmax_loss(
+    x: np.ndarray, y: np.ndarray, smoothing: float = 0.0
+) -> tuple[np.floating, np.ndarray]:
+    loss, dx = _kernels.loss(x, y, True, smoothing)
     return x.dtype.type(loss), dx
 
 
 def svm_loss(x: np.ndarray, y: np.ndarray) -> tuple[np.floating, np.ndarray]:
-    loss, dx = _kernels.loss(x, y, False)
+    loss, dx = _kernels.loss(x, y, False, 0.0)
     return x.dtype.type(loss), dx

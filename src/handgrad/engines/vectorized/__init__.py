@@ -19,8 +19,21 @@ from handgrad.engines.vectorized.activations import (
     tanh_forward,
 )
 from handgrad.engines.vectorized.affine import affine_backward, affine_forward
-from handgrad.engines.vectorized.conv import conv_backward, conv_forward
+from handgrad.engines.vectorized.conv import (
+    conv_backward,
+    conv_forward,
+    conv_transpose_backward,
+    conv_transpose_forward,
+)
 from handgrad.engines.vectorized.dropout import dropout_backward, dropout_forward
+from handgrad.engines.vectorized.joins import (
+    add_backward,
+    add_forward,
+    concat_backward,
+    concat_forward,
+    flatten_backward,
+    flatten_forward,
+)
 from handgrad.engines.vectorized.losses import softmax_loss, svm_loss
 from handgrad.engines.vectorized.norm import (
     batchnorm_backward,
@@ -39,8 +52,11 @@ from handgrad.engines.vectorized.pool import (
     max_pool_backward,
     max_pool_forward,
 )
+from handgrad.engines.vectorized.upsample import upsample_backward, upsample_forward
 
 __all__ = [
+    "add_backward",
+    "add_forward",
     "affine_backward",
     "affine_forward",
     "avg_pool_backward",
@@ -50,12 +66,18 @@ __all__ = [
     "batchnorm_forward",
     "batchnorm_test_backward",
     "batchnorm_test_forward",
+    "concat_backward",
+    "concat_forward",
     "conv_backward",
     "conv_forward",
+    "conv_transpose_backward",
+    "conv_transpose_forward",
     "dropout_backward",
     "dropout_forward",
     "elu_backward",
     "elu_forward",
+    "flatten_backward",
+    "flatten_forward",
     "gelu_backward",
     "gelu_forward",
     "global_avg_pool_backward",
@@ -78,4 +100,6 @@ __all__ = [
     "svm_loss",
     "tanh_backward",
     "tanh_forward",
+    "upsample_backward",
+    "upsample_forward",
 ]

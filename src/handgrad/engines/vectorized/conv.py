@@ -3,47 +3,127 @@
 The window is taken one row u at a time.  Its WW slices, one for each column v, are stacked into a
 matrix of WW C rows and one column for each output pixel, and each filter's row u is one row of the
 other factor: the output is the sum of HH such products.  Images are kept channels-first over the
-whole batch, (C, N, H, W), so that all slices are blocks of whole image rows.
+whole batch, (C, N, H, W), so that all slices are blocks of whole image rows.  With G groups of
+channels all matrices become stacks of G smaller ones.
+
+The transposed convolution is the same sums with the parts changed: its output is the gradient of the
+images, its gradient of the images an output.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from handgrad.engines.arrays import Array, namespace
 from handgrad.engines.vectorized.windows import Pair, count, shifted
 
 
-def conv_forward(x: Array, w: Array, b: Array, stride: Pair, pad: Pair) -> tuple[Array, tuple]:
-    xp = namespace(x)
-    N, _, H, W = x.shape
-    F, _, HH, WW = w.shape
-    counts = count((H + 2 * pad[0], W + 2 * pad[1]), (HH, WW), stride)
+class Windows(NamedTuple):
+    """Where the windows of one convolution are; counts: how many of them."""
+
+    counts: Pair
+    stride: Pair
+    pad: Pair
+    dilation: Pair
+    groups: int
+
+
+def conv_forward(
+    x: Array,
+    w: Array,
+    b: Array,
+    stride: Pair,
+    pad: Pair,
+    dilation: Pair = (1, 1),
+    groups: int = 1,
+) -> tuple[Array, tuple]:
+    _, _, H, W = x.shape
+    _, _, HH, WW = w.shape
+    reach = dilation[0] * (HH - 1) + 1, dilation[1] * (WW - 1) + 1
+    counts = count((H + 2 * pad[0], W + 2 * pad[1]), reach, stride)
+    windows = Windows(counts, stride, pad, dilation, groups)
     images = _padded(x, pad)
-    out = _row_of_filters(w, 0) @ _row_of_windows(images, 0, WW, counts, stride)
-    for u in range(1, HH):
-        out += _row_of_filters(w, u) @ _row_of_windows(images, u, WW, counts, stride)
+    out = _products(images, w, windows)
     out += b[:, None]
-    out = xp.permute_dims(xp.reshape(out, (F, N, *counts)), (1, 0, 2, 3))
-    return out, (images, w, stride, pad)
+    return _as_images(out, counts), (images, w, windows)
 
 
 def conv_backward(dout: Array, saved: tuple) -> tuple[Array, Array, Array]:
-    images, w, stride, pad = saved
+    images, w, windows = saved
     xp = namespace(images)
-    C, N, H, W = images.shape
+    dout = _as_matrix(dout)
+    dx = _image_gradient(dout, w, images.shape, windows)
+    return dx, _filter_gradient(dout, images, w.shape, windows), xp.sum(dout, axis=1)
+
+
+def conv_transpose_forward(
+    x: Array,
+    w: Array,
+    b: Array,
+    stride: Pair,
+    pad: Pair,
+    output_pad: Pair,
+    dilation: Pair,
+    groups: int,
+) -> tuple[Array, tuple]:
+    N, _, H, W = x.shape
+    _, depth, HH, WW = w.shape
+    height = (H - 1) * stride[0] + dilation[0] * (HH - 1) + 1 + output_pad[0]
+    width = (W - 1) * stride[1] + dilation[1] * (WW - 1) + 1 + output_pad[1]
+    windows = Windows((H, W), stride, pad, dilation, groups)
+    matrix = _as_matrix(x)
+    out = _image_gradient(matrix, w, (groups * depth, N, height, width), windows)
+    return out + b[:, None, None], (x, w, windows)
+
+
+def conv_transpose_backward(dout: Array, saved: tuple) -> tuple[Array, Array, Array]:
+    x, w, windows = saved
+    xp = namespace(dout)
+    images = _padded(dout, windows.pad)
+    dx = _as_images(_products(images, w, windows), windows.counts)
+    dw = _filter_gradient(_as_matrix(x), images, w.shape, windows)
+    return dx, dw, xp.sum(dout, axis=(0, 2, 3))
+
+
+def _products(images: Array, w: Array, windows: Windows) -> Array:
+    """Return the convolution of `images` without its bias, as a matrix (F, N H' W')."""
+    xp = namespace(images)
     F, _, HH, WW = w.shape
-    counts = dout.shape[2], dout.shape[3]
-    dout = xp.reshape(xp.permute_dims(dout, (1, 0, 2, 3)), (F, N * counts[0] * counts[1]))
-    dimages = xp.zeros(images.shape, dtype=images.dtype, device=images.device)
-    dw = xp.empty_like(w)
+    out = _row_of_filters(w, 0, windows) @ _row_of_windows(images, 0, WW, windows)
+    for u in range(1, HH):
+        out += _row_of_filters(w, u, windows) @ _row_of_windows(images, u, WW, windows)
+    return xp.reshape(out, (F, out.shape[2]))
+
+
+def _image_gradient(
+    dout: Array, w: Array, padded_shape: tuple[int, ...], windows: Windows
+) -> Array:
+    """Return dx, (N, C, H, W), for dout (F, N H' W') and padded images of `padded_shape`."""
+    xp = namespace(dout)
+    C, N, H, W = padded_shape
+    _, _, HH, WW = w.shape
+    G, (top, left) = windows.groups, windows.pad
+    dimages = xp.zeros(padded_shape, dtype=dout.dtype, device=dout.device)
+    dout = _in_groups(dout, G)
     for u in range(HH):
-        dfilters = dout @ _row_of_windows(images, u, WW, counts, stride).T
-        dw[:, :, u, :] = xp.permute_dims(xp.reshape(dfilters, (F, WW, C)), (0, 2, 1))
-        dwindows = xp.reshape(_row_of_filters(w, u).T @ dout, (WW, C, N, *counts))
+        dwindows = xp.matrix_transpose(_row_of_filters(w, u, windows)) @ dout
+        dwindows = xp.reshape(dwindows, (G, WW, C // G, N, *windows.counts))
         for v in range(WW):
-            dslice = shifted(dimages, u, v, counts, stride)
-            dslice += dwindows[v, ...]
-    dx = dimages[:, :, pad[0] : H - pad[0], pad[1] : W - pad[1]]
-    return xp.permute_dims(dx, (1, 0, 2, 3)), dw, xp.sum(dout, axis=1)
+            dslice = _slice(dimages, u, v, windows)
+            dslice += xp.reshape(dwindows[:, v, ...], (C, N, *windows.counts))
+    return xp.permute_dims(dimages[:, :, top : H - top, left : W - left], (1, 0, 2, 3))
+
+
+def _filter_gradient(dout: Array, images: Array, shape: tuple[int, ...], windows: Windows) -> Array:
+    """Return dw, of w's `shape`, for dout (F, N H' W') and padded images."""
+    xp = namespace(images)
+    F, depth, HH, WW = shape
+    dw = xp.empty(shape, dtype=images.dtype, device=images.device)
+    dout = _in_groups(dout, windows.groups)
+    for u in range(HH):
+        dfilters = dout @ xp.matrix_transpose(_row_of_windows(images, u, WW, windows))
+        dw[:, :, u, :] = xp.permute_dims(xp.reshape(dfilters, (F, WW, depth)), (0, 2, 1))
+    return dw
 
 
 def _padded(x: Array, pad: Pair) -> Array:
@@ -58,16 +138,45 @@ def _padded(x: Array, pad: Pair) -> Array:
     return padded
 
 
-def _row_of_filters(w: Array, u: int) -> Array:
-    """Return ``w[:, :, u, :]`` as a matrix (F, WW C)."""
+def _as_matrix(images: Array) -> Array:
+    """Return images (N, F, H', W') as a matrix (F, N H' W')."""
+    xp = namespace(images)
+    N, F, H, W = images.shape
+    return xp.reshape(xp.permute_dims(images, (1, 0, 2, 3)), (F, N * H * W))
+
+
+def _as_images(matrix: Array, counts: Pair) -> Array:
+    """Return a matrix (F, N H' W') as images (N, F, H', W')."""
+    xp = namespace(matrix)
+    N = matrix.shape[1] // (counts[0] * counts[1])
+    return xp.permute_dims(xp.reshape(matrix, (matrix.shape[0], N, *counts)), (1, 0, 2, 3))
+
+
+def _in_groups(matrix: Array, groups: int) -> Array:
+    """Return a matrix (F, P) as (G, F / G, P)."""
+    F, P = matrix.shape
+    return namespace(matrix).reshape(matrix, (groups, F // groups, P))
+
+
+def _row_of_filters(w: Array, u: int, windows: Windows) -> Array:
+    """Return ``w[:, :, u, :]`` as matrices (G, F / G, WW C)."""
     xp = namespace(w)
     F, C, _, WW = w.shape
-    return xp.reshape(xp.permute_dims(w[:, :, u, :], (0, 2, 1)), (F, WW * C))
+    row = xp.permute_dims(w[:, :, u, :], (0, 2, 1))
+    return xp.reshape(row, (windows.groups, F // windows.groups, WW * C))
 
 
-def _row_of_windows(images: Array, u: int, WW: int, counts: Pair, stride: Pair) -> Array:
-    """Return row u of all windows as a matrix (WW C, N H' W')."""
+def _row_of_windows(images: Array, u: int, WW: int, windows: Windows) -> Array:
+    """Return row u of all windows as matrices (G, WW C / G, N H' W')."""
     xp = namespace(images)
     C, N = images.shape[:2]
-    slices = [shifted(images, u, v, counts, stride) for v in range(WW)]
-    return xp.reshape(xp.concat(slices, axis=0), (WW * C, N * counts[0] * counts[1]))
+    G, (height, width) = windows.groups, windows.counts
+    shape = (G, C // G, N, height, width)
+    slices = [xp.reshape(_slice(images, u, v, windows), shape) for v in range(WW)]
+    return xp.reshape(xp.concat(slices, axis=1), (G, WW * C // G, N * height * width))
+
+
+def _slice(images: Array, u: int, v: int, windows: Windows) -> Array:
+    """Return what the offset (u, v) of the window sees, for all windows at once: a view."""
+    dilation = windows.dilation
+    return shifted(images, u * dilation[0], v * dilation[1], windows.counts, windows.stride)

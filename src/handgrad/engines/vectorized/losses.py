@@ -5,10 +5,12 @@ from __future__ import annotations
 from handgrad.engines.arrays import Array, namespace, real_part
 
 
-def softmax_loss(x: Array, y: Array) -> tuple[Array, Array]:
+def softmax_loss(x: Array, y: Array, smoothing: float = 0.0) -> tuple[Array, Array]:
     xp = namespace(x)
-    N = x.shape[0]
+    N, C = x.shape
     target = _one_hot(x, y)
+    if smoothing:
+        target = (1.0 - smoothing) * target + smoothing / C
     shifted = x - xp.max(real_part(x), axis=1, keepdims=True)
     log_sum = xp.log(xp.sum(xp.exp(shifted), axis=1, keepdims=True))
     log_p = shifted - log_sum

@@ -32,7 +32,7 @@ def atomic_write(path: str | Path, data: bytes | bytearray) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def remove_partial_files(folder: str | Path) -> None:
@@ -41,7 +41,8 @@ def remove_partial_files(folder: str | Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable: what was renamed in it survives a power cut."""
     if os.name == "nt":  # Windows cannot open folders; its rename is journalled
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -1,0 +1,202 @@
+"""The reference pages, from the docstrings and from the command line's own help.
+
+`write` is called by Sphinx (conf.py) and leaves one page for each package in docs/reference/.
+Docstrings are shown as they are: their formulas are lined up by hand.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import click
+
+import handgrad
+from handgrad.cli import app
+
+FOLDER = Path(__file__).parent / "reference"
+
+# Packages whose names are documented where they come from, or are nobody's to call.
+ELSEWHERE = {
+    "handgrad": "each name is on the page of its own package",
+    "handgrad.engines.naive": "called through handgrad.layers",
+    "handgrad.engines.native": "called through handgrad.layers",
+    "handgrad.engines.vectorized": "called through handgrad.layers",
+    "handgrad.checker.hypotheses": "the checker's own knowledge",
+    "handgrad.checker.hypotheses.conv": "the checker's own knowledge",
+    "handgrad.checker.known": "the checker's own knowledge",
+}
+# Packages without __all__ that have functions to call.
+ALSO = ("handgrad.engines", "handgrad.errors", "handgrad.testing")
+
+
+def modules() -> Iterator[ModuleType]:
+    """Every module with public names of its own, in order."""
+    found = {"handgrad": handgrad}
+    for item in pkgutil.walk_packages(handgrad.__path__, "handgrad."):
+        if not item.name.endswith(("__main__", "._kernels")):
+            found[item.name] = importlib.import_module(item.name)
+    for name, module in sorted(found.items()):
+        if name in ALSO or (hasattr(module, "__all__") and name not in ELSEWHERE):
+            yield module
+
+
+def names(module: ModuleType) -> list[str]:
+    """The public names of a module: __all__, or what it defines itself."""
+    if hasattr(module, "__all__"):
+        return list(module.__all__)
+    own = {
+        name: value
+        for name, value in vars(module).items()
+        if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__
+    }
+    if module.__name__ == "handgrad.errors":  # the rest are the checks that raise them
+        own = {name: value for name, value in own.items() if inspect.isclass(value)}
+    return list(own)
+
+
+def write() -> None:
+    """Write all pages, and nothing where the text is as it was: Sphinx then builds less."""
+    FOLDER.mkdir(exist_ok=True)
+    pages = {f"{module.__name__}.md": page(module) for module in modules()}
+    pages["handgrad.layers.md"] = layers_page()
+    pages["commands.md"] = commands_page()
+    for name, text in pages.items():
+        path = FOLDER / name
+        if not path.exists() or path.read_text("utf-8") != text:
+            path.write_text(text, "utf-8")
+    for path in FOLDER.glob("*.md"):
+        if path.name not in pages:
+            path.unlink()
+
+
+def page(module: ModuleType) -> str:
+    """The page of a module: what it says of itself, then each of its names."""
+    parts = [f"# {module.__name__}", text(module)]
+    if module.__name__ == "handgrad.engines":
+        parts.append(f"Names: {', '.join(f'`{name}`' for name in module.NAMES)}.")
+    parts += [entry(module.__name__, name, getattr(module, name)) for name in names(module)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def layers_page() -> str:
+    """One section a layer: the head of its file, then its functions."""
+    layers = importlib.import_module("handgrad.layers")
+    files: dict[str, list[str]] = {}
+    for name in layers.__all__:
+        files.setdefault(inspect.unwrap(getattr(layers, name)).__module__, []).append(name)
+    parts = ["# handgrad.layers", text(layers)]
+    for file in sorted(files):
+        parts += [f"## {file.rpartition('.')[2]}", text(importlib.import_module(file))]
+        parts += [entry("handgrad.layers", name, getattr(layers, name)) for name in files[file]]
+    return "\n\n".join(parts) + "\n"
+
+
+def entry(home: str, name: str, value: Any) -> str:
+    """The directive of one name, with its methods if it is a class."""
+    if inspect.isclass(value):
+        methods = [
+            entry(home, key, member)
+            for key, member in vars(value).items()
+            if not key.startswith("_")
+            and (inspect.isfunction(member) or isinstance(member, property))
+        ]
+        docs = [text(value)]
+        if (
+            value.__init__ is not object.__init__
+            and value.__init__.__doc__
+            and not _is_plain(value)
+        ):
+            docs.append(text(value.__init__))
+        return directive("class", home, name + signature(value), [*docs, *methods])
+    if isinstance(value, property):
+        return directive("attribute", "", name, [text(value)])
+    if callable(value):
+        kind = "method" if "." in getattr(value, "__qualname__", "") else "function"
+        return directive(
+            kind, home if kind == "function" else "", name + signature(value), [text(value)]
+        )
+    shown = (
+        ", ".join(f"`{key}`" for key in value)
+        if isinstance(value, dict | tuple)
+        else f"`{value!r}`"
+    )
+    return directive("data", home, name, [shown])
+
+
+def directive(kind: str, home: str, title: str, body: list[str]) -> str:
+    """A Python object's directive; colons enough to stand around the ones in its body."""
+    fence = ":" * (max([2, *(len(run) for part in body for run in re.findall(":::+", part))]) + 1)
+    head = [f"{fence}{{py:{kind}}} {title}"] + ([f":module: {home}"] if home else [])
+    inside = [part for part in body if part.strip()]
+    return "\n".join([*head, "", *("\n\n".join(inside).split("\n")), fence])
+
+
+def text(thing: Any) -> str:
+    """A docstring: the first sentence as text, the rest as it stands."""
+    doc = inspect.getdoc(thing) or ""
+    if not doc.strip():
+        return ""
+    first, _, rest = doc.partition("\n\n")
+    first = first.replace("``", "`")
+    shown = re.sub(r"([*_<>$\[\]|~^#])", r"\\\1", first) if "`" not in first else first
+    return shown + (f"\n\n```text\n{rest}\n```" if rest.strip() else "")
+
+
+def signature(value: Any) -> str:
+    """The signature without its annotations, which the docstring says better."""
+    try:
+        found = inspect.signature(value)
+    except (TypeError, ValueError):
+        return ""
+    plain = [
+        parameter.replace(annotation=inspect.Parameter.empty, default=_default(parameter.default))
+        for parameter in found.parameters.values()
+        if parameter.name != "self"
+    ]
+    return str(inspect.Signature(plain))
+
+
+class _Shown:
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def _default(value: Any) -> Any:
+    """A default as Sphinx can read it: `...` for an object that has no short text."""
+    if value is inspect.Parameter.empty or isinstance(
+        value, str | int | float | tuple | None | bool
+    ):
+        return value
+    return _Shown("...")
+
+
+def _is_plain(value: type) -> bool:
+    """Whether the class's constructor is one that Python wrote (a dataclass's or a tuple's)."""
+    return hasattr(value, "__dataclass_fields__") or issubclass(value, tuple | Exception)
+
+
+def commands_page() -> str:
+    """What ``handgrad COMMAND --help`` prints, for each command."""
+    parts = ["# The command line", "What `handgrad COMMAND --help` prints."]
+
+    def add(command: click.Command, parent: click.Context | None, name: str) -> None:
+        context = click.Context(
+            command, parent, info_name=name, max_content_width=100, terminal_width=100
+        )
+        parts.append(f"## {context.command_path}\n\n```text\n{command.get_help(context)}\n```")
+        if isinstance(command, click.Group):
+            for child in command.list_commands(context):
+                add(command.get_command(context, child), context, child)
+
+    add(app.cli, None, "handgrad")
+    return "\n\n".join(parts) + "\n"

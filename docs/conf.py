@@ -1,0 +1,35 @@
+"""Settings of the documentation: `make docs` builds it into build/docs."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import api_pages
+
+import handgrad
+
+project = "Handgrad"
+author = "The Handgrad developers"
+copyright = author
+release = version = handgrad.__version__
+
+extensions = ["myst_nb"]
+source_suffix = {".md": "myst-nb"}
+exclude_patterns = []
+templates_path = []
+html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["handgrad.css"]
+html_title = f"Handgrad {release}"
+html_show_sphinx = False
+myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 3
+nb_execution_mode = "cache"
+nb_execution_cache_path = str(Path(__file__).parents[1] / "build" / "docs-cache")
+nb_execution_raise_on_error = True
+nb_execution_timeout = 120
+add_module_names = False
+python_display_short_literal_types = True
+
+api_pages.write()

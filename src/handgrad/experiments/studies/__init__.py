@@ -1,0 +1,1 @@
+"""The studies, one file each, named as on the command line with underscores."""

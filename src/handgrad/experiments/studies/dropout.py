@@ -1,0 +1,79 @@
+"""One wide hidden layer on few images, with more and more dropout."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+
+from handgrad.experiments.figures import curves
+from handgrad.experiments.study import Results, Setting, Study, Trial
+from handgrad.experiments.training import training
+from handgrad.experiments.words import (
+    TRAINING_COLUMNS,
+    best_val,
+    compared,
+    final_train,
+    percent,
+    ranked,
+)
+
+KEEP = (1.0, 0.75, 0.5, 0.25)
+
+
+def name_of(keep: float) -> str:
+    """Return the name of the trial that keeps this share of the hidden layer's outputs."""
+    return "no dropout" if keep == 1 else f"keep {keep:g}"
+
+
+def _trials(setting: Setting) -> list[Trial]:
+    return [
+        Trial(
+            name_of(keep),
+            training(
+                setting.dataset,
+                images=setting.few(500, 100),
+                model={
+                    "name": "StudyNet",
+                    "conv_params": [],
+                    "hidden_dims": [500],
+                    "dropout_keep_ratio": keep,
+                },
+                lr=5e-4,
+                epochs=setting.few(25, 2),
+                batch=setting.few(100, 50),
+                seed=setting.seed,
+            ),
+        )
+        for keep in KEEP
+    ]
+
+
+def _draw(results: Results) -> Figure:
+    return curves(results, "Dropout behind a hidden layer of 500 units, 500 training images")
+
+
+def _sentences(results: Results) -> tuple[str, str]:
+    without, most = name_of(KEEP[0]), name_of(KEEP[-1])
+    gap = {n: final_train(results[n]) - results[n]["val_acc"][-1] for n in (without, most)}
+    change = "narrows" if gap[most] < gap[without] else "does not narrow"
+    first = (
+        f"Dropout {change} the gap between training and validation accuracy: it is "
+        f"{100 * gap[without]:.1f} points without, and {100 * gap[most]:.1f} with {most}."
+    )
+    accuracy = {name: best_val(results[name]) for name in results}
+    best = ranked({name: value for name, value in accuracy.items() if name != without})[0]
+    second = (
+        f"The best network with dropout, {best}, reaches {compared(accuracy[best] - accuracy[without])} "
+        f"the one without ({percent(accuracy[best])} against {percent(accuracy[without])})."
+    )
+    return first, second
+
+
+STUDY = Study(
+    name="dropout",
+    title="Dropout as a regulariser",
+    source="CS231n assignment 2, Dropout",
+    trials=_trials,
+    draw=_draw,
+    sentences=_sentences,
+    columns=TRAINING_COLUMNS,
+)

@@ -1,0 +1,531 @@
+"""Networks that a class connects in its own ``forward``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from handgrad import layers
+from handgrad.engines.arrays import Array, as_numpy
+from handgrad.engines.devices import check_device, to_device, to_numpy
+from handgrad.errors import (
+    DtypeError,
+    HandgradError,
+    OperationError,
+    OptionError,
+    ShapeError,
+    as_count,
+    as_flag,
+    as_number,
+    check_choice,
+    check_dictionary,
+    check_known,
+)
+from handgrad.nn.configured import Configured, import_path, plain, shown_call
+from handgrad.nn.graph import Graph, Plan
+from handgrad.nn.layer import Layer
+from handgrad.nn.options import (
+    Init,
+    Shape,
+    as_dtype,
+    as_init,
+    as_random_source,
+    as_row_shape,
+    draw,
+)
+from handgrad.nn.summary import as_table, by
+from handgrad.nn.value import Value
+
+Arrays = dict[str, np.ndarray]
+Loss = Callable[[Array, Any], tuple[Any, Array]]
+
+LOSSES: dict[str, Loss] = {"softmax": layers.softmax_loss, "svm": layers.svm_loss}
+
+
+class Model(metaclass=Configured):
+    """A network of layer objects; the base of your own.
+
+    Make the layers in ``__init__``, connect them in ``forward``::
+
+        class Residual(nn.Model):
+            def __init__(self, width=64):
+                super().__init__(input_shape=(8, 8))
+                self.first, self.second = nn.Affine(width), nn.Affine(width)
+                self.relu, self.scores = nn.ReLU(), nn.Affine(10)
+
+            def forward(self, x):
+                x = self.relu(self.first(x))
+                x = x + self.relu(self.second(x))  # a residual connection
+                return self.scores(x)
+
+    ``forward`` may use a layer again, add values, concatenate them (`concat`), branch, merge, and take
+    several inputs.  What it receives are not arrays but values; the calls of layers are recorded, and
+    `loss` plays them in reverse, each with its own hand-written backward.  A model can be a block of
+    another one.
+
+    Parameters are named by the attributes, ``first.W``; drawn in the order in which forward first
+    uses the layers; and drawn by the constructor if it knows `input_shape`, else by the first `loss`.
+
+    Attributes:
+        params: name -> array; live: what is changed here, in place or by key, the next loss sees.
+        reg: strength of the L2 regularisation of all weights W; may be changed at any time.
+        dtype: what the parameters and inputs are cast to, or None where nothing is cast.
+        num_classes: the number of scores.
+        device: where the arrays are computed with, see `handgrad.engines.devices`; params stay NumPy's.
+    """
+
+    _arguments: dict[str, Any]
+    _is_made = False
+
+    def __init__(
+        self,
+        input_shape: Any = None,
+        *,
+        reg: float = 0.0,
+        dtype: Any = np.float32,
+        init: Init = "kaiming",
+        loss: str | Loss = "softmax",
+        device: str = "cpu",
+        fuse: bool = True,
+        rng: Any = None,
+    ) -> None:
+        """Describe the network; a block of another network needs no arguments.
+
+        Args:
+            input_shape: that of one row, as (3, 32, 32); a list of such for several inputs.
+            reg: strength of the L2 regularisation, ``1/2 reg sum(W^2)``.
+            dtype: float32, float64 or complex128; None casts nothing (parameters are float64).
+            init: how weights W start: 'kaiming', normal with the variance 2 / fan_in; 'xavier', with
+                1 / fan_in; a number, the standard deviation; or a function (shape, rng) -> array.
+            loss: 'softmax' or 'svm', or a function (scores, y) -> (loss, dscores).
+            device: 'cpu', 'cuda', 'cuda:1' or 'torch:cpu'.
+            fuse: whether neighbouring layers may be computed as sandwiches.
+            rng: where the weights come from: a Generator, a RandomState or a seed; None is NumPy's
+                global stream.
+
+        Raises:
+            OptionError, DtypeError, EngineError: an option is unknown or out of range.
+        """
+        name = self._name
+        self.reg = as_number(name, "reg", reg, 0)
+        self.dtype = None if dtype is None else as_dtype(name, dtype)
+        self.device = check_device(name, device)
+        self._input_shapes = _input_shapes(name, input_shape)
+        self._init = as_init(name, init)
+        if not callable(loss):
+            check_choice(name, "loss (or a function)", loss, list(LOSSES))
+        self._loss: Loss = loss if callable(loss) else LOSSES[loss]
+        self._fuse = as_flag(name, "fuse", fuse)
+        self._rng: Any = as_random_source(name, rng)
+        self._params: Arrays = {}
+        self._decays: list[str] = []
+        self._layers: list[Layer] = []
+        self._row_shape: Shape | None = None  # of the output, once the network is built
+        self._rows: list[tuple[str, str, str, str]] = []  # of the summary
+        self._root: Model | None = None  # the network that this one is a block of
+        self._mode = "test"
+        self._compiled: dict[str, Plan] = {}
+        self._is_made = True
+
+    def _made(self) -> None:
+        """Draw the parameters, if the shape of the input is known."""
+        if not self._is_made:
+            raise OptionError(f"{self._name}.__init__ must call super().__init__()")
+        if self._input_shapes is not None:
+            self._build(self._input_shapes)
+
+    if TYPE_CHECKING:
+        forward: Callable[..., Any]  # each network takes as many inputs as it needs
+    else:
+
+        def forward(self, *values: Value) -> Value:
+            """Connect the layers: take the inputs, return the scores.  Subclasses write this."""
+            raise OperationError(f"{self._name} must have a method forward(self, x)")
+
+    def __call__(self, *values: Value) -> Any:
+        """Use this network as a block in the forward of another one."""
+        for value in values:
+            if not isinstance(value, Value):
+                raise OperationError(
+                    f"{self._name} takes the values of another network's forward, got "
+                    f"{type(value).__name__}; for the scores of arrays call model.loss(X)"
+                )
+        if values and values[0].graph.model is not self:
+            root = values[0].graph.model
+            if self._root is not root:
+                root._refuse_unknown(f"the block {self._name}")
+            self._mode = values[0].graph.mode
+        return self.forward(*values)
+
+    def __repr__(self) -> str:
+        return shown_call(self._name, self._arguments)
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+    # -- what others use ---------------------------------------------------------------------------
+
+    @property
+    def params(self) -> Arrays:
+        """The parameters by name, live."""
+        self._check_built("params")
+        return self._params
+
+    @params.setter
+    def params(self, params: Arrays) -> None:
+        check_dictionary(self._name, "params", params)
+        self._params = dict(params)
+
+    @property
+    def num_classes(self) -> int:
+        """The number of scores."""
+        self._check_built("num_classes")
+        assert self._row_shape is not None
+        return self._row_shape[0]
+
+    @property
+    def training(self) -> bool:
+        """In ``forward``: whether a training step is computed."""
+        return self._mode == "train"
+
+    def loss(self, X: Any, y: Any = None) -> Any:
+        """Scores, or the loss and its gradients.
+
+        Args:
+            X: inputs, (N, ...); a tuple of arrays where forward takes several.
+            y: labels, (N,); None asks for the scores.
+
+        Returns:
+            Without y, what forward returns, (N, num_classes), in test mode.  With y, in train mode,
+            the loss, a number, and a dictionary with the keys of params and the gradients.
+
+        Raises:
+            ShapeError, DtypeError: X does not fit the network.  LabelError: y holds no class number.
+            OperationError: forward does something that is no layer.
+        """
+        xs = self._checked(X)
+        mode = "test" if y is None else "train"
+        plan = self._plan(tuple(x.shape for x in xs), mode)
+        params = self._on_device()
+        xs = [to_device(x, self.device) for x in xs]
+        if y is None:
+            return to_numpy(plan.forward(xs, params))
+        caches: list[Any] = []
+        scores = plan.forward(xs, params, caches)
+        loss, dscores = self._loss(scores, y)
+        grads = plan.backward(dscores, caches)
+        return self._completed(loss, grads)
+
+    def activations(self, X: Any) -> Arrays:
+        """Return the outputs of the layers on X, in test mode, by name; of a sandwich, the last."""
+        xs = self._checked(X)
+        outputs: dict[str, Array] = {}
+        plan = self._plan(tuple(x.shape for x in xs), "test")
+        plan.forward([to_device(x, self.device) for x in xs], self._on_device(), outputs=outputs)
+        return {label: to_numpy(out) for label, out in outputs.items()}
+
+    def predict(self, X: Any, batch_size: int = 100) -> np.ndarray:
+        """Return the class with the largest score for each row of X, computed batch by batch."""
+        batch_size = as_count(self._name, "batch_size", batch_size)
+        xs = X if isinstance(X, tuple) else (as_numpy(self._name, "X", X),)
+        labels = [np.zeros(0, np.int64)]
+        for start in range(0, len(xs[0]), batch_size):
+            batch = tuple(x[start : start + batch_size] for x in xs)
+            labels.append(np.argmax(self.loss(batch).real, axis=1))
+        return np.concatenate(labels)
+
+    def compile(self, batch_shape: Any) -> None:
+        """Keep the plan for batches of `batch_shape`: order, sandwiches and memory are then fixed.
+
+        ``forward`` is not called again for such batches, so what it computes must not change from
+        call to call; other batches are recorded as ever.  The numbers are the same to the last bit.
+
+        Args:
+            batch_shape: (N, ...), or a list of such for several inputs; None forgets the plan.
+        """
+        self._compiled = {}
+        if batch_shape is None:
+            return
+        shapes = _input_shapes(f"{self._name}.compile", batch_shape)
+        assert shapes is not None
+        if any(len(shape) < 2 for shape in shapes):
+            raise ShapeError(f"{self._name}.compile: batch_shape must be (N, ...), got {shapes}")
+        self._check_rows([shape[1:] for shape in shapes])
+        for mode in ("test", "train"):
+            self._compiled[mode] = self._recorded(shapes, mode, keep=True)
+
+    def buffers(self) -> Arrays:
+        """Return the running statistics by name, as bn.running_mean; none before the first step."""
+        return {
+            f"{layer._label}.{key}": value
+            for layer in self._layers
+            for key, value in layer.buffers().items()
+        }
+
+    def load_buffers(self, buffers: Mapping[str, Any]) -> None:
+        """Put copies of `buffers`, as `buffers()` gave them, in the place of the present ones."""
+        check_dictionary(self._name, "buffers", buffers)
+        mine: dict[str, Arrays] = {layer._label: {} for layer in self._layers if layer.has_state}
+        for name, value in buffers.items():
+            label, _, key = name.rpartition(".")
+            check_known(f"{self._name}.load_buffers", [label or name], mine)
+            mine[label][key] = value
+        for layer in self._layers:
+            if layer._label in mine:
+                layer.load_buffers(mine[layer._label])
+
+    def streams(self) -> dict[str, Any]:
+        """Return the random streams that layers own, by name."""
+        return {
+            layer._label: layer.stream() for layer in self._layers if layer.stream() is not None
+        }
+
+    def summary(self) -> str:
+        """Return a table of the layers: what they compute, output shapes, numbers of parameters."""
+        self._check_built("summary()")
+        return as_table(self._name, self._rows, sum(w.size for w in self.params.values()))
+
+    def config(self) -> dict[str, Any]:
+        """Return a table with which `handgrad.models.build` makes this network again.
+
+        Raises OptionError for a class that cannot be imported, or arguments that cannot be written.
+        """
+        arguments = {
+            key: value for key, value in self._arguments.items() if key not in ("rng", "device")
+        }
+        return {"name": import_path(type(self)), **plain(self._name, arguments)}
+
+    # -- building ----------------------------------------------------------------------------------
+
+    def _check_built(self, what: str) -> None:
+        if self._row_shape is None:
+            hint = (
+                "it is a block of another network, whose params hold its parameters"
+                if self._root is not None
+                else "pass input_shape, the shape of one row, to its constructor (or to "
+                "super().__init__), or call loss(X) once"
+            )
+            raise OptionError(f"{self._name}: {what} is not known yet: {hint}")
+
+    def _build(self, rows: Sequence[Shape]) -> None:
+        """Name the layers, and draw the parameters in the order in which forward uses them."""
+        self._register(self, "")
+        self._input_shapes = list(rows)
+        try:
+            graphs = [self._record([(1, *row) for row in rows], mode) for mode in ("test", "train")]
+            (graph, output), _ = graphs
+        except BaseException:
+            self._params, self._decays = {}, []
+            raise
+        unused = [layer for layer in self._layers if not layer._shapes]
+        if unused:
+            raise OptionError(
+                f"{self._name}: forward never calls {', '.join(x._label for x in unused)}; "
+                "use every layer, or do not make it"
+            )
+        if len(output.shape) < 2:
+            raise ShapeError(f"{self._name}: forward must return scores (N, C), got {output!r}")
+        self._rows = [("input", "", by(row), "") for row in rows]
+        for call in graph.calls:
+            count = sum(self._params[name].size for name in call.layer.parameters)
+            again = "#" in call.label
+            number = "the same" if again and count else f"{count:,}"
+            self._rows.append((call.label, repr(call.layer), by(call.shape[1:]), number))
+        self._row_shape = output.shape[1:]
+        self._mode = "test"
+        self._rng = None  # the random source is not part of the network
+
+    def _register(self, block: Model, prefix: str) -> None:
+        """Give the layers in `block`, and in blocks of it, their full names."""
+        for name, part in block._parts():
+            label = f"{prefix}{name}"
+            if part._root is self:
+                continue  # two attributes for one object: the first names it
+            if part._root is not None or getattr(part, "_row_shape", None) is not None:
+                raise OptionError(
+                    f"{self._name}: {label}, {part!r}, belongs to another network; make one for each"
+                )
+            part._root = self
+            if isinstance(part, Model):
+                self._register(part, label + ".")
+            else:
+                if any(label == other._label for other in self._layers):
+                    raise OptionError(f"{self._name}: two layers have the name {label}")
+                part._label = label
+                self._layers.append(part)
+
+    def _parts(self) -> Iterator[tuple[str, Layer | Model]]:
+        """Yield the layers and blocks among the attributes, those in lists and dictionaries too."""
+        for name, value in vars(self).items():
+            if not name.startswith("_"):
+                yield from _parts_of(name, value)
+
+    def _admit(self, layer: Layer, rows: tuple[Shape, ...]) -> tuple[str, Shape]:
+        """Return the name of `layer` and the shape of its output for inputs of `rows`; build it."""
+        label = layer._label if layer._root is self else layer.name or layer.kind
+        known = layer._shapes.get(rows) if layer._root is self else None
+        if known is not None:
+            return label, known
+        try:
+            shape = layer.shape(*rows)
+            weights = layer.weights(*rows)
+        except HandgradError as error:
+            raise type(error)(f"{self._name}, layer {label}: {error}") from error
+        if layer._root is self:
+            shapes = {f"{label}.{name}": weight.shape for name, weight in weights.items()}
+            if not layer._shapes:
+                if self._row_shape is not None:
+                    raise OptionError(
+                        f"{self._name}: layer {label} is called for the first time after the network "
+                        "was built; call every layer in the first forward of both modes"
+                    )
+                for name, weight in weights.items():
+                    full = f"{label}.{name}"
+                    init = self._init if weight.init is None else weight.init
+                    value = draw(
+                        f"{self._name}, {full}", init, weight.shape, weight.fan_in, self._rng
+                    )
+                    self._params[full] = value if self.dtype is None else value.astype(self.dtype)
+                    if weight.decays:
+                        self._decays.append(full)
+                layer.parameters = tuple(shapes)
+                layer._built = shapes
+            elif shapes != layer._built:
+                raise ShapeError(
+                    f"{self._name}, layer {label}: {layer!r} was built for inputs of "
+                    f"{_texts(next(iter(layer._shapes)))} without N, got {_texts(rows)}"
+                )
+            layer._shapes[rows] = shape
+        elif layer._root is not None or weights or layer.has_state:
+            self._refuse_unknown(repr(layer))
+        return label, shape
+
+    def _refuse_unknown(self, what: str) -> None:
+        raise OptionError(
+            f"{self._name}: {what} is no part of this network; make layers and blocks in __init__ "
+            "and keep them as attributes (or in lists that are), so that their parameters have names"
+        )
+
+    # -- computing ---------------------------------------------------------------------------------
+
+    def _record(self, shapes: Sequence[Shape], mode: str) -> tuple[Graph, Value]:
+        """Run forward on values of `shapes` (N, ...)."""
+        self._mode = mode
+        graph = Graph(self, mode, shapes)
+        output = self.forward(*graph.inputs)
+        if not isinstance(output, Value) or output.graph is not graph:
+            raise OperationError(
+                f"{self._name}.forward must return the value that its last layer gave, got "
+                f"{type(output).__name__}"
+            )
+        return graph, output
+
+    def _recorded(self, shapes: Sequence[Shape], mode: str, keep: bool = False) -> Plan:
+        graph, output = self._record(shapes, mode)
+        return Plan(graph, output, self._fuse, keep)
+
+    def _plan(self, shapes: tuple[Shape, ...], mode: str) -> Plan:
+        plan = self._compiled.get(mode)
+        return plan if plan and plan.shapes == shapes else self._recorded(shapes, mode)
+
+    def _on_device(self) -> dict[str, Array]:
+        if self.device == "cpu":
+            return self._with_all_names()
+        return {name: to_device(w, self.device) for name, w in self._with_all_names().items()}
+
+    def _with_all_names(self) -> Arrays:
+        for layer in self._layers:
+            for name in layer.parameters:
+                if name not in self._params:
+                    known = ", ".join(self._params) or "nothing"
+                    raise OptionError(f"{self._name}: params lacks {name!r}; it holds {known}")
+        return self._params
+
+    def _completed(self, loss: Any, grads: dict[str, Array]) -> tuple[float, Arrays]:
+        """Return the loss and the gradients of all parameters, with the regularisation."""
+        loss = loss.item() if hasattr(loss, "item") else loss
+        complete = {
+            name: to_numpy(grads[name]) if name in grads else np.zeros_like(w)
+            for name, w in self._params.items()
+        }
+        reg = as_number(self._name, "reg", self.reg, 0)
+        if reg != 0:
+            for name in self._decays:
+                W = self._params[name]
+                loss += 0.5 * reg * np.sum(W * W).item()
+                complete[name] = complete[name] + reg * W
+        return loss, complete
+
+    def _checked(self, X: Any) -> list[np.ndarray]:
+        """Return the inputs as arrays that fit the network, in its dtype; build it if it is not."""
+        given = X if isinstance(X, tuple) else (X,)
+        xs = [as_numpy(self._name, "X", x) for x in given]
+        real = self.dtype is None or self.dtype(0).dtype.kind != "c"
+        for x in xs:
+            if x.ndim < 2:
+                raise ShapeError(f"{self._name}: X must have shape (N, ...), got {x.shape}")
+            if x.dtype.kind not in ("iuf" if real else "iufc"):
+                hint = "; its imaginary part would be lost" if x.dtype.kind == "c" else ""
+                raise DtypeError(
+                    f"{self._name}: X must hold {'real ' if real else ''}numbers, got {x.dtype}{hint}"
+                )
+        if any(len(x) != len(xs[0]) for x in xs):
+            raise ShapeError(
+                f"{self._name}: the inputs must have as many rows, got {_texts([x.shape for x in xs])}"
+            )
+        rows = [x.shape[1:] for x in xs]
+        if self._root is not None and self._root is not self:
+            self._check_built("loss")
+        if self._row_shape is None:
+            self._build(rows)
+        self._check_rows(rows)
+        return xs if self.dtype is None else [x.astype(self.dtype, copy=False) for x in xs]
+
+    def _check_rows(self, rows: Sequence[Shape]) -> None:
+        """Raise ShapeError unless the inputs have the shapes that the network was built for."""
+        if self._row_shape is None:
+            self._build(rows)
+        expected = self._input_shapes
+        assert expected is not None
+        if list(rows) == list(expected):
+            return
+        if len(rows) != len(expected):
+            raise ShapeError(
+                f"{self._name}: X must be a tuple of {len(expected)} arrays, got {len(rows)}"
+                if len(expected) > 1
+                else f"{self._name}: X must be one array, got {len(rows)}"
+            )
+        shown = " and ".join(str(("N", *row)).replace("'", "") for row in expected)
+        got = " and ".join(str(("N", *row)).replace("'", "") for row in rows)
+        raise ShapeError(f"{self._name}: X must have shape {shown}; got {got}")
+
+
+def _input_shapes(where: str, shape: Any) -> list[Shape] | None:
+    """Return the shapes of the inputs: several where `shape` is a list of shapes."""
+    if shape is None:
+        return None
+    if (
+        isinstance(shape, tuple | list)
+        and shape
+        and all(isinstance(x, tuple | list) for x in shape)
+    ):
+        return [as_row_shape(where, one) for one in shape]
+    return [as_row_shape(where, shape)]
+
+
+def _parts_of(name: str, value: Any) -> Iterator[tuple[str, Layer | Model]]:
+    if isinstance(value, Layer | Model):
+        yield value.name if isinstance(value, Layer) and value.name else name, value
+    elif isinstance(value, list | tuple):
+        for i, item in enumerate(value):
+            yield from _parts_of(f"{name}.{i}", item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _parts_of(f"{name}.{key}", item)
+
+
+def _texts(shapes: Sequence[Shape]) -> str:
+    return " and ".join(str(tuple(shape)) for shape in shapes)

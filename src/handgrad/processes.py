@@ -1,0 +1,91 @@
+"""Work in processes of their own, asked over a pipe by lines of JSON.
+
+Thread pools and settings that must be in the environment before NumPy loads do not meet there.  A
+request is a JSON object on one line of standard input, the answer one on standard output; between
+requests a process sleeps in a read, and it ends when its input does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from handgrad.errors import HandgradError
+
+THREAD_VARIABLES = ("HANDGRAD_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
+                    "MKL_NUM_THREADS")  # fmt: skip
+
+
+class ProcessError(HandgradError, RuntimeError):
+    """A process could not do what it was asked for."""
+
+
+class Process:
+    """A module of this package, run with ``python -m``, that answers requests by `serve`."""
+
+    def __init__(
+        self, module: str, threads: int, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """Start `module` on `threads` threads, with `environment` on top of this process's.
+
+        Ctrl-C does not reach it; who started it closes or kills it.
+        """
+        chosen = {**dict.fromkeys(THREAD_VARIABLES, str(threads)), **(environment or {})}
+        root = str(Path(__file__).parents[1])
+        path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+        self.name = module
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **chosen, "PYTHONPATH": path},
+            start_new_session=True,
+        )
+
+    def ask(self, **request: Any) -> Any:
+        """Send a request and wait for the answer; ProcessError if there is none."""
+        to, answers = self.process.stdin, self.process.stdout
+        assert to is not None
+        assert answers is not None
+        try:
+            to.write(json.dumps(request) + "\n")
+            to.flush()
+            line = answers.readline()
+        except (BrokenPipeError, ValueError):  # a ValueError if it was closed meanwhile
+            line = ""
+        if not line:
+            raise ProcessError(f"{self.name} ended with status {self.process.wait()}")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise ProcessError(answer["error"])
+        return answer["answer"]
+
+    def kill(self) -> None:
+        """End the process at once, whatever it does; `close` it afterwards."""
+        self.process.kill()
+
+    def close(self) -> None:
+        """Let the process end, and wait for it."""
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
+        self.process.wait()
+
+
+def serve(answer: Callable[..., Any], requests: IO[str], answers: IO[str]) -> None:
+    """Answer each request by ``answer(**request)`` until there are no more."""
+    for line in requests:
+        try:
+            reply = {"answer": answer(**json.loads(line))}
+        except Exception as error:
+            first = (str(error).strip().splitlines() or [""])[0]
+            kind = "" if isinstance(error, HandgradError) else f"{type(error).__name__}: "
+            reply = {"error": kind + first}
+        answers.write(json.dumps(reply) + "\n")
+        answers.flush()

@@ -1,0 +1,85 @@
+"""Signs that a training is not healthy, each said once: the initial loss, dead ReLUs, what does not move."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from handgrad.training.callbacks import Callback, Record
+
+if TYPE_CHECKING:
+    from handgrad.training.solver import Solver
+
+FAR = 2.0  # an initial loss so many times ln(classes), or under one part in so many, is far from it
+DEAD = 0.5  # share of dead units in a layer
+STILL = 1e-7  # change of a parameter in a step, on its own scale: about the resolution of float32
+
+
+class HealthCheck(Callback):
+    """Warn, by `Solver.warn`, of what a healthy training does not show.
+
+    - After the first step: a loss, without regularisation, far from ln(classes), which is that of
+      scores that favour no class.
+    - From the records of `LayerStatistics` (put that among the callbacks too), after each epoch: layers in
+      which half of the units or more are 0 for every row looked at; weights that a step does not move
+      although the learning rate has not been taken back.
+    """
+
+    def on_step_end(self, solver: Solver, record: Record) -> None:
+        """Look at the initial loss."""
+        if record["iteration"] != 1:
+            return
+        classes = getattr(solver.model, "num_classes", None) or int(solver.y_train.max()) + 1
+        if classes < 2:
+            return
+        loss, expected = record["loss"] - _regularization(solver), math.log(classes)
+        if not expected / FAR <= loss <= expected * FAR:
+            cause = "weights that start too large (weight_scale), or data that are not centred"
+            if loss < expected:
+                cause = "labels that are in the data, or nearly all of one class"
+            solver.warn(
+                "initial loss",
+                f"the initial loss is {loss:.3g}, far from ln({classes}) = {expected:.3g}, that of scores "
+                f"which favour no class; look for {cause}",
+            )
+
+    def on_record(self, solver: Solver, record: Record) -> None:
+        """Look at the statistics of the layers."""
+        if record["kind"] != "layers" or record["epoch"] == 0:
+            return
+        for name, spread in record["layers"].items():
+            dead = spread.get("dead")
+            if dead is not None and dead >= DEAD:
+                solver.warn(
+                    f"dead {name}",
+                    f"{100 * dead:.0f} % of the units of {name} are 0 for every image looked at (dead "
+                    "ReLUs): try a smaller learning rate, or other initial weights",
+                )
+        if _is_taken_back(solver):
+            return
+        for name, gradient in record["gradients"].items():
+            ratio = gradient["ratio"]
+            if solver.model.params[name].ndim > 1 and ratio is not None and ratio < STILL:
+                why = "its gradient is 0: a later layer is dead"
+                if gradient["norm"]:
+                    why = "try a larger learning rate"
+                solver.warn(
+                    f"still {name}",
+                    f"{name} does not move (a step changes it by {ratio:.1g} of its size): {why}",
+                )
+
+
+def _regularization(solver: Solver) -> float:
+    """Return what the weights before the step added to the loss, in the models of `handgrad.models`."""
+    reg = getattr(solver.model, "reg", 0.0)
+    weights = [w for name, w in solver.params_before.items() if name.startswith("W")]
+    return 0.5 * reg * sum(float(np.vdot(w, w)) for w in weights) if reg else 0.0
+
+
+def _is_taken_back(solver: Solver) -> bool:
+    """Return whether a schedule or decay holds the learning rate under a hundredth of its start."""
+    start = solver.optim_config.get("learning_rate")
+    rate = solver.learning_rate
+    return start is not None and rate is not None and rate < 0.01 * start

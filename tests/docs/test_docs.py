@@ -1,0 +1,129 @@
+"""The documentation is true: its code runs, its links lead somewhere, and no public name is missing."""
+
+import importlib
+import pkgutil
+import re
+import sys
+from pathlib import Path
+
+import goals_page
+import numpy as np
+import pytest
+
+import handgrad
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = sorted(DOCS.glob("*.md"))
+
+
+@pytest.fixture(scope="module")
+def api_pages():
+    sys.path.insert(0, str(DOCS))
+    try:
+        return importlib.import_module("api_pages")
+    finally:
+        sys.path.remove(str(DOCS))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_code_runs(page, capsys):
+    text = page.read_text("utf-8")
+    names = {}
+    np.random.seed(0)
+    for number, block in enumerate(
+        re.findall(r"```(?:python|\{code-cell\})\n(.*?)```", text, re.S)
+    ):
+        exec(compile(block, f"{page.name}, block {number + 1}", "exec"), names)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page):
+    made = {f"reference/{name}.md" for name in MODULES} | {"reference/commands.md"}
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
+        assert target in made or (DOCS / target).exists(), target
+
+
+MODULES = ["handgrad"] + [
+    item.name
+    for item in pkgutil.walk_packages(handgrad.__path__, "handgrad.")
+    if not item.name.endswith(("__main__", "._kernels"))
+]
+
+
+def test_every_public_name_is_on_a_page(api_pages):
+    pages = {module.__name__: api_pages.page(module) for module in api_pages.modules()}
+    pages["handgrad.layers"] = api_pages.layers_page()
+    everything = "\n".join(pages.values())
+    for name in MODULES:
+        public = getattr(importlib.import_module(name), "__all__", ())
+        if name in api_pages.ELSEWHERE or not public:
+            continue
+        for entry in public:
+            assert re.search(rf"\{{py:\w+\}} {entry}\b", pages[name]), f"{name}.{entry}"
+    for entry in handgrad.__all__:
+        assert re.search(rf"\{{py:\w+\}} {entry}\b|^# handgrad\.{entry}$", everything, re.M), entry
+
+
+def test_every_command_is_on_its_page(api_pages):
+    text = api_pages.commands_page()
+    from handgrad.cli.app import COMMANDS
+
+    for name in COMMANDS:
+        assert f"\n## handgrad {name}\n" in text
+
+
+def test_the_page_of_goals_is_what_the_figures_say():
+    assert goals_page.PAGE.read_text("utf-8") == goals_page.page(goals_page.read())
+
+
+def test_a_goal_without_a_figure_is_not_shown():
+    lines = [
+        {
+            "goal": 9,
+            "figure": "16 runs",
+            "test": "a",
+            "passed": True,
+            "date": "2026-01-01",
+            "commit": "abc",
+        },
+        {
+            "goal": 2,
+            "figure": "1 of 2",
+            "test": "b",
+            "passed": False,
+            "date": "2026-01-02",
+            "commit": "",
+        },
+    ]
+    rows = {row.split(" | ")[0]: row for row in goals_page.page(lines).splitlines()}
+    assert "| 16 runs (2026-01-01, abc) |" in rows["| 9"]
+    assert "| **failed:** 1 of 2 (2026-01-02, no commit) |" in rows["| 2"]
+    assert "| not shown |" in rows["| 1"]
+    numbers = [number for part in goals_page.PARTS.values() for number in part]
+    assert sorted(numbers) == list(range(1, 40))
+
+
+def test_the_newest_figure_of_a_suite_counts():
+    line = {
+        "goal": 1,
+        "figure": "5 of 6",
+        "test": "t",
+        "passed": True,
+        "date": "2026-01-01",
+        "commit": "",
+    }
+    newer = {**line, "figure": "6 of 6", "date": "2026-02-01"}
+    other = {**line, "test": "u"}
+    assert goals_page.newest([newer, line, other]) == [newer, other]
+
+
+def test_the_three_levels_are_one_network(capsys):
+    """The pages of functions, Model and Sequential train the same network to the same accuracy."""
+    printed = []
+    for level in ("functions", "model", "sequential"):
+        text = (DOCS / f"levels-{level}.md").read_text("utf-8")
+        (first, *_) = re.findall(r"```python\n(.*?)```", text, re.S)
+        exec(compile(first, level, "exec"), {})
+        printed.append(capsys.readouterr().out)
+    assert printed[0].startswith("test accuracy 0.9")
+    assert printed[0] == printed[1] == printed[2]

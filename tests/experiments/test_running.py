@@ -1,0 +1,196 @@
+"""Studies end to end, at their quick size: workers, files, resume, Ctrl-C, the page."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from handgrad.cli.app import run
+from handgrad.errors import HandgradError
+from handgrad.experiments import NAMES, Results, Setting, get_study
+from handgrad.experiments.folder import read_results
+from handgrad.experiments.running import run_studies
+from handgrad.report.figures import png
+
+SETTING = Setting("digits", quick=True)
+
+
+def done(name, out, setting=SETTING, **options):
+    """Run the study `name` and return its outcome."""
+    (outcome,) = run_studies([get_study(name)], {name: setting}, out, **options)
+    return outcome
+
+
+def records(outcome):
+    return {trial["name"]: trial["record"] for trial in outcome.results["trials"]}
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory):
+    """All studies, done by the command; its folder."""
+    out = tmp_path_factory.mktemp("experiments")
+    assert run(["experiment", "all", "--quick", "--dataset", "digits", "--report", "--markdown",
+                "--workers", "2", "--out", str(out)]) == 0  # fmt: skip
+    return out
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_study_leaves_numbers_figure_and_two_sentences(everything, name):
+    folder = everything / "digits-quick" / name
+    results = read_results(folder / "results.json")
+    first, second = results["sentences"]
+    for sentence in (first, second):
+        assert sentence[0].isupper()
+        assert sentence.endswith(".")
+        assert re.search(r"\d", sentence) or name in ("image-filters", "batchnorm-depth"), sentence
+        assert "nan" not in sentence.lower().split()
+    saved = Results(results["trials"])
+    # what is shown is what was saved: the figure and the sentences come out of the file alone
+    assert (folder / "figure.png").read_bytes() == png(get_study(name).draw(saved))
+    assert get_study(name).sentences(saved) == (first, second)
+    assert len(list((folder / "trials").iterdir())) == len(saved)
+    assert results["provenance"]["cpu"]
+
+
+class Tags(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.sources, self.links, self.anchors = [], [], set()
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        if tag == "img":
+            self.sources.append(values["src"])
+        if tag == "a":
+            self.links.append(values["href"])
+        if tag == "section":
+            self.anchors.add("#" + values["id"])
+        assert tag not in ("script", "link", "iframe")
+
+
+def test_the_page_holds_all_studies_and_opens_offline(everything):
+    page = (everything / "report.html").read_text()
+    tags = Tags()
+    tags.feed(page)
+    assert len(tags.sources) == len(NAMES)
+    assert all(source.startswith("data:image/") for source in tags.sources)
+    assert tags.links == [f"#{name}" for name in NAMES]
+    assert set(tags.links) == tags.anchors
+    for name in NAMES:
+        results = read_results(everything / "digits-quick" / name / "results.json")
+        for sentence in results["sentences"]:
+            assert sentence.replace("'", "&#x27;") in page
+
+
+def test_nothing_is_done_twice_and_the_table_is_printed(everything, capsys):
+    before = {p: p.read_bytes() for p in everything.rglob("trials/*")}
+    command = [
+        "experiment",
+        "dropout",
+        "filter-size",
+        "--quick",
+        "--dataset",
+        "digits",
+        "--markdown",
+    ]
+    assert run([*command, "--out", str(everything)]) == 0
+    out = capsys.readouterr().out
+    assert "dropout  1/4" not in out
+    assert before == {p: p.read_bytes() for p in everything.rglob("trials/*")}
+    (row,) = (line for line in out.splitlines() if line.startswith("| dropout |"))
+    assert read_results(everything / "digits-quick/dropout/results.json")["sentences"][0] in row
+
+
+def test_numbers_depend_on_the_seed_and_not_on_the_workers(tmp_path):
+    one = done("dropout", tmp_path / "one", workers=1)
+    three = done("dropout", tmp_path / "three", workers=3)
+    assert records(one) == records(three)
+    other = done("dropout", tmp_path / "seed", Setting("digits", quick=True, seed=1))
+    assert list(records(other)) == list(records(one))
+    for name, record in records(other).items():
+        assert record["loss"] != records(one)[name]["loss"]
+
+
+def test_only_what_is_missing_damaged_or_of_another_setting_is_done(tmp_path):
+    first = done("dropout", tmp_path)
+    trials = first.folder / "trials"
+    (trials / "keep_0.5.json").unlink()
+    (trials / "keep_0.75.json").write_text("{")
+    changed = json.loads((trials / "no_dropout.json").read_text())
+    changed["spec"]["seed"] = 7
+    (trials / "no_dropout.json").write_text(json.dumps(changed))
+    told = []
+    again = done("dropout", tmp_path, tell=lambda study, trial, n, of: told.append(trial["name"]))
+    assert sorted(told) == ["keep 0.5", "keep 0.75", "no dropout"]
+    assert records(again) == records(first)
+    told.clear()
+    done("dropout", tmp_path, again=True, tell=lambda study, trial, n, of: told.append(n))
+    assert told == [1, 2, 3, 4]
+
+
+def test_the_fine_search_follows_the_coarse_one_and_resumes(tmp_path):
+    first = done("coarse-to-fine", tmp_path)
+    names = list(records(first))
+    assert names == [f"coarse {i}" for i in range(1, 5)] + [f"fine {i}" for i in range(1, 4)]
+    best = max(names[:4], key=lambda name: max(records(first)[name]["val_acc"]))
+    specs = {trial["name"]: trial["spec"] for trial in first.results["trials"]}
+
+    def rate(name):
+        return specs[name]["solver"]["optim_config"]["learning_rate"]
+
+    for name in names[4:]:
+        assert rate(best) / 3.2 < rate(name) < rate(best) * 3.2
+    (first.folder / "trials/fine_2.json").unlink()
+    assert records(done("coarse-to-fine", tmp_path)) == records(first)
+
+
+def test_a_failing_trial_is_an_error_that_says_why(tmp_path):
+    study = get_study("dropout")
+    trial = study.trials(SETTING)[0]
+    trial.spec["model"]["dropout_keep_ratio"] = 2
+    broken = replace(study, trials=lambda setting: [trial])
+    with pytest.raises(HandgradError, match="dropout_keep_ratio must be in"):
+        list(run_studies([broken], {"dropout": SETTING}, tmp_path))
+
+
+def test_an_interrupt_ends_all_processes_and_keeps_what_is_finished(tmp_path):
+    command = [sys.executable, "-m", "handgrad", "experiment", "batchnorm-batch-size",
+               "--dataset", "digits", "--workers", "2", "--out", str(tmp_path)]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert "1/8" in process.stdout.readline()
+    children = children_of(process.pid)
+    assert len(children) == 2
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert err == "handgrad: stopped\n"
+    assert not [pid for pid in children if Path("/proc", pid).exists()]
+    kept = len(list((tmp_path / "digits/batchnorm-batch-size/trials").iterdir()))
+    assert 1 <= kept < 8
+    assert not (tmp_path / "digits/batchnorm-batch-size/results.json").exists()
+
+
+def children_of(pid):
+    listed = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True
+    )
+    return listed.stdout.split()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM])
+def test_a_request_to_terminate_ends_all_processes(tmp_path, number):
+    command = [sys.executable, "-m", "handgrad", "experiment", "batchnorm-batch-size",
+               "--dataset", "digits", "--workers", "2", "--out", str(tmp_path)]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert "1/8" in process.stdout.readline()
+    children = children_of(process.pid)
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert not [pid for pid in children if Path("/proc", pid).exists()]

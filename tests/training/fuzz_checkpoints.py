@@ -1,0 +1,194 @@
+"""Checkpoints from strangers: hostile files, most with a right checksum, given to the reader.
+
+    python tests/training/fuzz_checkpoints.py 10000000 [SEED]
+
+reads so many (ten million before a release), and prints as JSON what became of them.  Every input must be
+read or refused by a CheckpointError, in time, with the memory of the process limited.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import random
+import resource
+import sys
+import time
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+if __name__ == "__main__":
+    sys.path[:0] = [str(Path(__file__).parents[1])]
+
+from training.toys import solver_of
+
+from handgrad.errors import CheckpointError
+from handgrad.training import checkpoint as module
+from handgrad.training.tensorfile import parse_tensors
+
+KIND = "handgrad checkpoint 1"
+BLANK = b"0" * 64
+SLOW = 1.0  # seconds of processor time for one input
+MEMORY = 512 << 20  # bytes beyond what the process has at the start
+
+
+def good_checkpoint() -> bytes:
+    """Return a small checkpoint with everything that one can hold."""
+    solver = solver_of(update_rule="adam", num_epochs=1, rng=0)
+    solver.train()
+    written: list[bytes] = []
+    import handgrad.training.tensorfile as files
+
+    kept = files.atomic_write
+    files.atomic_write = lambda path, data: written.append(bytes(data))
+    try:
+        module.save_checkpoint(solver, "good")
+    finally:
+        files.atomic_write = kept
+    return written[0]
+
+
+def split(data: bytes) -> tuple[dict[str, Any], bytes]:
+    """Return the header and the tensors' bytes of a safetensors file."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    return json.loads(data[8:end]), data[end:]
+
+
+def joined(header: Any, body: bytes, length: int | None = None) -> bytes:
+    """Return a file with this header; its checksum is right."""
+    text = json.dumps(header, separators=(",", ":")).encode()
+    return signed((len(text) if length is None else length).to_bytes(8, "little") + text + body)
+
+
+def signed(data: bytes) -> bytes:
+    """Return `data` with the checksum that it should have, where it has one at all."""
+    mark = data.find(b'"sha256"')
+    at = data.find(b'"', mark + 9) + 1
+    if mark < 0 or at <= 0 or at + 64 > len(data):
+        return data
+    blank = data[:at] + BLANK + data[at + 64 :]
+    return data[:at] + hashlib.sha256(blank).hexdigest().encode() + data[at + 64 :]
+
+
+ODD: list[Any] = [
+    None, True, -1, 0, 1, 2**31, 2**32, 2**63 - 1, 2**63, 2**64, -(2**63), 10**400, 0.5, -0.0, 1e308,
+    "", "a", "F32", "F64", "BF16", "F8_E4M3", "I4", "BOOL", "O", "V1000000000", "U9", "float64", "\0",
+    "params/W1", "../x", [], [0], [0, 0], [1, 0], [2**62, 2], [2**31] * 3, [0] * 99, [-1, 4], {}, {"": 1},
+    {"$array": "params/W1", "order": [0, 1]}, {"$array": "params/W1", "order": [0, 0, 0]},
+    {"$array": "params/W1", "order": [0] * 64},
+    {"$array": "params/W1", "order": [0] * 12}, {"$array": "nothing", "order": []}, {"$array": {}},
+    {"$scalar": "V9", "value": 2**31 - 1}, {"$scalar": "float64", "value": "x"},
+    {"$scalar": "O", "value": 1}, {"$scalar": "i8", "value": 10**30}, {"$scalar": [], "value": 1},
+]  # fmt: skip
+
+
+def places(tree: Any) -> list[tuple[Any, Any]]:
+    """Return every (container, key) of nested dictionaries and lists."""
+    found = []
+    stack = [tree]
+    while stack:
+        node = stack.pop()
+        items = node.items() if isinstance(node, dict) else enumerate(node)
+        for key, value in items:
+            found.append((node, key))
+            if isinstance(value, dict | list) and value:
+                stack.append(value)
+    return found
+
+
+def hostile(header: dict[str, Any], body: bytes, random: random.Random) -> bytes:
+    """Return one hostile file, made from the header and bytes of a good one."""
+    kind = random.randrange(8)
+    if kind == 0:  # bytes anywhere, signed or not
+        data = bytearray(joined(header, body))
+        for _ in range(random.randint(1, 4)):
+            data[random.randrange(len(data))] = random.randrange(256)
+        return signed(bytes(data)) if random.random() < 0.7 else bytes(data)
+    if kind == 1:  # cut off, or with something behind
+        data = joined(header, body)
+        cut = random.randrange(len(data))
+        return signed(data[:cut] if random.random() < 0.7 else data + data[:cut])
+    if kind == 2:  # a header of another length than it says
+        length = random.choice([0, 1, 2**31, 2**32 - 1, 2**63, 2**64 - 1, 100_000_001])
+        return joined(header, body, random.choice([length, random.randrange(20_000)]))
+    if kind == 3:  # deep nesting
+        depth = random.choice([50, 400, 900, 3000])
+        changed = copy.deepcopy(header)
+        text = (
+            "[" * depth + "]" * depth
+            if random.random() < 0.5
+            else '{"a":' * depth + "1" + "}" * depth
+        )
+        changed["__metadata__"]["content"] = text
+        return joined(changed, body)
+    changed = copy.deepcopy(header)
+    if kind <= 5:  # names, dtypes, shapes, offsets
+        target: Any = changed
+    else:  # what the tensors mean
+        target = json.loads(changed["__metadata__"]["content"])
+    for _ in range(random.randint(1, 3)):
+        container, key = random.choice(places(target) or [({}, None)])
+        action = random.randrange(4)
+        if action == 0 and isinstance(container, dict):
+            container.pop(key, None)
+        elif action == 1 and isinstance(container, dict) and key in container:
+            container[str(random.choice(ODD))] = container.pop(key)
+        elif action == 2 and isinstance(container, dict):
+            other, key2 = random.choice(places(target))
+            container[key] = copy.deepcopy(other[key2]) if key2 in other else None
+        elif key is not None:
+            container[key] = copy.deepcopy(random.choice(ODD))
+    if kind > 5:
+        changed["__metadata__"]["content"] = json.dumps(target)
+    return joined(changed, body)
+
+
+def fuzz(count: int, seed: int) -> dict[str, Any]:
+    """Read `count` hostile files; return what became of them."""
+    generator = random.Random(seed)
+    good = good_checkpoint()
+    header, body = split(good)
+    parse_tensors(joined(header, body), KIND, "good")  # what is changed below is a good file
+    solver = solver_of(update_rule="adam", num_epochs=1, rng=0)
+    outcomes: Counter[str] = Counter()
+    wrong: list[str] = []
+    slowest = 0.0
+    for number in range(count):
+        data = hostile(header, body, generator)
+        started = time.process_time()
+        outcome = "refused"
+        try:
+            tensors, content = parse_tensors(data, KIND, "stranger")
+            outcome = "refused by its content"
+            found = module.checkpoint_of(Path("stranger"), tensors, content)
+            outcome = "refused by the Solver"
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                module.take_up(solver, found)
+            outcome = "resumed"
+        except CheckpointError:
+            pass
+        except BaseException as error:
+            wrong.append(f"input {number} of seed {seed}: {type(error).__name__}: {error}"[:200])
+            outcome = "wrong"
+        slowest = max(slowest, time.process_time() - started)
+        outcomes[outcome] += 1
+    return {"count": count, "outcomes": outcomes, "wrong": wrong[:20], "slowest": slowest}
+
+
+def main() -> None:
+    """Run the fuzz of the command line's arguments."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000_000
+    seed = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY,) * 2)
+    report = fuzz(count, seed)
+    sys.stdout.write(json.dumps(report) + "\n")
+    sys.exit(bool(report["wrong"]) or report["slowest"] > SLOW)
+
+
+if __name__ == "__main__":
+    main()

@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pyproject.toml $(shell find src native CMakeLists.txt -type f -not -name '*.pyc' 2>/dev/null)
 
-.PHONY: train test test-long test-cifar10 coverage docs goals mutants lint types format clean
+.PHONY: train test test-long test-cifar10 coverage docs goals mutants fuzz lint types format clean
 
 train: .venv/installed
 	$(BIN)/handgrad train --open
@@ -36,6 +36,10 @@ goals:
 # small bugs, one at a time, put into the mathematics and the checkpoints: does a test notice?
 mutants: .venv/installed-test
 	$(BIN)/python tests/mutation/run.py
+
+# ten million hostile checkpoints (an hour or more)
+fuzz: .venv/installed-test
+	$(BIN)/python tests/training/fuzz_checkpoints.py 10000000
 
 lint: .venv/installed-lint
 	$(BIN)/ruff check .

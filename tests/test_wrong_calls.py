@@ -29,6 +29,9 @@ def refuse(call, error, pattern):
     assert "\n" not in str(caught.value)[:60]
 
 
+@pytest.mark.goal(
+    35, "wrong calls refused by a message that names layer, argument, expected and got"
+)
 @pytest.mark.parametrize(
     ("call", "error", "pattern"), [entry[1:] for entry in CATALOGUE], ids=[e[0] for e in CATALOGUE]
 )
@@ -41,6 +44,7 @@ def test_the_catalogue_is_one():
     assert len(set(names)) == len(names) >= 200
 
 
+@pytest.mark.goal(35, "wrong files refused by a message that names them")
 @pytest.mark.parametrize(("name", "content", "call", "error", "pattern"), FILES)
 def test_a_wrong_file_is_refused(tmp_path, name, content, call, error, pattern):
     path = tmp_path / name

@@ -71,7 +71,9 @@ nb::object relu_backward(const AnyArray& dout, const AnyArray& positive, std::op
     });
 }
 
-nb::object product(const AnyArray& a, const AnyArray& b) {
+// Returns a and b joined entry by entry, in the memory order of a.
+template <class Join>
+nb::object joined(const char* name, const AnyArray& a, const AnyArray& b, Join&& join) {
     return with_dtype(a, [&](auto zero) {
         using T = decltype(zero);
         std::optional<Out<T>> out;
@@ -79,14 +81,22 @@ nb::object product(const AnyArray& a, const AnyArray& b) {
             Unlocked unlocked;
             const Order order = order_of(a);
             const In<T> left(a, order), right(b, order);
-            check(left.shape == right.shape, "product: the shapes differ");
+            check(left.shape == right.shape, name);
             out.emplace(left.shape, order);
             for_chunks(left.shape.count(), [&](int64_t at, int64_t n) {
-                kernels<T>().flat.product(left.get() + at, right.get() + at, n, out->get() + at);
+                join(kernels<T>().flat)(left.get() + at, right.get() + at, n, out->get() + at);
             });
         }
         return out->array();
     });
+}
+
+nb::object product(const AnyArray& a, const AnyArray& b) {
+    return joined("product: the shapes differ", a, b, [](const auto& flat) { return flat.product; });
+}
+
+nb::object sum(const AnyArray& a, const AnyArray& b) {
+    return joined("sum: the shapes differ", a, b, [](const auto& flat) { return flat.sum; });
 }
 
 // Returns out and slope, its derivative, for an activation by name.
@@ -289,6 +299,7 @@ void bind_flat(nb::module_& module) {
     module.def("relu_forward", relu_forward, nb::arg(), nb::arg().none() = nb::none());
     module.def("relu_backward", relu_backward, nb::arg(), nb::arg(), nb::arg().none() = nb::none());
     module.def("product", product);
+    module.def("sum", sum);
     module.def("activation", activation);
     module.def("loss", loss);
     module.def("sgd", sgd);

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "bindings/arrays.h"
-#include "ops/conv.h"
+#include "bindings/convs.h"
 #include "ops/product.h"
 
 namespace handgrad {
@@ -64,12 +64,6 @@ nb::tuple affine_backward(const AnyArray& dout, const AnyArray& x, const AnyArra
 }
 
 // Convolution
-
-ConvSizes conv_sizes(const Shape& x, const Shape& w, Pair stride, Pair pad) {
-    check(x.ndim == 4 && w.ndim == 4 && x[1] == w[1], "conv: x and w do not fit");
-    return {x[0], x[1], x[2], x[3], w[0], w[2], w[3], stride.first, stride.second, pad.first, pad.second,
-            window_count(x[2], w[2], stride.first, pad.first), window_count(x[3], w[3], stride.second, pad.second)};
-}
 
 nb::object conv_forward_(const AnyArray& x, const AnyArray& w, const AnyArray& b, Pair stride, Pair pad) {
     return with_dtype(x, [&](auto zero) {

@@ -20,6 +20,7 @@ NB_MODULE(_kernels, module) {
     bind_grouped(module);
     bind_norms(module);
     bind_pools(module);
+    bind_stem(module);
     bind_flat(module);
 
     module.def("thread_count", thread_count);

@@ -18,6 +18,7 @@ namespace handgrad {
     void fill(FlatKernels<float>&);        \
     void fill(FlatKernels<double>&);       \
     void fill(WinogradKernels&);           \
+    void fill(StemKernels&);               \
     }
 HG_DECLARE(portable)
 #if defined(HANDGRAD_X86)
@@ -45,6 +46,7 @@ struct Tables {
         isa::fill(tables.f32.flat);    \
         isa::fill(tables.f64.flat);    \
         isa::fill(tables.f32.winograd); \
+        isa::fill(tables.f32.stem);     \
     }
 
 struct Isa {

@@ -28,6 +28,11 @@ void product(const T* __restrict a, const T* __restrict b, int64_t n, T* __restr
 }
 
 template <class T>
+void sum(const T* __restrict a, const T* __restrict b, int64_t n, T* __restrict out) {
+    for (int64_t i = 0; i < n; ++i) out[i] = a[i] + b[i];
+}
+
+template <class T>
 void leaky_relu(const T* __restrict x, T alpha, int64_t n, T* __restrict out,
                 uint8_t* __restrict positive) {
     for (int64_t i = 0; i < n; ++i) out[i] = x[i] > 0 ? x[i] : alpha * x[i];
@@ -107,8 +112,8 @@ void adam(const UpdateSettings<T>& s, const T* __restrict w, const T* __restrict
 
 template <class T>
 FlatKernels<T> table() {
-    return {relu<T>,     relu_backward<T>, product<T>, leaky_relu<T>, leaky_relu_backward<T>, sgd<T>,
-            momentum<T>, nesterov<T>,      adagrad<T>, rmsprop<T>,    adam<T>};
+    return {relu<T>, relu_backward<T>, product<T>,  sum<T>,     leaky_relu<T>, leaky_relu_backward<T>,
+            sgd<T>,  momentum<T>,      nesterov<T>, adagrad<T>, rmsprop<T>,    adam<T>};
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/stem.h"
 #include "kernels/winograd.h"
 
 namespace handgrad {
@@ -115,6 +116,7 @@ struct FlatKernels {
     void (*relu)(const T* x, int64_t n, T* out, uint8_t* positive);
     void (*relu_backward)(const T* dout, const uint8_t* positive, int64_t n, T* dx);
     void (*product)(const T* a, const T* b, int64_t n, T* out);
+    void (*sum)(const T* a, const T* b, int64_t n, T* out);
     void (*leaky_relu)(const T* x, T alpha, int64_t n, T* out, uint8_t* positive);
     void (*leaky_relu_backward)(const T* dout, const uint8_t* positive, T alpha, int64_t n, T* dx);
     void (*sgd)(const UpdateSettings<T>& s, T* w, const T* dw, int64_t n);
@@ -133,7 +135,8 @@ struct Kernels {
     PoolKernels<T> pool;
     GroupKernels<T> grouped;
     FlatKernels<T> flat;
-    WinogradKernels winograd;  // of float32 only
+    WinogradKernels winograd;  // of float32 only, as stem
+    StemKernels stem;
 };
 
 }  // namespace handgrad

@@ -380,27 +380,45 @@ void outputs(const TileGrid& grid, const float* m, int64_t first, int64_t count,
     seen.put(largest);
 }
 
+// The inverse of load_taps, for `count` of the filters.
+HG_INLINE void store_taps(const V (&taps)[kTaps], float* w, int64_t stride, int64_t count) {
+#pragma GCC unroll 4
+    for (int first = 0; first < kTaps; first += kWidth) {
+        V rows[kWidth];
+#pragma GCC unroll 16
+        for (int i = 0; i < kWidth; ++i) rows[i] = first + i < kTaps ? taps[first + i] : V{};
+        transpose(rows);
+        const int useful = kTaps - first < kWidth ? kTaps - first : kWidth;
+#pragma GCC unroll 16
+        for (int i = 0; i < kWidth; ++i)
+            if (i < count) store_some(w + i * stride + first, rows[i], useful);
+    }
+}
+
 template <class Map>
 void weights(const float* m, int64_t parts, int64_t part_stride, int64_t plane, int64_t k_stride,
              int64_t column_stride, int64_t depth, int64_t columns, float* dw, int32_t* largest) {
     Largest seen;
     for (int64_t k = 0; k < depth; ++k) {
         for (int64_t c = 0; c < columns; c += kWidth) {
-            float taps[kTaps][kWidth];
+            V taps[kTaps];
             transform<Map>(
                 [&](int i, int j) {
                     const float* from = m + (i * Map::in + j) * plane + k * kColumns + c;
+                    __builtin_prefetch(from + 2 * kColumns);
                     V sum = load(from);
-                    for (int64_t part = 1; part < parts; ++part) sum += load(from + part * part_stride);
+                    for (int64_t part = 1; part < parts; ++part) {
+                        from += part_stride;
+                        __builtin_prefetch(from + 2 * kColumns);
+                        sum += load(from);
+                    }
                     return sum;
                 },
                 [&](int i, int j, V value) {
                     seen.see(value);
-                    store(taps[3 * i + j], value);
+                    taps[3 * i + j] = value;
                 });
-            const int64_t count = columns - c < kWidth ? columns - c : kWidth;
-            for (int64_t f = 0; f < count; ++f)
-                for (int i = 0; i < kTaps; ++i) dw[k * k_stride + (c + f) * column_stride + i] = taps[i][f];
+            store_taps(taps, dw + k * k_stride + c * column_stride, column_stride, columns - c);
         }
     }
     seen.put(largest);

@@ -12,21 +12,6 @@ namespace {
 
 constexpr int64_t kFewChannels = 16, kLargestPatches = 1 << 22;
 
-// Rows [y, y + rows) of an image with its padding, zeros outside; rows are width * C numbers.
-template <class T>
-void copy_band(const ConvSizes& s, const T* image, int64_t y, int64_t rows, T* band) {
-    const int64_t width = (s.W + 2 * s.pad_x) * s.C, pad = s.pad_x * s.C, line = s.W * s.C;
-    for (int64_t r = 0; r < rows; ++r, band += width) {
-        if (y + r < 0 || y + r >= s.H) {
-            std::fill_n(band, width, T(0));
-            continue;
-        }
-        std::fill_n(band, pad, T(0));
-        std::memcpy(band + pad, image + (y + r) * line, static_cast<size_t>(line) * sizeof(T));
-        std::fill_n(band + pad + line, pad, T(0));
-    }
-}
-
 }  // namespace
 
 bool narrow_fits(const ConvSizes& s) {

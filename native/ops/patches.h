@@ -116,4 +116,19 @@ Patches<T> forward_patches(const ConvSizes& s, const T* x, const Taps& taps) {
     return {x, s.H, s.W, s.C, s.OH, s.OW, s.stride_y, s.stride_x, -s.pad_y, -s.pad_x, taps.count, taps.dy, taps.dx};
 }
 
+// Rows [y, y + rows) of an image with its padding, zeros outside; rows are width * C numbers.
+template <class T>
+void copy_band(const ConvSizes& s, const T* image, int64_t y, int64_t rows, T* band) {
+    const int64_t width = (s.W + 2 * s.pad_x) * s.C, pad = s.pad_x * s.C, line = s.W * s.C;
+    for (int64_t r = 0; r < rows; ++r, band += width) {
+        if (y + r < 0 || y + r >= s.H) {
+            std::fill_n(band, width, T(0));
+            continue;
+        }
+        std::fill_n(band, pad, T(0));
+        std::memcpy(band + pad, image + (y + r) * line, static_cast<size_t>(line) * sizeof(T));
+        std::fill_n(band + pad + line, pad, T(0));
+    }
+}
+
 }  // namespace handgrad

@@ -11,7 +11,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -29,10 +30,15 @@ class Process:
     """A module of this package, run with ``python -m``, that answers requests by `serve`."""
 
     def __init__(
-        self, module: str, threads: int, environment: Mapping[str, str] | None = None
+        self,
+        module: str,
+        threads: int,
+        environment: Mapping[str, str] | None = None,
+        arguments: Iterable[str] = (),
     ) -> None:
         """Start `module` on `threads` threads, with `environment` on top of this process's.
 
+        Its argument is the number of this process, so that it can see whether that is still there.
         Ctrl-C does not reach it; who started it closes or kills it.
         """
         chosen = {**dict.fromkeys(THREAD_VARIABLES, str(threads)), **(environment or {})}
@@ -40,15 +46,16 @@ class Process:
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
         self.name = module
         self.process = subprocess.Popen(
-            [sys.executable, "-m", module],
+            [sys.executable, "-m", module, str(os.getpid()), *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             text=True,
             env={**os.environ, **chosen, "PYTHONPATH": path},
             start_new_session=True,
         )
 
-    def ask(self, **request: Any) -> Any:
+    def request(self, **request: Any) -> Any:
         """Send a request and wait for the answer; ProcessError if there is none."""
         to, answers = self.process.stdin, self.process.stdout
         assert to is not None
@@ -60,7 +67,7 @@ class Process:
         except (BrokenPipeError, ValueError):  # a ValueError if it was closed meanwhile
             line = ""
         if not line:
-            raise ProcessError(f"{self.name} ended with status {self.process.wait()}")
+            raise ProcessError(f"a process ended with status {self.process.wait()}: {self.name}")
         answer = json.loads(line)
         if "error" in answer:
             raise ProcessError(answer["error"])
@@ -74,7 +81,8 @@ class Process:
         """Let the process end, and wait for it."""
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
-                pipe.close()
+                with suppress(OSError):  # a request that a killed process did not read
+                    pipe.close()
         self.process.wait()
 
 

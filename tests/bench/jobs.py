@@ -12,7 +12,9 @@ STEP = {"kind": "step", "dtype": "float32", "model": "ConvNet", "batch": 3, "rul
 SCORES = {**STEP, "kind": "scores"}
 TWO = {**STEP, "model": "TwoLayerNet", "rule": "sgd", "options": {"hidden_dim": 3}}
 EPOCH = {**STEP, "kind": "epoch", "batch": 8, "rows": 20, "once": True}
-JOBS = {"conv": CONV, "pool": POOL, "step": STEP, "scores": SCORES, "two": TWO}
+RESIDUAL = {**STEP, "model": "resnet8", "batch": 8, "options": {}}
+JOBS = {"conv": CONV, "pool": POOL, "step": STEP, "scores": SCORES, "two": TWO,
+        "residual": RESIDUAL}  # fmt: skip
 
 
 def desk(side, threads, environment=None):

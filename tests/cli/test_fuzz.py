@@ -3,8 +3,12 @@
 import contextlib
 import io
 import json
+import os
 import shutil
+import subprocess
+import sys
 
+import goals
 import pytest
 import tomli_w
 from hypothesis import HealthCheck, given, settings
@@ -14,7 +18,9 @@ from handgrad.cli.app import run
 
 SMALL = ["train", "--quiet", "--epochs", "1", "--set", "model.hidden_dims=[4]",
          "--set", "model.conv_params=[{num_filters=2, filter_size=3}]"]  # fmt: skip
-SETTINGS = settings(max_examples=60, suppress_health_check=list(HealthCheck))
+FACTOR = int(os.environ.get("HANDGRAD_FUZZ", "1"))  # how many times as many examples
+SETTINGS = settings(max_examples=60 * FACTOR, suppress_health_check=list(HealthCheck))
+codes = []  # exit codes seen
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +38,24 @@ def place(tmp_path_factory):
         patch.setenv("HANDGRAD_DATA", str(place / "runs"))
         patch.setenv("XDG_CACHE_HOME", str(place / "runs"))
         patch.setenv("HANDGRAD_MIRRORS", "nonsense")
-        patch.setattr("handgrad.training.run.Run.train", lambda run, callbacks: 2)
+        patch.setattr("handgrad.training.run.Run.train", lambda run, callbacks=(): 2)
         yield place
+    if FACTOR > 1:
+        kinds = ", ".join(f"{codes.count(code):,} times {code}" for code in sorted(set(codes)))
+        goals.record(
+            32,
+            f"{len(codes):,} generated commands, configurations and run folders: 0 tracebacks; exit code "
+            f"{kinds} (130 where training would begin)",
+        )
+
+
+@pytest.mark.long
+@pytest.mark.skipif(FACTOR > 1, reason="is this very run")
+def test_five_thousand_inputs():
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", __file__]
+    environment = {**os.environ, "HANDGRAD_FUZZ": "22"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:]
 
 
 def shorten(folder):
@@ -51,6 +73,7 @@ def outcome(place, arguments):
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = run(arguments)
     text = err.getvalue()
+    codes.append(code)
     assert code in (0, 1, 2, 130)
     assert "Traceback" not in out.getvalue() + text
     left = list((place / "runs").iterdir())
@@ -124,7 +147,7 @@ def test_any_configuration_has_an_exit_code(place, config):
     outcome(place, ["train", "--quiet", "--config", "c.toml"])
 
 
-@settings(parent=SETTINGS, max_examples=30)
+@settings(parent=SETTINGS, max_examples=30 * FACTOR)
 @given(content=st.binary(max_size=40) | st.text("[]{}=\"'\\.\n01 aet", max_size=40).map(str.encode))
 def test_any_file_for_a_configuration_has_an_exit_code(place, content):
     (place / "c.toml").write_bytes(content)
@@ -143,7 +166,8 @@ OPTION = st.builds(
     PLAIN.filter(lambda value: value != "shapes"),
 )  # fmt: skip
 COMMANDS = st.sampled_from(["", "evaluate run", "evaluate", "predict run", "predict", "report", "data",
-                            "data get", "data verify", "data show", "doctor", "train"])  # fmt: skip
+                            "data get", "data verify", "data show", "doctor", "train", "verify-resume",
+                            "check"])  # fmt: skip
 WORDS = st.sampled_from(["run", "cifar10", "digits", "text", "runs", "nowhere", "--json", "--split", "test",
                          "--top", "3", "--help", "--out", "--version", "-h", "--", "-", "--engine", "naive",
                          "--data-dir", "--to", "--resume", "--config"])  # fmt: skip
@@ -156,7 +180,7 @@ def test_any_options_of_train_have_an_exit_code(place, settings, options):
     outcome(place, ["train", "--quiet", "--out", "runs", *arguments])
 
 
-@settings(parent=SETTINGS, max_examples=40)
+@settings(parent=SETTINGS, max_examples=40 * FACTOR)
 @given(command=COMMANDS, words=st.lists(WORDS | TEXTS, max_size=4))
 def test_any_words_have_an_exit_code(place, command, words):
     outcome(place, [*command.split(), *words])
@@ -166,7 +190,7 @@ RECORDS = ["config.toml", "history.jsonl", "evaluation.json", "summary.txt", "mo
            "preprocessing.safetensors"]  # fmt: skip
 
 
-@settings(parent=SETTINGS, max_examples=30)
+@settings(parent=SETTINGS, max_examples=30 * FACTOR)
 @given(
     name=st.sampled_from(RECORDS),
     command=st.sampled_from(["evaluate", "evaluate", "report"]),
@@ -202,7 +226,7 @@ JSON = st.recursive(
 )
 
 
-@settings(parent=SETTINGS, max_examples=10)
+@settings(parent=SETTINGS, max_examples=10 * FACTOR)
 @given(number=st.integers(0, 10**6), value=JSON, name=st.sampled_from(RECORDS[1:3]))
 def test_any_records_have_a_report_or_an_error(place, number, value, name):
     shutil.rmtree(place / "copy", ignore_errors=True)

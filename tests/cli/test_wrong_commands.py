@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -111,7 +112,7 @@ COMMANDS = [
     (["train", "--dataset", "cifar10", "--data-dir", "nowhere"], "is not in nowhere; run `handgrad data get"),
     (["train", "--dataset", "cifar10", "--data-dir", "text"], "text: not the published archive"),
     (["train", "--data-dir", "empty"], "--data-dir is for cifar10, not for digits"),
-    (["train", "--model", "Net"], "FullyConnectedNet, ThreeLayerConvNet, ConvNet; got 'Net'"),
+    (["train", "--model", "Net"], "name must be one of TwoLayerNet, FullyConnectedNet, ThreeLayerConvNet"),
     (["train", "--model", "FullyConnectedNet"], "model FullyConnectedNet: lacks hidden_dims"),
     (["train", "--rule", "lion"], 'Invalid update_rule "lion"; known are sgd, '),
     (["train", "--engine", "gpu"], "one of 'auto', 'naive', 'vectorized', 'native'; got 'gpu'"),
@@ -254,7 +255,7 @@ SETTINGS = {
     "training.augment={flip='0.5'}": "random_flip: p must be a number, got '0.5'",
     "training.augment={crop=9}": "random_crop: pad must be at most 8, got 9",
     "training.augment={crop=100000000}": "random_crop: pad must be at most 1024, got 100000000",
-    "a.b.c=1": 'config: unrecognized "a"; known are data, engine',
+    "a.b.c=1": 'config: unrecognized "a"; known are data, ',
     "name=3": "config: name must be a text, got 3",
     "name.x=1": "config: name.x: name is not a table",
     "seed=1e300": "config: seed must be at most 4294967295, got 1e+300",
@@ -271,7 +272,7 @@ def test_a_wrong_setting_is_refused(place, capsys, setting):
 
 
 CONFIGS = {
-    "speed = 1": 'config: unrecognized "speed"; known are data, engine',
+    "speed = 1": 'config: unrecognized "speed"; known are data, ',
     "[training": "config: c.toml is not valid TOML",
     "[training]\nepochs = 1\nepochs = 2": "config: c.toml is not valid TOML: Cannot overwrite a value",
     f"x = {'[' * 3000}{']' * 3000}": "config: c.toml is not valid TOML: it is nested too deeply",
@@ -298,6 +299,14 @@ CONFIGS = {
 def test_a_wrong_configuration_is_refused(place, capsys, text):
     Path("c.toml").write_text(text)
     refuse(capsys, place, ["train", "--quiet", "--config", "c.toml"], CONFIGS[text])
+
+
+def test_out_of_memory_says_how_much_and_what_to_do(place, capsys):
+    refuse(capsys, place, ["train", "--quiet", "--batch-size", str(10**14)], "out of memory: ")
+    assert run(["train", "--quiet", "--batch-size", str(10**14)]) == 2
+    text = capsys.readouterr().err
+    assert re.search(r"allocate [\d.]+ \w*B", text)
+    assert "; use a smaller batch, fewer images or a smaller network" in text
 
 
 def edited(name, old, new):

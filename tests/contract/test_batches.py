@@ -7,6 +7,8 @@ from contract.cases import CASES, PAIRS, as_dtype, assert_close, representatives
 from handgrad import engines
 from handgrad.errors import HandgradError
 
+pytestmark = pytest.mark.goal(34, "empty batches and batches of one x layers x engines")
+
 DTYPES = ("float32", "float64")
 WITH_EMPTY = [case for case in CASES if case.empty_batch]
 WITHOUT_EMPTY = [case for case in CASES if not case.empty_batch and case.layer in PAIRS]

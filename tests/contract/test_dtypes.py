@@ -65,6 +65,7 @@ def test_dout_takes_the_dtype_of_the_forward_pass(case, engine):
             case.backward(dout.astype("float64").astype(dtype), cache)
 
 
+@pytest.mark.goal(34, "foreign dtypes x layers x engines refused by name")
 @pytest.mark.parametrize("dtype", ["float16", "bool", "object", "complex64", "longdouble", "U4"])
 @pytest.mark.parametrize("engine", engines.available())
 @pytest.mark.parametrize("case", representatives(1, PAIRS), ids=lambda case: case.id)

@@ -57,6 +57,7 @@ LAYOUTS = {
 }
 
 
+@pytest.mark.goal(34, "layouts x dtypes x engines x layers equal their contiguous copy")
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("engine", engines.available())
@@ -93,6 +94,7 @@ def without_running_statistics(option):
     return option
 
 
+@pytest.mark.goal(34, "calls leave their arguments as they were")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("engine", engines.available())
 @pytest.mark.parametrize(

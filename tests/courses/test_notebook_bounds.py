@@ -135,7 +135,8 @@ def test_figures_in_many_forms():
         "Testing affine\ndifference:  9.7e-10\nW1 relative error: 2.21e-07\n"
         "('dx error: ', 1e-9)\nInitial loss:  2.3\nSpeedup: 474.4x\nNaive: 0.25s\n"
         "  means:  [-2.38 -13.1\n 1.9]\nshape:  (2, 3)\nRunning check with reg =  3.14\n"
-        "Difference between your scores:\n3.4e-08\nb2 relative error: nan\n"
+        "Difference between your scores:\n3.4e-08\nMean of train-time output:  9.98\n"
+        "b2 relative error: nan\n"
     )
     found = labels("", printed)
     assert found[:4] == [
@@ -146,6 +147,7 @@ def test_figures_in_many_forms():
     ]
     assert ("Speedup", (474.4,), "time") in found
     assert ("Naive", (0.25,), "time") in found
+    assert ("Mean of train-time output", (9.98,), "other") in found  # which is compared
     assert ("means", (-2.38, -13.1, 1.9), "other") in found
     assert ("Difference between your scores", (3.4e-08,), "error") in found
     assert math.isnan(found[-1][1][0])

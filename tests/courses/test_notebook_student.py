@@ -248,10 +248,11 @@ def test_a_file_that_cannot_be_imported_and_a_function_that_never_ends(
 def test_the_functions_behind_a_cell(tmp_path):
     source = (
         "def affine_forward(x): return x\ndef adam(w): return w\ndef relu_forward(x): return x\n"
-        "class Net:\n    def loss(self, X): return affine_forward(X)\n"
+        "class Net:\n    def loss(self, X): return affine_relu(X)\n"
+        "def affine_relu(x): return affine_forward(x)\n"
     )
     (tmp_path / "layers.py").write_text(source)
-    names = ("affine_forward", "adam", "relu_forward", "Net")
+    names = ("affine_forward", "adam", "relu_forward", "Net", "affine_relu")
     answers = [Answer("cs231n.layers", tmp_path / "layers.py", names, ())]
     cells = [
         (0, "model = Net()\nx = relu_forward(1)", False),
@@ -261,7 +262,8 @@ def test_the_functions_behind_a_cell(tmp_path):
         (4, "solver = Solver(data, update_rule='adam')", True),
         (5, "x = relu_forward(1)", False),
     ]
-    assert suspects(answers, cells) == {"affine_forward": [3], "adam": [4], "Net": [3]}
+    layers = {"affine_forward": [3], "affine_relu": [3]}
+    assert suspects(answers, cells) == {**layers, "adam": [4], "Net": [3]}
     assert suspects(answers, [(0, "1 +", True)]) == {}
     nothing = diagnose("cs231n-2020", answers, {}, tmp_path)
     assert "leans on nothing that the student has finished" in nothing.lines()[0]
@@ -273,3 +275,42 @@ def test_a_folder_of_nothing_and_a_file_that_is_no_python(tmp_path):
     (tmp_path / "layers.py").write_text("def f(:\n")
     with pytest.raises(DataError, match=r"layers.py line 1 is not Python 3"):
         examine(tmp_path, "nndl")
+
+
+BATCHNORM = """
+import numpy as np
+
+def batchnorm_forward(x, gamma, beta, bn_param):
+    eps, momentum = bn_param.get('eps', 1e-5), bn_param.get('momentum', 0.9)
+    mean = bn_param.get('running_mean', np.zeros(x.shape[1]))
+    var = bn_param.get('running_var', np.zeros(x.shape[1]))
+    cache = None
+    if bn_param['mode'] == 'train':
+        xhat = (x - x.mean(axis=0)) / np.sqrt(x.var(axis=0) + eps)
+        cache = (xhat, gamma, np.sqrt(x.var(axis=0) + eps))
+        mean = momentum * mean + (1 - momentum) * x.mean(axis=0)
+        var = momentum * var + (1 - momentum) * x.var(axis=0)
+    elif bn_param['mode'] == 'test':
+        xhat = (x - mean) / np.sqrt(var + eps)
+    else:
+        raise ValueError('Invalid forward batchnorm mode "%s"' % bn_param['mode'])
+    bn_param['running_mean'], bn_param['running_var'] = mean, var
+    return gamma * xhat + beta, cache
+
+def batchnorm_backward(dout, cache):
+    xhat, gamma, std = cache
+    dxhat = dout * gamma
+    dx = (dxhat - dxhat.mean(axis=0) - xhat * (dxhat * xhat).mean(axis=0)) / std
+    return dx, (dout * xhat).sum(axis=0), dout.sum(axis=0)
+"""
+
+
+def test_no_course_asks_for_gradients_in_test_mode(folder, tmp_path):
+    layers = folder / "cs231n" / "layers.py"
+    cells = {"batchnorm_forward": [0], "batchnorm_backward": [0]}
+    layers.write_text(BATCHNORM)
+    found = diagnose("cs231n-2020", examine(folder, "cs231n"), cells, tmp_path)
+    assert [record["verdict"] for record in found.records] == ["right", "right"], found.text
+    layers.write_text(BATCHNORM.replace("- dxhat.mean(axis=0) ", ""))  # wrong in train mode too
+    found = diagnose("cs231n-2020", examine(folder, "cs231n"), cells, tmp_path)
+    assert found.wrong == ["batchnorm_backward"]

@@ -137,6 +137,7 @@ def test_there_are_forty():
     assert len(PLAIN) + len(PACKED) >= 40
 
 
+@pytest.mark.goal(27, "hostile archives: nothing outside, nothing changed")
 @pytest.mark.parametrize("name", PLAIN)
 def test_hostile_archives_write_nothing_and_change_nothing(name, tmp_path, monkeypatch):
     content, readable = PLAIN[name]
@@ -148,6 +149,7 @@ def test_hostile_archives_write_nothing_and_change_nothing(name, tmp_path, monke
             read(tmp_path, packed, monkeypatch)
 
 
+@pytest.mark.goal(27, "archives with damaged or hostile compression refused")
 @pytest.mark.parametrize("name", PACKED)
 def test_damaged_compression_is_a_data_error(name, tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"x\.tar\.gz"):

@@ -1,10 +1,13 @@
-"""Downloads from good and bad mirrors, all on this machine."""
+"""Downloads over HTTPS from good and bad mirrors, all on this machine."""
 
+import contextlib
 import hashlib
 import http.server
 import re
+import ssl
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from handgrad.data import download_cifar10, find_cifar10
 from handgrad.data.download import Archive, download
 from handgrad.errors import DataError
 
+CERTIFICATES = Path(__file__).with_name("https")
 CONTENT = np.random.default_rng(0).bytes(200_000)
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 NAME = "data.tar.gz"
@@ -140,17 +144,35 @@ class Server(http.server.ThreadingHTTPServer):
         """A client that hangs up is no error here."""
 
 
-@pytest.fixture
-def server():
+@contextlib.contextmanager
+def serving(certificate):
+    """Serve from this machine, over HTTPS with the certificate, or without one over HTTP."""
     server = Server(("127.0.0.1", 0), Handler)
     server.seen = []
     server.address = f"http://127.0.0.1:{server.server_port}/"
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(CERTIFICATES / f"{certificate}.pem")
+        server.socket = context.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
+        server.address = server.address.replace("http:", "https:")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A server whose certificate is trusted."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATES / "localhost.pem"))
+    with serving("localhost") as server:
+        yield server
 
 
 def fetch(server, folder, *mirrors, **options):
@@ -161,6 +183,33 @@ def fetch(server, folder, *mirrors, **options):
 
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.goal(28, "wrong certificates refused")
+@pytest.mark.parametrize(
+    ("certificate", "trusted", "reason"),
+    [
+        ("localhost", "elsewhere", "self.signed certificate"),
+        ("elsewhere", "elsewhere", "(IP address mismatch|not valid for '127.0.0.1')"),
+        ("expired", "expired", "certificate has expired"),
+        (None, "localhost", "(?i)(wrong version number|ssl|record layer)"),
+    ],
+)
+def test_a_server_that_cannot_prove_who_it_is_is_refused(
+    certificate, trusted, reason, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATES / f"{trusted}.pem"))
+    with serving(certificate) as server:
+        server.address = server.address.replace("http:", "https:")
+        with pytest.raises(DataError, match=reason):
+            fetch(server, tmp_path, "good", timeout=5)
+        assert server.seen == []  # nothing was even asked for
+    assert names(tmp_path) == []
+
+
+def test_this_machine_is_served_without_a_certificate_too(tmp_path):
+    with serving(None) as server:
+        assert fetch(server, tmp_path, "good").read_bytes() == CONTENT
 
 
 def test_the_right_bytes_arrive_with_their_progress(server, tmp_path):
@@ -196,6 +245,7 @@ BAD = {
 }
 
 
+@pytest.mark.goal(28, "bad HTTPS mirrors: named, no bad byte under the file's name")
 @pytest.mark.parametrize("mirror", BAD)
 def test_a_bad_mirror_is_named_and_leaves_nothing_wrong(mirror, server, tmp_path):
     with pytest.raises(DataError) as caught:
@@ -217,6 +267,7 @@ def test_the_next_mirror_gives_the_file(mirror, server, tmp_path):
     assert names(tmp_path) == [NAME]
 
 
+@pytest.mark.goal(28, "broken downloads resumed")
 @pytest.mark.parametrize("mirror", ["good", "moved", "ignores-range"])
 def test_an_interrupted_download_goes_on(mirror, server, tmp_path):
     part = tmp_path / (NAME + ".part")

@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from time import perf_counter, sleep
 
 import pytest
 
@@ -15,15 +16,15 @@ from handgrad.cli.app import run
 from handgrad.errors import HandgradError
 from handgrad.experiments import NAMES, Results, Setting, get_study
 from handgrad.experiments.folder import read_results
-from handgrad.experiments.running import run_studies
+from handgrad.experiments.running import Workers, run_studies
 from handgrad.report.figures import png
 
 SETTING = Setting("digits", quick=True)
 
 
-def done(name, out, setting=SETTING, **options):
+def done(name, out, setting=SETTING, workers=1, **options):
     """Run the study `name` and return its outcome."""
-    (outcome,) = run_studies([get_study(name)], {name: setting}, out, **options)
+    (outcome,) = run_studies([get_study(name)], {name: setting}, out, workers=workers, **options)
     return outcome
 
 
@@ -167,9 +168,10 @@ def test_an_interrupt_ends_all_processes_and_keeps_what_is_finished(tmp_path):
     children = children_of(process.pid)
     assert len(children) == 2
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert err == "handgrad: stopped\n"
+    assert err == ""
+    assert out.endswith("the same command goes on from there.\n")
     assert not [pid for pid in children if Path("/proc", pid).exists()]
     kept = len(list((tmp_path / "digits/batchnorm-batch-size/trials").iterdir()))
     assert 1 <= kept < 8
@@ -183,14 +185,54 @@ def children_of(pid):
     return listed.stdout.split()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM])
-def test_a_request_to_terminate_ends_all_processes(tmp_path, number):
+def test_a_request_to_terminate_ends_all_processes(tmp_path):
     command = [sys.executable, "-m", "handgrad", "experiment", "batchnorm-batch-size",
                "--dataset", "digits", "--workers", "2", "--out", str(tmp_path)]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert "1/8" in process.stdout.readline()
     children = children_of(process.pid)
-    process.send_signal(number)
+    process.terminate()
     process.communicate(timeout=60)
-    assert process.returncode == 128 + number
+    assert process.returncode == 128 + signal.SIGTERM
     assert not [pid for pid in children if Path("/proc", pid).exists()]
+
+
+def test_leaving_the_workers_ends_a_long_trial_at_once():
+    spec = {"pass": "conv forward", "engine": "naive", "images": 5000, "size": 31, "seed": 0}
+    with Workers(1, {}) as workers:
+        workers.submit("long", "naive-against-fast", spec)
+        workers.submit("next", "naive-against-fast", spec)
+        sleep(1)
+        started = perf_counter()
+    assert perf_counter() - started < 20  # the trials take hours
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_worker_ends_with_the_process_that_started_it():
+    code = (
+        "import json, sys, time; from handgrad.processes import Process\n"
+        "process = Process('handgrad.experiments.worker', 1)\n"
+        "spec = {'pass': 'conv forward', 'engine': 'naive', 'images': 5000, 'size': 31, 'seed': 0}\n"
+        "json.dump({'study': 'naive-against-fast', 'spec': spec}, process.process.stdin)\n"
+        "print(file=process.process.stdin, flush=True)\n"
+        "print(process.process.pid, flush=True); time.sleep(600)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    worker = Path("/proc", parent.stdout.readline().strip())
+    assert worker.exists()
+    sleep(1)
+    parent.kill()
+    parent.communicate()
+    started = perf_counter()
+    while worker.exists() and perf_counter() - started < 20:
+        sleep(0.2)
+    assert not worker.exists()
+
+
+@pytest.mark.cifar10
+def test_a_study_on_cifar10(tmp_path, capsys):
+    command = ["experiment", "dropout", "--quick", "--dataset", "cifar10", "--out", str(tmp_path)]
+    assert run([*command, "--markdown"]) == 0
+    assert "| dropout | cifar10 (a quick trial) |" in capsys.readouterr().out
+    results = read_results(tmp_path / "cifar10-quick/dropout/results.json")
+    assert len(results["trials"]) == 4

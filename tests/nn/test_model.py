@@ -37,6 +37,14 @@ def test_gradients_of_other_losses(loss):
     check_gradients(Shared, loss=squares if loss == "own" else loss)
 
 
+def test_labels_are_smoothed():
+    check_gradients(Shared, label_smoothing=0.2)
+    model = Shared(label_smoothing=0.2, **DOUBLE)
+    X, y = batch(model)
+    expected, _ = layers.softmax_loss(model.loss(X), y, label_smoothing=0.2)
+    assert model.loss(X, y)[0] == expected
+
+
 @pytest.mark.parametrize("engine", engines.available())
 @every_net
 def test_engines_agree(net, engine):
@@ -239,6 +247,14 @@ def test_params_are_live():
     del net.params["again.W"]
     with pytest.raises(OptionError, match=r"params lacks 'again.W'; it holds first.W"):
         net.loss(X, y)
+
+
+@every_net
+def test_networks_can_be_copied(net):
+    for options in (DOUBLE, {"dtype": np.float64}):
+        model = net(**options)
+        same(copy.deepcopy(model).loss(*batch(model)), model.loss(*batch(model)))
+    copy.deepcopy(nn.Sequential([nn.Affine(2)]))  # not built yet
 
 
 def test_a_copy_is_a_network_of_its_own():
@@ -464,6 +480,8 @@ def test_inputs_that_do_not_fit_are_refused():
         ({"dtype": "int8"}, "dtype must be one of float32"),
         ({"init": "he"}, "init .* must be one of"),
         ({"loss": "hinge"}, "loss .* must be one of 'softmax', 'svm'; got 'hinge'"),
+        ({"label_smoothing": 2}, r"label_smoothing must be in \[0, 1\], got 2"),
+        ({"label_smoothing": 0.1, "loss": "svm"}, "is for the softmax loss, not for 'svm'"),
         ({"rng": "x"}, "rng .* must be an integer"),
         ({"fuse": 1}, "fuse must be true or false"),
         ({"device": "gpu"}, "Residual: device must be 'cpu', 'cuda'"),

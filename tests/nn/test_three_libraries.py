@@ -7,14 +7,12 @@ import warnings
 
 import numpy as np
 import pytest
-from nn.three_levels import NETS, SHAPE, Keras, ThreeLayer, Torch, handgrad, sequential, weights
+from nn.three_levels import NETS, Keras, ThreeLayer, Torch, handgrad, sequential, weights
+from nn.three_libraries_table import LEVELS, differences
 
 from handgrad import Solver
-from handgrad.optim import sgd_nesterov_momentum
 
 TOLERANCE = 1e-9
-LEVELS = ("functions", "Model", "Sequential")
-RATE, MOMENTUM = 3e-3, 0.9
 
 
 def peer(library, net, params):
@@ -27,19 +25,6 @@ def peer(library, net, params):
         warnings.simplefilter("ignore")  # of what Keras imports
         pytest.importorskip("keras")
         return Keras(net, params)
-
-
-def batches(count=10, rows=8):
-    rng = np.random.default_rng(5)
-    return [
-        (rng.standard_normal((rows, *SHAPE)), rng.integers(10, size=rows)) for _ in range(count)
-    ]
-
-
-def close(got, expected, what):
-    scale = np.max(np.abs(expected))
-    error = np.max(np.abs(np.asarray(got) - expected)) / scale
-    assert error <= TOLERANCE, f"{what}: off by {error:.3g} relative"
 
 
 # importing Keras takes long, and it speaks NumPy 1's protocol
@@ -62,30 +47,21 @@ every = pytest.mark.parametrize(
 
 
 @every
-def test_scores_loss_and_gradients(library, net, level):
-    params = weights(net)
-    other, model = peer(library, net, params), handgrad(level, net, params)
-    ((X, y),) = batches(1)
-    close(model.loss(X), other.scores(X), "scores")
-    (loss, grads), (expected, others) = model.loss(X, y), other.loss(X, y)
-    close(loss, expected, "loss")
-    for dw, (name, known) in zip(grads.values(), others.items(), strict=True):
-        close(dw, known, name)
+def test_all_numbers_agree(library, net, level):
+    found = differences(peer(library, net, weights(net)), level, net)
+    assert list(found) == ["scores", "loss", "gradients", "losses", "parameters"]
+    assert max(found.values()) <= TOLERANCE, found
 
 
-@every
-def test_ten_steps_of_training(library, net, level):
-    params = weights(net)
-    other, model = peer(library, net, params), handgrad(level, net, params)
-    configs = {name: {"learning_rate": RATE, "momentum": MOMENTUM} for name in model.params}
-    for step, (X, y) in enumerate(batches(10)):
-        loss, grads = model.loss(X, y)
-        for name, w in model.params.items():
-            model.params[name], configs[name] = sgd_nesterov_momentum(w, grads[name], configs[name])
-        close(loss, other.step(X, y, RATE, MOMENTUM), f"loss of step {step}")
-    for w, (name, known) in zip(model.params.values(), other.params().items(), strict=True):
-        assert not np.array_equal(known, params[name])
-        close(w, known, name)
+def test_other_weights_do_not_agree():
+    """What the comparison sees: one number of one weight."""
+    params = weights("two-layer")
+    params["W2"][0, 0] += 1e-6
+    assert (
+        max(differences(peer("PyTorch", "two-layer", params), "Model", "two-layer").values()) > 1e-8
+    )
+    model = handgrad("Model", "two-layer", weights("two-layer"))
+    assert not np.array_equal(model.params["scores.W"], params["W2"])
 
 
 # The courses' bars: validation accuracy after one epoch of CIFAR-10, batches of 64.

@@ -134,6 +134,14 @@ def test_training_learns():
     assert solver.best_val_acc == 1.0
 
 
+def test_batches_of_one_row_are_warned_of():
+    data = images()
+    rows = nn.Sequential([nn.Affine(5), nn.BatchNorm(), nn.ReLU(), nn.Affine(4)], (2, 6, 6), rng=0)
+    with pytest.warns(UserWarning, match="makes the output of batchnorm1 a constant"):
+        solver_of(model=rows, data=data, batch_size=1)
+    solver_of(model=sequential(), data=data, batch_size=1)  # of images: no warning
+
+
 # runs
 
 

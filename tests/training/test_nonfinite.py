@@ -1,6 +1,5 @@
 """NaN and infinity in any layer's output, gradient or parameter: training stops within the step."""
 
-import goals
 import numpy as np
 import pytest
 from training.toys import conv_net, images, solver_of
@@ -95,6 +94,7 @@ class Poison(Callback):
         self.patch.setattr(layers, name, call)
 
 
+@pytest.mark.goal(20, "places of a network x NaN, inf and -inf: stopped within the step, and named")
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: "-".join(map(str, place)))
 def test_training_stops_within_the_step(place, tmp_path):
     for value in VALUES:
@@ -119,7 +119,6 @@ def test_training_stops_within_the_step(place, tmp_path):
         check(place, value, solver, str(caught.value), kept)
         saved = load_checkpoint(latest_checkpoint(folder))
         assert all(np.isfinite(w).all() for w in saved.params.values())
-    goals.record(20, f"NaN, inf and -inf in {' '.join(map(str, place))}: stopped within the step")
 
 
 def check(place, value, solver, text, kept):

@@ -97,3 +97,13 @@ def test_repeating_is_training_from_several_seeds(tmp_path, capsys):
     assert reached["test"]["mean"] == pytest.approx(mean(tests), abs=1e-4)
     assert reached["test"]["std"] == pytest.approx(abs(tests[0] - tests[1]) / 2**0.5, abs=1e-4)
     assert len(re.findall(r"^seed \d", out, re.MULTILINE)) == 2
+
+
+@pytest.mark.cifar10
+def test_a_recipe_runs_on_cifar10(tmp_path, capsys):
+    command = ["train", "--recipe", "two-layer", "--epochs", "1", "--quiet", "--out", str(tmp_path)]
+    assert run(command) == 0
+    (folder,) = tmp_path.iterdir()
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    assert evaluation["count"] == 10_000
+    assert evaluation["accuracy"] > 0.35

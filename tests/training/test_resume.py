@@ -5,16 +5,32 @@ from __future__ import annotations
 import copy
 import warnings
 
+import goals
 import numpy as np
 import pytest
-from training.toys import Softmax, StopAt, conv_net, flat, images, make_data, outcome, solver_of
+from training.toys import (
+    Softmax,
+    StopAt,
+    conv_net,
+    flat,
+    images,
+    make_data,
+    outcome,
+    solver_of,
+    without_times,
+)
 
+from handgrad import engines
 from handgrad.data import Augmentation
 from handgrad.errors import CheckpointError
+from handgrad.models import ConvNet
 from handgrad.optim import RULES, build_schedule
 from handgrad.training import (
     Callback,
     Checkpointer,
+    HealthCheck,
+    HistoryWriter,
+    LayerStatistics,
     ResumeWarning,
     load_checkpoint,
     save_checkpoint,
@@ -69,6 +85,67 @@ def test_resume_is_bit_identical_with_everything_random(make_rng, tmp_path):
         )
 
     check_resume(make, tmp_path / "c.safetensors", stops=range(1, 12))
+
+
+def test_twenty_runs_of_one_seed_are_the_same_bits():
+    data = images()
+
+    def run():
+        np.random.seed(5)
+        solver = solver_of(
+            model=conv_net(), data=data, update_rule="adam", batch_size=10,
+            augment=Augmentation({"flip": 0.5, "crop": 1}), schedule=build_schedule("cosine"),
+        )  # fmt: skip
+        solver.train()
+        return outcome(solver)
+
+    first = run()
+    assert all(run() == first for _ in range(19))
+    goals.record(11, "20 runs, 20 with the same losses, weights and random streams, by bits")
+
+
+@pytest.mark.parametrize("ema", [None, 0.9])
+@pytest.mark.parametrize("at", [1, 4, 5, 8, 13, 14])  # batches scored before the stop
+def test_a_stop_in_the_middle_of_an_estimate(at, ema, tmp_path):
+    data = images(rows=400)
+
+    class Slow(ConvNet):
+        """Is told to stop while it scores, as by a signal."""
+
+        def loss(self, X, y=None):
+            if y is None and len(X) > 1 and solver is not None:
+                scored.append(len(X))
+                if len(scored) == at:
+                    solver.stop()
+            return super().loss(X, y)
+
+    def make(name):
+        np.random.seed(5)
+        model = Slow((2, 6, 6), [{"num_filters": 2, "filter_size": 3}], [5], 4, rng=2,
+                     normalization="batchnorm", dropout_keep_ratio=0.7)  # fmt: skip
+        history = HistoryWriter(tmp_path / f"{name}.jsonl")
+        callbacks = [history, LayerStatistics(data["X_val"][:1]), HealthCheck()]
+        return solver_of(
+            model=model, data=data, update_rule="adam", batch_size=100, num_train_samples=350,
+            num_epochs=2, callbacks=callbacks, ema=ema, schedule=build_schedule("cosine"),
+        )  # fmt: skip
+
+    scored, solver = [], None
+    whole = make("whole")
+    whole.train()
+    solver = make("part")
+    folder = tmp_path / "checkpoints"
+    solver.callbacks.append(Checkpointer(folder))
+    solver.train()
+    assert solver.stop_reason == "interrupted"
+    assert len(scored) == at  # not one more
+    assert len(solver.loss_history) > len(solver.val_acc_history) * 4 - 4
+    solver, _ = None, np.random.seed(9)
+    rest = make("part")
+    rest.resume(folder)
+    rest.train()
+    assert outcome(rest) == outcome(whole)
+    assert without_times(tmp_path / "part.jsonl") == without_times(tmp_path / "whole.jsonl")
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -193,6 +270,12 @@ def test_a_solver_without_statistics_or_summary_can_be_resumed(tmp_path):
     assert other.loss_history == solver.loss_history
 
 
+def in_float32():
+    model = Softmax()
+    model.params = {name: w.astype(np.float32) for name, w in model.params.items()}
+    return model
+
+
 def other_rows():
     data = make_data()
     data["X_train"] = data["X_train"].copy()
@@ -200,6 +283,7 @@ def other_rows():
     return data
 
 
+@pytest.mark.goal(18, "mismatches refused, naming the difference")
 @pytest.mark.parametrize(
     ("change", "match"),
     [
@@ -212,6 +296,7 @@ def other_rows():
         ({"data": {**make_data(), "y_val": make_data()["y_val"][::-1]}}, "data y_val was"),
         ({"data": make_data(rows=59)}, r"data y_train was \(60,\)"),
         ({"model": Softmax(classes=4)}, r"parameters W1 was \(6, 3\) float64, is \(6, 4\) float64"),
+        ({"model": in_float32()}, r"W1 was \(6, 3\) float64, is \(6, 3\) float32"),
         ({"rng": 3}, r"random stream of the Solver was none, is Generator \(PCG64\)"),
         ({"model": Softmax(rng=np.random.default_rng(0))}, "random stream of the model was none"),
     ],
@@ -256,6 +341,7 @@ def half(step, total_steps):
     return 0.5
 
 
+@pytest.mark.goal(18, "mismatches warned of, naming the difference")
 @pytest.mark.parametrize(
     ("change", "match"),
     [
@@ -267,6 +353,10 @@ def half(step, total_steps):
         ({"schedule": half}, "schedule was None, is half"),
         ({"schedule": build_schedule("cosine")}, r"schedule was None, is Cosine\(final=0.0\)"),
         ({"augment": Augmentation(["flip"])}, "augment was None, is Augmentation"),
+        (
+            {"optim_config": {"learning_rate": 0.2}},
+            r"optim_config \(kept as it was\) learning_rate was None, is 0.2",
+        ),
     ],
 )
 def test_other_circumstances_are_a_warning(change, match, tmp_path):
@@ -275,6 +365,18 @@ def test_other_circumstances_are_a_warning(change, match, tmp_path):
         solver_of(**change).resume(tmp_path / "c.safetensors")
 
 
+@pytest.mark.goal(18, "other engines warned of")
+def test_another_engine_is_a_warning(tmp_path):
+    with engines.use("vectorized"):
+        save_checkpoint(solver_of(), tmp_path / "c.safetensors")
+    with (
+        engines.use("naive"),
+        pytest.warns(ResumeWarning, match="engine was vectorized, is naive"),
+    ):
+        solver_of().resume(tmp_path / "c.safetensors")
+
+
+@pytest.mark.goal(18, "other thread counts and versions warned of")
 def test_other_threads_and_versions_are_a_warning(tmp_path, monkeypatch):
     from handgrad import environment
 

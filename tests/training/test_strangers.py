@@ -5,7 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import goals
 import numpy as np
 import pytest
 from training.fuzz_checkpoints import KIND, SLOW, good_checkpoint, joined, split
@@ -35,13 +34,7 @@ def test_hostile_checkpoints_are_refused():
 
 @pytest.mark.long
 def test_a_hundred_thousand_hostile_checkpoints_are_refused():
-    report = fuzz(100_000, seed=2)
-    refused = report["count"] - report["outcomes"]["resumed"]
-    goals.record(
-        26,
-        f"{report['count']:,} hostile checkpoints: 0 crashes, 0 hangs, {refused:,} refused, "
-        f"slowest {1000 * report['slowest']:.0f} ms",
-    )
+    fuzz(100_000, seed=2)
 
 
 class Sparse:

@@ -41,7 +41,7 @@ def precisions(job: Job) -> tuple[str, ...]:
 
 def candidates(job: Job, precision: str) -> Iterator[Setting]:
     """Yield the settings to try first: memory of either kind, without compiler."""
-    has_images = job["kind"] in ("conv", "pool") or "Conv" in job.get("model", "")
+    has_images = job.get("model") not in ("TwoLayerNet", "FullyConnectedNet")
     layouts = ("nchw", "channels_last") if has_images else ("nchw",)
     optimizer = {"optimizer": "fused"} if job["kind"] in TRAINING else {}
     for malloc, layout in product(MALLOC, layouts):

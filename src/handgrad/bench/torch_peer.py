@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from handgrad.bench import work
+from handgrad.bench.torch_residual import residual_network
 from handgrad.bench.work import Arrays, Job
 
 Call = Callable[[], Any]
@@ -76,6 +77,8 @@ class TorchPeer:
     ) -> tuple[Module, dict[str, Tensor]]:
         """Build the network of a job with Handgrad's weights; return it and its named parameters."""
         model = work.network(job, dtype, dropout)
+        if job["model"].startswith("resnet"):
+            return self._residual(model.params, dtype, setting)
         keep = model.dropout_param.get("p", 1.0)
         params, statistics = model.params, iter(model.buffers().values())
         modules, named = [], {}
@@ -89,6 +92,18 @@ class TorchPeer:
                 parameter.data.copy_(self.torch.from_numpy(w.T if w.ndim == 2 else w))
                 named[name] = parameter
         net = self.torch.nn.Sequential(*modules)
+        if setting["layout"] == "channels_last":
+            net = net.to(memory_format=self.torch.channels_last)
+        return net, named
+
+    def _residual(
+        self, params: Arrays, dtype: str, setting: dict[str, str]
+    ) -> tuple[Module, dict[str, Tensor]]:
+        net, named = residual_network(self.torch, params)
+        net = net.to(getattr(self.torch, dtype))
+        for name, parameter in named.items():
+            w = params[name]
+            parameter.data.copy_(self.torch.from_numpy(w.T if w.ndim == 2 else w))
         if setting["layout"] == "channels_last":
             net = net.to(memory_format=self.torch.channels_last)
         return net, named

@@ -32,7 +32,7 @@ LEARNING_RATE = 1e-4  # for steps on one batch over and over; does not matter fo
 SEED = 231
 
 
-def network(job: Job, dtype: str, dropout: bool = True) -> Network:
+def network(job: Job, dtype: str, dropout: bool = True) -> Any:
     """Build the model of a job with parameters in `dtype`; without its dropout if told so."""
     options = dict(job["options"])
     if not dropout:

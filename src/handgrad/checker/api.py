@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.checker import pairs
+from handgrad.checker import networks, pairs
 from handgrad.checker.adapters import as_functions
 from handgrad.checker.calling import Pair, call_forward, upstream
 from handgrad.checker.known import by_function
@@ -36,7 +36,7 @@ def check(
     Args:
         forward: ``forward(*arrays, *options)`` returns (out, cache); or an object with ``forward``
             and ``backward``, a ``torch.autograd.Function``, or a JAX ``custom_vjp``; or a loss, an
-            update rule or a model of the courses.
+            update rule or a model of the courses; or a network or layer of `handgrad.nn`.
         backward: ``backward(dout, cache)`` returns one gradient for each array.
         inputs: the arrays, as a dictionary by name or a list in argument order; or several of
             these, each a configuration; or a function ``rng -> inputs``.  Points at kinks and ties
@@ -60,6 +60,10 @@ def check(
     """
     from handgrad.checker.discover import judge_named, with_meaning
 
+    if backward is None and networks.is_network(forward):
+        return Report(
+            [networks.judge(getattr(forward, "__name__", type(forward).__name__), forward)]
+        )
     made = getattr(forward, "__handgrad_layer__", None)
     if made is not None and backward is None:  # by handgrad.nn.layer
         forward, backward, given, fixed = made

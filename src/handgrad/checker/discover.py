@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from handgrad.checker import api, models, pairs, rules
+from handgrad.checker import api, models, networks, pairs, rules
 from handgrad.checker.calling import Pair
 from handgrad.checker.known import by_function
 from handgrad.checker.known.layer import Layer
@@ -113,6 +113,8 @@ def judge_named(name: str, thing: Any, drops: bool) -> list[Verdict] | None:
     """Judge an update rule or a model by its name; None if the checker does not know it."""
     if name in rules.NAMES:
         return [rules.judge(name, thing)]
+    if networks.is_network(thing):
+        return [networks.judge(name, thing)]
     if name in models.NAMES:
         return [models.judge(name, thing, drops)]
     return None

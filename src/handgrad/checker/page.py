@@ -8,6 +8,7 @@ from typing import Any
 
 from handgrad.checker.heat import maps
 from handgrad.checker.records import Report
+from handgrad.html import POLICY
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto;
@@ -30,7 +31,9 @@ def page(title: str, records: Sequence[dict[str, Any]]) -> str:
     rows = "".join(_row(record) for record in records)
     details = "".join(_details(record) for record in records if record["causes"])
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        f"<title>{escape(title)}</title>"
         f"<style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>"
         f"<table><tr><th>function<th>verdict<th>what</tr>{rows}</table>{details}</body></html>\n"
     )

@@ -90,10 +90,16 @@ def command(
         again=again,
         tell=_tell,
     )
-    with closing(running):
-        for outcome in running:
-            outcomes.append(outcome)
-            _show(outcome, page.trial_rows(outcome.results, outcome.study.columns))
+    try:
+        with closing(running):
+            for outcome in running:
+                outcomes.append(outcome)
+                _show(outcome, page.trial_rows(outcome.results, outcome.study.columns))
+    except KeyboardInterrupt:
+        click.echo(
+            f"Stopped; finished trials are kept in {out}, the same command goes on from there."
+        )
+        return 130
     outcomes.sort(key=lambda outcome: wanted.index(outcome.study.name))
     if report:
         pages = [

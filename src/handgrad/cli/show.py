@@ -97,17 +97,20 @@ def show_result(console: Console, run: Run, evaluation: Mapping[str, Any], repor
 def show_recipes(console: Console, recipes: Sequence[Recipe]) -> None:
     """Print each recipe with its bar and what it reached."""
     for recipe in recipes:
-        reached = recipe.reached
-        line(console, f"{recipe.name}: {recipe.summary}")
+        reached, epochs = recipe.reached, recipe.config.training.epochs
         bars = ", ".join(f"{split} {100 * bar:.0f} %" for split, bar in recipe.bar.items())
-        line(console, f"    bar: {bars}; {recipe.config.training.epochs} epochs")
-        if reached:
-            parts = [_spread(split, reached[split]) for split in ("val", "test")]
-            line(
-                console,
-                f"    reached: {', '.join(parts)} ({reached['runs']} runs), {reached['seconds']:g} s each "
-                f"on {reached['machine']}; {reached['versions']}",
-            )
+        line(console, f"{recipe.name}: {recipe.summary}")
+        line(console, f"    bar: {bars}; {epochs} epoch{'s' if epochs > 1 else ''}")
+        if not reached:
+            line(console, "    reached: not measured yet")
+            continue
+        runs = reached["runs"]
+        accuracies = ", ".join(_spread(split, reached[split], runs) for split in ("val", "test"))
+        line(
+            console,
+            f"    reached: {accuracies} ({runs} run{'s' if runs > 1 else ''}), {reached['seconds']:g} s "
+            f"a run; {reached['machine']}; {reached['versions']}",
+        )
     line(console, "val is the best validation accuracy of a run, test that of the same parameters.")
 
 
@@ -126,5 +129,6 @@ def show_repeats(console: Console, reached: Sequence[Mapping[str, Any]]) -> None
     line(console, tomli_w.dumps({"recipe": {"reached": summary_of(reached)}}))
 
 
-def _spread(split: str, accuracy: Mapping[str, float]) -> str:
-    return f"{split} {100 * accuracy['mean']:.2f} % (std {100 * accuracy['std']:.2f})"
+def _spread(split: str, accuracy: Mapping[str, float], runs: int) -> str:
+    text = f"{split} {100 * accuracy['mean']:.2f} %"
+    return f"{text} (std {100 * accuracy['std']:.2f})" if runs > 1 else text

@@ -1,7 +1,12 @@
 """Profiles: what the calls of a notebook cannot tell about its course and generation.
 
 A dropout of 0.25 is legal both where it means "drop" and where it means "keep"; the first step of
-Adam and the names of keywords and state keys differ as well.  A profile says which it is.
+Adam and the names of keywords and state keys differ as well.  A profile says which it is; what follows
+from it (modules, classes, the rules' state keys) is in `handgrad.courses.shims`.
+
+``bn_param`` means the same in all profiles: running averages start at zero, are kept in the dictionary,
+and ``mode`` is obeyed.  The networks of 2016, nndl and skynet never left the training mode, by a slip in
+their own files; that is not repeated, since no published figure depends on it.
 """
 
 from __future__ import annotations

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from handgrad.experiments.figures import ACCURACY, LOSS, sweep
 from handgrad.experiments.study import Record, Results, Setting, Study, Trial
 from handgrad.experiments.training import training
 from handgrad.experiments.words import TRAINING_COLUMNS, best_val, compared, percent
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Networks = Mapping[str, Mapping[str, Any]]
 

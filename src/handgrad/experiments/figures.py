@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from math import ceil
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from handgrad.experiments.study import Record, Results
 from handgrad.experiments.words import best_val, final_loss, final_train
-from handgrad.report.figures import COLOURS, STYLES, new_figure, smooth
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Measure = Callable[[Record], float]
 Series = Mapping[str, Sequence[tuple[float, Record]]]
@@ -28,6 +28,8 @@ LOSS = {"Training loss at the end": ("loss (nats an image)", final_loss)}
 
 def look(number: int) -> dict[str, Any]:
     """Return the colour and the style of line `number`, different for the first 24."""
+    from handgrad.report.figures import COLOURS, STYLES
+
     return {
         "color": COLOURS[number % len(COLOURS)],
         "linestyle": STYLES[number // len(COLOURS) % len(STYLES)],
@@ -36,6 +38,10 @@ def look(number: int) -> dict[str, Any]:
 
 def curves(results: Results, title: str, names: Sequence[str] | None = None) -> Figure:
     """Training loss of every step, training and validation accuracy of every epoch, a line a trial."""
+    from matplotlib.ticker import MaxNLocator
+
+    from handgrad.report.figures import new_figure
+
     figure = new_figure(11, 4.4)
     figure.suptitle(title)
     loss, train, val = figure.subplots(1, 3)
@@ -54,6 +60,8 @@ def curves(results: Results, title: str, names: Sequence[str] | None = None) -> 
 
 def smoothed(record: Record) -> np.ndarray:
     """Return the losses, each the mean of itself and those before it, a tenth of an epoch or more."""
+    from handgrad.report.figures import smooth
+
     losses = record["loss"]
     return smooth(losses, max(1, record["steps"] // 10, len(losses) // 50))
 
@@ -82,6 +90,8 @@ def sweep(
 
     series: label -> [(value of the quantity, record)].  panels: title -> (axis label, measure).
     """
+    from handgrad.report.figures import new_figure
+
     figure = new_figure(3.7 * len(panels) if len(panels) > 2 else 9, 4.2)
     figure.suptitle(title)
     all_axes = np.atleast_1d(figure.subplots(1, len(panels)))

@@ -84,7 +84,7 @@ class Workers:
                 if process is None:
                     return
                 started = perf_counter()
-                record = process.ask(**request)
+                record = process.request(**request)
                 self._done.put((key, (record, perf_counter() - started)))
             except Exception as error:
                 self._done.put((key, error))

@@ -26,7 +26,13 @@ from typing import Any
 from handgrad.engines.arrays import Array, promote
 from handgrad.errors import check_ndim, check_shape
 from handgrad.layers.pair import Cache, run_backward, run_forward
-from handgrad.layers.windows import check_groups, check_windows, conv_options, reach_of
+from handgrad.layers.windows import (
+    Pair,
+    check_groups,
+    check_windows,
+    conv_options,
+    reach_of,
+)
 
 
 def conv_forward(
@@ -56,6 +62,14 @@ def conv_forward(
     (2012); dilation: Yu and Koltun (2016), arXiv:1511.07122.
     """
     x, w, b = promote("conv_forward", x=x, w=w, b=b)
+    options = checked_conv(x, w, b, conv_param)
+    return run_forward("conv", engine, (x, w, b), *options)
+
+
+def checked_conv(
+    x: Array, w: Array, b: Array, conv_param: dict[str, Any]
+) -> tuple[Pair, Pair, Pair, int]:
+    """Return stride, pad, dilation and groups, after the checks of `conv_forward`."""
     check_ndim("conv_forward", "x", x, 4, "(N, C, H, W)")
     check_ndim("conv_forward", "w", w, 4, "(F, C, HH, WW)")
     stride, pad, dilation, groups = conv_options("conv_forward", conv_param)
@@ -68,7 +82,7 @@ def conv_forward(
     check_shape("conv_forward", "b", b, (F,), "(F,) of w (F, C, HH, WW)")
     reach = reach_of((HH, WW), dilation)
     check_windows("conv_forward", tuple(x.shape), F, reach, stride, pad)
-    return run_forward("conv", engine, (x, w, b), stride, pad, dilation, groups)
+    return stride, pad, dilation, groups
 
 
 def conv_backward(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:

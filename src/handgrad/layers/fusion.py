@@ -1,4 +1,4 @@
-"""What follows the affine layer or convolution of a sandwich, in one call of an engine that has one.
+"""Sandwiches, or what follows the affine layer or convolution of one, in one call of an engine.
 
 Such an engine has a module ``fused`` with the pair
 
@@ -6,6 +6,11 @@ Such an engine has a module ``fused`` with the pair
 
 for ``out = pool(max(0, norm(y)))``.  norm is (gamma, beta, eps), or (gamma, beta, mean, var, eps) for
 given moments, or None; pool is (window, stride), or None.  saved.mean and saved.var are the moments.
+It also has the pair
+
+    stem_forward(x, w, b, gamma, beta, eps, pad) -> (out, saved)      stem_backward(dout, saved, need_dx)
+
+for a whole block, conv_bn_relu_pool, in train mode; ``takes_stem(x, w, stride, pad, pool)`` says of which.
 The checks are those of the layers.
 """
 
@@ -16,6 +21,7 @@ from typing import Any, NamedTuple
 from handgrad import engines
 from handgrad.engines.arrays import Array
 from handgrad.layers.batchnorm import batchnorm_forward
+from handgrad.layers.conv import checked_conv, conv_forward
 from handgrad.layers.max_pool import max_pool_forward
 from handgrad.layers.norms import batch_norm_options, check_channels, keep_running
 from handgrad.layers.pair import Cache, check_backward
@@ -79,6 +85,44 @@ def backward(dout: Array, cache: Cache) -> tuple[Array, ...]:
         return (dy,)
     dgamma, dbeta = gradients
     return dy, dgamma.reshape(gamma_shape), dbeta.reshape(beta_shape)
+
+
+_STEM = [conv_forward, spatial_batchnorm_forward, relu_forward, max_pool_forward]
+
+
+def stem_forward(x: Array, steps: list[Any], engine: str | None) -> tuple[Array, Cache] | None:
+    """Run the whole sandwich on images in one call, where the engine has one for it; else None."""
+    if [step[0] for step in steps] != _STEM:
+        return None
+    name, module = engines.select(engine, x)
+    if not hasattr(module, "fused"):
+        return None
+    (_, w, b, conv_param), (_, gamma, beta, bn_param), _, (_, pool_param) = steps
+    stride, pad, dilation, groups = checked_conv(x, w, b, conv_param)
+    check_channels("spatial_batchnorm_forward", "gamma", gamma, w.shape[0])
+    check_channels("spatial_batchnorm_forward", "beta", beta, w.shape[0])
+    pool = pool_options("max_pool_forward", pool_param)
+    simple = dilation == (1, 1) and groups == 1
+    if not (simple and module.fused.takes_stem(x, w, stride, pad, pool)):
+        return None
+    options = batch_norm_options("spatial_batchnorm", bn_param, x, (x.shape[0], w.shape[0]))
+    if options.mode != "train":
+        return None
+    gamma_shape, beta_shape = tuple(gamma.shape), tuple(beta.shape)
+    out, saved = module.fused.stem_forward(
+        x, w, b, gamma.reshape(-1), beta.reshape(-1), options.eps, pad
+    )
+    keep_running(bn_param, options, saved.mean, saved.var)
+    kept = FusedSaved(gamma_shape, beta_shape, saved)
+    return out, Cache("stem", name, tuple(out.shape), out[:0], kept)
+
+
+def stem_backward(dout: Array, cache: Cache, need_dx: bool) -> tuple[Array | None, ...]:
+    """Return dx (None where it is not needed), dw, db, dgamma and dbeta."""
+    dout = check_backward("stem", dout, cache)
+    gamma_shape, beta_shape, saved = cache.saved
+    dx, dw, db, dgamma, dbeta = engines.get(cache.engine).fused.stem_backward(dout, saved, need_dx)
+    return dx, dw, db, dgamma.reshape(gamma_shape), dbeta.reshape(beta_shape)
 
 
 def linear_backward(

@@ -71,8 +71,11 @@ class BatchNormOptions(NamedTuple):
     var: Array
 
 
-def batch_norm_options(layer: str, bn_param: dict[str, Any], x: Array) -> BatchNormOptions:
-    """Return the checked options of `bn_param` for x (N, C, ...)."""
+def batch_norm_options(
+    layer: str, bn_param: dict[str, Any], x: Array, shape: tuple[int, ...] | None = None
+) -> BatchNormOptions:
+    """Return the checked options of `bn_param` for x (N, C, ...), or for an array like x of `shape`."""
+    shape = tuple(x.shape) if shape is None else shape
     where = layer + "_forward"
     mode = required(where, "bn_param", bn_param, "mode")
     if not is_one_of(mode, ("train", "test")):
@@ -82,10 +85,10 @@ def batch_norm_options(layer: str, bn_param: dict[str, Any], x: Array) -> BatchN
         )
     eps = eps_of(where, "bn_param", bn_param)
     momentum = as_number(where, "bn_param['momentum']", bn_param.get("momentum", 0.9), 0, 1)
-    mean = _running(where, "running_mean", bn_param, x)
-    var = _running(where, "running_var", bn_param, x)
+    mean = _running(where, "running_mean", bn_param, x, shape[1])
+    var = _running(where, "running_var", bn_param, x, shape[1])
     if mode == "train":
-        check_not_empty(where, x, x.shape[0], *x.shape[2:], what="a channel of the batch")
+        check_not_empty(where, shape, shape[0], *shape[2:], what="a channel of the batch")
     return BatchNormOptions(mode, eps, momentum, mean, var)
 
 
@@ -121,7 +124,7 @@ def group_norm_forward(
     layer: str, engine: str | None, x: Array, gamma: Array, beta: Array, groups: int, eps: float
 ) -> tuple[Array, Cache]:
     """Normalise each of `groups` groups of channels of each row or image of x (N, C, ...)."""
-    check_not_empty(layer + "_forward", x, *x.shape[1:], what="a row or image")
+    check_not_empty(layer + "_forward", tuple(x.shape), *x.shape[1:], what="a row or image")
     return norm_forward(layer, "groupnorm", engine, x, gamma, beta, groups, eps)
 
 
@@ -141,17 +144,16 @@ def check_channels(layer: str, name: str, vector: Array, C: int) -> None:
         )
 
 
-def check_not_empty(layer: str, x: Array, *sizes: int, what: str) -> None:
-    """Raise ShapeError if the product of `sizes`, the numbers that `what` of x has, is zero."""
+def check_not_empty(layer: str, shape: tuple[int, ...], *sizes: int, what: str) -> None:
+    """Raise ShapeError if the product of `sizes`, the numbers in `what` of x, is zero."""
     if prod(sizes) == 0:
         raise ShapeError(
             f"{layer}: x must have at least one number in {what}, to take the mean of; "
-            f"got x {tuple(x.shape)}"
+            f"got x {shape}"
         )
 
 
-def _running(layer: str, key: str, bn_param: dict[str, Any], x: Array) -> Array:
-    C = x.shape[1]
+def _running(layer: str, key: str, bn_param: dict[str, Any], x: Array, C: int) -> Array:
     value = bn_param.get(key)
     if value is None:
         return namespace(x).zeros((C,), dtype=x.dtype, device=x.device)

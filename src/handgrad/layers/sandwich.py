@@ -329,9 +329,14 @@ def _forward(
     """Run the steps one behind the other; None is a normalisation left out.
 
     All sandwiches pass here and through `_backward`: how one is computed is decided in these two.
-    What follows the affine layer or convolution is one call where the engine has one for it.
+    The whole, or what follows the affine layer or convolution, is one call where the engine has one.
     """
-    (forward, *arguments), *followers = (step for step in steps if step is not None)
+    present = [step for step in steps if step is not None]
+    stem = fusion.stem_forward(x, present, engine)
+    if stem is not None:
+        out, cache = stem
+        return out, Cache(sandwich, cache.engine, tuple(out.shape), out[:0, ...], ([cache], False))
+    (forward, *arguments), *followers = present
     out, cache = forward(x, *arguments, engine=engine)
     caches = [cache]
     if fusion.is_fused(cache.engine, followers):
@@ -354,6 +359,8 @@ def _backward(
     """
     dout = check_backward(sandwich, dout, cache)
     (linear, *followers), left_out = cache.saved
+    if linear.layer == "stem":
+        return fusion.stem_backward(dout, linear, need_dx)
     parameters: tuple[Array | None, ...] = (None, None) if left_out else ()
     for step in reversed(followers):
         gradients = _BACKWARDS[step.layer](dout, step)

@@ -68,12 +68,14 @@ def sequential(
     dtype: Any = np.float32,
     init: Any = "kaiming",
     loss: str = "softmax",
+    label_smoothing: float = 0.0,
     fuse: bool = True,
     rng: Any = None,
 ) -> Sequential:
     """Make a `Sequential` of the tables of its layers, or of layers; options as those of `Model`."""
     parts = _layers(layers)
     options: dict[str, Any] = {"reg": reg, "dtype": dtype, "init": init, "loss": loss, "fuse": fuse}
+    options["label_smoothing"] = label_smoothing
     network: Sequential = Sequential(parts, input_shape, **options, rng=rng)
     return network
 

@@ -143,6 +143,20 @@ class Plan:
                 del values[i]
         return values[self.output]
 
+    def trace(
+        self, xs: Sequence[Array], params: Arrays
+    ) -> list[tuple[str, Layer, list[Array], list[Array]]]:
+        """Compute the steps, each of one layer; return each one's name, layer, inputs, parameters."""
+        values: dict[int, Array] = dict(enumerate(xs))
+        calls = []
+        for step in self.steps:
+            layer = step.layers[-1]
+            inputs = [values[i] for i in step.inputs]
+            own = [params[name] for name in layer.parameters]
+            calls.append((step.label, layer, inputs, own))
+            values[step.output], _ = _forward(step, inputs, params, self.mode)
+        return calls
+
     def backward(self, dscores: Array, caches: list[Any]) -> Arrays:
         """Go back through the steps; use up `caches`, and return the gradients of the parameters."""
         gradients: Arrays = {}
@@ -167,11 +181,11 @@ class Plan:
     def _sum(self, value: int, a: Array, b: Array) -> Array:
         """Return a + b, in a compiled network in memory that is used again."""
         if self._sums is None or not isinstance(a, np.ndarray):
-            return a + b
+            return layers.add_forward(a, b)[0]
         known = self._sums.get(value)
         if known is None or known is a or known.shape != a.shape or known.dtype != a.dtype:
             # the first sum of a value; a third gradient is added to the sum of the first two
-            total = a + b if known is not a else np.add(a, b, out=a)
+            total = layers.add_forward(a, b)[0] if known is not a else np.add(a, b, out=a)
             self._sums[value] = total
             return total
         return np.add(a, b, out=known)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from handgrad.errors import (
 from handgrad.nn.configured import Configured, import_path, plain, shown_call
 from handgrad.nn.graph import Graph, Plan
 from handgrad.nn.layer import Layer
+from handgrad.nn.norms import BatchNorm
 from handgrad.nn.options import (
     Init,
     Shape,
@@ -87,6 +89,7 @@ class Model(metaclass=Configured):
         dtype: Any = np.float32,
         init: Init = "kaiming",
         loss: str | Loss = "softmax",
+        label_smoothing: float = 0.0,
         device: str = "cpu",
         fuse: bool = True,
         rng: Any = None,
@@ -100,6 +103,7 @@ class Model(metaclass=Configured):
             init: how weights W start: 'kaiming', normal with the variance 2 / fan_in; 'xavier', with
                 1 / fan_in; a number, the standard deviation; or a function (shape, rng) -> array.
             loss: 'softmax' or 'svm', or a function (scores, y) -> (loss, dscores).
+            label_smoothing: of the softmax loss, see `softmax_loss`.
             device: 'cpu', 'cuda', 'cuda:1' or 'torch:cpu'.
             fuse: whether neighbouring layers may be computed as sandwiches.
             rng: where the weights come from: a Generator, a RandomState or a seed; None is NumPy's
@@ -117,8 +121,16 @@ class Model(metaclass=Configured):
         if not callable(loss):
             check_choice(name, "loss (or a function)", loss, list(LOSSES))
         self._loss: Loss = loss if callable(loss) else LOSSES[loss]
+        smoothing = as_number(name, "label_smoothing", label_smoothing, 0, 1)
+        if smoothing:
+            if loss != "softmax":
+                raise OptionError(
+                    f"{name}: label_smoothing is for the softmax loss, not for {loss!r}"
+                )
+            self._loss = partial(layers.softmax_loss, label_smoothing=smoothing)
         self._fuse = as_flag(name, "fuse", fuse)
-        self._rng: Any = as_random_source(name, rng)
+        # modules cannot be copied: NumPy's global stream is looked up when it is drawn from
+        self._rng: Any = None if rng is None else as_random_source(name, rng)
         self._params: Arrays = {}
         self._decays: list[str] = []
         self._layers: list[Layer] = []
@@ -227,6 +239,12 @@ class Model(metaclass=Configured):
         plan.forward([to_device(x, self.device) for x in xs], self._on_device(), outputs=outputs)
         return {label: to_numpy(out) for label, out in outputs.items()}
 
+    def trace(self, X: Any) -> list[tuple[str, Layer, list[Array], list[Array]]]:
+        """Return the calls of layers on X in train mode: name, layer, its inputs, its parameters."""
+        xs = self._checked(X)
+        graph, output = self._record([x.shape for x in xs], "train")
+        return Plan(graph, output, fuse=False).trace(xs, self._with_all_names())
+
     def predict(self, X: Any, batch_size: int = 100) -> np.ndarray:
         """Return the class with the largest score for each row of X, computed batch by batch."""
         batch_size = as_count(self._name, "batch_size", batch_size)
@@ -276,6 +294,15 @@ class Model(metaclass=Configured):
         for layer in self._layers:
             if layer._label in mine:
                 layer.load_buffers(mine[layer._label])
+
+    def row_norms(self) -> list[str]:
+        """Return the names of batch normalisations of rows (N, D): of one row they leave nothing."""
+        self._check_built("row_norms()")
+        return [
+            layer._label
+            for layer in self._layers
+            if isinstance(layer, BatchNorm) and any(len(x) == 1 for (x,) in layer._shapes)
+        ]
 
     def streams(self) -> dict[str, Any]:
         """Return the random streams that layers own, by name."""
@@ -385,9 +412,8 @@ class Model(metaclass=Configured):
                 for name, weight in weights.items():
                     full = f"{label}.{name}"
                     init = self._init if weight.init is None else weight.init
-                    value = draw(
-                        f"{self._name}, {full}", init, weight.shape, weight.fan_in, self._rng
-                    )
+                    rng = as_random_source(self._name, self._rng)
+                    value = draw(f"{self._name}, {full}", init, weight.shape, weight.fan_in, rng)
                     self._params[full] = value if self.dtype is None else value.astype(self.dtype)
                     if weight.decays:
                         self._decays.append(full)

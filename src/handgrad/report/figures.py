@@ -93,7 +93,7 @@ def filters_figure(weights: np.ndarray, image_shape: tuple[int, int, int]) -> Fi
 
 def confusion_figure(confusion: np.ndarray, class_names: Sequence[str]) -> Figure:
     """The confusion matrix: rows are the true classes, colours the share of the row."""
-    confusion = np.asarray(confusion)
+    confusion, class_names = np.asarray(confusion), [_plain(name) for name in class_names]
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     size = 3.0 + 0.38 * len(class_names)
     figure = new_figure(size + 0.8, size)
@@ -115,6 +115,7 @@ def predictions_figure(
     examples: Sequence[Record], class_names: Sequence[str], title: str
 ) -> Figure:
     """Images with their most probable classes; the true class is green, the others grey."""
+    class_names = [_plain(name) for name in class_names]
     columns = 4
     rows = -(-len(examples) // columns)
     figure = new_figure(11, 1.75 * rows + 0.4)
@@ -150,7 +151,7 @@ def classes_figure(rows: Sequence[tuple[str, np.ndarray]], title: str) -> Figure
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
     for row, (name, images) in zip(cells, rows, strict=True):
-        row[0].set_ylabel(name, rotation=0, ha="right", va="center")
+        row[0].set_ylabel(_plain(name), rotation=0, ha="right", va="center")
         for axes, image in zip(row, images, strict=False):
             axes.imshow(np.clip(image.squeeze(), 0, 1), cmap="gray", vmin=0, vmax=1)
     return figure
@@ -176,14 +177,15 @@ def layers_figure(history: Sequence[Record]) -> Figure | None:
                 unit * record.get(group, {}).get(name, {}).get(key, np.nan) for record in records
             ]
             style = STYLES[number // len(COLOURS) % len(STYLES)]
-            axes.plot(epochs, values, style, marker="o", ms=3, label=name,
+            axes.plot(epochs, values, style, marker="o", ms=3, label=_plain(name),
                       color=COLOURS[number % len(COLOURS)])  # fmt: skip
         axes.set(title=title, xlabel="epoch", ylabel=label, yscale=scale)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.25)
-        axes.legend(
-            loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3, fontsize=8, frameon=False
-        )
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(
+                loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3, fontsize=8, frameon=False
+            )
     return figure
 
 
@@ -192,6 +194,12 @@ def png(figure: Figure, dpi: int = 110) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()
+
+
+def _plain(name: str) -> str:
+    """Return `name` so that it fits a figure, and matplotlib finds no mathematics between dollars."""
+    short = name if len(name) <= 30 else name[:29] + "…"
+    return short.replace("$", r"\$")
 
 
 def _finish(axes: Any, place: str) -> None:

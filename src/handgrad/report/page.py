@@ -13,6 +13,7 @@ from typing import Any
 
 from handgrad.errors import DataError, HandgradError, as_path
 from handgrad.files import atomic_write
+from handgrad.html import POLICY
 
 CSS = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 0 auto;
@@ -32,7 +33,6 @@ td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; font-size: .85rem; line-height: 1.35; }
 """
 HALF_WIDTH = ("filters", "confusion")  # figures that stand side by side
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:

@@ -40,12 +40,17 @@ _PATTERN = "checkpoint-*.safetensors"
 
 # attributes of the Solver that a checkpoint restores
 _PROGRESS = ("iteration", "epoch", "best_val_acc", "estimated_at", "_position",
-             "_epochs_without_gain", "_seconds")  # fmt: skip
+             "_epochs_without_gain", "_seconds", "_estimate_due")  # fmt: skip
 _HISTORIES = ("loss_history", "train_acc_history", "val_acc_history")
 _ARRAYS = ("best_params", "best_buffers", "ema_params", "ema_buffers")
 _PARTS = ("must", "should", "progress", "history", "streams", "params", "buffers",
           "optim_configs", *_ARRAYS)  # fmt: skip
-_LATER = ("ema_params", "ema_buffers")  # parts that checkpoints of version 0.1.0 do not hold
+_LATER = (
+    "ema_params",
+    "ema_buffers",
+    "warnings",
+    "last_step",
+)  # parts that checkpoints of version 0.1.0 do not hold
 
 
 class ResumeWarning(UserWarning):
@@ -87,7 +92,19 @@ def state_of(solver: Solver) -> dict[str, Any]:
         "buffers": buffers_of(solver.model),
         "optim_configs": solver.optim_configs,
         "warnings": solver.warnings,
+        "last_step": _last_step(solver),
         **{name: getattr(solver, name) for name in _ARRAYS},
+    }
+
+
+def _last_step(solver: Solver) -> dict[str, Any]:
+    """Return what callbacks look at after an estimate, where that is still to come."""
+    if not solver._estimate_due:
+        return {}
+    return {
+        "grads": solver.grads,
+        "params_before": solver.params_before,
+        "_learning_rate": solver.learning_rate,
     }
 
 
@@ -172,7 +189,10 @@ def take_up(solver: Solver, checkpoint: Checkpoint) -> None:
         setattr(solver, name, value)
     for name in _ARRAYS:
         setattr(solver, name, state[name])
-    solver.warnings = {str(key): str(text) for key, text in state.get("warnings", {}).items()}
+    solver.warnings = {str(key): str(text) for key, text in state["warnings"].items()}
+    for name, value in state["last_step"].items():
+        if name in ("grads", "params_before", "_learning_rate"):
+            setattr(solver, name, value)
     solver.optim_configs = {name: state["optim_configs"][name] for name in solver.model.params}
     solver.model.params = {name: state["params"][name] for name in solver.model.params}
     for name, stream in streams(solver).items():
@@ -187,6 +207,10 @@ def _checked(state: dict[str, Any], solver: Solver) -> tuple[dict[str, Any], dic
     """
     progress: dict[str, Any] = {}
     for name in _PROGRESS:
+        if name == "_estimate_due":  # which version 0.1.0 did not have
+            due = state["progress"].get(name, 0)
+            progress[name] = as_count("checkpoint", name, due, minimum=0, maximum=2)
+            continue
         value = state["progress"][name]
         if name == "_seconds":
             progress[name] = as_number("checkpoint", name, value, 0.0)
@@ -200,8 +224,9 @@ def _checked(state: dict[str, Any], solver: Solver) -> tuple[dict[str, Any], dic
         if array.ndim != 1 or array.dtype != np.float64:
             raise ValueError(f"{name} is {array.shape} {array.dtype}")
         histories[name] = array.tolist()
-    if not isinstance(state.get("warnings", {}), dict):
-        raise ValueError("warnings must be a dictionary")
+    for part in ("warnings", "last_step"):
+        if not isinstance(state[part], dict):
+            raise ValueError(f"{part} must be a dictionary")
     params = solver.model.params
     for part in ("params", "best_params", "ema_params"):
         arrays = state[part]

@@ -105,14 +105,17 @@ def _check_labels(name: str, y: np.ndarray, X_name: str, rows: int, classes: int
 
 def warn_of_single_rows(model: Any) -> None:
     """Warn if batch normalisation over a batch of one row would leave nothing of the row."""
-    if getattr(model, "normalization", None) != "batchnorm":
-        return
     # over images there still are the places of each channel to normalise over
-    layers = [
-        f"affine{name.removeprefix('gamma')}"
-        for name in model.params
-        if name.startswith("gamma") and model.params[name.replace("gamma", "W")].ndim == 2
-    ]
+    if hasattr(model, "row_norms"):
+        layers = model.row_norms()
+    elif getattr(model, "normalization", None) != "batchnorm":
+        return
+    else:
+        layers = [
+            f"affine{name.removeprefix('gamma')}"
+            for name in model.params
+            if name.startswith("gamma") and model.params[name.replace("gamma", "W")].ndim == 2
+        ]
     if layers:
         warnings.warn(
             f"Solver: with batch_size 1, batch normalisation makes the output of "

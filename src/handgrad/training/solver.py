@@ -37,7 +37,13 @@ from handgrad.training.checks import (
     warn_of_single_rows,
 )
 
+_DUE, _AT_EPOCH_END = 1, 2
+
 Random = Any  # np.random.Generator or np.random.RandomState
+
+
+class _Stopped(Exception):
+    """An estimate of the accuracy was given up for a stop."""
 
 
 class Solver:
@@ -194,6 +200,8 @@ class Solver:
         self.params_before: Arrays = {}
         self.estimated_at = 0  # the iteration of the last estimate of the accuracy
         self._fingerprints: dict[str, str] = {}  # of the data, once a checkpoint needs them
+        self._estimate_due = 0  # _DUE or _AT_EPOCH_END: a stop came in the middle of an estimate
+        self._is_estimating = False
         self._position = 0  # steps done of the current call of train
         self._epochs_without_gain = 0
         self._learning_rate: float | None = None
@@ -235,9 +243,12 @@ class Solver:
                 for callback in self.callbacks:
                     ends.callback(callback.on_train_end, self)
                     callback.on_train_begin(self)
+                if self._estimate_due:
+                    self._tell_of(self._estimate(self._estimate_due == _AT_EPOCH_END))
                 while self._position < num_iterations and not self._is_to_stop():
                     self._advance(num_iterations)
-                if self._position == num_iterations or self.stop_reason == "patience":
+                is_over = self._position == num_iterations or self.stop_reason == "patience"
+                if is_over and not self._estimate_due:
                     self._finish()
         finally:
             self._seconds, self._started = self.seconds, None
@@ -301,6 +312,8 @@ class Solver:
             N = num_samples
         right = 0
         for start in range(0, N, batch_size):
+            if self._is_estimating and self.stop_reason == "interrupted":
+                raise _Stopped
             batch: Any = slice(start, start + batch_size)
             if rows is not None:
                 batch = rows[batch]
@@ -342,6 +355,9 @@ class Solver:
             record["gradient_norm"] = self._gradient_norm
         for callback in self.callbacks:
             callback.on_step_end(self, record)
+        self._tell_of(epoch_record)
+
+    def _tell_of(self, epoch_record: Record | None) -> None:
         if epoch_record is not None:
             for callback in self.callbacks:
                 callback.on_epoch_end(self, epoch_record)
@@ -414,14 +430,29 @@ class Solver:
         if hasattr(self.model, "load_buffers"):
             self.model.load_buffers(buffers)
 
-    def _estimate(self, is_epoch_end: bool) -> Record:
-        """Estimate both accuracies, keep the best parameters, save and print; return the record."""
+    def _estimate(self, is_epoch_end: bool) -> Record | None:
+        """Estimate both accuracies, keep the best parameters, save and print; return the record.
+
+        A stop in the middle (by a signal) ends the estimate at once, as if it had not begun; it is
+        then due when training goes on.  Returns None in this case.
+        """
+        from handgrad.training.circumstances import get_state, set_state, streams
+
+        drawn_from = [stream for stream in streams(self).values() if stream is not None]
+        before = [get_state(stream) for stream in drawn_from]
         params, buffers = self._kept_weights()
         average = nullcontext() if self.ema is None else weights_of(self.model, params, buffers)
         # the next step says more about what overflows here
-        with np.errstate(all="ignore"), average:
-            train_acc = self.check_accuracy(self.X_train, self.y_train, self.num_train_samples)
-            val_acc = self.check_accuracy(self.X_val, self.y_val, self.num_val_samples)
+        try:
+            with np.errstate(all="ignore"), average:
+                train_acc = self._accuracy(self.X_train, self.y_train, self.num_train_samples)
+                val_acc = self._accuracy(self.X_val, self.y_val, self.num_val_samples)
+        except _Stopped:
+            for stream, state in zip(drawn_from, before, strict=True):
+                set_state(stream, state)
+            self._estimate_due = _AT_EPOCH_END if is_epoch_end else _DUE
+            return None
+        self._estimate_due = 0
         self.train_acc_history.append(train_acc)
         self.val_acc_history.append(val_acc)
         if val_acc > self.best_val_acc:
@@ -449,6 +480,14 @@ class Solver:
             "images_per_second": speed,
             "time": self.seconds,
         }
+
+    def _accuracy(self, X: np.ndarray, y: np.ndarray, num_samples: int | None) -> float:
+        """Return `check_accuracy`, or raise _Stopped if a stop comes in the middle of it."""
+        self._is_estimating = True
+        try:
+            return self.check_accuracy(X, y, num_samples)
+        finally:
+            self._is_estimating = False
 
     def _kept_weights(self) -> tuple[Arrays, Arrays]:
         """Return the parameters and running statistics that count: the averages, if there are any."""

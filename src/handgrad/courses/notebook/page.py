@@ -9,7 +9,8 @@ from typing import Any
 from handgrad.checker.records import WRONG
 from handgrad.courses.notebook.run import FAILED, NotebookResult
 from handgrad.courses.notebook.verdict import BROKEN, shown
-from handgrad.report.page import CSS, POLICY
+from handgrad.html import POLICY
+from handgrad.report.page import CSS
 
 _MORE = """
 .bad { color: #b00020; font-weight: bold; } details { margin: .4rem 0; }

@@ -24,7 +24,7 @@ _EPOCH = re.compile(
     re.I,
 )
 ERROR = re.compile(r"error|difference|\bdiff\b", re.I)
-_TIME = re.compile(r"speedup|naive|fast|took|seconds|\btime\b", re.I)
+_TIME = re.compile(r"speedup|naive|fast|took|seconds|(?<!-)\btime\b", re.I)
 _WILD = r".*?"
 
 

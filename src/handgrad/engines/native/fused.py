@@ -6,6 +6,8 @@ norm: None, (gamma, beta, eps), or (gamma, beta, mean, var, eps) for given momen
 pool: None, or (window, stride) of a max pooling.
 
 The backwards of what is in front return None for dx that nobody needs, and zero for db.
+
+The first block of a network over images, with few channels, is one call (native/ops/stem.h).
 """
 
 from __future__ import annotations
@@ -55,6 +57,55 @@ def follow_backward(dout: Array, saved: Any) -> tuple[Array, ...]:
 def takes_off_mean(saved: Any) -> bool:
     """Return whether these followers begin with a normalisation by the batch's own mean."""
     return isinstance(saved, BatchNormSaved) and saved.of_batch
+
+
+class StemSaved(NamedTuple):
+    """What forward keeps: its arguments, and what the kernel made.
+
+    xhat, places: of the chosen pixel of each window; patches: the moments of the images' patches.
+    """
+
+    x: Array
+    w: Array
+    b: Array
+    gamma: Array
+    beta: Array
+    eps: float
+    pad: Pair
+    mean: Array
+    var: Array
+    xhat: Array
+    places: Array
+    inv_std: Array
+    scale: Array
+    patches: Array
+
+
+def takes_stem(x: Array, w: Array, stride: Pair, pad: Pair, pool: tuple[Pair, Pair]) -> bool:
+    """Return whether `stem_forward` computes these sizes."""
+    return pool == ((2, 2), (2, 2)) and _kernels.stem_fits(x, w, stride, pad)
+
+
+def stem_forward(
+    x: Array, w: Array, b: Array, gamma: Array, beta: Array, eps: float, pad: Pair
+) -> tuple[Array, StemSaved]:
+    """conv - batch norm by the batch's moments - relu - 2x2 pool."""
+    out, *made = _kernels.stem_forward(x, w, b, gamma, beta, eps, pad)
+    return out, StemSaved(x, w, b, gamma, beta, eps, pad, *made)
+
+
+def stem_backward(
+    dout: Array, saved: StemSaved, need_dx: bool
+) -> tuple[Array | None, Array, Array, Array, Array]:
+    """Return dx, dw, db, dgamma and dbeta.  What dx needs is not kept: it is computed again."""
+    x, w, b, gamma, beta, eps, pad, *_ = saved
+    if need_dx:
+        y, linear = conv.conv_forward(x, w, b, (1, 1), pad)
+        _, followers = follow_forward(y, (gamma, beta, eps), ((2, 2), (2, 2)))
+        dy, dgamma, dbeta = follow_backward(dout, followers)
+        return *conv_backward(dy, linear, need_dx=True, need_db=False), dgamma, dbeta
+    dw, dgamma, dbeta = _kernels.stem_backward(dout, x, w, *saved[-5:], pad)
+    return None, dw, np.zeros_like(b), dgamma, dbeta
 
 
 conv_backward = conv.gradients

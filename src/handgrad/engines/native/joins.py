@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from handgrad.engines.native import _kernels
+
 Array = np.ndarray
 
 
 def add_forward(a: Array, b: Array) -> tuple[Array, None]:
-    return a + b, None
+    return _kernels.sum(a, b), None
 
 
 def add_backward(dout: Array, saved: None) -> tuple[Array, Array]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from handgrad.experiments.figures import curves
 from handgrad.experiments.study import Results, Setting, Study, Trial
@@ -15,6 +15,9 @@ from handgrad.experiments.words import (
     percent,
     ranked,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 NONE = "none"
 

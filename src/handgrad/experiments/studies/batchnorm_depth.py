@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from handgrad.experiments.figures import ACCURACY, LOSS, sweep
 from handgrad.experiments.study import Record, Results, Setting, Study, Trial
 from handgrad.experiments.training import training
 from handgrad.experiments.words import TRAINING_COLUMNS, best_val, compared, final_loss, listing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 DEPTHS = (1, 2, 4, 6, 8, 12)  # hidden layers
 NORMS = {"with batch norm": "batchnorm", "without": None}

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from matplotlib.figure import Figure
 
 from handgrad.experiments.figures import ACCURACY, LOSS, sweep
 from handgrad.experiments.study import Record, Results, Setting, Study, Trial
 from handgrad.experiments.training import training
 from handgrad.experiments.words import TRAINING_COLUMNS, best_val, percent, ranked
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 NORMS = {"with batch norm": "batchnorm", "without": None}
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from math import log10
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from handgrad.experiments.study import Results, Setting, Study, Trial
 from handgrad.experiments.training import training
 from handgrad.experiments.words import TRAINING_COLUMNS, best_val, compared, percent, ranked
-from handgrad.report.figures import new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COARSE, FINE = "coarse", "fine"
 LR, REG = (-6.0, 0.0), (-5.0, 1.0)  # powers of ten
@@ -60,6 +61,10 @@ def settings_of(results: Results, name: str) -> tuple[float, float]:
 
 
 def _draw(results: Results) -> Figure:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    from handgrad.report.figures import new_figure
+
     figure = new_figure(10, 4.6)
     figure.suptitle("Random search over learning rate and regularisation: coarse, then fine")
     low = min(best_val(results[name]) for name in results)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from handgrad.experiments.figures import ACCURACY, LOSS, sweep
 from handgrad.experiments.study import Results, Setting, Study, Trial
 from handgrad.experiments.training import training
 from handgrad.experiments.words import TRAINING_COLUMNS, best_val, compared, percent, ranked
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def depths(setting: Setting) -> list[int]:

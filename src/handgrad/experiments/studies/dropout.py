@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from handgrad.experiments.figures import curves
 from handgrad.experiments.study import Results, Setting, Study, Trial
@@ -15,6 +15,9 @@ from handgrad.experiments.words import (
     percent,
     ranked,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 KEEP = (1.0, 0.75, 0.5, 0.25)
 
@@ -30,16 +33,15 @@ def _trials(setting: Setting) -> list[Trial]:
             name_of(keep),
             training(
                 setting.dataset,
-                images=setting.few(500, 100),
+                images=setting.few(300 if setting.dataset == "digits" else 500, 100),
                 model={
                     "name": "StudyNet",
                     "conv_params": [],
                     "hidden_dims": [500],
                     "dropout_keep_ratio": keep,
                 },
-                lr=5e-4,
-                epochs=setting.few(25, 2),
-                batch=setting.few(100, 50),
+                epochs=setting.few(40, 2),
+                batch=50,
                 seed=setting.seed,
             ),
         )
@@ -48,7 +50,8 @@ def _trials(setting: Setting) -> list[Trial]:
 
 
 def _draw(results: Results) -> Figure:
-    return curves(results, "Dropout behind a hidden layer of 500 units, 500 training images")
+    images = results.spec(name_of(KEEP[0]))["data"]["num_training"]
+    return curves(results, f"Dropout behind a hidden layer of 500 units, {images} training images")
 
 
 def _sentences(results: Results) -> tuple[str, str]:
@@ -72,6 +75,7 @@ STUDY = Study(
     name="dropout",
     title="Dropout as a regulariser",
     source="CS231n assignment 2, Dropout",
+    dataset="digits",
     trials=_trials,
     draw=_draw,
     sentences=_sentences,

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from handgrad.data import read_image
 from handgrad.experiments.study import Record, Results, Setting, Study, Trial
 from handgrad.layers import conv_forward
-from handgrad.report.figures import new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SIZE = 200
 GREY = (0.3, 0.6, 0.1)  # of red, green and blue
@@ -57,6 +58,8 @@ def _run(spec: Mapping[str, Any]) -> Record:
 
 
 def _draw(results: Results) -> Figure:
+    from handgrad.report.figures import new_figure
+
     figure = new_figure(10, 3.9)
     (name,) = results
     figure.suptitle(f"Two filters of one convolution on {name}")

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from statistics import median
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from handgrad import engines, layers
 from handgrad.experiments.study import Record, Results, Setting, Study, Trial
 from handgrad.experiments.words import listing
-from handgrad.report.figures import COLOURS, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PASSES = ("conv forward", "conv backward", "max pool forward", "max pool backward")
 CLOSE = 1e-10  # relative difference from the naive engine's result
@@ -81,6 +82,8 @@ def _run(spec: Mapping[str, Any]) -> Record:
 
 
 def _draw(results: Results) -> Figure:
+    from handgrad.report.figures import COLOURS, new_figure
+
     figure = new_figure(10, 4.4)
     axes = figure.subplots()
     names = _engines(results)

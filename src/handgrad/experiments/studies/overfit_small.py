@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from handgrad.experiments.figures import curves
 from handgrad.experiments.study import Results, Setting, Study, Trial
@@ -17,6 +15,9 @@ from handgrad.experiments.words import (
     listing,
     percent,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 THREE, FIVE, CONV = "three-layer net", "five-layer net", "ConvNet"
 PERFECT = 0.999

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from handgrad.experiments.figures import curves
 from handgrad.experiments.study import Results, Setting, Study, Trial
 from handgrad.experiments.training import training
 from handgrad.experiments.words import TRAINING_COLUMNS, best_val, final_loss, percent, ranked
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # rule -> (its name here, learning rate; None is the rule's default)
 RULES: dict[str, tuple[str, float | None]] = {

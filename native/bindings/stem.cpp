@@ -1,0 +1,90 @@
+// The first block of a network for Python; see ops/stem.h.
+#include "ops/stem.h"
+
+#include "bindings/arrays.h"
+#include "bindings/convs.h"
+#include "bindings/layers.h"
+
+namespace handgrad {
+namespace {
+
+using Unlocked = nb::gil_scoped_release;
+
+Shape pooled(const ConvSizes& s) { return {s.N, s.F, s.OH / 2, s.OW / 2}; }
+Shape patch_shape(const ConvSizes& s) {
+    const int64_t K = times(s.HH, s.WW, s.C);
+    return {K + 1, K};
+}
+
+bool stem_fits_(const AnyArray& x, const AnyArray& w, Pair stride, Pair pad) {
+    return x.dtype() == nb::dtype<float>() && stem_fits(conv_sizes(Shape(x), Shape(w), stride, pad));
+}
+
+template <class T>
+In<T> vector_of(const AnyArray& array, int64_t channels) {
+    In<T> vector(array, Order::kRows);
+    check(vector.shape == Shape({channels}), "stem: a vector has not one number for each filter");
+    return vector;
+}
+
+// Returns out, mean, var, and what backward takes behind w: xhat, index, inv_std, scale, patches.
+nb::tuple stem_forward_(const AnyArray& x, const AnyArray& w, const AnyArray& b, const AnyArray& gamma,
+                        const AnyArray& beta, double eps, Pair pad) {
+    std::optional<Out<float>> out, mean, var, xhat, inv_std, scale;
+    std::optional<Out<uint8_t>> index;
+    std::optional<Out<double>> patches;
+    {
+        Unlocked unlocked;
+        const ConvSizes s = conv_sizes(Shape(x), Shape(w), {1, 1}, pad);
+        check(stem_fits(s), "stem_forward: x and w do not fit");
+        const In<float> in(x, Order::kChannelsLast), weights(w, Order::kRows);
+        const In<float> bias = vector_of<float>(b, s.F), factor = vector_of<float>(gamma, s.F),
+                        shift = vector_of<float>(beta, s.F);
+        out.emplace(pooled(s), Order::kChannelsLast);
+        xhat.emplace(pooled(s), Order::kChannelsLast);
+        index.emplace(Shape{out->shape.count(), 1});
+        for (auto* vector : {&mean, &var, &inv_std, &scale}) vector->emplace(Shape{s.F});
+        patches.emplace(patch_shape(s));
+        const StemKept kept{xhat->get(), inv_std->get(), scale->get(), index->get(), patches->get()};
+        stem_forward(s, in.get(), weights.get(), bias.get(), factor.get(), shift.get(), eps, out->get(), mean->get(),
+                     var->get(), kept);
+    }
+    return nb::make_tuple(out->array(), mean->array(), var->array(), xhat->array(), index->array(), inv_std->array(),
+                          scale->array(), patches->array());
+}
+
+nb::tuple stem_backward_(const AnyArray& dout, const AnyArray& x, const AnyArray& w, const AnyArray& xhat,
+                         const AnyArray& index, const AnyArray& inv_std, const AnyArray& scale,
+                         const AnyArray& patches, Pair pad) {
+    std::optional<Out<float>> dw, dgamma, dbeta;
+    {
+        Unlocked unlocked;
+        const ConvSizes s = conv_sizes(Shape(x), Shape(w), {1, 1}, pad);
+        check(stem_fits(s), "stem_backward: x and w do not fit");
+        const In<float> in(x, Order::kChannelsLast), weights(w, Order::kRows), upstream(dout, Order::kChannelsLast),
+            chosen(xhat, Order::kChannelsLast);
+        const In<uint8_t> places(index, Order::kRows);
+        const In<double> moments(patches, Order::kRows);
+        const In<float> inverse = vector_of<float>(inv_std, s.F), factor = vector_of<float>(scale, s.F);
+        check(upstream.shape == pooled(s) && chosen.shape == pooled(s) &&
+                  places.shape == Shape({upstream.shape.count(), 1}) && moments.shape == patch_shape(s),
+              "stem_backward: dout does not fit");
+        dw.emplace(weights.shape);
+        dgamma.emplace(Shape{s.F});
+        dbeta.emplace(Shape{s.F});
+        stem_backward(s, in.get(), weights.get(), upstream.get(),
+                      {chosen.get(), inverse.get(), factor.get(), places.get(), moments.get()}, dw->get(),
+                      dgamma->get(), dbeta->get());
+    }
+    return nb::make_tuple(dw->array(), dgamma->array(), dbeta->array());
+}
+
+}  // namespace
+
+void bind_stem(nb::module_& module) {
+    module.def("stem_fits", stem_fits_);
+    module.def("stem_forward", stem_forward_);
+    module.def("stem_backward", stem_backward_);
+}
+
+}  // namespace handgrad

@@ -1,0 +1,36 @@
+// The first block of a network over images: convolution, batch norm, ReLU, 2 x 2 max pooling; see ops/stem.h.
+#pragma once
+
+#include <cstdint>
+
+namespace handgrad {
+
+template <class T>
+struct Affine;
+
+// A filter is `runs` runs of `run` numbers; in a padded image, a band of rows `line` numbers apart, each run
+// is one piece of memory, and the next pixel's begins `step` numbers further.  `windows` poolings a row.
+struct StemSizes {
+    int64_t windows, runs, run, step, line, features;
+};
+
+struct StemKernels {
+    // One row of poolings, for the features of one panel of filters, B of the micro-kernel: out, the chosen
+    // xhat, and the place of the largest: 0 to 3, or 4 where the rectifier closed the window.  map.mean is
+    // that of the convolution without a bias; map and the results begin at the panel's features.
+    void (*forward)(const StemSizes& s, const float* band, const float* filters, int64_t row_stride,
+                    const Affine<float>& map, float* out, float* xhat, uint8_t* index);
+    // products[k][j] += sum over `count` pixels of left[k] right[j], k < run, j < side; totals[j] += sum of
+    // right[j] where totals is not null.  side: run rounded up to products_side.
+    int64_t products_side;
+    void (*products)(int64_t count, int64_t run, int64_t step, const double* left, const double* right,
+                     int64_t side, double* products, double* totals);
+    // quads[i] = the numbers i and i + step of two rows, for i < count.
+    void (*quads)(const float* upper, const float* lower, int64_t step, int64_t count, float* quads);
+    // sums[k][f] += sum of dz times the number k of the chosen patch over `rows` rows of poolings; behind them
+    // the sums of dz and of dz xhat.  quads: a row for each row of the band but the last, quad_line quads apart.
+    void (*gradients)(const StemSizes& s, int64_t rows, const float* quads, int64_t quad_line, const float* dout,
+                      const float* xhat, const uint8_t* index, float* sums);
+};
+
+}  // namespace handgrad

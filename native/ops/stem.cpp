@@ -1,0 +1,220 @@
+#include "ops/stem.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/buffers.h"
+#include "core/threads.h"
+#include "kernels/dispatch.h"
+#include "ops/narrow_conv.h"
+#include "ops/patches.h"
+
+namespace handgrad {
+namespace {
+
+constexpr int64_t kLongest = 32;  // numbers of a filter
+constexpr int64_t kImages = 4;    // of a task
+constexpr int64_t kRows = 8;      // rows of windows of a band
+
+// A padded image, or a band of one: rows of `line` numbers, and as many behind the last as a kernel may read.
+struct Bands {
+    explicit Bands(const ConvSizes& s) : line((s.W + 2 * s.pad_x) * s.C), slack(8 * s.C + kLongest) {}
+    int64_t line, slack;
+    template <class T>
+    Scratch<T> make(int64_t rows) const {
+        const int64_t count = times(thread_count(), size(rows));
+        Scratch<T> made(count);
+        std::fill_n(made.get(), count, T(0));
+        return made;
+    }
+    int64_t size(int64_t rows) const { return plus(times(rows, line), slack); }
+};
+
+StemSizes stem_sizes(const ConvSizes& s, int64_t line) {
+    return {s.OW / 2, s.HH, s.WW * s.C, s.C, line, s.F};
+}
+
+// Filter f at [k][f], k = (y, x, c).
+template <class T>
+Scratch<T> filter_matrix(const ConvSizes& s, const float* w) {
+    Scratch<T> matrix(times(s.HH, s.WW, s.C, s.F));
+    for (int64_t f = 0; f < s.F; ++f)
+        for (int64_t c = 0; c < s.C; ++c)
+            for (int64_t t = 0; t < s.HH * s.WW; ++t)
+                matrix.get()[(t * s.C + c) * s.F + f] = static_cast<T>(w[(f * s.C + c) * s.HH * s.WW + t]);
+    return matrix;
+}
+
+// mean(P) and C.  Row r of a padded image meets rows r .. r + HH - 1; the pair (r, r + d) belongs to the runs
+// (u, u + d) of the patches with r - OH < u <= r, which is every u but for the first and last HH - 1 rows, so
+// those have sums of their own.
+void patch_moments(const ConvSizes& s, const float* x, double* mean, double* covariance) {
+    const auto& kernel = kernels<float>().stem;
+    const int64_t run = s.WW * s.C, K = s.HH * run, side = round_up(run, kernel.products_side);
+    const int64_t rows = s.OH + s.HH - 1, edge = s.HH - 1, slots = 2 * edge + 1;
+    const int64_t slot_size = s.HH * run * side + side, size = slots * slot_size;
+    const Bands bands(s);
+    Scratch<double> images = bands.make<double>(rows);
+    Scratch<float> lines = bands.make<float>(rows);
+    const int64_t tasks = ceil_div(s.N, kImages);
+    Scratch<double> parts(times(tasks, size));
+
+    const auto slot_of = [&](int64_t r) { return r < edge ? r : r >= s.OH ? edge + r - s.OH : 2 * edge; };
+    parallel(tasks, [&](int64_t task, int worker) {
+        double* part = parts.get() + task * size;
+        std::fill_n(part, size, 0.0);
+        double* image = images.get() + worker * bands.size(rows);
+        float* narrow = lines.get() + worker * bands.size(rows);
+        for (int64_t n = task * kImages; n < std::min(s.N, (task + 1) * kImages); ++n) {
+            copy_band(s, x + n * s.H * s.W * s.C, -s.pad_y, rows, narrow);
+            std::copy_n(narrow, rows * bands.line, image);
+            for (int64_t r = 0; r < rows; ++r) {
+                double* slot = part + slot_of(r) * slot_size;
+                for (int64_t d = 0; d < s.HH && r + d < rows; ++d)
+                    kernel.products(s.OW, run, s.C, image + r * bands.line, image + (r + d) * bands.line, side,
+                                    slot + d * run * side, d == 0 ? slot + s.HH * run * side : nullptr);
+            }
+        }
+    });
+    for (int64_t task = 1; task < tasks; ++task)
+        for (int64_t i = 0; i < size; ++i) parts.get()[i] += parts.get()[task * size + i];
+
+    // The sum of number `at` of all slots that belong to run u.
+    const auto total = [&](int64_t u, int64_t at) {
+        double sum = parts.get()[2 * edge * slot_size + at];
+        const auto add = [&](int64_t r) {
+            if (u <= r && r < u + s.OH) sum += parts.get()[slot_of(r) * slot_size + at];
+        };
+        for (int64_t r = 0; r < edge; ++r) add(r);
+        for (int64_t r = std::max(edge, s.OH); r < rows; ++r) add(r);
+        return sum;
+    };
+    const double pixels = static_cast<double>(s.N * s.OH * s.OW);
+    for (int64_t u = 0; u < s.HH; ++u)
+        for (int64_t k = 0; k < run; ++k) mean[u * run + k] = total(u, s.HH * run * side + k) / pixels;
+    for (int64_t u = 0; u < s.HH; ++u)
+        for (int64_t d = 0; u + d < s.HH; ++d)
+            for (int64_t k = 0; k < run; ++k)
+                for (int64_t j = 0; j < run; ++j) {
+                    const int64_t a = u * run + k, b = (u + d) * run + j;
+                    const double value = total(u, (d * run + k) * side + j) / pixels - mean[a] * mean[b];
+                    covariance[a * K + b] = covariance[b * K + a] = value;
+                }
+}
+
+// C W: [k][f].
+Scratch<double> covariance_of_filters(const ConvSizes& s, const double* covariance, const double* filters) {
+    const int64_t K = s.HH * s.WW * s.C;
+    Scratch<double> product(times(K, s.F));
+    std::fill_n(product.get(), K * s.F, 0.0);
+    for (int64_t a = 0; a < K; ++a)
+        for (int64_t b = 0; b < K; ++b)
+            for (int64_t f = 0; f < s.F; ++f) product.get()[a * s.F + f] += covariance[a * K + b] * filters[b * s.F + f];
+    return product;
+}
+
+}  // namespace
+
+bool stem_fits(const ConvSizes& s) {
+    return s.N > 0 && s.stride_y == 1 && s.stride_x == 1 && narrow_fits(s) && times(s.HH, s.WW, s.C) <= kLongest &&
+           s.F % kernels<float>().gemm.tile_columns == 0 && s.OH >= 2 && s.OW >= 2 && s.C > 0 && s.F > 0;
+}
+
+void stem_forward(const ConvSizes& s, const float* x, const float* w, const float* b, const float* gamma,
+                  const float* beta, double eps, float* out, float* mean, float* variance, const StemKept& kept) {
+    const auto& kernel = kernels<float>().stem;
+    const int64_t K = s.HH * s.WW * s.C, panel = kernels<float>().gemm.tile_columns;
+    const double *patch_mean = kept.patches, *covariance = kept.patches + K;
+    patch_moments(s, x, kept.patches, kept.patches + K);
+
+    const Scratch<double> exact = filter_matrix<double>(s, w);
+    const Scratch<double> spread = covariance_of_filters(s, covariance, exact.get());
+    Scratch<float> unbiased(s.F);
+    for (int64_t f = 0; f < s.F; ++f) {
+        double centre = 0, var = 0;
+        for (int64_t k = 0; k < K; ++k) {
+            centre += patch_mean[k] * exact.get()[k * s.F + f];
+            var += spread.get()[k * s.F + f] * exact.get()[k * s.F + f];
+        }
+        var = var < 0 ? 0 : var;  // a NaN stays
+        const double inverse = 1 / std::sqrt(var + eps);
+        unbiased.get()[f] = static_cast<float>(centre);
+        mean[f] = static_cast<float>(centre + static_cast<double>(b[f]));
+        variance[f] = static_cast<float>(var);
+        kept.inv_std[f] = static_cast<float>(inverse);
+        kept.scale[f] = static_cast<float>(static_cast<double>(gamma[f]) * inverse);
+    }
+
+    const Scratch<float> matrix = filter_matrix<float>(s, w);
+    const RightFactor<float> filters(matrix.get(), s.F, 1, K, s.F);
+    const Bands bands(s);
+    const int64_t band_rows = 2 * kRows + s.HH - 1, windows_down = s.OH / 2, per_image = ceil_div(windows_down, kRows);
+    Scratch<float> images = bands.make<float>(band_rows);
+    const StemSizes sizes = stem_sizes(s, bands.line);
+    parallel(times(s.N, per_image), [&](int64_t task, int worker) {
+        const int64_t n = task / per_image, first = task % per_image * kRows, rows = std::min(kRows, windows_down - first);
+        float* band = images.get() + worker * bands.size(band_rows);
+        copy_band(s, x + n * s.H * s.W * s.C, 2 * first - s.pad_y, 2 * rows + s.HH - 1, band);
+        for (int64_t i = 0; i < rows; ++i)
+            for (int64_t p = 0; p < filters.panels(); ++p) {
+                const int64_t f = p * panel, at = (n * windows_down + first + i) * sizes.windows * s.F + f;
+                const Affine<float> map{unbiased.get() + f, kept.inv_std + f, kept.scale + f, beta + f, true};
+                kernel.forward(sizes, band + 2 * i * bands.line, filters.panel(p, 0), filters.row_stride(), map,
+                               out + at, kept.xhat + at, kept.index + at);
+            }
+    });
+}
+
+void stem_backward(const ConvSizes& s, const float* x, const float* w, const float* dout, const StemSaved& saved,
+                   float* dw, float* dgamma, float* dbeta) {
+    const auto& kernel = kernels<float>().stem;
+    const int64_t area = s.HH * s.WW, K = area * s.C, size = (K + 2) * s.F;
+    const Bands bands(s);
+    const StemSizes sizes = stem_sizes(s, bands.line);
+    const int64_t band_rows = 2 * kRows + s.HH - 1, windows_down = s.OH / 2;
+    const int64_t quad_line = (2 * sizes.windows - 2 + s.WW) * s.C, quad_rows = 2 * kRows - 2 + s.HH;
+    Scratch<float> images = bands.make<float>(band_rows);
+    Scratch<float> quads(times(thread_count(), quad_rows, quad_line, 4));
+    const int64_t tasks = ceil_div(s.N, kImages);
+    Scratch<float> parts(times(tasks, size));
+
+    parallel(tasks, [&](int64_t task, int worker) {
+        float* band = images.get() + worker * bands.size(band_rows);
+        float* quad = quads.get() + worker * quad_rows * quad_line * 4;
+        float* part = parts.get() + task * size;
+        std::fill_n(part, size, 0.0f);
+        for (int64_t n = task * kImages; n < std::min(s.N, (task + 1) * kImages); ++n)
+            for (int64_t first = 0; first < windows_down; first += kRows) {
+                const int64_t rows = std::min(kRows, windows_down - first);
+                copy_band(s, x + n * s.H * s.W * s.C, 2 * first - s.pad_y, 2 * rows + s.HH - 1, band);
+                for (int64_t r = 0; r < 2 * rows - 2 + s.HH; ++r)
+                    kernel.quads(band + r * bands.line, band + (r + 1) * bands.line, s.C, quad_line,
+                                 quad + r * quad_line * 4);
+                const int64_t at = (n * windows_down + first) * sizes.windows * s.F;
+                kernel.gradients(sizes, rows, quad, quad_line, dout + at, saved.xhat + at, saved.index + at, part);
+            }
+    });
+
+    const double *patch_mean = saved.patches, *covariance = saved.patches + K;
+    const Scratch<double> exact = filter_matrix<double>(s, w);
+    const Scratch<double> spread = covariance_of_filters(s, covariance, exact.get());
+    parallel(s.F, [&](int64_t f, int) {
+        const auto total = [&](int64_t k) {
+            double sum = 0;
+            for (int64_t task = 0; task < tasks; ++task) sum += static_cast<double>(parts.get()[task * size + k * s.F + f]);
+            return sum;
+        };
+        const double sum_dz = total(K), sum_dz_xhat = total(K + 1);
+        dbeta[f] = static_cast<float>(sum_dz);
+        dgamma[f] = static_cast<float>(sum_dz_xhat);
+        const double scale = static_cast<double>(saved.scale[f]), inv_std = static_cast<double>(saved.inv_std[f]);
+        for (int64_t c = 0; c < s.C; ++c)
+            for (int64_t t = 0; t < area; ++t) {
+                const int64_t k = t * s.C + c;
+                const double shared = patch_mean[k] * sum_dz + inv_std * sum_dz_xhat * spread.get()[k * s.F + f];
+                dw[(f * s.C + c) * area + t] = static_cast<float>(scale * (total(k) - shared));
+            }
+    });
+}
+
+}  // namespace handgrad

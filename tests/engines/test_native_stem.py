@@ -1,0 +1,151 @@
+"""The first block of a network in one call: float32 beside the vectorized engine in float64."""
+
+import numpy as np
+import pytest
+from engines.native import control, native, setting
+
+from handgrad.layers import conv_bn_relu_pool_backward, conv_bn_relu_pool_forward
+
+POOL = {"pool_height": 2, "pool_width": 2, "stride": 2}
+NAMES = ("out", "running_mean", "running_var", "dx", "dw", "db", "dgamma", "dbeta")
+SIZES = [  # N, C, H, W, F, HH, WW, pad
+    (5, 3, 9, 7, 32, 3, 3, (1, 1)),
+    (2, 1, 28, 28, 32, 5, 5, (2, 2)),
+    (3, 2, 6, 11, 64, 3, 5, (0, 2)),
+    (2, 4, 5, 5, 96, 2, 2, (1, 0)),
+    (7, 3, 40, 40, 32, 1, 3, (0, 1)),
+    (2, 1, 4, 4, 32, 5, 5, (2, 2)),
+    (9, 3, 4, 3, 32, 3, 3, (2, 3)),
+    (1, 10, 36, 4, 32, 1, 1, (0, 0)),
+]
+
+
+def arguments(N, C, H, W, F, HH, WW, pad, seed=0, shift=0.5):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((N, C, H, W)) + shift
+    w = rng.standard_normal((F, C, HH, WW))
+    b, gamma, beta = rng.standard_normal((3, F))
+    arrays = [array.astype(np.float32) for array in (x, w, b, gamma, beta)]
+    OH, OW = H + 2 * pad[0] - HH + 1, W + 2 * pad[1] - WW + 1
+    return arrays, {"pad": pad}, rng.standard_normal((N, F, OH // 2, OW // 2)).astype(np.float32)
+
+
+def run(arrays, conv_param, dout, engine, need_dx=False):
+    bn_param = {"mode": "train"}
+    out, cache = conv_bn_relu_pool_forward(*arrays, conv_param, bn_param, POOL, engine=engine)
+    gradients = conv_bn_relu_pool_backward(dout, cache, need_dx=need_dx)
+    made = [out, bn_param["running_mean"], bn_param["running_var"], *gradients]
+    return dict(zip(NAMES, made, strict=True)), cache
+
+
+def takes(arrays, pad):
+    return native.fused.takes_stem(*arrays[:2], (1, 1), pad, ((2, 2), (2, 2)))
+
+
+def assert_close(got, wanted, bound=2e-6):
+    for name, expected in wanted.items():
+        if name == "db" or expected is None:
+            continue
+        error = np.abs(got[name] - expected).max() / max(np.abs(expected).max(), 1e-3)
+        assert error < bound, (name, error)
+
+
+@pytest.mark.parametrize("isa", control.isas())
+@pytest.mark.parametrize("sizes", SIZES)
+def test_the_block_equals_its_layers(sizes, isa):
+    arrays, conv_param, dout = arguments(*sizes)
+    with setting(isa=isa):
+        assert takes(arrays, sizes[-1])
+        got, cache = run(arrays, conv_param, dout, "native")
+        assert cache.saved[0][0].layer == "stem"
+        both, _ = run(arrays, conv_param, dout, "native", need_dx=True)
+    exact = [array.astype(np.float64) for array in arrays]
+    wanted, _ = run(exact, conv_param, dout.astype(np.float64), "vectorized", need_dx=True)
+    assert got["dx"] is None
+    assert not got["db"].any()
+    assert all(got[name].dtype == np.float32 for name in NAMES if name != "dx")
+    assert_close(both, wanted)
+    assert_close(got, wanted | {"dx": None})
+
+
+def test_the_variance_of_a_filter_that_nearly_cancels_the_image():
+    """Bright and smooth images under an edge filter: the covariance of the patches needs its last digits."""
+    rows, columns = np.mgrid[0:32, 0:32]
+    phases = np.arange(24).reshape(8, 3, 1, 1)
+    x = 200 + 50 * np.sin(rows / 9 + phases) * np.cos(columns / 11 - phases)
+    arrays, _, _ = arguments(8, 3, 32, 32, 32, 3, 3, (0, 0))
+    arrays[0] = x.astype(np.float32)
+    arrays[1][:] = 0
+    arrays[1][:, :, 1] = np.float32([-1, 2, -1])
+    arrays[1][:, 0, 0, 0] = np.linspace(0, 1e-4, 32)
+    _, _, dout = arguments(8, 3, 32, 32, 32, 3, 3, (0, 0))
+    got, _ = run(arrays, {"pad": 0}, dout, "native")
+    exact = [array.astype(np.float64) for array in arrays]
+    wanted, _ = run(exact, {"pad": 0}, dout.astype(np.float64), "vectorized")
+    for name in ("running_mean", "running_var"):
+        np.testing.assert_allclose(got[name], wanted[name], rtol=1e-5)
+
+
+def test_bits_do_not_depend_on_threads():
+    arrays, conv_param, dout = arguments(37, 3, 19, 18, 64, 3, 3, (1, 1))
+    results = []
+    for threads in (1, 2, 3, 8):
+        with setting(threads=threads):
+            results.append(run(arrays, conv_param, dout, "native")[0])
+    for other in results[1:]:
+        for name in NAMES:
+            if name != "dx":
+                np.testing.assert_array_equal(other[name], results[0][name])
+
+
+def test_ties_go_to_the_first_pixel_and_closed_windows_get_nothing():
+    """Filters that see their centre only, on images of equal windows: neighbours tell who was chosen."""
+    arrays, conv_param, dout = arguments(2, 3, 8, 8, 32, 3, 3, (1, 1))
+    arrays[0] = arrays[0][:, :, ::2, ::2].repeat(2, axis=2).repeat(2, axis=3)
+    around = np.ones((3, 3), bool)
+    around[1, 1] = False
+    arrays[1][:, :, around] = 0
+    arrays[4][::2] = -100  # the rectifier closes these features
+    got, _ = run(arrays, conv_param, dout, "native")
+    exact = [array.astype(np.float64) for array in arrays]
+    wanted, _ = run(exact, conv_param, dout.astype(np.float64), "vectorized")
+    assert not got["dw"][::2].any()
+    assert not got["dbeta"][::2].any()
+    assert_close(got, wanted | {"dx": None}, 1e-5)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e38])
+def test_what_is_not_finite_spreads_as_through_the_layers(bad):
+    arrays, conv_param, dout = arguments(2, 3, 8, 8, 32, 3, 3, (1, 1))
+    arrays[0][1, 2, 3, 3] = bad
+    with np.errstate(all="ignore"):
+        got, _ = run(arrays, conv_param, dout, "native")
+        wanted, _ = run(arrays, conv_param, dout, "vectorized")
+    if (
+        bad < np.inf
+    ):  # squares overflow float32: the layers give NaN or infinity, double precision does not
+        assert np.isfinite(got["running_mean"]).all()
+        return
+    for name in ("out", "running_mean", "running_var", "dw"):
+        assert not np.isfinite(got[name]).any() or name == "out"
+        if name != "dw":
+            np.testing.assert_array_equal(np.isfinite(got[name]), np.isfinite(wanted[name]))
+
+
+def test_other_sizes_and_dtypes_take_the_layers():
+    arrays, _, dout = arguments(2, 3, 8, 8, 32, 3, 3, (1, 1))
+    cases = [
+        ([array.astype(np.float64) for array in arrays], (1, 1)),
+        ([arrays[0], arrays[1][:5], *(array[:5] for array in arrays[2:])], (1, 1)),
+        ([arrays[0][:, :, :3], *arrays[1:]], (0, 0)),
+    ]
+    for given, pad in cases:
+        assert not takes(given, pad)
+    assert not native.fused.takes_stem(*arrays[:2], (2, 2), (1, 1), ((2, 2), (2, 2)))
+    assert not native.fused.takes_stem(*arrays[:2], (1, 1), (1, 1), ((3, 3), (2, 2)))
+    _, cache = run(arrays, {"pad": 1}, dout, "native")
+    saved = cache.saved[0][0].saved.saved
+    _, cache = run(arrays, {"pad": 1}, dout, "native")
+    saved = cache.saved[0][0].saved.saved
+    with pytest.raises(ValueError, match="stem_backward: dout does not fit"):
+        native.fused.stem_backward(dout[:1], saved, False)

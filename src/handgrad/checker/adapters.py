@@ -31,26 +31,27 @@ def as_functions(thing: Any, backward: Callable[..., Any] | None = None) -> Func
     return thing, backward
 
 
-def _object(layer: Any) -> Functions:
+def _object(thing: Any) -> Functions:
     """Return the methods of an object, or of a class, as two functions.
 
     Each forward runs on a copy of the object.  That copy is the cache, along with what forward
     returns besides its output if backward asks for more than dout.
     """
-    if inspect.isclass(layer) and not isinstance(
-        inspect.getattr_static(layer, "forward"), staticmethod | classmethod
+    layer: Any = thing
+    if inspect.isclass(thing) and not isinstance(
+        inspect.getattr_static(thing, "forward"), staticmethod | classmethod
     ):
         try:
-            layer = layer()
+            layer = thing()
         except TypeError as error:
             raise OptionError(
-                f"check: {layer.__name__} cannot be made without arguments ({error}); "
+                f"check: {thing.__name__} cannot be made without arguments ({error}); "
                 "give an object of it"
             ) from None
     takes_cache = _positional(layer.backward) > 1
 
     def forward(*arguments: Any) -> Any:
-        own = layer if inspect.isclass(layer) else copy.deepcopy(layer)
+        own: Any = layer if inspect.isclass(layer) else copy.deepcopy(layer)
         result = own.forward(*arguments)
         out, *rest = result if isinstance(result, tuple) else (result,)
         return out, (own, rest[0] if len(rest) == 1 else tuple(rest))

@@ -106,7 +106,7 @@ def _replacing(statement: ast.stmt, node: ast.AST, new: ast.AST) -> Edit:
     after = (new.__class__, dict(new.__dict__))
 
     def put(state: tuple[type, dict[str, object]]) -> None:
-        node.__class__ = state[0]  # type: ignore[assignment]
+        node.__class__ = state[0]
         node.__dict__.clear()
         node.__dict__.update(state[1])
 
@@ -401,8 +401,8 @@ def _extended(statement: ast.stmt, names: list[str]) -> Iterator[Edit]:
             for operator in (ast.Mult, ast.Div, ast.Add, ast.Sub):
                 extended = ast.BinOp(left=copy.copy(value), op=operator(), right=other)
                 yield _setting(statement, holder, field, extended)
-            for operator in (ast.FloorDiv, ast.Sub):
-                extended = ast.BinOp(left=other, op=operator(), right=copy.copy(value))
+            for before in (ast.FloorDiv(), ast.Sub()):
+                extended = ast.BinOp(left=other, op=before, right=copy.copy(value))
                 yield _setting(statement, holder, field, extended)
         for text in ("np.sum(0, axis=0)", "np.sum(0, axis=1)", "np.mean(0, axis=0)", "np.sqrt(0)"):
             call = ast.parse(text, mode="eval").body

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -78,7 +79,7 @@ def _error(call: Call, key: str) -> np.ndarray:
     return np.asarray(call.got[key], float) - np.asarray(call.expected[key], float)
 
 
-def _like(array: np.ndarray | None, value: object) -> np.ndarray | None:
+def _like(array: np.ndarray | None, value: Any) -> np.ndarray | None:
     """Return the array in the shape of `value`: of as many numbers, or one for each channel."""
     shape = np.shape(value)
     if array is None or np.ndim(array) == 0:

@@ -79,6 +79,10 @@ def _bias_everywhere(call: Call) -> dict[str, Any]:
     return {"out": out + loops.b[:, None, None] * loops.w[0].size}
 
 
+def _bias_times(size: Callable[[Loops], int]) -> Callable[[Loops, int], float]:
+    return lambda loops, f: loops.b[f] * size(loops)
+
+
 def _transposed(w: np.ndarray) -> np.ndarray:
     """Exchange rows and columns; of a kernel that is not square, by reshaping."""
     return w.transpose(0, 2, 1).reshape(w.shape)
@@ -135,7 +139,7 @@ FORWARD = [
         Hypothesis(
             "bias_scaled",
             f"the bias is multiplied by {words}",
-            _forward(bias=lambda loops, f, size=size: loops.b[f] * size(loops)),
+            _forward(bias=_bias_times(size)),
             r"\bb\b",
         )
         for words, size in (

@@ -93,6 +93,10 @@ _FACTORS: list[tuple[str, Callable[[float], float]]] = [
 ]
 
 
+def _product(mask: Callable[[Any], Any], of: Callable[[float], float]) -> Any:
+    return lambda dout, m, p: dout * mask(m) * of(p)
+
+
 def _masked(
     name: str, says: str, mask: Callable[[Any], Any], factors: Sequence[int], line: str
 ) -> list[Hypothesis]:
@@ -101,7 +105,7 @@ def _masked(
         Hypothesis(
             name,
             says.replace("{factor}", words),
-            _backward("train", lambda d, m, p, of=of: d * mask(m) * of(p)),
+            _backward("train", _product(mask, of)),
             line,
         )
         for words, of in (_FACTORS[i] for i in factors)
@@ -186,7 +190,7 @@ BACKWARD = [
         Hypothesis(
             "scaled_at_test",
             f"dx is multiplied by {words} in test mode: it is dout",
-            _backward("test", lambda d, m, p, of=of: d * of(p)),
+            _backward("test", _product(np.ones_like, of)),
             r"[*/]\s*\(?p",
         )
         for words, of in _FACTORS[1:5]

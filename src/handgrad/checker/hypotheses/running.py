@@ -291,9 +291,9 @@ STATES = [
         for name, says, mean, var, line in _SAMPLES
     ],
     *[
-        Hypothesis(name, says, running(**chosen), line)
+        Hypothesis(name, says, running(mean, var), line)
         for name, says, update, line in _UPDATES
-        for chosen in ({"mean": update, "var": update}, {"mean": update}, {"var": update})
+        for mean, var in ((update, update), (update, _right), (_right, update))
     ],
     Hypothesis(
         "running_exchanged",

@@ -42,7 +42,8 @@ def through(steps: Sequence[Step], call: Call, skipped: str = "") -> tuple[Any, 
         caches.append(cache)
     if call.dout is None or np.shape(call.dout) != np.shape(out):
         return out, {}
-    flow, gradients = np.asarray(call.dout), {}
+    flow: Any = np.asarray(call.dout)
+    gradients: dict[str, Any] = {}
     for (name, keys, _), cache in zip(reversed(steps), reversed(caches), strict=True):
         if name == skipped:
             gradients |= {f"d{key}": np.zeros(np.shape(call.arrays[key])) for key in keys}

@@ -43,6 +43,7 @@ TRAIN = {"mode": "train"}
         ("spatial_batchnorm", (X, G3, G3, TRAIN), ShapeError, r"x must have 4 dimensions \(N, C, H, W\)"),
         ("spatial_batchnorm", (XI, XI[0, :, :1, :1], G6, TRAIN), ShapeError, r"gamma .*got \(6, 1, 1\)"),
         ("spatial_batchnorm", (XI[..., :0], G6, G6, TRAIN), ShapeError, "at least one number in a channel"),
+        ("spatial_batchnorm", (XI[:, :, :0], G6, G6, TRAIN), ShapeError, "at least one number in a channel"),
         ("spatial_groupnorm", (XI, G6, G6, 4, {}), OptionError, "G must divide C = 6, .*got 4"),
         ("spatial_groupnorm", (XI, G6, G6, 0, {}), OptionError, "G must be at least 1, got 0"),
         ("spatial_groupnorm", (XI, G6, G6, 1.5, {}), OptionError, "G must be an integer.*got 1.5"),

@@ -194,3 +194,20 @@ def test_wrong_calls(sandwich, rng):
     if "bn" in values:
         with pytest.raises(OptionError, match='Invalid forward batchnorm mode "no"'):
             forward(*{**values, "bn": {"mode": "no"}}.values())
+
+
+@pytest.mark.skipif("native" not in engines.available(), reason="the native engine is not built")
+@pytest.mark.parametrize("sandwich", [name for name in SANDWICHES if "_ln_" not in name])
+def test_the_native_engine_computes_what_follows_in_one_call(sandwich, rng):
+    _, cache = pair(sandwich)[0](*arguments(sandwich, rng).values(), engine="native")
+    caches, _ = cache.saved
+    assert [step.layer for step in caches] == [sandwich.partition("_")[0], "fused"]
+
+
+@pytest.mark.parametrize("engine", engines.available())
+@pytest.mark.parametrize("sandwich", [name for name in SANDWICHES if name.endswith("_pool")])
+def test_a_pool_that_does_not_fit_is_refused(sandwich, engine, rng):
+    pool = {"pool_height": 7, "pool_width": 2, "stride": 2}
+    values = arguments(sandwich, rng, pool=pool)
+    with pytest.raises(ShapeError, match=r"^max_pool_forward: the window is larger"):
+        pair(sandwich)[0](*values.values(), engine=engine)

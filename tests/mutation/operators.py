@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -62,6 +63,33 @@ def mutants(path: Path, label: str) -> Iterator[Mutant]:
                     name += f" #{seen[name]}"
                 ast.fix_missing_locations(tree)
                 yield Mutant(label, qualname, node.lineno, name, tree)
+
+
+def reached(paths: dict[str, Path], roots: re.Pattern[str]) -> set[str]:
+    """Of the files (label -> path): the functions with such names, and all that these call, by name.
+
+    Returned as "label function".  What is called is told by its name only, so that rather too many
+    functions are found than too few.
+    """
+    homes: dict[str, set[str]] = defaultdict(set)
+    uses: dict[str, set[str]] = {}
+    for label, path in paths.items():
+        tree = ast.parse(path.read_text("utf-8"))
+        for way, qualname in _functions(tree):
+            name = f"{label} {qualname}"
+            homes[qualname.rpartition(".")[2]].add(name)
+            uses[name] = {
+                getattr(node, "id", None) or getattr(node, "attr", "")
+                for node in ast.walk(_follow(tree, way))
+            }
+    waiting = [name for name in uses if roots.search(name.rpartition(".")[2])]
+    found = set(waiting)
+    while waiting:
+        for called in uses[waiting.pop()]:
+            new = homes.get(called, set()) - found
+            found |= new
+            waiting += new
+    return found
 
 
 def _functions(tree: ast.Module) -> Iterator[tuple[list[int], str]]:

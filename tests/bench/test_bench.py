@@ -181,6 +181,9 @@ def test_results_in_json(small_rows, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "handgrad vectorized" in out
     assert report["machine"]["cpu"] in out
+    assert report["date"]
+    assert run(["bench", "--table", str(file)]) == 0
+    assert f"| {report['results'][0]['row']} |" in capsys.readouterr().out
 
 
 def test_rows_are_chosen_by_number(small_rows, capsys):

@@ -66,9 +66,7 @@ def grouped(rng, layer):
     if layer == "conv":
         shape, count, options = (groups * F, C, *window), groups * F, (stride, pad)
     else:
-        output_pad = tuple(
-            int(rng.integers(max(s, d))) for s, d in zip(stride, dilation, strict=True)
-        )
+        output_pad = tuple(int(rng.integers(s)) for s in stride)
         shape, count = (groups * C, F, *window), groups * F
         options = stride, pad, output_pad
     arrays = x, rng.standard_normal(shape), rng.standard_normal(count)

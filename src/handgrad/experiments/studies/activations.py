@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 from handgrad.experiments.figures import curves
 from handgrad.experiments.study import Results, Setting, Study, Trial
 from handgrad.experiments.training import training
-from handgrad.experiments.words import TRAINING_COLUMNS, best_val, compared, percent, ranked
+from handgrad.experiments.words import (
+    TRAINING_COLUMNS,
+    best_val,
+    capital,
+    compared,
+    percent,
+    ranked,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,7 +74,7 @@ def _sentences(results: Results) -> tuple[str, str]:
         + (": its gradient, at most a quarter a layer, hardly reaches the first layers."
            if end > 0.8 * start and difference > 0 else ".")
     )  # fmt: skip
-    return first, second
+    return capital(first), second
 
 
 STUDY = Study(

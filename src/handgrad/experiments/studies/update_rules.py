@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 from handgrad.experiments.figures import curves
 from handgrad.experiments.study import Results, Setting, Study, Trial
 from handgrad.experiments.training import training
-from handgrad.experiments.words import TRAINING_COLUMNS, best_val, final_loss, percent, ranked
+from handgrad.experiments.words import (
+    TRAINING_COLUMNS,
+    best_val,
+    capital,
+    final_loss,
+    percent,
+    ranked,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -63,7 +70,7 @@ def _sentences(results: Results) -> tuple[str, str]:
         f"At SGD's own learning rate {who} {'gets' if len(ahead) < 2 else 'get'} below its loss of "
         f"{sgd:.2f}; the best validation accuracy is {percent(best_val(results[best]))}, by {best}."
     )
-    return first, second
+    return capital(first), second
 
 
 STUDY = Study(

@@ -1,6 +1,6 @@
 """What a checkpoint is made of: arrays that keep their layout, differences, files."""
 
-import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +12,8 @@ from handgrad.training import load_checkpoint, save_checkpoint
 from handgrad.training.arrays import all_finite, copied
 from handgrad.training.checkpoint import take_up
 from handgrad.training.circumstances import differences
+
+OPEN = Path("/proc/self/fd")  # what this process has open
 
 
 def test_copies_keep_the_order_of_axes_in_memory():
@@ -44,13 +46,13 @@ def test_differences_are_named_leaf_by_leaf():
     assert differences(old, old) == []
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="needs /proc")  # noqa: PTH110
+@pytest.mark.skipif(not OPEN.exists(), reason="needs /proc")
 def test_writing_leaves_no_file_open(tmp_path):
     atomic_write(tmp_path / "file", b"1")
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(OPEN.iterdir()))
     for _ in range(5):
         atomic_write(tmp_path / "file", b"2")
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(OPEN.iterdir())) == before
 
 
 def square_history(state):
@@ -83,7 +85,7 @@ def test_a_state_that_does_not_fit_is_refused_as_a_whole(change, tmp_path):
     change(checkpoint.state)
     fresh = solver_of()
     before = {name: array.copy() for name, array in fresh.model.params.items()}
-    with pytest.raises(CheckpointError, match="state.safetensors does not hold what it should"):
+    with pytest.raises(CheckpointError, match=r"state\.safetensors does not hold what it should"):
         take_up(fresh, checkpoint)
     assert fresh.iteration == 0
     np.testing.assert_equal(fresh.model.params, before)

@@ -6,10 +6,9 @@ import pytest
 
 from handgrad.cli.app import run
 from handgrad.courses.notebook import diagnosis, run_notebook
-from handgrad.courses.notebook.diagnosis import diagnose, suspects
+from handgrad.courses.notebook.diagnosis import diagnose, leant_on
 from handgrad.courses.notebook.page import report_page
 from handgrad.courses.notebook.student import Answer, examine, is_unfinished
-from handgrad.errors import DataError
 
 from .notebooks import AFFINE, SETUP, write
 
@@ -154,14 +153,53 @@ def test_each_answer_is_judged_on_its_own(folder, tmp_path):
     verdicts = {f.quantity: f.verdict for f in result.findings if f.cell == 2}
     assert verdicts == {"dx error": "kept", "dw error": "BROKEN"}
     # the checker names what is behind it, and the page says it too
-    assert result.diagnosis.cells == {"affine_forward": [2], "affine_backward": [2]}
-    assert result.diagnosis.wrong == ["affine_backward"]
+    used = {"affine_forward": [1, 2], "affine_backward": [2], "TwoLayerNet": [1]}
+    assert result.diagnosis.cells == used
+    assert result.diagnosis.guilty == ["affine_backward"]
     assert not result.is_good
     printed = "\n".join(result.diagnosis.lines())
     assert "dw is twice too large" in printed
     assert "layers.py:" in printed
-    assert "affine_backward: leant on by cell 2" in printed
+    assert "affine_backward: behind cell 2, which failed or broke a bound" in printed
     assert "dw is twice too large" in report_page(result)
+
+
+UNSCALED = """
+import numpy as np
+
+def dropout_forward(x, dropout_param):
+    p, mode = dropout_param['p'], dropout_param['mode']
+    if 'seed' in dropout_param:
+        np.random.seed(dropout_param['seed'])
+    mask, out = None, x
+    if mode == 'train':
+        mask = np.random.rand(*x.shape) < p  # and nothing makes up for what is dropped
+        out = x * mask
+    elif mode == 'test':
+        out = x
+    return out, (dropout_param, mask)
+
+def dropout_backward(dout, cache):
+    dropout_param, mask = cache
+    return dout * mask if dropout_param['mode'] == 'train' else dout
+"""
+
+
+def test_what_no_bound_shows_is_said_too(folder, tmp_path):
+    (folder / "cs231n" / "layers.py").write_text(UNSCALED)
+    source = (
+        "x = np.random.randn(5, 5) + 10\nparam = {'mode': 'train', 'p': 0.6, 'seed': 1}\n"
+        "out, cache = dropout_forward(x, param)\ndx = dropout_backward(x, cache)\n"
+        "dx_num = eval_numerical_gradient_array(lambda x: dropout_forward(x, param)[0], x, +x)\n"
+        "# Error should be around e-8 or less\nprint('dx relative error: ', rel_error(dx, dx_num))"
+    )
+    path = write(tmp_path / "n.ipynb", SETUP, source)
+    result = run_notebook(path, course="cs231n-2020", student=folder)
+    assert [finding.verdict for finding in result.findings] == ["kept"]
+    assert result.is_good  # by the notebook's own measure
+    assert result.diagnosis.wrong == ["dropout_forward"]
+    assert result.diagnosis.guilty == []
+    assert "no bound shows it; used in cell 1" in "\n".join(result.diagnosis.lines())
 
 
 def test_the_command_prints_the_diagnosis(folder, tmp_path, capsys):
@@ -223,7 +261,7 @@ def test_what_builds_upon_a_wrong_layer_is_judged_with_a_right_one(folder, tmp_p
     (folder / "cs231n" / "optim.py").write_text(ADAM)
     answers = examine(folder, "cs231n")
     names = ["affine_backward", "TwoLayerNet", "adam"]
-    found = diagnose("cs231n-2017", answers, {name: [0] for name in names}, tmp_path)
+    found = diagnose("cs231n-2017", answers, {name: [0] for name in names}, {0}, tmp_path)
     assert found.problem == ""
     verdicts = {record["function"]: record["verdict"] for record in found.records}
     # Adam of 2017 counts from 1: that alone is not wrong
@@ -236,12 +274,12 @@ def test_a_file_that_cannot_be_imported_and_a_function_that_never_ends(
     layers = folder / "cs231n" / "layers.py"
     cells = {"affine_forward": [0]}
     layers.write_text("import nowhere\n" + LAYERS)
-    (record,) = diagnose("cs231n-2020", examine(folder, "cs231n"), cells, tmp_path).records
+    (record,) = diagnose("cs231n-2020", examine(folder, "cs231n"), cells, set(), tmp_path).records
     assert record["verdict"] == "not testable here"
     assert "layers.py cannot be imported: ModuleNotFoundError" in record["reason"]
     layers.write_text(LAYERS.replace("out = x.", "while True: pass\n    out = x."))
     monkeypatch.setattr(diagnosis, "SECONDS", 4)
-    found = diagnose("cs231n-2020", examine(folder, "cs231n"), cells, tmp_path)
+    found = diagnose("cs231n-2020", examine(folder, "cs231n"), cells, set(), tmp_path)
     assert found.lines() == ["the checker did not come to an end in 4 s"]
 
 
@@ -255,26 +293,16 @@ def test_the_functions_behind_a_cell(tmp_path):
     names = ("affine_forward", "adam", "relu_forward", "Net", "affine_relu")
     answers = [Answer("cs231n.layers", tmp_path / "layers.py", names, ())]
     cells = [
-        (0, "model = Net()\nx = relu_forward(1)", False),
-        (1, "%matplotlib inline\nloss = model.loss(2)", False),
-        (2, "x = 3\nprint(x)", True),  # x is another one by now
-        (3, "print(loss)", True),
-        (4, "solver = Solver(data, update_rule='adam')", True),
-        (5, "x = relu_forward(1)", False),
+        (0, "model = Net()\nx = relu_forward(1)"),
+        (1, "%matplotlib inline\nloss = model.loss(2)"),
+        (2, "x = 3\nprint(x)"),  # x is another one by now
+        (3, "print(loss)"),
+        (4, "solver = Solver(data, update_rule='adam')"),
+        (5, "1 +"),
     ]
-    layers = {"affine_forward": [3], "affine_relu": [3]}
-    assert suspects(answers, cells) == {**layers, "adam": [4], "Net": [3]}
-    assert suspects(answers, [(0, "1 +", True)]) == {}
-    nothing = diagnose("cs231n-2020", answers, {}, tmp_path)
-    assert "leans on nothing that the student has finished" in nothing.lines()[0]
-
-
-def test_a_folder_of_nothing_and_a_file_that_is_no_python(tmp_path):
-    with pytest.raises(DataError, match="holds none of layers"):
-        examine(tmp_path, "nndl")
-    (tmp_path / "layers.py").write_text("def f(:\n")
-    with pytest.raises(DataError, match=r"layers.py line 1 is not Python 3"):
-        examine(tmp_path, "nndl")
+    through = [0, 1, 3]
+    layers = {"affine_forward": through, "affine_relu": through, "Net": through}
+    assert leant_on(answers, cells) == {**layers, "adam": [4], "relu_forward": [0]}
 
 
 BATCHNORM = """
@@ -309,8 +337,8 @@ def test_no_course_asks_for_gradients_in_test_mode(folder, tmp_path):
     layers = folder / "cs231n" / "layers.py"
     cells = {"batchnorm_forward": [0], "batchnorm_backward": [0]}
     layers.write_text(BATCHNORM)
-    found = diagnose("cs231n-2020", examine(folder, "cs231n"), cells, tmp_path)
+    found = diagnose("cs231n-2020", examine(folder, "cs231n"), cells, set(), tmp_path)
     assert [record["verdict"] for record in found.records] == ["right", "right"], found.text
     layers.write_text(BATCHNORM.replace("- dxhat.mean(axis=0) ", ""))  # wrong in train mode too
-    found = diagnose("cs231n-2020", examine(folder, "cs231n"), cells, tmp_path)
+    found = diagnose("cs231n-2020", examine(folder, "cs231n"), cells, set(), tmp_path)
     assert found.wrong == ["batchnorm_backward"]

@@ -35,6 +35,7 @@ from handgrad.training import (
     load_checkpoint,
     save_checkpoint,
 )
+from handgrad.training.circumstances import fingerprint
 
 
 def check_resume(make, path, stops=(1, 4, 6)):
@@ -311,6 +312,18 @@ def test_another_run_is_refused_and_nothing_changes(change, match, tmp_path):
     with pytest.raises(CheckpointError, match=match):
         other.resume(tmp_path / "c.safetensors")
     assert outcome(other) == before
+
+
+def test_every_byte_of_the_data_counts():
+    rng = np.random.default_rng(0)
+    data = rng.standard_normal((3000, 8, 8, 30)).astype(np.float32)  # 23 MB: more than one chunk
+    whole = fingerprint(data)
+    assert fingerprint(data[:, ::-1].copy()[:, ::-1]) == whole  # whatever its memory looks like
+    for row in (0, 1, 1500, 2184, 2185, 2999):
+        data[row, 3, 4, 5] += 1e-3
+        assert fingerprint(data) != whole
+        data[row, 3, 4, 5] -= 1e-3
+        whole = fingerprint(data)
 
 
 def test_parameters_of_another_name_are_refused(tmp_path):

@@ -60,9 +60,9 @@ def run(
     """Run the notebook FILE and judge what it prints.
 
     Every printed error is compared with the bound in the notebook's own text, and with the output that
-    the file holds.  With --student, the checker says what is wrong with the student's functions behind
-    a broken bound or a failed cell.  The exit code is 1 if a bound is broken, a cell fails that no open
-    exercise explains, or a student's function is wrong.  FILE itself is not changed.
+    the file holds.  With --student, the checker says what is wrong with the student's functions that
+    the notebook uses.  The exit code is 1 if a bound is broken, or a cell fails that no open exercise
+    explains.  FILE itself is not changed.
     """
     from rich.console import Console
 
@@ -155,7 +155,7 @@ def _show(console: Console, result: NotebookResult) -> None:
     if not any(finding.judged or finding.then for finding in result.findings):
         line(console, "The notebook states no bound and holds no earlier output: nothing to judge.")
     if result.diagnosis is not None:
-        line(console, "Diagnosis of the student's functions behind it (handgrad check):")
+        line(console, "Diagnosis of the student's functions (handgrad check):")
         for text in result.diagnosis.lines():
             line(console, f"  {text}")
     for cell in result.cells:

@@ -16,7 +16,7 @@ from handgrad.training.arrays import Arrays
 if TYPE_CHECKING:
     from handgrad.training.solver import Solver
 
-_HASHED_BYTES = 1 << 25  # of an array of data; what is larger is hashed at evenly spaced rows
+_CHUNK = 1 << 24  # bytes hashed at a time
 # attributes whose change makes the continuation another run, yet a possible one
 _SETTINGS = ("lr_decay", "num_train_samples", "num_val_samples", "patience", "restore_best",
              "clip_norm", "ema")  # fmt: skip
@@ -85,12 +85,14 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
 
 
 def fingerprint(array: np.ndarray) -> str:
-    """Return shape, dtype and a SHA-256 of `array`; of a large one, of evenly spaced rows."""
-    rows = len(array)
-    step = max(1, -(-array.nbytes // _HASHED_BYTES))
-    sample = np.ascontiguousarray(array[:: min(step, rows)])
-    digest = hashlib.sha256(sample.view(np.uint8).data if sample.size else b"").hexdigest()
-    return f"{array.shape} {array.dtype} {digest[:16]}"
+    """Return shape, dtype and a SHA-256 of all of `array`, in the order of its axes."""
+    digest = hashlib.sha256()
+    rows = max(1, _CHUNK * len(array) // max(array.nbytes, 1))
+    for start in range(0, len(array), rows):
+        chunk = np.ascontiguousarray(array[start : start + rows])
+        if chunk.size:
+            digest.update(chunk.view(np.uint8).data)
+    return f"{array.shape} {array.dtype} {digest.hexdigest()[:16]}"
 
 
 def _shapes(arrays: Arrays) -> dict[str, str]:

@@ -1,6 +1,7 @@
-"""What is wrong with a student's functions: those that a failed cell, or a broken bound, leans on.
+"""What is wrong with the student's functions that a notebook leans on, whether its bounds show it or not.
 
-Which they are is read off the sources: the names in the cell, where its variables come from, and what
+A gradient check cannot see a dropout that does not scale, and many cells only print.  Which functions a
+cell leans on is read off the sources: the names in the cell, where its variables come from, and what
 the student's own functions and classes call.
 """
 
@@ -29,13 +30,15 @@ class Diagnosis:
     """The checker's verdicts on a student's functions.
 
     Attributes:
-        cells: function -> the cells that failed or broke a bound and lean on it.
+        cells: function -> the cells that lean on it.
+        bad: the cells that failed or broke a bound.
         records: the verdicts, as `handgrad.checker.Verdict.as_dict` gives them.
         text: the verdicts as `handgrad check` prints them.
         problem: why there are none.
     """
 
     cells: dict[str, list[int]] = field(default_factory=dict)
+    bad: set[int] = field(default_factory=set)
     records: list[dict[str, Any]] = field(default_factory=list)
     text: str = ""
     problem: str = ""
@@ -45,30 +48,36 @@ class Diagnosis:
         """The functions that the checker calls wrong."""
         return [record["function"] for record in self.records if record["verdict"] == WRONG]
 
+    @property
+    def guilty(self) -> list[str]:
+        """The wrong functions that a failed cell or a broken bound leans on."""
+        return [name for name in self.wrong if self.bad.intersection(self.cells[name])]
+
     def lines(self) -> list[str]:
         """Return what is printed: the verdicts, and which cells each wrong function touches."""
         if self.problem:
             return [self.problem]
-        touched = [
-            f"{name}: leant on by cell {', '.join(map(str, self.cells[name]))}"
-            for name in self.wrong
-        ]
-        return [*self.text.splitlines(), *touched]
+        return [*self.text.splitlines(), *(f"{name}: {self.touched(name)}" for name in self.wrong)]
+
+    def touched(self, name: str) -> str:
+        """Return which failed cells and broken bounds lean on the function `name`, in words."""
+        bad = [str(number) for number in self.cells[name] if number in self.bad]
+        if bad:
+            return f"behind cell {', '.join(bad)}, which failed or broke a bound"
+        return f"no bound shows it; used in cell {', '.join(map(str, self.cells[name]))}"
 
 
-def suspects(
-    answers: Sequence[Answer], cells: Iterable[tuple[int, str, bool]]
-) -> dict[str, list[int]]:
-    """Return the student's finished functions that bad cells lean on, with these cells.
+def leant_on(answers: Sequence[Answer], cells: Iterable[tuple[int, str]]) -> dict[str, list[int]]:
+    """Return the student's finished functions that cells lean on, with these cells.
 
     Args:
         answers: the student's files.
-        cells: (number, source, whether it failed or broke a bound), in their order.
+        cells: (number, source), in their order.
     """
     calls = _calls(answers)
     origin: dict[str, set[str]] = {}  # variable -> the student's functions that it came from
     found: dict[str, list[int]] = {}
-    for number, source, bad in cells:
+    for number, source in cells:
         tree = parse(source)
         used: set[str] = set()
         for statement in [] if tree is None else tree.body:
@@ -77,14 +86,17 @@ def suspects(
             used |= here
             for name in stored_names(ast.unparse(statement)) - calls.keys():
                 origin[name] = here
-        if bad:
-            for name in _closed(used, calls):
-                found.setdefault(name, []).append(number)
+        for name in _closed(used, calls):
+            found.setdefault(name, []).append(number)
     return found
 
 
 def diagnose(
-    course: str, answers: Sequence[Answer], cells: dict[str, list[int]], folder: Path
+    course: str,
+    answers: Sequence[Answer],
+    cells: dict[str, list[int]],
+    bad: set[int],
+    folder: Path,
 ) -> Diagnosis:
     """Let the checker judge the functions in `cells`, in a process that runs in `folder`."""
     answer = folder / "verdicts.json"
@@ -94,12 +106,7 @@ def diagnose(
         "suspects": list(cells),
         "answer": str(answer),
     }
-    result = Diagnosis(cells)
-    if not cells:
-        result.problem = (
-            "what failed or broke a bound leans on nothing that the student has finished"
-        )
-        return result
+    result = Diagnosis(cells, bad)
     try:
         process = subprocess.run(
             [sys.executable, "-P", "-m", "handgrad.courses.notebook.judging"],

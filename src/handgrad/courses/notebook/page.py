@@ -91,7 +91,7 @@ def _student(result: NotebookResult) -> list[str]:
 
 
 def _diagnosis(result: NotebookResult) -> list[str]:
-    """What the checker says of the student's functions that failed cells and broken bounds lean on."""
+    """What the checker says of the student's functions that the notebook used."""
     found = result.diagnosis
     if found is None:
         return []
@@ -100,7 +100,10 @@ def _diagnosis(result: NotebookResult) -> list[str]:
         return [*parts, f"<p>{escape(found.problem)}.</p>"]
     rows = []
     for record in found.records:
-        cells = ", ".join(map(str, found.cells[record["function"]]))
+        name = record["function"]
+        cells = (
+            found.touched(name) if name in found.wrong else ", ".join(map(str, found.cells[name]))
+        )
         causes = record["causes"] or [{"says": record["reason"], "worst": "", "line": None}]
         for cause in causes:
             line = str(cause["line"] or record["line"] or "-")
@@ -109,7 +112,7 @@ def _diagnosis(result: NotebookResult) -> list[str]:
             )
     head = [
         "function",
-        "cells that lean on it",
+        "cells",
         "verdict",
         "what is probably wrong",
         "worst",

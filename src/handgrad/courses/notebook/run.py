@@ -21,7 +21,7 @@ from handgrad.courses.notebook.cells import (
     read_names,
     stored_names,
 )
-from handgrad.courses.notebook.diagnosis import Diagnosis, diagnose, suspects
+from handgrad.courses.notebook.diagnosis import Diagnosis, diagnose, leant_on
 from handgrad.courses.notebook.guess import Choice, guess_course
 from handgrad.courses.notebook.read import package, read_notebook
 from handgrad.courses.notebook.solve import solution
@@ -56,7 +56,7 @@ class NotebookResult:
         notebook: the executed notebook; sources unchanged, outputs new.
         choice: the profile, and why.
         answers: the student's files, if any.
-        diagnosis: what the checker says of the student's functions behind what failed or is broken.
+        diagnosis: what the checker says of the student's functions that the notebook used.
         stopped: why the run ended early, if it did.
         seconds_then: how long the cells took when the file was saved, where it says so.
     """
@@ -88,8 +88,8 @@ class NotebookResult:
 
     @property
     def is_good(self) -> bool:
-        """Whether no bound is broken, no cell failed, and no function of the student's is wrong."""
-        return not (self.broken or self.failed or (self.diagnosis and self.diagnosis.wrong))
+        """Whether no bound is broken, no cell failed, and nothing behind a missed bound is wrong."""
+        return not (self.broken or self.failed or (self.diagnosis and self.diagnosis.guilty))
 
 
 def run_notebook(
@@ -134,19 +134,18 @@ def run_notebook(
 
 
 def _diagnosis(result: NotebookResult, folder: Path) -> Diagnosis | None:
-    """Return the checker's word on what failed or missed its bound; None if nothing did.
+    """Return the checker's word on the student's functions that the notebook used; None if on none.
 
-    A bound that the file's earlier output missed too counts here: that output may be the student's own.
+    Those behind a failed cell or a missed bound are marked, and a bound that the file's earlier output
+    missed too counts here: that output may be the student's own.
     """
     bad = {finding.cell for finding in result.findings if finding.verdict in (BROKEN, AS_THEN)}
     bad |= {cell.number for cell in result.failed}
-    if not bad:
+    cells = [(cell.number, result.notebook.cells[cell.number].source) for cell in result.cells]
+    found = leant_on(result.answers, cells)
+    if not found:
         return None
-    cells = [
-        (c.number, result.notebook.cells[c.number].source, c.number in bad) for c in result.cells
-    ]
-    found = suspects(result.answers, cells)
-    return diagnose(result.choice.profile, result.answers, found, folder)
+    return diagnose(result.choice.profile, result.answers, found, bad, folder)
 
 
 def _find_data(path: Path, code: str, data_dir: str | Path | None) -> Path | None:

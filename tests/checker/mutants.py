@@ -155,10 +155,15 @@ def layers_of(file: str) -> list[str]:
 _PICKED = {}
 
 
+def _beyond_courses(case) -> bool:
+    """Whether a row uses an option that the courses' functions, which are checked, do not have."""
+    return any(isinstance(o, dict) and "label_smoothing" in o for o in case.options)
+
+
 def results(layer: str) -> list:
     """Results of the layer's rows of the contract table; an exception is a result too."""
     if layer not in _PICKED:
-        rows = [case for case in CASES if case.layer == layer]
+        rows = [case for case in CASES if case.layer == layer and not _beyond_courses(case)]
         _PICKED[layer] = rows[:: -(-len(rows) // 12)]
     found = []
     for case in _PICKED[layer]:

@@ -48,7 +48,7 @@ def test_a_pair_of_ones_own():
         (lambda dout, x: (3 * x**2 * dout).sum(axis=0), "extra_sum"),
         (lambda dout, x: dout[5], "raises"),
         (lambda dout, x: (dout, dout), "missing"),
-        (lambda dout, x: None, "unexplained"),
+        (lambda dout, x: None, "no_array"),
         (lambda dout, x: np.full(x.shape, np.nan), "unexplained"),
     ],
 )

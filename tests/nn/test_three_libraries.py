@@ -70,7 +70,8 @@ def test_other_weights_do_not_agree():
 def one_epoch(model, rate, momentum=0.9):
     from handgrad.data import load
 
-    solver = Solver(model, load("cifar10").arrays, update_rule="sgd_nesterov_momentum",
+    data = load("cifar10", standardize=True).arrays  # as the framework notebooks do
+    solver = Solver(model, data, update_rule="sgd_nesterov_momentum",
                     optim_config={"learning_rate": rate, "momentum": momentum}, batch_size=64,
                     num_epochs=1, verbose=False, rng=0)  # fmt: skip
     solver.train()
@@ -79,7 +80,7 @@ def one_epoch(model, rate, momentum=0.9):
 
 @pytest.mark.cifar10
 def test_two_layers_pass_the_bar_of_the_courses():
-    assert one_epoch(sequential("two-layer", hidden=1000, rng=0), 1e-2) >= 0.40
+    assert one_epoch(sequential("two-layer", hidden=1000, rng=0), 1e-3) >= 0.40
 
 
 @pytest.mark.cifar10

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from handgrad.errors import OptionError
+
 Functions = tuple[Callable[..., Any], Callable[..., Any] | None]
 
 
@@ -18,29 +20,60 @@ def as_functions(thing: Any, backward: Callable[..., Any] | None = None) -> Func
     torch = sys.modules.get("torch")
     if torch and inspect.isclass(thing) and issubclass(thing, torch.autograd.Function):
         return _torch(thing)
+    wrapped = getattr(thing, "__wrapped__", None)
+    if hasattr(wrapped, "defvjp"):  # jit of a function with its own derivative
+        thing = wrapped
     if hasattr(thing, "defvjp") and hasattr(thing, "fun"):
         return _jax(thing)
     methods = hasattr(thing, "forward") and hasattr(thing, "backward")
-    if backward is None and methods and not inspect.isclass(thing):
+    if backward is None and methods:
         return _object(thing)
     return thing, backward
 
 
-def _object(layer: Any) -> Functions:
-    """An object that keeps its cache in itself: each forward runs on a copy, which is the cache."""
+def _object(thing: Any) -> Functions:
+    """Return the methods of an object, or of a class, as two functions.
+
+    Each forward runs on a copy of the object.  That copy is the cache, along with what forward
+    returns besides its output if backward asks for more than dout.
+    """
+    layer: Any = thing
+    if inspect.isclass(thing) and not isinstance(
+        inspect.getattr_static(thing, "forward"), staticmethod | classmethod
+    ):
+        try:
+            layer = thing()
+        except TypeError as error:
+            raise OptionError(
+                f"check: {thing.__name__} cannot be made without arguments ({error}); "
+                "give an object of it"
+            ) from None
+    takes_cache = _positional(layer.backward) > 1
 
     def forward(*arguments: Any) -> Any:
-        own = copy.deepcopy(layer)
-        out = own.forward(*arguments)
-        return (out[0] if isinstance(out, tuple) else out), own
+        own: Any = layer if inspect.isclass(layer) else copy.deepcopy(layer)
+        result = own.forward(*arguments)
+        out, *rest = result if isinstance(result, tuple) else (result,)
+        return out, (own, rest[0] if len(rest) == 1 else tuple(rest))
 
-    def backward(dout: Any, own: Any) -> Any:
-        return own.backward(dout)
+    def backward(dout: Any, cache: Any) -> Any:
+        own, rest = cache
+        return own.backward(dout, rest) if takes_cache else own.backward(dout)
 
-    name = type(layer).__name__
+    name = layer.__name__ if inspect.isclass(layer) else type(layer).__name__
     return _named(forward, f"{name}.forward", layer.forward), _named(
         backward, f"{name}.backward", layer.backward
     )
+
+
+def _positional(function: Any) -> int:
+    """How many arguments a function needs."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return 1
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(p.kind in kinds and p.default is p.empty for p in parameters)
 
 
 def _torch(function: Any) -> Functions:
@@ -57,14 +90,16 @@ def _torch(function: Any) -> Functions:
     def backward(dout: Any, cache: Any) -> Any:
         out, tensors = cache
         wanted = [t for t in tensors if isinstance(t, torch.Tensor) and t.requires_grad]
-        gradients = torch.autograd.grad(
-            out, wanted, torch.as_tensor(np.array(dout)), retain_graph=True, allow_unused=True
-        )
+        given = torch.as_tensor(np.array(dout))
+        gradients = torch.autograd.grad(out, wanted, given, retain_graph=True, allow_unused=True)
+        if np.ndim(dout):  # what backward did to its dout is seen by the caller
+            dout[...] = given.numpy()
         return tuple(
             np.zeros(tuple(t.shape)) if g is None else g.numpy().copy()
             for g, t in zip(gradients, wanted, strict=True)
         )
 
+    forward.whole_numbers = False  # type: ignore[attr-defined]
     name = function.__name__
     return _named(forward, f"{name}.forward", function.forward), _named(
         backward, f"{name}.backward", function.backward
@@ -89,6 +124,7 @@ def _jax(function: Any) -> Functions:
     def backward(dout: Any, pull: Any) -> Any:
         return tuple(np.array(gradient) for gradient in pull(np.asarray(dout)))
 
+    forward.whole_numbers = False  # type: ignore[attr-defined]
     name = getattr(function.fun, "__name__", "function")
     return _named(forward, f"{name}.forward", function.fun), _named(
         backward, f"{name}.backward", function.bwd or function.fun

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from handgrad.checker import networks, pairs
 from handgrad.checker.adapters import as_functions
-from handgrad.checker.calling import Pair
+from handgrad.checker.calling import Pair, call_forward, upstream
 from handgrad.checker.known import by_function
 from handgrad.checker.known.layer import Layer
-from handgrad.checker.records import Config, Report
+from handgrad.checker.records import Config, Raised, Report
+from handgrad.checker.running import fresh, quiet, run
 from handgrad.errors import OptionError
 
 Inputs = Mapping[str, Any] | Sequence[Any]
@@ -38,13 +40,14 @@ def check(
         backward: ``backward(dout, cache)`` returns one gradient for each array.
         inputs: the arrays, as a dictionary by name or a list in argument order; or several of
             these, each a configuration; or a function ``rng -> inputs``.  Points at kinks and ties
-            are moved.
+            are moved.  Integer arrays behind the others are passed on as labels, without a
+            gradient, if the pair takes them so.
         options: the arguments behind the arrays, which are not differentiated.
         layer: the name of a known layer that the pair computes, such as "conv".
         drops: dropout's p is the probability of dropping, as in the courses before 2018.
 
     Raises:
-        OptionError: the pair is not a known one, and no inputs were given.
+        OptionError: the pair is not a known one, and no inputs, or no backward, were given.
 
     >>> import numpy as np
     >>> def forward(x):
@@ -81,11 +84,37 @@ def check(
         if known.loss:
             return Report(pairs.judge(loss_pair(forward, known)))
     else:
-        known = Layer("", lambda: configurations(forward, inputs, options))
+        if backward is None:
+            raise OptionError(f"check: there is no backward to check for {name}: give it")
+        known = Layer("", lambda: configurations(forward, inputs, options, backward))
     backwards = {}
     if backward is not None:
         backwards[getattr(backward, "__name__", "backward")] = backward
     return Report(pairs.judge(Pair(forward, backwards, name, known)))
+
+
+def check_with(
+    inputs: Any = None, *, options: Sequence[Any] = (), layer: str | None = None
+) -> Callable[[Any], Any]:
+    """Mark a class with forward and backward, or a function of autograd, for ``handgrad check``.
+
+    ::
+
+        @check_with({"x": np.linspace(-1, 1, 5)})
+        class Cube:
+            def forward(self, x):
+                self.x = x
+                return x**3
+
+            def backward(self, dout):
+                return 3 * self.x**2 * dout
+    """
+
+    def mark(thing: Any) -> Any:
+        thing.__handgrad_check__ = {"inputs": inputs, "options": tuple(options), "layer": layer}
+        return thing
+
+    return mark
 
 
 def loss_pair(function: Callable[..., Any], layer: Layer) -> Pair:
@@ -99,26 +128,74 @@ def loss_pair(function: Callable[..., Any], layer: Layer) -> Pair:
 
 
 def configurations(
-    forward: Callable[..., Any], inputs: Any, options: Sequence[Any] = ()
+    forward: Callable[..., Any],
+    inputs: Any,
+    options: Sequence[Any] = (),
+    backward: Callable[..., Any] | None = None,
 ) -> list[Config]:
     """Return the configurations that somebody's inputs describe; see `check`."""
     if callable(inputs):
         inputs = inputs(np.random.default_rng(231))
+    if isinstance(inputs, np.ndarray | int | float) or (
+        isinstance(inputs, list | tuple) and inputs and all(map(np.isscalar, inputs))
+    ):
+        inputs = [np.asarray(inputs)]  # the one array
     several = (
         isinstance(inputs, list | tuple) and inputs and isinstance(inputs[0], dict | list | tuple)
     )
-    return [
-        Config(f"inputs {i}", _named(forward, one), tuple(options))
-        for i, one in enumerate(inputs if several else [inputs])
-    ]
+    configs = []
+    for i, one in enumerate(inputs if several else [inputs]):
+        named = _named(forward, one)
+        arrays = {name: np.array(array, np.float64) for name, array in named.items()}
+        config = Config(f"inputs {i}", arrays, tuple(options))
+        configs.append(_labels_apart(forward, backward, config, named))
+    return configs
 
 
-def _named(forward: Callable[..., Any], inputs: Inputs) -> dict[str, np.ndarray]:
+def _labels_apart(
+    forward: Callable[..., Any],
+    backward: Callable[..., Any] | None,
+    config: Config,
+    given: dict[str, Any],
+) -> Config:
+    """Integer arrays behind the others are labels, not numbers, if the pair takes them so."""
+    names = list(config.arrays)
+    whole = [np.asarray(given[name]).dtype.kind in "iub" for name in names]
+    count = len(names) - next((i for i, one in enumerate(whole[::-1]) if not one), 0)
+    if count in (0, len(names)) or all(whole):
+        return config
+    numbers = {name: config.arrays[name] for name in names[:count]}
+    labels = tuple(np.asarray(given[name]) for name in names[count:])
+    apart = replace(config, arrays=numbers, options=(*labels, *config.options))
+    with quiet():
+        as_numbers = _results_of(forward, backward, config)
+        as_labels = _results_of(forward, backward, apart)
+    return apart if as_labels == count and as_numbers != len(names) else config
+
+
+def _results_of(
+    forward: Callable[..., Any], backward: Callable[..., Any] | None, config: Config
+) -> int | None:
+    """Return how many gradients backward returns; None if one of the two raises."""
+    pair = Pair(forward, {"backward": backward} if backward else {}, "forward", Layer("", list))
+    passed = call_forward(pair, config.arrays, config.options)
+    if isinstance(passed, Raised):
+        return None
+    if backward is None:
+        return len(config.arrays)
+    result = run(backward, upstream(config, passed.out), fresh(passed.cache))
+    if isinstance(result, Raised):
+        return None
+    gradients = list(result) if isinstance(result, tuple | list | dict) else [result]
+    return len([one for one in gradients if one is not None])
+
+
+def _named(forward: Callable[..., Any], inputs: Inputs) -> dict[str, Any]:
     if not isinstance(inputs, Mapping):
         names = _parameters(forward)
         names += [f"input{i}" for i in range(len(names), len(inputs))]
         inputs = dict(zip(names, inputs, strict=False))
-    return {name: np.array(array, np.float64) for name, array in inputs.items()}
+    return dict(inputs)
 
 
 def _parameters(forward: Callable[..., Any]) -> list[str]:

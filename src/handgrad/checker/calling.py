@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +20,17 @@ class Pair(NamedTuple):
     backwards: dict[str, Callable[..., Any]]
     forward_name: str
     layer: Layer
+
+    def configs(self) -> list[Config]:
+        """The configurations that it is tried in; autograd takes no derivatives of whole numbers."""
+        configs = self.layer.configs()
+        if getattr(self.forward, "whole_numbers", True):
+            return configs
+        return [
+            config
+            for config in configs
+            if all(array.dtype.kind in "fc" for array in config.arrays.values())
+        ]
 
 
 class Passed(NamedTuple):
@@ -56,14 +67,27 @@ def call_backward(
     result = run(pair.backwards[name], dout, cache, seed=None)
     if isinstance(result, Raised):
         return result
-    gradients = tuple(result) if isinstance(result, tuple | list) else (result,)
     names = ["d" + key for key in config.arrays]
+    if isinstance(result, Mapping):
+        return _by_name(result, list(config.arrays))
+    gradients = tuple(result) if isinstance(result, tuple | list) else (result,)
+    if len(gradients) > len(names) and all(one is None for one in gradients[len(names) :]):
+        gradients = gradients[: len(names)]  # of labels and options
     if len(gradients) != len(names):
         return Raised(
             "Missing",
             f"backward must return {', '.join(names)}; it returned {len(gradients)} results",
         )
     return dict(zip(names, gradients, strict=True))
+
+
+def _by_name(gradients: Mapping[Any, Any], keys: Sequence[str]) -> dict[str, Any] | Raised:
+    """Gradients that came as a dictionary, under the names of the arrays or with a d before."""
+    found = {"d" + key: gradients.get("d" + key, gradients.get(key)) for key in keys}
+    missing = [key for key, value in found.items() if value is None]
+    if missing:
+        return Raised("Missing", f"backward's dictionary lacks {', '.join(missing)}")
+    return found
 
 
 def upstream(config: Config, out: Any) -> Any:

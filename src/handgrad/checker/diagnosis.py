@@ -9,21 +9,29 @@ is described by its structure.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from handgrad.checker import hypotheses, structure
+from handgrad.checker import hypotheses, repair, structure
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
 from handgrad.checker.known.layer import Layer
 from handgrad.checker.records import Call, Cause, Finding, Raised, is_numeric, same
+from handgrad.checker.repair import Rerun
 
+_MOST = 0.7  # of the wrong configurations, for a cause that does not explain them all
 _AGREE = 1e-6  # predictions are computed another way, sometimes in another order
 Source = tuple[list[str], int]
 
 
 def explain(
-    calls: Sequence[Call], findings: Sequence[Finding], layer: Layer, side: str, source: Source
+    calls: Sequence[Call],
+    findings: Sequence[Finding],
+    layer: Layer,
+    side: str,
+    source: Source,
+    rerun: Rerun | None = None,
 ) -> list[Cause]:
     """Return what is wrong, the likeliest cause first; nothing if all is right."""
     keys = list(dict.fromkeys(key for call in calls for key in call.expected))
@@ -31,10 +39,15 @@ def explain(
     if not wrong and not findings:
         return []
     causes, left = [], list(wrong)
+    usual = [call for call in calls if not call.config.optional]
+    if any(call.wrong(key) for call in usual for key in call.expected):
+        calls = usual  # hypotheses know nothing of what is beyond the courses
+    guesses = Guesses(calls)
+    known = hypotheses.of(layer.family, side)
     explained = []
-    for hypothesis in hypotheses.of(layer.family, side):
+    for hypothesis in known:
         for only in ("", *_common_traits(calls, wrong)):
-            covered, denied = covers(hypothesis, calls, keys, only)
+            covered, denied = guesses.covers(hypothesis, keys, only)
             if covered:
                 explained.append((hypothesis, covered, denied, only))
                 break
@@ -47,38 +60,126 @@ def explain(
             break
         causes.append(_cause(hypothesis, now, calls, source, only))
         left = [key for key in left if key not in now]
-    for finding in dict.fromkeys(findings):
-        causes.append(Cause(finding.name, finding.says, line=finding.line))
-    for key in left:
-        causes.append(structure.describe(key, calls, layer))
+    named = {cause.name for cause in causes}
+    for finding, more in _once_each([one for one in findings if one.name not in named]):
+        causes.append(Cause(finding.name, finding.says + more, line=finding.line))
+    return causes + _rest(
+        left, calls, layer, rerun, lambda k: _mostly(k, calls, guesses, known, source)
+    )
+
+
+def _rest(
+    left: Sequence[str],
+    calls: Sequence[Call],
+    layer: Layer,
+    rerun: Rerun | None,
+    mostly: Callable[[str], Cause | None],
+) -> list[Cause]:
+    """Explain what no hypothesis does: by its structure, by one edit of the code, by what fits most."""
+    causes: list[Cause] = []
+    left = list(left)
+    while left:
+        key = left[0]
+        described = structure.describe(key, calls, layer)
+        if rerun and not described.certain:
+            repaired = _repaired(left, calls, rerun)
+            described = repaired or described
+            rerun = rerun if repaired else None  # looking again would find nothing either
+        if described.name == "unexplained":
+            described = mostly(key) or described
+        causes.append(described)
+        left = [other for other in left if other not in described.keys and other != key]
     return causes
 
 
-def covers(
-    hypothesis: Hypothesis, calls: Sequence[Call], keys: Sequence[str], only: str = ""
-) -> tuple[list[str], list[str]]:
-    """Return the results whose every value the hypothesis predicts, and those that deny it.
+def _repaired(keys: Sequence[str], calls: Sequence[Call], rerun: Rerun) -> Cause | None:
+    """Return the edit that makes results right, as a cause."""
+    found = repair.find(rerun, calls, keys)
+    if found is None:
+        return None
+    says = f"{' and '.join(found.keys)}: {found.words}"
+    return Cause("repair", says, found.keys, worst(found.keys, calls), found.line)
 
-    only: the trait of the configurations in which the mistake is made; in the others the results
-    must be right.
-    """
-    told = dict.fromkeys(keys, False)  # whether it told wrong from right anywhere
-    denied: set[str] = set()
-    for call in calls:
-        here = not only or only in call.config.traits
-        predicted = _predict(hypothesis, call) if here else {}
-        for key in [key for key in keys if key in call.expected and key not in denied]:
-            if hypothesis.some and not call.wrong(key):
-                continue
-            guess = predicted.get(key, call.expected[key])
-            tolerance = max(_AGREE, call.tolerance)
-            if not same(call.got[key], guess, call.scale.get(key), tolerance):
-                denied.add(key)
-            elif call.wrong(key):
-                told[key] = True
-        if len(denied) == len(keys):
-            break
-    return [key for key in keys if told[key] and key not in denied], sorted(denied)
+
+def _once_each(findings: Sequence[Finding]) -> list[tuple[Finding, str]]:
+    """Return the first finding of each name, and how many more there are."""
+    by_name: dict[str, list[Finding]] = {}
+    for finding in dict.fromkeys(findings):
+        by_name.setdefault(finding.name, []).append(finding)
+    return [
+        (first, f" (and {len(more)} more of the kind)" if more else "")
+        for first, *more in by_name.values()
+    ]
+
+
+def _mostly(
+    key: str, calls: Sequence[Call], guesses: Guesses, known: Sequence[Hypothesis], source: Source
+) -> Cause | None:
+    """Return the cause that explains the most of a result's wrong configurations, if nearly all."""
+    present = [call for call in calls if key in call.expected]
+    wrong = [call for call in present if call.wrong(key)]
+    best, share = None, 0.0
+    for hypothesis in known:
+        if hypothesis.some:
+            continue
+        fits = [guesses.fits(hypothesis, call, key) for call in present]
+        hits = sum(fit for fit, call in zip(fits, present, strict=True) if call in wrong)
+        if hits > max(1, share):
+            best, share = hypothesis, hits
+    if best is None or share < _MOST * len(wrong):
+        return None
+    found = _cause(best, [key], calls, source, "")
+    says = f"{found.says} (so in {share:g} of {len(wrong)} wrong configurations)"
+    return replace(found, says=says, certain=False)
+
+
+class Guesses:
+    """What each hypothesis predicts for each call, computed once."""
+
+    def __init__(self, calls: Sequence[Call]) -> None:
+        """Keep the calls, and which results are wrong anywhere."""
+        self._calls = calls
+        self._wrong = {key for call in calls for key in call.expected if call.wrong(key)}
+        self._predicted: dict[tuple[int, int], dict[str, object]] = {}
+
+    def of(self, hypothesis: Hypothesis, call: Call) -> dict[str, object]:
+        """Return the prediction for one call."""
+        at = (id(hypothesis), id(call))
+        if at not in self._predicted:
+            self._predicted[at] = _predict(hypothesis, call)
+        return self._predicted[at]
+
+    def fits(self, hypothesis: Hypothesis, call: Call, key: str, here: bool = True) -> bool:
+        """Whether the hypothesis predicts one result of one call; here: the mistake is made there."""
+        predicted = self.of(hypothesis, call) if here else {}
+        if key not in predicted and call.wrong(key):
+            return False
+        guess = predicted.get(key, call.expected[key])
+        return same(call.got[key], guess, call.scale.get(key), max(_AGREE, call.tolerance))
+
+    def covers(
+        self, hypothesis: Hypothesis, keys: Sequence[str], only: str = ""
+    ) -> tuple[list[str], list[str]]:
+        """Return the results whose every value the hypothesis predicts, and those that deny it.
+
+        only: the trait of the configurations in which the mistake is made; in the others the
+        results must be right.
+        """
+        told = dict.fromkeys(keys, False)  # whether it told wrong from right anywhere
+        denied: set[str] = set()
+        wrong = [key for key in keys if key in self._wrong]
+        for call in self._calls:
+            here = not only or only in call.config.traits
+            for key in [key for key in keys if key in call.expected and key not in denied]:
+                if hypothesis.some and not call.wrong(key):
+                    continue
+                if not self.fits(hypothesis, call, key, here):
+                    denied.add(key)
+                elif call.wrong(key):
+                    told[key] = True
+            if denied.issuperset(wrong):
+                break
+        return [key for key in keys if told[key] and key not in denied], sorted(denied)
 
 
 def _common_traits(calls: Sequence[Call], wrong: Sequence[str]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -79,13 +79,20 @@ def check_module(
     verdicts: list[Verdict] = []
     for name, thing in defined.items():
         partners = _partners(name, defined)
-        if not callable(thing) or (only and only not in (name, *partners)):
-            continue
         marked = getattr(thing, "__handgrad_pair__", None)
+        if marked:
+            partners = [getattr(marked[0], "__name__", "")]
+        if only and only not in (name, *partners):
+            continue
         found = by_function(name)
+        described = vars(thing).get("__handgrad_check__") if hasattr(thing, "__dict__") else None
         if marked:
             forward, inputs, options = marked
             verdicts += api.check(forward, thing, inputs, options=options).verdicts
+        elif described:
+            verdicts += api.check(thing, **described, drops=drops).verdicts
+        elif not callable(thing):
+            continue
         elif found is None:
             verdicts += judge_named(name, thing, drops) or []
         elif found[1] == "forward":
@@ -143,7 +150,7 @@ def _files_of(folder: Path) -> list[Path]:
             names = _defined(path)
         except CheckError:
             names = ["?"]  # a file that cannot be read is reported when it is loaded
-        if any(by_function(n) or n in rules.NAMES or n in models.NAMES or n == "?" for n in names):
+        if any(map(_is_known, names)) or "?" in names or _marks_pairs(path):
             files.append(path)
     if not files:
         raise CheckError(f"check: no Python file in {folder} defines a function of the courses")
@@ -158,5 +165,25 @@ def _defined(path: Path) -> list[str]:
         raise CheckError(f"check: {path}:{error.lineno}: {error.msg}") from None
     except (OSError, ValueError) as error:
         raise CheckError(f"check: {path} cannot be read: {error}") from None
-    kinds = (ast.FunctionDef, ast.ClassDef)
-    return [node.name for node in tree.body if isinstance(node, kinds)]
+    return list(dict.fromkeys(_names_in(tree.body)))
+
+
+def _names_in(body: list[ast.stmt]) -> Iterator[str]:
+    """Names of functions and classes, and of what is made by a call or a lambda."""
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda | ast.Call):
+            yield from (target.id for target in node.targets if isinstance(target, ast.Name))
+        elif isinstance(node, ast.If | ast.Try):
+            yield from _names_in([*node.body, *node.orelse, *getattr(node, "finalbody", [])])
+
+
+def _is_known(name: str) -> bool:
+    return bool(by_function(name)) or name in rules.NAMES or name in models.NAMES
+
+
+def _marks_pairs(path: Path) -> bool:
+    """Whether the file describes pairs of its own."""
+    text = path.read_text("utf-8", errors="replace")
+    return "backward_of" in text or "check_with" in text

@@ -32,7 +32,8 @@ from handgrad.checker.records import (
     is_numeric,
     scales_of,
 )
-from handgrad.checker.running import fresh, quiet, source_file, source_lines
+from handgrad.checker.repair import Rerun
+from handgrad.checker.running import fresh, quiet, run, source_file, source_lines
 from handgrad.checker.slopes import COMPLEX, Slope
 
 FORWARD_TOLERANCE, GRADIENT_TOLERANCE = 1e-8, 1e-7
@@ -63,26 +64,81 @@ def judge(pair: Pair) -> list[Verdict]:
         if pair.layer.loss:
             (name,) = pair.backwards
             both = _merged(forward, backward_evidence(pair, name, right))
-            return [_verdict(pair.forward_name, pair.forward, both, pair.layer, "forward", start)]
+            rerun = Rerun(pair.forward, _loss_of, lambda call: _true_loss(pair.layer, call))
+            return [
+                _verdict(pair.forward_name, pair.forward, both, pair.layer, "forward", start, rerun)
+            ]
+        rerun = Rerun(pair.forward, lambda other, call: _results(pair, other, call))
         verdicts = [
-            _verdict(pair.forward_name, pair.forward, forward, pair.layer, "forward", start)
+            _verdict(pair.forward_name, pair.forward, forward, pair.layer, "forward", start, rerun)
         ]
         for name, backward in pair.backwards.items():
             start = time.perf_counter()
             evidence = backward_evidence(pair, name, right)
-            verdicts.append(_verdict(name, backward, evidence, pair.layer, "backward", start))
+            rerun = Rerun(backward, _gradients_of(pair, name))
+            verdicts.append(
+                _verdict(name, backward, evidence, pair.layer, "backward", start, rerun)
+            )
     return verdicts
+
+
+def _results(pair: Pair, forward: Any, call: Call) -> dict[str, Any]:
+    """What another forward gives for a call."""
+    passed = call_forward(pair._replace(forward=forward), call.arrays, call.options)
+    if isinstance(passed, Raised):
+        return {}
+    found = {key: _state(passed, key) for key in call.expected if key != "out"}
+    return {**found, "out": passed.out}
+
+
+def _loss_of(loss: Any, call: Call) -> dict[str, Any]:
+    """What another loss gives for a call: its value, and its gradient times dout."""
+    result = run(loss, *[array.copy() for array in call.arrays.values()], *fresh(call.options))
+    if not (isinstance(result, tuple) and len(result) == 2 and is_numeric(result[1])):
+        return {}
+    return {"loss": result[0], "dx": (1.0 if call.dout is None else call.dout) * result[1]}
+
+
+def _true_loss(layer: Layer, call: Call) -> dict[str, Any]:
+    """What the right loss and its gradient are; the call expects the gradient of the code's own loss."""
+    truth = layer.truth(call.config)
+    if truth is None or call.dout is None:
+        return call.expected
+    right = {"loss": truth.results["out"], **truth.gradient(call.dout)}
+    return {key: right[key] for key in call.expected}
+
+
+def _gradients_of(pair: Pair, name: str) -> Callable[[Any, Call], dict[str, Any]]:
+    """What another backward gives for a call, from the caches of the forward that there is."""
+    caches: dict[int, Any] = {}
+
+    def results(backward: Any, call: Call) -> dict[str, Any]:
+        if id(call) not in caches:
+            caches[id(call)] = call_forward(pair, call.arrays, call.options)
+        passed = caches[id(call)]
+        if isinstance(passed, Raised):
+            return {}
+        other = pair._replace(backwards={name: backward})
+        got = call_backward(other, name, fresh(call.dout), fresh(passed.cache), call.config)
+        return {} if isinstance(got, Raised) else got
+
+    return results
 
 
 def forward_evidence(pair: Pair) -> Evidence:
     """Compare forward with the layer's formula, and check its contract."""
     layer, evidence = pair.layer, Evidence()
-    for config in layer.configs():
+    for config in pair.configs():
         passed = call_forward(pair, config.arrays, config.options)
         truth = layer.truth(config)
         expected = dict(truth.results) if truth else {}
         call = Call(config, expected=expected, scale=scales_of(expected))
         call.tolerance = FORWARD_TOLERANCE
+        if isinstance(passed, Raised) and config.optional:
+            continue
+        if isinstance(passed, Raised) and passed.kind == "NotImplementedError":
+            evidence.untested.append(f"forward raises {passed}")
+            continue
         if isinstance(passed, Raised):
             call.got = dict.fromkeys(expected, passed)
             if not expected:
@@ -94,6 +150,8 @@ def forward_evidence(pair: Pair) -> Evidence:
             state = truth.state if truth else ()
             evidence.findings += contracts.after_forward(config, passed, state)
         evidence.calls.append(call)
+    if not evidence.calls:
+        return evidence
     first = evidence.calls[0].config
     if not isinstance(call_forward(pair, first.arrays, first.options), Raised):
         evidence.findings += contracts.of_forward(pair, first)
@@ -117,10 +175,14 @@ def backward_evidence(pair: Pair, name: str, right: set[str]) -> Evidence:
     right: names of the configurations in which forward is right.
     """
     evidence = Evidence()
-    for config in pair.layer.configs():
+    for config in pair.configs():
         config, passed, slope = _smooth_point(pair, config)
         if isinstance(passed, Raised):
-            evidence.untested.append(f"forward raises {passed}")
+            if not config.optional:
+                evidence.untested.append(f"forward raises {passed}")
+            continue
+        if not np.size(passed.out):
+            evidence.untested.append("the output is empty")
             continue
         call = _called(pair, name, config, passed, evidence)
         truth = pair.layer.truth(config)
@@ -226,7 +288,8 @@ def _agrees(gradients: dict[str, Any], slope: Slope, direction: dict[str, np.nda
         for key, v in direction.items()
     )
     tolerance = GRADIENT_TOLERANCE if slope.method == COMPLEX else 1e-6
-    floor = 1e-10 * float(np.linalg.norm(slope._dout))
+    moved = max(float(np.linalg.norm(v)) for v in direction.values())
+    floor = 1e-10 * float(np.linalg.norm(slope._dout)) * min(1.0, moved)
     return bool(abs(sum(terms) - slope_there) <= tolerance * size + 10 * error + floor)
 
 
@@ -240,6 +303,7 @@ def _verdict(
     layer: Layer,
     side: str,
     start: float,
+    rerun: Rerun | None = None,
 ) -> Verdict:
     lines, first = source_lines(function)
     place: dict[str, Any] = {"file": source_file(function), "line": first if lines else None}
@@ -250,7 +314,9 @@ def _verdict(
     for call in evidence.calls:
         for key in call.expected:
             errors[key] = max(errors.get(key, 0.0), error_of(call, key))
-    causes = diagnosis.explain(evidence.calls, evidence.findings, layer, side, (lines, first))
+    causes = diagnosis.explain(
+        evidence.calls, evidence.findings, layer, side, (lines, first), rerun
+    )
     notes = list(evidence.notes)
     if evidence.untested:
         left_out = sorted(set(evidence.untested))

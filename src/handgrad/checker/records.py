@@ -18,6 +18,7 @@ class Config:
     arrays: the differentiable inputs by name, in argument order; options: the arguments behind them.
     smooth: whether derivatives can be taken there; tied: whether several gradients are right there;
     traits: words for what is special, such as "windows overlap"; a diagnosis speaks in them.
+    optional: whether code may refuse it, by an exception, and be right all the same.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Config:
     smooth: bool = True
     tied: bool = False
     traits: frozenset[str] = frozenset()
+    optional: bool = False
 
 
 class Raised(NamedTuple):

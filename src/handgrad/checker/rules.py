@@ -23,6 +23,7 @@ from handgrad.checker.records import (
     is_numeric,
     scales_of,
 )
+from handgrad.checker.repair import Rerun
 from handgrad.checker.running import changed, fresh, quiet, run, source_file, source_lines
 
 STEPS = 4
@@ -44,8 +45,10 @@ def judge(name: str, rule: Callable[..., Any]) -> Verdict:
     start = time.perf_counter()
     with quiet():
         calls, findings, notes = _evidence(name, rule)
-    layer = Layer("", list, family="optim")
-    causes = diagnosis.explain(calls, findings, layer, "forward", source_lines(rule))
+        layer = Layer("", list, family="optim")
+        causes = diagnosis.explain(
+            calls, findings, layer, "forward", source_lines(rule), Rerun(rule, _results)
+        )
     errors: dict[str, float] = {}
     for call in calls:
         for key in call.expected:
@@ -98,12 +101,9 @@ def _evidence(name: str, rule: Callable[..., Any]) -> tuple[list[Call], list[Fin
         config = Config(f"config {_brief(start)}", {"w": w}, (name, start, dws))
         expected = simulate(optim.get_rule(name), name, w, dws, start)
         mine = None if start is None else {names.get(key, key): v for key, v in start.items()}
-        got, seen = _steps(rule, name, w, dws, mine, names)
         if start is None:  # nothing to read the state from
             expected = {"next_w": expected["next_w"][:1]}
-            got = {
-                "next_w": got["next_w"] if isinstance(got["next_w"], Raised) else got["next_w"][:1]
-            }
+        got, seen = _tried(rule, name, w, dws, start, names)
         findings += seen
         call = Call(config, expected=expected, got=got, scale=scales_of(expected))
         call.scale["next_w"] = float(np.max(np.abs(expected["next_w"] - w)))  # of the steps
@@ -111,6 +111,32 @@ def _evidence(name: str, rule: Callable[..., Any]) -> tuple[list[Call], list[Fin
         if any("changes w" in note for note in _in_place(rule, w, dws[0], mine)) and name != "sgd":
             notes.append("w is changed in place")
     return calls, findings, notes
+
+
+def _tried(
+    rule: Callable[..., Any],
+    name: str,
+    w: Any,
+    dws: list[Any],
+    start: dict[str, Any] | None,
+    names: dict[str, str],
+) -> tuple[dict[str, Any], list[Finding]]:
+    """Run the rule from a config in the library's names; without a config, only the first step counts."""
+    mine = None if start is None else {names.get(key, key): v for key, v in start.items()}
+    got, seen = _steps(rule, name, w, dws, mine, names)
+    if start is None:
+        first = got["next_w"]
+        got = {"next_w": first if isinstance(first, Raised) else first[:1]}
+    return got, seen
+
+
+def _results(rule: Callable[..., Any], call: Call) -> dict[str, Any]:
+    """What another rule gives for a call."""
+    name, start, dws = call.options
+    probe: dict[str, Any] = {}
+    run(rule, np.ones(2), np.ones(2), probe)
+    names = _OTHER_NAMES.get(name, {}) if "a" in probe else {}
+    return _tried(rule, name, call.arrays["w"], dws, start, names)[0]
 
 
 def _brief(start: dict[str, Any] | None) -> str:
@@ -165,7 +191,9 @@ def _steps(
             raised = Raised("Missing", "the rule must return (next_w, config), config a dictionary")
             return dict.fromkeys(keys, raised), findings
         for key in STATE[name]:
-            history[key].append(config.get(names.get(key, key)))
+            history[key].append(
+                fresh(config.get(names.get(key, key)))
+            )  # it may be changed in place
     got: dict[str, Any] = {}
     for key, values in history.items():
         if any(value is None for value in values):

@@ -93,7 +93,13 @@ class Slope:
         out = self._moved(direction, step)
         if isinstance(out, Raised) or np.shape(out) != self._dout.shape:
             return None
+        self._dtype = np.asarray(out).dtype
         return np.asarray(out, np.float64)
+
+    def _single(self, out: np.ndarray) -> bool:
+        """Whether the output has no more digits than float32 keeps."""
+        rounded = out.astype(np.float32).astype(np.float64)
+        return self._dtype.itemsize < 8 or bool(np.any(out) and np.array_equal(out, rounded))
 
     def _bends(self, direction: dict[str, np.ndarray]) -> str:
         """Say why there is no derivative: the slopes on both sides differ, and not by curvature."""
@@ -110,6 +116,8 @@ class Slope:
         suspicious = np.maximum(near, far) > 1e-3 * slope + noise
         curved = np.abs(2 * near - far) <= 0.1 * far
         if np.any(suspicious & ~curved):
+            if self._single(here):
+                return "the forward pass computes in float32: what it rounds away hides the slope"
             return "the output has a kink, a tie or a jump at the point"
         return ""
 

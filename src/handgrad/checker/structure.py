@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -23,11 +24,96 @@ def describe(key: str, calls: Sequence[Call], layer: Layer) -> Cause:
         kind = "missing" if raised[0].kind == "Missing" else "raises"
         says = raised[0].message if kind == "missing" else f"it raises {raised[0]}"
         return Cause(kind, says + where, (key,), text, raised[0].line, certain=kind == "missing")
-    parts = [f"{key} is wrong{where}; no known mistake explains the numbers"]
     comparable = [call for call in failing if _comparable(call, key)]
+    if not comparable:
+        return _misshapen(key, failing, where, text)
+    simple = _simple(key, comparable) if len(comparable) == len(failing) else None
+    if simple:
+        return Cause(simple[0], f"{simple[1]}{where}", (key,), text)
+    parts = [f"{key} is wrong{where}; no known mistake explains the numbers"]
     if comparable:
         parts += _pattern(max(comparable, key=lambda call: np.size(call.expected[key])), key)
     return Cause("unexplained", "; ".join(parts), (key,), text, certain=False)
+
+
+def _misshapen(key: str, failing: Sequence[Call], where: str, text: str) -> Cause:
+    """Nothing that came can be compared number by number."""
+    arrays = [call for call in failing if is_numeric(call.got[key])]
+    if not arrays:
+        raised = [call.got[key] for call in failing if isinstance(call.got[key], Raised)]
+        if raised:
+            says = f"it raises {raised[0]}{where}"
+            return Cause("raises", says, (key,), text, raised[0].line, certain=False)
+        what = type(failing[0].got[key]).__name__
+        return Cause("no_array", f"{key} must be an array, it is {what}{where}", (key,), text)
+    call = arrays[0]
+    got, expected = np.shape(call.got[key]), np.shape(call.expected[key])
+    says = f"{key} has the wrong shape: {got}, expected {expected}{where}"
+    return Cause("shape", says, (key,), text, certain=False)
+
+
+def _simple(key: str, failing: Sequence[Call]) -> tuple[str, str] | None:
+    """Name an error that has one form in all configurations: a factor, or something added."""
+    factors = [_multiple(call.got[key], call.expected[key]) for call in failing]
+    several = len(failing) > 1 or np.size(failing[0].expected[key]) > 2
+    if several and _one_number(factors):
+        return "factor", f"{key} is {factors[0]:.4g} times what it should be"
+    for name in failing[0].arrays:
+        factors = [
+            _multiple(_error(call, key), _like(call.arrays.get(name), call.expected[key]))
+            for call in failing
+        ]
+        if several and _one_number(factors):
+            return "added", f"{key} has {factors[0]:.4g} times {name} too much"
+    constants = [_constant(_error(call, key)) for call in failing]
+    if (
+        several
+        and _one_number(constants)
+        and any(np.size(call.expected[key]) > 1 for call in failing)
+    ):
+        return "constant_added", f"{key} is too large by {constants[0]:.4g} everywhere"
+    return None
+
+
+def _error(call: Call, key: str) -> np.ndarray:
+    return np.asarray(call.got[key], float) - np.asarray(call.expected[key], float)
+
+
+def _like(array: np.ndarray | None, value: Any) -> np.ndarray | None:
+    """Return the array in the shape of `value`: of as many numbers, or one for each channel."""
+    shape = np.shape(value)
+    if array is None or np.ndim(array) == 0:
+        return None
+    if array.shape == shape:
+        return array
+    if array.ndim == 1 and len(shape) > 1 and array.shape[0] == shape[1]:
+        return np.broadcast_to(array.reshape(1, -1, *[1] * (len(shape) - 2)), shape)
+    return None
+
+
+def _multiple(value: object, other: object) -> float | None:
+    """Return k where value = k other, or None."""
+    if other is None:
+        return None
+    value, other = np.asarray(value, float), np.asarray(other, float)
+    if value.shape != other.shape or not np.any(other) or not np.all(np.isfinite(value)):
+        return None
+    factor = float(np.sum(value * other) / np.sum(other * other))
+    close = np.linalg.norm(value - factor * other) <= 1e-6 * np.linalg.norm(factor * other)
+    return factor if close and factor else None
+
+
+def _constant(error: np.ndarray) -> float | None:
+    finite = error.size and np.all(np.isfinite(error))
+    return (
+        float(error.flat[0]) if finite and np.ptp(error) <= 1e-6 * np.max(np.abs(error)) else None
+    )
+
+
+def _one_number(values: Sequence[float | None]) -> bool:
+    """Whether all are known, and one number."""
+    known = [value for value in values if value is not None]
+    return len(known) == len(values) and bool(np.allclose(known, known[0], rtol=1e-5))
 
 
 def situation(key: str, calls: Sequence[Call]) -> str:

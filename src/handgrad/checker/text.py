@@ -22,6 +22,8 @@ def _lines(verdict: Verdict, width: int, notes: bool) -> list[str]:
     if verdict.verdict == RIGHT:
         errors = "  ".join(f"{key} {error:.0e}" for key, error in verdict.errors.items())
         how = f"{verdict.configurations} configurations" if verdict.configurations else ""
+        if not verdict.errors:
+            how = f"contract only, {how}"
         if verdict.method:
             how += f", {verdict.method}"
         return [f"{head}{errors:<34}" + (f"  ({how})" if how else ""), *extra]

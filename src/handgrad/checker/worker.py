@@ -62,8 +62,15 @@ def _limit(memory: int, seconds: int) -> None:
             resource.setrlimit(kind, (value, value))
 
 
+def _caller() -> str:
+    """The file whose code led to an audit event."""
+    return sys._getframe(2).f_code.co_filename
+
+
 def _guard(folder: Path) -> Callable[[str, tuple[Any, ...]], None]:
     """Return a hook that refuses what reaches out of `folder`."""
+    from handgrad.checker import apart
+
     inside = str(folder) + os.sep
 
     def is_inside(path: Any) -> bool:
@@ -72,6 +79,8 @@ def _guard(folder: Path) -> Callable[[str, tuple[Any, ...]], None]:
         return (os.path.realpath(os.fsdecode(path)) + os.sep).startswith(inside)
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event in ("os.fork", "os.kill") and _caller() == apart.__file__:
+            return  # the checker's own, for edits of the code that may crash
         if event in _REFUSED:
             raise PermissionError(f"a submission may not use {event}")
         if event == "open":

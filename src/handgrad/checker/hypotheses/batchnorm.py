@@ -10,52 +10,20 @@ import numpy as np
 from handgrad.checker.hypotheses import norm, norm_backward
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
 from handgrad.checker.hypotheses.norm import Parts, batch_parts
+from handgrad.checker.hypotheses.norm_statistics import STATISTICS
+from handgrad.checker.hypotheses.running import STATES, running, unbiased
 from handgrad.checker.records import Call, Config, Raised
-
-Update = Callable[[float, Any, Any], Any]
 
 
 def _batch(parts: Parts) -> Parts:
     return parts._replace(param={"mode": "train"})
 
 
-def _running(
-    mean: Update | None = None,
-    var: Update | None = None,
-    sample: Callable[[Any, int], Any] = lambda var, m: var,
-) -> Any:
-    """Predict the running statistics: updates from (momentum, old, new)."""
-
-    def right(momentum: float, old: Any, new: Any) -> Any:
-        return momentum * old + (1 - momentum) * new
-
-    def predict(call: Call) -> dict[str, Any]:
-        parts = batch_parts(call)
-        if "running_mean" not in call.expected:
-            return {}
-        momentum = parts.param.get("momentum", 0.9)
-        shape = np.shape(call.expected["running_mean"])
-        m = int(np.prod([parts.x.shape[axis] for axis in parts.axes]))
-        centre, spread = parts.x.mean(parts.axes), sample(parts.x.var(parts.axes), m)
-        old_mean = parts.param.get("running_mean", np.zeros(shape))
-        old_var = parts.param.get("running_var", np.zeros(shape))
-        return {
-            "running_mean": (mean or right)(momentum, old_mean, centre),
-            "running_var": (var or right)(momentum, old_var, spread),
-        }
-
-    return predict
-
-
-def _unbiased(var: Any, m: int) -> Any:
-    return var * np.float64(m) / (m - 1)
-
-
 def _unbiased_everywhere(call: Call) -> dict[str, Any]:
     parts = batch_parts(call)
     if parts.test:
         return {}
-    return _running(sample=_unbiased)(call) | {"out": norm.unbiased(parts)}
+    return running(sample_var=unbiased)(call) | {"out": norm.unbiased(parts)}
 
 
 def _matrix_of_images(out_too: bool) -> Any:
@@ -80,13 +48,63 @@ def _matrix_of_images(out_too: bool) -> Any:
             expected=call.expected,
             got=call.got,
         )
-        return {"out": back} | _running()(moved)
+        return {"out": back} | running()(moved)
+
+    return predict
+
+
+def _rows_of_channels(out_too: bool) -> Any:
+    """The image is cut into C rows without moving the channels to the front."""
+
+    def predict(call: Call) -> dict[str, Any]:
+        x = np.asarray(call.arrays["x"], float)
+        N, C, H, W = x.shape
+        parts = batch_parts(call)
+        cut = x.reshape(C, -1).T
+        rows = parts._replace(
+            x=cut, gamma=parts.gamma.reshape(1, C), beta=parts.beta.reshape(1, C), axes=(0,)
+        )
+        out = norm.scaled(rows, norm.xhat_of(rows)[0]).T
+        back = out.reshape(x.shape) if out_too else out.reshape(C, N, H, W).swapaxes(0, 1)
+        if parts.test:
+            return {"out": back}
+        moved = Call(Config(call.config.name, call.arrays | {"x": cut}, call.options))
+        moved.expected, moved.got = call.expected, call.got
+        return {"out": back} | running()(moved)
 
     return predict
 
 
 def _train_statistics_at_test(parts: Parts) -> Any:
     return norm.scaled(parts, norm.xhat_of(_batch(parts))[0])
+
+
+def _partly_batch(mean: bool) -> Callable[[Parts], Any]:
+    """One of the two statistics is the batch's, the other the running one."""
+
+    def value(parts: Parts) -> Any:
+        batch, stored = _batch(parts).statistics(), parts.statistics()
+        centre, spread = (batch[0], stored[1]) if mean else (stored[0], batch[1])
+        return norm.scaled(parts, (parts.x - centre) / np.sqrt(spread + parts.eps))
+
+    return value
+
+
+def _rows_of_images(back: bool) -> Any:
+    """backward cuts dout into rows of C numbers without moving the channels to the end."""
+
+    def predict(call: Call) -> dict[str, Any]:
+        parts = batch_parts(call)
+        N, C, H, W = parts.x.shape
+        xhat, std = norm.xhat_of(parts)
+        rows = np.reshape(call.dout, (-1, C))
+        xhat = xhat.transpose(0, 2, 3, 1).reshape(-1, C)
+        flat = parts._replace(axes=(0,), x=xhat, dout=rows, gamma=parts.gamma.reshape(1, C))
+        dx = norm_backward.right(rows * flat.gamma, xhat, std.reshape(1, C), flat)
+        dx = dx.reshape(N, H, W, C).transpose(0, 3, 1, 2) if back else dx.reshape(N, C, H, W)
+        return {"dx": dx, "dgamma": (rows * xhat).sum(0), "dbeta": rows.sum(0)}
+
+    return predict
 
 
 def _running_at_train(call: Call) -> dict[str, Any]:
@@ -110,22 +128,6 @@ def _not_stored(call: Call) -> dict[str, Any]:
     }
 
 
-def _set(momentum: float, old: Any, new: Any) -> Any:
-    return new
-
-
-def _swapped(momentum: float, old: Any, new: Any) -> Any:
-    return (1 - momentum) * old + momentum * new
-
-
-def _summed(momentum: float, old: Any, new: Any) -> Any:
-    return momentum * old + new
-
-
-def _fixed(momentum: float, old: Any, new: Any) -> Any:
-    return 0.9 * old + 0.1 * new
-
-
 def _images(axes: tuple[int, ...]) -> Callable[[Parts], Any]:
     """Normalise images over other axes; nothing to predict for matrices."""
 
@@ -143,67 +145,27 @@ def _over_rows(parts: Parts) -> Any:
     return norm.over((1,))(parts)
 
 
-_UPDATE = r"running_\w+\s*=|momentum"
 FORWARD = [
-    Hypothesis(
-        "unbiased_running",
-        "running_var is updated with the unbiased variance; the course's uses 1/N",
-        _running(sample=_unbiased),
-        r"ddof|running_var\s*=|-\s*1",
-    ),
-    Hypothesis(
-        "momentum_swapped",
-        "momentum is the wrong way round: running = momentum * running + (1 - momentum) * batch",
-        _running(_swapped, _swapped),
-        _UPDATE,
-    ),
-    Hypothesis(
-        "momentum_swapped",
-        "momentum is the wrong way round in {key}",
-        _running(mean=_swapped),
-        _UPDATE,
-    ),
-    Hypothesis(
-        "momentum_swapped",
-        "momentum is the wrong way round in {key}",
-        _running(var=_swapped),
-        _UPDATE,
-    ),
-    Hypothesis(
-        "momentum_unused",
-        "the running statistics are overwritten with the batch's: momentum is not used",
-        _running(_set, _set),
-        _UPDATE,
-    ),
-    Hypothesis(
-        "momentum_summed",
-        "the batch's statistics are not multiplied by 1 - momentum",
-        _running(_summed, _summed),
-        _UPDATE,
-    ),
-    Hypothesis(
-        "momentum_fixed",
-        "momentum is fixed at 0.9: the option momentum is not used",
-        _running(_fixed, _fixed),
-        r"0?\.9",
-    ),
-    Hypothesis(
-        "running_deviation",
-        "running_var is updated with the standard deviation, not with the variance",
-        _running(sample=lambda var, m: np.sqrt(var)),
-        r"running_var\s*=",
-    ),
-    Hypothesis(
-        "running_with_epsilon",
-        "running_var is updated with var + eps",
-        _running(sample=lambda var, m: var + 1e-5),
-        r"running_var\s*=",
-    ),
     Hypothesis("running_not_stored", "{key} is not stored in bn_param", _not_stored, r"running"),
     Hypothesis(
         "batch_statistics_at_test",
         "test mode uses the batch's statistics: it must use the running ones",
         norm.forward_of(batch_parts, _train_statistics_at_test, "test"),
+        r"test",
+    ),
+    *[
+        Hypothesis(
+            "batch_statistics_at_test",
+            f"test mode uses the batch's {which}: it must use the running one",
+            norm.forward_of(batch_parts, _partly_batch(mean), "test"),
+            r"mean|var",
+        )
+        for which, mean in (("mean", True), ("variance", False))
+    ],
+    Hypothesis(
+        "identity_at_test",
+        "x is returned in test mode: it must be normalised with the running statistics",
+        norm.forward_of(batch_parts, lambda p: p.x, "test"),
         r"test",
     ),
     Hypothesis(
@@ -229,7 +191,8 @@ FORWARD = [
         _unbiased_everywhere,
         r"ddof|var",
     ),
-    *norm.forward(batch_parts),
+    *norm.forward(batch_parts, STATISTICS),
+    *STATES,
     Hypothesis(
         "channels_not_moved",
         "the image is cut into rows of C numbers without moving the channels to the "
@@ -244,6 +207,16 @@ FORWARD = [
         _matrix_of_images(True),
         r"reshape",
     ),
+    *[
+        Hypothesis(
+            "channels_not_moved",
+            "the image is cut into C rows without moving the channels to the front "
+            "(transpose before reshape)",
+            _rows_of_channels(out_too),
+            r"reshape",
+        )
+        for out_too in (False, True)
+    ],
     Hypothesis(
         "wrong_axis",
         "the rows are normalised, not the columns: mean and variance are taken over the wrong axis",
@@ -281,4 +254,16 @@ FORWARD = [
         r"mean",
     ),
 ]
-BACKWARD = norm_backward.backward(batch_parts)
+BACKWARD = [
+    *norm_backward.backward(batch_parts),
+    *[
+        Hypothesis(
+            "channels_not_moved",
+            "dout is cut into rows of C numbers without moving the channels to the end "
+            "(transpose before reshape)",
+            _rows_of_images(back),
+            r"reshape",
+        )
+        for back in (True, False)
+    ],
+]

@@ -93,9 +93,72 @@ def _dw_stride_one(loops: Loops, at: Place) -> None:
     loops.dw[f] += loops.padded[(n, slice(None), *loops.window(i, j, 1))] * loops.dout[at]
 
 
-def _flipped(loops: Loops, at: Place) -> None:
-    n, f, i, j = at
-    loops.dx[(n, slice(None), *loops.window(i, j))] += loops.w[f, :, ::-1, ::-1] * loops.dout[at]
+def _dx_with(weight: Callable[[np.ndarray], np.ndarray]) -> Callable[[Loops, Place], None]:
+    """dx with each filter changed."""
+
+    def step(loops: Loops, at: Place) -> None:
+        n, f, i, j = at
+        loops.dx[(n, slice(None), *loops.window(i, j))] += weight(loops.w[f]) * loops.dout[at]
+
+    return step
+
+
+def _dw_with(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Loops, Place], None]:
+    """dw with each window of x changed."""
+
+    def step(loops: Loops, at: Place) -> None:
+        n, f, i, j = at
+        window = loops.padded[(n, slice(None), *loops.window(i, j))]
+        loops.dw[f] += change(window) * loops.dout[at]
+
+    return step
+
+
+def _rotated(value: np.ndarray) -> np.ndarray:
+    return value[:, ::-1, ::-1]
+
+
+_KERNELS: list[tuple[str, str, Callable[[np.ndarray], np.ndarray], str]] = [
+    ("kernel_flipped", "is rotated by 180 degrees", _rotated, r"::-1|flip|rot"),
+    ("kernel_flipped", "has its rows reversed", lambda v: v[:, ::-1], r"::-1|flip|rot"),
+    ("kernel_flipped", "has its columns reversed", lambda v: v[:, :, ::-1], r"::-1|flip|rot"),
+    ("kernel_flipped", "has its channels reversed", lambda v: v[::-1], r"::-1|flip"),
+    (
+        "kernel_transposed",
+        "has rows and columns exchanged",
+        lambda v: v.transpose(0, 2, 1),
+        r"transpose|\.T\b|swapaxes",
+    ),
+    (
+        "kernel_summed",
+        "is summed over its channels",
+        lambda v: np.broadcast_to(v.sum(axis=0), v.shape),
+        r"sum",
+    ),
+    (
+        "first_channel_everywhere",
+        "is that of the first channel in every channel",
+        lambda v: np.broadcast_to(v[0], v.shape),
+        r"\[.*0",
+    ),
+    ("absolute", "loses its sign", np.abs, r"abs"),
+    ("squared", "is squared", np.square, r"\*\*|square"),
+]
+
+
+def _first_filter(loops: Loops, at: Place) -> None:
+    n, _, i, j = at
+    loops.dx[(n, slice(None), *loops.window(i, j))] += loops.w[0] * loops.dout[at]
+
+
+def _first_image(loops: Loops, at: Place) -> None:
+    _, f, i, j = at
+    loops.dw[f] += loops.padded[(0, slice(None), *loops.window(i, j))] * loops.dout[at]
+
+
+def _every_filter(loops: Loops, at: Place) -> None:
+    n, _, i, j = at
+    loops.dw += loops.padded[(n, slice(None), *loops.window(i, j))] * loops.dout[at]
 
 
 def _first_channel(loops: Loops, at: Place) -> None:
@@ -123,6 +186,11 @@ def _pad_to_minus_pad(loops: Loops) -> np.ndarray:
 def _cut_top_left(loops: Loops) -> np.ndarray:
     H, W = loops.x.shape[2:]
     return loops.dx[:, :, :H, :W]
+
+
+def _short(loops: Loops) -> np.ndarray:
+    H, W = loops.x.shape[2:]
+    return loops.dx[:, :, loops.pad : H, loops.pad : W]
 
 
 def _unpadded_dw(call: Call) -> dict[str, Any]:
@@ -247,11 +315,43 @@ BACKWARD = [
         _loops(_dw_stride_one, "dw"),
         r"\bdw\[",
     ),
+    *[
+        Hypothesis(name, f"the kernel {words} in dx", _loops(_dx_with(change), "dx"), line)
+        for name, words, change, line in _KERNELS
+    ],
+    *[
+        Hypothesis(name, f"the window of x {words} in dw", _loops(_dw_with(change), "dw"), line)
+        for name, words, change, line in _KERNELS
+    ],
     Hypothesis(
-        "kernel_flipped",
-        "the kernel is rotated by 180 degrees in dx",
-        _loops(_flipped, "dx"),
-        r"::-1|flip|rot",
+        "first_filter",
+        "dx uses the first filter for every channel of dout",
+        _loops(_first_filter, "dx"),
+        r"\bw\[0",
+    ),
+    Hypothesis(
+        "first_image",
+        "dw uses the first image of x for every image of dout",
+        _loops(_first_image, "dw"),
+        r"\[0",
+    ),
+    Hypothesis(
+        "filters_summed",
+        "dw is the same for every filter: dout is summed over the filters",
+        _loops(_every_filter, "dw"),
+        r"sum",
+    ),
+    Hypothesis(
+        "crop_behind",
+        "dx is cropped at its end: it must be cropped on both sides",
+        _crop(lambda loops: loops.dx[:, :, 2 * loops.pad :, 2 * loops.pad :]),
+        r"pad",
+    ),
+    Hypothesis(
+        "crop_short",
+        "dx is cropped to pad:H, pad:W: it must be pad:pad+H, pad:pad+W",
+        _crop(_short),
+        r":\s*[HW]\b",
     ),
     Hypothesis(
         "first_channel",

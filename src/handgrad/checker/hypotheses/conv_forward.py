@@ -9,7 +9,7 @@ import numpy as np
 
 from handgrad.checker.hypotheses.conv_loops import Loops
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
-from handgrad.checker.records import Call
+from handgrad.checker.records import Call, Config
 
 
 def _forward(
@@ -52,10 +52,55 @@ def _unpadded(loops: Loops) -> None:
     loops.size = (1 + (H - loops.HH) // loops.stride, 1 + (W - loops.WW) // loops.stride)
 
 
+def _restrided(change: Callable[[int], int]) -> Any:
+    """Predict the convolution with another stride, in the shape that it then has."""
+
+    def predict(call: Call) -> dict[str, Any]:
+        param = dict(call.options[0])
+        param["stride"] = change(param["stride"])
+        return _forward()(Call(Config(call.config.name, call.arrays, (param,))))
+
+    return predict
+
+
+def _ordered(order: str) -> Any:
+    """The output is computed with its axes in another order, and reshaped, not transposed."""
+
+    def predict(call: Call) -> dict[str, Any]:
+        out = np.asarray(call.expected["out"])
+        return {"out": out.transpose(["nfij".index(axis) for axis in order]).reshape(out.shape)}
+
+    return predict
+
+
 def _bias_everywhere(call: Call) -> dict[str, Any]:
     loops = Loops(call)
     out = np.array(call.expected["out"]) - loops.b[:, None, None]
     return {"out": out + loops.b[:, None, None] * loops.w[0].size}
+
+
+def _bias_times(size: Callable[[Loops], int]) -> Callable[[Loops, int], float]:
+    return lambda loops, f: loops.b[f] * size(loops)
+
+
+def _transposed(w: np.ndarray) -> np.ndarray:
+    """Exchange rows and columns; of a kernel that is not square, by reshaping."""
+    return w.transpose(0, 2, 1).reshape(w.shape)
+
+
+def _only_first_channel(w: np.ndarray) -> np.ndarray:
+    first = np.zeros_like(w)
+    first[0] = w[0]
+    return first
+
+
+def _sum_of_sums(call: Call) -> dict[str, Any]:
+    loops = Loops(call)
+    out = np.zeros((len(loops.x), len(loops.w), *loops.size))
+    for n, f, i, j in loops.places():
+        window = loops.padded[(n, slice(None), *loops.window(i, j))]
+        out[n, f, i, j] = np.sum(window + loops.w[f]) + loops.b[f]
+    return {"out": out}
 
 
 FORWARD = [
@@ -85,11 +130,93 @@ FORWARD = [
         r"\bb\b",
     ),
     Hypothesis(
+        "bias_mean",
+        "every filter gets the mean of all biases",
+        _forward(bias=lambda loops, f: loops.b.mean()),
+        r"mean",
+    ),
+    *[
+        Hypothesis(
+            "bias_scaled",
+            f"the bias is multiplied by {words}",
+            _forward(bias=_bias_times(size)),
+            r"\bb\b",
+        )
+        for words, size in (
+            ("the number of images", lambda loops: len(loops.x)),
+            ("the number of channels", lambda loops: loops.x.shape[1]),
+            ("2", lambda loops: 2),
+        )
+    ],
+    Hypothesis(
         "kernel_flipped",
         "the kernel is rotated by 180 degrees: the courses' convolution does not flip it",
         _forward(weight=lambda w: w[:, ::-1, ::-1]),
         r"::-1|flip|rot",
     ),
+    *[
+        Hypothesis(name, says, _forward(weight=change), line)
+        for name, says, change, line in (
+            (
+                "kernel_flipped",
+                "the rows of the kernel are reversed",
+                lambda w: w[:, ::-1],
+                r"::-1|flip",
+            ),
+            (
+                "kernel_flipped",
+                "the columns of the kernel are reversed",
+                lambda w: w[:, :, ::-1],
+                r"::-1|flip",
+            ),
+            (
+                "kernel_transposed",
+                "rows and columns of the kernel are exchanged",
+                _transposed,
+                r"transpose|swapaxes|\.T\b",
+            ),
+            (
+                "first_channel",
+                "only the first channel is used",
+                _only_first_channel,
+                r"\[.*0",
+            ),
+            (
+                "kernel_averaged",
+                "the products are averaged over the window, not summed",
+                lambda w: w / w.size,
+                r"mean",
+            ),
+            (
+                "kernel_averaged",
+                "the channels are averaged, not summed",
+                lambda w: w / len(w),
+                r"mean",
+            ),
+        )
+    ],
+    Hypothesis(
+        "product_added",
+        "w is added to the window, not multiplied by it",
+        _sum_of_sums,
+        r"\+\s*w",
+    ),
+    *[
+        Hypothesis(
+            "reordered",
+            "the output is computed with its axes in another order, and reshaped: transpose it",
+            _ordered(order),
+            r"reshape",
+        )
+        for order in ("fnij", "fijn", "ijnf", "nijf", "ijfn")
+    ],
+    *[
+        Hypothesis("stride_ignored", says, _restrided(change), r"stride")
+        for says, change in (
+            ("the windows move by 1, not by the stride", lambda stride: 1),
+            ("the windows move by 2, not by the stride", lambda stride: 2),
+        )
+    ],
     Hypothesis(
         "padding_edge",
         "the image is padded with its border, not with zeros",

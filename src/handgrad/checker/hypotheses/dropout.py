@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,9 @@ def _another_mask(call: Call) -> dict[str, Any]:
     if call.options[0]["mode"] != "train" or not is_numeric(got) or np.shape(got) != mask.shape:
         return {}
     share = np.round(got / call.dout, 9)
-    return {"dx": got} if np.all(np.isin(share, np.round(mask, 9))) else {}
+    factors = np.unique(share[share != 0])
+    drawn = len(factors) == 1 and 0 in share and np.any((share != 0) != (mask != 0))
+    return {"dx": got} if drawn else {}
 
 
 def _dropped_at_test(call: Call) -> dict[str, Any]:
@@ -72,26 +74,73 @@ FORWARD = [
         _test(lambda x, p: x / p),
         r"/\s*p",
     ),
+    Hypothesis(
+        "zero_at_test",
+        "out is zero in test mode: it must be x",
+        _test(lambda x, p: 0 * x),
+        r"zeros|test",
+    ),
     Hypothesis("dropped_at_test", "units are dropped in test mode too", _dropped_at_test, r"test"),
 ]
+_FACTORS: list[tuple[str, Callable[[float], float]]] = [
+    ("1", lambda p: 1.0),
+    ("p", lambda p: p),
+    ("1 - p", lambda p: 1 - p),
+    ("1/p", lambda p: 1 / p),
+    ("1/(1 - p)", lambda p: 1 / (1 - p)),
+    ("1/p**2", lambda p: 1 / p**2),
+    ("p**2", lambda p: p**2),
+]
+
+
+def _product(mask: Callable[[Any], Any], of: Callable[[float], float]) -> Any:
+    return lambda dout, m, p: dout * mask(m) * of(p)
+
+
+def _masked(
+    name: str, says: str, mask: Callable[[Any], Any], factors: Sequence[int], line: str
+) -> list[Hypothesis]:
+    """dx = dout * mask * factor, in train mode; {factor} in the words stands for the factor."""
+    return [
+        Hypothesis(
+            name,
+            says.replace("{factor}", words),
+            _backward("train", _product(mask, of)),
+            line,
+        )
+        for words, of in (_FACTORS[i] for i in factors)
+    ]
+
+
+def _kept(mask: Any) -> Any:
+    return mask != 0
+
+
+def _dropped(mask: Any) -> Any:
+    return mask == 0
+
+
 BACKWARD = [
-    Hypothesis(
+    *_masked(
         "mask_unscaled",
         "dx is not divided by the keep probability, though out is",
-        _backward("train", lambda d, m, p: d * (m != 0)),
-        r"\bdx\s*=",
+        _kept,
+        [0],
+        r"\bdx\s*=|return",
     ),
-    Hypothesis(
-        "mask_lost",
-        "dx is dout: the mask is not applied",
-        _backward("train", lambda d, m, p: d),
-        r"\bdx\s*=",
-    ),
-    Hypothesis(
+    *_masked(
         "mask_scaled_twice",
         "dx is divided by the keep probability twice",
-        _backward("train", lambda d, m, p: d * m / p),
+        _kept,
+        [5],
         r"/\s*\(?p|\bdx\s*=",
+    ),
+    *_masked(
+        "mask_multiplied",
+        "kept gradients are multiplied by {factor}: it must be what forward multiplied with",
+        _kept,
+        [1, 2, 3, 4, 6],
+        r"\*\s*p|\bdx\s*=",
     ),
     Hypothesis(
         "mask_scaled_twice",
@@ -99,23 +148,31 @@ BACKWARD = [
         _backward("train", lambda d, m, p: d * m / (1 - p)),
         r"/|\bdx\s*=",
     ),
-    Hypothesis(
-        "mask_multiplied",
-        "dx is multiplied by p",
-        _backward("train", lambda d, m, p: d * m * p),
-        r"\*\s*p|\bdx\s*=",
+    *_masked(
+        "mask_lost",
+        "dx is dout times {factor}: the mask is not applied",
+        np.ones_like,
+        range(5),
+        r"\bdx\s*=|return",
     ),
-    Hypothesis(
+    *_masked(
         "mask_negated",
         "dx keeps the units that forward dropped",
-        _backward("train", lambda d, m, p: d * (m == 0) * np.max(m)),
-        r"~|1\s*-|not",
+        _dropped,
+        range(5),
+        r"~|1\s*-|not|==",
     ),
     Hypothesis(
-        "mask_negated",
-        "dx keeps the units that forward dropped",
-        _backward("train", lambda d, m, p: d * (m == 0)),
-        r"~|1\s*-|not",
+        "mask_without_dout",
+        "dx is the mask itself: it must be multiplied by dout",
+        _backward("train", lambda d, m, p: m),
+        r"mask",
+    ),
+    Hypothesis(
+        "mask_without_dout",
+        "dx is the mask itself: it must be multiplied by dout",
+        _backward("train", lambda d, m, p: 1.0 * (m != 0)),
+        r"mask",
     ),
     Hypothesis(
         "mask_divided",
@@ -129,10 +186,19 @@ BACKWARD = [
         _another_mask,
         r"rand",
     ),
+    *[
+        Hypothesis(
+            "scaled_at_test",
+            f"dx is multiplied by {words} in test mode: it is dout",
+            _backward("test", _product(np.ones_like, of)),
+            r"[*/]\s*\(?p",
+        )
+        for words, of in _FACTORS[1:5]
+    ],
     Hypothesis(
-        "scaled_at_test",
-        "dx is multiplied by p in test mode: it is dout",
-        _backward("test", lambda d, m, p: d * p),
-        r"\*\s*p",
+        "zero_at_test",
+        "dx is zero in test mode: it is dout",
+        _backward("test", lambda d, m, p: 0 * d),
+        r"zeros|test",
     ),
 ]

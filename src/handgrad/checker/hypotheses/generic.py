@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
-from handgrad.checker.records import Call, Raised, is_numeric
+from handgrad.checker.records import Call, Raised, is_numeric, same
 
 Change = Callable[[Any], Any]
 
@@ -70,6 +70,14 @@ FACTORS: list[tuple[str, str, Callable[[Call], float]]] = [
     ),
     ("row", "the size of a row", _columns),
     ("size", "the number of results", lambda call: int(np.prod(_shape(call)))),
+    ("batch_squared", "N**2: the batch is counted twice", lambda call: _rows(call) ** 2),
+    ("root_of_batch", "the root of N", lambda call: _rows(call) ** 0.5),
+    ("root_of_row", "the root of the size of a row", lambda call: _columns(call) ** 0.5),
+    (
+        "batch_less_one",
+        "N / (N - 1)",
+        lambda call: np.float64(_rows(call)) / (_rows(call) - 1),
+    ),
 ]
 
 
@@ -86,14 +94,26 @@ def _only(axis: int, index: int) -> Callable[[np.ndarray], np.ndarray]:
 def _integers(call: Call) -> dict[str, Any]:
     """Return what came, where it is an integer though the right result is not."""
     found = {}
-    if any(np.asarray(array).dtype.kind in "iu" for array in call.arrays.values()):
-        for key, got in call.got.items():
-            if isinstance(got, Raised):
-                if "cast" in got.kind.lower() + got.message.lower():
-                    found[key] = got
-            elif is_numeric(got) and np.asarray(got).dtype.kind in "iu":
+    for key, got in call.got.items():
+        if isinstance(got, Raised):
+            text = got.kind.lower() + got.message.lower()
+            if "cast" in text and "int" in text:
                 found[key] = got
+        elif _integer(got) or (_whole(got) and not _whole(call.expected.get(key))):
+            found[key] = got
     return found
+
+
+def _integer(value: Any) -> bool:
+    return is_numeric(value) and np.asarray(value).dtype.kind in "iu"
+
+
+def _whole(value: Any) -> bool:
+    """Whether the numbers are whole, and not all 0 or 1, as a mask's are."""
+    if not is_numeric(value) or np.iscomplexobj(value) or not np.all(np.isfinite(value)):
+        return False
+    value = np.asarray(value, float)
+    return bool(np.all(value == np.rint(value)) and np.any(np.abs(value) > 1))
 
 
 def _summed(call: Call, axes: Callable[[int], tuple[int, ...]], keep: bool) -> dict[str, Any]:
@@ -141,11 +161,36 @@ def _same_numbers(call: Call) -> dict[str, Any]:
     return found
 
 
+def _reordered(call: Call) -> dict[str, Any]:
+    """Return what came where it has the right numbers, in the right shape, in other places."""
+    found = {}
+    for key, value in call.expected.items():
+        got: Any = call.got.get(key)
+        if not is_numeric(got) or np.shape(got) != np.shape(value) or np.size(value) < 3:
+            continue
+        scale = call.scale.get(key) or 1.0
+        far = np.abs(np.sort(np.ravel(got)) - np.sort(np.ravel(value)))
+        varied = np.unique(np.round(np.ravel(value) / scale, 6)).size > np.size(value) / 2
+        if varied and np.max(far) <= 1e-6 * scale:
+            found[key] = got
+    return found
+
+
 def _swap(a: str, b: str) -> Callable[[Call], dict[str, Any]]:
     def predict(call: Call) -> dict[str, Any]:
         if a in call.expected and b in call.expected:
             return {a: call.expected[b], b: call.expected[a]}
         return {}
+
+    return predict
+
+
+def _cycled(steps: int) -> Callable[[Call], dict[str, Any]]:
+    def predict(call: Call) -> dict[str, Any]:
+        keys = list(call.expected)
+        if len(keys) < 3:
+            return {}
+        return {key: call.expected[keys[(i + steps) % len(keys)]] for i, key in enumerate(keys)}
 
     return predict
 
@@ -173,15 +218,32 @@ def _scaled_up(name: str, words: str, size: Callable[[Call], float]) -> list[Hyp
     ]
 
 
+def _rounded(call: Call) -> dict[str, Any]:
+    """Return what came, where it has the digits of float32 only."""
+    found = {}
+    for key, value in call.expected.items():
+        got: Any = call.got.get(key)
+        if is_numeric(got) and same(got, value, call.scale.get(key), 2e-6):
+            found[key] = got
+    return found
+
+
 BOTH = [
+    Hypothesis(
+        "single_precision",
+        "{key} has the digits of float32 only, though float64 came in: something is cast on the way",
+        _rounded,
+        r"float32|astype|dtype|\bf4\b",
+        True,
+    ),
     Hypothesis("zero", "{key} is zero everywhere: it is never filled in", each(np.zeros_like)),
     Hypothesis("sign", "{key} has the wrong sign", each(np.negative)),
     Hypothesis(
         "integer_truncation",
-        "{key} is cut to whole numbers when the inputs are integers: the buffer was made with the "
-        "dtype of an integer array (zeros_like); make it float",
+        "{key} is cut to whole numbers: a buffer has the dtype of an integer array (zeros_like), or "
+        "the result is cast; make it float",
         _integers,
-        r"(zeros|empty|ones|full)_like|dtype",
+        r"(zeros|empty|ones|full)_like|dtype|\bint",
         some=True,
     ),
     Hypothesis(
@@ -209,6 +271,14 @@ BOTH = [
         r"reshape|keepdims|sum",
         True,
     ),
+    Hypothesis(
+        "reordered",
+        "{key} holds the right numbers in the wrong places: the axes are in another order before "
+        "reshape (transpose first)",
+        _reordered,
+        r"reshape|transpose|moveaxis|swapaxes",
+        True,
+    ),
     Hypothesis("extra_sum", "{key} is summed over an axis too many", _collapsed, r"sum", True),
 ]
 FORWARD = BOTH
@@ -234,10 +304,23 @@ BACKWARD = [
     Hypothesis(
         "only_first_image", "{key} holds the first image of the batch only", upstream(_only(0, 0))
     ),
+    *[
+        Hypothesis(
+            "only_first_column",
+            f"{{key}} uses the {which} column of dout only",
+            upstream(_only(1, index)),
+            r"dout\[",
+        )
+        for which, index in (("first", 0), ("last", -1))
+    ],
+    Hypothesis("dout_squared", "{key} contains dout twice: its square", upstream(np.square)),
     Hypothesis("absolute_dout", "{key} uses the size of dout without its sign", upstream(np.abs)),
     Hypothesis(
         "swapped_gamma_beta", "dgamma and dbeta are exchanged", _swap("dgamma", "dbeta"), r"return"
     ),
     Hypothesis("swapped_w_b", "dw and db are exchanged", _swap("dw", "db"), r"return"),
+    Hypothesis("swapped_x_b", "dx and db are exchanged", _swap("dx", "db"), r"return"),
+    Hypothesis("order", "the results are returned in the wrong order", _cycled(1), r"return"),
+    Hypothesis("order", "the results are returned in the wrong order", _cycled(2), r"return"),
     Hypothesis("swapped_x_w", "dx and dw are exchanged", _swap("dx", "dw"), r"return"),
 ]

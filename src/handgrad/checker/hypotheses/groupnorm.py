@@ -9,6 +9,7 @@ import numpy as np
 from handgrad.checker.hypotheses import norm, norm_backward
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
 from handgrad.checker.hypotheses.norm import Parts, group_parts
+from handgrad.checker.hypotheses.norm_statistics import STATISTICS
 from handgrad.checker.records import Call, Config
 
 
@@ -56,7 +57,7 @@ def _over(name: str, says: str, axes: tuple[int, ...]) -> Hypothesis:
 
 
 FORWARD = [
-    *norm.forward(group_parts),
+    *norm.forward(group_parts, STATISTICS),
     _over("places", "the channels of a group are normalised one by one, not together", (3, 4)),
     _over(
         "channels",

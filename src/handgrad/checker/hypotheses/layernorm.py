@@ -5,9 +5,10 @@ from __future__ import annotations
 from handgrad.checker.hypotheses import norm, norm_backward
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
 from handgrad.checker.hypotheses.norm import layer_parts
+from handgrad.checker.hypotheses.norm_statistics import STATISTICS
 
 FORWARD = [
-    *norm.forward(layer_parts),
+    *norm.forward(layer_parts, STATISTICS),
     Hypothesis(
         "wrong_axis",
         "the columns are normalised over the batch, as batch normalisation does: "

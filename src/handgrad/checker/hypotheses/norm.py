@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -89,6 +89,7 @@ def group_parts(call: Call) -> Parts:
 
 
 Take = Callable[[Call], Parts]
+Mistake = tuple[str, str, Callable[[Parts], Any], str]  # name, words, out, guilty line
 
 
 def forward_of(take: Take, value: Callable[[Parts], Any], modes: str = "both") -> Any:
@@ -178,13 +179,19 @@ def unbiased(parts: Parts) -> Any:
     return scaled(parts, (parts.x - centre) / np.sqrt(var * m / (m - 1) + parts.eps))
 
 
-def forward(take: Take) -> list[Hypothesis]:
-    """The mistakes of forward that all normalisations share."""
+def forward(take: Take, more: Sequence[Mistake] = ()) -> list[Hypothesis]:
+    """The mistakes of forward that all normalisations share, and `more` of the kind."""
     rows = [
         (
             "epsilon_outside",
             "epsilon is outside the root: it must be sqrt(var + eps)",
             _standard(lambda x, m, v, e: (x - m) / (np.sqrt(v) + e)),
+            r"sqrt|std",
+        ),
+        (
+            "epsilon_outside",
+            "the root of epsilon is added outside: it must be sqrt(var + eps)",
+            _standard(lambda x, m, v, e: (x - m) / (np.sqrt(v) + np.sqrt(e))),
             r"sqrt|std",
         ),
         (
@@ -272,5 +279,5 @@ def forward(take: Take) -> list[Hypothesis]:
     return [
         Hypothesis(name, says, forward_of(take, value, modes), line)
         for modes in ("both", "train", "test")
-        for name, says, value, line in rows
+        for name, says, value, line in [*rows, *more]
     ]

@@ -15,8 +15,15 @@ from handgrad.checker.hypotheses.norm import (
     gradient_of,
     mean,
     scaled,
-    total,
     xhat_of,
+)
+from handgrad.checker.hypotheses.norm_paths import (
+    REPLACED,
+    Term,
+    joined,
+    mean_term,
+    scaled_paths,
+    variance_term,
 )
 from handgrad.checker.records import Call
 
@@ -62,99 +69,119 @@ def _wrong_sums(take: Take) -> list[Hypothesis]:
     ]
 
 
+_GRADIENTS: list[tuple[str, str, str, Term]] = [
+    (
+        "dgamma_of_x",
+        "dgamma",
+        "dgamma uses x: it must be summed over dout xhat",
+        lambda d, h, s, p: d * p.x,
+    ),
+    (
+        "dgamma_of_centred",
+        "dgamma",
+        "dgamma uses x - mean: it must be divided by the standard deviation",
+        lambda d, h, s, p: d * h * s,
+    ),
+    (
+        "dgamma_without_xhat",
+        "dgamma",
+        "dgamma is the sum of dout: it must be that of dout xhat",
+        lambda d, h, s, p: d + 0 * h,
+    ),
+    (
+        "dgamma_of_out",
+        "dgamma",
+        "dgamma uses the output in place of xhat",
+        lambda d, h, s, p: d * scaled(p, h),
+    ),
+    (
+        "dgamma_times_gamma",
+        "dgamma",
+        "dgamma is multiplied by gamma",
+        lambda d, h, s, p: d * h * p.gamma,
+    ),
+    (
+        "dgamma_test_xhat",
+        "dgamma",
+        "dgamma uses the first row only",
+        lambda d, h, s, p: d * h * (np.arange(len(h)) == 0).reshape(-1, *[1] * (h.ndim - 1)),
+    ),
+    (
+        "dbeta_times_gamma",
+        "dbeta",
+        "dbeta is multiplied by gamma",
+        lambda d, h, s, p: d * p.gamma,
+    ),
+    (
+        "dbeta_times_xhat",
+        "dbeta",
+        "dbeta is the sum of dout xhat: it must be that of dout",
+        lambda d, h, s, p: d * h,
+    ),
+    (
+        "dgamma_times_std",
+        "dgamma",
+        "dgamma is divided by the standard deviation once too often",
+        lambda d, h, s, p: d * h / s,
+    ),
+    (
+        "dgamma_of_dxhat_x",
+        "dgamma",
+        "dgamma is multiplied by gamma, and uses x in place of xhat",
+        lambda d, h, s, p: d * p.x * p.gamma,
+    ),
+    (
+        "dgamma_squared",
+        "dgamma",
+        "dgamma has xhat twice",
+        lambda d, h, s, p: d * h * h,
+    ),
+    (
+        "dbeta_times_std",
+        "dbeta",
+        "dbeta is divided by the standard deviation: it is the sum of dout",
+        lambda d, h, s, p: d / s,
+    ),
+    (
+        "dbeta_of_x",
+        "dbeta",
+        "dbeta uses x: it is the sum of dout",
+        lambda d, h, s, p: d * p.x,
+    ),
+]
+
+
 def backward(take: Take) -> list[Hypothesis]:
     """The mistakes of backward that all normalisations share."""
-    rows = [
+    rows: list[tuple[str, str, Term, str]] = [
         (
             "statistics_constant",
             "the gradient through the mean and the variance is forgotten: they are treated as constants",
             lambda g, h, s, p: g / s,
             r"\bdx\b",
         ),
-        (
-            "mean_path_forgotten",
-            "the gradient through the mean is forgotten",
-            lambda g, h, s, p: (g - h * mean(g * h, p)) / s,
-            r"\bdx\b",
-        ),
-        (
-            "variance_path_forgotten",
-            "the gradient through the variance is forgotten",
-            lambda g, h, s, p: (g - mean(g, p)) / s,
-            r"\bdx\b",
-        ),
-        (
-            "variance_path_sign",
-            "the gradient through the variance has the wrong sign",
-            lambda g, h, s, p: (g - mean(g, p) + h * mean(g * h, p)) / s,
-            r"dvar|\bdx\b",
-        ),
-        (
-            "mean_path_sign",
-            "the gradient through the mean has the wrong sign",
-            lambda g, h, s, p: (g + mean(g, p) - h * mean(g * h, p)) / s,
-            r"dmean|dmu|\bdx\b",
-        ),
-        (
-            "variance_factor_lost",
-            "the gradient through the variance lacks its factor -1/2",
-            lambda g, h, s, p: (g - mean(g, p) + 2 * h * mean(g * h, p)) / s,
-            r"dvar|\*\*",
-        ),
-        (
-            "means_over_wrong_axis",
-            "the means of dx are taken over the wrong axis",
-            lambda g, h, s, p: (g - g.mean(0) - h * (g * h).mean(0)) / s,
-            r"axis",
-        ),
-        (
-            "means_over_wrong_axis",
-            "the mean of dxhat is taken over the wrong axis",
-            lambda g, h, s, p: (g - g.mean(0) - h * mean(g * h, p)) / s,
-            r"axis",
-        ),
-        (
-            "variance_path_doubled",
-            "the gradient through the variance is twice too large",
-            lambda g, h, s, p: (g - mean(g, p) - 2 * h * mean(g * h, p)) / s,
-            r"dvar|0?\.5",
-        ),
-        (
-            "variance_path_halved",
-            "the gradient through the variance is half of what it should be: the factor 2 of the square",
-            lambda g, h, s, p: (g - mean(g, p) - 0.5 * h * mean(g * h, p)) / s,
-            r"dvar|0?\.5|2",
-        ),
-        (
-            "variance_power",
-            "the gradient through the variance has the wrong power of the standard "
-            "deviation (var**-1.5, not var**-0.5)",
-            lambda g, h, s, p: (g - mean(g, p) - h * s**2 * mean(g * h, p)) / s,
-            r"\*\*|power",
-        ),
-        (
-            "mean_not_divided",
-            "the gradient through the mean lacks its 1/N",
-            lambda g, h, s, p: (g - total(g, p) - h * mean(g * h, p)) / s,
-            r"dmean|dmu|/\s*[NDm]",
-        ),
-        (
-            "variance_not_divided",
-            "the gradient through the variance lacks its 1/N",
-            lambda g, h, s, p: (g - mean(g, p) - h * total(g * h, p)) / s,
-            r"dvar|/\s*[NDm]",
-        ),
-        (
-            "neither_divided",
-            "the gradients through mean and variance lack their 1/N",
-            lambda g, h, s, p: (g - total(g, p) - h * total(g * h, p)) / s,
-            r"\bdx\b",
-        ),
+        *[
+            (name, says, joined(first or mean_term, second or variance_term), line)
+            for name, says, first, second, line in REPLACED
+        ],
+        *scaled_paths(),
         (
             "gamma_missing",
             "dx lacks gamma: dxhat is dout gamma",
             lambda g, h, s, p: right(p.dout, h, s, p),
             r"\bdx\w*\s*=",
+        ),
+        (
+            "gamma_divided",
+            "dx is divided by gamma: dxhat is dout gamma",
+            lambda g, h, s, p: right(p.dout / p.gamma, h, s, p),
+            r"/\s*gamma",
+        ),
+        (
+            "gamma_twice",
+            "dx has gamma twice",
+            lambda g, h, s, p: right(g * p.gamma, h, s, p),
+            r"gamma",
         ),
         (
             "not_divided_by_std",
@@ -166,6 +193,12 @@ def backward(take: Take) -> list[Hypothesis]:
             "divided_by_variance",
             "dx is divided by the variance, not by its root",
             lambda g, h, s, p: right(g, h, s * s, p),
+            r"\bdx\b",
+        ),
+        (
+            "times_std",
+            "dx is multiplied by the standard deviation, not divided",
+            lambda g, h, s, p: right(g, h, 1 / s, p),
             r"\bdx\b",
         ),
         (
@@ -181,56 +214,6 @@ def backward(take: Take) -> list[Hypothesis]:
             r"sqrt|\*\*",
         ),
     ]
-    gradients = [
-        (
-            "dgamma_of_x",
-            "dgamma",
-            "dgamma uses x: it must be summed over dout xhat",
-            lambda d, h, s, p: d * p.x,
-        ),
-        (
-            "dgamma_of_centred",
-            "dgamma",
-            "dgamma uses x - mean: it must be divided by the standard deviation",
-            lambda d, h, s, p: d * h * s,
-        ),
-        (
-            "dgamma_without_xhat",
-            "dgamma",
-            "dgamma is the sum of dout: it must be that of dout xhat",
-            lambda d, h, s, p: d + 0 * h,
-        ),
-        (
-            "dgamma_of_out",
-            "dgamma",
-            "dgamma uses the output in place of xhat",
-            lambda d, h, s, p: d * scaled(p, h),
-        ),
-        (
-            "dgamma_times_gamma",
-            "dgamma",
-            "dgamma is multiplied by gamma",
-            lambda d, h, s, p: d * h * p.gamma,
-        ),
-        (
-            "dgamma_test_xhat",
-            "dgamma",
-            "dgamma uses the first row only",
-            lambda d, h, s, p: d * h * (np.arange(len(h)) == 0).reshape(-1, *[1] * (h.ndim - 1)),
-        ),
-        (
-            "dbeta_times_gamma",
-            "dbeta",
-            "dbeta is multiplied by gamma",
-            lambda d, h, s, p: d * p.gamma,
-        ),
-        (
-            "dbeta_times_xhat",
-            "dbeta",
-            "dbeta is the sum of dout xhat: it must be that of dout",
-            lambda d, h, s, p: d * h,
-        ),
-    ]
     return [
         *[
             Hypothesis(name, says, backward_of(take, dx, modes), line)
@@ -239,7 +222,7 @@ def backward(take: Take) -> list[Hypothesis]:
         ],
         *[
             Hypothesis(name, says, gradient_of(take, key, value), rf"{key}\s*=")
-            for name, key, says, value in gradients
+            for name, key, says, value in _GRADIENTS
         ],
         *_wrong_sums(take),
         Hypothesis(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
-from handgrad.checker.records import Call
+from handgrad.checker.records import Call, Config
 
 Window = tuple[tuple[int, int, int, int], tuple[Any, ...]]
 
@@ -50,6 +50,68 @@ def _forward(value: Callable[[np.ndarray], Any], stride: int | None = None) -> A
     return predict
 
 
+def _resized(change: Callable[[dict[str, int]], dict[str, int]]) -> Any:
+    """Predict the pool of another window or stride, with the shape that it then has."""
+
+    def predict(call: Call) -> dict[str, Any]:
+        param = change(call.options[0])
+        config = Config(call.config.name, call.arrays, (param,))
+        return _forward(np.max)(Call(config))
+
+    return predict
+
+
+_RESIZED: list[tuple[str, str, Callable[[dict[str, int]], dict[str, int]]]] = [
+    ("stride_ignored", "the windows move by 1, not by the stride", lambda p: p | {"stride": 1}),
+    (
+        "stride_ignored",
+        "the windows move by their height, not by the stride",
+        lambda p: p | {"stride": p["pool_height"]},
+    ),
+    (
+        "stride_ignored",
+        "the windows move by their width, not by the stride",
+        lambda p: p | {"stride": p["pool_width"]},
+    ),
+    ("stride_ignored", "the windows move by 2, not by the stride", lambda p: p | {"stride": 2}),
+    (
+        "window_swapped",
+        "height and width of the window are exchanged",
+        lambda p: p | {"pool_height": p["pool_width"], "pool_width": p["pool_height"]},
+    ),
+    (
+        "window_square",
+        "the window is pool_height wide: pool_width is not used",
+        lambda p: p | {"pool_width": p["pool_height"]},
+    ),
+    (
+        "window_square",
+        "the window is pool_width high: pool_height is not used",
+        lambda p: p | {"pool_height": p["pool_width"]},
+    ),
+    (
+        "window_fixed",
+        "the window is 2 x 2: pool_height and pool_width are not used",
+        lambda p: p | {"pool_height": 2, "pool_width": 2},
+    ),
+    (
+        "window_fixed",
+        "the window is stride x stride: pool_height and pool_width are not used",
+        lambda p: p | {"pool_height": p["stride"], "pool_width": p["stride"]},
+    ),
+    (
+        "window_short",
+        "the window lacks its last row and column",
+        lambda p: p | {"pool_height": p["pool_height"] - 1, "pool_width": p["pool_width"] - 1},
+    ),
+]
+
+
+def _short(window: np.ndarray) -> Any:
+    """The maximum without the last row and column."""
+    return window[: max(1, len(window) - 1), : max(1, window.shape[1] - 1)].max()
+
+
 def _every_maximum(window: np.ndarray) -> Any:
     return window == window.max()
 
@@ -85,6 +147,50 @@ def _in_the_corner(call: Call) -> dict[str, Any]:
     return {"dx": dx}
 
 
+def _shared_maximum(axes: tuple[int, ...]) -> Any:
+    """The maximum is taken over images or channels too: only the largest of them all gets dout."""
+
+    def predict(call: Call) -> dict[str, Any]:
+        x = np.asarray(call.arrays["x"], float)
+        dx = np.zeros_like(x)
+        for at, (n, c, rows, columns) in _windows(call):
+            if n or c:
+                continue
+            block = x[:, :, rows, columns]
+            hot = block == block.max(axis=axes, keepdims=True)
+            dx[:, :, rows, columns] += hot * call.dout[:, :, at[2] : at[2] + 1, at[3] : at[3] + 1]
+        return {"dx": dx}
+
+    return predict
+
+
+def _of_ones(call: Call) -> Call:
+    """The same call with ones upstream."""
+    return Call(call.config, dout=np.ones_like(call.dout))
+
+
+def _misplaced(call: Call) -> dict[str, Any]:
+    """The maximum is that of the right window; its place is counted from a window one step on."""
+    x = np.asarray(call.arrays["x"], float)
+    dx = np.zeros_like(x)
+    for at, (n, c, rows, columns) in _windows(call):
+        window = x[n, c, rows, columns]
+        r, q = np.unravel_index(np.argmax(window), window.shape)
+        dx[n, c, at[2] + r, at[3] + q] += call.dout[at]
+    return {"dx": dx}
+
+
+def _transposed_place(call: Call) -> dict[str, Any]:
+    """The place of the maximum in its window is read column by column."""
+    x = np.asarray(call.arrays["x"], float)
+    dx = np.zeros_like(x)
+    for at, (n, c, rows, columns) in _windows(call):
+        window = x[n, c, rows, columns]
+        r, q = np.unravel_index(np.argmax(window), window.shape)
+        dx[n, c, rows.start + q, columns.start + r] += call.dout[at]
+    return {"dx": dx}
+
+
 _SET = r"\bdx\[.*\]\s*=[^=]"
 FORWARD = [
     Hypothesis(
@@ -105,11 +211,32 @@ FORWARD = [
         r"\b0\b|zeros",
     ),
     Hypothesis(
+        "pool_absolute",
+        "out is the number of the largest |x| of each window",
+        _forward(lambda w: w.flat[np.argmax(np.abs(w))]),
+        r"abs",
+    ),
+    Hypothesis("pool_median", "out is the median of each window", _forward(np.median), r"median"),
+    Hypothesis("pool_first", "out is the first number of each window", _forward(lambda w: w[0, 0])),
+    Hypothesis(
+        "pool_place",
+        "out is the place of the maximum, not the maximum",
+        _forward(np.argmax),
+        r"argmax",
+    ),
+    Hypothesis(
+        "window_short", "the window lacks its last row and column", _forward(_short), r"-\s*1"
+    ),
+    Hypothesis(
         "stride_ignored",
         "the windows move by 1, not by the stride",
         _forward(np.max, 1),
         r":\s*\w+\s*\+",
     ),
+    *[
+        Hypothesis(name, says, _resized(change), r"stride|pool_height|pool_width")
+        for name, says, change in _RESIZED
+    ],
 ]
 BACKWARD = [
     Hypothesis(
@@ -175,6 +302,61 @@ BACKWARD = [
         "the place of the maximum in its window is taken as its place in the image",
         _in_the_corner,
         r"\bdx\[",
+    ),
+    Hypothesis(
+        "mask_absolute",
+        "dx hands dout to the largest |x| of the window",
+        _backward(lambda w: np.abs(w) == np.abs(w).max()),
+        r"abs",
+    ),
+    Hypothesis(
+        "mask_negated",
+        "dx hands dout to all but the maximum",
+        _backward(lambda w: w != w.max()),
+        r"!=|~|<",
+    ),
+    Hypothesis(
+        "mask_without_dout",
+        "dx is the mask itself: it is not multiplied by dout",
+        lambda call: _backward(_every_maximum)(_of_ones(call)),
+        r"==",
+    ),
+    *[
+        Hypothesis(
+            "maximum_over_all",
+            f"the maximum is taken over {words} too: each window has its own",
+            _shared_maximum(axes),
+            r"max",
+        )
+        for words, axes in (
+            ("the batch and the channels", (0, 1, 2, 3)),
+            ("the batch", (0, 2, 3)),
+            ("the channels", (1, 2, 3)),
+        )
+    ],
+    *[
+        Hypothesis(
+            "mask_corner",
+            f"dx hands dout to the {which} place of the window, not to that of the maximum",
+            _backward(mask),
+            r"\bdx\[",
+        )
+        for which, mask in (
+            ("first", lambda w: _first_maximum(-np.arange(w.size).reshape(w.shape))),
+            ("last", lambda w: _first_maximum(np.arange(w.size).reshape(w.shape))),
+        )
+    ],
+    Hypothesis(
+        "place_transposed",
+        "row and column of the maximum are exchanged",
+        _transposed_place,
+        r"unravel_index|%|//",
+    ),
+    Hypothesis(
+        "stride_ignored",
+        "the windows of dx move by 1, not by the stride: their maxima land in the wrong places",
+        _misplaced,
+        r"\bdx\[|stride",
     ),
     Hypothesis(
         "stride_ignored",

@@ -13,7 +13,8 @@ from handgrad.checker.records import Config
 Options = tuple[Any, ...]
 
 
-def _rng(*key: int) -> np.random.Generator:
+def seeded(*key: int) -> np.random.Generator:
+    """Return the generator of one layer's configurations."""
     return np.random.default_rng([231, *key])
 
 
@@ -41,7 +42,7 @@ def with_integers(config: Config, names: Sequence[str]) -> Config:
 
 def affine() -> list[Config]:
     """Rows of any rank; square weights; one row; integers."""
-    rng, configs = _rng(1), []
+    rng, configs = seeded(1), []
     for N, row, M in [
         (3, (4,), 2),
         (2, (2, 3), 4),
@@ -64,11 +65,13 @@ def affine() -> list[Config]:
 
 def elementwise(options: Options = ()) -> list[Config]:
     """Every rank, and integers."""
-    rng = _rng(2)
+    rng = seeded(2)
     configs = [
         Config(f"x {shape}", {"x": away_from_zero(rng, shape)}, options)
         for shape in [(3, 4), (5,), (2, 3, 2, 2), (1, 6)]
     ]
+    sizes = np.geomspace(0.02, 20, 24) * np.tile([1.0, -1.0, -1.0, 1.0], 6)  # for other thresholds
+    configs.append(Config("small and large x", {"x": sizes.reshape(4, 6)}, options))
     large = Config("large x", {"x": 30 * away_from_zero(rng, (3, 4))}, options, smooth=False)
     return [*configs, large, with_integers(configs[0], ["x"])]
 
@@ -92,130 +95,9 @@ def within_dout(config: Config, dout: Any, got: dict[str, Any]) -> bool:
     )
 
 
-# name: x (N, C, H, W), F, (HH, WW), stride, pad
-CONV = [
-    ("3x3, pad 1", (2, 2, 4, 5), 3, (3, 3), 1, 1),
-    ("pad 0", (2, 3, 4, 4), 2, (2, 2), 1, 0),
-    ("stride 2, pad 1", (2, 2, 5, 7), 3, (3, 3), 2, 1),
-    ("stride 3 over 2x2", (1, 2, 5, 8), 2, (2, 2), 3, 0),
-    ("more filters than images", (1, 1, 4, 4), 4, (3, 3), 1, 1),
-    ("fewer filters than images", (3, 2, 3, 3), 1, (2, 2), 1, 0),
-    ("2x3 kernel, stride 2", (2, 2, 4, 5), 2, (2, 3), 2, 0),
-    ("pad 2", (1, 2, 3, 3), 2, (3, 3), 1, 2),
-    ("1x1 kernel", (2, 3, 3, 2), 2, (1, 1), 1, 0),
-    ("kernel of the image's size", (2, 2, 3, 4), 2, (3, 4), 1, 0),
-]
-
-
-def conv_traits(kernel: tuple[int, int], stride: int, pad: int) -> set[str]:
-    """Return the words for what is special about a window."""
-    traits = {"pad is 0"} if pad == 0 else {"pad > 0"}
-    traits |= (
-        {"windows overlap (stride < kernel)"}
-        if stride < max(kernel)
-        else {"windows do not overlap"}
-    )
-    traits |= {"stride > 1"} if stride > 1 else set()
-    traits |= {"the kernel is not square"} if kernel[0] != kernel[1] else set()
-    return traits
-
-
-def conv_like(extra: str = "", options: Options = (), rows: Sequence[Any] = CONV) -> list[Config]:
-    """Convolutions; `extra`: "bn" adds gamma and beta; options: those behind conv_param."""
-    rng, configs = _rng(3), []
-    for name, shape, F, kernel, stride, pad in rows:
-        arrays = {
-            "x": rng.standard_normal(shape),
-            "w": rng.standard_normal((F, shape[1], *kernel)),
-            "b": rng.standard_normal(F),
-        }
-        if extra:
-            arrays |= {"gamma": rng.uniform(0.5, 1.5, F), "beta": rng.standard_normal(F)}
-        traits = conv_traits(kernel, stride, pad)
-        traits |= {"there are more filters than images"} if shape[0] < F else set()
-        traits |= {"the batch has one image"} if shape[0] == 1 else set()
-        param = {"stride": stride, "pad": pad}
-        configs.append(Config(name, arrays, (param, *options), traits=frozenset(traits)))
-    return configs
-
-
-def conv() -> list[Config]:
-    """Convolutions, and integers."""
-    configs = conv_like()
-    return [*configs, with_integers(configs[0], ["b"]), with_integers(configs[1], ["x"])]
-
-
-# name: x (N, C, H, W), (height, width), stride
-POOL = [
-    ("2x2, stride 2", (2, 3, 4, 6), (2, 2), 2),
-    ("3x3, stride 1", (2, 2, 5, 4), (3, 3), 1),
-    ("3x3, stride 2", (1, 2, 7, 5), (3, 3), 2),
-    ("2x2, stride 3", (2, 2, 5, 8), (2, 2), 3),
-    ("2x3 window, stride 1", (2, 1, 4, 4), (2, 3), 1),
-    ("1x2 window, stride 2", (1, 2, 3, 4), (1, 2), 2),
-    ("window of the image's size", (3, 2, 3, 3), (3, 3), 1),
-]
-
-
-def _pool_param(window: tuple[int, int], stride: int) -> dict[str, int]:
-    return {"pool_height": window[0], "pool_width": window[1], "stride": stride}
-
-
-def max_pool() -> list[Config]:
-    """Pools that overlap, that leave gaps, that see only negative numbers, that have ties."""
-    rng, configs = _rng(4), []
-    for name, shape, window, stride in POOL:
-        traits = (
-            {"windows overlap (stride < window)"}
-            if stride < max(window)
-            else {"windows do not overlap"}
-        )
-        traits |= {"stride > window"} if stride > max(window) else set()
-        traits |= {"the window is not square"} if window[0] != window[1] else set()
-        arrays = {"x": without_ties(rng, shape)}
-        options = (_pool_param(window, stride),)
-        configs.append(Config(name, arrays, options, traits=frozenset(traits)))
-    first = configs[0]
-    negative = {"x": first.arrays["x"] - 10.0}
-    trait = frozenset({"all numbers are negative"})
-    configs.append(Config("negative x", negative, first.options, traits=trait))
-    ties = rng.integers(0, 2, (2, 2, 4, 4)).astype(float)
-    ties[0, 0, :2, :2] = 1.0
-    trait = frozenset({"a window has several maxima"})
-    tied = Config("2x2 with ties", {"x": ties}, first.options, tied=True, traits=trait)
-    whole = {"x": rng.permutation(first.arrays["x"].size).reshape(first.arrays["x"].shape) - 40}
-    return [*configs, tied, replace(first, name="integer x", arrays=whole, smooth=False)]
-
-
-def shares_of_maxima(config: Config, dout: Any, got: dict[str, Any]) -> bool:
-    """Whether each window hands exactly its dout to its maxima (windows that do not overlap)."""
-    x, dx = config.arrays["x"], np.asarray(got["dx"])
-    if dx.shape != x.shape:
-        return False
-    N, C, H, W = x.shape
-    blocks = (N, C, H // 2, 2, W // 2, 2)
-    xs, dxs = x.reshape(blocks), dx.reshape(blocks)
-    largest = xs.max(axis=(3, 5), keepdims=True)
-    share = dxs / np.asarray(dout)[:, :, :, None, :, None]
-    whole = np.allclose(share.sum(axis=(3, 5)), 1)
-    return bool(whole and np.all(share >= 0) and np.all(share[xs < largest] == 0))
-
-
-def avg_pool() -> list[Config]:
-    """The pools without their ties."""
-    return [config for config in max_pool() if not config.tied]
-
-
-def global_avg_pool() -> list[Config]:
-    """Images of several sizes."""
-    rng = _rng(12)
-    shapes = [(2, 3, 3, 4), (1, 2, 5, 2), (3, 1, 1, 4)]
-    return [Config(f"x {shape}", {"x": rng.standard_normal(shape)}) for shape in shapes]
-
-
 def prelu() -> list[Config]:
     """One slope, and one for each channel."""
-    rng = _rng(13)
+    rng = seeded(13)
     return [
         Config(
             f"x {shape}, a {slopes}",
@@ -227,7 +109,7 @@ def prelu() -> list[Config]:
 
 def maxout() -> list[Config]:
     """Two and three pieces."""
-    rng = _rng(14)
+    rng = seeded(14)
     return [
         Config(f"x {shape}, {pieces} pieces", {"x": without_ties(rng, shape)}, (pieces,))
         for shape, pieces in [((3, 4), 2), ((2, 6), 3), ((2, 4, 2, 3), 2), ((3, 2), 1)]
@@ -236,7 +118,7 @@ def maxout() -> list[Config]:
 
 def spatial_instancenorm() -> list[Config]:
     """Images of several sizes."""
-    rng = _rng(15)
+    rng = seeded(15)
     return [
         Config(f"x {shape}", _images(rng, shape, (shape[1],)), (param,))
         for shape, param in [((2, 3, 2, 4), {}), ((1, 2, 3, 3), {"eps": 0.1}), ((3, 1, 2, 2), {})]
@@ -245,7 +127,7 @@ def spatial_instancenorm() -> list[Config]:
 
 def batchnorm() -> list[Config]:
     """Train from nothing and from running statistics, test, one row, one constant column, a large mean."""
-    rng, configs = _rng(5), []
+    rng, configs = seeded(5), []
 
     def add(
         name: str, N: int, D: int, param: dict[str, Any], x: Any = None, smooth: bool = True
@@ -279,7 +161,7 @@ def batchnorm() -> list[Config]:
 
 def layernorm() -> list[Config]:
     """Rows longer and shorter than the batch; an empty dictionary; integers."""
-    rng, configs = _rng(6), []
+    rng, configs = seeded(6), []
     for name, N, D, param in [
         ("4x6", 4, 6, {}),
         ("6x3", 6, 3, {"mode": "train"}),
@@ -298,7 +180,7 @@ def layernorm() -> list[Config]:
 
 def spatial_batchnorm() -> list[Config]:
     """As batchnorm, with images."""
-    rng, configs = _rng(7), []
+    rng, configs = seeded(7), []
     running = {"running_mean": None, "running_var": None}
     rows: list[tuple[str, tuple[int, ...], dict[str, Any]]] = [
         ("train", (3, 2, 2, 4), {}),
@@ -322,7 +204,7 @@ def spatial_batchnorm() -> list[Config]:
 
 def spatial_groupnorm() -> list[Config]:
     """One group, several, as many as channels; gamma as (1, C, 1, 1)."""
-    rng = _rng(8)
+    rng = seeded(8)
     return [
         Config(f"x {shape}, G {G}{suffix}", _images(rng, shape, (1, shape[1], 1, 1)), (G, param))
         for shape, G, param, suffix in [
@@ -346,7 +228,7 @@ def _images(
 
 def dropout() -> list[Config]:
     """Train and test; what a mask must be is left to the expectations."""
-    rng = _rng(9)
+    rng = seeded(9)
     return [
         Config(
             f"{mode}, p {p}, x {shape}",
@@ -366,7 +248,7 @@ def dropout() -> list[Config]:
 
 def loss(extreme: bool) -> list[Config]:
     """Labels at both ends, one row, two classes, extreme scores."""
-    rng, configs = _rng(10), []
+    rng, configs = seeded(10), []
     for N, C in [(4, 3), (1, 5), (6, 2), (3, 4)]:
         y = rng.integers(0, C, N)
         y[0], y[-1] = C - 1, 0 if N > 1 else C - 1
@@ -387,7 +269,7 @@ def loss(extreme: bool) -> list[Config]:
 
 def affine_like(norm: str) -> list[Config]:
     """affine - [norm] - relu."""
-    rng, configs = _rng(11), []
+    rng, configs = seeded(11), []
     for N, row, M, param in [(4, (5,), 3, {}), (5, (2, 3), 4, {"eps": 0.1}), (3, (3,), 3, {})]:
         D = int(np.prod(row))
         arrays = {
@@ -401,17 +283,3 @@ def affine_like(norm: str) -> list[Config]:
             options = ({"mode": "train", **param} if norm == "bn" else param,)
         configs.append(Config(f"x {(N, *row)}, w {(D, M)}", arrays, options))
     return configs
-
-
-_SANDWICH = [
-    ("3x3, pad 1", (2, 2, 4, 6), 3, (3, 3), 1, 1),
-    ("stride 1, pad 0", (3, 2, 4, 4), 2, (3, 3), 1, 0),
-    ("stride 2, pad 1", (2, 1, 7, 7), 2, (3, 3), 2, 1),
-]
-
-
-def conv_sandwich(norm: str = "", pool: bool = False) -> list[Config]:
-    """conv - [norm] - relu - [pool]."""
-    options: Options = ({"mode": "train"},) if norm else ()
-    options += (_pool_param((2, 2), 2),) if pool else ()
-    return conv_like(norm, options, _SANDWICH)

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from handgrad.checker.known import configs, expectations
+from handgrad.checker.known import configs, expectations, windows
 from handgrad.checker.known.layer import Layer
 from handgrad.checker.records import Config
 
@@ -42,25 +42,27 @@ LAYERS = [
     _pair("batchnorm", "batchnorm", configs.batchnorm, backward=("batchnorm_backward_alt",)),
     _pair("layernorm", "layernorm", configs.layernorm),
     _pair("dropout", "dropout", configs.dropout, random=True, expectations=(expectations.dropout,)),
-    _pair("conv", "conv", configs.conv, _VARIANTS),
+    _pair("conv", "conv", windows.conv, _VARIANTS),
     _pair(
         "max_pool",
         "pool",
-        configs.max_pool,
+        windows.max_pool,
         ("_naive", "", "_fast", "_im2col"),
-        legitimate=configs.shares_of_maxima,
+        legitimate=windows.shares_of_maxima,
     ),
     _pair("spatial_batchnorm", "batchnorm", configs.spatial_batchnorm),
     _pair("spatial_groupnorm", "groupnorm", configs.spatial_groupnorm, ("", "_quick")),
-    _pair("affine_relu", "affine", functools.partial(configs.affine_like, "")),
-    _pair("affine_bn_relu", "", functools.partial(configs.affine_like, "bn")),
-    _pair("affine_ln_relu", "", functools.partial(configs.affine_like, "ln")),
-    _pair("conv_relu", "conv", configs.conv_sandwich),
-    _pair("conv_relu_pool", "conv", functools.partial(configs.conv_sandwich, pool=True)),
-    _pair("conv_bn_relu", "", functools.partial(configs.conv_sandwich, "bn")),
-    _pair("conv_bn_relu_pool", "", functools.partial(configs.conv_sandwich, "bn", pool=True)),
-    _pair("avg_pool", "", configs.avg_pool),
-    _pair("global_avg_pool", "", configs.global_avg_pool),
+    _pair("affine_relu", "sandwich", functools.partial(configs.affine_like, "")),
+    _pair("affine_bn_relu", "sandwich", functools.partial(configs.affine_like, "bn")),
+    _pair("affine_ln_relu", "sandwich", functools.partial(configs.affine_like, "ln")),
+    _pair("conv_relu", "sandwich", windows.conv_sandwich),
+    _pair("conv_relu_pool", "sandwich", functools.partial(windows.conv_sandwich, pool=True)),
+    _pair("conv_bn_relu", "sandwich", functools.partial(windows.conv_sandwich, "bn")),
+    _pair(
+        "conv_bn_relu_pool", "sandwich", functools.partial(windows.conv_sandwich, "bn", pool=True)
+    ),
+    _pair("avg_pool", "", windows.avg_pool),
+    _pair("global_avg_pool", "", windows.global_avg_pool),
     _pair("prelu", "", configs.prelu),
     _pair("maxout", "", configs.maxout),
     _pair("spatial_instancenorm", "", configs.spatial_instancenorm),

@@ -1,0 +1,183 @@
+"""Looking for the slip in the code itself: the one small edit that makes it right.
+
+What the hypotheses do not know may still be one slip, such as a wrong index: a function that becomes
+right in every configuration when one expression is changed has its mistake there.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Sequence
+from types import CodeType, FunctionType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from handgrad.checker.apart import apart
+from handgrad.checker.edits import edits, orders_of
+from handgrad.checker.records import Call, Raised, same
+
+_SECONDS = 1.0  # of processor time for the edits of one function
+_PATIENCE = 4.0  # seconds, where the processor is busy
+_LONGEST = 90  # characters of a quoted line
+
+
+def _as_expected(call: Call) -> dict[str, Any]:
+    return call.expected
+
+
+class Rerun(NamedTuple):
+    """A function that is wrong, and how to get the results of another in its place, for a call.
+
+    expected: what they must be; not what the call expects where that follows from wrong results.
+    """
+
+    function: Any
+    results: Callable[[Any, Call], dict[str, Any]]
+    expected: Callable[[Call], dict[str, Any]] = _as_expected
+
+
+class Repair(NamedTuple):
+    """The results that an edit makes right, the line, and what the edit is."""
+
+    keys: tuple[str, ...]
+    line: int
+    words: str
+
+
+def find(rerun: Rerun, calls: Sequence[Call], keys: Sequence[str]) -> Repair | None:
+    """Return the first edit that makes all of the results `keys` right in every call.
+
+    Where there is none, the one that makes most of them right; what is right stays right.  Edited
+    code may crash or never end, so it runs in a process of its own.
+    """
+    found = apart(lambda: _search(rerun, calls, keys), _PATIENCE)
+    return Repair(tuple(found[0]), *found[1:]) if found else None
+
+
+def _search(rerun: Rerun, calls: Sequence[Call], keys: Sequence[str]) -> Repair | None:
+    function = inspect.unwrap(rerun.function)
+    parsed = _parsed(function)
+    if parsed is None:
+        return None
+    tree, namespace, file = parsed
+    definition = tree.body[0]
+    assert isinstance(definition, ast.FunctionDef | ast.ClassDef)
+    order = sorted(calls, key=lambda call: (not _is_wrong(call, keys), _size(call)))
+    end = time.process_time() + _SECONDS
+    best: Repair | None = None
+    for edit in (*orders_of(definition.body), *edits(definition)):
+        if time.process_time() > end:
+            break
+        edit.make()
+        try:
+            candidate = _made(tree, function, namespace, file)
+            right = _right(rerun, candidate, order, keys) if candidate else []
+            new = ast.unparse(edit.statement) if right else ""
+        finally:
+            edit.undo()
+        if len(right) > (len(best.keys) if best else 0):
+            old = ast.unparse(edit.statement)
+            line, old, new = _difference(old, new, edit.statement.lineno)
+            words = edit.words or f"right with `{new}` in place of `{old}`"
+            best = Repair(tuple(right), line, words)
+            if len(right) == len(keys):
+                break
+    raising = any(isinstance(got, Raised) for call in calls for got in call.got.values())
+    return best if best and (len(best.keys) == len(keys) or not raising) else None
+
+
+def _is_wrong(call: Call, keys: Sequence[str]) -> bool:
+    return any(key in call.expected and call.wrong(key) for key in keys)
+
+
+def _size(call: Call) -> int:
+    return sum(int(np.size(value)) for value in call.expected.values())
+
+
+def _parsed(function: Any) -> tuple[ast.Module, dict[str, Any], str] | None:
+    """Return the syntax tree of a function or class, the names that it sees, its file."""
+    try:
+        lines, first = inspect.getsourcelines(function)
+        tree = ast.parse(textwrap.dedent("".join(lines)))
+        file = inspect.getsourcefile(function) or "<checked>"
+    except (OSError, TypeError, SyntaxError):
+        return None
+    if len(tree.body) != 1 or not isinstance(tree.body[0], ast.FunctionDef | ast.ClassDef):
+        return None
+    ast.increment_lineno(tree, first - 1)
+    tree.body[0].decorator_list = []
+    if inspect.isclass(function):
+        return tree, vars(sys.modules[function.__module__]), file
+    namespace = dict(getattr(function, "__globals__", {}))
+    try:
+        namespace |= inspect.getclosurevars(function).nonlocals
+    except (TypeError, ValueError):
+        return None
+    return tree, namespace, file
+
+
+def _made(tree: ast.Module, function: Any, namespace: dict[str, Any], file: str) -> Any:
+    """The function, or class, with the code of the tree in place of its own; None if it has none."""
+    try:
+        (code,) = _codes(compile(tree, file, "exec"))
+        if not inspect.isclass(function):
+            return _with_code(function, code, namespace)
+        members = dict(vars(function))
+        for inner in _codes(code):
+            if inspect.isfunction(members.get(inner.co_name)):
+                members[inner.co_name] = _with_code(members[inner.co_name], inner, namespace)
+        for name in ("__dict__", "__weakref__"):
+            members.pop(name, None)
+        return type(function.__name__, function.__bases__, members)
+    except (SyntaxError, ValueError, TypeError):
+        return None
+
+
+def _codes(code: CodeType) -> list[CodeType]:
+    return [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+
+
+def _with_code(function: Any, code: CodeType, namespace: dict[str, Any]) -> FunctionType:
+    made = FunctionType(code, namespace, function.__name__, function.__defaults__)
+    made.__kwdefaults__ = function.__kwdefaults__
+    return made
+
+
+def _right(rerun: Rerun, candidate: Any, calls: Sequence[Call], keys: Sequence[str]) -> list[str]:
+    """Return the results among `keys` that the candidate gets right in every call.
+
+    None, if a result of another name that was right is wrong now.
+    """
+    left = list(keys)
+    for call in calls:
+        got = rerun.results(candidate, call)
+        wrong = [
+            key
+            for key, value in rerun.expected(call).items()
+            if key not in got or not same(got[key], value, call.scale.get(key), call.tolerance)
+        ]
+        if any(key not in keys and not call.wrong(key) for key in wrong):
+            return []
+        left = [key for key in left if key not in wrong]
+        if not left:
+            break
+    return left
+
+
+def _difference(old: str, new: str, line: int) -> tuple[int, str, str]:
+    """The first line in which two texts differ, shortened to the part that matters."""
+    olds, news = old.splitlines(), new.splitlines()
+    for i, (a, b) in enumerate(zip(olds, news, strict=False)):
+        if a != b:
+            return line + i, _shortened(a), _shortened(b)
+    return line, _shortened(old), _shortened(new)
+
+
+def _shortened(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."

@@ -62,6 +62,11 @@ def every_kernel(dtype=np.float32):
         given = None if norm is None else (norm, norm, 1e-5)
         out, saved = native.fused.follow_forward(x, given, follower)
         native.fused.follow_backward(out, saved)
+    stem = draw(2, 3, 12, 16), draw(16, 3, 3, 3), draw(16), draw(16), draw(16)
+    pooling = {"pool_height": 2, "pool_width": 2, "stride": 2}
+    params = {"stride": 1, "pad": 1}, {"mode": "train"}, pooling
+    out, cache = layers.conv_bn_relu_pool_forward(*stem, *params, engine="native")
+    layers.conv_bn_relu_pool_backward(out, cache, need_dx=False)
     options, w = ((1, 1), (1, 1), (1, 1), 2), draw(18, 9, 3, 3)
     out = k.grouped_conv_forward(x, w, scale, *options)
     k.grouped_conv_backward(out, x, w, *options, True, True)
@@ -86,7 +91,9 @@ def every_kernel(dtype=np.float32):
     k.adam(w2, w2, w2, w2, (0.1, 0.9, 0.99, 1e-8, 1.0, 1.0, 1.0))
 
 
-BEHIND_CONVOLUTIONS = {"batchnorm_forward", "batchnorm_backward"}
+IN_SANDWICHES = {
+    "batchnorm_forward", "batchnorm_backward", "stem_fits", "stem_forward", "stem_backward",
+}  # fmt: skip
 SETTINGS = {
     "buffer_statistics", "fail_allocation_after", "is_exact", "isa", "isas", "set_exact", "set_isa",
     "set_thread_count", "set_winograd_tile", "thread_count", "trim_buffers",
@@ -94,7 +101,7 @@ SETTINGS = {
 
 
 def test_every_kernel_is_among_those_called():
-    called = {*every_kernel.__code__.co_names, *BEHIND_CONVOLUTIONS}
+    called = {*every_kernel.__code__.co_names, *IN_SANDWICHES}
     assert {name for name in vars(_kernels) if not name.startswith("_")} <= called | SETTINGS
 
 

@@ -186,6 +186,16 @@ def test_what_somebody_else_looks_at_is_not_fused():
     assert [step.sandwich for step in Last()._recorded([(2, 3)], "train").steps] == [None]
 
 
+@pytest.mark.parametrize("left_out", ["scale", "shift"])
+def test_norms_without_gamma_or_beta_are_not_fused(left_out):
+    def make(**options):
+        norm = nn.BatchNorm(**{left_out: False})
+        parts = [nn.Conv2d(3, 2, bias=False), norm, nn.ReLU(), nn.Affine(4)]
+        return nn.Sequential(parts, (2, 4, 3), **options)
+
+    check_gradients(make)
+
+
 def test_a_subclass_of_a_layer_is_not_fused():
     class Twice(nn.ReLU):
         def forward(self, xs, params, mode):

@@ -4,6 +4,7 @@ import array_api_strict as strict
 import numpy as np
 import pytest
 
+from handgrad import engines
 from handgrad.errors import DtypeError, LabelError, NonFiniteError, OptionError, ShapeError
 from handgrad.gradcheck import eval_numerical_gradient, rel_error
 from handgrad.layers import softmax_loss, svm_loss
@@ -124,6 +125,15 @@ def test_dtypes_and_inputs_unchanged(function, dtype, engine, rng):
     np.testing.assert_array_equal(x, before[0])
     np.testing.assert_array_equal(y, before[1])
     assert not np.shares_memory(dx, x)
+
+
+def test_each_row_is_measured_on_its_own_scale():
+    """A row far below another one must not vanish: all that counts is within a row."""
+    x = np.array([[1e4, 1e4 + 1.0], [-1e4, -1e4 + 1.0], [0.0, 1.0]])
+    for engine in engines.available():
+        loss, dx = softmax_loss(x, [0, 0, 0], engine=engine)
+        np.testing.assert_allclose(loss, np.log(1.0 + np.e), rtol=1e-12)
+        np.testing.assert_allclose(dx, np.tile(dx[2], (3, 1)), rtol=1e-9)
 
 
 # Wrong calls

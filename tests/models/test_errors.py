@@ -123,3 +123,20 @@ def test_missing_parameters_are_named(net):
     del net.params["W2"]
     with pytest.raises(OptionError, match="params lacks 'W2'; it holds W1, b1"):
         net.loss(X)
+
+
+def test_the_shape_that_is_asked_for_is_the_model_s():
+    plain = build("TwoLayerNet", input_dim=6, hidden_dim=2)
+    with pytest.raises(ShapeError, match=r"\(N, 6\), or more dimensions with 6 numbers a row; got"):
+        plain.loss(np.ones((2, 5)))
+    images = build("ConvNet", input_dim=(1, 4, 4), conv_params=[CONV], hidden_dims=[2])
+    with pytest.raises(ShapeError, match=r"\(N, 1, 4, 4\); got \(2, 16\)"):
+        images.loss(np.ones((2, 16)))
+
+
+def test_rows_of_one_number_need_no_second_dimension():
+    model = build("TwoLayerNet", input_dim=1, hidden_dim=2, num_classes=3)
+    assert model.loss(np.ones(4)).shape == (4, 3)
+    np.testing.assert_array_equal(model.loss(np.ones(4)), model.loss(np.ones((4, 1))))
+    with pytest.raises(ShapeError):
+        model.loss(np.float64(1.0))

@@ -346,6 +346,7 @@ def main() -> int:
     parser.add_argument(
         "--survivors", action="store_true", help="try only what lived last time, or is new"
     )
+    parser.add_argument("--tests", default=",".join(SUITES), help="files and folders, with commas")
     parser.add_argument("--all", action="store_true", help="forward passes and checks too")
     parser.add_argument("--rows", type=int, default=8, help="of a layer's, for each test")
     parser.add_argument(
@@ -361,15 +362,14 @@ def main() -> int:
     arguments = ["-m", "not long and not cifar10", *(f"-pno:{name}" for name in plugins),
                  "-o", "addopts=--import-mode=importlib --strict-markers",
                  f"--rootdir={TESTS.parent}", f"-c={TESTS.parent / 'pyproject.toml'}",
-                 *(str(TESTS / suite) for suite in SUITES)]  # fmt: skip
+                 *(str(TESTS / suite) for suite in options.tests.split(","))]  # fmt: skip
     pytest.main(arguments, plugins=[plugin])
     return report(plugin.results, complete=not options.only)
 
 
 def report(results: dict[str, tuple[str, str, int]], *, complete: bool) -> int:
     """Print the counts, the survivors that are not known, and those that are known and died."""
-    known = tomllib.loads(KNOWN.read_text("utf-8")) if KNOWN.exists() else {}
-    listed = {name: reason["reason"] for name, reason in known.items()}
+    listed = tomllib.loads(KNOWN.read_text("utf-8")) if KNOWN.exists() else {}
     total: Counter[str] = Counter()
     noticed: Counter[str] = Counter()
     for outcome, file, _ in results.values():

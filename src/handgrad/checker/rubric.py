@@ -31,7 +31,7 @@ from typing import Any
 
 from handgrad.checker.loading import CheckError
 from handgrad.checker.page import page
-from handgrad.checker.records import RIGHT
+from handgrad.checker.records import RIGHT, UNTESTED
 
 _KEYS = {"dropout", "memory", "points", "seconds"}
 _LARGEST_ANSWER = 20_000_000  # bytes
@@ -163,7 +163,10 @@ def _read_answer(name: str, answer: Path, code: int) -> Row:
         if answer.stat().st_size > _LARGEST_ANSWER:
             return Row(name, problem="its report is too large")
         found = json.loads(answer.read_text("utf-8"))
-        return Row(name, found["records"], found["problem"])
+        row = Row(name, found["records"], found["problem"])
+        if row.records and all(record["verdict"] == UNTESTED for record in row.records):
+            row.problem = row.problem or str(row.records[0]["reason"])
+        return row
     except (OSError, ValueError, KeyError):
         how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
         return Row(name, problem=f"it ended before it was judged ({how})")

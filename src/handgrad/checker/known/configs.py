@@ -70,6 +70,8 @@ def elementwise(options: Options = ()) -> list[Config]:
         Config(f"x {shape}", {"x": away_from_zero(rng, shape)}, options)
         for shape in [(3, 4), (5,), (2, 3, 2, 2), (1, 6)]
     ]
+    sizes = np.geomspace(0.02, 20, 24) * np.tile([1.0, -1.0, -1.0, 1.0], 6)  # for other thresholds
+    configs.append(Config("small and large x", {"x": sizes.reshape(4, 6)}, options))
     large = Config("large x", {"x": 30 * away_from_zero(rng, (3, 4))}, options, smooth=False)
     return [*configs, large, with_integers(configs[0], ["x"])]
 

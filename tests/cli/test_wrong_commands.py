@@ -432,6 +432,17 @@ def test_a_run_without_a_checkpoint_starts_again(folder, capsys, monkeypatch):
         assert np.array_equal(again.params[name], w)
 
 
+@pytest.mark.parametrize("left", [b"", b'{"kind": "sta', b'{"kin\n{"kind": "start", "iter'])
+def test_a_start_that_was_cut_off_is_written_again(left, folder, monkeypatch):
+    monkeypatch.setattr("handgrad.report.write_report", lambda folder: folder)
+    unfinished(folder)
+    (folder / ONE).unlink()
+    (folder / "history.jsonl").write_bytes(left)
+    assert run(["train", "--quiet", "--resume", "run"]) == 0
+    records = map(json.loads, (folder / "history.jsonl").read_text().splitlines())
+    assert [record["kind"] for record in records][:2] == ["start", "step"]
+
+
 def test_damaged_checkpoints_are_named_before_the_run_is_refused(folder, capsys):
     unfinished(folder)
     cut(ONE)(folder)

@@ -6,11 +6,13 @@ The folder holds ``config.toml`` (complete: it alone repeats the run), ``summary
 
 from __future__ import annotations
 
+import json
 import platform
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +97,7 @@ class Run:
                 every_steps=self.config.training.checkpoint_steps or None,
             ),
         ]
-        history.write(self._start_record(is_first=not history.path.exists()))
+        history.write(self._start_record(is_first=not _is_begun(history.path)))
         try:
             with engines.use(self.config.engine):
                 self.solver.train()
@@ -200,6 +202,18 @@ def new_run_folder(parent: Path, name: str) -> Path:
         number += 1
         folder = parent / f"{stem}-{number}"
     return folder
+
+
+def _is_begun(path: Path) -> bool:
+    """Return whether the history file `path` holds the record of the start, which may have been cut off."""
+    if not path.exists():
+        return False
+    with path.open("rb") as file:
+        for line in islice(file, 10):  # cut-off lines may stand before it
+            with suppress(ValueError, AttributeError):
+                if line.endswith(b"\n") and json.loads(line).get("kind") == "start":
+                    return True
+    return False
 
 
 class _Log(Callback):

@@ -213,7 +213,7 @@ def test_list_shows_the_rows(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["10"], "there is no row 10; handgrad bench --list shows them"),
+        (["99"], "there is no row 99; handgrad bench --list shows them"),
         (["--no-torch", "--engine", "quick"], "engine must be one of"),
         (["--threads", "0"], "--threads"),
         (["one"], "'one' is not a valid integer"),

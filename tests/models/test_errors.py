@@ -140,3 +140,11 @@ def test_rows_of_one_number_need_no_second_dimension():
     np.testing.assert_array_equal(model.loss(np.ones(4)), model.loss(np.ones((4, 1))))
     with pytest.raises(ShapeError):
         model.loss(np.float64(1.0))
+
+
+def test_complex_numbers_are_refused_for_what_they_would_lose():
+    model = build("TwoLayerNet", input_dim=6, hidden_dim=2)
+    with pytest.raises(DtypeError, match=r"got complex128; its imaginary part would be lost$"):
+        model.loss(np.ones((2, 6), complex))
+    with pytest.raises(DtypeError, match=r"X must hold real numbers, got bool$"):
+        model.loss(np.ones((2, 6), bool))

@@ -162,8 +162,38 @@ def test_what_somebody_else_looks_at_is_not_fused():
             conv = self.conv(x)
             return self.out(self.relu(conv) + conv)
 
-    steps = Looks()._recorded([(2, 2, 4, 4)], "train").steps
-    assert [step.sandwich for step in steps] == [None] * 4
+    class LooksFirst(Looks):
+        def forward(self, x):
+            conv = self.conv(x)
+            tanh = nn.Tanh()(conv)
+            return self.out(self.relu(conv) + tanh)
+
+    class Last(nn.Model):
+        """The output of the network is looked at by its caller."""
+
+        def __init__(self):
+            super().__init__((3,), **DOUBLE)
+            self.out, self.relu = nn.Affine(4), nn.ReLU()
+
+        def forward(self, x):
+            out = self.out(x)
+            self.relu(out)
+            return out
+
+    for net, count in ((Looks, 4), (LooksFirst, 5)):
+        steps = net()._recorded([(2, 2, 4, 4)], "train").steps
+        assert [step.sandwich for step in steps] == [None] * count
+    assert [step.sandwich for step in Last()._recorded([(2, 3)], "train").steps] == [None]
+
+
+@pytest.mark.parametrize("left_out", ["scale", "shift"])
+def test_norms_without_gamma_or_beta_are_not_fused(left_out):
+    def make(**options):
+        norm = nn.BatchNorm(**{left_out: False})
+        parts = [nn.Conv2d(3, 2, bias=False), norm, nn.ReLU(), nn.Affine(4)]
+        return nn.Sequential(parts, (2, 4, 3), **options)
+
+    check_gradients(make)
 
 
 def test_a_subclass_of_a_layer_is_not_fused():

@@ -235,7 +235,6 @@ def _needed(calls: list[Call], output: int) -> list[Call]:
 
 def _steps(calls: list[Call], output: int, fuse: bool) -> list[Step]:
     uses = Counter(i for call in calls for i in call.inputs)
-    uses[output] += 1
     takers = {i: call for call in calls for i in call.inputs}  # the only one where uses is 1
     learns: set[int] = set()  # values that parameters have an influence on
     chains: list[list[Call]] = []

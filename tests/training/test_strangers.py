@@ -85,6 +85,14 @@ LIES = {
     "a state of another shape": lambda h, c: set_in(
         c, "optim_configs", "W1", "m", c["optim_configs"]["b1"]["m"]
     ),
+    "an array for a setting": lambda h, c: (
+        set_in(c, "should", "lr_decay", c["optim_configs"]["W1"]["m"]),
+        set_in(c, "optim_configs", "W1", "m", 0.0),
+    ),
+    "an array for a size": lambda h, c: (
+        set_in(c, "must", "batch size", c["optim_configs"]["W1"]["m"]),
+        set_in(c, "optim_configs", "W1", "m", 0.0),
+    ),
     "no history": lambda h, c: set_in(c, "history", "loss_history", None),
     "a stream of another kind": lambda h, c: set_in(c, "streams", "of the Solver", {"state": 3}),
     "overlapping tensors": lambda h, c: set_in(

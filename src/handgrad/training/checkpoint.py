@@ -170,12 +170,13 @@ def restore(solver: Solver, path: str | PathLike[str]) -> Checkpoint:
 def take_up(solver: Solver, checkpoint: Checkpoint) -> None:
     """Bring `solver` into the state of `checkpoint`; see `restore`."""
     path, state = checkpoint.path, checkpoint.state
-    found = differences(state["must"], must_agree(solver))
+    with content_of(path):
+        found = differences(state["must"], must_agree(solver))
     if found:
         raise CheckpointError(f"{path} is of another run: {'; '.join(found)}")
     with content_of(path):
         progress, histories = _checked(state, solver)
-    found = differences(state["should"], should_agree(solver))
+        found = differences(state["should"], should_agree(solver))
     if found:
         warnings.warn(
             f"{path} is continued under other circumstances: {'; '.join(found)}",

@@ -1,6 +1,12 @@
 """Fixtures and settings for all tests."""
 
 import os
+import signal
+
+# A shell may start what it puts in the background with SIGINT ignored, and processes inherit that: the
+# tests of interrupts need it as it is at a terminal.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Tests run side by side: one BLAS thread each (set before NumPy loads its BLAS).
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

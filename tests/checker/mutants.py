@@ -27,6 +27,7 @@ from contract.cases import CASES, random_like
 
 from handgrad import layers
 from handgrad.checker import WRONG, check
+from handgrad.checker.known.table import by_function
 from handgrad.engines import naive
 
 FILES = ("affine", "activations", "conv", "dropout", "losses", "norm", "pool")
@@ -147,6 +148,7 @@ def layers_of(file: str) -> list[str]:
     """The layers whose results come from a file of the engine."""
     own = [name for name in naive.__all__ if getattr(naive, name).__module__.endswith(f".{file}")]
     found = {name.split("_forward")[0].split("_backward")[0] for name in own}
+    found = {name for name in found if name.endswith("_loss") or by_function(f"{name}_forward")}
     if file == "norm":
         found = {"batchnorm", "layernorm", "spatial_batchnorm", "spatial_groupnorm"}
     return sorted(found)
@@ -157,7 +159,8 @@ _PICKED = {}
 
 def _beyond_courses(case) -> bool:
     """Whether a row uses an option that the courses' functions, which are checked, do not have."""
-    return any(isinstance(o, dict) and "label_smoothing" in o for o in case.options)
+    beyond = {"label_smoothing", "groups", "dilation"}
+    return any(isinstance(option, dict) and beyond & option.keys() for option in case.options)
 
 
 def results(layer: str) -> list:

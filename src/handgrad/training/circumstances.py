@@ -55,6 +55,8 @@ def should_agree(solver: Solver) -> dict[str, Any]:
             settings[f"optim_config (kept as it was) {name}"] = value
     for name in ("schedule", "augment"):
         settings[name] = _description(getattr(solver, name))
+    if solver.sampling != "replacement":  # the one way before there was a choice
+        settings["sampling"] = solver.sampling
     if solver.schedule is not None:
         settings["num_epochs"] = solver.num_epochs
     return {

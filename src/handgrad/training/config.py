@@ -10,6 +10,7 @@ from typing import Any
 
 from handgrad.engines.devices import check_device_name
 from handgrad.errors import OptionError, as_count, as_number, check_choice, check_known
+from handgrad.training.sampling import SAMPLINGS
 
 LARGEST_SEED = 2**32 - 1  # that np.random.seed takes
 
@@ -24,6 +25,7 @@ class TrainingOptions:
     validation accuracy, 0 for never.  checkpoint_every: epochs between checkpoints.
     checkpoint_steps: steps between checkpoints besides, 0 for none.  augment: random
     changes of the training images, as ``{flip = 0.5, crop = 4}`` (`handgrad.data.Augmentation`).
+    sampling: "replacement" or "shuffled" (`handgrad.training.sampling`).
     clip_norm: the largest norm of the gradients of a step.  ema: decay of the moving average of the
     weights, as 0.999; both 0 for none.
     """
@@ -39,6 +41,7 @@ class TrainingOptions:
     augment: Mapping[str, float] = field(default_factory=dict)
     clip_norm: float = 0.0
     ema: float = 0.0
+    sampling: str = "replacement"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "num_train_samples", "checkpoint_every"):
@@ -49,6 +52,7 @@ class TrainingOptions:
         _keep(self, "lr_decay", lr_decay)
         _keep(self, "clip_norm", as_number("training", "clip_norm", self.clip_norm, 0.0))
         _keep(self, "ema", as_number("training", "ema", self.ema, 0.0, 1.0, open_high=True))
+        check_choice("training", "sampling", self.sampling, SAMPLINGS)
         if not isinstance(self.augment, Mapping):
             raise OptionError(f"training: augment must be a table, got {self.augment!r}")
 

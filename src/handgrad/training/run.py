@@ -73,6 +73,7 @@ class Run:
             augment=Augmentation(training.augment) if training.augment else None,
             clip_norm=training.clip_norm or None,
             ema=training.ema or None,
+            sampling=training.sampling,
             verbose=False,
         )
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from handgrad.engines.devices import check_device_name
 from handgrad.errors import OptionError, as_count, as_number, check_choice, check_known
+from handgrad.training.ensemble import views_of
 from handgrad.training.sampling import SAMPLINGS
 
 LARGEST_SEED = 2**32 - 1  # that np.random.seed takes
@@ -61,7 +62,9 @@ class TrainingOptions:
 class RunConfig:
     """Everything that determines a run; `to_toml` alone repeats it.
 
-    device is where the arrays are that are computed with (`handgrad.engines.devices`).
+    device is where the arrays are that are computed with (`handgrad.engines.devices`).  tta names the
+    views of an image that the trained network is asked about, as "flip+shift"; "" is the image alone
+    (`handgrad.training.ensemble`).
 
     data, model, optimizer and schedule hold a ``name`` and the options of that data set, model,
     update rule or schedule; an empty schedule keeps the learning rate constant.
@@ -71,6 +74,7 @@ class RunConfig:
     seed: int = 0
     engine: str = "auto"
     device: str = "cpu"
+    tta: str = ""
     data: Mapping[str, Any] = field(default_factory=lambda: {"name": "digits"})
     model: Mapping[str, Any] = field(default_factory=lambda: {"name": "ConvNet"})
     optimizer: Mapping[str, Any] = field(
@@ -84,6 +88,8 @@ class RunConfig:
             raise OptionError(f"config: name must be a text, got {self.name!r}")
         _keep(self, "seed", as_count("config", "seed", self.seed, 0, LARGEST_SEED))
         check_device_name("config", self.device)
+        if self.tta != "":
+            views_of(self.tta)
         for table in ("data", "model", "optimizer", "schedule"):
             value = getattr(self, table)
             if not isinstance(value, Mapping):

@@ -35,6 +35,7 @@ from handgrad.training.checks import (
     check_rule_state,
     checked_callbacks,
     divergence,
+    split_settings,
     warn_of_single_rows,
 )
 from handgrad.training.sampling import SAMPLINGS, Order, augmented, draw_rows
@@ -117,7 +118,9 @@ class Solver:
             model: what is trained.
             data: dictionary with X_train (N, ...), y_train (N,), X_val, y_val.
             update_rule: name of a rule of `handgrad.optim`, or such a function.
-            optim_config: settings of the rule, as in ``{"learning_rate": 1e-3}``.
+            optim_config: settings of the rule, as in ``{"learning_rate": 1e-3}``; under "parameters"
+                those of single parameters by name, ``{"parameters": {"conv1.*": {"learning_rate": 0}}}``,
+                where * stands for anything.
             lr_decay: factor on the learning rate after each epoch.
             batch_size: rows of a step.
             num_epochs: epochs of a call of `train`.
@@ -198,13 +201,13 @@ class Solver:
         self.loss_history: list[float] = []
         self.train_acc_history: list[float] = []
         self.val_acc_history: list[float] = []
-        config = dict(self.optim_config)
+        config, special = split_settings(self.optim_config, self.model.params)
         if self.schedule is not None and "learning_rate" not in config:
             # a schedule needs the base rate before the rule has filled in its default
             config["learning_rate"] = self.update_rule(np.zeros(1), np.zeros(1), {})[1][
                 "learning_rate"
             ]
-        self.optim_configs = {name: dict(config) for name in self.model.params}
+        self.optim_configs = {name: {**config, **special[name]} for name in self.model.params}
         self.total_steps = self.num_epochs * self.iterations_per_epoch
         self.stop_reason: str | None = None
         self.warnings: dict[str, str] = {}

@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from handgrad.engines.devices import check_device_name
-from handgrad.errors import OptionError, as_count, as_number, check_choice, check_known
+from handgrad.errors import (
+    OptionError,
+    as_count,
+    as_flag,
+    as_number,
+    check_choice,
+    check_known,
+)
 from handgrad.training.ensemble import views_of
 from handgrad.training.sampling import SAMPLINGS
 
@@ -26,6 +33,7 @@ class TrainingOptions:
     validation accuracy, 0 for never.  checkpoint_every: epochs between checkpoints.
     checkpoint_steps: steps between checkpoints besides, 0 for none.  augment: random
     changes of the training images, as ``{flip = 0.5, crop = 4}`` (`handgrad.data.Augmentation`).
+    restore_best: whether to end with the parameters of the best validation accuracy, not the last.
     sampling: "replacement" or "shuffled" (`handgrad.training.sampling`).
     clip_norm: the largest norm of the gradients of a step.  ema: decay of the moving average of the
     weights, as 0.999; both 0 for none.
@@ -42,6 +50,7 @@ class TrainingOptions:
     augment: Mapping[str, float] = field(default_factory=dict)
     clip_norm: float = 0.0
     ema: float = 0.0
+    restore_best: bool = True
     sampling: str = "replacement"
 
     def __post_init__(self) -> None:
@@ -53,6 +62,7 @@ class TrainingOptions:
         _keep(self, "lr_decay", lr_decay)
         _keep(self, "clip_norm", as_number("training", "clip_norm", self.clip_norm, 0.0))
         _keep(self, "ema", as_number("training", "ema", self.ema, 0.0, 1.0, open_high=True))
+        _keep(self, "restore_best", as_flag("training", "restore_best", self.restore_best))
         check_choice("training", "sampling", self.sampling, SAMPLINGS)
         if not isinstance(self.augment, Mapping):
             raise OptionError(f"training: augment must be a table, got {self.augment!r}")

@@ -74,6 +74,7 @@ class Run:
             augment=Augmentation(training.augment) if training.augment else None,
             clip_norm=training.clip_norm or None,
             ema=training.ema or None,
+            restore_best=training.restore_best,
             sampling=training.sampling,
             verbose=False,
         )

@@ -64,7 +64,14 @@ def test_marked_tests_are_counted_in_every_worker(workers, tmp_path, monkeypatch
 
 def test_the_page_shows_the_newest_figure_of_each_test():
     def line(test, figure, date):
-        return {"goal": 12, "figure": figure, "test": test, "passed": True, "date": date, "commit": "c"}
+        return {
+            "goal": 12,
+            "figure": figure,
+            "test": test,
+            "passed": True,
+            "date": date,
+            "commit": "c",
+        }
 
     old = line("t.py::t[float32]", "3 runs in float32", "2026-01-01")
     new = line("t.py::t[float32]", "20 runs in float32", "2026-01-02")

@@ -9,7 +9,7 @@ them fails.  First all tests
 run once, to learn which functions each of them calls and how long it takes; that is kept in
 build/mutants, and used again with --reuse.  The tests of a mutant are taken quick ones first, one of
 each kind before the second of any, up to --seconds of them; what noticed another mutant of the same
-function goes in front.
+function, and the tests of a file of the same name, go in front.
 
 Survivors that are known, with the reason why no test can or should notice, are in survivors.toml.
 The command fails when the share of mutants that are noticed is below 90 %, or a survivor is new.
@@ -72,6 +72,7 @@ KEPT = Path("build/mutants")
 KNOWN = Path(__file__).with_name("survivors.toml")
 LEAST = 0.90
 MEMORY = 6 << 30
+SLOW = 0.05  # seconds
 BROKEN = 3  # exit status of a process that failed at something else than a test
 HOURS = 1  # a mutant that waits for something is given up then, one that computes much sooner
 
@@ -272,14 +273,14 @@ class Plugin:
     def pick(self, file: str, tests: list[str], seconds: dict[str, float]) -> list[str]:
         """The tests in the order in which they run: one of each kind, then the second of each, ...
 
-        In each round, those come first whose file has the name of what is changed.
+        First those whose file has the name of what is changed, and the slow ones last.
         """
         kinds: Counter[str] = Counter()
         ranked = []
         for name in sorted(tests, key=seconds.__getitem__):
             kind = name.partition("[")[0]
             is_other = Path(file).stem not in name.partition("::")[0]
-            ranked.append((kinds[kind], is_other, seconds[name], name))
+            ranked.append((is_other, seconds[name] > SLOW, kinds[kind], seconds[name], name))
             kinds[kind] += 1
         picked, total = [], 0.0
         for *_, cost, name in sorted(ranked):

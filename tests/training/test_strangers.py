@@ -80,6 +80,9 @@ LIES = {
     ),
     "progress that is a text": lambda h, c: set_in(c, "progress", "iteration", "3"),
     "progress below zero": lambda h, c: set_in(c, "progress", "_position", -1),
+    "an estimate that is due at another place": lambda h, c: set_in(
+        c, "progress", "_estimate_due", 3
+    ),
     "an accuracy that is NaN": lambda h, c: set_in(c, "progress", "best_val_acc", float("nan")),
     "parameters of another shape": lambda h, c: set_in(c, "params", "W1", c["params"]["b1"]),
     "a state of another shape": lambda h, c: set_in(
@@ -118,6 +121,22 @@ def test_a_lie_is_refused_and_changes_nothing(lie, tmp_path):
     with pytest.raises(CheckpointError, match=r"c\.safetensors"):
         solver.resume(path)
     assert outcome(solver) == before
+
+
+@pytest.mark.parametrize("due", [None, 0, 2])
+def test_an_estimate_may_be_due(due, tmp_path):
+    """Files of version 0.1.0 do not say, as none was ever left to do."""
+
+    def change(header, content):
+        del content["progress"]["_estimate_due"]
+        if due is not None:
+            content["progress"]["_estimate_due"] = due
+
+    path = tmp_path / "c.safetensors"
+    path.write_bytes(changed(change))
+    solver = solver_of(update_rule="adam", num_epochs=1, rng=0)
+    solver.resume(path)
+    assert solver._estimate_due == (due or 0)
 
 
 def test_the_kind_is_the_one_that_is_fuzzed():

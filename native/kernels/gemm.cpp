@@ -119,17 +119,25 @@ void tile(ALayout layout, int64_t depth, const T* a, int64_t a_stride, const T* 
     call(depth, a, a_stride, b, b_stride, c, c_stride, rows, columns, accumulate, bias);
 }
 
-template <class T>
-void runs_tile(int64_t runs, int64_t run, const T* a, int64_t run_stride, int64_t row_stride, const T* b,
-               int64_t b_stride, T* c, int64_t c_stride, int64_t rows, int64_t columns, const T* bias) {
-    Tile<T> sum;
+template <class T, int vectors>
+void runs_tile_of(int64_t runs, int64_t run, const T* a, int64_t run_stride, int64_t row_stride, const T* b,
+                  int64_t b_stride, T* c, int64_t c_stride, int64_t rows, int64_t columns, const T* bias) {
+    Tile<T, kRows, vectors> sum;
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i)
 #pragma GCC unroll 4
-        for (int v = 0; v < kVectors; ++v) sum[i][v] = load<T>(bias + v * kLanes<T>);
+        for (int v = 0; v < vectors; ++v) sum[i][v] = load<T>(bias + v * kLanes<T>);
     for (int64_t r = 0; r < runs; ++r)
-        for (int64_t k = 0; k < run; ++k, b += b_stride) step<T, kRows, kVectors>(sum, b, a + r * run_stride + k, row_stride);
-    finish<T, kRows, kVectors>(sum, c, c_stride, rows, columns);
+        for (int64_t k = 0; k < run; ++k, b += b_stride)
+            step<T, kRows, vectors>(sum, b, a + r * run_stride + k, row_stride);
+    finish<T, kRows, vectors>(sum, c, c_stride, rows, columns);
+}
+
+template <class T>
+void runs_tile(int64_t runs, int64_t run, const T* a, int64_t run_stride, int64_t row_stride, const T* b,
+               int64_t b_stride, T* c, int64_t c_stride, int64_t rows, int64_t columns, const T* bias) {
+    const auto call = columns <= kColumns<T> / 2 ? runs_tile_of<T, kVectors / 2> : runs_tile_of<T, kVectors>;
+    call(runs, run, a, run_stride, row_stride, b, b_stride, c, c_stride, rows, columns, bias);
 }
 
 // kLanes<T> rows of a panel from columns that are runs of memory.

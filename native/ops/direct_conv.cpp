@@ -23,13 +23,8 @@ class PatchRows final : public LeftFactor<T> {
         const int64_t tile = kernels<T>().gemm.tile_rows, panel = panel_size(this->layout, tile, depth);
         if (rows % tile)
             std::memset(panels + rows / tile * panel, 0, static_cast<size_t>(panel) * sizeof(T));
-        T *place = panels, *start = panels;
-        int64_t in_panel = 0;
-        patches_.for_lines(row, rows, k, depth, [&](int64_t, const T* line) {
-            this->put_row(line, depth, place, tile);
-            place += kBlock;
-            if (++in_panel == tile) in_panel = 0, place = start += panel;
-        });
+        const typename Patches<T>::Columns columns(patches_, k, depth, kBlock, tile * kBlock);
+        kernels<T>().patches.gather(patches_.grid, columns.all(), row, rows, tile, panel, kBlock, panels);
     }
 
   private:
@@ -46,9 +41,8 @@ class PatchColumns final : public LeftFactor<T> {
         const int64_t tile = kernels<T>().gemm.tile_rows, panel = panel_size(this->layout, tile, depth);
         if (rows % tile)
             std::memset(panels + rows / tile * panel, 0, static_cast<size_t>(panel) * sizeof(T));
-        patches_.for_lines(k, depth, row, rows, [&](int64_t j, const T* line) {
-            this->put_column(line, rows, panels + j * tile, tile, panel);
-        });
+        const typename Patches<T>::Columns columns(patches_, row, rows, tile, panel);
+        kernels<T>().patches.gather(patches_.grid, columns.all(), k, depth, depth, 0, tile, panels);
     }
 
   private:
@@ -96,7 +90,7 @@ void direct_backward_input(const ConvSizes& s, const T* dout, const T* w, T* dx)
                         matrix.get()[(t * s.F + f) * s.C + c] = w[(f * s.C + c) * area + places.get()[t]];
             });
             const int64_t rows = ceil_div(s.H - py, s.stride_y), columns = ceil_div(s.W - px, s.stride_x);
-            const Patches<T> patches{dout, s.OH, s.OW, s.F, rows, columns, 1, 1, 0, 0, taps.count, taps.dy, taps.dx};
+            const Patches<T> patches{{dout, s.OH, s.OW, s.F, rows, columns, 1, 1, 0, 0}, taps.count, taps.dy, taps.dx};
             T* target = whole ? dx : part.get();
             multiply<T>(PatchRows<T>(patches), RightFactor<T>(matrix.get(), s.C, 1, taps.count * s.F, s.C),
                         s.N * rows * columns, nullptr, target, s.C);
@@ -113,7 +107,7 @@ void direct_backward_input(const ConvSizes& s, const T* dout, const T* w, T* dx)
 
 template <class T>
 void direct_backward_weights(const ConvSizes& s, const T* dout, const T* x, T* dw) {
-    if (!s.dilated() && narrow_weights_fit<T>(s)) return narrow_backward_weights(s, dout, x, dw);
+    if (!s.dilated() && narrow_weights_fit(s)) return narrow_backward_weights(s, dout, x, dw);
     const int64_t area = s.HH * s.WW, rows = times(area, s.C);
     const Taps taps = window(s);
     const Patches<T> patches = forward_patches(s, x, taps);

@@ -8,7 +8,6 @@ namespace handgrad {
 
 bool narrow_fits(const ConvSizes& s);
 bool narrow_input_fits(const ConvSizes& s);
-template <class T>
 bool narrow_weights_fit(const ConvSizes& s);
 
 // filters: ((y, x, c), f).

@@ -1,10 +1,11 @@
-// The matrix of patches of a convolution, gathered row by row.
+// The matrix of patches of a convolution.
 #pragma once
 
 #include <algorithm>
 #include <cstring>
 
 #include "core/buffers.h"
+#include "kernels/table.h"
 #include "ops/conv.h"
 
 namespace handgrad {
@@ -24,57 +25,45 @@ inline void copy_run(T* to, const T* from, int64_t n) {
     }
 }
 
-// Row r of the patch matrix is the place (n, i, j) of a grid; its columns are (tap, channel): channel
-// of the image at (i * step_y + offset_y + dy[tap], j * step_x + offset_x + dx[tap]), zero outside.
+// Row r of the patch matrix is the window r of a grid; its columns are (tap, channel): channel of the image at
+// dy[tap], dx[tap] from the window's place, zero outside.
 template <class T>
 struct Patches {
-    const T* image;
-    int64_t H, W, C;
-    int64_t grid_h, grid_w, step_y, step_x, offset_y, offset_x;
+    PatchGrid<T> grid;
     int64_t taps;
     const int64_t *dy, *dx;
 
-    // Columns [first, first + count) of the row whose window starts at (y0, x0) of image n.
-    void line(int64_t n, int64_t y0, int64_t x0, int64_t first, int64_t count, T* to) const {
-        int64_t tap = first / C, channel = first % C;
-        while (count > 0) {
-            const int64_t y = y0 + dy[tap], x = x0 + dx[tap];
-            int64_t run = std::min(count, C - channel), width = 1;
-            const bool inside = y >= 0 && y < H && x >= 0 && x < W;
-            // Taps side by side in a row of the image are one run of memory.
-            while (run < count && inside && tap + width < taps && dy[tap + width] == dy[tap] &&
-                   dx[tap + width] == dx[tap] + width && x + width < W) {
-                run = std::min(count, run + C);
-                ++width;
-            }
-            if (inside) {
-                copy_run(to, image + ((n * H + y) * W + x) * C + channel, run);
-            } else {
-                for (int64_t i = 0; i < run; ++i) to[i] = 0;
-            }
-            to += run;
-            count -= run;
-            tap += width;
-            channel = 0;
-        }
-    }
-
-    // Calls body(row - first, line) for rows [first, first + count), columns [k, k + depth).
-    template <class Body>
-    void for_lines(int64_t first, int64_t count, int64_t k, int64_t depth, Body&& body) const {
-        int64_t j = first % grid_w, i = first / grid_w % grid_h, n = first / grid_w / grid_h;
-        T buffer[kLine];
-        for (int64_t row = 0; row < count; ++row) {
-            line(n, i * step_y + offset_y, j * step_x + offset_x, k, depth, buffer);
-            body(row, buffer);
-            if (++j == grid_w) {
-                j = 0;
-                if (++i == grid_h) i = 0, ++n;
-            }
-        }
-    }
-
     static constexpr int64_t kLine = 512;  // no block of A is longer in either direction
+
+    // Columns [first, first + count), at most kLine, cut at every multiple of `cut` from `first`; column
+    // first + e goes to e / cut * cut_stride + e % cut.
+    class Columns {
+      public:
+        Columns(const Patches& patches, int64_t first, int64_t count, int64_t cut, int64_t cut_stride) {
+            const int64_t C = patches.grid.C;
+            for (int64_t done = 0; done < count;) {
+                const int64_t tap = (first + done) / C, channel = (first + done) % C;
+                const int64_t dy = patches.dy[tap], dx = patches.dx[tap];
+                const int64_t run = std::min({count - done, C - channel, cut - done % cut});
+                add({dy, dx, (dy * patches.grid.W + dx) * C + channel, done / cut * cut_stride + done % cut, run});
+                done += run;
+            }
+        }
+        PatchPieces all() const { return {pieces_, count_, low_y_, high_y_, low_x_, high_x_, width_}; }
+
+      private:
+        void add(const PatchPiece& piece) {
+            const bool is_first = count_ == 0;
+            low_y_ = is_first ? piece.dy : std::min(low_y_, piece.dy);
+            high_y_ = is_first ? piece.dy : std::max(high_y_, piece.dy);
+            low_x_ = is_first ? piece.dx : std::min(low_x_, piece.dx);
+            high_x_ = is_first ? piece.dx : std::max(high_x_, piece.dx);
+            width_ = is_first || width_ == piece.count ? piece.count : 0;
+            pieces_[count_++] = piece;
+        }
+        PatchPiece pieces_[kLine];
+        int64_t count_ = 0, low_y_ = 0, high_y_ = 0, low_x_ = 0, high_x_ = 0, width_ = 0;
+    };
 };
 
 // The taps of a window in the order of memory.
@@ -112,7 +101,7 @@ void for_taps_of_phase(const ConvSizes& s, int64_t phase_y, int64_t phase_x, Bod
 
 template <class T>
 Patches<T> forward_patches(const ConvSizes& s, const T* x, const Taps& taps) {
-    return {x, s.H, s.W, s.C, s.OH, s.OW, s.stride_y, s.stride_x, -s.pad_y, -s.pad_x, taps.count, taps.dy, taps.dx};
+    return {{x, s.H, s.W, s.C, s.OH, s.OW, s.stride_y, s.stride_x, -s.pad_y, -s.pad_x}, taps.count, taps.dy, taps.dx};
 }
 
 // Rows [y, y + rows) of an image with its padding, zeros outside; rows are width * C numbers.

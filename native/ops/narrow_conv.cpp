@@ -6,6 +6,7 @@
 #include "core/threads.h"
 #include "kernels/dispatch.h"
 #include "ops/patches.h"
+#include "ops/product.h"
 
 namespace handgrad {
 namespace {
@@ -15,9 +16,6 @@ constexpr int64_t kDepth = 256;  // patches of a block in backward
 
 }  // namespace
 
-bool narrow_fits(const ConvSizes& s) {
-    return s.C < kFewChannels && times(plus(s.W, times(2, s.pad_x)), s.C, plus(s.HH, times(8, s.stride_y))) < kLargestPatches;
-}
 bool narrow_input_fits(const ConvSizes& s) {
     return s.C < kFewChannels && times(s.HH, s.WW, times(s.C, s.OH, s.OW)) < kLargestPatches;
 }
@@ -25,36 +23,6 @@ bool narrow_weights_fit(const ConvSizes& s) {
     return s.C < kFewChannels && times(s.HH, s.WW, s.C, s.F) <= kLargestSums && s.OW > 0 &&
            times(plus(s.W, times(2, s.pad_x)), s.C, plus(s.HH, times(s.stride_y, ceil_div(kDepth, s.OW)))) < kLargestPatches &&
            times(plus(s.OW, kDepth), s.HH, s.WW, s.C) < kLargestPatches;
-}
-
-// A row of the window is one run of memory in the padded image, and the next output's begins
-// stride_x * C numbers further: the micro-kernel reads the patches where they are.
-template <class T>
-void narrow_forward(const ConvSizes& s, const T* x, const RightFactor<T>& filters, const T* b, T* out) {
-    constexpr int64_t kRows = 8;  // output rows of a task
-    const auto& gemm = kernels<T>().gemm;
-    const int64_t width = (s.W + 2 * s.pad_x) * s.C, step = s.stride_x * s.C;
-    const int64_t band = times((kRows - 1) * s.stride_y + s.HH, width) + gemm.tile_rows * step;
-    const int64_t bands = ceil_div(s.OH, kRows), columns = gemm.tile_columns;
-    Scratch<T> images(times(thread_count(), band));
-    Scratch<T> bias(filters.panels() * columns);
-    std::fill_n(bias.get(), filters.panels() * columns, T(0));
-    std::memcpy(bias.get(), b, static_cast<size_t>(s.F) * sizeof(T));
-    std::fill_n(images.get(), thread_count() * band, T(0));
-
-    parallel(s.N * bands, [&](int64_t task, int worker) {
-        const int64_t n = task / bands, first = task % bands * kRows, rows = std::min(kRows, s.OH - first);
-        T* image = images.get() + worker * band;
-        copy_band(s, x + n * s.H * s.W * s.C, first * s.stride_y - s.pad_y, (rows - 1) * s.stride_y + s.HH, image);
-        for (int64_t i = 0; i < rows; ++i)
-            for (int64_t j = 0; j < s.OW; j += gemm.tile_rows)
-                for (int64_t p = 0; p < filters.panels(); ++p)
-                    gemm.runs_tile(s.HH, s.WW * s.C, image + i * s.stride_y * width + j * step, width, step,
-                                   filters.panel(p, 0), filters.row_stride(),
-                                   out + (((n * s.OH + first + i) * s.OW) + j) * s.F + p * columns, s.F,
-                                   std::min(gemm.tile_rows, s.OW - j), std::min(columns, s.F - p * columns),
-                                   bias.get() + p * columns);
-    });
 }
 
 // The gradients of all patches, image by image, added where they came from.
@@ -147,7 +115,6 @@ void narrow_backward_weights(const ConvSizes& s, const T* dout, const T* x, T* d
 }
 
 #define HG_INSTANTIATE(T)                                                                                     \
-    template void narrow_forward(const ConvSizes&, const T*, const RightFactor<T>&, const T*, T*);            \
     template void narrow_backward_input(const ConvSizes&, const T*, const T*, T*);                            \
     template void narrow_backward_weights(const ConvSizes&, const T*, const T*, T*);
 HG_INSTANTIATE(float)

@@ -9,8 +9,6 @@ namespace handgrad {
     namespace isa {                        \
     void fill(GemmKernels<float>&);        \
     void fill(GemmKernels<double>&);       \
-    void fill(PatchKernels<float>&);       \
-    void fill(PatchKernels<double>&);      \
     void fill(RowKernels<float>&);         \
     void fill(RowKernels<double>&);        \
     void fill(PoolKernels<float>&);        \
@@ -39,8 +37,6 @@ struct Tables {
     [](Tables& tables) {               \
         isa::fill(tables.f32.gemm);    \
         isa::fill(tables.f64.gemm);    \
-        isa::fill(tables.f32.patches); \
-        isa::fill(tables.f64.patches); \
         isa::fill(tables.f32.rows);    \
         isa::fill(tables.f64.rows);    \
         isa::fill(tables.f32.pool);    \

@@ -165,6 +165,24 @@ void runs_tile(const T* const* a, const Run* runs, int64_t run_count, const T* b
     call(a, runs, run_count, b, b_stride, c, c_stride, rows, columns, accumulate, bias);
 }
 
+template <class T, int height, int vectors>
+void places_tile_of(const T* const* a, int64_t offset, int64_t depth, const T* b, int64_t b_stride, T* c,
+                    int64_t c_stride, int64_t rows, int64_t columns, bool accumulate) {
+    Tile<T, height, vectors> sum;
+    begin<T, height, vectors>(sum, c, c_stride, rows, columns, accumulate, nullptr);
+    for (int64_t k = 0; k < depth; ++k, b += b_stride) step<T, height, vectors>(sum, b, a[k] + offset, 1);
+    finish<T, height, vectors>(sum, c, c_stride, rows, columns);
+}
+
+template <class T>
+void places_tile(const T* const* a, int64_t offset, int64_t depth, const T* b, int64_t b_stride, T* c,
+                 int64_t c_stride, int64_t rows, int64_t columns, bool accumulate) {
+    const bool low = rows <= kRows / 2, narrow = columns <= kColumns<T> / 2;
+    const auto call = low ? (narrow ? places_tile_of<T, kRows / 2, kVectors / 2> : places_tile_of<T, kRows / 2, kVectors>)
+                          : (narrow ? places_tile_of<T, kRows, kVectors / 2> : places_tile_of<T, kRows, kVectors>);
+    call(a, offset, depth, b, b_stride, c, c_stride, rows, columns, accumulate);
+}
+
 // kLanes<T> rows of a panel from columns that are runs of memory.
 template <class T>
 HG_INLINE void pack_transposed(const T* from, int64_t column_stride, T* panel) {
@@ -213,8 +231,16 @@ void pack_b(const T* b, int64_t row_stride, int64_t column_stride, int64_t depth
 }
 
 template <class T>
+void pack_blocks(const T* a, int64_t step, int64_t rows, const BlockCopy* copies, int64_t copy_count, T* b,
+                 int64_t row_stride) {
+    for (int64_t r = 0; r < rows; ++r, a += step, b += row_stride)
+        for (int64_t i = 0; i < copy_count; ++i)
+            __builtin_memcpy(b + copies[i].to, a + copies[i].from, kBlock * sizeof(T));
+}
+
+template <class T>
 GemmKernels<T> table() {
-    return {kRows, kColumns<T>, tile<T>, runs_tile<T>, pack_b<T>};
+    return {kRows, kColumns<T>, tile<T>, runs_tile<T>, places_tile<T>, pack_blocks<T>, pack_b<T>};
 }
 
 }  // namespace

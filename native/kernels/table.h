@@ -20,6 +20,11 @@ struct Run {
     int64_t offset, count;
 };
 
+// Where a block of numbers comes from and goes to, behind the places of their rows.
+struct BlockCopy {
+    int64_t from, to;
+};
+
 template <class T>
 struct GemmKernels {
     int64_t tile_rows, tile_columns;
@@ -32,6 +37,13 @@ struct GemmKernels {
     // of the next tile lie is fetched; there are 2 tile_rows pointers.
     void (*runs_tile)(const T* const* a, const Run* runs, int64_t run_count, const T* b, int64_t b_stride, T* c,
                       int64_t c_stride, int64_t rows, int64_t columns, bool accumulate, const T* bias);
+    // The same for columns of A that lie anywhere: element (i, k) at a[k][offset + i];
+    // all tile_rows of them are read.
+    void (*places_tile)(const T* const* a, int64_t offset, int64_t depth, const T* b, int64_t b_stride, T* c,
+                        int64_t c_stride, int64_t rows, int64_t columns, bool accumulate);
+    // Row r of B, row_stride apart: blocks of kBlock numbers, copied one after the other from a + r step.
+    void (*pack_blocks)(const T* a, int64_t step, int64_t rows, const BlockCopy* copies, int64_t copy_count, T* b,
+                        int64_t row_stride);
     // B (depth, columns), any strides, to panels [columns / tile_columns][depth][tile_columns],
     // zeros behind the last column.
     void (*pack_b)(const T* b, int64_t row_stride, int64_t column_stride, int64_t depth,
@@ -85,35 +97,6 @@ struct PoolKernels {
     void (*mean_backward)(const PoolSizes& s, const T* dout, int64_t first, int64_t last, T* dx);
 };
 
-// Windows over images: window r of the N * grid_h * grid_w lies at (i step_y + offset_y, j step_x + offset_x)
-// of image n.
-template <class T>
-struct PatchGrid {
-    const T* image;
-    int64_t H, W, C;
-    int64_t grid_h, grid_w, step_y, step_x, offset_y, offset_x;
-};
-
-// `count` numbers of a patch, side by side in the image: of the pixel (dy, dx) from the window's place, `from`
-// numbers behind that place; to `to` of the patch's place in the panels.
-struct PatchPiece {
-    int64_t dy, dx, from, to, count;
-};
-struct PatchPieces {
-    const PatchPiece* at;
-    int64_t count;
-    int64_t lowest_y, highest_y, lowest_x, highest_x;  // of their pixels
-    int64_t width;                                     // of all pieces, or 0 where they differ
-};
-
-template <class T>
-struct PatchKernels {
-    // Copies the pieces of windows [first, first + rows), zeros outside of the image; patch r goes to
-    // r / group * group_stride + r % group * row_stride of the panels.  Pieces are copied in their order.
-    void (*gather)(const PatchGrid<T>& grid, const PatchPieces& pieces, int64_t first, int64_t rows, int64_t group,
-                   int64_t group_stride, int64_t row_stride, T* panels);
-};
-
 // Where a convolution with groups of channels reads and writes.  Window (i, j) of the grid lies at
 // (i step_y + offset_y, j step_x + offset_x) of the image, its taps at (dy, dx) from there, dy never
 // falling; its output at (out_y + i out_step_y, out_x + j out_step_x).  Output channel f is the sum over
@@ -165,7 +148,6 @@ struct FlatKernels {
 template <class T>
 struct Kernels {
     GemmKernels<T> gemm;
-    PatchKernels<T> patches;
     RowKernels<T> rows;
     PoolKernels<T> pool;
     GroupKernels<T> grouped;

@@ -1,5 +1,4 @@
-// Direct convolution: matrix products with the matrix of patches, which never exists as a whole: its rows are
-// read in the images, its columns are gathered block by block.
+// Direct convolution: matrix products with the matrix of patches, which never exists.
 #include "ops/direct_conv.h"
 
 #include <algorithm>
@@ -12,27 +11,6 @@
 #include "ops/windows.h"
 
 namespace handgrad {
-namespace {
-
-template <class T>
-class PatchColumns final : public LeftFactor<T> {
-  public:
-    explicit PatchColumns(const Patches<T>& patches)
-        : LeftFactor<T>(ALayout::kColumns), patches_(patches) {}
-
-    void pack(int64_t row, int64_t rows, int64_t k, int64_t depth, T* panels) const override {
-        const int64_t tile = kernels<T>().gemm.tile_rows, panel = panel_size(this->layout, tile, depth);
-        if (rows % tile)
-            std::memset(panels + rows / tile * panel, 0, static_cast<size_t>(panel) * sizeof(T));
-        const typename Patches<T>::Columns columns(patches_, row, rows, tile, panel);
-        kernels<T>().patches.gather(patches_.grid, columns.all(), k, depth, depth, 0, tile, panels);
-    }
-
-  private:
-    const Patches<T>& patches_;
-};
-
-}  // namespace
 
 template <class T>
 void direct_forward(const ConvSizes& s, const T* x, const T* w, const T* b, T* out) {
@@ -45,7 +23,7 @@ void direct_forward(const ConvSizes& s, const T* x, const T* w, const T* b, T* o
     });
     const RightFactor<T> filters(matrix.get(), 1, depth, depth, s.F);
     const Taps taps = window(s);
-    multiply_windows<T>(forward_patches(s, x, taps).grid, s.N, taps, filters, b, out);
+    multiply_windows<T>(forward_windows(s, x), s.N, taps, filters, b, out);
 }
 
 // Each phase of the input pixels modulo the stride sees its own part of the window.
@@ -71,7 +49,7 @@ void direct_backward_input(const ConvSizes& s, const T* dout, const T* w, T* dx)
                         matrix.get()[(t * s.F + f) * s.C + c] = w[(f * s.C + c) * area + places.get()[t]];
             });
             const int64_t rows = ceil_div(s.H - py, s.stride_y), columns = ceil_div(s.W - px, s.stride_x);
-            const PatchGrid<T> grid{dout, s.OH, s.OW, s.F, rows, columns, 1, 1, 0, 0};
+            const WindowGrid<T> grid{dout, s.OH, s.OW, s.F, rows, columns, 1, 1, 0, 0};
             const RightFactor<T> filters(matrix.get(), s.C, 1, taps.count * s.F, s.C);
             multiply_windows<T>(grid, s.N, taps, filters, nullptr, whole ? dx : part.get());
             if (whole) continue;
@@ -90,10 +68,8 @@ void direct_backward_weights(const ConvSizes& s, const T* dout, const T* x, T* d
     if (!s.dilated() && narrow_weights_fit(s)) return narrow_backward_weights(s, dout, x, dw);
     const int64_t area = s.HH * s.WW, rows = times(area, s.C);
     const Taps taps = window(s);
-    const Patches<T> patches = forward_patches(s, x, taps);
     Scratch<T> matrix(times(rows, s.F));  // ((y, x, c), f)
-    multiply<T>(PatchColumns<T>(patches), RightFactor<T>(dout, s.F, 1, times(s.N, s.OH, s.OW), s.F), rows,
-                nullptr, matrix.get(), s.F);
+    multiply_windows_turned<T>(forward_windows(s, x), s.N, taps, dout, s.F, matrix.get());
     parallel(s.F, [&](int64_t f, int) {
         for (int64_t c = 0; c < s.C; ++c)
             for (int64_t t = 0; t < area; ++t)

@@ -66,16 +66,14 @@ void narrow_backward_weights(const ConvSizes& s, const T* dout, const T* x, T* d
     const int64_t rows = std::min(s.OH, ceil_div(kDepth, s.OW)), bands = ceil_div(s.OH, rows), blocks = times(s.N, bands);
     const int64_t each = std::max<int64_t>(1, ceil_div(blocks, kChunks)), chunks = ceil_div(blocks, each);
     const int64_t filters = round_up(s.F, gemm.tile_rows), padded_w = s.W + 2 * s.pad_x;
-    // Of each patch, runs of memory in pieces of kBlock; what they copy too much is copied over, or not used.
+    // Of each patch, runs of memory in blocks; what they copy too much is copied over, or not used.
     const int64_t band_size = times((rows - 1) * s.stride_y + s.HH, padded_w, s.C) + kBlock;
     const int64_t packed_size = times(rows, s.OW, line) + 2 * kBlock;
     const int64_t upstream_size = filters == s.F ? 0 : times(rows, s.OW, filters);
-    Scratch<PatchPiece> pieces(times(s.HH, ceil_div(run, kBlock)));
-    int64_t count = 0;
+    Scratch<BlockCopy> copies(times(s.HH, ceil_div(run, kBlock)));
+    int64_t copy_count = 0;
     for (int64_t y = 0; y < s.HH; ++y)
-        for (int64_t at = 0; at < run; at += kBlock)
-            pieces.get()[count++] = {y, 0, y * padded_w * s.C + at, y * run + at, kBlock};
-    const PatchPieces all{pieces.get(), count, 0, s.HH - 1, 0, 0, kBlock};
+        for (int64_t at = 0; at < run; at += kBlock) copies.get()[copy_count++] = {y * padded_w * s.C + at, y * run + at};
     Scratch<T> images(times(thread_count(), band_size)), packed(times(thread_count(), packed_size));
     Scratch<T> upstream(times(thread_count(), upstream_size)), parts(times(std::max<int64_t>(1, chunks), filters, width));
     std::fill_n(images.get(), thread_count() * band_size, T(0));
@@ -91,8 +89,9 @@ void narrow_backward_weights(const ConvSizes& s, const T* dout, const T* x, T* d
             const int64_t n = block / bands, first = block % bands * rows, here = std::min(rows, s.OH - first);
             const int64_t depth = here * s.OW, band_rows = (here - 1) * s.stride_y + s.HH;
             copy_band(s, x + n * s.H * s.W * s.C, first * s.stride_y - s.pad_y, band_rows, image);
-            const PatchGrid<T> grid{image, band_rows, padded_w, s.C, here, s.OW, s.stride_y, s.stride_x, 0, 0};
-            kernels<T>().patches.gather(grid, all, 0, depth, depth, 0, line, panels);
+            for (int64_t i = 0; i < here; ++i)
+                gemm.pack_blocks(image + i * s.stride_y * padded_w * s.C, s.stride_x * s.C, s.OW, copies.get(), copy_count,
+                                 panels + i * s.OW * line, line);
             const T* gradient = dout + (n * s.OH + first) * s.OW * s.F;
             if (filters != s.F) {
                 T* own = upstream.get() + worker * upstream_size;

@@ -1,11 +1,10 @@
-// The matrix of patches of a convolution.
+// Windows over images.
 #pragma once
 
 #include <algorithm>
 #include <cstring>
 
 #include "core/buffers.h"
-#include "kernels/table.h"
 #include "ops/conv.h"
 
 namespace handgrad {
@@ -25,45 +24,12 @@ inline void copy_run(T* to, const T* from, int64_t n) {
     }
 }
 
-// Row r of the patch matrix is the window r of a grid; its columns are (tap, channel): channel of the image at
-// dy[tap], dx[tap] from the window's place, zero outside.
+// Window (n, i, j) lies at the pixel (i step_y + offset_y, j step_x + offset_x) of image n, grid_h * grid_w of them.
 template <class T>
-struct Patches {
-    PatchGrid<T> grid;
-    int64_t taps;
-    const int64_t *dy, *dx;
-
-    static constexpr int64_t kLine = 512;  // no block of A is longer in either direction
-
-    // Columns [first, first + count), at most kLine, cut at every multiple of `cut` from `first`; column
-    // first + e goes to e / cut * cut_stride + e % cut.
-    class Columns {
-      public:
-        Columns(const Patches& patches, int64_t first, int64_t count, int64_t cut, int64_t cut_stride) {
-            const int64_t C = patches.grid.C;
-            for (int64_t done = 0; done < count;) {
-                const int64_t tap = (first + done) / C, channel = (first + done) % C;
-                const int64_t dy = patches.dy[tap], dx = patches.dx[tap];
-                const int64_t run = std::min({count - done, C - channel, cut - done % cut});
-                add({dy, dx, (dy * patches.grid.W + dx) * C + channel, done / cut * cut_stride + done % cut, run});
-                done += run;
-            }
-        }
-        PatchPieces all() const { return {pieces_, count_, low_y_, high_y_, low_x_, high_x_, width_}; }
-
-      private:
-        void add(const PatchPiece& piece) {
-            const bool is_first = count_ == 0;
-            low_y_ = is_first ? piece.dy : std::min(low_y_, piece.dy);
-            high_y_ = is_first ? piece.dy : std::max(high_y_, piece.dy);
-            low_x_ = is_first ? piece.dx : std::min(low_x_, piece.dx);
-            high_x_ = is_first ? piece.dx : std::max(high_x_, piece.dx);
-            width_ = is_first || width_ == piece.count ? piece.count : 0;
-            pieces_[count_++] = piece;
-        }
-        PatchPiece pieces_[kLine];
-        int64_t count_ = 0, low_y_ = 0, high_y_ = 0, low_x_ = 0, high_x_ = 0, width_ = 0;
-    };
+struct WindowGrid {
+    const T* image;
+    int64_t H, W, C;
+    int64_t grid_h, grid_w, step_y, step_x, offset_y, offset_x;
 };
 
 // The taps of a window in the order of memory.
@@ -100,8 +66,8 @@ void for_taps_of_phase(const ConvSizes& s, int64_t phase_y, int64_t phase_x, Bod
 }
 
 template <class T>
-Patches<T> forward_patches(const ConvSizes& s, const T* x, const Taps& taps) {
-    return {{x, s.H, s.W, s.C, s.OH, s.OW, s.stride_y, s.stride_x, -s.pad_y, -s.pad_x}, taps.count, taps.dy, taps.dx};
+WindowGrid<T> forward_windows(const ConvSizes& s, const T* x) {
+    return {x, s.H, s.W, s.C, s.OH, s.OW, s.stride_y, s.stride_x, -s.pad_y, -s.pad_x};
 }
 
 // Rows [y, y + rows) of an image with its padding, zeros outside; rows are width * C numbers.

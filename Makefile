@@ -22,19 +22,20 @@ test-long: .venv/installed-test
 test-cifar10: .venv/installed-test
 	$(BIN)/python -m pytest -m cifar10
 
-# The native engine's tests on kernels built with the compiler's checks, which report nothing
+# The native engine's tests on kernels built with the compiler's checks, which report nothing (goal 37)
 NATIVE_TESTS := $(wildcard tests/engines/test_native_*.py)
 library = $(shell $(CXX) -print-file-name=$(1))
 
 sanitize: build/address,undefined/installed
-	PYTHONPATH=build/address,undefined ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
+	HANDGRAD_SANITIZER="AddressSanitizer and UndefinedBehaviorSanitizer" \
+	  PYTHONPATH=build/address,undefined ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
 	  UBSAN_OPTIONS=print_stacktrace=1 \
 	  LD_PRELOAD="$(call library,libasan.so) $(call library,libubsan.so) $(call library,libstdc++.so)" \
 	  $(BIN)/python -m pytest --capture=sys -m "not long" $(NATIVE_TESTS)
 
 # without the tests that fork: a child of several threads may start none under ThreadSanitizer
 sanitize-threads: build/thread/installed
-	PYTHONPATH=build/thread TSAN_OPTIONS=halt_on_error=1 \
+	HANDGRAD_SANITIZER=ThreadSanitizer PYTHONPATH=build/thread TSAN_OPTIONS=halt_on_error=1 \
 	  LD_PRELOAD="$(call library,libtsan.so) $(call library,libstdc++.so)" \
 	  $(BIN)/python -m pytest --capture=sys -k "not fork" tests/engines/test_native_threads.py
 

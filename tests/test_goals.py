@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import goals
+import goals_page
 import pytest
 
 TESTS = Path(__file__).parent
@@ -59,3 +60,23 @@ def test_marked_tests_are_counted_in_every_worker(workers, tmp_path, monkeypatch
     assert (line["goal"], line["passed"]) == (99, False)
     assert line["figure"] == "5 numbers below five, 1 failed, 1 skipped"
     assert line["test"] == "test_inner.py"
+
+
+def test_the_page_shows_the_newest_figure_of_each_test():
+    def line(test, figure, date):
+        return {
+            "goal": 12,
+            "figure": figure,
+            "test": test,
+            "passed": True,
+            "date": date,
+            "commit": "c",
+        }
+
+    old = line("t.py::t[float32]", "3 runs in float32", "2026-01-01")
+    new = line("t.py::t[float32]", "20 runs in float32", "2026-01-02")
+    other = line("t.py::t[float64]", "20 runs in float64", "2026-01-01")
+    assert goals_page.newest([new, old, other]) == [new, other]
+    page = goals_page.page([new])
+    assert "| 20 runs in float32 (2026-01-02, c) |" in page
+    assert page.count("| not shown |") == 38

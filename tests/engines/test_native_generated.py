@@ -252,6 +252,7 @@ def test_float64_equals_the_vectorized_engine(kind, isa):
 
 
 @pytest.mark.long
+@pytest.mark.goal(3, "layers x 2,000 sizes: native equal to vectorized within 1e-12, float64")
 @pytest.mark.parametrize("kind", KINDS)
 def test_float64_equals_the_vectorized_engine_in_thousands(kind):
     rng = np.random.default_rng([1, *kind.encode()])

@@ -134,6 +134,9 @@ def test_slope_at_zero(layer, options, slope, engine):
     dx = gradients[0] if isinstance(gradients, tuple) else gradients
     np.testing.assert_array_equal(out, [0.5, 0.5] if layer == "sigmoid" else [0.0, 0.0])
     np.testing.assert_array_equal(dx, [slope, slope])
+    steps = np.array([1e-30j, complex(-0.0, 1e-30)])  # what the complex step takes for the slope
+    out, _ = pair(layer)[0](steps, *options, engine=engine)
+    np.testing.assert_allclose(out.imag / 1e-30, [slope, slope], rtol=1e-15)
 
 
 # Extremes

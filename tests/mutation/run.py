@@ -8,7 +8,8 @@ put in place in a process of its own, where the tests that call the changed func
 them fails.  First all tests
 run once, to learn which functions each of them calls and how long it takes; that is kept in
 build/mutants, and used again with --reuse.  The tests of a mutant are taken quick ones first, one of
-each kind before the second of any, up to --seconds of them.
+each kind before the second of any, up to --seconds of them; what noticed another mutant of the same
+function, and the tests of a file of the same name, go in front.
 
 Survivors that are known, with the reason why no test can or should notice, are in survivors.toml.
 The command fails when the share of mutants that are noticed is below 90 %, or a survivor is new.
@@ -71,6 +72,7 @@ KEPT = Path("build/mutants")
 KNOWN = Path(__file__).with_name("survivors.toml")
 LEAST = 0.90
 MEMORY = 6 << 30
+SLOW = 0.05  # seconds
 BROKEN = 3  # exit status of a process that failed at something else than a test
 HOURS = 1  # a mutant that waits for something is given up then, one that computes much sooner
 
@@ -116,6 +118,7 @@ class Plugin:
         self.results: dict[str, tuple[str, str, int]] = {}  # name -> outcome, file, line
         self.present: set[str] = set()
         self.reports: list[pytest.TestReport] = []
+        self.noticing: dict[tuple[str, str], list[str]] = defaultdict(list)  # newest first
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -249,20 +252,38 @@ class Plugin:
                     continue
                 function = f"{file} {mutant.function}"
                 if function not in chosen:
-                    chosen[function] = self.pick(callers.get(function, []), seconds)
+                    chosen[function] = self.pick(file, callers.get(function, []), seconds)
                 tests = chosen[function]
                 yield mutant, [items[test] for test in tests], sum(seconds[test] for test in tests)
 
-    def pick(self, tests: list[str], seconds: dict[str, float]) -> list[str]:
-        """The tests in the order in which they run: one of each kind, then the second of each, ..."""
+    def likely_first(self, mutant: Mutant, items: list[pytest.Item]) -> list[pytest.Item]:
+        """The tests, those in front that noticed other mutants of the same function."""
+        noticing = self.noticing[mutant.file, mutant.function]
+        places = {name: place for place, name in enumerate(noticing)}
+        return sorted(items, key=lambda item: places.get(item.nodeid, len(places)))
+
+    def learn_from(self, mutant: Mutant, child: int) -> None:
+        """Remember which test noticed the mutant."""
+        path = KEPT / f"noticed-{child}"
+        if path.exists():
+            names = self.noticing[mutant.file, mutant.function]
+            names[:] = [path.read_text(), *(name for name in names if name != path.read_text())]
+            path.unlink()
+
+    def pick(self, file: str, tests: list[str], seconds: dict[str, float]) -> list[str]:
+        """The tests in the order in which they run: one of each kind, then the second of each, ...
+
+        First those whose file has the name of what is changed, and the slow ones last.
+        """
         kinds: Counter[str] = Counter()
         ranked = []
         for name in sorted(tests, key=seconds.__getitem__):
             kind = name.partition("[")[0]
-            ranked.append((kinds[kind], seconds[name], name))
+            is_other = Path(file).stem not in name.partition("::")[0]
+            ranked.append((is_other, seconds[name] > SLOW, kinds[kind], seconds[name], name))
             kinds[kind] += 1
         picked, total = [], 0.0
-        for _, cost, name in sorted(ranked):
+        for *_, cost, name in sorted(ranked):
             if picked and total + cost > self.options.seconds:
                 continue
             picked.append(name)
@@ -288,9 +309,8 @@ class Plugin:
                             continue
                         if status == BROKEN << 8:
                             pytest.exit(f"could not be tried: {mutant.name}")
-                        if status == BROKEN << 8:
-                            pytest.exit(f"could not be tried: {mutant.name}")
                         del running[child]
+                        self.learn_from(mutant, child)
                         outcome = "lived" if status == 0 else "died"
                         self.results[mutant.name] = outcome, mutant.file, mutant.line
                         results.write(json.dumps([mutant.name, outcome, mutant.line]) + "\n")
@@ -303,6 +323,7 @@ class Plugin:
                 if job is None:
                     continue
                 mutant, items, cost = job
+                items = self.likely_first(mutant, items)
                 child = fork(
                     lambda mutant=mutant, items=items, cost=cost: self.try_out(mutant, items, cost)
                 )
@@ -316,6 +337,7 @@ class Plugin:
         put_in_place(mutant)
         for item in items:
             if self.failures(item):
+                (KEPT / f"noticed-{os.getpid()}").write_text(item.nodeid)
                 return 1
         return 0
 

@@ -373,7 +373,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--only", default="", help="part of a file's name")
-    parser.add_argument("--seconds", type=float, default=30.0, help="of tests for one mutant")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of tests for one mutant")
     parser.add_argument(
         "--survivors",
         action="store_true",

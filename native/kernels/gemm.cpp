@@ -77,10 +77,10 @@ HG_INLINE void finish(const Tile<T, height, vectors>& sum, T* c, int64_t c_strid
     }
 }
 
-template <class T, ALayout layout, int height, int vectors>
-void tile_of(int64_t depth, const T* a, int64_t a_stride, const T* b, int64_t b_stride, T* c, int64_t c_stride,
-             int64_t rows, int64_t columns, bool accumulate, const T* bias) {
-    Tile<T, height, vectors> sum;
+// The sums before the first product.
+template <class T, int height, int vectors>
+HG_INLINE void begin(Tile<T, height, vectors>& sum, const T* c, int64_t c_stride, int64_t rows, int64_t columns,
+                     bool accumulate, const T* bias) {
     for (int64_t i = 0; i < rows; ++i) {  // fetched while the sums grow
         __builtin_prefetch(c + i * c_stride, 1);
         __builtin_prefetch(c + i * c_stride + columns - 1, 1);
@@ -99,6 +99,13 @@ void tile_of(int64_t depth, const T* a, int64_t a_stride, const T* b, int64_t b_
     } else {
         start_from<T, height, vectors>(sum, c, c_stride, rows, columns);
     }
+}
+
+template <class T, ALayout layout, int height, int vectors>
+void tile_of(int64_t depth, const T* a, int64_t a_stride, const T* b, int64_t b_stride, T* c, int64_t c_stride,
+             int64_t rows, int64_t columns, bool accumulate, const T* bias) {
+    Tile<T, height, vectors> sum;
+    begin<T, height, vectors>(sum, c, c_stride, rows, columns, accumulate, bias);
     multiply<T, layout, height, vectors>(sum, depth, a, a_stride, b, b_stride);
     finish<T, height, vectors>(sum, c, c_stride, rows, columns);
 }
@@ -119,17 +126,61 @@ void tile(ALayout layout, int64_t depth, const T* a, int64_t a_stride, const T* 
     call(depth, a, a_stride, b, b_stride, c, c_stride, rows, columns, accumulate, bias);
 }
 
-template <class T>
-void runs_tile(int64_t runs, int64_t run, const T* a, int64_t run_stride, int64_t row_stride, const T* b,
-               int64_t b_stride, T* c, int64_t c_stride, int64_t rows, int64_t columns, const T* bias) {
-    Tile<T> sum;
+template <class T, int height, int vectors>
+void runs_tile_of(const T* const* a, const Run* runs, int64_t run_count, const T* b, int64_t b_stride, T* c,
+                  int64_t c_stride, int64_t rows, int64_t columns, bool accumulate, const T* bias) {
+    Tile<T, height, vectors> sum;
+    begin<T, height, vectors>(sum, c, c_stride, rows, columns, accumulate, bias);
+    const T* row[height];
 #pragma GCC unroll 16
-    for (int i = 0; i < kRows; ++i)
+    for (int i = 0; i < height; ++i) row[i] = a[i];
+    for (const Run* run = runs; run < runs + run_count; ++run) {
+        int64_t k = run->offset;
+        const int64_t end = k + run->count;
+        while (k < end) {
+            if (end - k >= kBlock)
+                for (int i = kRows; i < 2 * kRows; ++i) __builtin_prefetch(a[i] + k);
+            const int64_t stop = k + kBlock < end ? k + kBlock : end;
+            for (; k < stop; ++k, b += b_stride) {
+                Vec<T> right[vectors];
+                for (int v = 0; v < vectors; ++v) right[v] = load<T>(b + v * kLanes<T>);
+#pragma GCC unroll 16
+                for (int i = 0; i < height; ++i) {
+                    const Vec<T> left = splat(row[i][k]);
 #pragma GCC unroll 4
-        for (int v = 0; v < kVectors; ++v) sum[i][v] = load<T>(bias + v * kLanes<T>);
-    for (int64_t r = 0; r < runs; ++r)
-        for (int64_t k = 0; k < run; ++k, b += b_stride) step<T, kRows, kVectors>(sum, b, a + r * run_stride + k, row_stride);
-    finish<T, kRows, kVectors>(sum, c, c_stride, rows, columns);
+                    for (int v = 0; v < vectors; ++v) sum[i][v] = fma(left, right[v], sum[i][v]);
+                }
+            }
+        }
+    }
+    finish<T, height, vectors>(sum, c, c_stride, rows, columns);
+}
+
+template <class T>
+void runs_tile(const T* const* a, const Run* runs, int64_t run_count, const T* b, int64_t b_stride, T* c,
+               int64_t c_stride, int64_t rows, int64_t columns, bool accumulate, const T* bias) {
+    const bool low = rows <= kRows / 2, narrow = columns <= kColumns<T> / 2;
+    const auto call = low ? (narrow ? runs_tile_of<T, kRows / 2, kVectors / 2> : runs_tile_of<T, kRows / 2, kVectors>)
+                          : (narrow ? runs_tile_of<T, kRows, kVectors / 2> : runs_tile_of<T, kRows, kVectors>);
+    call(a, runs, run_count, b, b_stride, c, c_stride, rows, columns, accumulate, bias);
+}
+
+template <class T, int height, int vectors>
+void places_tile_of(const T* const* a, int64_t offset, int64_t depth, const T* b, int64_t b_stride, T* c,
+                    int64_t c_stride, int64_t rows, int64_t columns, bool accumulate) {
+    Tile<T, height, vectors> sum;
+    begin<T, height, vectors>(sum, c, c_stride, rows, columns, accumulate, nullptr);
+    for (int64_t k = 0; k < depth; ++k, b += b_stride) step<T, height, vectors>(sum, b, a[k] + offset, 1);
+    finish<T, height, vectors>(sum, c, c_stride, rows, columns);
+}
+
+template <class T>
+void places_tile(const T* const* a, int64_t offset, int64_t depth, const T* b, int64_t b_stride, T* c,
+                 int64_t c_stride, int64_t rows, int64_t columns, bool accumulate) {
+    const bool low = rows <= kRows / 2, narrow = columns <= kColumns<T> / 2;
+    const auto call = low ? (narrow ? places_tile_of<T, kRows / 2, kVectors / 2> : places_tile_of<T, kRows / 2, kVectors>)
+                          : (narrow ? places_tile_of<T, kRows, kVectors / 2> : places_tile_of<T, kRows, kVectors>);
+    call(a, offset, depth, b, b_stride, c, c_stride, rows, columns, accumulate);
 }
 
 // kLanes<T> rows of a panel from columns that are runs of memory.
@@ -180,8 +231,16 @@ void pack_b(const T* b, int64_t row_stride, int64_t column_stride, int64_t depth
 }
 
 template <class T>
+void pack_blocks(const T* a, int64_t step, int64_t rows, const BlockCopy* copies, int64_t copy_count, T* b,
+                 int64_t row_stride) {
+    for (int64_t r = 0; r < rows; ++r, a += step, b += row_stride)
+        for (int64_t i = 0; i < copy_count; ++i)
+            __builtin_memcpy(b + copies[i].to, a + copies[i].from, kBlock * sizeof(T));
+}
+
+template <class T>
 GemmKernels<T> table() {
-    return {kRows, kColumns<T>, tile<T>, runs_tile<T>, pack_b<T>};
+    return {kRows, kColumns<T>, tile<T>, runs_tile<T>, places_tile<T>, pack_blocks<T>, pack_b<T>};
 }
 
 }  // namespace

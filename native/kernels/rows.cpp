@@ -1,12 +1,18 @@
 // Sums, moments and normalisation over the rows of matrices (rows, channels).
 //
-// The loops go over a few vectors of channels at a time, down all rows; `V` is a vector of channels,
-// or one channel behind the last whole vector.
+// The loops go over blocks of channels, down all rows: a block is n vectors V of channels or, behind the
+// last whole vector, one channel.  What belongs to its channels stays in registers.
 #include "kernels/simd.h"
 #include "kernels/table.h"
 
 namespace handgrad::HANDGRAD_ISA {
 namespace {
+
+#if defined(__AVX512F__)
+constexpr int kMost = 4;  // vectors of a block
+#else
+constexpr int kMost = 2;
+#endif
 
 template <class V, class T>
 HG_INLINE V get(const T* from) {
@@ -20,26 +26,73 @@ HG_INLINE void put(T* to, V v) {
     __builtin_memcpy(to, &v, sizeof v);
 }
 
-// Calls body(V{}, channel) for all channels.
+// Channels [first, first + n * width), n vectors of `width`.
+template <class V_, class T, int n_>
+struct Block {
+    using V = V_;
+    static constexpr int n = n_, width = sizeof(V) / sizeof(T);
+    int64_t first;
+    int64_t at(int i) const { return first + i * width; }
+
+    struct Constants {
+        V of[n];
+    };
+    HG_INLINE Constants load_all(const Block& block, const T* from) {
+        Constants constants;
+#pragma GCC unroll 4
+        for (int i = 0; i < n; ++i) constants.of[i] = get<V>(from + block.at(i));
+        return constants;
+    }
+    Constants constants(const T* from) const { return load_all(*this, from); }
+};
+
+// Calls body(Block) for all channels.
 template <class T, class Body>
-HG_INLINE void for_channels(int64_t channels, Body&& body) {
+HG_INLINE void for_blocks(int64_t channels, Body&& body) {
+    constexpr int lanes = kLanes<T>;
     int64_t c = 0;
-    for (; c + kLanes<T> <= channels; c += kLanes<T>) body(Vec<T>{}, c);
-    for (; c < channels; ++c) body(T{}, c);
+    for (; c + kMost * lanes <= channels; c += kMost * lanes) body(Block<Vec<T>, T, kMost>{c});
+    if constexpr (kMost > 2)
+        if (c + 2 * lanes <= channels) body(Block<Vec<T>, T, 2>{c}), c += 2 * lanes;
+    if (c + lanes <= channels) body(Block<Vec<T>, T, 1>{c}), c += lanes;
+    for (; c < channels; ++c) body(Block<T, T, 1>{c});
+}
+
+// Adds to total[s][i] over all rows; term(row, i, partial sums of vector i).  Rows take turns with partial
+// sums of their own, so that one sum does not wait for the one before.
+template <int sums, class B, class Term>
+HG_INLINE void add_rows(const B&, int64_t rows, typename B::V (&total)[B::n][sums], Term&& term) {
+    constexpr int n = B::n, turns = n == 4 ? 1 : n == 2 ? 2 : 4;
+    typename B::V part[turns][n][sums] = {};
+    int64_t r = 0;
+    for (; r + turns <= rows; r += turns)
+#pragma GCC unroll 4
+        for (int t = 0; t < turns; ++t)
+#pragma GCC unroll 4
+            for (int i = 0; i < n; ++i) term(r + t, i, part[t][i]);
+    for (; r < rows; ++r)
+#pragma GCC unroll 4
+        for (int i = 0; i < n; ++i) term(r, i, part[0][i]);
+#pragma GCC unroll 4
+    for (int i = 0; i < n; ++i)
+#pragma GCC unroll 2
+        for (int s = 0; s < sums; ++s) {
+            total[i][s] = part[0][i][s];
+#pragma GCC unroll 4
+            for (int t = 1; t < turns; ++t) total[i][s] += part[t][i][s];
+        }
 }
 
 template <class T>
 void sum(const T* x, int64_t rows, int64_t channels, T* sums) {
-    for_channels<T>(channels, [&](auto zero, int64_t c) {
-        using V = decltype(zero);
-        V even = zero, odd = zero;
-        int64_t r = 0;
-        for (; r + 2 <= rows; r += 2) {
-            even += get<V>(x + r * channels + c);
-            odd += get<V>(x + (r + 1) * channels + c);
-        }
-        if (r < rows) even += get<V>(x + r * channels + c);
-        put(sums + c, even + odd);
+    for_blocks<T>(channels, [&](auto block) {
+        using B = decltype(block);
+        using V = typename B::V;
+        V total[B::n][1];
+        add_rows<1>(block, rows, total,
+                    [&](int64_t r, int i, V(&part)[1]) { part[0] += get<V>(x + r * channels + block.at(i)); });
+#pragma GCC unroll 4
+        for (int i = 0; i < B::n; ++i) put(sums + block.at(i), total[i][0]);
     });
 }
 
@@ -47,19 +100,24 @@ template <class T>
 void moments(const T* x, int64_t rows, int64_t channels, T* mean, T* rest, T* squares) {
     sum(x, rows, channels, mean);
     const T share = T(1) / static_cast<T>(rows);
-    for_channels<T>(channels, [&](auto zero, int64_t c) {
-        using V = decltype(zero);
-        const V rough = get<V>(mean + c) * share;
-        V left = zero, total = zero;
-        for (int64_t r = 0; r < rows; ++r) {
-            const V d = get<V>(x + r * channels + c) - rough;
-            left += d;
-            total += d * d;
+    for_blocks<T>(channels, [&](auto block) {
+        using B = decltype(block);
+        using V = typename B::V;
+        V rough[B::n], total[B::n][2];  // of the deviations, and of their squares
+#pragma GCC unroll 4
+        for (int i = 0; i < B::n; ++i) rough[i] = get<V>(mean + block.at(i)) * share;
+        add_rows<2>(block, rows, total, [&](int64_t r, int i, V(&part)[2]) {
+            const V d = get<V>(x + r * channels + block.at(i)) - rough[i];
+            part[0] += d;
+            part[1] += d * d;
+        });
+#pragma GCC unroll 4
+        for (int i = 0; i < B::n; ++i) {
+            const V left = total[i][0] * share;
+            put(mean + block.at(i), rough[i]);
+            put(rest + block.at(i), left);
+            put(squares + block.at(i), total[i][1] - left * left * static_cast<T>(rows));
         }
-        left *= share;
-        put(mean + c, rough);
-        put(rest + c, left);
-        put(squares + c, total - left * left * static_cast<T>(rows));
     });
 }
 
@@ -70,47 +128,69 @@ HG_INLINE V rectified(V y) {
 
 template <class T>
 void normalise(const Affine<T>& map, const T* x, int64_t rows, int64_t channels, T* out) {
-    for (int64_t r = 0; r < rows; ++r, x += channels, out += channels) {
-        for_channels<T>(channels, [&](auto zero, int64_t c) {
-            using V = decltype(zero);
-            const V y = (get<V>(x + c) - get<V>(map.mean + c)) * get<V>(map.scale + c) + get<V>(map.shift + c);
-            put(out + c, map.rectify ? rectified(y) : y);
-        });
-    }
+    const bool rectify = map.rectify;
+    for_blocks<T>(channels, [&](auto block) {
+        using B = decltype(block);
+        using V = typename B::V;
+        const auto mean = block.constants(map.mean), scale = block.constants(map.scale),
+                   shift = block.constants(map.shift);
+        for (int64_t r = 0; r < rows; ++r)
+#pragma GCC unroll 4
+            for (int i = 0; i < B::n; ++i) {
+                const int64_t at = r * channels + block.at(i);
+                const V y = (get<V>(x + at) - mean.of[i]) * scale.of[i] + shift.of[i];
+                put(out + at, rectify ? rectified(y) : y);
+            }
+    });
 }
 
 template <class T>
 void norm_sums(const Affine<T>& map, const T* dout, const T* x, int64_t rows, int64_t channels,
                T* sum_dz, T* sum_dz_xhat) {
-    for_channels<T>(channels, [&](auto zero, int64_t c) {
-        using V = decltype(zero);
-        const V mean = get<V>(map.mean + c), scale = get<V>(map.scale + c), shift = get<V>(map.shift + c);
-        V first = zero, second = zero;
-        for (int64_t r = 0; r < rows; ++r) {
-            const V centred = get<V>(x + r * channels + c) - mean;
-            V dz = get<V>(dout + r * channels + c);
-            if (map.rectify) dz = centred * scale + shift > 0 ? dz : zero;
-            first += dz;
-            second += dz * centred;
+    const bool rectify = map.rectify;
+    for_blocks<T>(channels, [&](auto block) {
+        using B = decltype(block);
+        using V = typename B::V;
+        const auto mean = block.constants(map.mean), scale = block.constants(map.scale),
+                   shift = block.constants(map.shift);
+        V total[B::n][2];
+        add_rows<2>(block, rows, total, [&](int64_t r, int i, V(&part)[2]) {
+            const int64_t at = r * channels + block.at(i);
+            const V centred = get<V>(x + at) - mean.of[i];
+            V dz = get<V>(dout + at);
+            if (rectify) dz = centred * scale.of[i] + shift.of[i] > 0 ? dz : V{};
+            part[0] += dz;
+            part[1] += dz * centred;
+        });
+#pragma GCC unroll 4
+        for (int i = 0; i < B::n; ++i) {
+            put(sum_dz + block.at(i), total[i][0]);
+            put(sum_dz_xhat + block.at(i), total[i][1] * get<V>(map.inv_std + block.at(i)));
         }
-        put(sum_dz + c, first);
-        put(sum_dz_xhat + c, second * get<V>(map.inv_std + c));
     });
 }
 
 template <class T>
 void norm_backward(const Affine<T>& map, const T* dout, const T* x, int64_t rows, int64_t channels,
                    const T* mean_dz, const T* mean_dz_xhat, T* dx) {
-    for (int64_t r = 0; r < rows; ++r, x += channels, dout += channels, dx += channels) {
-        for_channels<T>(channels, [&](auto zero, int64_t c) {
-            using V = decltype(zero);
-            const V centred = get<V>(x + c) - get<V>(map.mean + c), scale = get<V>(map.scale + c);
-            V dz = get<V>(dout + c);
-            if (map.rectify) dz = centred * scale + get<V>(map.shift + c) > 0 ? dz : zero;
-            const V xhat = centred * get<V>(map.inv_std + c);
-            put(dx + c, scale * (dz - get<V>(mean_dz + c) - xhat * get<V>(mean_dz_xhat + c)));
-        });
-    }
+    const bool rectify = map.rectify;
+    for_blocks<T>(channels, [&](auto block) {
+        using B = decltype(block);
+        using V = typename B::V;
+        const auto mean = block.constants(map.mean), inv_std = block.constants(map.inv_std),
+                   scale = block.constants(map.scale), shift = block.constants(map.shift),
+                   dz_mean = block.constants(mean_dz), dz_xhat_mean = block.constants(mean_dz_xhat);
+        for (int64_t r = 0; r < rows; ++r)
+#pragma GCC unroll 4
+            for (int i = 0; i < B::n; ++i) {
+                const int64_t at = r * channels + block.at(i);
+                const V centred = get<V>(x + at) - mean.of[i];
+                V dz = get<V>(dout + at);
+                if (rectify) dz = centred * scale.of[i] + shift.of[i] > 0 ? dz : V{};
+                const V xhat = centred * inv_std.of[i];
+                put(dx + at, scale.of[i] * (dz - dz_mean.of[i] - xhat * dz_xhat_mean.of[i]));
+            }
+    });
 }
 
 template <class T>

@@ -15,6 +15,16 @@ namespace handgrad {
 enum class ALayout { kRowBlocks, kColumns };
 constexpr int64_t kBlock = 16;
 
+// `count` numbers of a row of A, side by side in memory, `offset` behind the row's place.
+struct Run {
+    int64_t offset, count;
+};
+
+// Where a block of numbers comes from and goes to, behind the places of their rows.
+struct BlockCopy {
+    int64_t from, to;
+};
+
 template <class T>
 struct GemmKernels {
     int64_t tile_rows, tile_columns;
@@ -23,10 +33,17 @@ struct GemmKernels {
     // B has tile_columns numbers a row, b_stride apart.
     void (*tile)(ALayout layout, int64_t depth, const T* a, int64_t a_stride, const T* b, int64_t b_stride,
                  T* c, int64_t c_stride, int64_t rows, int64_t columns, bool accumulate, const T* bias);
-    // The same for A that lies in `runs` of `run` numbers each: element (i, r * run + k) at
-    // [r * run_stride + i * row_stride + k]; all tile_rows rows are read.
-    void (*runs_tile)(int64_t runs, int64_t run, const T* a, int64_t run_stride, int64_t row_stride, const T* b,
-                      int64_t b_stride, T* c, int64_t c_stride, int64_t rows, int64_t columns, const T* bias);
+    // The same for rows of A that lie anywhere: row i is the runs behind a[i].  Where the rows a[i + tile_rows]
+    // of the next tile lie is fetched; there are 2 tile_rows pointers.
+    void (*runs_tile)(const T* const* a, const Run* runs, int64_t run_count, const T* b, int64_t b_stride, T* c,
+                      int64_t c_stride, int64_t rows, int64_t columns, bool accumulate, const T* bias);
+    // The same for columns of A that lie anywhere: element (i, k) at a[k][offset + i];
+    // all tile_rows of them are read.
+    void (*places_tile)(const T* const* a, int64_t offset, int64_t depth, const T* b, int64_t b_stride, T* c,
+                        int64_t c_stride, int64_t rows, int64_t columns, bool accumulate);
+    // Row r of B, row_stride apart: blocks of kBlock numbers, copied one after the other from a + r step.
+    void (*pack_blocks)(const T* a, int64_t step, int64_t rows, const BlockCopy* copies, int64_t copy_count, T* b,
+                        int64_t row_stride);
     // B (depth, columns), any strides, to panels [columns / tile_columns][depth][tile_columns],
     // zeros behind the last column.
     void (*pack_b)(const T* b, int64_t row_stride, int64_t column_stride, int64_t depth,

@@ -1,5 +1,4 @@
-// Direct convolution: matrix products whose left factor, the matrix of patches, is gathered block by
-// block while it is packed and never exists as a whole.
+// Direct convolution: matrix products with the matrix of patches, which never exists.
 #include "ops/direct_conv.h"
 
 #include <algorithm>
@@ -9,53 +8,9 @@
 #include "ops/narrow_conv.h"
 #include "ops/patches.h"
 #include "ops/product.h"
+#include "ops/windows.h"
 
 namespace handgrad {
-namespace {
-
-template <class T>
-class PatchRows final : public LeftFactor<T> {
-  public:
-    explicit PatchRows(const Patches<T>& patches)
-        : LeftFactor<T>(ALayout::kRowBlocks), patches_(patches) {}
-
-    void pack(int64_t row, int64_t rows, int64_t k, int64_t depth, T* panels) const override {
-        const int64_t tile = kernels<T>().gemm.tile_rows, panel = panel_size(this->layout, tile, depth);
-        if (rows % tile)
-            std::memset(panels + rows / tile * panel, 0, static_cast<size_t>(panel) * sizeof(T));
-        T *place = panels, *start = panels;
-        int64_t in_panel = 0;
-        patches_.for_lines(row, rows, k, depth, [&](int64_t, const T* line) {
-            this->put_row(line, depth, place, tile);
-            place += kBlock;
-            if (++in_panel == tile) in_panel = 0, place = start += panel;
-        });
-    }
-
-  private:
-    const Patches<T>& patches_;
-};
-
-template <class T>
-class PatchColumns final : public LeftFactor<T> {
-  public:
-    explicit PatchColumns(const Patches<T>& patches)
-        : LeftFactor<T>(ALayout::kColumns), patches_(patches) {}
-
-    void pack(int64_t row, int64_t rows, int64_t k, int64_t depth, T* panels) const override {
-        const int64_t tile = kernels<T>().gemm.tile_rows, panel = panel_size(this->layout, tile, depth);
-        if (rows % tile)
-            std::memset(panels + rows / tile * panel, 0, static_cast<size_t>(panel) * sizeof(T));
-        patches_.for_lines(k, depth, row, rows, [&](int64_t j, const T* line) {
-            this->put_column(line, rows, panels + j * tile, tile, panel);
-        });
-    }
-
-  private:
-    const Patches<T>& patches_;
-};
-
-}  // namespace
 
 template <class T>
 void direct_forward(const ConvSizes& s, const T* x, const T* w, const T* b, T* out) {
@@ -67,10 +22,8 @@ void direct_forward(const ConvSizes& s, const T* x, const T* w, const T* b, T* o
                 matrix.get()[f * depth + t * s.C + c] = w[(f * s.C + c) * area + t];
     });
     const RightFactor<T> filters(matrix.get(), 1, depth, depth, s.F);
-    if (!s.dilated() && narrow_fits(s)) return narrow_forward(s, x, filters, b, out);
     const Taps taps = window(s);
-    const Patches<T> patches = forward_patches(s, x, taps);
-    multiply<T>(PatchRows<T>(patches), filters, times(s.N, s.OH, s.OW), b, out, s.F);
+    multiply_windows<T>(forward_windows(s, x), s.N, taps, filters, b, out);
 }
 
 // Each phase of the input pixels modulo the stride sees its own part of the window.
@@ -96,10 +49,9 @@ void direct_backward_input(const ConvSizes& s, const T* dout, const T* w, T* dx)
                         matrix.get()[(t * s.F + f) * s.C + c] = w[(f * s.C + c) * area + places.get()[t]];
             });
             const int64_t rows = ceil_div(s.H - py, s.stride_y), columns = ceil_div(s.W - px, s.stride_x);
-            const Patches<T> patches{dout, s.OH, s.OW, s.F, rows, columns, 1, 1, 0, 0, taps.count, taps.dy, taps.dx};
-            T* target = whole ? dx : part.get();
-            multiply<T>(PatchRows<T>(patches), RightFactor<T>(matrix.get(), s.C, 1, taps.count * s.F, s.C),
-                        s.N * rows * columns, nullptr, target, s.C);
+            const WindowGrid<T> grid{dout, s.OH, s.OW, s.F, rows, columns, 1, 1, 0, 0};
+            const RightFactor<T> filters(matrix.get(), s.C, 1, taps.count * s.F, s.C);
+            multiply_windows<T>(grid, s.N, taps, filters, nullptr, whole ? dx : part.get());
             if (whole) continue;
             parallel(s.N * rows, [&](int64_t line, int) {
                 const int64_t n = line / rows, y = py + line % rows * s.stride_y;
@@ -113,13 +65,11 @@ void direct_backward_input(const ConvSizes& s, const T* dout, const T* w, T* dx)
 
 template <class T>
 void direct_backward_weights(const ConvSizes& s, const T* dout, const T* x, T* dw) {
-    if (!s.dilated() && narrow_weights_fit<T>(s)) return narrow_backward_weights(s, dout, x, dw);
+    if (!s.dilated() && narrow_weights_fit(s)) return narrow_backward_weights(s, dout, x, dw);
     const int64_t area = s.HH * s.WW, rows = times(area, s.C);
     const Taps taps = window(s);
-    const Patches<T> patches = forward_patches(s, x, taps);
     Scratch<T> matrix(times(rows, s.F));  // ((y, x, c), f)
-    multiply<T>(PatchColumns<T>(patches), RightFactor<T>(dout, s.F, 1, times(s.N, s.OH, s.OW), s.F), rows,
-                nullptr, matrix.get(), s.F);
+    multiply_windows_turned<T>(forward_windows(s, x), s.N, taps, dout, s.F, matrix.get());
     parallel(s.F, [&](int64_t f, int) {
         for (int64_t c = 0; c < s.C; ++c)
             for (int64_t t = 0; t < area; ++t)

@@ -1,19 +1,13 @@
-// Direct convolution of images with few channels, as pictures have; see conv.h for the arguments.
+// The gradients of a direct convolution of images with few channels, as pictures have; see conv.h for the arguments.
 #pragma once
 
 #include "ops/conv.h"
-#include "ops/product.h"
 
 namespace handgrad {
 
-bool narrow_fits(const ConvSizes& s);
 bool narrow_input_fits(const ConvSizes& s);
-template <class T>
 bool narrow_weights_fit(const ConvSizes& s);
 
-// filters: ((y, x, c), f).
-template <class T>
-void narrow_forward(const ConvSizes& s, const T* x, const RightFactor<T>& filters, const T* b, T* out);
 template <class T>
 void narrow_backward_input(const ConvSizes& s, const T* dout, const T* w, T* dx);
 template <class T>

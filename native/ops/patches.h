@@ -1,4 +1,4 @@
-// The matrix of patches of a convolution, gathered row by row.
+// Windows over images.
 #pragma once
 
 #include <algorithm>
@@ -24,57 +24,12 @@ inline void copy_run(T* to, const T* from, int64_t n) {
     }
 }
 
-// Row r of the patch matrix is the place (n, i, j) of a grid; its columns are (tap, channel): channel
-// of the image at (i * step_y + offset_y + dy[tap], j * step_x + offset_x + dx[tap]), zero outside.
+// Window (n, i, j) lies at the pixel (i step_y + offset_y, j step_x + offset_x) of image n, grid_h * grid_w of them.
 template <class T>
-struct Patches {
+struct WindowGrid {
     const T* image;
     int64_t H, W, C;
     int64_t grid_h, grid_w, step_y, step_x, offset_y, offset_x;
-    int64_t taps;
-    const int64_t *dy, *dx;
-
-    // Columns [first, first + count) of the row whose window starts at (y0, x0) of image n.
-    void line(int64_t n, int64_t y0, int64_t x0, int64_t first, int64_t count, T* to) const {
-        int64_t tap = first / C, channel = first % C;
-        while (count > 0) {
-            const int64_t y = y0 + dy[tap], x = x0 + dx[tap];
-            int64_t run = std::min(count, C - channel), width = 1;
-            const bool inside = y >= 0 && y < H && x >= 0 && x < W;
-            // Taps side by side in a row of the image are one run of memory.
-            while (run < count && inside && tap + width < taps && dy[tap + width] == dy[tap] &&
-                   dx[tap + width] == dx[tap] + width && x + width < W) {
-                run = std::min(count, run + C);
-                ++width;
-            }
-            if (inside) {
-                copy_run(to, image + ((n * H + y) * W + x) * C + channel, run);
-            } else {
-                for (int64_t i = 0; i < run; ++i) to[i] = 0;
-            }
-            to += run;
-            count -= run;
-            tap += width;
-            channel = 0;
-        }
-    }
-
-    // Calls body(row - first, line) for rows [first, first + count), columns [k, k + depth).
-    template <class Body>
-    void for_lines(int64_t first, int64_t count, int64_t k, int64_t depth, Body&& body) const {
-        int64_t j = first % grid_w, i = first / grid_w % grid_h, n = first / grid_w / grid_h;
-        T buffer[kLine];
-        for (int64_t row = 0; row < count; ++row) {
-            line(n, i * step_y + offset_y, j * step_x + offset_x, k, depth, buffer);
-            body(row, buffer);
-            if (++j == grid_w) {
-                j = 0;
-                if (++i == grid_h) i = 0, ++n;
-            }
-        }
-    }
-
-    static constexpr int64_t kLine = 512;  // no block of A is longer in either direction
 };
 
 // The taps of a window in the order of memory.
@@ -111,8 +66,8 @@ void for_taps_of_phase(const ConvSizes& s, int64_t phase_y, int64_t phase_x, Bod
 }
 
 template <class T>
-Patches<T> forward_patches(const ConvSizes& s, const T* x, const Taps& taps) {
-    return {x, s.H, s.W, s.C, s.OH, s.OW, s.stride_y, s.stride_x, -s.pad_y, -s.pad_x, taps.count, taps.dy, taps.dx};
+WindowGrid<T> forward_windows(const ConvSizes& s, const T* x) {
+    return {x, s.H, s.W, s.C, s.OH, s.OW, s.stride_y, s.stride_x, -s.pad_y, -s.pad_x};
 }
 
 // Rows [y, y + rows) of an image with its padding, zeros outside; rows are width * C numbers.

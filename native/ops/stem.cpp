@@ -6,8 +6,8 @@
 #include "core/buffers.h"
 #include "core/threads.h"
 #include "kernels/dispatch.h"
-#include "ops/narrow_conv.h"
 #include "ops/patches.h"
+#include "ops/product.h"
 
 namespace handgrad {
 namespace {
@@ -15,6 +15,7 @@ namespace {
 constexpr int64_t kLongest = 32;  // numbers of a filter
 constexpr int64_t kImages = 4;    // of a task
 constexpr int64_t kRows = 8;      // rows of windows of a band
+constexpr int64_t kWidest = 1 << 17;  // numbers of a padded row
 
 // A padded image, or a band of one: rows of `line` numbers, and as many behind the last as a kernel may read.
 struct Bands {
@@ -116,7 +117,8 @@ Scratch<double> covariance_of_filters(const ConvSizes& s, const double* covarian
 }  // namespace
 
 bool stem_fits(const ConvSizes& s) {
-    return s.N > 0 && s.stride_y == 1 && s.stride_x == 1 && narrow_fits(s) && times(s.HH, s.WW, s.C) <= kLongest &&
+    return s.N > 0 && s.stride_y == 1 && s.stride_x == 1 && times(s.HH, s.WW, s.C) <= kLongest &&
+           times(plus(s.W, times(2, s.pad_x)), s.C) < kWidest &&
            s.F % kernels<float>().gemm.tile_columns == 0 && s.OH >= 2 && s.OW >= 2 && s.C > 0 && s.F > 0;
 }
 

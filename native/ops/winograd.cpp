@@ -42,6 +42,9 @@ Scratch<float> zeros(int64_t count) {
     return made;
 }
 
+// Columns of a panel that are multiplied for `some` that are wanted: half of it, or all.
+int64_t panel_columns(int64_t some, int64_t width) { return some <= width / 2 ? width / 2 : width; }
+
 TileGrid grid_of(int64_t H, int64_t W, int64_t C, int64_t OH, int64_t OW, int64_t size, int64_t pad_y, int64_t pad_x) {
     return {H, W, C, ceil_div(OH, size), ceil_div(OW, size), size, -pad_y, -pad_x};
 }
@@ -91,11 +94,12 @@ bool correlate(const WinogradTransforms& kernel, const Correlation& s, const flo
     };
     auto products = [&](int64_t first, int64_t panel, const float* in, const float* filter, float* product) {
         const int64_t count = std::min(block, tiles - first), channel = panel * width;
+        const int64_t columns = panel_columns(s.F - channel, width);
         for (int64_t p = 0; p < points; ++p)
             for (int64_t t = 0; t < count; t += height)
                 gemm.tile(ALayout::kRowBlocks, s.C, in + p * v_plane + t / height * group, height,
                           filter + p * u_plane, width, product + t * kernel.product_size + p * width,
-                          kernel.product_size, height, width, false, nullptr);
+                          kernel.product_size, height, columns, false, nullptr);
         int32_t largest = 0;
         kernel.outputs(to, product, first, count, channel, std::min(width, s.F - channel),
                        bias ? bias + channel : nullptr, out, &largest);
@@ -175,6 +179,7 @@ bool weight_gradients(const WinogradTransforms& kernel, const ConvSizes& s, cons
         kernel.gradients(upstream, dout, nothing.get(), first, count, channel, std::min(width, s.F - channel), d_places,
                          gradient, &largest);
         largest_d.see(largest);
+        const int64_t multiplied = panel_columns(s.F - channel, width);
         const int64_t ahead = columns ? count * height : 0;  // numbers of the next block that each product fetches
         for (int64_t p = 0; p < points; ++p)
             for (int64_t c = 0; c < s.C; c += height) {
@@ -184,7 +189,8 @@ bool weight_gradients(const WinogradTransforms& kernel, const ConvSizes& s, cons
                 for (int64_t i = 0; i < ahead; i += kBlock) __builtin_prefetch(next + i);
                 for (int64_t i = height * width; i < 2 * height * width; i += kBlock) __builtin_prefetch(target + i, 1);
                 gemm.tile(ALayout::kColumns, count, left + c % kBlock, v_places.group_stride,
-                          gradient + p * d_places.plane, width, target, width, height, width, accumulate, nullptr);
+                          gradient + p * d_places.plane, width, target, width, height, multiplied, accumulate,
+                          nullptr);
             }
     };
 
@@ -238,7 +244,8 @@ const WinogradTransforms* choose(const ConvSizes& s, int64_t C, int64_t F, int64
     if (forced) return forced == 2 ? &kernel.two : &kernel.four;
     if (s.C < 8) return nullptr;
     const auto& gemm = kernels<float>().gemm;
-    const double filters = static_cast<double>(round_up(F, gemm.tile_columns)), channels = static_cast<double>(C);
+    const int64_t last = panel_columns((F - 1) % gemm.tile_columns + 1, gemm.tile_columns);
+    const double filters = static_cast<double>((F - 1) / gemm.tile_columns * gemm.tile_columns + last), channels = static_cast<double>(C);
     const double weights = channels * filters;
     auto cost = [&](const WinogradTransforms& kind) {
         const int64_t tiles = times(s.N, ceil_div(H, kind.size), ceil_div(W, kind.size));

@@ -87,6 +87,38 @@ def test_direct_convolutions_stay_within_the_bound_of_their_roundings(isa, rng):
         check_ratios(rng, 200)
 
 
+# N, C, H, W; F, window; stride, pad: images of whole tiles of channels, read where they are or in padded
+# bands; several images in a piece; bands of rows; more filters than a panel; blocks of the depth
+SIZES = (
+    (3, 16, 5, 6, 16, (1, 1), 1, 0), (2, 24, 9, 11, 40, (1, 1), 2, 0), (40, 8, 3, 3, 9, (3, 3), 1, 0),
+    (9, 32, 4, 4, 33, (3, 3), 2, 1), (1, 48, 40, 37, 20, (3, 3), 2, 1), (2, 64, 14, 13, 70, (5, 5), 1, 2),
+    (1, 20, 33, 30, 12, (5, 3), 1, 1), (1, 200, 6, 6, 65, (3, 3), 1, 1), (33, 3, 9, 9, 17, (7, 7), 2, 3),
+    (1, 3, 70, 300, 31, (3, 3), 1, 1), (5, 1, 28, 28, 64, (5, 5), 1, 2), (1, 16, 1, 1, 16, (3, 3), 3, 4),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("isa", control.isas())
+def test_direct_convolutions_of_all_layouts_of_work(isa, size, rng):
+    N, C, H, W, F, window, stride, pad = size
+    out = [1 + (n + 2 * pad - w) // stride for n, w in zip((H, W), window, strict=True)]
+    shapes = (N, C, H, W), (F, C, *window), (F,), (N, F, *out)
+    arrays = [rng.standard_normal(shape) for shape in shapes]
+    # NaN behind the images' memory: what is read too much must not count
+    memory = np.full(N * H * W * C + 64, np.nan)
+    arrays[0] = memory[: N * H * W * C].reshape(N, H, W, C).transpose(0, 3, 1, 2)
+    arrays[0][...] = rng.standard_normal(arrays[0].shape)
+    options = (stride, stride), (pad, pad)
+    expected = passes(vectorized, arrays, options)
+    with setting(isa=isa, threads=1, exact=True):
+        alone = passes(native, arrays, options)
+    with setting(isa=isa, threads=3, exact=True):
+        results = passes(native, arrays, options)
+    for got, first, right in zip(results, alone, expected, strict=True):
+        assert difference(got, right) <= 1e-12
+        np.testing.assert_array_equal(got, first)
+
+
 @pytest.mark.long
 def test_ten_thousand_direct_convolutions_stay_within_the_bound_of_their_roundings(rng):
     with setting(exact=True):

@@ -52,13 +52,20 @@ HG_INLINE void multiply(Tile<T, height, vectors>& sum, int64_t depth, const T* a
     }
 }
 
+// How many of the columns are in vector v.
+template <class T>
+HG_INLINE int64_t in_vector(int64_t columns, int v) {
+    const int64_t left = columns - v * kLanes<T>;
+    return left < 0 ? 0 : left < kLanes<T> ? left : kLanes<T>;
+}
+
 template <class T, int height, int vectors>
-void start_from(Tile<T, height, vectors>& sum, const T* c, int64_t c_stride, int64_t rows, int64_t columns) {
-    T row[vectors * kLanes<T>] = {};
-    for (int i = 0; i < height; ++i) {
-        if (i < rows) __builtin_memcpy(row, c + i * c_stride, static_cast<size_t>(columns) * sizeof(T));
-        for (int v = 0; v < vectors; ++v) sum[i][v] = load<T>(row + v * kLanes<T>);
-    }
+HG_INLINE void start_from(Tile<T, height, vectors>& sum, const T* c, int64_t c_stride, int64_t rows, int64_t columns) {
+#pragma GCC unroll 16
+    for (int i = 0; i < height; ++i)
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; ++v)
+            sum[i][v] = i < rows ? load_some<T>(c + i * c_stride + v * kLanes<T>, in_vector<T>(columns, v)) : Vec<T>{};
 }
 
 template <class T, int height, int vectors>
@@ -70,11 +77,11 @@ HG_INLINE void finish(const Tile<T, height, vectors>& sum, T* c, int64_t c_strid
             for (int v = 0; v < vectors; ++v) store<T>(c + i * c_stride + v * kLanes<T>, sum[i][v]);
         return;
     }
-    T row[vectors * kLanes<T>];
-    for (int i = 0; i < rows; ++i) {
-        for (int v = 0; v < vectors; ++v) store<T>(row + v * kLanes<T>, sum[i][v]);
-        __builtin_memcpy(c + i * c_stride, row, static_cast<size_t>(columns) * sizeof(T));
-    }
+#pragma GCC unroll 16
+    for (int i = 0; i < height; ++i)
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; ++v)
+            if (i < rows) store_some<T>(c + i * c_stride + v * kLanes<T>, sum[i][v], in_vector<T>(columns, v));
 }
 
 // The sums before the first product.
@@ -231,6 +238,16 @@ void pack_b(const T* b, int64_t row_stride, int64_t column_stride, int64_t depth
 }
 
 template <class T>
+void pack_columns(const T* a, int64_t stride, int64_t rows, int64_t depth, T* panels) {
+    for (int64_t k = 0; k < depth; ++k, a += stride) {
+        T* to = panels + k * kRows;
+        int64_t i = 0;
+        for (; i + kRows <= rows; i += kRows, to += depth * kRows) __builtin_memcpy(to, a + i, kRows * sizeof(T));
+        for (int64_t j = i; j < rows; ++j) to[j - i] = a[j];
+    }
+}
+
+template <class T>
 void pack_blocks(const T* a, int64_t step, int64_t rows, const BlockCopy* copies, int64_t copy_count, T* b,
                  int64_t row_stride) {
     for (int64_t r = 0; r < rows; ++r, a += step, b += row_stride)
@@ -240,7 +257,7 @@ void pack_blocks(const T* a, int64_t step, int64_t rows, const BlockCopy* copies
 
 template <class T>
 GemmKernels<T> table() {
-    return {kRows, kColumns<T>, tile<T>, runs_tile<T>, places_tile<T>, pack_blocks<T>, pack_b<T>};
+    return {kRows, kColumns<T>, tile<T>, runs_tile<T>, places_tile<T>, pack_columns<T>, pack_blocks<T>, pack_b<T>};
 }
 
 }  // namespace

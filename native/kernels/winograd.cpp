@@ -167,16 +167,6 @@ HG_INLINE void transform(Load&& load, Store&& store) {
     }
 }
 
-HG_INLINE V load_some(const float* from, int64_t count) {
-    V v{};
-    __builtin_memcpy(&v, from, static_cast<size_t>(count) * sizeof(float));
-    return v;
-}
-
-HG_INLINE void store_some(float* to, V v, int64_t count) {
-    __builtin_memcpy(to, &v, static_cast<size_t>(count) * sizeof(float));
-}
-
 // The largest magnitude, as bits.
 struct Largest {
     VecI bits{};
@@ -260,7 +250,7 @@ void patches(const TileGrid& grid, const float* x, const float* zeros, int64_t f
         };
         int64_t c = 0;
         for (; c + kWidth <= channels; c += kWidth) put(c, [](const float* from) { return load(from); });
-        if (c < channels) put(c, [&](const float* from) { return load_some(from, channels - c); });
+        if (c < channels) put(c, [&](const float* from) { return load_some<float>(from, channels - c); });
     }
     seen.put(largest);
 }
@@ -291,7 +281,7 @@ HG_INLINE void load_taps(const float* w, const float* end, int64_t stride, int64
         for (int i = 0; i < kWidth; ++i) {
             const float* from = w + i * stride + first;
             const int useful = kTaps - first < kWidth ? kTaps - first : kWidth;
-            rows[i] = i >= count ? V{} : from + kWidth <= end ? load(from) : load_some(from, useful);
+            rows[i] = i >= count ? V{} : from + kWidth <= end ? load(from) : load_some<float>(from, useful);
         }
         transpose(rows);
 #pragma GCC unroll 16
@@ -369,10 +359,10 @@ void outputs(const TileGrid& grid, const float* m, int64_t first, int64_t count,
                     advance(after, line);
                 });
             } else {
-                output<Map>(from, bias ? load_some(bias + c, some < kWidth ? some : kWidth) : V{}, seen,
+                output<Map>(from, bias ? load_some<float>(bias + c, some < kWidth ? some : kWidth) : V{}, seen,
                             [&](int i, int j, V value) {
                                 if (i < rows && j < columns)
-                                    store_some(target + i * line + j * pixel, value, some < kWidth ? some : kWidth);
+                                    store_some<float>(target + i * line + j * pixel, value, some < kWidth ? some : kWidth);
                             });
             }
         }
@@ -391,7 +381,7 @@ HG_INLINE void store_taps(const V (&taps)[kTaps], float* w, int64_t stride, int6
         const int useful = kTaps - first < kWidth ? kTaps - first : kWidth;
 #pragma GCC unroll 16
         for (int i = 0; i < kWidth; ++i)
-            if (i < count) store_some(w + i * stride + first, rows[i], useful);
+            if (i < count) store_some<float>(w + i * stride + first, rows[i], useful);
     }
 }
 

@@ -117,9 +117,49 @@ void tile_of(int64_t depth, const T* a, int64_t a_stride, const T* b, int64_t b_
     finish<T, height, vectors>(sum, c, c_stride, rows, columns);
 }
 
+#if defined(__AVX512F__)
+// For columns that half a vector holds, since the processor multiplies two of these at a time.
+typedef float HalfF __attribute__((vector_size(32)));
+typedef double HalfD __attribute__((vector_size(32)));
+template <class T>
+using Half = std::conditional_t<std::is_same_v<T, float>, HalfF, HalfD>;
+
+HG_INLINE HalfF half_fma(HalfF a, HalfF b, HalfF c) { return _mm256_fmadd_ps(a, b, c); }
+HG_INLINE HalfD half_fma(HalfD a, HalfD b, HalfD c) { return _mm256_fmadd_pd(a, b, c); }
+
+template <class T, ALayout layout>
+void half_tile(int64_t depth, const T* a, int64_t a_stride, const T* b, int64_t b_stride, T* c, int64_t c_stride,
+               int64_t rows, int64_t columns, bool accumulate, const T* bias) {
+    Half<T> sum[kRows];
+    for (int i = 0; i < kRows; ++i) {
+        T row[kLanes<T> / 2] = {};
+        if (accumulate && i < rows) {
+            for (int64_t j = 0; j < columns; ++j) row[j] = c[i * c_stride + j];
+        } else if (!accumulate && bias) {
+            __builtin_memcpy(row, bias, sizeof row);
+        }
+        __builtin_memcpy(&sum[i], row, sizeof row);
+    }
+    for (int64_t k = 0; k < depth; ++k, b += b_stride) {
+        Half<T> right;
+        __builtin_memcpy(&right, b, sizeof right);
+        const T* left = layout == ALayout::kRowBlocks ? a + k / kBlock * kBlock * kRows + k % kBlock : a + k * a_stride;
+#pragma GCC unroll 16
+        for (int i = 0; i < kRows; ++i)
+            sum[i] = half_fma(left[layout == ALayout::kRowBlocks ? i * kBlock : i] - Half<T>{}, right, sum[i]);
+    }
+    for (int64_t i = 0; i < rows; ++i)
+        for (int64_t j = 0; j < columns; ++j) c[i * c_stride + j] = sum[i][j];
+}
+#endif
+
 template <class T, ALayout layout>
 void tile_in(int64_t depth, const T* a, int64_t a_stride, const T* b, int64_t b_stride, T* c, int64_t c_stride,
              int64_t rows, int64_t columns, bool accumulate, const T* bias) {
+#if defined(__AVX512F__)
+    if (columns <= kLanes<T> / 2)
+        return half_tile<T, layout>(depth, a, a_stride, b, b_stride, c, c_stride, rows, columns, accumulate, bias);
+#endif
     const bool low = rows <= kRows / 2, narrow = columns <= kColumns<T> / 2;
     const auto call = low ? (narrow ? tile_of<T, layout, kRows / 2, kVectors / 2> : tile_of<T, layout, kRows / 2, kVectors>)
                           : (narrow ? tile_of<T, layout, kRows, kVectors / 2> : tile_of<T, layout, kRows, kVectors>);

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from engines.native import control, native, setting
 
+from handgrad.errors import ShapeError
 from handgrad.layers import conv_bn_relu_pool_backward, conv_bn_relu_pool_forward
 
 POOL = {"pool_height": 2, "pool_width": 2, "stride": 2}
@@ -149,3 +150,29 @@ def test_other_sizes_and_dtypes_take_the_layers():
     saved = cache.saved[0][0].saved.saved
     with pytest.raises(ValueError, match="stem_backward: dout does not fit"):
         native.fused.stem_backward(dout[:1], saved, False)
+
+
+@pytest.mark.parametrize("name", ["gamma", "beta"])
+def test_scales_of_another_number_of_filters_are_refused(name):
+    arrays, conv_param, dout = arguments(2, 3, 8, 8, 32, 3, 3, (1, 1))
+    place = ["x", "w", "b", "gamma", "beta"].index(name)
+    arrays[place] = arrays[place][:31]
+    message = rf"^spatial_batchnorm_forward: {name} must have shape \(32,\).*got \(31,\)"
+    with pytest.raises(ShapeError, match=message):
+        run(arrays, conv_param, dout, "native")
+
+
+@pytest.mark.parametrize(
+    "option", [{"groups": 2}, {"dilation": 2}, {"dilation": (1, 2)}, {"dilation": (2, 1)}]
+)
+def test_groups_and_dilations_take_the_layers(option):
+    arrays, conv_param, _ = arguments(2, 2, 9, 9, 32, 3, 3, (1, 1))
+    arrays[1] = arrays[1][:, : 2 // option.get("groups", 1)]
+    exact = [array.astype(np.float64) for array in arrays]
+    parameters = {**conv_param, **option}, {"mode": "train"}, POOL
+    wanted, _ = conv_bn_relu_pool_forward(*exact, *parameters, engine="vectorized")
+    dout = np.random.default_rng(1).standard_normal(wanted.shape)
+    wanted, _ = run(exact, parameters[0], dout, "vectorized", need_dx=True)
+    got, cache = run(arrays, parameters[0], dout.astype(np.float32), "native", need_dx=True)
+    assert cache.saved[0][0].layer == "conv"
+    assert_close(got, wanted)

@@ -219,12 +219,16 @@ class Plugin:
     # -- the mutants ------------------------------------------------------------------------------
 
     def remember(self) -> None:
-        """With --survivors: what died last time counts as dead, unless its source has changed."""
+        """With --survivors: what died, or lived for a known reason, is as it was.
+
+        This is for while tests are written: a change of the source asks for all of it again.
+        """
         kept = KEPT / "results.jsonl"
+        listed = known_survivors()
         if self.options.survivors and kept.exists():
             for line in kept.read_text().splitlines():
                 name, outcome, number = json.loads(line)
-                if outcome != "lived":
+                if outcome != "lived" or name in listed:
                     self.results[name] = outcome, name.partition(" ")[0], number
 
     def counts(self, mutant: Mutant) -> bool:
@@ -356,6 +360,11 @@ def fork(work: Callable[[], int]) -> int:
         os._exit(status)
 
 
+def known_survivors() -> dict[str, str]:
+    """Their names, and why no test notices them."""
+    return tomllib.loads(KNOWN.read_text("utf-8"))
+
+
 def say(text: str) -> None:
     print(text, file=sys.__stdout__, flush=True)
 
@@ -364,9 +373,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--only", default="", help="part of a file's name")
-    parser.add_argument("--seconds", type=float, default=30.0, help="of tests for one mutant")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of tests for one mutant")
     parser.add_argument(
-        "--survivors", action="store_true", help="try only what lived last time, or is new"
+        "--survivors",
+        action="store_true",
+        help="try only what lived last time without a reason, or is new",
     )
     parser.add_argument("--tests", default=",".join(SUITES), help="files and folders, with commas")
     parser.add_argument("--all", action="store_true", help="forward passes and checks too")
@@ -391,7 +402,7 @@ def main() -> int:
 
 def report(results: dict[str, tuple[str, str, int]], *, complete: bool) -> int:
     """Print the counts, the survivors that are not known, and those that are known and died."""
-    listed = tomllib.loads(KNOWN.read_text("utf-8")) if KNOWN.exists() else {}
+    listed = known_survivors()
     total: Counter[str] = Counter()
     noticed: Counter[str] = Counter()
     for outcome, file, _ in results.values():

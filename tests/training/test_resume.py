@@ -378,6 +378,15 @@ def test_other_circumstances_are_a_warning(change, match, tmp_path):
         solver_of(**change).resume(tmp_path / "c.safetensors")
 
 
+def test_another_number_of_epochs_changes_what_a_schedule_gives(tmp_path):
+    schedule = build_schedule("cosine")
+    save_checkpoint(solver_of(num_epochs=2), tmp_path / "none.safetensors")
+    solver_of(num_epochs=3).resume(tmp_path / "none.safetensors")
+    save_checkpoint(solver_of(schedule=schedule, num_epochs=2), tmp_path / "c.safetensors")
+    with pytest.warns(ResumeWarning, match=r": num_epochs was 2, is 3$"):
+        solver_of(schedule=schedule, num_epochs=3).resume(tmp_path / "c.safetensors")
+
+
 @pytest.mark.goal(18, "other engines warned of")
 def test_another_engine_is_a_warning(tmp_path):
     with engines.use("vectorized"):

@@ -11,8 +11,8 @@ as 1.
 from __future__ import annotations
 
 from math import sqrt
-from typing import Any
 
+from handgrad import engines
 from handgrad.engines.arrays import Array, namespace
 from handgrad.errors import as_count
 from handgrad.optim.settings import Config, setting_of, started, velocity_of
@@ -45,9 +45,11 @@ def muon(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Conf
         next_w = w + v + momentum * (v - old)
     else:
         v = momentum * old + dw
+        ahead = momentum * v
+        ahead += dw
         if radius:
             w = w * (radius * sqrt(w.shape[0]) / norm(w))
-        next_w = w - learning_rate * orthogonal(dw + momentum * v, rounds)
+        next_w = w - learning_rate * orthogonal(ahead, rounds)
     config["velocity"] = v
     return next_w, config
 
@@ -63,16 +65,25 @@ def orthogonal(m: Array, rounds: int = 5) -> Array:
     is_tall = X.shape[0] > X.shape[1]
     X = (X.T if is_tall else X) / norm(m)
     for _ in range(rounds):
-        A = X @ X.T
-        X = a * X + (b * A + c * (A @ A)) @ X
+        A = product(X, X.T)
+        moved = product(b * A + c * product(A, A), X)
+        X *= a
+        X += moved
     return xp.reshape(X.T if is_tall else X, m.shape)
 
 
-def norm(m: Array) -> Any:
-    """Return the Frobenius norm of an array, at least the smallest normal number."""
+def product(a: Array, b: Array) -> Array:
+    """Return the matrix ``a b``, by the chosen engine: the native one's bits depend on no threads."""
+    _, engine = engines.select(None, a)
+    zero = namespace(b).zeros_like(b[0, :])
+    result: Array = engine.affine_forward(a, b, zero)[0]
+    return result
+
+
+def norm(m: Array) -> float:
+    """Return the Frobenius norm of an array, or 1 if it is zero."""
     xp = namespace(m)
-    largest = xp.max(xp.abs(m))
-    least = xp.finfo(m.dtype).smallest_normal
-    scale = xp.where(largest > least, largest, xp.ones_like(largest))  # so that no square is lost
-    root = scale * xp.sqrt(xp.sum((m / scale) ** 2))
-    return xp.where(root > least, root, xp.full_like(root, least))
+    largest = float(xp.max(xp.abs(m)))
+    if 1e-12 < largest < 1e12:
+        return sqrt(float(xp.sum(m * m)))
+    return largest * sqrt(float(xp.sum((m / largest) ** 2))) if largest else 1.0

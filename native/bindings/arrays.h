@@ -69,13 +69,16 @@ class In {
     Scratch<T> copy_;
 };
 
-// The order in which an array is dense; what is dense in neither is read as rows.
-inline Order order_of(const AnyArray& array) {
+inline bool is_dense(const AnyArray& array, Order order) {
     const Shape shape(array);
     int64_t strides[kMaxDims] = {};
     for (int axis = 0; axis < shape.ndim; ++axis) strides[axis] = array.stride(axis);
-    const bool last = shape.ndim > 2 && !is_dense(shape.ndim, shape.sizes, strides, Order::kRows) &&
-                      is_dense(shape.ndim, shape.sizes, strides, Order::kChannelsLast);
+    return is_dense(shape.ndim, shape.sizes, strides, order);
+}
+
+// The order in which an array is dense; what is dense in neither is read as rows.
+inline Order order_of(const AnyArray& array) {
+    const bool last = array.ndim() > 2 && !is_dense(array, Order::kRows) && is_dense(array, Order::kChannelsLast);
     return last ? Order::kChannelsLast : Order::kRows;
 }
 

@@ -20,10 +20,12 @@ nb::tuple max_pool_forward_(const AnyArray& x, Pair window, Pair stride, bool re
         {
             Unlocked unlocked;
             const PoolSizes s = pool_sizes(Shape(x), window, stride);
-            out.emplace(out_shape(s), Order::kChannelsLast);
-            index.emplace(Shape{out->shape.count(), index_bytes(s)});
-            const In<T> in(x, Order::kChannelsLast);
-            max_pool_forward<T>(s, nullptr, rectify, in.get(), out->get(), nullptr, index->get());
+            const bool planes = s.C < kFewChannels && index_bytes(s) == 1 && is_dense(x, Order::kRows);
+            const Order order = planes ? Order::kRows : Order::kChannelsLast;
+            out.emplace(out_shape(s), order);
+            index.emplace(planes ? out->shape : Shape{out->shape.count(), index_bytes(s)});
+            const In<T> in(x, order);
+            max_pool_forward<T>(planes ? of_planes(s) : s, nullptr, rectify, in.get(), out->get(), nullptr, index->get());
         }
         return nb::make_tuple(out->array(), index->array());
     });
@@ -38,13 +40,15 @@ nb::object max_pool_backward_(const AnyArray& dout, const AnyArray& index, const
         {
             Unlocked unlocked;
             const PoolSizes s = pool_sizes(x, window, stride);
-            const In<T> upstream(dout, Order::kChannelsLast);
             const In<uint8_t> places(index, Order::kRows);
+            const bool planes = places.shape.ndim == 4;
+            const Order order = planes ? Order::kRows : Order::kChannelsLast;
+            const In<T> upstream(dout, order);
             check(upstream.shape == out_shape(s) &&
-                      places.shape == Shape({upstream.shape.count(), index_bytes(s)}),
+                      places.shape == (planes ? upstream.shape : Shape({upstream.shape.count(), index_bytes(s)})),
                   "max_pool_backward: dout or index does not fit");
-            dx.emplace(x, Order::kChannelsLast);
-            max_pool_backward<T>(s, upstream.get(), places.get(), dx->get());
+            dx.emplace(x, order);
+            max_pool_backward<T>(planes ? of_planes(s) : s, upstream.get(), places.get(), dx->get());
         }
         return dx->array();
     });

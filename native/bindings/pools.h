@@ -15,11 +15,19 @@ inline PoolSizes pool_sizes(const Shape& x, Pair window, Pair stride) {
 
 inline Shape out_shape(const PoolSizes& s) { return {s.N, s.C, s.OH, s.OW}; }
 
-// The indices, as an array of bytes: shape (outputs, bytes of an index).
+// The indices, as an array of bytes: shape (outputs, bytes of an index); or, of planes, (N, C, H', W').
 inline int64_t index_bytes(const PoolSizes& s) {
     const int64_t area = times(s.HH, s.WW);
     check(area < (int64_t{1} << 31), "max_pool: the window is too large");
     return area < 256 ? 1 : 4;
+}
+
+// Images of few channels, dense in rows order, are pooled as planes: images of one channel.
+constexpr int64_t kFewChannels = 16;
+inline PoolSizes of_planes(PoolSizes s) {
+    s.N = times(s.N, s.C);
+    s.C = 1;
+    return s;
 }
 
 }  // namespace handgrad

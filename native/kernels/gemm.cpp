@@ -52,13 +52,20 @@ HG_INLINE void multiply(Tile<T, height, vectors>& sum, int64_t depth, const T* a
     }
 }
 
+// How many of the columns are in vector v.
+template <class T>
+HG_INLINE int64_t in_vector(int64_t columns, int v) {
+    const int64_t left = columns - v * kLanes<T>;
+    return left < 0 ? 0 : left < kLanes<T> ? left : kLanes<T>;
+}
+
 template <class T, int height, int vectors>
-void start_from(Tile<T, height, vectors>& sum, const T* c, int64_t c_stride, int64_t rows, int64_t columns) {
-    T row[vectors * kLanes<T>] = {};
-    for (int i = 0; i < height; ++i) {
-        if (i < rows) __builtin_memcpy(row, c + i * c_stride, static_cast<size_t>(columns) * sizeof(T));
-        for (int v = 0; v < vectors; ++v) sum[i][v] = load<T>(row + v * kLanes<T>);
-    }
+HG_INLINE void start_from(Tile<T, height, vectors>& sum, const T* c, int64_t c_stride, int64_t rows, int64_t columns) {
+#pragma GCC unroll 16
+    for (int i = 0; i < height; ++i)
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; ++v)
+            sum[i][v] = i < rows ? load_some<T>(c + i * c_stride + v * kLanes<T>, in_vector<T>(columns, v)) : Vec<T>{};
 }
 
 template <class T, int height, int vectors>
@@ -70,11 +77,11 @@ HG_INLINE void finish(const Tile<T, height, vectors>& sum, T* c, int64_t c_strid
             for (int v = 0; v < vectors; ++v) store<T>(c + i * c_stride + v * kLanes<T>, sum[i][v]);
         return;
     }
-    T row[vectors * kLanes<T>];
-    for (int i = 0; i < rows; ++i) {
-        for (int v = 0; v < vectors; ++v) store<T>(row + v * kLanes<T>, sum[i][v]);
-        __builtin_memcpy(c + i * c_stride, row, static_cast<size_t>(columns) * sizeof(T));
-    }
+#pragma GCC unroll 16
+    for (int i = 0; i < height; ++i)
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; ++v)
+            if (i < rows) store_some<T>(c + i * c_stride + v * kLanes<T>, sum[i][v], in_vector<T>(columns, v));
 }
 
 // The sums before the first product.
@@ -110,9 +117,49 @@ void tile_of(int64_t depth, const T* a, int64_t a_stride, const T* b, int64_t b_
     finish<T, height, vectors>(sum, c, c_stride, rows, columns);
 }
 
+#if defined(__AVX512F__)
+// For columns that half a vector holds, since the processor multiplies two of these at a time.
+typedef float HalfF __attribute__((vector_size(32)));
+typedef double HalfD __attribute__((vector_size(32)));
+template <class T>
+using Half = std::conditional_t<std::is_same_v<T, float>, HalfF, HalfD>;
+
+HG_INLINE HalfF half_fma(HalfF a, HalfF b, HalfF c) { return _mm256_fmadd_ps(a, b, c); }
+HG_INLINE HalfD half_fma(HalfD a, HalfD b, HalfD c) { return _mm256_fmadd_pd(a, b, c); }
+
+template <class T, ALayout layout>
+void half_tile(int64_t depth, const T* a, int64_t a_stride, const T* b, int64_t b_stride, T* c, int64_t c_stride,
+               int64_t rows, int64_t columns, bool accumulate, const T* bias) {
+    Half<T> sum[kRows];
+    for (int i = 0; i < kRows; ++i) {
+        T row[kLanes<T> / 2] = {};
+        if (accumulate && i < rows) {
+            for (int64_t j = 0; j < columns; ++j) row[j] = c[i * c_stride + j];
+        } else if (!accumulate && bias) {
+            __builtin_memcpy(row, bias, sizeof row);
+        }
+        __builtin_memcpy(&sum[i], row, sizeof row);
+    }
+    for (int64_t k = 0; k < depth; ++k, b += b_stride) {
+        Half<T> right;
+        __builtin_memcpy(&right, b, sizeof right);
+        const T* left = layout == ALayout::kRowBlocks ? a + k / kBlock * kBlock * kRows + k % kBlock : a + k * a_stride;
+#pragma GCC unroll 16
+        for (int i = 0; i < kRows; ++i)
+            sum[i] = half_fma(left[layout == ALayout::kRowBlocks ? i * kBlock : i] - Half<T>{}, right, sum[i]);
+    }
+    for (int64_t i = 0; i < rows; ++i)
+        for (int64_t j = 0; j < columns; ++j) c[i * c_stride + j] = sum[i][j];
+}
+#endif
+
 template <class T, ALayout layout>
 void tile_in(int64_t depth, const T* a, int64_t a_stride, const T* b, int64_t b_stride, T* c, int64_t c_stride,
              int64_t rows, int64_t columns, bool accumulate, const T* bias) {
+#if defined(__AVX512F__)
+    if (columns <= kLanes<T> / 2)
+        return half_tile<T, layout>(depth, a, a_stride, b, b_stride, c, c_stride, rows, columns, accumulate, bias);
+#endif
     const bool low = rows <= kRows / 2, narrow = columns <= kColumns<T> / 2;
     const auto call = low ? (narrow ? tile_of<T, layout, kRows / 2, kVectors / 2> : tile_of<T, layout, kRows / 2, kVectors>)
                           : (narrow ? tile_of<T, layout, kRows, kVectors / 2> : tile_of<T, layout, kRows, kVectors>);
@@ -231,6 +278,16 @@ void pack_b(const T* b, int64_t row_stride, int64_t column_stride, int64_t depth
 }
 
 template <class T>
+void pack_columns(const T* a, int64_t stride, int64_t rows, int64_t depth, T* panels) {
+    for (int64_t k = 0; k < depth; ++k, a += stride) {
+        T* to = panels + k * kRows;
+        int64_t i = 0;
+        for (; i + kRows <= rows; i += kRows, to += depth * kRows) __builtin_memcpy(to, a + i, kRows * sizeof(T));
+        for (int64_t j = i; j < rows; ++j) to[j - i] = a[j];
+    }
+}
+
+template <class T>
 void pack_blocks(const T* a, int64_t step, int64_t rows, const BlockCopy* copies, int64_t copy_count, T* b,
                  int64_t row_stride) {
     for (int64_t r = 0; r < rows; ++r, a += step, b += row_stride)
@@ -240,7 +297,7 @@ void pack_blocks(const T* a, int64_t step, int64_t rows, const BlockCopy* copies
 
 template <class T>
 GemmKernels<T> table() {
-    return {kRows, kColumns<T>, tile<T>, runs_tile<T>, places_tile<T>, pack_blocks<T>, pack_b<T>};
+    return {kRows, kColumns<T>, tile<T>, runs_tile<T>, places_tile<T>, pack_columns<T>, pack_blocks<T>, pack_b<T>};
 }
 
 }  // namespace

@@ -57,6 +57,82 @@ HG_INLINE void largest_of_window(const PoolSizes& s, const Affine<T>* map, bool 
     }
 }
 
+// Planes of one channel, pooled by windows of 2 x 2 side by side: vectors of windows.
+bool in_pairs(const PoolSizes& s) {
+    return s.C == 1 && s.HH == 2 && s.WW == 2 && s.stride_y == 2 && s.stride_x == 2;
+}
+
+// The numbers at even and at odd places of two vectors, and back.
+template <class V, int... i>
+HG_INLINE void split_pairs(V first, V second, V& even, V& odd, std::integer_sequence<int, i...>) {
+    even = __builtin_shufflevector(first, second, 2 * i...);
+    odd = __builtin_shufflevector(first, second, 2 * i + 1 ...);
+}
+template <class V, int... i>
+HG_INLINE void join_pairs(V even, V odd, V& first, V& second, std::integer_sequence<int, i...>) {
+    constexpr int lanes = sizeof...(i);
+    first = __builtin_shufflevector(even, odd, (i % 2 * lanes + i / 2)...);
+    second = __builtin_shufflevector(even, odd, (i % 2 * lanes + (lanes + i) / 2)...);
+}
+
+template <class T>
+void max_of_pairs(const PoolSizes& s, bool rectify, const T* x, int64_t first, int64_t last, T* out, uint8_t* index) {
+    using I = typename Lanes<T>::Index;
+    constexpr int lanes = kLanes<T>;
+    constexpr auto each = std::make_integer_sequence<int, lanes>();
+    for (int64_t row = first; row < last; ++row) {
+        const T* corner = x + (row / s.OH * s.H + row % s.OH * 2) * s.W;
+        int64_t j = 0;
+        for (; j + lanes <= s.OW; j += lanes) {
+            Vec<T> of[4];
+            for (int u = 0; u < 2; ++u) {
+                const T* from = corner + u * s.W + 2 * j;
+                split_pairs(load<T>(from), load<T>(from + lanes), of[2 * u], of[2 * u + 1], each);
+            }
+            Vec<T> best = of[0];
+            I place{};
+            for (int k = 1; k < 4; ++k) {
+                const I larger = ~(of[k] <= best) & (best == best);  // true of the first NaN, too
+                best = larger ? of[k] : best;
+                place = larger ? I{} + k : place;
+            }
+            if (rectify) {
+                place = best > 0 ? place : I{} + 4;
+                best = best < 0 ? Vec<T>{} : best;
+            }
+            store<T>(out + row * s.OW + j, best);
+            put_index<T>(index + row * s.OW + j, place);
+        }
+        for (; j < s.OW; ++j)
+            largest_of_window<T, false>(s, nullptr, rectify, corner + 2 * j, out + row * s.OW + j, nullptr,
+                                        index + row * s.OW + j);
+    }
+}
+
+template <class T>
+void pairs_backward(const PoolSizes& s, const T* dout, const uint8_t* index, int64_t first, int64_t last, T* dx) {
+    using I = typename Lanes<T>::Index;
+    constexpr int lanes = kLanes<T>;
+    constexpr auto each = std::make_integer_sequence<int, lanes>();
+    for (int64_t row = first; row < last; ++row) {
+        T* line = dx + row * s.W;
+        const int64_t i = row % s.H / 2, at = (row / s.H * s.OH + i) * s.OW;
+        const auto k = static_cast<typename Lanes<T>::Number>(row % s.H % 2 * 2);
+        int64_t j = 0;
+        for (; i < s.OH && j + lanes <= s.OW; j += lanes) {
+            const I place = get_index<T>(index + at + j);
+            const Vec<T> d = load<T>(dout + at + j);
+            Vec<T> low, high;
+            join_pairs(place == I{} + k ? d : Vec<T>{}, place == I{} + k + 1 ? d : Vec<T>{}, low, high, each);
+            store<T>(line + 2 * j, low);
+            store<T>(line + 2 * j + lanes, high);
+        }
+        for (; i < s.OH && j < s.OW; ++j)
+            for (int v = 0; v < 2; ++v) line[2 * j + v] = index[at + j] == k + v ? dout[at + j] : T(0);
+        for (int64_t v = 2 * j; v < s.W; ++v) line[v] = 0;
+    }
+}
+
 template <class T, class Number>
 void max_rows(const PoolSizes& s, const Affine<T>* map, bool rectify, const T* x, int64_t first,
               int64_t last, T* out, T* largest, Number* index) {
@@ -75,7 +151,9 @@ void max_rows(const PoolSizes& s, const Affine<T>* map, bool rectify, const T* x
 template <class T>
 void max_forward(const PoolSizes& s, const Affine<T>* map, bool rectify, const T* x, int64_t first,
                  int64_t last, T* out, T* largest, void* index) {
-    if (s.area() < 256) {
+    if (in_pairs(s) && !map) {
+        max_of_pairs(s, rectify, x, first, last, out, static_cast<uint8_t*>(index));
+    } else if (s.area() < 256) {
         max_rows(s, map, rectify, x, first, last, out, largest, static_cast<uint8_t*>(index));
     } else {
         max_rows(s, map, rectify, x, first, last, out, largest, static_cast<int32_t*>(index));
@@ -121,7 +199,9 @@ void max_rows_backward(const PoolSizes& s, const T* dout, const Number* index, i
 template <class T>
 void max_backward(const PoolSizes& s, const T* dout, const void* index, int64_t first, int64_t last,
                   T* dx) {
-    if (s.area() < 256) {
+    if (in_pairs(s)) {
+        pairs_backward(s, dout, static_cast<const uint8_t*>(index), first, last, dx);
+    } else if (s.area() < 256) {
         max_rows_backward(s, dout, static_cast<const uint8_t*>(index), first, last, dx);
     } else {
         max_rows_backward(s, dout, static_cast<const int32_t*>(index), first, last, dx);

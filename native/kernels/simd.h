@@ -45,6 +45,35 @@ HG_INLINE void store(T* to, Vec<T> v) {
     __builtin_memcpy(to, &v, sizeof v);
 }
 
+// The first `count` numbers, of at most kLanes<T>; zeros behind them.
+template <class T>
+HG_INLINE Vec<T> load_some(const T* from, int64_t count) {
+#if defined(__AVX512F__)
+    const unsigned mask = (1u << count) - 1;
+    if constexpr (sizeof(T) == 4)
+        return _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), from);
+    else
+        return _mm512_maskz_loadu_pd(static_cast<__mmask8>(mask), from);
+#else
+    Vec<T> v{};
+    __builtin_memcpy(&v, from, static_cast<size_t>(count) * sizeof(T));
+    return v;
+#endif
+}
+
+template <class T>
+HG_INLINE void store_some(T* to, Vec<T> v, int64_t count) {
+#if defined(__AVX512F__)
+    const unsigned mask = (1u << count) - 1;
+    if constexpr (sizeof(T) == 4)
+        _mm512_mask_storeu_ps(to, static_cast<__mmask16>(mask), v);
+    else
+        _mm512_mask_storeu_pd(to, static_cast<__mmask8>(mask), v);
+#else
+    __builtin_memcpy(to, &v, static_cast<size_t>(count) * sizeof(T));
+#endif
+}
+
 HG_INLINE VecF splat(float s) { return s - VecF{}; }
 HG_INLINE VecD splat(double s) { return s - VecD{}; }
 

@@ -41,7 +41,10 @@ struct GemmKernels {
     // all tile_rows of them are read.
     void (*places_tile)(const T* const* a, int64_t offset, int64_t depth, const T* b, int64_t b_stride, T* c,
                         int64_t c_stride, int64_t rows, int64_t columns, bool accumulate);
-    // Row r of B, row_stride apart: blocks of kBlock numbers, copied one after the other from a + r step.
+    // A (rows, depth) whose columns are runs of memory, stride apart, to panels of kColumns; nothing behind the last
+    // row.
+    void (*pack_columns)(const T* a, int64_t stride, int64_t rows, int64_t depth, T* panels);
+    // Blocks of kBlock numbers, copied one after the other from a + r step to b + r row_stride.
     void (*pack_blocks)(const T* a, int64_t step, int64_t rows, const BlockCopy* copies, int64_t copy_count, T* b,
                         int64_t row_stride);
     // B (depth, columns), any strides, to panels [columns / tile_columns][depth][tile_columns],

@@ -167,16 +167,6 @@ HG_INLINE void transform(Load&& load, Store&& store) {
     }
 }
 
-HG_INLINE V load_some(const float* from, int64_t count) {
-    V v{};
-    __builtin_memcpy(&v, from, static_cast<size_t>(count) * sizeof(float));
-    return v;
-}
-
-HG_INLINE void store_some(float* to, V v, int64_t count) {
-    __builtin_memcpy(to, &v, static_cast<size_t>(count) * sizeof(float));
-}
-
 // The largest magnitude, as bits.
 struct Largest {
     VecI bits{};
@@ -214,19 +204,22 @@ HG_INLINE Place place_of(const TileGrid& grid, int64_t tile) {
 template <int size>
 struct Patch {
     const float* at[size][size];
-    HG_INLINE Patch find(const TileGrid& grid, const float* x, const float* zeros, int64_t tile, int64_t channel) {
-        Patch patch;
+    HG_INLINE void find(Patch& patch, const TileGrid& grid, const float* x, const float* zeros, int64_t tile,
+                        int64_t channel) {
         const Place place = place_of(grid, tile);
-        const float* image = x + place.image * grid.H * grid.W * grid.C + channel;
+        const int64_t line = grid.W * grid.C;
+        const int64_t corner = (place.image * grid.H + place.y) * line + place.x * grid.C + channel;
+        bool rows[size], columns[size];
+#pragma GCC unroll 8
+        for (int i = 0; i < size; ++i) {
+            rows[i] = static_cast<uint64_t>(place.y + i) < static_cast<uint64_t>(grid.H);
+            columns[i] = static_cast<uint64_t>(place.x + i) < static_cast<uint64_t>(grid.W);
+        }
 #pragma GCC unroll 8
         for (int i = 0; i < size; ++i)
 #pragma GCC unroll 8
-            for (int j = 0; j < size; ++j) {
-                const int64_t row = place.y + i, column = place.x + j;
-                const bool inside = row >= 0 && row < grid.H && column >= 0 && column < grid.W;
-                patch.at[i][j] = inside ? image + (row * grid.W + column) * grid.C : zeros;
-            }
-        return patch;
+            for (int j = 0; j < size; ++j)
+                patch.at[i][j] = rows[i] & columns[j] ? x + (corner + i * line + j * grid.C) : zeros;
     }
 };
 
@@ -236,9 +229,12 @@ void patches(const TileGrid& grid, const float* x, const float* zeros, int64_t f
     constexpr int in = Map::in, out = Map::out;
     const int64_t plane = to.plane;
     Largest seen;
-    Patch<in> patch = Patch<in>::find(grid, x, zeros, first, channel), next = patch;
-    for (int64_t t = 0; t < count; ++t, patch = next) {
-        if (t + 1 < count) next = Patch<in>::find(grid, x, zeros, first + t + 1, channel);
+    Patch<in> found[2];  // of this tile and of the next
+    Patch<in>::find(found[0], grid, x, zeros, first, channel);
+    for (int64_t t = 0; t < count; ++t) {
+        const Patch<in>& patch = found[t & 1];
+        Patch<in>& next = found[(t + 1) & 1];
+        Patch<in>::find(next, grid, x, zeros, first + (t + 1 < count ? t + 1 : t), channel);
         float* target = v + t / to.group * to.group_stride + t % to.group * to.row_stride;
         float* next_target = v + (t + 1) / to.group * to.group_stride + (t + 1) % to.group * to.row_stride;
         auto put = [&](int64_t c, auto&& load) {
@@ -260,7 +256,7 @@ void patches(const TileGrid& grid, const float* x, const float* zeros, int64_t f
         };
         int64_t c = 0;
         for (; c + kWidth <= channels; c += kWidth) put(c, [](const float* from) { return load(from); });
-        if (c < channels) put(c, [&](const float* from) { return load_some(from, channels - c); });
+        if (c < channels) put(c, [&](const float* from) { return load_some<float>(from, channels - c); });
     }
     seen.put(largest);
 }
@@ -291,7 +287,7 @@ HG_INLINE void load_taps(const float* w, const float* end, int64_t stride, int64
         for (int i = 0; i < kWidth; ++i) {
             const float* from = w + i * stride + first;
             const int useful = kTaps - first < kWidth ? kTaps - first : kWidth;
-            rows[i] = i >= count ? V{} : from + kWidth <= end ? load(from) : load_some(from, useful);
+            rows[i] = i >= count ? V{} : from + kWidth <= end ? load(from) : load_some<float>(from, useful);
         }
         transpose(rows);
 #pragma GCC unroll 16
@@ -369,10 +365,10 @@ void outputs(const TileGrid& grid, const float* m, int64_t first, int64_t count,
                     advance(after, line);
                 });
             } else {
-                output<Map>(from, bias ? load_some(bias + c, some < kWidth ? some : kWidth) : V{}, seen,
+                output<Map>(from, bias ? load_some<float>(bias + c, some < kWidth ? some : kWidth) : V{}, seen,
                             [&](int i, int j, V value) {
                                 if (i < rows && j < columns)
-                                    store_some(target + i * line + j * pixel, value, some < kWidth ? some : kWidth);
+                                    store_some<float>(target + i * line + j * pixel, value, some < kWidth ? some : kWidth);
                             });
             }
         }
@@ -391,7 +387,7 @@ HG_INLINE void store_taps(const V (&taps)[kTaps], float* w, int64_t stride, int6
         const int useful = kTaps - first < kWidth ? kTaps - first : kWidth;
 #pragma GCC unroll 16
         for (int i = 0; i < kWidth; ++i)
-            if (i < count) store_some(w + i * stride + first, rows[i], useful);
+            if (i < count) store_some<float>(w + i * stride + first, rows[i], useful);
     }
 }
 

@@ -92,14 +92,14 @@ void normalise_backward(const Affine<T>& map, const T* dout, const T* x, int64_t
 template <class T>
 void max_pool_forward(const PoolSizes& s, const Affine<T>* map, bool rectify, const T* x, T* out, T* largest,
                       void* index) {
-    for_row_chunks(s.N * s.OH, s.W * s.C * s.HH * 4, [&](int64_t first, int64_t count) {
+    for_row_chunks(s.N * s.OH, s.W * s.C * s.HH * (s.C == 1 ? 1 : 4), [&](int64_t first, int64_t count) {
         kernels<T>().pool.max_forward(s, map, rectify, x, first, first + count, out, largest, index);
     });
 }
 
 template <class T>
 void max_pool_backward(const PoolSizes& s, const T* dout, const void* index, T* dx) {
-    for_row_chunks(s.N * s.H, s.W * s.C * 4, [&](int64_t first, int64_t count) {
+    for_row_chunks(s.N * s.H, s.W * s.C * (s.C == 1 ? 1 : 4), [&](int64_t first, int64_t count) {
         kernels<T>().pool.max_backward(s, dout, index, first, first + count, dx);
     });
 }

@@ -9,7 +9,8 @@ namespace {
 
 constexpr int64_t kDepth = 128;      // of a block: a panel of B is 16 KiB of float32, half of a first-level cache
 constexpr int64_t kTasks = 16;       // wanted, so that two to eight threads end together
-constexpr int64_t kSplitDepth = 512;  // the least depth of a task that shares its part of C
+constexpr int64_t kSplitDepth = 384;  // the least depth of a task that shares its part of C
+constexpr int64_t kFewTasks = 8;      // for which A is not packed again
 
 // How the work is cut: depends on the sizes only.
 struct Plan {
@@ -26,7 +27,8 @@ Plan make_plan(int64_t rows, int64_t panels, int64_t depth, int64_t row_block) {
     const int64_t splits = std::max<int64_t>(1, std::min(wanted, depth / kSplitDepth));
     plan.split_depth = std::max(kDepth, round_up(ceil_div(depth, splits), kDepth));
     plan.splits = std::max<int64_t>(1, ceil_div(depth, plan.split_depth));
-    const int64_t groups = std::min(ceil_div(panels, 2), ceil_div(wanted, plan.splits));
+    const bool enough = plan.row_blocks * plan.splits >= kFewTasks;
+    const int64_t groups = enough ? 1 : std::min(ceil_div(panels, 2), ceil_div(wanted, plan.splits));
     plan.panel_group = ceil_div(panels, groups);
     plan.panel_groups = ceil_div(panels, plan.panel_group);
     return plan;
@@ -50,24 +52,29 @@ void add_parts(const T* parts, int64_t count, int64_t rows, int64_t columns, T* 
 
 template <class T>
 void RowMatrix<T>::pack(int64_t row, int64_t rows, int64_t k, int64_t depth, T* panels) const {
-    const int64_t tile = kernels<T>().gemm.tile_rows, panel = panel_size(this->layout, tile, depth);
+    const auto& gemm = kernels<T>().gemm;
+    const int64_t tile = gemm.tile_rows, panel = panel_size(this->layout, tile, depth);
     if (rows % tile) std::memset(panels + rows / tile * panel, 0, static_cast<size_t>(panel) * sizeof(T));
-    const int64_t whole = depth / kBlock * kBlock;
-    for (int64_t i = 0; i < rows; ++i) {
+    const int64_t whole = depth / kBlock;
+    BlockCopy copies[kDepth / kBlock];
+    for (int64_t b = 0; b < whole; ++b) copies[b] = {b * kBlock, b * kBlock * tile};
+    for (int64_t i = 0; i < rows; i += tile) {
+        const int64_t here = std::min(tile, rows - i);
         const T* line = data_ + (row + i) * stride_ + k;
-        T* place = panels + i / tile * panel + i % tile * kBlock;
-        this->put_row(line, whole, place, tile);
-        if (whole < depth)
-            std::memcpy(place + whole * tile, line + whole, static_cast<size_t>(depth - whole) * sizeof(T));
+        T* place = panels + i / tile * panel;
+        gemm.pack_blocks(line, stride_, here, copies, whole, place, kBlock);
+        for (int64_t r = 0; r < here && whole * kBlock < depth; ++r)
+            std::memcpy(place + whole * kBlock * tile + r * kBlock, line + r * stride_ + whole * kBlock,
+                        static_cast<size_t>(depth - whole * kBlock) * sizeof(T));
     }
 }
 
 template <class T>
 void ColumnMatrix<T>::pack(int64_t row, int64_t rows, int64_t k, int64_t depth, T* panels) const {
-    const int64_t tile = kernels<T>().gemm.tile_rows, panel = panel_size(this->layout, tile, depth);
+    const auto& gemm = kernels<T>().gemm;
+    const int64_t tile = gemm.tile_rows, panel = panel_size(this->layout, tile, depth);
     if (rows % tile) std::memset(panels + rows / tile * panel, 0, static_cast<size_t>(panel) * sizeof(T));
-    for (int64_t j = 0; j < depth; ++j)
-        this->put_column(data_ + (k + j) * stride_ + row, rows, panels + j * tile, tile, panel);
+    gemm.pack_columns(data_ + k * stride_ + row, stride_, rows, depth, panels);
 }
 
 template <class T>

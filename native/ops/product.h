@@ -18,25 +18,6 @@ class LeftFactor {
     // the last row; panel_size() apart.
     virtual void pack(int64_t row, int64_t rows, int64_t k, int64_t depth, T* panels) const = 0;
     const ALayout layout;
-
-  protected:
-    // Spreads a line of A, elements [0, depth) of one row, over the row's place in its panel; the
-    // line has room for whole blocks.
-    static void put_row(const T* line, int64_t depth, T* place, int64_t tile_rows) {
-        for (int64_t k = 0; k < depth; k += kBlock)
-            std::memcpy(place + k * tile_rows, line + k, kBlock * sizeof(T));
-    }
-    // Spreads elements [0, rows) of one column over the panels.
-    static void put_column(const T* line, int64_t rows, T* place, int64_t tile_rows, int64_t panel) {
-        for (int64_t i = 0; i < rows; i += tile_rows, place += panel) {
-            const int64_t count = rows - i < tile_rows ? rows - i : tile_rows;
-            if (count == 8) {
-                std::memcpy(place, line + i, 8 * sizeof(T));
-            } else {
-                for (int64_t r = 0; r < count; ++r) place[r] = line[i + r];
-            }
-        }
-    }
 };
 
 inline int64_t panel_size(ALayout layout, int64_t tile_rows, int64_t depth) {

@@ -92,7 +92,7 @@ _STEM = [conv_forward, spatial_batchnorm_forward, relu_forward, max_pool_forward
 
 def stem_forward(x: Array, steps: list[Any], engine: str | None) -> tuple[Array, Cache] | None:
     """Run the whole sandwich on images in one call, where the engine has one for it; else None."""
-    if [step[0] for step in steps] != _STEM:
+    if len(steps) != len(_STEM) or [step[0] for step in steps] != _STEM:
         return None
     name, module = engines.select(engine, x)
     if not hasattr(module, "fused"):

@@ -20,7 +20,7 @@ def check_scores(layer: str, x: Any, y: Any) -> tuple[Array, Array]:
         )
     xp = namespace(x)
     finite = xp.isfinite(x)
-    if not xp.all(finite):
+    if not (finite.all() if isinstance(x, np.ndarray) else xp.all(finite)):
         n, c = divmod(_first(~finite), x.shape[1])
         raise NonFiniteError(
             f"{layer}: x must be finite, got {x[n, c]} at x[{n}, {c}]; look for a "
@@ -31,6 +31,9 @@ def check_scores(layer: str, x: Any, y: Any) -> tuple[Array, Array]:
 
 def _check_labels(layer: str, y: Any, x: Array) -> Array:
     N, C = x.shape
+    plain = type(y) is np.ndarray is type(x) and y.dtype == np.int64 and y.shape == (N,)
+    if plain and y.view(np.uint64).max() < C:  # negative ones are large
+        return y  # the quick way to the same answer
     xp = namespace(x)
     if isinstance(x, np.ndarray) or not hasattr(y, "shape"):
         y = as_numpy(layer, "y", y)

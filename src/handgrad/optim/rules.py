@@ -266,6 +266,8 @@ def _decayed(
     rule: str, w: Array, dw: Array, config: Config, learning_rate: float
 ) -> tuple[Array, float]:
     """Return dw with the gradient of ``l2``, and the share of w that ``weight_decay`` keeps."""
+    if config.keys().isdisjoint(DECAYS):
+        return dw, 1.0
     l2, decay = (as_number(rule, key, config.get(key, 0.0), 0.0) for key in DECAYS)
     return dw + l2 * w if l2 else dw, 1.0 - learning_rate * decay
 
@@ -316,6 +318,8 @@ def _average(decay: float, old: Array, new: Array) -> Array:
 
 def _checked(rule: str, w: Array, dw: Array, config: Config | None) -> Config:
     """Check that w and dw are real arrays of one shape; return the config, {} for None."""
+    if _is_like(dw, w) and type(config) is dict:
+        return config
     shape = shape_of(rule, "w", w)
     if shape_of(rule, "dw", dw) != shape:
         raise ShapeError(f"{rule}: dw must have the shape of w {shape}, got {tuple(dw.shape)}")
@@ -325,6 +329,16 @@ def _checked(rule: str, w: Array, dw: Array, config: Config | None) -> Config:
         return {}
     check_dictionary(rule, "config", config)
     return config
+
+
+def _is_like(array: Array, w: Array) -> bool:
+    """Whether both are NumPy's, real, and of one dtype and shape: what the checks quickly let pass."""
+    return (
+        type(array) is np.ndarray is type(w)
+        and array.dtype is w.dtype
+        and w.dtype.kind == "f"
+        and array.shape == w.shape
+    )
 
 
 def _check_real(rule: str, name: str, array: Array, w: Array, *kinds: str) -> None:
@@ -362,6 +376,8 @@ def _state(rule: str, config: Config, key: str, w: Array) -> Array:
     state = config.get(key)
     if state is None:
         return namespace(w).zeros_like(w)
+    if _is_like(state, w):
+        return state
     name = f'config["{key}"]'
     check_shape(rule, name, state, tuple(w.shape), "the shape of w")
     _check_real(rule, name, state, w, "real floating")

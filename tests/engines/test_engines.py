@@ -7,8 +7,8 @@ import threading
 import numpy as np
 import pytest
 
-from handgrad import engines, layers
-from handgrad.errors import EngineError
+from handgrad import engines, environment, layers
+from handgrad.errors import EngineError, OptionError
 
 OTHERS = [name for name in engines.available() if name != "naive"]
 
@@ -172,3 +172,23 @@ def test_naive_refuses_torch_tensors(arrays):
     with pytest.raises(EngineError, match=r"naive.*torch.*use 'vectorized'"):
         layers.affine_forward(*foreign, engine="naive")
     assert made_by(foreign) == "vectorized"
+
+
+def test_set_threads_is_of_blas_and_of_the_native_engine():
+    control = engines.get("native").control if "native" in engines.available() else None
+    before = environment.blas().get("threads"), control and control.threads()
+    try:
+        for count in (1, 2):
+            engines.set_threads(count)
+            assert environment.blas().get("threads") in (
+                count,
+                None,
+            )  # None where it cannot be told
+            assert control is None or control.threads() == count
+        for wrong in (0, -1, 1.5, "2", None):
+            with pytest.raises(OptionError, match=r"^set_threads: count must be"):
+                engines.set_threads(wrong)
+    finally:
+        engines.set_threads(before[0] or 1)
+        if control:
+            control.set_threads(before[1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from datetime import datetime
 from pathlib import Path
 
 import goals
@@ -23,6 +24,7 @@ from handgrad.training import (
     save_checkpoint,
     save_model,
 )
+from handgrad.training.run import new_run_folder
 
 
 @pytest.fixture(scope="module")
@@ -257,3 +259,19 @@ def test_model_files_hold_parameters_statistics_and_metadata(tmp_path):
             save_model(path, scalar)
     save_model(path, FullyConnectedNet([4], 6, rng=0))
     assert load_model_arrays(path).buffers == load_model_arrays(path).metadata == {}
+
+
+def test_runs_of_one_second_get_folders_of_their_own(tmp_path, monkeypatch):
+    class Clock:
+        @staticmethod
+        def now():
+            return datetime(2026, 1, 2, 3, 4, 5)
+
+    monkeypatch.setattr("handgrad.training.run.datetime", Clock)
+    names = []
+    for _ in range(3):
+        folder = new_run_folder(tmp_path, "two words/..")
+        folder.mkdir()
+        names.append(folder.relative_to(tmp_path).as_posix())
+    stem = "20260102-030405-two-words-.."
+    assert names == [stem, f"{stem}-2", f"{stem}-3"]

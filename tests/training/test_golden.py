@@ -58,7 +58,7 @@ def test_this_version_has_its_files():
     assert handgrad.__version__ in VERSIONS, (
         "run tests/training/golden_files.py and commit the files"
     )
-    record(19, f"files of {len(VERSIONS)} versions load bit for bit: {', '.join(VERSIONS)}")
+    record(19, f"checkpoint and model file load bit for bit; versions: {', '.join(VERSIONS)}")
 
 
 def test_new_files_hold_what_they_should(tmp_path):

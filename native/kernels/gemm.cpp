@@ -247,23 +247,24 @@ template <class T>
 void pack_b(const T* b, int64_t row_stride, int64_t column_stride, int64_t depth, int64_t columns,
             T* panels) {
     constexpr int64_t width = kColumns<T>;
+    const int64_t whole = columns / width * width;
+    if (column_stride == 1) {  // row by row, as memory likes to be read
+        for (int64_t k = 0; k < depth; ++k, b += row_stride) {
+            T* to = panels + k * width;
+            for (int64_t first = 0; first < whole; first += width, to += depth * width)
+                for (int v = 0; v < kVectors; ++v) store<T>(to + v * kLanes<T>, load<T>(b + first + v * kLanes<T>));
+            if (whole < columns)
+                for (int v = 0; v < kVectors; ++v)
+                    store<T>(to + v * kLanes<T>,
+                             load_some<T>(b + whole + v * kLanes<T>, in_vector<T>(columns - whole, v)));
+        }
+        return;
+    }
     for (int64_t first = 0; first < columns; first += width, panels += depth * width) {
         const int64_t count = columns - first < width ? columns - first : width;
         const T* from = b + first * column_stride;
         if (count < width)
             __builtin_memset(panels, 0, static_cast<size_t>(depth * width) * sizeof(T));
-        if (column_stride == 1 && count == width) {
-            for (int64_t k = 0; k < depth; ++k)
-                for (int v = 0; v < kVectors; ++v)
-                    store<T>(panels + k * width + v * kLanes<T>, load<T>(from + k * row_stride + v * kLanes<T>));
-            continue;
-        }
-        if (column_stride == 1) {
-            for (int64_t k = 0; k < depth; ++k)
-                __builtin_memcpy(panels + k * width, from + k * row_stride,
-                                 static_cast<size_t>(count) * sizeof(T));
-            continue;
-        }
         int64_t done = 0;
         if (row_stride == 1 && count == width)
             for (; done + kLanes<T> <= depth; done += kLanes<T>)

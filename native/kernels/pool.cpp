@@ -80,8 +80,9 @@ void max_of_pairs(const PoolSizes& s, bool rectify, const T* x, int64_t first, i
     using I = typename Lanes<T>::Index;
     constexpr int lanes = kLanes<T>;
     constexpr auto each = std::make_integer_sequence<int, lanes>();
-    for (int64_t row = first; row < last; ++row) {
-        const T* corner = x + (row / s.OH * s.H + row % s.OH * 2) * s.W;
+    int64_t i = first % s.OH;
+    const T* corner = x + (first / s.OH * s.H + i * 2) * s.W;
+    for (int64_t row = first; row < last; ++row, corner += 2 * s.W) {
         int64_t j = 0;
         for (; j + lanes <= s.OW; j += lanes) {
             Vec<T> of[4];
@@ -106,6 +107,7 @@ void max_of_pairs(const PoolSizes& s, bool rectify, const T* x, int64_t first, i
         for (; j < s.OW; ++j)
             largest_of_window<T, false>(s, nullptr, rectify, corner + 2 * j, out + row * s.OW + j, nullptr,
                                         index + row * s.OW + j);
+        if (++i == s.OH) i = 0, corner += (s.H - 2 * s.OH) * s.W;
     }
 }
 
@@ -114,10 +116,12 @@ void pairs_backward(const PoolSizes& s, const T* dout, const uint8_t* index, int
     using I = typename Lanes<T>::Index;
     constexpr int lanes = kLanes<T>;
     constexpr auto each = std::make_integer_sequence<int, lanes>();
+    int64_t y = first % s.H, plane = first / s.H * s.OH;
     for (int64_t row = first; row < last; ++row) {
         T* line = dx + row * s.W;
-        const int64_t i = row % s.H / 2, at = (row / s.H * s.OH + i) * s.OW;
-        const auto k = static_cast<typename Lanes<T>::Number>(row % s.H % 2 * 2);
+        const int64_t i = y / 2, at = (plane + i) * s.OW;
+        const auto k = static_cast<typename Lanes<T>::Number>(y % 2 * 2);
+        if (++y == s.H) y = 0, plane += s.OH;
         int64_t j = 0;
         for (; i < s.OH && j + lanes <= s.OW; j += lanes) {
             const I place = get_index<T>(index + at + j);

@@ -8,6 +8,7 @@ namespace handgrad {
 namespace {
 
 constexpr int64_t kDepth = 128;      // of a block: a panel of B is 16 KiB of float32, half of a first-level cache
+constexpr int64_t kPanels = 16;      // of B that are packed at once: 256 KiB of float32, part of a second-level cache
 constexpr int64_t kTasks = 16;       // wanted, so that two to eight threads end together
 constexpr int64_t kSplitDepth = 384;  // the least depth of a task that shares its part of C
 constexpr int64_t kFewTasks = 8;      // for which A is not packed again
@@ -100,10 +101,10 @@ RightFactor<T>::RightFactor(const T* b, int64_t row_stride, int64_t column_strid
 }
 
 template <class T>
-void RightFactor<T>::pack(int64_t index, int64_t k, int64_t count, T* block) const {
-    const int64_t first = index * tile_columns_;
-    kernels<T>().gemm.pack_b(data_ + k * row_stride_ + first * column_stride_, row_stride_, column_stride_, count,
-                             std::min(tile_columns_, columns - first), block);
+void RightFactor<T>::pack(int64_t first, int64_t last, int64_t k, int64_t count, T* block) const {
+    const int64_t column = first * tile_columns_;
+    kernels<T>().gemm.pack_b(data_ + k * row_stride_ + column * column_stride_, row_stride_, column_stride_, count,
+                             std::min(last * tile_columns_, columns) - column, block);
 }
 
 template <class T>
@@ -123,7 +124,9 @@ void multiply(const LeftFactor<T>& a, const RightFactor<T>& b, int64_t rows, con
     }
     const bool split = plan.splits > 1;
     Scratch<T> parts(split ? times(plan.splits, rows, columns) : 0);
-    const int64_t a_block = plan.row_block * kDepth, b_block = b.in_blocks() ? kDepth * tile_columns : 0;
+    const int64_t a_block = plan.row_block * kDepth;
+    const int64_t at_once = std::min(plan.panel_group, kPanels);
+    const int64_t b_block = b.in_blocks() ? at_once * kDepth * tile_columns : 0;
     Scratch<T> blocks(times(thread_count(), a_block + b_block));
 
     parallel(plan.row_blocks * plan.panel_groups * plan.splits, [&](int64_t task, int worker) {
@@ -144,8 +147,10 @@ void multiply(const LeftFactor<T>& a, const RightFactor<T>& b, int64_t rows, con
             const int64_t panel = panel_size(a.layout, tile_rows, count);
             for (int64_t p = first_panel; p < last_panel; ++p) {
                 const T* start = bias && k == 0 ? padded_bias.get() + p * tile_columns : nullptr;
-                const T* right = b.in_blocks() ? packed + a_block : b.panel(p, k);
-                if (b.in_blocks()) b.pack(p, k, count, packed + a_block);
+                const int64_t packed_panel = (p - first_panel) % at_once;
+                if (b.in_blocks() && packed_panel == 0)
+                    b.pack(p, std::min(last_panel, p + at_once), k, count, packed + a_block);
+                const T* right = b.in_blocks() ? packed + a_block + packed_panel * count * tile_columns : b.panel(p, k);
                 for (int64_t i = 0; i < task_rows; i += tile_rows)
                     kernel.tile(a.layout, count, packed + i / tile_rows * panel, tile_rows, right,
                                 b.in_blocks() ? tile_columns : b.row_stride(),

@@ -65,8 +65,8 @@ class RightFactor {
     int64_t row_stride() const { return row_stride_; }
     int64_t panels() const { return ceil_div(columns, tile_columns_); }
     bool in_blocks() const { return in_blocks_; }
-    // Rows [k, k + count) of a panel into `block`; of a factor in blocks.
-    void pack(int64_t index, int64_t k, int64_t count, T* block) const;
+    // Rows [k, k + count) of panels [first, last) into `block`; of a factor in blocks.
+    void pack(int64_t first, int64_t last, int64_t k, int64_t count, T* block) const;
     const int64_t depth, columns;
 
   private:

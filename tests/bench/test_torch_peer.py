@@ -52,6 +52,26 @@ def test_every_optimizer_computes_the_same(bench, job, how):
 
 
 @pytest.mark.parametrize("job", [CONV, STEP, SCORES], ids=["conv", "step", "scores"])
+def test_bf16_that_is_too_far_off_is_left_out_and_float32_is_refused(bench, monkeypatch):
+    said = []
+    monkeypatch.setattr(bench, "say", said.append)
+    real = bench._compared_peer
+    wrong = "bf16"
+
+    def compared(job, setting, worker):
+        if setting["precision"] == wrong:
+            raise WrongResult("a gradient is wrong")
+        return real(job, setting, worker)
+
+    monkeypatch.setattr(bench, "_compared_peer", compared)
+    _, *peers = bench._time(STEP, (), [])
+    assert [peer["name"] for peer in peers] == ["PyTorch float32"]
+    assert any("bf16 is not timed" in text and "a gradient is wrong" in text for text in said)
+    wrong = "float32"
+    with pytest.raises(WrongResult):
+        bench._time(STEP, (), [])
+
+
 def test_a_peer_that_computes_something_else_is_refused(bench, monkeypatch, job):
     right = TorchPeer._images
     monkeypatch.setattr(TorchPeer, "_images", lambda *arguments: right(*arguments) * 1.001)

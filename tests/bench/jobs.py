@@ -13,8 +13,14 @@ SCORES = {**STEP, "kind": "scores"}
 TWO = {**STEP, "model": "TwoLayerNet", "rule": "sgd", "options": {"hidden_dim": 3}}
 EPOCH = {**STEP, "kind": "epoch", "batch": 8, "rows": 20, "once": True}
 RESIDUAL = {**STEP, "model": "resnet8", "batch": 8, "options": {}}
+SPEED = {
+    **STEP,
+    "model": "speednet",
+    "batch": 8,
+    "options": {"widths": [8, 8], "components": 4, "label_smoothing": 0.0},
+}
 JOBS = {"conv": CONV, "pool": POOL, "step": STEP, "scores": SCORES, "two": TWO,
-        "residual": RESIDUAL}  # fmt: skip
+        "residual": RESIDUAL, "speed": SPEED}  # fmt: skip
 
 
 def desk(side, threads, environment=None):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from handgrad.data import Augmentation, cutout, random_crop, random_flip
+from handgrad.data import Augmentation, alternating_flip, cutout, random_crop, random_flip
 from handgrad.errors import OptionError, ShapeError
 
 
@@ -120,7 +120,7 @@ def test_an_empty_batch_stays_empty():
     ("steps", "message"),
     [
         ({"blur": 1}, "blur"),
-        (["flip", "zoom"], "known are crop, cutout, flip"),
+        (["flip", "zoom"], "known are alternating_flip, crop, cutout"),
         ("flip", "expected a dictionary or a list"),
         ({"flip": 1.5}, r"p must be in \[0, 1\]"),
         ({"crop": -1}, "pad must be at least 0"),
@@ -142,3 +142,56 @@ def test_other_than_four_dimensions_are_refused(step):
 def test_a_wrong_generator_is_refused():
     with pytest.raises(OptionError, match="rng"):
         random_flip(images(), "seed")
+
+
+def test_alternating_flip_shows_each_image_once_each_way():
+    X = images(1000)
+    even, odd = (alternating_flip(X, epoch=epoch) for epoch in (4, 7))
+    mirrored = (even == X[:, :, :, ::-1]).all(axis=(1, 2, 3))
+    assert 430 < mirrored.sum() < 570
+    np.testing.assert_array_equal(odd, np.where(mirrored[:, None, None, None], X, X[:, :, :, ::-1]))
+    np.testing.assert_array_equal(even, alternating_flip(X, first=1, epoch=1))
+
+
+def test_alternating_flip_goes_by_the_place_in_the_training_set():
+    X = images(300)
+    rows = np.random.default_rng(0).permutation(300)
+    augment = Augmentation(["alternating_flip"])
+    assert augment.takes_rows
+    assert not Augmentation(["flip"]).takes_rows
+    out = augment(X[rows], 0, rows=rows, epoch=1)
+    np.testing.assert_array_equal(out, alternating_flip(X, epoch=1)[rows])
+
+
+def test_reflected_crop_continues_the_image_by_its_mirror_image():
+    X = images(50, (1, 4, 5))
+    out = Augmentation({"reflected_crop": 3})(X, 0)
+    padded = np.pad(X, ((0, 0), (0, 0), (3, 3), (3, 3)), mode="reflect")
+    places = [
+        {
+            (i, j)
+            for i in range(7)
+            for j in range(7)
+            if np.array_equal(before[:, i : i + 4, j : j + 5], after)
+        }
+        for before, after in zip(padded, out, strict=True)
+    ]
+    assert all(places)
+    assert len(set.union(*places)) > 20
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (
+            lambda X: alternating_flip(X, first=2),
+            "alternating_flip: first must be at most 1, got 2",
+        ),
+        (lambda X: alternating_flip(X, rows=[1]), r"one place for each of 9 images, got \(1,\)"),
+        (lambda X: random_crop(X, 0, 6, mode="reflect"), "pad must be at most 5, got 6"),
+        (lambda X: random_crop(X, 0, mode="wrap"), "mode must be one of 'constant', 'reflect'"),
+    ],
+)
+def test_wrong_options_are_refused(call, says):
+    with pytest.raises((OptionError, ShapeError), match=says):
+        call(images(9))

@@ -5,8 +5,8 @@ import pytest
 from nn.nets import batch, check_gradients
 
 from handgrad import nn
-from handgrad.errors import OptionError
-from handgrad.models import MODELS, DenseNet, Network, ResNet, allconv, build, vgg
+from handgrad.errors import OptionError, ShapeError
+from handgrad.models import MODELS, DenseNet, Network, ResNet, allconv, build, speednet, vgg
 
 SHAPE = (2, 8, 8)
 SMALL = {
@@ -15,6 +15,7 @@ SMALL = {
     "DenseNet": lambda **o: DenseNet(SHAPE, 4, depth=2, growth=2, **o),
     "vgg": lambda **o: vgg(SHAPE, 4, widths=(2, 3), hidden_dim=4, dropout_keep_ratio=1, **o),
     "allconv": lambda **o: allconv(SHAPE, 4, widths=(2, 3), **o),
+    "speednet": lambda **o: speednet(SHAPE, 4, widths=(2, 3), components=3, **o),
 }
 READY = [
     name
@@ -37,6 +38,7 @@ SIZES = {
     "densenet": (None, 1 + 3 * 4 + 2 + 1),
     "vgg": (None, 8),
     "allconv": (None, 9),
+    "speednet": (1_160_960, 7),
 }
 
 
@@ -131,3 +133,18 @@ def test_a_sequential_of_tables():
     assert net.config()["layers"] == tables
     for key, w in own.params.items():
         np.testing.assert_array_equal(net.params[key], w)
+
+
+@pytest.mark.parametrize("shape", [(3, 6), (3, 4, 8), 12])
+def test_speednet_refuses_images_that_its_pools_leave_nothing_of(shape):
+    with pytest.raises(ShapeError, match=r"speednet: input_shape must be \(C, H, W\) with H and W"):
+        speednet(shape)
+
+
+def test_speednet_begins_with_convolutions_that_hand_on_their_input():
+    net = speednet(SHAPE, 4, widths=(6, 9), components=3, rng=0)
+    W = net.params["conv1.W"]
+    assert W.shape == (6, 6, 3, 3)
+    assert np.array_equal(W[:, :, 1, 1], np.eye(6))
+    assert np.count_nonzero(W) == 6
+    assert np.count_nonzero(net.params["conv3.W"][6:]) == 3 * 6 * 9  # the others are drawn

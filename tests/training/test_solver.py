@@ -582,3 +582,35 @@ def test_a_layer_that_turns_non_finite_is_named(layer, value):
     with pytest.raises(NonFiniteError, match=f"not finite: {layer}[;.]"):
         solver.train()
     assert solver.iteration == 2
+
+
+def test_single_parameters_have_settings_of_their_own():
+    special = {"W*": {"learning_rate": 0.5, "momentum": 0.1}, "b1": {"learning_rate": 0}}
+    solver = quiet(
+        update_rule="sgd_momentum",
+        optim_config={"learning_rate": 0.08, "parameters": special},
+        schedule=lambda step, total: 0.5,
+    )
+    assert solver.optim_configs["W1"] == {"learning_rate": 0.5, "momentum": 0.1}
+    before = solver.model.params["b1"].copy()
+    solver.train()
+    assert np.array_equal(solver.model.params["b1"], before)
+    assert solver.optim_configs["W1"]["learning_rate"] == 0.5
+    assert solver.optim_configs["W1"]["momentum"] == 0.1
+    assert solver.optim_configs["b1"]["momentum"] == 0.9
+
+
+@pytest.mark.parametrize(
+    ("special", "says"),
+    [
+        (
+            {"W2": {"learning_rate": 1}},
+            "optim_config: no parameter is called 'W2'; there are W1, b1",
+        ),
+        ({"W1": 0.1}, "optim_config: parameters of W1 must be a dictionary"),
+        ([], "optim_config: parameters must be a dictionary"),
+    ],
+)
+def test_settings_of_no_parameter_are_refused(special, says):
+    with pytest.raises((OptionError, DtypeError), match=says):
+        quiet(optim_config={"parameters": special})

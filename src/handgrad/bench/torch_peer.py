@@ -11,6 +11,7 @@ import numpy as np
 
 from handgrad.bench import work
 from handgrad.bench.torch_residual import residual_network
+from handgrad.bench.torch_speed import speed_network
 from handgrad.bench.work import Arrays, Job
 
 Call = Callable[[], Any]
@@ -78,7 +79,11 @@ class TorchPeer:
         """Build the network of a job with Handgrad's weights; return it and its named parameters."""
         model = work.network(job, dtype, dropout)
         if job["model"].startswith("resnet"):
-            return self._residual(model.params, dtype, setting)
+            built = residual_network(self.torch, model.params)
+            return self._with_weights(*built, model.params, dtype, setting)
+        if job["model"] == "speednet":
+            built = speed_network(self.torch, model)
+            return self._with_weights(*built, model.params, dtype, setting)
         keep = model.dropout_param.get("p", 1.0)
         params, statistics = model.params, iter(model.buffers().values())
         modules, named = [], {}
@@ -96,10 +101,14 @@ class TorchPeer:
             net = net.to(memory_format=self.torch.channels_last)
         return net, named
 
-    def _residual(
-        self, params: Arrays, dtype: str, setting: dict[str, str]
+    def _with_weights(
+        self,
+        net: Module,
+        named: dict[str, Tensor],
+        params: Arrays,
+        dtype: str,
+        setting: dict[str, str],
     ) -> tuple[Module, dict[str, Tensor]]:
-        net, named = residual_network(self.torch, params)
         net = net.to(getattr(self.torch, dtype))
         for name, parameter in named.items():
             w = params[name]

@@ -12,7 +12,14 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Final
 
-from handgrad.data.augment import AUGMENTATIONS, Augmentation, cutout, random_crop, random_flip
+from handgrad.data.augment import (
+    AUGMENTATIONS,
+    Augmentation,
+    alternating_flip,
+    cutout,
+    random_crop,
+    random_flip,
+)
 from handgrad.data.cifar10 import (
     Verification,
     cache_folder,
@@ -65,6 +72,7 @@ __all__ = [
     "Dataset",
     "Preprocessing",
     "Verification",
+    "alternating_flip",
     "cache_folder",
     "cifar10_dataset",
     "cutout",

@@ -8,11 +8,20 @@ preprocessing is the mean image.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, Literal
 
 import numpy as np
 
-from handgrad.errors import OptionError, as_count, as_number, check_known, check_ndim
+from handgrad.errors import (
+    OptionError,
+    ShapeError,
+    as_count,
+    as_number,
+    check_choice,
+    check_known,
+    check_ndim,
+)
 
 LARGEST: Final = 1024  # pixels of an image each way
 Random = np.random.Generator | np.random.RandomState
@@ -40,16 +49,53 @@ def random_flip(X: np.ndarray, rng: Any = None, p: float = 0.5) -> np.ndarray:
     return out
 
 
-def random_crop(X: np.ndarray, rng: Any = None, pad: int = 4) -> np.ndarray:
+def alternating_flip(
+    X: np.ndarray, rng: Any = None, first: int = 0, *, rows: Any = None, epoch: int = 0
+) -> np.ndarray:
+    """Mirror half of the images in the even epochs, and the other half in the odd ones.
+
+    So two epochs show each image once each way, where `random_flip` shows half of them the same way twice.
+
+    Args:
+        X: images (N, C, H, W).
+        rng: not used.
+        first: 0 or 1, which half begins.
+        rows: the places (N,) of the images in the training set, which decide on their half; None is
+            0 to N - 1.
+        epoch: how many epochs have gone before.
+
+    Source: K. Jordan (2024), 94% on CIFAR-10 in 3.29 Seconds on a Single GPU, arXiv:2404.00498.
+    """
+    check_ndim("alternating_flip", "X", X, 4, "(N, C, H, W)")
+    first = as_count("alternating_flip", "first", first, minimum=0, maximum=1)
+    places = np.arange(len(X), dtype=np.uint64) if rows is None else np.asarray(rows, np.uint64)
+    if places.shape != (len(X),):
+        raise ShapeError(
+            f"alternating_flip: rows must be one place for each of {len(X)} images, got {places.shape}"
+        )
+    half = (places * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(63)  # neighbours differ at random
+    chosen = half == (first + epoch) % 2
+    out = X.copy(order="K")
+    out[chosen] = X[chosen, :, :, ::-1]
+    return out
+
+
+def random_crop(
+    X: np.ndarray, rng: Any = None, pad: int = 4, mode: Literal["constant", "reflect"] = "constant"
+) -> np.ndarray:
     """Shift each image by up to `pad` pixels each way: pad with zeros, crop at a random place.
 
-    `pad` is at most the size of the images, beyond which nothing of them is left.
+    `pad` is at most the size of the images, beyond which nothing of them is left.  With the mode
+    "reflect" the image is continued by its mirror image in place of zeros; pad is then less than its
+    size.
 
     Source: K. He et al. (2016), Deep Residual Learning for Image Recognition, section 4.2.
     """
     check_ndim("random_crop", "X", X, 4, "(N, C, H, W)")
-    pad = as_count("random_crop", "pad", pad, minimum=0, maximum=max(X.shape[2:]))
-    padded = np.pad(X, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
+    check_choice("random_crop", "mode", mode, ("constant", "reflect"))
+    most = max(X.shape[2:]) if mode == "constant" else min(X.shape[2:]) - 1
+    pad = as_count("random_crop", "pad", pad, minimum=0, maximum=most)
+    padded = np.pad(X, ((0, 0), (0, 0), (pad, pad), (pad, pad)), mode=mode)
     windows = np.lib.stride_tricks.sliding_window_view(padded, X.shape[2:], axis=(2, 3))
     corner = _integers(as_random(rng), 2 * pad + 1, (2, len(X)))
     return np.ascontiguousarray(windows[np.arange(len(X)), :, corner[0], corner[1]])
@@ -81,7 +127,9 @@ def _integers(rng: Random, high: int, shape: tuple[int, ...]) -> np.ndarray:
 
 AUGMENTATIONS: Final[dict[str, tuple[Callable[..., np.ndarray], str]]] = {
     "flip": (random_flip, "p"),
+    "alternating_flip": (alternating_flip, "first"),
     "crop": (random_crop, "pad"),
+    "reflected_crop": (partial(random_crop, mode="reflect"), "pad"),
     "cutout": (cutout, "size"),
 }
 
@@ -94,8 +142,10 @@ class Augmentation:
     (10, 3, 32, 32)
 
     Args:
-        steps: {"flip": p, "crop": pad, "cutout": size}, applied in the order given; or the names
-            alone, each with its default.
+        steps: {"flip": p, "alternating_flip": first, "crop": pad, "reflected_crop": pad,
+            "cutout": size}, applied in the order given; or the names alone, each with its default.
+
+    Attributes beside it: takes_rows, whether a step needs to know which images it is given.
 
     Raises:
         OptionError: an unknown name, or a value outside its range.
@@ -107,15 +157,21 @@ class Augmentation:
             raise OptionError(f"augmentation: expected a dictionary or a list, got {steps!r}")
         self.steps = dict(steps) if isinstance(steps, Mapping) else dict.fromkeys(map(str, steps))
         check_known("augmentation", map(str, self.steps), AUGMENTATIONS)
+        self.takes_rows = "alternating_flip" in self.steps
         self(np.zeros((0, 1, LARGEST, LARGEST)), rng=0)  # lets each step check its option now
 
     def __repr__(self) -> str:
         return f"Augmentation({self.steps})"
 
-    def __call__(self, X: np.ndarray, rng: Any = None) -> np.ndarray:
-        """Return the changed images (N, C, H, W)."""
+    def __call__(
+        self, X: np.ndarray, rng: Any = None, *, rows: Any = None, epoch: int = 0
+    ) -> np.ndarray:
+        """Return the changed images (N, C, H, W), which are `rows` of the training set."""
         rng = as_random(rng)
         for name, value in self.steps.items():
             function, option = AUGMENTATIONS[name]
-            X = function(X, rng, **({} if value is None else {option: value}))
+            options = {} if value is None else {option: value}
+            if name == "alternating_flip":
+                options |= {"rows": rows, "epoch": epoch}
+            X = function(X, rng, **options)
         return X

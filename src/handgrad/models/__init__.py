@@ -22,6 +22,7 @@ from handgrad.models.ready import (
     resnet56,
     vgg,
 )
+from handgrad.models.speed import speednet
 
 __all__ = [
     "MODELS",
@@ -39,6 +40,7 @@ __all__ = [
     "resnet8",
     "resnet20",
     "resnet56",
+    "speednet",
     "vgg",
 ]
 
@@ -54,6 +56,7 @@ MODELS: dict[str, Callable[..., Any]] = {
     "densenet": densenet,
     "vgg": vgg,
     "allconv": allconv,
+    "speednet": speednet,
 }
 """Name -> what makes the model."""
 

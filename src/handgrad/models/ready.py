@@ -70,11 +70,11 @@ class ResNet(nn.Model):
             **options: those of `handgrad.nn.Model`.
         """
         super().__init__(input_shape, **options)
-        self.stem = conv_norm(_widths("ResNet", widths)[0])
+        self.stem = conv_norm(layer_widths("ResNet", widths)[0])
         self.relu = nn.ReLU()
         self.blocks: list[ResidualBlock] = []
         before = widths[0]
-        for stage, filters in enumerate(_widths("ResNet", widths)):
+        for stage, filters in enumerate(layer_widths("ResNet", widths)):
             for place in range(as_count("ResNet", "blocks", blocks)):
                 stride = 2 if stage and not place else 1
                 projects = stride != 1 or filters != before
@@ -237,7 +237,7 @@ def vgg(
     normalisation of later versions.
     """
     parts: list[Any] = []
-    for width in _widths("vgg", widths):
+    for width in layer_widths("vgg", widths):
         for _ in range(2):
             conv = nn.Conv2d(width, 3, pad=1, bias=False)
             parts += [conv, nn.BatchNorm(), nn.ReLU()]
@@ -276,7 +276,7 @@ def allconv(
     Source: J. Springenberg, A. Dosovitskiy, T. Brox, M. Riedmiller, "Striving for simplicity: the
     all convolutional net" (2015), All-CNN-C, which has dropout in place of batch normalisation.
     """
-    widths = _widths("allconv", widths)
+    widths = layer_widths("allconv", widths)
     layout = [(width, 3, stride) for width in widths for stride in (1, 1, 2)]
     layout += [(widths[-1], 3, 1), (widths[-1], 1, 1)]
     parts: list[Any] = []
@@ -288,7 +288,8 @@ def allconv(
     return network
 
 
-def _widths(model: str, widths: Any) -> list[int]:
+def layer_widths(model: str, widths: Any) -> list[int]:
+    """Return `widths` as a list of ints; OptionError unless it is a list of numbers of filters."""
     if isinstance(widths, str) or not isinstance(widths, Sequence) or not widths:
         raise OptionError(f"{model}: widths must be a list of numbers of filters, got {widths!r}")
     return [as_count(model, f"widths[{i}]", width) for i, width in enumerate(widths)]

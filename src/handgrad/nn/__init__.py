@@ -32,6 +32,7 @@ from handgrad.nn.norms import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
 from handgrad.nn.pools import AvgPool, GlobalAvgPool, MaxPool, Upsample
 from handgrad.nn.sequential import Sequential
 from handgrad.nn.value import Value
+from handgrad.nn.whitening import Whitening
 
 __all__ = [
     "ELU",
@@ -63,6 +64,7 @@ __all__ = [
     "Tanh",
     "Upsample",
     "Value",
+    "Whitening",
     "add",
     "build_layer",
     "check_options",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from handgrad.errors import OptionError, check_known, required
-from handgrad.nn import activations, joins, linear, norms, pools
+from handgrad.nn import activations, joins, linear, norms, pools, whitening
 from handgrad.nn.custom import CustomPair
 from handgrad.nn.layer import Layer
 from handgrad.nn.model import Model
@@ -19,7 +19,7 @@ from handgrad.nn.sequential import Sequential
 _BASES = (activations.Activation, linear.Linear, norms.Norm, pools.Pool)
 LAYERS: dict[str, type[Layer]] = {
     name: thing
-    for module in (activations, joins, linear, norms, pools)
+    for module in (activations, joins, linear, norms, pools, whitening)
     for name, thing in vars(module).items()
     if isinstance(thing, type)
     and issubclass(thing, Layer)

@@ -39,6 +39,7 @@ from handgrad.nn.options import (
 )
 from handgrad.nn.summary import as_table, by
 from handgrad.nn.value import Value
+from handgrad.nn.whitening import Whitening
 
 Arrays = dict[str, np.ndarray]
 Loss = Callable[[Array, Any], tuple[Any, Array]]
@@ -274,6 +275,24 @@ class Model(metaclass=Configured):
         self._check_rows([shape[1:] for shape in shapes])
         for mode in ("test", "train"):
             self._compiled[mode] = self._recorded(shapes, mode, keep=True)
+
+    def prepare(self, X: Any) -> None:
+        """Compute from training images X what is not trained: the filters of `Whitening` layers.
+
+        The Solver calls it when it is made.
+        """
+        if not any(isinstance(layer, Whitening) for layer in self._layers):
+            return
+        xs = self._checked(X)
+        graph, _ = self._record([x.shape for x in xs], "test")
+        for call in graph.calls:
+            if isinstance(call.layer, Whitening):
+                if call.inputs[0] >= len(xs):
+                    raise OperationError(
+                        f"{self._name}, layer {call.label}: Whitening takes the network's input, whose "
+                        "patches it whitens; put it in front"
+                    )
+                call.layer.prepare(xs[call.inputs[0]])
 
     def buffers(self) -> Arrays:
         """Return the running statistics by name, as bn.running_mean; none before the first step."""

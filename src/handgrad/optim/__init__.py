@@ -1,10 +1,9 @@
 """Update rules and learning-rate schedules: pure functions of arrays and numbers, by name."""
 
 from handgrad.optim.clipping import clip_by_norm, global_norm
+from handgrad.optim.muon import muon, orthogonal
 from handgrad.optim.rules import (
-    DECAYS,
     RULES,
-    Rule,
     adadelta,
     adagrad,
     adam,
@@ -17,6 +16,7 @@ from handgrad.optim.rules import (
     sgd_nesterov_momentum,
 )
 from handgrad.optim.schedules import SCHEDULES, Schedule, build_schedule
+from handgrad.optim.settings import DECAYS, Rule
 
 __all__ = [
     "DECAYS",
@@ -32,6 +32,8 @@ __all__ = [
     "clip_by_norm",
     "get_rule",
     "global_norm",
+    "muon",
+    "orthogonal",
     "rmsprop",
     "settings_of",
     "sgd",

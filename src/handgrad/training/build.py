@@ -15,6 +15,7 @@ from handgrad.data import DATASETS, Dataset, load
 from handgrad.engines.devices import check_device
 from handgrad.errors import CheckpointError, check_known
 from handgrad.optim import DECAYS, get_rule, settings_of
+from handgrad.training.checks import split_settings
 from handgrad.training.config import RunConfig
 
 
@@ -47,8 +48,10 @@ def completed(config: RunConfig, dataset: Dataset) -> RunConfig:
     model = {**config.model, **sizes, **options_of(config.model)}
     optimizer = dict(config.optimizer)
     known = {*settings_of(optimizer["name"]), *DECAYS}
-    check_known(f"config [optimizer] of {optimizer['name']}", options_of(optimizer), known)
-    _, settings = get_rule(optimizer["name"])(np.zeros(1), np.ones(1), options_of(optimizer))
+    options, special = split_settings(options_of(optimizer), None)
+    for table in (options, *special.values()):
+        check_known(f"config [optimizer] of {optimizer['name']}", table, known)
+    _, settings = get_rule(optimizer["name"])(np.zeros(1), np.ones(1), options)
     optimizer |= {key: value for key, value in settings.items() if isinstance(value, float)}
     return replace(
         config,

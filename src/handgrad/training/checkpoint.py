@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from handgrad.errors import CheckpointError, as_count, as_number, as_path
+from handgrad.errors import LARGEST_COUNT, CheckpointError, as_count, as_number, as_path
 from handgrad.training.arrays import Arrays, buffers_of
 from handgrad.training.circumstances import (
     differences,
@@ -40,7 +40,8 @@ _PATTERN = "checkpoint-*.safetensors"
 
 # attributes of the Solver that a checkpoint restores
 _PROGRESS = ("iteration", "epoch", "best_val_acc", "estimated_at", "_position",
-             "_epochs_without_gain", "_seconds", "_estimate_due")  # fmt: skip
+             "_epochs_without_gain", "_seconds", "_estimate_due", "_order_seed")  # fmt: skip
+_LATER_PROGRESS = ("_estimate_due", "_order_seed")
 _HISTORIES = ("loss_history", "train_acc_history", "val_acc_history")
 _ARRAYS = ("best_params", "best_buffers", "ema_params", "ema_buffers")
 _PARTS = ("must", "should", "progress", "history", "streams", "params", "buffers",
@@ -208,17 +209,17 @@ def _checked(state: dict[str, Any], solver: Solver) -> tuple[dict[str, Any], dic
     """
     progress: dict[str, Any] = {}
     for name in _PROGRESS:
-        if name == "_estimate_due":  # which version 0.1.0 did not have
-            due = state["progress"].get(name, 0)
-            progress[name] = as_count("checkpoint", name, due, minimum=0, maximum=2)
-            continue
-        value = state["progress"][name]
+        # version 0.1.0 had no _estimate_due and no _order_seed
+        value = (
+            state["progress"].get(name, 0) if name in _LATER_PROGRESS else state["progress"][name]
+        )
         if name == "_seconds":
             progress[name] = as_number("checkpoint", name, value, 0.0)
         elif name == "best_val_acc":
             progress[name] = as_number("checkpoint", name, value)
         else:
-            progress[name] = as_count("checkpoint", name, value, minimum=0)
+            most = 2 if name == "_estimate_due" else LARGEST_COUNT
+            progress[name] = as_count("checkpoint", name, value, minimum=0, maximum=most)
     histories: dict[str, Any] = {}
     for name in _HISTORIES:
         array = state["history"][name]

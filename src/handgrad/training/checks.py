@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import warnings
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from handgrad.errors import (
     NonFiniteError,
     OptionError,
     ShapeError,
+    check_dictionary,
     required,
 )
 from handgrad.training.arrays import Arrays, all_finite
@@ -233,3 +235,30 @@ def _layer_of(param: str, layers: list[str]) -> str:
 def _several(names: list[Any]) -> str:
     more = f" and {len(names) - 4} more" if len(names) > 4 else ""
     return ", ".join(map(str, names[:4])) + more
+
+
+def split_settings(
+    config: dict[str, Any], params: Arrays | None
+) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Return the settings of a rule for all parameters, and by name those of single ones.
+
+    The latter are under "parameters" in `config`, each by a pattern, which must fit a name out of
+    `params`; of several that fit, the last counts.  For None they are returned by pattern.
+    """
+    common = dict(config)
+    special = common.pop("parameters", {})
+    check_dictionary("optim_config", "parameters", special)
+    for pattern, settings in special.items():
+        check_dictionary("optim_config", f"parameters of {pattern}", settings)
+    if params is None:
+        return common, special
+    found: dict[str, dict[str, Any]] = {name: {} for name in params}
+    for pattern, settings in special.items():
+        names = fnmatch.filter(params, pattern)
+        if not names:
+            raise OptionError(
+                f"optim_config: no parameter is called {pattern!r}; there are {', '.join(params)}"
+            )
+        for name in names:
+            found[name] |= settings
+    return common, found

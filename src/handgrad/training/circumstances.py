@@ -53,8 +53,12 @@ def should_agree(solver: Solver) -> dict[str, Any]:
     for name, value in solver.optim_config.items():
         if isinstance(value, bool | int | float | str):
             settings[f"optim_config (kept as it was) {name}"] = value
+        elif name == "parameters":
+            settings[f"optim_config (kept as it was) {name}"] = repr(value)
     for name in ("schedule", "augment"):
         settings[name] = _description(getattr(solver, name))
+    if solver.sampling != "replacement":  # the one way before there was a choice
+        settings["sampling"] = solver.sampling
     if solver.schedule is not None:
         settings["num_epochs"] = solver.num_epochs
     return {

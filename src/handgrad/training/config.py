@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from handgrad.engines.devices import check_device_name
-from handgrad.errors import OptionError, as_count, as_number, check_choice, check_known
+from handgrad.errors import (
+    OptionError,
+    as_count,
+    as_flag,
+    as_number,
+    check_choice,
+    check_known,
+)
+from handgrad.training.ensemble import views_of
+from handgrad.training.sampling import SAMPLINGS
 
 LARGEST_SEED = 2**32 - 1  # that np.random.seed takes
 
@@ -24,6 +33,8 @@ class TrainingOptions:
     validation accuracy, 0 for never.  checkpoint_every: epochs between checkpoints.
     checkpoint_steps: steps between checkpoints besides, 0 for none.  augment: random
     changes of the training images, as ``{flip = 0.5, crop = 4}`` (`handgrad.data.Augmentation`).
+    restore_best: whether to end with the parameters of the best validation accuracy, not the last.
+    sampling: "replacement" or "shuffled" (`handgrad.training.sampling`).
     clip_norm: the largest norm of the gradients of a step.  ema: decay of the moving average of the
     weights, as 0.999; both 0 for none.
     """
@@ -39,6 +50,8 @@ class TrainingOptions:
     augment: Mapping[str, float] = field(default_factory=dict)
     clip_norm: float = 0.0
     ema: float = 0.0
+    restore_best: bool = True
+    sampling: str = "replacement"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "num_train_samples", "checkpoint_every"):
@@ -49,6 +62,8 @@ class TrainingOptions:
         _keep(self, "lr_decay", lr_decay)
         _keep(self, "clip_norm", as_number("training", "clip_norm", self.clip_norm, 0.0))
         _keep(self, "ema", as_number("training", "ema", self.ema, 0.0, 1.0, open_high=True))
+        _keep(self, "restore_best", as_flag("training", "restore_best", self.restore_best))
+        check_choice("training", "sampling", self.sampling, SAMPLINGS)
         if not isinstance(self.augment, Mapping):
             raise OptionError(f"training: augment must be a table, got {self.augment!r}")
 
@@ -57,7 +72,9 @@ class TrainingOptions:
 class RunConfig:
     """Everything that determines a run; `to_toml` alone repeats it.
 
-    device is where the arrays are that are computed with (`handgrad.engines.devices`).
+    device is where the arrays are that are computed with (`handgrad.engines.devices`).  tta names the
+    views of an image that the trained network is asked about, as "flip+shift"; "" is the image alone
+    (`handgrad.training.ensemble`).
 
     data, model, optimizer and schedule hold a ``name`` and the options of that data set, model,
     update rule or schedule; an empty schedule keeps the learning rate constant.
@@ -67,6 +84,7 @@ class RunConfig:
     seed: int = 0
     engine: str = "auto"
     device: str = "cpu"
+    tta: str = ""
     data: Mapping[str, Any] = field(default_factory=lambda: {"name": "digits"})
     model: Mapping[str, Any] = field(default_factory=lambda: {"name": "ConvNet"})
     optimizer: Mapping[str, Any] = field(
@@ -80,6 +98,8 @@ class RunConfig:
             raise OptionError(f"config: name must be a text, got {self.name!r}")
         _keep(self, "seed", as_count("config", "seed", self.seed, 0, LARGEST_SEED))
         check_device_name("config", self.device)
+        if self.tta != "":
+            views_of(self.tta)
         for table in ("data", "model", "optimizer", "schedule"):
             value = getattr(self, table)
             if not isinstance(value, Mapping):

@@ -56,6 +56,7 @@ class Viewed:
 
     def __init__(self, model: Any, tta: str | None) -> None:
         self.model = model
+        self.tta = tta
         self.views = views_of(tta)
 
     def loss(self, X: np.ndarray) -> np.ndarray:

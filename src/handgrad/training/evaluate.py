@@ -52,12 +52,12 @@ def predict_probabilities(model: Any, X: np.ndarray, batch_size: int = 256) -> n
     Returns:
         Probabilities (N, C), float64.
     """
-    return np.exp(_log_softmax(_scores(model, X, batch_size)))
+    return np.exp(_log_softmax(scores_of(model, X, batch_size)))
 
 
 def predict(model: Any, X: np.ndarray, batch_size: int = 256) -> np.ndarray:
     """Return the class with the largest score for each row of X, (N,)."""
-    return _scores(model, X, batch_size).argmax(axis=1)
+    return scores_of(model, X, batch_size).argmax(axis=1)
 
 
 def evaluate(
@@ -80,7 +80,7 @@ def evaluate(
         ShapeError: X is empty, or y or class_names does not fit.
         LabelError: a label is not in [0, C).
     """
-    return evaluate_scores(_scores(model, X, batch_size), y, class_names)
+    return evaluate_scores(scores_of(model, X, batch_size), y, class_names)
 
 
 def evaluate_scores(
@@ -125,8 +125,15 @@ def examples(
         Lists under "right" and "wrong", the most certain first, and "uncertain", the least
         certain first; each entry has index, true, predicted, and probabilities (C numbers).
     """
+    return examples_of_scores(scores_of(model, X, batch_size), y, k)
+
+
+def examples_of_scores(
+    scores: np.ndarray, y: np.ndarray, k: int
+) -> dict[str, list[dict[str, Any]]]:
+    """Choose the rows by their `scores`, (N, C); the rest is as in `examples`."""
     k = as_count("examples", "k", k, minimum=0)
-    probabilities = predict_probabilities(model, X, batch_size)
+    probabilities = np.exp(_log_softmax(scores))
     y = _checked_labels(y, *probabilities.shape)
     predicted = probabilities.argmax(axis=1)
     certainty = probabilities.max(axis=1)
@@ -155,7 +162,8 @@ def _log_softmax(scores: np.ndarray) -> np.ndarray:
     return shifted
 
 
-def _scores(model: Any, X: np.ndarray, batch_size: int) -> np.ndarray:
+def scores_of(model: Any, X: np.ndarray, batch_size: int = 256) -> np.ndarray:
+    """Return ``model.loss(X)``, (N, C), computed `batch_size` rows at a time; it must be finite."""
     batch_size = as_count("evaluate", "batch_size", batch_size)
     check_callable("evaluate", "model.loss", getattr(model, "loss", None))
     X = as_numpy("evaluate", "X", X)

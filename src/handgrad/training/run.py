@@ -34,6 +34,7 @@ from handgrad.training.callbacks import (
 )
 from handgrad.training.checkpoint import checkpoint_files, save_model
 from handgrad.training.config import RunConfig
+from handgrad.training.ensemble import Viewed
 from handgrad.training.health import HealthCheck
 from handgrad.training.solver import Solver
 from handgrad.training.trained import evaluate_split, save_preprocessing
@@ -73,6 +74,8 @@ class Run:
             augment=Augmentation(training.augment) if training.augment else None,
             clip_norm=training.clip_norm or None,
             ema=training.ema or None,
+            restore_best=training.restore_best,
+            sampling=training.sampling,
             verbose=False,
         )
 
@@ -130,7 +133,8 @@ class Run:
     def evaluate(self, split: str = "test") -> dict[str, Any]:
         """Measure the model on a split of the data; write and return ``evaluation.json``."""
         with engines.use(self.config.engine):
-            return evaluate_split(self.folder, self.model, self.dataset, split)
+            viewed = Viewed(self.model, self.config.tta or None)
+            return evaluate_split(self.folder, viewed, self.dataset, split)
 
     def remove(self) -> None:
         """Delete the new folder of a run that did not take a step, and those made to hold it."""

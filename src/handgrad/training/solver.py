@@ -19,6 +19,7 @@ from handgrad.errors import (
     as_number,
     as_path,
     check_callable,
+    check_choice,
     check_dictionary,
     check_size,
 )
@@ -34,8 +35,10 @@ from handgrad.training.checks import (
     check_rule_state,
     checked_callbacks,
     divergence,
+    split_settings,
     warn_of_single_rows,
 )
+from handgrad.training.sampling import SAMPLINGS, Order, augmented, draw_rows
 
 _DUE, _AT_EPOCH_END = 1, 2
 
@@ -55,7 +58,8 @@ class Solver:
 
     The model has ``params`` (name -> array), ``loss(X)`` -> scores and ``loss(X, y)`` -> (loss,
     grads).  If it has running statistics, it hands them out by ``buffers()`` and takes them by
-    ``load_buffers(buffers)``.
+    ``load_buffers(buffers)``.  If it computes something from the training set before it is trained,
+    it does so in ``prepare(X_train)``.
 
     A call of `train` runs ``num_epochs * max(N // batch_size, 1)`` steps.  The accuracies are
     estimated after the first step (epoch 0), after each epoch, and after the last step.  At its
@@ -65,7 +69,8 @@ class Solver:
     that was stopped.
 
     Random numbers are drawn in a fixed order: a batch by ``choice(N, batch_size)``, with
-    replacement; then what `augment` and the model draw; and ``choice(N, num_train_samples)`` for
+    replacement (``sampling="shuffled"`` draws one number at the start of an epoch instead); then
+    what `augment` and the model draw; and ``choice(N, num_train_samples)`` for
     an accuracy of more rows than that, training before validation.
 
     With `ema` the accuracies are those of the moving average of the weights and running statistics
@@ -104,6 +109,7 @@ class Solver:
         restore_best: bool = True,
         clip_norm: float | None = None,
         ema: float | None = None,
+        sampling: str = "replacement",
         **unknown: Any,
     ) -> None:
         """Check the arguments and the data.
@@ -112,7 +118,9 @@ class Solver:
             model: what is trained.
             data: dictionary with X_train (N, ...), y_train (N,), X_val, y_val.
             update_rule: name of a rule of `handgrad.optim`, or such a function.
-            optim_config: settings of the rule, as in ``{"learning_rate": 1e-3}``.
+            optim_config: settings of the rule, as in ``{"learning_rate": 1e-3}``; under "parameters"
+                those of single parameters by name, ``{"parameters": {"conv1.*": {"learning_rate": 0}}}``,
+                where * stands for anything.
             lr_decay: factor on the learning rate after each epoch.
             batch_size: rows of a step.
             num_epochs: epochs of a call of `train`.
@@ -124,12 +132,15 @@ class Solver:
             callbacks: called in this order at the start, after steps, and after estimates.
             schedule: ``schedule(step, total_steps)`` -> factor on the learning rate of this step,
                 on top of lr_decay; steps count from 0.
-            augment: ``augment(X_batch, rng)`` -> the batch to train on.
+            augment: ``augment(X_batch, rng)`` -> the batch to train on; where it has a true attribute
+                ``takes_rows``, it is also given ``rows=``, the places of the images in the training
+                set, and ``epoch=``.
             patience: stop after so many epochs without a better validation accuracy.
             restore_best: end with the best parameters rather than with the last.
             clip_norm: scale the gradients of a step down to this norm, of all of them together, where
                 theirs is larger; the norm before that is in the step's record, as gradient_norm.
             ema: decay of a moving average of the weights, in (0, 1); None for none.
+            sampling: "replacement", or "shuffled": each row at most once an epoch, in a random order.
 
         Raises:
             OptionError: an option is unknown or out of range.
@@ -170,8 +181,12 @@ class Solver:
         self.restore_best = restore_best
         self.clip_norm = _number_or_none("clip_norm", clip_norm, math.inf)
         self.ema = _number_or_none("ema", ema, 1.0)
+        check_choice("Solver", "sampling", sampling, SAMPLINGS)
+        self.sampling = sampling
         if self.batch_size == 1:
             warn_of_single_rows(model)
+        if hasattr(model, "prepare"):
+            model.prepare(self.X_train)
         self._reset()
 
     def _reset(self) -> None:
@@ -186,19 +201,21 @@ class Solver:
         self.loss_history: list[float] = []
         self.train_acc_history: list[float] = []
         self.val_acc_history: list[float] = []
-        config = dict(self.optim_config)
+        config, special = split_settings(self.optim_config, self.model.params)
         if self.schedule is not None and "learning_rate" not in config:
             # a schedule needs the base rate before the rule has filled in its default
             config["learning_rate"] = self.update_rule(np.zeros(1), np.zeros(1), {})[1][
                 "learning_rate"
             ]
-        self.optim_configs = {name: dict(config) for name in self.model.params}
+        self.optim_configs = {name: {**config, **special[name]} for name in self.model.params}
         self.total_steps = self.num_epochs * self.iterations_per_epoch
         self.stop_reason: str | None = None
         self.warnings: dict[str, str] = {}
         self.grads: Arrays = {}
         self.params_before: Arrays = {}
         self.estimated_at = 0  # the iteration of the last estimate of the accuracy
+        self._order_seed = 0  # of the rows of this epoch, where they are shuffled
+        self._order: Order | None = None
         self._fingerprints: dict[str, str] = {}  # of the data, once a checkpoint needs them
         self._estimate_due = 0  # _DUE or _AT_EPOCH_END: a stop came in the middle of an estimate
         self._is_estimating = False
@@ -368,10 +385,8 @@ class Solver:
         A step whose loss or update is not finite raises NonFiniteError and leaves the parameters
         and the running statistics as they were.
         """
-        rows = self.random.choice(len(self.X_train), self.batch_size)
-        X, y = self.X_train[rows], self.y_train[rows]
-        if self.augment is not None:
-            X = self.augment(X, self.random)
+        rows = draw_rows(self, self._position % self.iterations_per_epoch)
+        X, y = augmented(self, self.X_train[rows], rows), self.y_train[rows]
         params = self.model.params
         # kept, since a rule may work in place
         self.params_before = copied(params)

@@ -19,10 +19,10 @@ from handgrad.training.build import build_model, load_dataset, read_config
 from handgrad.training.checkpoint import load_model_arrays
 from handgrad.training.ensemble import Viewed, log_mean
 from handgrad.training.evaluate import (
-    evaluate,
     evaluate_scores,
-    examples,
+    examples_of_scores,
     predict_probabilities,
+    scores_of,
 )
 from handgrad.training.tensorfile import content_of, read_tensors, write_tensors
 
@@ -63,7 +63,7 @@ class TrainedRun:
             )
         self.model.params = saved.params
         self.model.load_buffers(saved.buffers)
-        self.viewed = Viewed(self.model, None)
+        self.viewed = Viewed(self.model, self.config.tta or None)
 
     def predict_file(self, path: Path) -> np.ndarray:
         """Return the probabilities (num_classes,) of the picture file `path`."""
@@ -72,8 +72,9 @@ class TrainedRun:
             return predict_probabilities(self.viewed, self.preprocessing(image[None]))[0]
 
     def look_at(self, tta: str | None) -> None:
-        """Classify by the mean over these views of each image (`handgrad.training.ensemble`)."""
-        self.viewed = Viewed(self.model, tta)
+        """Classify by the mean over these views (`handgrad.training.ensemble`); None: the run's own."""
+        if tta is not None:
+            self.viewed = Viewed(self.model, tta)
 
     def dataset(self, data_dir: str | None = None) -> Dataset:
         """Load the data set of the run, from `data_dir` if it has moved."""
@@ -105,7 +106,7 @@ def evaluate_run(
     run = TrainedRun(folder)
     dataset = run.dataset(data_dir)
     with engines.use(engine or run.config.engine):
-        return evaluate_split(folder, run.model, dataset, split)
+        return evaluate_split(folder, run.viewed, dataset, split)
 
 
 def evaluate_together(
@@ -156,11 +157,14 @@ def evaluate_together(
 def evaluate_split(folder: Path, model: Any, dataset: Dataset, split: str) -> dict[str, Any]:
     """Evaluate `model` on a split of `dataset`; write ``evaluation.json`` and return its content."""
     X, y = dataset.arrays[f"X_{split}"], dataset.arrays[f"y_{split}"]
-    record = evaluate(model, X, y, dataset.class_names).to_dict()
+    scores = scores_of(model, X)
+    record = evaluate_scores(scores, y, dataset.class_names).to_dict()
     record["split"] = split
+    if isinstance(model, Viewed) and len(model.views) > 1:
+        record["tta"] = model.tta
     record["examples"] = {
         kind: [_with_picture(example, X, dataset) for example in chosen]
-        for kind, chosen in examples(model, X, y, EXAMPLES).items()
+        for kind, chosen in examples_of_scores(scores, y, EXAMPLES).items()
     }
     atomic_write(folder / "evaluation.json", json.dumps(record).encode())
     return record

@@ -1,0 +1,140 @@
+"""What all update rules share: checks, settings with their defaults, and the state of a parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from handgrad import engines
+from handgrad.engines.arrays import Array, namespace
+from handgrad.errors import (
+    DtypeError,
+    ShapeError,
+    as_number,
+    check_dictionary,
+    check_shape,
+    shape_of,
+)
+
+Config = dict[str, Any]
+Rule = Callable[..., tuple[Array, Config]]
+
+DECAYS = ("l2", "weight_decay")
+
+_COMPILED_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def started(
+    rule: str, w: Array, dw: Array, config: Config | None, rate: float
+) -> tuple[Array, Array, float, Config]:
+    """Return w and dw, checked and decayed, the learning rate (default `rate`), and the config."""
+    config = checked(rule, w, dw, config)
+    learning_rate = rate_of(rule, config, rate)
+    dw, kept = decayed(rule, w, dw, config, learning_rate)
+    return w if kept == 1.0 else kept * w, dw, learning_rate, config
+
+
+def decayed(
+    rule: str, w: Array, dw: Array, config: Config, learning_rate: float
+) -> tuple[Array, float]:
+    """Return dw with the gradient of ``l2``, and the share of w that ``weight_decay`` keeps."""
+    if config.keys().isdisjoint(DECAYS):
+        return dw, 1.0
+    l2, decay = (as_number(rule, key, config.get(key, 0.0), 0.0) for key in DECAYS)
+    return dw + l2 * w if l2 else dw, 1.0 - learning_rate * decay
+
+
+def velocity_of(rule: str, w: Array, config: Config, default: float = 0.9) -> tuple[float, Array]:
+    """Return the momentum (missing, it is `default`) and the velocity so far."""
+    momentum = setting_of(rule, config, "momentum", default, high=1.0)
+    return momentum, state_of(rule, config, "velocity", w)
+
+
+def compiled_rules(w: Array, *others: Array) -> ModuleType | None:
+    """Return the chosen engine's own update rules, where it has them for these arrays of one dtype."""
+    if type(w) is not np.ndarray or w.dtype not in _COMPILED_DTYPES:
+        return None
+    for array in others:
+        if type(array) is not np.ndarray or array.dtype != w.dtype:
+            return None
+    if engines.current() not in ("auto", "native"):
+        return None
+    return getattr(engines.select(None, w)[1], "updates", None)
+
+
+def averaged(decay: float, old: Array, new: Array) -> Array:
+    """Return the exponentially weighted average, ``decay * old + (1 - decay) * new``."""
+    return decay * old + (1.0 - decay) * new
+
+
+def checked(rule: str, w: Array, dw: Array, config: Config | None) -> Config:
+    """Check that w and dw are real arrays of one shape; return the config, {} for None."""
+    if _is_like(dw, w) and type(config) is dict:
+        return config
+    shape = shape_of(rule, "w", w)
+    if shape_of(rule, "dw", dw) != shape:
+        raise ShapeError(f"{rule}: dw must have the shape of w {shape}, got {tuple(dw.shape)}")
+    _check_real(rule, "w", w, w, "real floating")
+    _check_real(rule, "dw", dw, w, "real floating", "integral")
+    if config is None:
+        return {}
+    check_dictionary(rule, "config", config)
+    return config
+
+
+def _is_like(array: Array, w: Array) -> bool:
+    """Whether both are NumPy's, real, and of one dtype and shape: what the checks quickly let pass."""
+    return (
+        type(array) is np.ndarray is type(w)
+        and array.dtype is w.dtype
+        and w.dtype.kind == "f"
+        and array.shape == w.shape
+    )
+
+
+def _check_real(rule: str, name: str, array: Array, w: Array, *kinds: str) -> None:
+    """Raise DtypeError unless `array` is of w's array library and of one of the `kinds` of dtypes."""
+    if type(array) is np.ndarray is type(w) and array.dtype.kind == "f":
+        return  # the quick way to the same answer
+    try:
+        is_right = namespace(array, w).isdtype(array.dtype, kinds)
+    except TypeError:
+        raise DtypeError(
+            f"{rule}: {name} must be of the array library of w, {type(w).__name__}, "
+            f"got {type(array).__name__}"
+        ) from None
+    if not is_right:
+        raise DtypeError(
+            f"{rule}: {name} must be an array of floating-point numbers, got {array.dtype}; "
+            f"convert it with {name}.astype(np.float32)"
+        )
+
+
+def rate_of(rule: str, config: Config, default: float) -> float:
+    """Return the learning rate; see `setting_of`."""
+    return setting_of(rule, config, "learning_rate", default)
+
+
+def setting_of(rule: str, config: Config, key: str, default: float, high: float = inf) -> float:
+    """Return ``config[key]``, set to `default` if missing, as a finite float in [0, high].
+
+    With a finite `high` the setting is the share that an average keeps, and must stay below it.
+    """
+    return as_number(rule, key, config.setdefault(key, default), 0.0, high, open_high=True)
+
+
+def state_of(rule: str, config: Config, key: str, w: Array) -> Array:
+    """Return ``config[key]``, zeros if missing; refuse one of another parameter's shape."""
+    state = config.get(key)
+    if state is None:
+        return namespace(w).zeros_like(w)
+    if _is_like(state, w):
+        return state
+    name = f'config["{key}"]'
+    check_shape(rule, name, state, tuple(w.shape), "the shape of w")
+    _check_real(rule, name, state, w, "real floating")
+    return state

@@ -1,0 +1,52 @@
+"""Which rows of the training set a step takes, and how they are changed.
+
+===============  ================================================================================
+sampling         the rows of a batch
+===============  ================================================================================
+``replacement``  ``choice(N, batch_size)``: each drawn from all, as in the courses
+``shuffled``     the next of a random order, drawn anew for each epoch: no row twice in an epoch,
+                 and ``N % batch_size`` of them not at all
+===============  ================================================================================
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from handgrad.training.solver import Solver
+
+SAMPLINGS = ("replacement", "shuffled")
+
+
+class Order:
+    """A random order of N rows that a seed alone determines, so that a checkpoint holds only that."""
+
+    def __init__(self, seed: int, N: int) -> None:
+        self.seed = seed
+        self.rows = np.random.default_rng(seed).permutation(N)
+
+
+def draw_rows(solver: Solver, step: int) -> np.ndarray:
+    """Return the rows of step number `step` of an epoch."""
+    N, size = len(solver.X_train), solver.batch_size
+    if solver.sampling == "replacement":
+        rows: np.ndarray = solver.random.choice(N, size)
+        return rows
+    if step == 0:
+        solver._order_seed = int(solver.random.random() * 2**53)
+    if solver._order is None or solver._order.seed != solver._order_seed:
+        solver._order = Order(solver._order_seed, N)
+    return solver._order.rows[step * size : (step + 1) * size]
+
+
+def augmented(solver: Solver, X: np.ndarray, rows: np.ndarray) -> Any:
+    """Return the batch X, the `rows` of the training set, as the Solver's augmentation changes it."""
+    if solver.augment is None:
+        return X
+    augment: Any = solver.augment
+    if getattr(augment, "takes_rows", False):
+        return augment(X, solver.random, rows=rows, epoch=solver.epoch)
+    return augment(X, solver.random)

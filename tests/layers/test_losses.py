@@ -148,6 +148,9 @@ Y = np.array([0, 1, 3])
     ("x", "y", "error", "message"),
     [
         (X, [0, 4, 1], LabelError, r"y must be in \[0, 4\).*\(3, 4\); got y\[1\] = 4"),
+        (X, np.array([0, 4, 1]), LabelError, r"y must be in \[0, 4\).*got y\[1\] = 4"),
+        (X, np.array([0, 1, -1]), LabelError, r"y must be in \[0, 4\).*got y\[2\] = -1"),
+        (X, np.zeros(3), LabelError, r"y must hold integers in \[0, 4\), got float64"),
         (X, [0, 4, -1], LabelError, r"y must be in \[0, 4\).*got y\[1\] = 4"),
         (X, [0, 1, -1], LabelError, r"y must be in \[0, 4\).*got y\[2\] = -1"),
         (X, [0.0, 1.5, 1.0], LabelError, r"y must hold integers in \[0, 4\), got float64"),

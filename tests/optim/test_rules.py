@@ -193,3 +193,12 @@ def test_rules_are_found_by_name():
         assert "Source:" in rule.__doc__
     with pytest.raises(OptionError, match='Invalid update_rule "sdg"; known are sgd, '):
         get_rule("sdg")
+
+
+@pytest.mark.parametrize("dtype", [complex, int, bool])
+@pytest.mark.parametrize("name", RULES)
+def test_weights_that_are_no_real_numbers_are_refused(name, dtype):
+    w = np.ones(3, dtype)
+    with pytest.raises(DtypeError, match=rf"^{name}: w must be an array of floating-point numbers"):
+        RULES[name](w, w.copy(), {})
+    np.testing.assert_array_equal(w, np.ones(3, dtype))

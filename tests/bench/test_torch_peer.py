@@ -51,7 +51,6 @@ def test_every_optimizer_computes_the_same(bench, job, how):
     bench._compared_peer(job, setting, bench.peer.worker("float32", "default"))
 
 
-@pytest.mark.parametrize("job", [CONV, STEP, SCORES], ids=["conv", "step", "scores"])
 def test_bf16_that_is_too_far_off_is_left_out_and_float32_is_refused(bench, monkeypatch):
     said = []
     monkeypatch.setattr(bench, "say", said.append)
@@ -72,6 +71,7 @@ def test_bf16_that_is_too_far_off_is_left_out_and_float32_is_refused(bench, monk
         bench._time(STEP, (), [])
 
 
+@pytest.mark.parametrize("job", [CONV, STEP, SCORES], ids=["conv", "step", "scores"])
 def test_a_peer_that_computes_something_else_is_refused(bench, monkeypatch, job):
     right = TorchPeer._images
     monkeypatch.setattr(TorchPeer, "_images", lambda *arguments: right(*arguments) * 1.001)

@@ -85,6 +85,7 @@ def function_of(file: str, qualname: str) -> FunctionType:
     for name in qualname.split("."):
         found = vars(found)[name]
     found = getattr(found, "fget", None) or getattr(found, "__func__", found)
+    found = getattr(found, "forward", found)  # of a pair that `nn.layer` made
     while hasattr(found, "__wrapped__"):
         found = found.__wrapped__
     assert isinstance(found, FunctionType), (file, qualname)

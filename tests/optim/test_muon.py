@@ -47,15 +47,21 @@ def test_a_momentum_of_zero_gives_no_step():
     np.testing.assert_array_equal(next_w, w)
 
 
+def test_a_single_row_becomes_a_row_of_length_one():
+    m = np.random.default_rng(0).standard_normal((1, 6))
+    np.testing.assert_allclose(orthogonal(m), lifted([1.0], 5) * m / np.linalg.norm(m), rtol=1e-13)
+
+
 def test_filters_are_rows_of_a_matrix():
     m = np.random.default_rng(0).standard_normal((6, 3, 2, 2))
     np.testing.assert_array_equal(orthogonal(m), orthogonal(m.reshape(6, 12)).reshape(m.shape))
 
 
 @pytest.mark.parametrize("radius", [0.0, 1.5])
-def test_steps_follow_the_formula(radius):
+@pytest.mark.parametrize("shape", [(4, 3, 3, 3), (4, 7), (4, 2), (4, 1)])
+def test_steps_follow_the_formula(shape, radius):
     rng = np.random.default_rng(1)
-    w = rng.standard_normal((4, 3, 3, 3))
+    w = rng.standard_normal(shape)
     config = {"learning_rate": 0.1, "momentum": 0.6, "rounds": 3, "radius": radius}
     expected, v = w, 0.0
     for _ in range(3):

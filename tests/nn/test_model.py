@@ -19,6 +19,7 @@ from nn.nets import (
 from handgrad import engines, layers, nn
 from handgrad.errors import DtypeError, OperationError, OptionError, ShapeError
 from handgrad.models import ConvNet
+from handgrad.nn import model as model_module
 
 every_net = pytest.mark.parametrize("net", NETS_OF_ALL)
 DOUBLE = {"dtype": np.float64, "rng": 0}
@@ -529,3 +530,49 @@ def test_an_error_of_a_pair_names_the_layer():
         ShapeError, match=r"Residual, layer convs.1: conv_forward: w must have shape"
     ):
         net.loss(*batch(net))
+
+
+class Switched(nn.Model):
+    """Takes another way when told to."""
+
+    def __init__(self):
+        super().__init__((4,), dtype=np.float64, rng=0)
+        self.first, self.last = nn.Affine(5), nn.Affine(3)
+        self.relu, self.sigmoid = nn.ReLU(), nn.Sigmoid()
+        self.bent = True
+
+    def forward(self, x):
+        x = self.first(x)
+        first, second = (self.relu, self.sigmoid) if self.bent else (self.sigmoid, self.relu)
+        return self.last(second(first(x)) + x)
+
+
+def test_forward_may_take_another_way_from_call_to_call():
+    X, y = np.random.default_rng(0).standard_normal((6, 4)), np.arange(6) % 3
+    net, other = Switched(), Switched()
+    other.bent = False
+    bent, straight = net.loss(X, y)[0], other.loss(X, y)[0]
+    assert bent != straight
+    for wanted in (True, False, False, True):
+        net.bent = wanted
+        assert net.loss(X, y)[0] == (bent if wanted else straight)
+        assert np.array_equal(net.loss(X), (net if wanted else other).loss(X))
+
+
+def test_the_plan_of_equal_calls_is_kept_and_fusing_asks_for_another(monkeypatch):
+    made = []
+    real = model_module.Plan
+    monkeypatch.setattr(model_module, "Plan", lambda *a, **k: made.append(a) or real(*a, **k))
+    X, y = np.random.default_rng(0).standard_normal((6, 4)), np.arange(6) % 3
+    for net in (Switched(), nn.Sequential([nn.Affine(5), nn.ReLU(), nn.Affine(3)], (4,), rng=0)):
+        made.clear()
+        for _ in range(3):
+            net.loss(X, y)
+            assert net.training
+            net.loss(X)
+            assert not net.training
+        assert len(made) == 2
+        net._fuse = False
+        net.loss(X, y)
+        net.loss(X[:2], y[:2])
+        assert len(made) == 4

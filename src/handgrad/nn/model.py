@@ -140,6 +140,7 @@ class Model(metaclass=Configured):
         self._root: Model | None = None  # the network that this one is a block of
         self._mode = "test"
         self._compiled: dict[str, Plan] = {}
+        self._plans: dict[str, Any] = {}  # by mode the last one, and the calls that it is of
         self._is_made = True
 
     def _made(self) -> None:
@@ -454,6 +455,11 @@ class Model(metaclass=Configured):
             "and keep them as attributes (or in lists that are), so that their parameters have names"
         )
 
+    @property
+    def _is_static(self) -> bool:
+        """Whether forward makes the same calls each time: known of lists of layers alone."""
+        return False
+
     # -- computing ---------------------------------------------------------------------------------
 
     def _record(self, shapes: Sequence[Shape], mode: str) -> tuple[Graph, Value]:
@@ -474,7 +480,20 @@ class Model(metaclass=Configured):
 
     def _plan(self, shapes: tuple[Shape, ...], mode: str) -> Plan:
         plan = self._compiled.get(mode)
-        return plan if plan and plan.shapes == shapes else self._recorded(shapes, mode)
+        if plan and plan.shapes == shapes:
+            return plan
+        known = self._plans.get(mode)
+        if known and self._is_static and known[0] == (shapes, self._fuse):
+            self._mode = mode
+            return known[1]
+        graph, output = self._record(shapes, mode)
+        # a layer that forward itself makes, as Add, keeps nothing: its options tell it
+        made = [(c.layer if c.layer._root else repr(c.layer), c.inputs) for c in graph.calls]
+        calls = (shapes, self._fuse), output.index, made
+        if known is None or (known[0], *known[2]) != calls:
+            known = (calls[0], Plan(graph, output, self._fuse), calls[1:])
+            self._plans[mode] = known
+        return known[1]
 
     def _on_device(self) -> dict[str, Array]:
         if self.device == "cpu":

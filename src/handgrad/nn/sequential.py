@@ -70,6 +70,11 @@ class Sequential(Model):
         """Yield the layers by name."""
         yield from self._children.items()
 
+    @property
+    def _is_static(self) -> bool:
+        """Whether the parts are layers, or lists of such."""
+        return all(isinstance(part, Layer) or part._is_static for part in self._children.values())
+
     def __repr__(self) -> str:
         return f"Sequential([{', '.join(map(repr, self._children.values()))}])"
 

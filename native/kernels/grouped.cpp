@@ -53,37 +53,14 @@ HG_INLINE V permute(V v, I) {
 }
 #endif
 
-// The first n numbers, zeros behind them.
-template <class T>
-HG_INLINE Vec<T> load_first(const T* from, int64_t n) {
-#if defined(__AVX512F__)
-    const auto mask = static_cast<uint16_t>((1u << n) - 1);
-    if constexpr (std::is_same_v<T, float>) return (VecF)_mm512_maskz_loadu_ps(mask, from);
-    else return (VecD)_mm512_maskz_loadu_pd(static_cast<uint8_t>(mask), from);
-#else
-    Vec<T> v{};
-    __builtin_memcpy(&v, from, static_cast<size_t>(n) * sizeof(T));
-    return v;
-#endif
-}
-template <class T>
-HG_INLINE void store_first(T* to, Vec<T> v, int64_t n) {
-#if defined(__AVX512F__)
-    const auto mask = static_cast<uint16_t>((1u << n) - 1);
-    if constexpr (std::is_same_v<T, float>) _mm512_mask_storeu_ps(to, mask, (__m512)v);
-    else _mm512_mask_storeu_pd(to, static_cast<uint8_t>(mask), (__m512d)v);
-#else
-    __builtin_memcpy(to, &v, static_cast<size_t>(n) * sizeof(T));
-#endif
-}
 template <class T, bool whole>
 HG_INLINE Vec<T> get(const T* from, int64_t n) {
-    return whole ? load<T>(from) : load_first<T>(from, n);
+    return whole ? load<T>(from) : load_some<T>(from, n);
 }
 template <class T, bool whole>
 HG_INLINE void put(T* to, Vec<T> v, int64_t n) {
     if (whole) store<T>(to, v);
-    else store_first<T>(to, v, n);
+    else store_some<T>(to, v, n);
 }
 
 enum class Read { kOwn, kPermuted, kBroadcast };

@@ -15,7 +15,7 @@ from math import sqrt
 from handgrad import engines
 from handgrad.engines.arrays import Array, namespace
 from handgrad.errors import as_count
-from handgrad.optim.settings import Config, setting_of, started, velocity_of
+from handgrad.optim.settings import Config, nesterov, setting_of, started, velocity_of
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # a, b, c
 
@@ -41,8 +41,7 @@ def muon(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Conf
     radius = setting_of("muon", config, "radius", 0.0)
     step = learning_rate * setting_of("muon", config, "vector_rate", 1.0)
     if w.ndim < 2:
-        v = momentum * old - step * dw
-        next_w = w + v + momentum * (v - old)
+        next_w, v = nesterov(w, dw, old, step, momentum)
     else:
         v = momentum * old + dw
         ahead = momentum * v

@@ -50,6 +50,7 @@ from handgrad.optim.settings import (
     checked,
     compiled_rules,
     decayed,
+    nesterov,
     rate_of,
     setting_of,
     started,
@@ -111,12 +112,7 @@ def sgd_nesterov_momentum(
     """
     w, dw, learning_rate, config = started("sgd_nesterov_momentum", w, dw, config, 1e-2)
     momentum, old = velocity_of("sgd_nesterov_momentum", w, config)
-    compiled = compiled_rules(w, dw, old)
-    if compiled:
-        next_w, v = compiled.sgd_nesterov_momentum(w, dw, old, learning_rate, momentum)
-    else:
-        v = momentum * old - learning_rate * dw
-        next_w = w + v + momentum * (v - old)
+    next_w, v = nesterov(w, dw, old, learning_rate, momentum)
     config["velocity"] = v
     return next_w, config
 

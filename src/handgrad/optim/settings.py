@@ -66,6 +66,20 @@ def compiled_rules(w: Array, *others: Array) -> ModuleType | None:
     return getattr(engines.select(None, w)[1], "updates", None)
 
 
+def nesterov(
+    w: Array, dw: Array, old: Array, learning_rate: float, momentum: float
+) -> tuple[Array, Array]:
+    """Return the next w and velocity of Nesterov's method, `old` the velocity before."""
+    compiled = compiled_rules(w, dw, old)
+    if compiled:
+        pair: tuple[Array, Array] = compiled.sgd_nesterov_momentum(
+            w, dw, old, learning_rate, momentum
+        )
+        return pair
+    v = momentum * old - learning_rate * dw
+    return w + v + momentum * (v - old), v
+
+
 def averaged(decay: float, old: Array, new: Array) -> Array:
     """Return the exponentially weighted average, ``decay * old + (1 - decay) * new``."""
     return decay * old + (1.0 - decay) * new

@@ -154,13 +154,13 @@ def evaluate_together(
     }
 
 
-def evaluate_split(folder: Path, model: Any, dataset: Dataset, split: str) -> dict[str, Any]:
+def evaluate_split(folder: Path, model: Viewed, dataset: Dataset, split: str) -> dict[str, Any]:
     """Evaluate `model` on a split of `dataset`; write ``evaluation.json`` and return its content."""
     X, y = dataset.arrays[f"X_{split}"], dataset.arrays[f"y_{split}"]
     scores = scores_of(model, X)
     record = evaluate_scores(scores, y, dataset.class_names).to_dict()
     record["split"] = split
-    if isinstance(model, Viewed) and len(model.views) > 1:
+    if model.tta is not None:
         record["tta"] = model.tta
     record["examples"] = {
         kind: [_with_picture(example, X, dataset) for example in chosen]

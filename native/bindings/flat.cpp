@@ -13,14 +13,6 @@ namespace {
 
 using Unlocked = nb::gil_scoped_release;
 
-constexpr int64_t kChunk = 16384;
-
-// Calls body(first, count) for chunks of n elements.
-template <class Body>
-void for_chunks(int64_t n, Body&& body) {
-    parallel(ceil_div(n, kChunk), [&](int64_t chunk, int) { body(chunk * kChunk, std::min(kChunk, n - chunk * kChunk)); });
-}
-
 // The mask, one byte a number, has the memory order of the input, and gives it to the backward.
 nb::tuple relu_forward(const AnyArray& x, std::optional<double> alpha) {
     return with_dtype(x, [&](auto zero) {

@@ -134,6 +134,7 @@ struct UpdateSettings {
 template <class T>
 struct FlatKernels {
     void (*relu)(const T* x, int64_t n, T* out, uint8_t* positive);
+    void (*rectify)(T* x, int64_t n, uint8_t* positive);  // in place
     void (*relu_backward)(const T* dout, const uint8_t* positive, int64_t n, T* dx);
     void (*product)(const T* a, const T* b, int64_t n, T* out);
     void (*sum)(const T* a, const T* b, int64_t n, T* out);

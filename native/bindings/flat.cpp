@@ -201,7 +201,7 @@ nb::tuple loss(const AnyArray& x, const nb::ndarray<const int64_t, nb::ndim<1>, 
             dx.emplace(in.shape);
             Scratch<double> losses(rows);
             const T share = T(1) / static_cast<T>(rows);
-            const int64_t size = std::max<int64_t>(1, 1024 / classes);
+            const int64_t size = std::max<int64_t>(1, 256 / classes);
             parallel(ceil_div(rows, size), [&](int64_t chunk, int) {
                 for (int64_t n = chunk * size; n < std::min(rows, (chunk + 1) * size); ++n)
                     losses.get()[n] = (softmax ? softmax_row<T> : svm_row<T>)(in.get() + n * classes, classes, y(n),

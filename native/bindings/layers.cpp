@@ -25,7 +25,10 @@ void affine(const T* x, const T* w, const T* b, int64_t rows, int64_t depth, int
 template <class T>
 void affine_gradients(const T* dout, const T* x, const T* w, int64_t rows, int64_t depth, int64_t columns, T* dx,
                       T* dw, T* db) {
-    if (dx)
+    constexpr int64_t kLongRows = 256;  // worth the sums over a vector at the end of each
+    if (dx && columns >= kLongRows && rows <= RightFactor<T>::kFewRows)
+        multiply_rows(dout, rows, w, depth, columns, static_cast<const T*>(nullptr), dx, depth);
+    else if (dx)
         multiply<T>(RowMatrix<T>(dout, columns), RightFactor<T>(w, 1, columns, columns, depth, rows), rows, nullptr, dx,
                     depth);
     multiply<T>(ColumnMatrix<T>(x, depth), RightFactor<T>(dout, columns, 1, rows, columns), depth, nullptr, dw, columns);

@@ -53,6 +53,18 @@ struct GemmKernels {
                    int64_t columns, T* panels);
 };
 
+// Products of few rows, which read the other factor where it lies.
+template <class T>
+struct ThinKernels {
+    int64_t few;  // rows at most, of few_rows
+    // GemmKernels::tile for A in kRowBlocks, a_block numbers apart, and any number of columns of B.
+    void (*few_rows)(int64_t depth, const T* a, int64_t a_block, int64_t rows, const T* b, int64_t b_stride,
+                     int64_t columns, T* c, int64_t c_stride, bool accumulate, const T* bias);
+    // C (rows, columns) = A B^T + bias, the rows of A and B being runs of `depth` numbers; bias may be null.
+    void (*dot)(const T* a, int64_t a_stride, int64_t rows, const T* b, int64_t b_stride, int64_t columns, int64_t depth,
+                const T* bias, T* c, int64_t c_stride);
+};
+
 template <class T>
 struct Affine;
 
@@ -152,6 +164,7 @@ struct FlatKernels {
 template <class T>
 struct Kernels {
     GemmKernels<T> gemm;
+    ThinKernels<T> thin;
     RowKernels<T> rows;
     PoolKernels<T> pool;
     GroupKernels<T> grouped;

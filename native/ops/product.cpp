@@ -121,7 +121,7 @@ void multiply(const LeftFactor<T>& a, const RightFactor<T>& b, int64_t rows, con
     const int64_t columns = b.columns, depth = b.depth;
     const Plan plan = make_plan(rows, b.panels(), depth, tile_rows, b.in_blocks());
     const auto& thin = kernels<T>().thin;
-    const bool few_rows = a.layout == ALayout::kRowBlocks && rows <= thin.few && b.row(0);
+    const bool few_rows = a.layout == ALayout::kRowBlocks && rows <= thin.few && depth > 0 && b.row(0);
 
     Scratch<T> padded_bias(bias ? b.panels() * tile_columns : 0);
     if (bias) {

@@ -8,8 +8,10 @@ for ``out = pool(max(0, norm(y)))``.  norm is (gamma, beta, eps), or (gamma, bet
 given moments, or None; pool is (window, stride), or None.  saved.mean and saved.var are the moments.
 It also has pairs for whole sandwiches,
 
-    affine_relu_forward(x, w, b) -> (out, saved)                      affine_relu_backward(dout, saved, need_dx)
-    stem_forward(x, w, b, gamma, beta, eps, pad) -> (out, saved)      stem_backward(dout, saved, need_dx)
+    affine_relu_forward(x, w, b) -> (out, saved)
+    affine_relu_backward(dout, saved, need_dx)
+    stem_forward(x, w, b, gamma, beta, eps, pad) -> (out, saved)
+    stem_backward(dout, saved, need_dx)
 
 the second for conv_bn_relu_pool in train mode; ``takes_stem(x, w, stride, pad, pool)`` says of which.
 The sandwich has checked the dout of a backward, and an engine's own kernels made what lies between.

@@ -135,6 +135,48 @@ void normalisation(int64_t rows, int64_t channels) {
     compare("normalise", sizes, out, outs, 8);
 }
 
+struct Point {
+    double value, slope;
+};
+
+// Value and slope of an activation, by the C library in double.
+Point formula(Curve curve, double x, double alpha) {
+    const double pi = 3.14159265358979323846, z = std::exp(-x), sigmoid = 1 / (1 + z);
+    const double u = 2 * std::sqrt(2 / pi) * (x + 0.044715 * x * x * x), e = std::exp(-std::abs(u));
+    const double gate = (u < 0 ? e : 1) / (1 + e), normal = std::erfc(-x / std::sqrt(2.0)) / 2;
+    switch (curve) {
+        case kSigmoid: return {sigmoid, z * sigmoid * sigmoid};
+        case kTanh: return {std::tanh(x), 1 / (std::cosh(x) * std::cosh(x))};
+        case kGelu: return {x * normal, normal + x * std::exp(-x * x / 2) / std::sqrt(2 * pi)};
+        case kGeluTanh:
+            return {x * gate, gate + x * e / ((1 + e) * (1 + e)) * 2 * std::sqrt(2 / pi) * (1 + 3 * 0.044715 * x * x)};
+        default: return x > 0 ? Point{x, 1} : Point{alpha * std::expm1(x), alpha * std::exp(x)};
+    }
+}
+
+// Errors relative to each number, but for slopes that are the difference of two larger ones.
+template <class T>
+void curves(int64_t count) {
+    std::vector<T> x(static_cast<size_t>(count)), dout(x.size(), 2), out(x.size()), dx(x.size());
+    for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<T>(static_cast<double>(i) * 18 / static_cast<double>(count) - 9);
+    for (int kind = 0; kind < kCurves; ++kind) {
+        const auto& kernel = kernels<T>().curves;
+        kernel.forward[kind](x.data(), 2, count, out.data());
+        kernel.backward[kind](dout.data(), x.data(), 2, count, dx.data());
+        for (size_t i = 0; i < x.size(); ++i) {
+            const Point y = formula(static_cast<Curve>(kind), x[i], 2);
+            const double size = std::max(std::abs(y.slope), std::abs(y.slope - y.value / x[i]));
+            const double limit = 8 * static_cast<double>(std::numeric_limits<T>::epsilon()) + 1e-13;
+            ++comparisons;
+            if (std::abs(out[i] - y.value) <= limit * std::abs(y.value) && std::abs(dx[i] / 2 - y.slope) <= limit * size)
+                continue;
+            ++failures;
+            std::printf("activation %d at %g: %g and %g, not %g and %g\n", kind, static_cast<double>(x[i]),
+                        static_cast<double>(out[i]), static_cast<double>(dx[i] / 2), y.value, y.slope);
+        }
+    }
+}
+
 ConvSizes sizes_of(int64_t N, int64_t C, int64_t H, int64_t W, int64_t F, int64_t size, int64_t stride, int64_t pad) {
     return {N, C, H, W, F, size, size, stride, stride, pad, pad, window_count(H, size, stride, pad),
             window_count(W, size, stride, pad)};
@@ -159,6 +201,8 @@ void everything() {
     product<T>(200, 33, 130);
     normalisation<T>(2, 3);
     normalisation<T>(600, 37);
+    curves<T>(7);
+    curves<T>(1801);
 }
 
 }  // namespace

@@ -91,64 +91,43 @@ nb::object sum(const AnyArray& a, const AnyArray& b) {
     return joined("sum: the shapes differ", a, b, [](const auto& flat) { return flat.sum; });
 }
 
-// Returns out and slope, its derivative, for an activation by name.
-template <class T>
-struct Curve {
-    T value, slope;
-};
+// Smooth activations; the backward takes x again.
 
-template <class T>
-Curve<T> sigmoid(T x) {
-    const T z = std::exp(-std::abs(x));
-    return {(x < 0 ? z : T(1)) / (1 + z), z / ((1 + z) * (1 + z))};
-}
-
-template <class T>
-Curve<T> gelu(T x, bool approximate) {
-    const T inside = x > T(40) ? T(40) : x < T(-40) ? T(-40) : x;  // the gate is 0 or 1 beyond
-    T gate, slope;
-    if (approximate) {
-        const T scale = T(2 * 0.79788456080286535588), cubic = T(0.044715);
-        const Curve<T> s = sigmoid<T>(scale * (inside + cubic * inside * inside * inside));
-        gate = s.value;
-        slope = s.slope * scale * (1 + 3 * cubic * inside * inside);
-    } else {
-        gate = std::erfc(inside * T(-0.70710678118654752440)) / 2;
-        slope = std::exp(inside * inside / -2) * T(0.39894228040143267794);
-    }
-    return {x * gate, gate + x * slope};
-}
-
-template <class T>
-Curve<T> curve(int kind, T x, T alpha) {
-    switch (kind) {
-        case 0: return sigmoid<T>(x);
-        case 1: return {std::tanh(x), 4 * sigmoid<T>(2 * x).slope};
-        case 2: return gelu<T>(x, false);
-        case 3: return gelu<T>(x, true);
-        default: return x > 0 ? Curve<T>{x, 1} : Curve<T>{alpha * std::expm1(x), alpha * std::exp(x)};
-    }
-}
-
-nb::tuple activation(const AnyArray& x, int kind, double alpha) {
+nb::object curve_forward(const AnyArray& x, int curve, double alpha) {
+    check(curve >= 0 && curve < kCurves, "curve_forward: no such curve");
     return with_dtype(x, [&](auto zero) {
         using T = decltype(zero);
-        std::optional<Out<T>> out, slope;
+        std::optional<Out<T>> out;
         {
             Unlocked unlocked;
             const Order order = order_of(x);
             const In<T> in(x, order);
             out.emplace(in.shape, order);
-            slope.emplace(in.shape, order);
             for_chunks(in.shape.count(), [&](int64_t at, int64_t n) {
-                for (int64_t i = at; i < at + n; ++i) {
-                    const Curve<T> y = curve<T>(kind, in.get()[i], static_cast<T>(alpha));
-                    out->get()[i] = y.value;
-                    slope->get()[i] = y.slope;
-                }
+                kernels<T>().curves.forward[curve](in.get() + at, static_cast<T>(alpha), n, out->get() + at);
             });
         }
-        return nb::make_tuple(out->array(), slope->array());
+        return out->array();
+    });
+}
+
+nb::object curve_backward(const AnyArray& dout, const AnyArray& x, int curve, double alpha) {
+    check(curve >= 0 && curve < kCurves, "curve_backward: no such curve");
+    return with_dtype(x, [&](auto zero) {
+        using T = decltype(zero);
+        std::optional<Out<T>> dx;
+        {
+            Unlocked unlocked;
+            const Order order = order_of(x);
+            const In<T> in(x, order), upstream(dout, order);
+            check(upstream.shape == in.shape, "curve_backward: dout does not fit x");
+            dx.emplace(in.shape, order);
+            for_chunks(in.shape.count(), [&](int64_t at, int64_t n) {
+                kernels<T>().curves.backward[curve](upstream.get() + at, in.get() + at, static_cast<T>(alpha), n,
+                                                    dx->get() + at);
+            });
+        }
+        return dx->array();
     });
 }
 
@@ -157,17 +136,17 @@ nb::tuple activation(const AnyArray& x, int kind, double alpha) {
 template <class T>
 double softmax_row(const T* x, int64_t classes, int64_t label, T share, double smoothing, T* dx) {
     const T largest = *std::max_element(x, x + classes);
+    kernels<T>().curves.exponentials(x, largest, classes, dx);
     T sum = 0;
-    for (int64_t c = 0; c < classes; ++c) sum += std::exp(x[c] - largest);
+    for (int64_t c = 0; c < classes; ++c) sum += dx[c];
     const T log_sum = std::log(sum);
     const double each = smoothing / static_cast<double>(classes);
     const T wrong = static_cast<T>(each), right = static_cast<T>(1 - smoothing + each);
     double loss = 0;
     for (int64_t c = 0; c < classes; ++c) {
-        const T log_p = x[c] - largest - log_sum;
         const T target = c == label ? right : wrong;
-        dx[c] = (std::exp(log_p) - target) * share;
-        if (target != 0) loss -= static_cast<double>(target) * static_cast<double>(log_p);
+        dx[c] = (dx[c] / sum - target) * share;
+        if (target != 0) loss -= static_cast<double>(target) * static_cast<double>(x[c] - largest - log_sum);
     }
     return loss;
 }
@@ -292,7 +271,8 @@ void bind_flat(nb::module_& module) {
     module.def("relu_backward", relu_backward, nb::arg(), nb::arg(), nb::arg().none() = nb::none());
     module.def("product", product);
     module.def("sum", sum);
-    module.def("activation", activation);
+    module.def("curve_forward", curve_forward);
+    module.def("curve_backward", curve_backward);
     module.def("loss", loss);
     module.def("sgd", sgd);
     module.def("update", update);

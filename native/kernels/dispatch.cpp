@@ -19,6 +19,8 @@ namespace handgrad {
     void fill(GroupKernels<double>&);      \
     void fill(FlatKernels<float>&);        \
     void fill(FlatKernels<double>&);       \
+    void fill(CurveKernels<float>&);       \
+    void fill(CurveKernels<double>&);      \
     void fill(WinogradKernels&);           \
     void fill(StemKernels&);               \
     }
@@ -49,6 +51,8 @@ struct Tables {
         isa::fill(tables.f64.grouped); \
         isa::fill(tables.f32.flat);    \
         isa::fill(tables.f64.flat);    \
+        isa::fill(tables.f32.curves);  \
+        isa::fill(tables.f64.curves);  \
         isa::fill(tables.f32.winograd); \
         isa::fill(tables.f32.stem);     \
     }

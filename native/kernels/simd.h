@@ -120,4 +120,17 @@ HG_INLINE VecD fma(VecD a, VecD b, VecD c) {
 #endif
 }
 
+// a * b - product, where product is a * b rounded.
+template <class V>
+HG_INLINE V product_rest(V a, V b, V product) {
+#if defined(__AVX512F__) || defined(__AVX2__) || (defined(__ARM_NEON) && defined(__aarch64__))
+    return fma(a, b, -product);
+#else  // of halves of the digits, whose products are exact
+    typedef decltype(a < b) Bits;
+    const Bits upper = Bits{} - (sizeof(a[0]) == 4 ? 1 << 12 : 1 << 27);
+    const V a1 = (V)((Bits)a & upper), a2 = a - a1, b1 = (V)((Bits)b & upper), b2 = b - b1;
+    return a1 * b1 - product + a1 * b2 + a2 * b1 + a2 * b2;
+#endif
+}
+
 }  // namespace handgrad::HANDGRAD_ISA

@@ -161,6 +161,17 @@ struct FlatKernels {
                  T* next_m, T* next_v);
 };
 
+// Smooth activations of n numbers, by Curve; alpha is the constant of kElu.
+enum Curve { kSigmoid, kTanh, kGelu, kGeluTanh, kElu, kCurves };
+template <class T>
+struct CurveKernels {
+    void (*forward[kCurves])(const T* x, T alpha, int64_t n, T* out);
+    // dx = dout times the slope at x
+    void (*backward[kCurves])(const T* dout, const T* x, T alpha, int64_t n, T* dx);
+    // exp(x - largest), where no x is above largest
+    void (*exponentials)(const T* x, T largest, int64_t n, T* out);
+};
+
 template <class T>
 struct Kernels {
     GemmKernels<T> gemm;
@@ -169,6 +180,7 @@ struct Kernels {
     PoolKernels<T> pool;
     GroupKernels<T> grouped;
     FlatKernels<T> flat;
+    CurveKernels<T> curves;
     WinogradKernels winograd;  // of float32 only, as stem
     StemKernels stem;
 };

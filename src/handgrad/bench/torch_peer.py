@@ -78,41 +78,27 @@ class TorchPeer:
     ) -> tuple[Module, dict[str, Tensor]]:
         """Build the network of a job with Handgrad's weights; return it and its named parameters."""
         model = work.network(job, dtype, dropout)
+        params: Arrays = model.params
         if job["model"].startswith("resnet"):
-            built = residual_network(self.torch, model.params)
-            return self._with_weights(*built, model.params, dtype, setting)
-        if job["model"] == "speednet":
-            built = speed_network(self.torch, model)
-            return self._with_weights(*built, model.params, dtype, setting)
-        keep = model.dropout_param.get("p", 1.0)
-        params, statistics = model.params, iter(model.buffers().values())
-        modules, named = [], {}
-        for module, names in self._modules(params, keep):
-            modules.append(module.to(getattr(self.torch, dtype)))
-            if isinstance(module, self.torch.nn.modules.batchnorm._BatchNorm):
-                for buffer in (module.running_mean, module.running_var):
-                    buffer.copy_(self.torch.from_numpy(next(statistics)))
-            for name, parameter in zip(names, module.parameters(), strict=True):
-                w = params[name]
-                parameter.data.copy_(self.torch.from_numpy(w.T if w.ndim == 2 else w))
-                named[name] = parameter
-        net = self.torch.nn.Sequential(*modules)
-        if setting["layout"] == "channels_last":
-            net = net.to(memory_format=self.torch.channels_last)
-        return net, named
-
-    def _with_weights(
-        self,
-        net: Module,
-        named: dict[str, Tensor],
-        params: Arrays,
-        dtype: str,
-        setting: dict[str, str],
-    ) -> tuple[Module, dict[str, Tensor]]:
+            net, named = residual_network(self.torch, params)
+        elif job["model"] == "speednet":
+            net, named = speed_network(self.torch, model)
+        else:
+            pairs = list(self._modules(params, model.dropout_param.get("p", 1.0)))
+            net = self.torch.nn.Sequential(*(module for module, _ in pairs))
+            names = [name for _, of_module in pairs for name in of_module]
+            named = dict(zip(names, net.parameters(), strict=True))
         net = net.to(getattr(self.torch, dtype))
         for name, parameter in named.items():
             w = params[name]
             parameter.data.copy_(self.torch.from_numpy(w.T if w.ndim == 2 else w))
+        statistics = [w for name, w in model.buffers().items() if "running" in name]
+        norms = [
+            m for m in net.modules() if isinstance(m, self.torch.nn.modules.batchnorm._BatchNorm)
+        ]
+        places = [buffer for norm in norms for buffer in (norm.running_mean, norm.running_var)]
+        for buffer, value in zip(places, statistics, strict=bool(statistics)):
+            buffer.copy_(self.torch.from_numpy(value))
         if setting["layout"] == "channels_last":
             net = net.to(memory_format=self.torch.channels_last)
         return net, named

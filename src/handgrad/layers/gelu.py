@@ -33,7 +33,7 @@ def gelu_forward(
         engine: the engine for this call; None is the chosen one.
 
     Returns:
-        out, the shape of x, and the cache (the derivative at x) for `gelu_backward`.
+        out, the shape of x, and the cache (x, or the derivative there) for `gelu_backward`.
 
     Raises:
         ShapeError, DtypeError: x is not an array of real or complex numbers.

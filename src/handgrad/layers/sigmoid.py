@@ -24,7 +24,7 @@ def sigmoid_forward(x: Array, *, engine: str | None = None) -> tuple[Array, Cach
         engine: the engine for this call; None is the chosen one.
 
     Returns:
-        out, the shape of x, and the cache (the derivative at x) for `sigmoid_backward`.
+        out, the shape of x, and the cache (x, or the derivative there) for `sigmoid_backward`.
 
     Raises:
         ShapeError, DtypeError: x is not an array of real or complex numbers.

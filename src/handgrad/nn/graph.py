@@ -29,7 +29,7 @@ from handgrad.nn.pools import MaxPool
 from handgrad.nn.value import Value
 
 if TYPE_CHECKING:
-    from handgrad.nn.model import Model
+    from handgrad.nn.built import Built
 
 Arrays = dict[str, Array]
 
@@ -63,7 +63,7 @@ class Call(NamedTuple):
 class Graph:
     """The calls of one run of ``model.forward`` in the order in which they were made."""
 
-    def __init__(self, model: Model, mode: str, shapes: Sequence[tuple[int, ...]]) -> None:
+    def __init__(self, model: Built, mode: str, shapes: Sequence[tuple[int, ...]]) -> None:
         """Begin with the inputs of the network, of `shapes` (N, ...)."""
         self.model = model
         self.mode = mode

@@ -16,7 +16,7 @@ from handgrad.nn.options import Init, Shape
 from handgrad.nn.value import Value
 
 if TYPE_CHECKING:
-    from handgrad.nn.model import Model
+    from handgrad.nn.built import Built
 
 
 class Weight(NamedTuple):
@@ -64,7 +64,7 @@ class Layer(metaclass=Configured):
             raise OptionError(f"{type(self).__name__}: name must be a text without /, got {name!r}")
         self.name = name
         self.parameters: tuple[str, ...] = ()  # full names, in the order of `weights`
-        self._root: Model | None = None
+        self._root: Built | None = None
         self._label = ""  # full name in the network
         self._built: dict[str, Shape] = {}
         self._shapes: dict[tuple[Shape, ...], Shape] = {}  # of inputs -> of the output

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,8 +12,6 @@ from handgrad import layers
 from handgrad.engines.arrays import Array, as_numpy
 from handgrad.engines.devices import check_device, to_device, to_numpy
 from handgrad.errors import (
-    DtypeError,
-    HandgradError,
     OperationError,
     OptionError,
     ShapeError,
@@ -24,8 +22,10 @@ from handgrad.errors import (
     check_dictionary,
     check_known,
 )
-from handgrad.nn.configured import Configured, import_path, plain, shown_call
-from handgrad.nn.graph import Graph, Plan
+from handgrad.nn.built import Arrays, Built
+from handgrad.nn.configured import import_path, plain, shown_call
+from handgrad.nn.graph import Plan
+from handgrad.nn.inputs import as_inputs, check_rows, input_shapes
 from handgrad.nn.layer import Layer
 from handgrad.nn.norms import BatchNorm
 from handgrad.nn.options import (
@@ -34,20 +34,17 @@ from handgrad.nn.options import (
     as_dtype,
     as_init,
     as_random_source,
-    as_row_shape,
-    draw,
 )
-from handgrad.nn.summary import as_table, by
+from handgrad.nn.summary import as_table
 from handgrad.nn.value import Value
 from handgrad.nn.whitening import Whitening
 
-Arrays = dict[str, np.ndarray]
 Loss = Callable[[Array, Any], tuple[Any, Array]]
 
 LOSSES: dict[str, Loss] = {"softmax": layers.softmax_loss, "svm": layers.svm_loss}
 
 
-class Model(metaclass=Configured):
+class Model(Built):
     """A network of layer objects; the base of your own.
 
     Make the layers in ``__init__``, connect them in ``forward``::
@@ -78,9 +75,6 @@ class Model(metaclass=Configured):
         num_classes: the number of scores.
         device: where the arrays are computed with, see `handgrad.engines.devices`; params stay NumPy's.
     """
-
-    _arguments: dict[str, Any]
-    _is_made = False
 
     def __init__(
         self,
@@ -114,11 +108,14 @@ class Model(metaclass=Configured):
             OptionError, DtypeError, EngineError: an option is unknown or out of range.
         """
         name = self._name
+        super().__init__(
+            input_shapes(name, input_shape),
+            as_init(name, init),
+            None if dtype is None else as_dtype(name, dtype),
+            None if rng is None else as_random_source(name, rng),
+        )
         self.reg = as_number(name, "reg", reg, 0)
-        self.dtype = None if dtype is None else as_dtype(name, dtype)
         self.device = check_device(name, device)
-        self._input_shapes = _input_shapes(name, input_shape)
-        self._init = as_init(name, init)
         if not callable(loss):
             check_choice(name, "loss (or a function)", loss, list(LOSSES))
         self._loss: Loss = loss if callable(loss) else LOSSES[loss]
@@ -130,33 +127,8 @@ class Model(metaclass=Configured):
                 )
             self._loss = partial(layers.softmax_loss, label_smoothing=smoothing)
         self._fuse = as_flag(name, "fuse", fuse)
-        # modules cannot be copied: NumPy's global stream is looked up when it is drawn from
-        self._rng: Any = None if rng is None else as_random_source(name, rng)
-        self._params: Arrays = {}
-        self._decays: list[str] = []
-        self._layers: list[Layer] = []
-        self._row_shape: Shape | None = None  # of the output, once the network is built
-        self._rows: list[tuple[str, str, str, str]] = []  # of the summary
-        self._root: Model | None = None  # the network that this one is a block of
-        self._mode = "test"
         self._compiled: dict[str, Plan] = {}
         self._plans: dict[str, Any] = {}  # by mode the last one, and the calls that it is of
-        self._is_made = True
-
-    def _made(self) -> None:
-        """Draw the parameters, if the shape of the input is known."""
-        if not self._is_made:
-            raise OptionError(f"{self._name}.__init__ must call super().__init__()")
-        if self._input_shapes is not None:
-            self._build(self._input_shapes)
-
-    if TYPE_CHECKING:
-        forward: Callable[..., Any]  # each network takes as many inputs as it needs
-    else:
-
-        def forward(self, *values: Value) -> Value:
-            """Connect the layers: take the inputs, return the scores.  Subclasses write this."""
-            raise OperationError(f"{self._name} must have a method forward(self, x)")
 
     def __call__(self, *values: Value) -> Any:
         """Use this network as a block in the forward of another one."""
@@ -175,10 +147,6 @@ class Model(metaclass=Configured):
 
     def __repr__(self) -> str:
         return shown_call(self._name, self._arguments)
-
-    @property
-    def _name(self) -> str:
-        return type(self).__name__
 
     # -- what others use ---------------------------------------------------------------------------
 
@@ -269,7 +237,7 @@ class Model(metaclass=Configured):
         self._compiled = {}
         if batch_shape is None:
             return
-        shapes = _input_shapes(f"{self._name}.compile", batch_shape)
+        shapes = input_shapes(f"{self._name}.compile", batch_shape)
         assert shapes is not None
         if any(len(shape) < 2 for shape in shapes):
             raise ShapeError(f"{self._name}.compile: batch_shape must be (N, ...), got {shapes}")
@@ -345,134 +313,12 @@ class Model(metaclass=Configured):
         }
         return {"name": import_path(type(self)), **plain(self._name, arguments)}
 
-    # -- building ----------------------------------------------------------------------------------
-
-    def _check_built(self, what: str) -> None:
-        if self._row_shape is None:
-            hint = (
-                "it is a block of another network, whose params hold its parameters"
-                if self._root is not None
-                else "pass input_shape, the shape of one row, to its constructor (or to "
-                "super().__init__), or call loss(X) once"
-            )
-            raise OptionError(f"{self._name}: {what} is not known yet: {hint}")
-
-    def _build(self, rows: Sequence[Shape]) -> None:
-        """Name the layers, and draw the parameters in the order in which forward uses them."""
-        self._register(self, "")
-        self._input_shapes = list(rows)
-        try:
-            graphs = [self._record([(1, *row) for row in rows], mode) for mode in ("test", "train")]
-            (graph, output), _ = graphs
-        except BaseException:
-            self._params, self._decays = {}, []
-            raise
-        unused = [layer for layer in self._layers if not layer._shapes]
-        if unused:
-            raise OptionError(
-                f"{self._name}: forward never calls {', '.join(x._label for x in unused)}; "
-                "use every layer, or do not make it"
-            )
-        if len(output.shape) < 2:
-            raise ShapeError(f"{self._name}: forward must return scores (N, C), got {output!r}")
-        self._rows = [("input", "", by(row), "") for row in rows]
-        for call in graph.calls:
-            count = sum(self._params[name].size for name in call.layer.parameters)
-            again = "#" in call.label
-            number = "the same" if again and count else f"{count:,}"
-            self._rows.append((call.label, repr(call.layer), by(call.shape[1:]), number))
-        self._row_shape = output.shape[1:]
-        self._mode = "test"
-        self._rng = None  # the random source is not part of the network
-
-    def _register(self, block: Model, prefix: str) -> None:
-        """Give the layers in `block`, and in blocks of it, their full names."""
-        for name, part in block._parts():
-            label = f"{prefix}{name}"
-            if part._root is self:
-                continue  # two attributes for one object: the first names it
-            if part._root is not None or getattr(part, "_row_shape", None) is not None:
-                raise OptionError(
-                    f"{self._name}: {label}, {part!r}, belongs to another network; make one for each"
-                )
-            part._root = self
-            if isinstance(part, Model):
-                self._register(part, label + ".")
-            else:
-                if any(label == other._label for other in self._layers):
-                    raise OptionError(f"{self._name}: two layers have the name {label}")
-                part._label = label
-                self._layers.append(part)
-
-    def _parts(self) -> Iterator[tuple[str, Layer | Model]]:
-        """Yield the layers and blocks among the attributes, those in lists and dictionaries too."""
-        for name, value in vars(self).items():
-            if not name.startswith("_"):
-                yield from _parts_of(name, value)
-
-    def _admit(self, layer: Layer, rows: tuple[Shape, ...]) -> tuple[str, Shape]:
-        """Return the name of `layer` and the shape of its output for inputs of `rows`; build it."""
-        label = layer._label if layer._root is self else layer.name or layer.kind
-        known = layer._shapes.get(rows) if layer._root is self else None
-        if known is not None:
-            return label, known
-        try:
-            shape = layer.shape(*rows)
-            weights = layer.weights(*rows)
-        except HandgradError as error:
-            raise type(error)(f"{self._name}, layer {label}: {error}") from error
-        if layer._root is self:
-            shapes = {f"{label}.{name}": weight.shape for name, weight in weights.items()}
-            if not layer._shapes:
-                if self._row_shape is not None:
-                    raise OptionError(
-                        f"{self._name}: layer {label} is called for the first time after the network "
-                        "was built; call every layer in the first forward of both modes"
-                    )
-                for name, weight in weights.items():
-                    full = f"{label}.{name}"
-                    init = self._init if weight.init is None else weight.init
-                    rng = as_random_source(self._name, self._rng)
-                    value = draw(f"{self._name}, {full}", init, weight.shape, weight.fan_in, rng)
-                    self._params[full] = value if self.dtype is None else value.astype(self.dtype)
-                    if weight.decays:
-                        self._decays.append(full)
-                layer.parameters = tuple(shapes)
-                layer._built = shapes
-            elif shapes != layer._built:
-                raise ShapeError(
-                    f"{self._name}, layer {label}: {layer!r} was built for inputs of "
-                    f"{_texts(next(iter(layer._shapes)))} without N, got {_texts(rows)}"
-                )
-            layer._shapes[rows] = shape
-        elif layer._root is not None or weights or layer.has_state:
-            self._refuse_unknown(repr(layer))
-        return label, shape
-
-    def _refuse_unknown(self, what: str) -> None:
-        raise OptionError(
-            f"{self._name}: {what} is no part of this network; make layers and blocks in __init__ "
-            "and keep them as attributes (or in lists that are), so that their parameters have names"
-        )
-
     @property
     def _is_static(self) -> bool:
         """Whether forward makes the same calls each time: known of lists of layers alone."""
         return False
 
     # -- computing ---------------------------------------------------------------------------------
-
-    def _record(self, shapes: Sequence[Shape], mode: str) -> tuple[Graph, Value]:
-        """Run forward on values of `shapes` (N, ...)."""
-        self._mode = mode
-        graph = Graph(self, mode, shapes)
-        output = self.forward(*graph.inputs)
-        if not isinstance(output, Value) or output.graph is not graph:
-            raise OperationError(
-                f"{self._name}.forward must return the value that its last layer gave, got "
-                f"{type(output).__name__}"
-            )
-        return graph, output
 
     def _recorded(self, shapes: Sequence[Shape], mode: str, keep: bool = False) -> Plan:
         graph, output = self._record(shapes, mode)
@@ -525,71 +371,16 @@ class Model(metaclass=Configured):
 
     def _checked(self, X: Any) -> list[np.ndarray]:
         """Return the inputs as arrays that fit the network, in its dtype; build it if it is not."""
-        given = X if isinstance(X, tuple) else (X,)
-        xs = [as_numpy(self._name, "X", x) for x in given]
-        real = self.dtype is None or self.dtype(0).dtype.kind != "c"
-        for x in xs:
-            if x.ndim < 2:
-                raise ShapeError(f"{self._name}: X must have shape (N, ...), got {x.shape}")
-            if x.dtype.kind not in ("iuf" if real else "iufc"):
-                hint = "; its imaginary part would be lost" if x.dtype.kind == "c" else ""
-                raise DtypeError(
-                    f"{self._name}: X must hold {'real ' if real else ''}numbers, got {x.dtype}{hint}"
-                )
-        if any(len(x) != len(xs[0]) for x in xs):
-            raise ShapeError(
-                f"{self._name}: the inputs must have as many rows, got {_texts([x.shape for x in xs])}"
-            )
+        xs = as_inputs(self._name, X, self.dtype)
         rows = [x.shape[1:] for x in xs]
         if self._root is not None and self._root is not self:
             self._check_built("loss")
-        if self._row_shape is None:
-            self._build(rows)
         self._check_rows(rows)
         return xs if self.dtype is None else [x.astype(self.dtype, copy=False) for x in xs]
 
     def _check_rows(self, rows: Sequence[Shape]) -> None:
-        """Raise ShapeError unless the inputs have the shapes that the network was built for."""
+        """Raise ShapeError unless inputs of `rows` fit the network; build it if it is not."""
         if self._row_shape is None:
             self._build(rows)
-        expected = self._input_shapes
-        assert expected is not None
-        if list(rows) == list(expected):
-            return
-        if len(rows) != len(expected):
-            raise ShapeError(
-                f"{self._name}: X must be a tuple of {len(expected)} arrays, got {len(rows)}"
-                if len(expected) > 1
-                else f"{self._name}: X must be one array, got {len(rows)}"
-            )
-        shown = " and ".join(str(("N", *row)).replace("'", "") for row in expected)
-        got = " and ".join(str(("N", *row)).replace("'", "") for row in rows)
-        raise ShapeError(f"{self._name}: X must have shape {shown}; got {got}")
-
-
-def _input_shapes(where: str, shape: Any) -> list[Shape] | None:
-    """Return the shapes of the inputs: several where `shape` is a list of shapes."""
-    if shape is None:
-        return None
-    if (
-        isinstance(shape, tuple | list)
-        and shape
-        and all(isinstance(x, tuple | list) for x in shape)
-    ):
-        return [as_row_shape(where, one) for one in shape]
-    return [as_row_shape(where, shape)]
-
-
-def _parts_of(name: str, value: Any) -> Iterator[tuple[str, Layer | Model]]:
-    if isinstance(value, Layer | Model):
-        yield value.name if isinstance(value, Layer) and value.name else name, value
-    elif isinstance(value, list | tuple):
-        for i, item in enumerate(value):
-            yield from _parts_of(f"{name}.{i}", item)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _parts_of(f"{name}.{key}", item)
-
-
-def _texts(shapes: Sequence[Shape]) -> str:
-    return " and ".join(str(tuple(shape)) for shape in shapes)
+        assert self._input_shapes is not None
+        check_rows(self._name, rows, self._input_shapes)

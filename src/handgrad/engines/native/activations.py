@@ -1,4 +1,4 @@
-"""Activations in one pass each; forward keeps the slope, or one byte where there are two slopes."""
+"""Activations in one pass each; forward keeps x, or one byte where there are two slopes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from handgrad.engines.native import _kernels
 
-_SIGMOID, _TANH, _GELU, _GELU_TANH, _ELU = range(5)
+_SIGMOID, _TANH, _GELU, _GELU_TANH, _ELU = range(5)  # Curve of native/kernels/table.h
 
 
 def relu_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -26,27 +26,31 @@ def leaky_relu_backward(dout: np.ndarray, saved: tuple) -> np.ndarray:
     return _kernels.relu_backward(dout, *saved)
 
 
-def elu_forward(x: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
-    return _kernels.activation(x, _ELU, alpha)
+def _curve(x: np.ndarray, curve: int, alpha: float = 0.0) -> tuple[np.ndarray, tuple]:
+    return _kernels.curve_forward(x, curve, alpha), (x, curve, alpha)
 
 
-def gelu_forward(x: np.ndarray, approximate: str) -> tuple[np.ndarray, np.ndarray]:
-    return _kernels.activation(x, _GELU if approximate == "none" else _GELU_TANH, 0.0)
+def elu_forward(x: np.ndarray, alpha: float) -> tuple[np.ndarray, tuple]:
+    return _curve(x, _ELU, alpha)
 
 
-def sigmoid_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return _kernels.activation(x, _SIGMOID, 0.0)
+def gelu_forward(x: np.ndarray, approximate: str) -> tuple[np.ndarray, tuple]:
+    return _curve(x, _GELU if approximate == "none" else _GELU_TANH)
 
 
-def tanh_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return _kernels.activation(x, _TANH, 0.0)
+def sigmoid_forward(x: np.ndarray) -> tuple[np.ndarray, tuple]:
+    return _curve(x, _SIGMOID)
 
 
-def _times_slope(dout: np.ndarray, saved: np.ndarray) -> np.ndarray:
-    return _kernels.product(dout, saved)
+def tanh_forward(x: np.ndarray) -> tuple[np.ndarray, tuple]:
+    return _curve(x, _TANH)
 
 
-elu_backward = gelu_backward = sigmoid_backward = tanh_backward = _times_slope
+def _curve_backward(dout: np.ndarray, saved: tuple) -> np.ndarray:
+    return _kernels.curve_backward(dout, *saved)
+
+
+elu_backward = gelu_backward = sigmoid_backward = tanh_backward = _curve_backward
 
 
 # Whole-array expressions: the parameters' gradients, and the groups of channels, are no flat passes.

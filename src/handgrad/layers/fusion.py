@@ -20,7 +20,6 @@ The checks are those of the layers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from handgrad import engines
@@ -123,7 +122,7 @@ def _affine_relu(x: Array, steps: list[Any], engine: str, fused: Any) -> tuple[A
 def _stem(x: Array, steps: list[Any], engine: str, fused: Any) -> tuple[Array, Cache] | None:
     """Run the first block of a network over images, in train mode."""
     (_, w, b, conv_param), (_, gamma, beta, bn_param), _, (_, pool_param) = steps
-    if not (isinstance(bn_param, Mapping) and is_one_of(bn_param.get("mode"), ("train",))):
+    if not (isinstance(bn_param, dict) and is_one_of(bn_param.get("mode"), ("train",))):
         return None  # the steps, one by one, say what is wrong with it
     stride, pad, dilation, groups = checked_conv(x, w, b, conv_param)
     check_channels("spatial_batchnorm_forward", "gamma", gamma, w.shape[0])

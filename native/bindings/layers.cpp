@@ -21,18 +21,33 @@ void affine(const T* x, const T* w, const T* b, int64_t rows, int64_t depth, int
     multiply<T>(RowMatrix<T>(x, depth), RightFactor<T>(w, columns, 1, depth, columns, rows), rows, b, out, columns);
 }
 
+template <class T>
+void affine_input_gradient(const T* dout, const T* w, int64_t rows, int64_t depth, int64_t columns, T* dx) {
+    constexpr int64_t kLongRows = 256;  // worth the sums over a vector at the end of each
+    if (columns >= kLongRows && rows <= RightFactor<T>::kFewRows)
+        multiply_rows<T>(dout, rows, w, depth, columns, nullptr, dx, depth);
+    else
+        multiply<T>(RowMatrix<T>(dout, columns), RightFactor<T>(w, 1, columns, columns, depth, rows), rows, nullptr, dx,
+                    depth);
+}
+
 // The gradients for dout (rows, columns); dx and db may be null.
 template <class T>
 void affine_gradients(const T* dout, const T* x, const T* w, int64_t rows, int64_t depth, int64_t columns, T* dx,
                       T* dw, T* db) {
-    constexpr int64_t kLongRows = 256;  // worth the sums over a vector at the end of each
-    if (dx && columns >= kLongRows && rows <= RightFactor<T>::kFewRows)
-        multiply_rows(dout, rows, w, depth, columns, static_cast<const T*>(nullptr), dx, depth);
-    else if (dx)
-        multiply<T>(RowMatrix<T>(dout, columns), RightFactor<T>(w, 1, columns, columns, depth, rows), rows, nullptr, dx,
-                    depth);
-    multiply<T>(ColumnMatrix<T>(x, depth), RightFactor<T>(dout, columns, 1, rows, columns), depth, nullptr, dw, columns);
-    if (db) column_sums(dout, rows, columns, db);
+    const auto of_input = [&] {
+        if (dx) affine_input_gradient(dout, w, rows, depth, columns, dx);
+    };
+    const auto of_parameters = [&] {
+        multiply<T>(ColumnMatrix<T>(x, depth), RightFactor<T>(dout, columns, 1, rows, columns), depth, nullptr, dw, columns);
+        if (db) column_sums(dout, rows, columns, db);
+    };
+    // Small products are done side by side: cut up, they would wait for each other's numbers.
+    constexpr int64_t kSmall = int64_t{1} << 21;
+    if (dx && times(rows, depth, columns) <= kSmall)
+        return parallel(2, [&](int64_t task, int) { task ? of_parameters() : of_input(); });
+    of_input();
+    of_parameters();
 }
 
 // Returns out; with a rectifier behind it, out and where it is positive, one byte a number.

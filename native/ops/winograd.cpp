@@ -82,9 +82,9 @@ bool correlate(const WinogradTransforms& kernel, const Correlation& s, const flo
     const Scratch<float> nothing = zeros(s.C);
     Largest largest_v, largest_u, largest_out;
 
-    auto inputs = [&](int64_t first, int64_t count, float* target) {
+    auto inputs = [&](int64_t first, int64_t count, int64_t c, int64_t channels, float* target) {
         int32_t largest = 0;
-        kernel.inputs(from, x, nothing.get(), first, count, 0, s.C, places, target, &largest);
+        kernel.inputs(from, x, nothing.get(), first, count, c, channels, places, target, &largest);
         largest_v.see(largest);
     };
     auto filters = [&](int64_t panel, int64_t c, int64_t count, float* target) {
@@ -109,11 +109,13 @@ bool correlate(const WinogradTransforms& kernel, const Correlation& s, const flo
 
     if (by_panel) {
         const int64_t part = 2 * height, parts = ceil_div(block, part);
-        parallel(blocks * parts, [&](int64_t task, int) {
-            const int64_t skip = task % parts * part, first = task / parts * block + skip;
+        const int64_t slice = blocks * parts < kTasks ? 2 * kBlock : s.C, slices = ceil_div(s.C, slice);
+        parallel(blocks * parts * slices, [&](int64_t task, int) {
+            const int64_t c = task % slices * slice, place = task / slices;
+            const int64_t skip = place % parts * part, first = place / parts * block + skip;
             if (first < tiles)
-                inputs(first, std::min({part, block - skip, tiles - first}),
-                       v.get() + task / parts * v_size + skip / height * group);
+                inputs(first, std::min({part, block - skip, tiles - first}), c, std::min(slice, s.C - c),
+                       v.get() + place / parts * v_size + skip / height * group + c / kBlock * places.block_stride);
         });
         parallel(panels, [&](int64_t panel, int worker) {
             float* filter = u.get() + worker * u_size;
@@ -130,7 +132,7 @@ bool correlate(const WinogradTransforms& kernel, const Correlation& s, const flo
         });
         parallel(blocks, [&](int64_t b, int worker) {
             float* in = v.get() + worker * v_size;
-            inputs(b * block, std::min(block, tiles - b * block), in);
+            inputs(b * block, std::min(block, tiles - b * block), 0, s.C, in);
             for (int64_t panel = 0; panel < panels; ++panel)
                 products(b * block, panel, in, u.get() + panel * u_size, m.get() + worker * m_size);
         });

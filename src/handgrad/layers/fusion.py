@@ -94,7 +94,7 @@ def backward(dout: Array, cache: Cache) -> tuple[Array, ...]:
 
 def whole_forward(x: Array, steps: list[Any], engine: str | None) -> tuple[Array, Cache] | None:
     """Run the whole sandwich on x in one call, where the engine has one for it; else None."""
-    run = _WHOLES.get(tuple(step[0] for step in steps))
+    run = _WHOLES.get(tuple([step[0] for step in steps]))
     if run is None:
         return None
     name, module = engines.select(engine, x)

@@ -61,9 +61,10 @@ def compiled_rules(w: Array, *others: Array) -> ModuleType | None:
     for array in others:
         if type(array) is not np.ndarray or array.dtype != w.dtype:
             return None
-    if engines.current() not in ("auto", "native"):
+    if engines.current() not in ("auto", "native") or "native" not in engines.available():
         return None
-    return getattr(engines.select(None, w)[1], "updates", None)
+    rules: ModuleType = engines.get("native").updates
+    return rules
 
 
 def nesterov(

@@ -6,6 +6,7 @@
 #include "core/buffers.h"
 #include "core/threads.h"
 #include "kernels/dispatch.h"
+#include "ops/direct_conv.h"
 
 namespace handgrad {
 namespace {
@@ -234,10 +235,10 @@ bool weight_gradients(const WinogradTransforms& kernel, const ConvSizes& s, cons
 // The transforms to use for F filters over C channels and outputs of H by W, or null for the direct
 // algorithm.  The estimates count multiplications: of the products; 25 for each number that goes through a
 // transform, and 20 for one that the direct algorithm packs; 30 for each weight that is transformed and
-// fetched, 60 for one that the direct algorithm packs.  Fitted to one thread's times of 34 convolutions of
+// fetched, 60 for one that the direct algorithm packs, 45 if it reads them as they lie (`unpacked`).  Fitted to one thread's times of 34 convolutions of
 // 1 to 8192 tiles and 3 to 512 channels (AMD Zen 5, AVX-512, N = 1 to 128): with 8 channels or more it
 // mostly picks the fastest of the three; with fewer the direct algorithm has kernels of its own.
-const WinogradTransforms* choose(const ConvSizes& s, int64_t C, int64_t F, int64_t H, int64_t W) {
+const WinogradTransforms* choose(const ConvSizes& s, int64_t C, int64_t F, int64_t H, int64_t W, bool unpacked = false) {
     if (s.HH != 3 || s.WW != 3 || s.stride_y != 1 || s.stride_x != 1 || s.dilated()) return nullptr;
     if (!s.N || !C || !F || !H || !W) return nullptr;
     const auto& kernel = kernels<float>().winograd;
@@ -254,7 +255,7 @@ const WinogradTransforms* choose(const ConvSizes& s, int64_t C, int64_t F, int64
         return static_cast<double>(kind.points) * (rounded * (channels * filters + 25 * numbers) + 30 * weights);
     };
     const double outputs = static_cast<double>(times(s.N, H, W));
-    const double direct = 9 * (outputs * channels * (static_cast<double>(F) + 20) + 60 * weights);
+    const double direct = 9 * (outputs * channels * (static_cast<double>(F) + 20) + (unpacked ? 45 : 60) * weights);
     const double two = cost(kernel.two), four = cost(kernel.four);
     if (direct <= std::min(two, four)) return nullptr;
     return two < four ? &kernel.two : &kernel.four;
@@ -265,7 +266,7 @@ const WinogradTransforms* choose(const ConvSizes& s, int64_t C, int64_t F, int64
 void set_winograd_tile(int size) { forced = size; }
 
 bool winograd_forward(const ConvSizes& s, const float* x, const float* w, const float* b, float* out) {
-    const WinogradTransforms* kernel = choose(s, s.C, s.F, s.OH, s.OW);
+    const WinogradTransforms* kernel = choose(s, s.C, s.F, s.OH, s.OW, few_windows(s));
     return kernel && correlate(*kernel, {s.N, s.H, s.W, s.C, s.F, s.OH, s.OW, s.pad_y, s.pad_x, 9, s.C * 9, false}, x,
                                w, b, out);
 }

@@ -370,6 +370,10 @@ def half(step, total_steps):
             {"optim_config": {"learning_rate": 0.2}},
             r"optim_config \(kept as it was\) learning_rate was None, is 0.2",
         ),
+        (
+            {"optim_config": {"parameters": {"W1": {"learning_rate": 0.2}}}},
+            r"optim_config \(kept as it was\) parameters was None, is .*'W1'",
+        ),
     ],
 )
 def test_other_circumstances_are_a_warning(change, match, tmp_path):

@@ -13,14 +13,6 @@ namespace {
 
 using Unlocked = nb::gil_scoped_release;
 
-constexpr int64_t kChunk = 16384;
-
-// Calls body(first, count) for chunks of n elements.
-template <class Body>
-void for_chunks(int64_t n, Body&& body) {
-    parallel(ceil_div(n, kChunk), [&](int64_t chunk, int) { body(chunk * kChunk, std::min(kChunk, n - chunk * kChunk)); });
-}
-
 // The mask, one byte a number, has the memory order of the input, and gives it to the backward.
 nb::tuple relu_forward(const AnyArray& x, std::optional<double> alpha) {
     return with_dtype(x, [&](auto zero) {
@@ -188,7 +180,7 @@ nb::tuple loss(const AnyArray& x, const nb::ndarray<const int64_t, nb::ndim<1>, 
             dx.emplace(in.shape);
             Scratch<double> losses(rows);
             const T share = T(1) / static_cast<T>(rows);
-            const int64_t size = std::max<int64_t>(1, 1024 / classes);
+            const int64_t size = std::max<int64_t>(1, 256 / classes);
             parallel(ceil_div(rows, size), [&](int64_t chunk, int) {
                 for (int64_t n = chunk * size; n < std::min(rows, (chunk + 1) * size); ++n)
                     losses.get()[n] = (softmax ? softmax_row<T> : svm_row<T>)(in.get() + n * classes, classes, y(n),

@@ -21,7 +21,7 @@ inline void relax() {
 #endif
 }
 
-constexpr int kSpins = 4000;  // some 50 us: the usual gap between two regions of a training step
+constexpr int kSpins = 20000;  // some 250 us: the usual gap between two regions of a training step, and more
 
 // One region at a time.  `ticket` holds the region's number in its upper half and the next chunk in
 // its lower half.  A worker reads the job, then takes a chunk by compare-and-swap: that succeeds only

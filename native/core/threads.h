@@ -3,10 +3,13 @@
 // a result.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <new>
 #include <type_traits>
+
+#include "core/sizes.h"
 
 namespace handgrad {
 
@@ -39,6 +42,13 @@ void parallel(int64_t count, Body&& body) {
         },
         &context);
     if (context.no_memory) throw std::bad_alloc();
+}
+
+// Calls body(first, count) for chunks of n numbers of a flat pass.
+template <class Body>
+void for_chunks(int64_t n, Body&& body) {
+    constexpr int64_t kChunk = 16384;
+    parallel(ceil_div(n, kChunk), [&](int64_t chunk, int) { body(chunk * kChunk, std::min(kChunk, n - chunk * kChunk)); });
 }
 
 }  // namespace handgrad

@@ -16,16 +16,11 @@ HG_INLINE Vec<T> magnitude(Vec<T> x) {
 
 template <class T>
 HG_INLINE Vec<T> at_most(Vec<T> x, T most) {
-    return x > most ? splat(most) : x;
+    return splat(most) < x ? splat(most) : x;  // NaN stays
 }
 
-// NaN where x is minus infinity, or x itself is NaN; else zero.
-template <class T>
-HG_INLINE Vec<T> nan_below(Vec<T> x) {
-    return (x > 0 ? Vec<T>{} : x) * 0;
-}
-
-// Curves: value(x, alpha) and slope(x, alpha), its derivative.
+// Curves: value(x, alpha) and slope(x, alpha), its derivative.  x * 0 is NaN for infinite x: the terms of GELU
+// there are infinity times a gate that is shut.
 
 struct Sigmoid {
     // z = exp(-|x|)
@@ -111,8 +106,9 @@ struct Gelu {
     };
     template <class T>
     HG_INLINE Tail<T> tail(Vec<T> x) {
-        const Vec<T> a = at_most<T>(magnitude<T>(x), Normal<T>::most), square = a * a;
-        const Power<T> p = power<T>(square * T(-0.5), product_rest(a, a, square) * T(-0.5));
+        const Vec<T> a = at_most<T>(magnitude<T>(x), Normal<T>::most);
+        const Vec<T> b = a * T(-0.5), exponent = a * b;
+        const Power<T> p = power<T>(exponent, product_rest(a, b, exponent));
         const Vec<T> share = 1 / (a + Normal<T>::k);
         return {a, share * polynomial<T>(Normal<T>::g, a * share), 1 + p.part, p.n};
     }
@@ -120,13 +116,13 @@ struct Gelu {
     HG_INLINE Vec<T> value(Vec<T> x, T) {
         const Tail<T> y = tail<T>(x);
         const Vec<T> missing = scaled<T>(y.a * y.g * y.mantissa, y.n);  // from max(x, 0)
-        return (x < 0 ? -missing : x - missing) + nan_below<T>(x);
+        return (x < 0 ? x * 0 : x) - missing;
     }
     template <class T>
     HG_INLINE Vec<T> slope(Vec<T> x, T) {
         const Tail<T> y = tail<T>(x);
         const Vec<T> below = scaled<T>((y.g - y.a * T(0.39894228040143267794)) * y.mantissa, y.n);  // at -a
-        return (x < 0 ? below : 1 - below) + x * 0;
+        return fma(x, Vec<T>{}, x < 0 ? below : 1 - below);
     }
 };
 
@@ -158,16 +154,17 @@ struct GeluTanh {
         const Vec<T> square = a * a, term = c1 * square, factor = term + C::c0;
         const Vec<T> term_rest = fma(c1, product_rest(a, a, square), square * C::c1_rest) + product_rest(c1, square, term);
         const Vec<T> c0_part = factor - term, factor_rest = (term - (factor - c0_part)) + (C::c0 - c0_part);
-        const Vec<T> u = a * factor;
-        const Vec<T> u_rest = fma(a, factor_rest + (term_rest + C::c0_rest), product_rest(a, factor, u));
-        const Power<T> p = power<T>(-u, -u_rest);
+        const Vec<T> b = -a, exponent = b * factor;
+        const Vec<T> rest = fma(b, factor_rest + (term_rest + C::c0_rest), product_rest(b, factor, exponent));
+        const Power<T> p = power<T>(exponent, rest);
         const Vec<T> mantissa = 1 + p.part;
         return {a, mantissa, p.n, 1 / (1 + scaled<T>(mantissa, p.n))};
     }
     template <class T>
     HG_INLINE Vec<T> value(Vec<T> x, T) {
         const Gate<T> y = gate<T>(x);
-        return (x < 0 ? scaled<T>(-y.a * y.mantissa * y.share, y.n) : x * y.share) + nan_below<T>(x);
+        const Vec<T> size = (x < 0 ? y.a * y.mantissa : x) * y.share;
+        return x < 0 ? x * 0 - scaled<T>(size, y.n) : size;
     }
     // With h = a u'(a) share, the slope is (1 + z h) share at a, and z (1 - h) share at -a.
     template <class T>
@@ -176,7 +173,7 @@ struct GeluTanh {
         const Vec<T> h = y.a * fma(y.a * y.a, splat(3 * Cubic<T>::c1), splat(Cubic<T>::c0)) * y.share;
         const Vec<T> below = scaled<T>(y.mantissa * (1 - h) * y.share, y.n);
         const Vec<T> above = (1 + scaled<T>(y.mantissa * h, y.n)) * y.share;
-        return (x < 0 ? below : above) + x * 0;
+        return fma(x, Vec<T>{}, x < 0 ? below : above);
     }
 };
 

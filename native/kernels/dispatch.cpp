@@ -9,6 +9,8 @@ namespace handgrad {
     namespace isa {                        \
     void fill(GemmKernels<float>&);        \
     void fill(GemmKernels<double>&);       \
+    void fill(ThinKernels<float>&);        \
+    void fill(ThinKernels<double>&);       \
     void fill(RowKernels<float>&);         \
     void fill(RowKernels<double>&);        \
     void fill(PoolKernels<float>&);        \
@@ -39,6 +41,8 @@ struct Tables {
     [](Tables& tables) {               \
         isa::fill(tables.f32.gemm);    \
         isa::fill(tables.f64.gemm);    \
+        isa::fill(tables.f32.thin);    \
+        isa::fill(tables.f64.thin);    \
         isa::fill(tables.f32.rows);    \
         isa::fill(tables.f64.rows);    \
         isa::fill(tables.f32.pool);    \

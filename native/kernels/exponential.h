@@ -85,7 +85,7 @@ HG_INLINE Vec<T> scaled(Vec<T> v, Vec<T> n) {
 template <class T>
 HG_INLINE Power<T> power(Vec<T> x, Vec<T> rest) {
     using E = Exponential<T>;
-    const Vec<T> n = x * E::per_ln2 + E::round - E::round;
+    const Vec<T> n = fma(x, splat(E::per_ln2), splat(E::round)) - E::round;
     const Vec<T> r = fma(n, splat(-E::low), fma(n, splat(-E::high), x)) + rest;
     return {n, fma(r * r, polynomial<T>(E::q, r), r)};
 }

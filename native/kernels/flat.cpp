@@ -17,6 +17,12 @@ void relu(const T* __restrict x, int64_t n, T* __restrict out, uint8_t* __restri
 }
 
 template <class T>
+void rectify(T* __restrict x, int64_t n, uint8_t* __restrict positive) {
+    for (int64_t i = 0; i < n; ++i) positive[i] = x[i] > 0;
+    for (int64_t i = 0; i < n; ++i) x[i] = x[i] < 0 ? T(0) : x[i];
+}
+
+template <class T>
 void relu_backward(const T* __restrict dout, const uint8_t* __restrict positive, int64_t n,
                    T* __restrict dx) {
     for (int64_t i = 0; i < n; ++i) dx[i] = positive[i] ? dout[i] : T(0);
@@ -112,8 +118,8 @@ void adam(const UpdateSettings<T>& s, const T* __restrict w, const T* __restrict
 
 template <class T>
 FlatKernels<T> table() {
-    return {relu<T>, relu_backward<T>, product<T>,  sum<T>,     leaky_relu<T>, leaky_relu_backward<T>,
-            sgd<T>,  momentum<T>,      nesterov<T>, adagrad<T>, rmsprop<T>,    adam<T>};
+    return {relu<T>, rectify<T>,  relu_backward<T>, product<T>, sum<T>,     leaky_relu<T>, leaky_relu_backward<T>,
+            sgd<T>,  momentum<T>, nesterov<T>,      adagrad<T>, rmsprop<T>, adam<T>};
 }
 
 }  // namespace

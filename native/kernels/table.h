@@ -53,6 +53,18 @@ struct GemmKernels {
                    int64_t columns, T* panels);
 };
 
+// Products of few rows, which read the other factor where it lies.
+template <class T>
+struct ThinKernels {
+    int64_t few;  // rows at most, of few_rows
+    // GemmKernels::tile for A in kRowBlocks, a_block numbers apart, and any number of columns of B.
+    void (*few_rows)(int64_t depth, const T* a, int64_t a_block, int64_t rows, const T* b, int64_t b_stride,
+                     int64_t columns, T* c, int64_t c_stride, bool accumulate, const T* bias);
+    // C (rows, columns) = A B^T + bias, the rows of A and B being runs of `depth` numbers; bias may be null.
+    void (*dot)(const T* a, int64_t a_stride, int64_t rows, const T* b, int64_t b_stride, int64_t columns, int64_t depth,
+                const T* bias, T* c, int64_t c_stride);
+};
+
 template <class T>
 struct Affine;
 
@@ -134,6 +146,7 @@ struct UpdateSettings {
 template <class T>
 struct FlatKernels {
     void (*relu)(const T* x, int64_t n, T* out, uint8_t* positive);
+    void (*rectify)(T* x, int64_t n, uint8_t* positive);  // in place
     void (*relu_backward)(const T* dout, const uint8_t* positive, int64_t n, T* dx);
     void (*product)(const T* a, const T* b, int64_t n, T* out);
     void (*sum)(const T* a, const T* b, int64_t n, T* out);
@@ -162,6 +175,7 @@ struct CurveKernels {
 template <class T>
 struct Kernels {
     GemmKernels<T> gemm;
+    ThinKernels<T> thin;
     RowKernels<T> rows;
     PoolKernels<T> pool;
     GroupKernels<T> grouped;

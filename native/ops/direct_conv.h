@@ -5,6 +5,9 @@
 
 namespace handgrad {
 
+// Whether direct_forward multiplies with the filters as they lie, without packing them.
+bool few_windows(const ConvSizes& s);
+
 template <class T>
 void direct_forward(const ConvSizes& s, const T* x, const T* w, const T* b, T* out);
 template <class T>

@@ -12,12 +12,14 @@ namespace {
 
 constexpr int64_t kChunk = 16384;  // elements of a chunk: read twice from the nearest caches
 
-int64_t rows_of_chunk(int64_t channels) { return std::max<int64_t>(16, kChunk / std::max<int64_t>(1, channels)); }
+int64_t rows_of_chunk(int64_t channels, int64_t least = 16) {
+    return std::max(least, kChunk / std::max<int64_t>(1, channels));
+}
 
-// Calls body(first row, rows) for chunks of rows.
+// Calls body(first row, rows) for chunks of rows, of `least` at least.
 template <class Body>
-void for_row_chunks(int64_t rows, int64_t channels, Body&& body) {
-    const int64_t size = rows_of_chunk(channels);
+void for_row_chunks(int64_t rows, int64_t channels, Body&& body, int64_t least = 16) {
+    const int64_t size = rows_of_chunk(channels, least);
     parallel(ceil_div(rows, size), [&](int64_t chunk, int) { body(chunk * size, std::min(size, rows - chunk * size)); });
 }
 
@@ -94,7 +96,7 @@ void max_pool_forward(const PoolSizes& s, const Affine<T>* map, bool rectify, co
                       void* index) {
     for_row_chunks(s.N * s.OH, s.W * s.C * s.HH * (s.C == 1 ? 1 : 4), [&](int64_t first, int64_t count) {
         kernels<T>().pool.max_forward(s, map, rectify, x, first, first + count, out, largest, index);
-    });
+    }, 1);
 }
 
 template <class T>

@@ -19,16 +19,21 @@ struct Plan {
 };
 
 // Where blocks of rows do not make enough tasks, the depth is cut before the panels: A is packed again
-// for each group of panels, which is therefore of two at least.
-Plan make_plan(int64_t rows, int64_t panels, int64_t depth, int64_t row_block) {
+// for each group of panels, which is therefore of two at least.  The few rows of a factor in blocks are cut
+// where neither does: B is packed again for each block of rows.
+Plan make_plan(int64_t rows, int64_t panels, int64_t depth, int64_t tile_rows, bool in_blocks) {
     Plan plan;
-    plan.row_block = row_block;
+    plan.row_block = in_blocks ? round_up(rows, tile_rows) : tile_rows * 8;
     plan.row_blocks = ceil_div(rows, plan.row_block);
     const int64_t wanted = ceil_div(kTasks, plan.row_blocks);
     const int64_t splits = std::max<int64_t>(1, std::min(wanted, depth / kSplitDepth));
     plan.split_depth = std::max(kDepth, round_up(ceil_div(depth, splits), kDepth));
     plan.splits = std::max<int64_t>(1, ceil_div(depth, plan.split_depth));
-    const bool enough = plan.row_blocks * plan.splits >= kFewTasks;
+    if (in_blocks && plan.splits * ceil_div(panels, 2) < kFewTasks) {
+        plan.row_block = round_up(ceil_div(rows, ceil_div(kFewTasks, 2 * plan.splits)), tile_rows);
+        plan.row_blocks = ceil_div(rows, plan.row_block);
+    }
+    const bool enough = plan.row_blocks * plan.splits >= (in_blocks ? kFewTasks / 2 : kFewTasks);
     const int64_t groups = enough ? 1 : std::min(ceil_div(panels, 2), ceil_div(wanted, plan.splits));
     plan.panel_group = ceil_div(panels, groups);
     plan.panel_groups = ceil_div(panels, plan.panel_group);
@@ -114,8 +119,9 @@ void multiply(const LeftFactor<T>& a, const RightFactor<T>& b, int64_t rows, con
     const auto& kernel = kernels<T>().gemm;
     const int64_t tile_rows = kernel.tile_rows, tile_columns = kernel.tile_columns;
     const int64_t columns = b.columns, depth = b.depth;
-    const int64_t row_block = b.in_blocks() ? round_up(rows, tile_rows) : tile_rows * 8;
-    const Plan plan = make_plan(rows, b.panels(), depth, row_block);
+    const Plan plan = make_plan(rows, b.panels(), depth, tile_rows, b.in_blocks());
+    const auto& thin = kernels<T>().thin;
+    const bool few_rows = a.layout == ALayout::kRowBlocks && rows <= thin.few && depth > 0 && b.row(0);
 
     Scratch<T> padded_bias(bias ? b.panels() * tile_columns : 0);
     if (bias) {
@@ -140,11 +146,17 @@ void multiply(const LeftFactor<T>& a, const RightFactor<T>& b, int64_t rows, con
         T* target = split ? parts.get() + part * rows * columns : c;
         const int64_t stride = split ? columns : c_stride;
         T* packed = blocks.get() + worker * (a_block + b_block);
-        int64_t k = first_k;
-        do {
+        for (int64_t k = first_k; k == first_k || k < last_k; k += kDepth) {
             const int64_t count = std::min(kDepth, last_k - k);
             a.pack(first_row, task_rows, k, count, packed);
             const int64_t panel = panel_size(a.layout, tile_rows, count);
+            if (few_rows) {
+                const int64_t column = first_panel * tile_columns;
+                thin.few_rows(count, packed, tile_rows * kBlock, rows, b.row(k) + column, b.row_stride(),
+                              std::min(last_panel * tile_columns, columns) - column, target + column, stride, k > first_k,
+                              bias && k == 0 ? bias + column : nullptr);
+                continue;
+            }
             for (int64_t p = first_panel; p < last_panel; ++p) {
                 const T* start = bias && k == 0 ? padded_bias.get() + p * tile_columns : nullptr;
                 const int64_t packed_panel = (p - first_panel) % at_once;
@@ -158,10 +170,25 @@ void multiply(const LeftFactor<T>& a, const RightFactor<T>& b, int64_t rows, con
                                 std::min(tile_rows, task_rows - i),
                                 std::min(tile_columns, columns - p * tile_columns), k > first_k, start);
             }
-            k += count;
-        } while (k < last_k);
+        }
     });
     if (split) add_parts(parts.get(), plan.splits, rows, columns, c, c_stride);
+}
+
+template <class T>
+void multiply_rows(const T* a, int64_t rows, const T* b, int64_t columns, int64_t depth, const T* bias, T* c,
+                   int64_t c_stride) {
+    // Of a task, whose part of C is copied when it is done: C's rows may fall on few lines of the cache.
+    const int64_t task_columns = columns < 1024 ? 24 : 48, task_size = times(rows, task_columns);
+    Scratch<T> parts(times(thread_count(), task_size));
+    parallel(ceil_div(columns, task_columns), [&](int64_t task, int worker) {
+        const int64_t first = task * task_columns, here = std::min(task_columns, columns - first);
+        T* part = parts.get() + worker * task_size;
+        kernels<T>().thin.dot(a, depth, rows, b + first * depth, depth, here, depth, bias ? bias + first : nullptr, part,
+                              task_columns);
+        for (int64_t i = 0; i < rows; ++i)
+            std::memcpy(c + i * c_stride + first, part + i * task_columns, static_cast<size_t>(here) * sizeof(T));
+    });
 }
 
 template <class T>
@@ -186,6 +213,7 @@ void column_sums(const T* x, int64_t rows, int64_t columns, T* sums) {
     template class ColumnMatrix<T>;                                                                \
     template class RightFactor<T>;                                                                 \
     template void multiply(const LeftFactor<T>&, const RightFactor<T>&, int64_t, const T*, T*, int64_t); \
+    template void multiply_rows(const T*, int64_t, const T*, int64_t, int64_t, const T*, T*, int64_t);   \
     template void column_sums(const T*, int64_t, int64_t, T*);
 HG_INSTANTIATE(float)
 HG_INSTANTIATE(double)

@@ -65,6 +65,8 @@ class RightFactor {
     int64_t row_stride() const { return row_stride_; }
     int64_t panels() const { return ceil_div(columns, tile_columns_); }
     bool in_blocks() const { return in_blocks_; }
+    // Where element (k, 0) lies, of a factor in blocks whose rows are runs of memory; else null.
+    const T* row(int64_t k) const { return in_blocks_ && column_stride_ == 1 ? data_ + k * row_stride_ : nullptr; }
     // Rows [k, k + count) of panels [first, last) into `block`; of a factor in blocks.
     void pack(int64_t first, int64_t last, int64_t k, int64_t count, T* block) const;
     const int64_t depth, columns;
@@ -80,6 +82,12 @@ class RightFactor {
 template <class T>
 void multiply(const LeftFactor<T>& a, const RightFactor<T>& b, int64_t rows, const T* bias, T* c,
               int64_t c_stride);
+
+// C (rows, columns), rows c_stride apart, = A B^T + bias, where the rows of A and B are runs of `depth` numbers, for few
+// rows of A; bias may be null.
+template <class T>
+void multiply_rows(const T* a, int64_t rows, const T* b, int64_t columns, int64_t depth, const T* bias, T* c,
+                   int64_t c_stride);
 
 // sums[c] = sum over the rows of x (rows, columns).
 template <class T>

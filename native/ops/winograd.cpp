@@ -6,6 +6,7 @@
 #include "core/buffers.h"
 #include "core/threads.h"
 #include "kernels/dispatch.h"
+#include "ops/direct_conv.h"
 
 namespace handgrad {
 namespace {
@@ -81,9 +82,9 @@ bool correlate(const WinogradTransforms& kernel, const Correlation& s, const flo
     const Scratch<float> nothing = zeros(s.C);
     Largest largest_v, largest_u, largest_out;
 
-    auto inputs = [&](int64_t first, int64_t count, float* target) {
+    auto inputs = [&](int64_t first, int64_t count, int64_t c, int64_t channels, float* target) {
         int32_t largest = 0;
-        kernel.inputs(from, x, nothing.get(), first, count, 0, s.C, places, target, &largest);
+        kernel.inputs(from, x, nothing.get(), first, count, c, channels, places, target, &largest);
         largest_v.see(largest);
     };
     auto filters = [&](int64_t panel, int64_t c, int64_t count, float* target) {
@@ -108,11 +109,13 @@ bool correlate(const WinogradTransforms& kernel, const Correlation& s, const flo
 
     if (by_panel) {
         const int64_t part = 2 * height, parts = ceil_div(block, part);
-        parallel(blocks * parts, [&](int64_t task, int) {
-            const int64_t skip = task % parts * part, first = task / parts * block + skip;
+        const int64_t slice = blocks * parts < kTasks ? 2 * kBlock : s.C, slices = ceil_div(s.C, slice);
+        parallel(blocks * parts * slices, [&](int64_t task, int) {
+            const int64_t c = task % slices * slice, place = task / slices;
+            const int64_t skip = place % parts * part, first = place / parts * block + skip;
             if (first < tiles)
-                inputs(first, std::min({part, block - skip, tiles - first}),
-                       v.get() + task / parts * v_size + skip / height * group);
+                inputs(first, std::min({part, block - skip, tiles - first}), c, std::min(slice, s.C - c),
+                       v.get() + place / parts * v_size + skip / height * group + c / kBlock * places.block_stride);
         });
         parallel(panels, [&](int64_t panel, int worker) {
             float* filter = u.get() + worker * u_size;
@@ -129,7 +132,7 @@ bool correlate(const WinogradTransforms& kernel, const Correlation& s, const flo
         });
         parallel(blocks, [&](int64_t b, int worker) {
             float* in = v.get() + worker * v_size;
-            inputs(b * block, std::min(block, tiles - b * block), in);
+            inputs(b * block, std::min(block, tiles - b * block), 0, s.C, in);
             for (int64_t panel = 0; panel < panels; ++panel)
                 products(b * block, panel, in, u.get() + panel * u_size, m.get() + worker * m_size);
         });
@@ -234,10 +237,10 @@ bool weight_gradients(const WinogradTransforms& kernel, const ConvSizes& s, cons
 // The transforms to use for F filters over C channels and outputs of H by W, or null for the direct
 // algorithm.  The estimates count multiplications: of the products; 25 for each number that goes through a
 // transform, and 20 for one that the direct algorithm packs; 30 for each weight that is transformed and
-// fetched, 60 for one that the direct algorithm packs.  Fitted to one thread's times of 34 convolutions of
+// fetched, 60 for one that the direct algorithm packs, 45 if it reads them as they lie (`unpacked`).  Fitted to one thread's times of 34 convolutions of
 // 1 to 8192 tiles and 3 to 512 channels (AMD Zen 5, AVX-512, N = 1 to 128): with 8 channels or more it
 // mostly picks the fastest of the three; with fewer the direct algorithm has kernels of its own.
-const WinogradTransforms* choose(const ConvSizes& s, int64_t C, int64_t F, int64_t H, int64_t W) {
+const WinogradTransforms* choose(const ConvSizes& s, int64_t C, int64_t F, int64_t H, int64_t W, bool unpacked = false) {
     if (s.HH != 3 || s.WW != 3 || s.stride_y != 1 || s.stride_x != 1 || s.dilated()) return nullptr;
     if (!s.N || !C || !F || !H || !W) return nullptr;
     const auto& kernel = kernels<float>().winograd;
@@ -254,7 +257,7 @@ const WinogradTransforms* choose(const ConvSizes& s, int64_t C, int64_t F, int64
         return static_cast<double>(kind.points) * (rounded * (channels * filters + 25 * numbers) + 30 * weights);
     };
     const double outputs = static_cast<double>(times(s.N, H, W));
-    const double direct = 9 * (outputs * channels * (static_cast<double>(F) + 20) + 60 * weights);
+    const double direct = 9 * (outputs * channels * (static_cast<double>(F) + 20) + (unpacked ? 45 : 60) * weights);
     const double two = cost(kernel.two), four = cost(kernel.four);
     if (direct <= std::min(two, four)) return nullptr;
     return two < four ? &kernel.two : &kernel.four;
@@ -265,7 +268,7 @@ const WinogradTransforms* choose(const ConvSizes& s, int64_t C, int64_t F, int64
 void set_winograd_tile(int size) { forced = size; }
 
 bool winograd_forward(const ConvSizes& s, const float* x, const float* w, const float* b, float* out) {
-    const WinogradTransforms* kernel = choose(s, s.C, s.F, s.OH, s.OW);
+    const WinogradTransforms* kernel = choose(s, s.C, s.F, s.OH, s.OW, few_windows(s));
     return kernel && correlate(*kernel, {s.N, s.H, s.W, s.C, s.F, s.OH, s.OW, s.pad_y, s.pad_x, 9, s.C * 9, false}, x,
                                w, b, out);
 }

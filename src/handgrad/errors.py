@@ -143,7 +143,7 @@ def check_known(where: str, given: Iterable[str], known: Collection[str]) -> Non
 
 def check_dictionary(layer: str, name: str, value: Any, hint: str = "") -> None:
     """Raise OptionError unless `value` is a dictionary."""
-    if not isinstance(value, Mapping):
+    if type(value) is not dict and not isinstance(value, Mapping):
         raise OptionError(f"{layer}: {name} must be a dictionary, got {type(value).__name__}{hint}")
 
 

@@ -46,6 +46,12 @@ def train(steps=1, dtype=np.float32):
     return w
 
 
+def _through(forward, x, w):
+    """Return the arguments of affine_relu_backward."""
+    out, positive = forward
+    return out, x, w, positive
+
+
 def every_kernel(dtype=np.float32):
     """Call each function of the module that computes, forward and backward."""
     k, draw = _kernels, lambda *shape: np.random.default_rng(0).standard_normal(shape).astype(dtype)
@@ -58,6 +64,11 @@ def every_kernel(dtype=np.float32):
     for rows in 30, 300:
         x2, w2 = draw(rows, 1100), draw(1100, 40)
         k.affine_backward(k.affine_forward(x2, w2, draw(40)), x2, w2, True, True)
+        k.affine_relu_backward(*_through(k.affine_relu_forward(x2, w2, draw(40)), x2, w2), True)
+    for rows in 3, 20:  # of whose products the weights are read as they lie
+        x3, w3 = draw(rows, 40), draw(40, 600)
+        k.affine_backward(k.affine_forward(x3, w3, draw(600)), x3, w3, True, True)
+    native.conv_forward(draw(1, 40, 4, 4), draw(30, 40, 3, 3), draw(30), (1, 1), (1, 1))
     for norm, follower in [(None, None), (None, pool), (scale, None), (scale, pool)]:
         given = None if norm is None else (norm, norm, 1e-5)
         out, saved = native.fused.follow_forward(x, given, follower)

@@ -136,7 +136,7 @@ def test_the_engine_that_is_asked_for_makes_every_layer(sandwich, rng, monkeypat
     select = engines.select
     monkeypatch.setattr(engines, "select", lambda *a: made.append(select(*a)[0]) or select(*a))
     _, cache = pair(sandwich)[0](*arguments(sandwich, rng).values(), engine="naive")
-    asked_for_the_whole = sandwich == "conv_bn_relu_pool"  # whether one call computes all of it
+    asked_for_the_whole = sandwich in ("affine_relu", "conv_bn_relu_pool")  # in one call
     assert made == ["naive"] * (len(SANDWICHES[sandwich]) + asked_for_the_whole)
     assert cache.engine == "naive"
 
@@ -201,7 +201,30 @@ def test_wrong_calls(sandwich, rng):
 def test_the_native_engine_computes_what_follows_in_one_call(sandwich, rng):
     _, cache = pair(sandwich)[0](*arguments(sandwich, rng).values(), engine="native")
     caches, _ = cache.saved
-    assert [step.layer for step in caches] == [sandwich.partition("_")[0], "fused"]
+    in_one = sandwich == "affine_relu"
+    expected = [sandwich] if in_one else [sandwich.partition("_")[0], "fused"]
+    assert [step.layer for step in caches] == expected
+
+
+@pytest.mark.skipif("native" not in engines.available(), reason="the native engine is not built")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [(5, 7, 3), (100, 100, 100), (300, 40, 70), (1, 600, 300)])
+def test_affine_relu_in_one_call_gives_the_bits_of_two(size, dtype, rng):
+    N, D, M = size
+    x, w, b, dout = (rng.standard_normal(s).astype(dtype) for s in ((N, D), (D, M), M, (N, M)))
+    x[0, 0] = np.nan  # passes the rectifier, but its gradient does not
+    w[:, 0], b[0] = 0, 0  # at the kink
+    with engines.use("native"):
+        hidden, affine = layers.affine_forward(x, w, b)
+        right, relu = layers.relu_forward(hidden)
+        rights = layers.affine_backward(layers.relu_backward(dout, relu), affine)
+        out, cache = layers.affine_relu_forward(x, w, b)
+        for need_dx in True, False:
+            dx, dw, db = layers.affine_relu_backward(dout, cache, need_dx=need_dx)
+            for got, expected in zip((out, dw, db), (right, *rights[1:]), strict=True):
+                np.testing.assert_array_equal(got, expected)
+            assert need_dx or dx is None
+            assert not need_dx or np.array_equal(dx, rights[0], equal_nan=True)
 
 
 @pytest.mark.parametrize("engine", engines.available())

@@ -37,6 +37,12 @@ def affine_forward(
     Source: CS231n assignment 2, ``affine_forward``.
     """
     x, w, b = promote("affine_forward", x=x, w=w, b=b)
+    check_affine(x, w, b)
+    return run_forward("affine", engine, (x, w, b))
+
+
+def check_affine(x: Array, w: Array, b: Array) -> None:
+    """Do the checks of `affine_forward`."""
     check_ndim("affine_forward", "w", w, 2, "(D, M)")
     if x.ndim < 1 or prod(x.shape[1:]) != w.shape[0]:
         raise ShapeError(
@@ -44,7 +50,6 @@ def affine_forward(
             f"has rows; got x {tuple(x.shape)}, {prod(x.shape[1:])} a row"
         )
     check_shape("affine_forward", "b", b, (w.shape[1],), "(M,) of w (D, M)")
-    return run_forward("affine", engine, (x, w, b))
 
 
 def affine_backward(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:

@@ -6,11 +6,15 @@ Such an engine has a module ``fused`` with the pair
 
 for ``out = pool(max(0, norm(y)))``.  norm is (gamma, beta, eps), or (gamma, beta, mean, var, eps) for
 given moments, or None; pool is (window, stride), or None.  saved.mean and saved.var are the moments.
-It also has the pair
+It also has pairs for whole sandwiches,
 
-    stem_forward(x, w, b, gamma, beta, eps, pad) -> (out, saved)      stem_backward(dout, saved, need_dx)
+    affine_relu_forward(x, w, b) -> (out, saved)
+    affine_relu_backward(dout, saved, need_dx)
+    stem_forward(x, w, b, gamma, beta, eps, pad) -> (out, saved)
+    stem_backward(dout, saved, need_dx)
 
-for a whole block, conv_bn_relu_pool, in train mode; ``takes_stem(x, w, stride, pad, pool)`` says of which.
+the second for conv_bn_relu_pool in train mode; ``takes_stem(x, w, stride, pad, pool)`` says of which.
+The sandwich has checked the dout of a backward, and an engine's own kernels made what lies between.
 The checks are those of the layers.
 """
 
@@ -20,11 +24,13 @@ from typing import Any, NamedTuple
 
 from handgrad import engines
 from handgrad.engines.arrays import Array
+from handgrad.errors import is_one_of
+from handgrad.layers.affine import affine_forward, check_affine
 from handgrad.layers.batchnorm import batchnorm_forward
 from handgrad.layers.conv import checked_conv, conv_forward
 from handgrad.layers.max_pool import max_pool_forward
 from handgrad.layers.norms import batch_norm_options, check_channels, keep_running
-from handgrad.layers.pair import Cache, check_backward
+from handgrad.layers.pair import Cache
 from handgrad.layers.relu import relu_forward
 from handgrad.layers.spatial_batchnorm import spatial_batchnorm_forward
 from handgrad.layers.windows import check_windows, pool_options
@@ -78,7 +84,6 @@ def forward(y: Array, steps: list[Any], engine: str) -> tuple[Array, Cache]:
 
 def backward(dout: Array, cache: Cache) -> tuple[Array, ...]:
     """Return dy, and with a norm dgamma and dbeta."""
-    dout = check_backward("fused", dout, cache)
     gamma_shape, beta_shape, saved = cache.saved
     dy, *gradients = engines.get(cache.engine).fused.follow_backward(dout, saved)
     if gamma_shape is None:
@@ -87,42 +92,57 @@ def backward(dout: Array, cache: Cache) -> tuple[Array, ...]:
     return dy, dgamma.reshape(gamma_shape), dbeta.reshape(beta_shape)
 
 
-_STEM = [conv_forward, spatial_batchnorm_forward, relu_forward, max_pool_forward]
-
-
-def stem_forward(x: Array, steps: list[Any], engine: str | None) -> tuple[Array, Cache] | None:
-    """Run the whole sandwich on images in one call, where the engine has one for it; else None."""
-    if len(steps) != len(_STEM) or [step[0] for step in steps] != _STEM:
+def whole_forward(x: Array, steps: list[Any], engine: str | None) -> tuple[Array, Cache] | None:
+    """Run the whole sandwich on x in one call, where the engine has one for it; else None."""
+    run = _WHOLES.get(tuple([step[0] for step in steps]))
+    if run is None:
         return None
     name, module = engines.select(engine, x)
-    if not hasattr(module, "fused"):
-        return None
+    return run(x, steps, name, module.fused) if hasattr(module, "fused") else None
+
+
+def whole_backward(dout: Array, cache: Cache, need_dx: bool) -> tuple[Array | None, ...]:
+    """Return dx (None where it is not needed) and the parameters' gradients in the order of forward."""
+    fused = engines.get(cache.engine).fused
+    if cache.layer == "affine_relu":
+        gradients: tuple[Array | None, ...] = fused.affine_relu_backward(dout, cache.saved, need_dx)
+        return gradients
+    gamma_shape, beta_shape, saved = cache.saved
+    dx, dw, db, dgamma, dbeta = fused.stem_backward(dout, saved, need_dx)
+    return dx, dw, db, dgamma.reshape(gamma_shape), dbeta.reshape(beta_shape)
+
+
+def _affine_relu(x: Array, steps: list[Any], engine: str, fused: Any) -> tuple[Array, Cache]:
+    (_, w, b), _ = steps
+    check_affine(x, w, b)
+    out, saved = fused.affine_relu_forward(x, w, b)
+    return out, Cache("affine_relu", engine, out.shape, out[:0], saved)
+
+
+def _stem(x: Array, steps: list[Any], engine: str, fused: Any) -> tuple[Array, Cache] | None:
+    """Run the first block of a network over images, in train mode."""
     (_, w, b, conv_param), (_, gamma, beta, bn_param), _, (_, pool_param) = steps
+    if not (isinstance(bn_param, dict) and is_one_of(bn_param.get("mode"), ("train",))):
+        return None  # the steps, one by one, say what is wrong with it
     stride, pad, dilation, groups = checked_conv(x, w, b, conv_param)
     check_channels("spatial_batchnorm_forward", "gamma", gamma, w.shape[0])
     check_channels("spatial_batchnorm_forward", "beta", beta, w.shape[0])
     pool = pool_options("max_pool_forward", pool_param)
     simple = dilation == (1, 1) and groups == 1
-    if not (simple and module.fused.takes_stem(x, w, stride, pad, pool)):
+    if not (simple and fused.takes_stem(x, w, stride, pad, pool)):
         return None
     options = batch_norm_options("spatial_batchnorm", bn_param, x, (x.shape[0], w.shape[0]))
-    if options.mode != "train":
-        return None
     gamma_shape, beta_shape = tuple(gamma.shape), tuple(beta.shape)
-    out, saved = module.fused.stem_forward(
-        x, w, b, gamma.reshape(-1), beta.reshape(-1), options.eps, pad
-    )
+    out, saved = fused.stem_forward(x, w, b, gamma.reshape(-1), beta.reshape(-1), options.eps, pad)
     keep_running(bn_param, options, saved.mean, saved.var)
     kept = FusedSaved(gamma_shape, beta_shape, saved)
-    return out, Cache("stem", name, tuple(out.shape), out[:0], kept)
+    return out, Cache("stem", engine, tuple(out.shape), out[:0], kept)
 
 
-def stem_backward(dout: Array, cache: Cache, need_dx: bool) -> tuple[Array | None, ...]:
-    """Return dx (None where it is not needed), dw, db, dgamma and dbeta."""
-    dout = check_backward("stem", dout, cache)
-    gamma_shape, beta_shape, saved = cache.saved
-    dx, dw, db, dgamma, dbeta = engines.get(cache.engine).fused.stem_backward(dout, saved, need_dx)
-    return dx, dw, db, dgamma.reshape(gamma_shape), dbeta.reshape(beta_shape)
+_WHOLES = {
+    (affine_forward, relu_forward): _affine_relu,
+    (conv_forward, spatial_batchnorm_forward, relu_forward, max_pool_forward): _stem,
+}
 
 
 def linear_backward(
@@ -132,7 +152,6 @@ def linear_backward(
 
     Behind it, a normalisation by the batch's own mean takes off whatever b adds, so db is zero.
     """
-    dy = check_backward(linear.layer, dy, linear)
     fused = engines.get(linear.engine).fused
     backward = getattr(fused, linear.layer + "_backward")
     need_db = not fused.takes_off_mean(follower.saved.saved)

@@ -332,10 +332,10 @@ def _forward(
     The whole, or what follows the affine layer or convolution, is one call where the engine has one.
     """
     present = [step for step in steps if step is not None]
-    stem = fusion.stem_forward(x, present, engine)
-    if stem is not None:
-        out, cache = stem
-        return out, Cache(sandwich, cache.engine, tuple(out.shape), out[:0, ...], ([cache], False))
+    whole = fusion.whole_forward(x, present, engine)
+    if whole is not None:
+        out, cache = whole
+        return out, Cache(sandwich, cache.engine, cache.shape, cache.like, ([cache], None in steps))
     (forward, *arguments), *followers = present
     out, cache = forward(x, *arguments, engine=engine)
     caches = [cache]
@@ -359,9 +359,9 @@ def _backward(
     """
     dout = check_backward(sandwich, dout, cache)
     (linear, *followers), left_out = cache.saved
-    if linear.layer == "stem":
-        return fusion.stem_backward(dout, linear, need_dx)
     parameters: tuple[Array | None, ...] = (None, None) if left_out else ()
+    if not followers:
+        return *fusion.whole_backward(dout, linear, need_dx), *parameters
     for step in reversed(followers):
         gradients = _BACKWARDS[step.layer](dout, step)
         dout, *own = gradients if isinstance(gradients, tuple) else (gradients,)

@@ -23,8 +23,8 @@ def conv_options(layer: str, conv_param: Any) -> tuple[Pair, Pair, Pair, int]:
 
 def reach_of(window: Pair, dilation: Pair) -> Pair:
     """Return the rows and columns of an image that a dilated window spans: d (HH - 1) + 1."""
-    height, width = (d * (size - 1) + 1 for d, size in zip(dilation, window, strict=True))
-    return height if window[0] else 0, width if window[1] else 0
+    (height, width), (dy, dx) = window, dilation
+    return dy * (height - 1) + 1 if height else 0, dx * (width - 1) + 1 if width else 0
 
 
 def check_groups(layer: str, groups: int, *counts: tuple[str, int]) -> None:
@@ -38,11 +38,12 @@ def check_groups(layer: str, groups: int, *counts: tuple[str, int]) -> None:
 
 def pool_options(layer: str, pool_param: Any) -> tuple[Pair, Pair]:
     """Return (window, stride) of `pool_param`; the default stride is the window, so they tile."""
-    height, width = (
-        as_count(layer, f"pool_param[{key!r}]", required(layer, "pool_param", pool_param, key))
-        for key in ("pool_height", "pool_width")
+    height = required(layer, "pool_param", pool_param, "pool_height")
+    width = required(layer, "pool_param", pool_param, "pool_width")
+    window = (
+        as_count(layer, "pool_param['pool_height']", height),
+        as_count(layer, "pool_param['pool_width']", width),
     )
-    window = height, width
     return window, as_pair(layer, "pool_param['stride']", pool_param.get("stride", window))
 
 
@@ -62,21 +63,23 @@ def check_windows(
     """
     if min(window) < 1:
         raise ShapeError(f"{layer}: the window must have pixels, got {window[0]} x {window[1]}")
-    N, C, *sizes = images
-    padded = [size + 2 * p for size, p in zip(sizes, pad, strict=True)]
+    (N, C, H, W), (HH, WW) = images, window
+    height, width = H + 2 * pad[0], W + 2 * pad[1]
+    rows, columns = 1 + (height - HH) // stride[0], 1 + (width - WW) // stride[1]
+    step = prod(stride) * max(C * H * W, 1)
+    largest = max(N * C * height * width, N * channels * rows * columns, step)
+    if rows >= 1 and columns >= 1 and largest <= LARGEST_SIZE:
+        return
     given = (
-        f"images of {sizes[0]} x {sizes[1]} with pad {pad} are {padded[0]} x {padded[1]}, "
-        f"the window is {window[0]} x {window[1]}, and stride is {stride}"
+        f"images of {H} x {W} with pad {pad} are {height} x {width}, "
+        f"the window is {HH} x {WW}, and stride is {stride}"
     )
-    H, W = (1 + (p - w) // s for p, w, s in zip(padded, window, stride, strict=True))
-    if H < 1 or W < 1:
+    if rows < 1 or columns < 1:
         raise ShapeError(f"{layer}: the window is larger than the padded image: {given}")
-    step = prod(stride) * max(prod((C, *sizes)), 1)
-    if max(prod((N, C, *padded)), prod((N, channels, H, W)), step) > LARGEST_SIZE:
-        raise ShapeError(
-            f"{layer}: these sizes are beyond any memory (2**59 elements): {given}, "
-            f"for N = {N}, {C} channels in and {channels} out"
-        )
+    raise ShapeError(
+        f"{layer}: these sizes are beyond any memory (2**59 elements): {given}, "
+        f"for N = {N}, {C} channels in and {channels} out"
+    )
 
 
 def check_transposed_windows(

@@ -61,9 +61,10 @@ def compiled_rules(w: Array, *others: Array) -> ModuleType | None:
     for array in others:
         if type(array) is not np.ndarray or array.dtype != w.dtype:
             return None
-    if engines.current() not in ("auto", "native"):
+    if engines.current() not in ("auto", "native") or "native" not in engines.available():
         return None
-    return getattr(engines.select(None, w)[1], "updates", None)
+    rules: ModuleType = engines.get("native").updates
+    return rules
 
 
 def nesterov(
@@ -138,7 +139,10 @@ def setting_of(rule: str, config: Config, key: str, default: float, high: float 
 
     With a finite `high` the setting is the share that an average keeps, and must stay below it.
     """
-    return as_number(rule, key, config.setdefault(key, default), 0.0, high, open_high=True)
+    value = config.setdefault(key, default)
+    if type(value) is float and 0.0 <= value < high:
+        return value  # the quick way to the same answer
+    return as_number(rule, key, value, 0.0, high, open_high=True)
 
 
 def state_of(rule: str, config: Config, key: str, w: Array) -> Array:

@@ -59,6 +59,19 @@ def takes_off_mean(saved: Any) -> bool:
     return isinstance(saved, BatchNormSaved) and saved.of_batch
 
 
+def affine_relu_forward(x: Array, w: Array, b: Array) -> tuple[Array, tuple[Array, Array, Array]]:
+    """Affine, then ReLU; kept are x, w, and where the output is positive."""
+    out, positive = _kernels.affine_relu_forward(x, w, b)
+    return out, (x, w, positive)
+
+
+def affine_relu_backward(
+    dout: Array, saved: tuple[Array, Array, Array], need_dx: bool
+) -> tuple[Array | None, Array, Array]:
+    """Return dx (None where it is not needed), dw and db."""
+    return _kernels.affine_relu_backward(dout, *saved, need_dx)
+
+
 class StemSaved(NamedTuple):
     """What forward keeps: its arguments, and what the kernel made.
 

@@ -45,9 +45,9 @@ HG_INLINE typename Lanes<T>::Index get_index(const uint8_t* from) {
 #if defined(__AVX512F__)
     const auto* place = reinterpret_cast<const __m128i*>(from);
     if constexpr (sizeof(T) == 4)
-        return reinterpret_cast<Index>(_mm512_cvtepu8_epi32(_mm_loadu_si128(place)));
+        return reinterpret_cast<Index>(_mm512_maskz_cvtepu8_epi32(0xffff, _mm_loadu_si128(place)));
     else
-        return reinterpret_cast<Index>(_mm512_cvtepu8_epi64(_mm_loadl_epi64(place)));
+        return reinterpret_cast<Index>(_mm512_maskz_cvtepu8_epi64(0xff, _mm_loadl_epi64(place)));
 #else
     typename Lanes<T>::Bytes bytes;
     __builtin_memcpy(&bytes, from, sizeof bytes);

@@ -23,12 +23,29 @@ inline void relax() {
 
 constexpr int kSpins = 20000;  // some 250 us: the usual gap between two regions of a training step, and more
 
-// One region at a time.  `ticket` holds the region's number in its upper half and the next chunk in
-// its lower half.  A worker reads the job, then takes a chunk by compare-and-swap: that succeeds only
-// while the region still has chunks, and so only while the job it read is the current one.
+// The chunks of a region that nobody has taken, [first, last), and the region's number: 20, 22 and 22 bits.  The
+// caller takes the first and the workers the last, so that where one region follows another over the same
+// memory, each finds most of what it wrote in its own caches.
+class Ticket {
+  public:
+    static constexpr int kBits = 22;
+    explicit Ticket(uint64_t bits) : bits(bits) {}
+    Ticket next_region(uint64_t chunks) const { return Ticket(((bits >> 2 * kBits) + 1) << 2 * kBits | chunks); }
+    uint64_t first() const { return bits >> kBits & kMask; }
+    uint64_t last() const { return bits & kMask; }
+    bool is_open() const { return first() < last(); }
+    Ticket without_first() const { return Ticket(bits + (uint64_t{1} << kBits)); }
+    Ticket without_last() const { return Ticket(bits - 1); }
+    uint64_t bits;
+
+  private:
+    static constexpr uint64_t kMask = (uint64_t{1} << kBits) - 1;
+};
+
+// One region at a time.  A worker reads the job, then takes a chunk by compare-and-swap of the ticket: that
+// succeeds only while the region still has chunks, and so only while the job it read is the current one.
 struct Pool {
     std::atomic<uint64_t> ticket{0};
-    std::atomic<uint64_t> count{0};
     std::atomic<ChunkFunction> function{nullptr};
     std::atomic<void*> context{nullptr};
     std::atomic<uint64_t> done{0};
@@ -40,12 +57,14 @@ struct Pool {
     std::vector<std::thread> workers;
 
     bool take_one(int worker) {
-        uint64_t now = ticket.load(std::memory_order_acquire);
-        const uint64_t chunk = now & 0xffffffffu;
-        if (chunk >= count.load(std::memory_order_acquire)) return false;
+        const Ticket now(ticket.load(std::memory_order_acquire));
+        if (!now.is_open()) return false;
         ChunkFunction call = function.load(std::memory_order_relaxed);
         void* argument = context.load(std::memory_order_relaxed);
-        if (!ticket.compare_exchange_strong(now, now + 1, std::memory_order_acq_rel)) return true;
+        const uint64_t chunk = worker ? now.last() - 1 : now.first();
+        const Ticket then = worker ? now.without_last() : now.without_first();
+        uint64_t expected = now.bits;
+        if (!ticket.compare_exchange_strong(expected, then.bits, std::memory_order_acq_rel)) return true;
         call(argument, static_cast<int64_t>(chunk), worker);
         done.fetch_add(1, std::memory_order_release);
         return true;
@@ -60,9 +79,7 @@ struct Pool {
             } else {
                 std::unique_lock<std::mutex> lock(sleep);
                 sleeping.fetch_add(1);
-                wake.wait(lock, [&] {
-                    return stop.load() || (ticket.load() & 0xffffffffu) < count.load();
-                });
+                wake.wait(lock, [&] { return stop.load() || Ticket(ticket.load()).is_open(); });
                 sleeping.fetch_sub(1);
                 idle = 0;
             }
@@ -84,13 +101,10 @@ struct Pool {
     }
 
     void run(uint64_t chunks, ChunkFunction call, void* argument) {
-        count.store(0, std::memory_order_release);  // closed while the job changes
         function.store(call, std::memory_order_relaxed);
         context.store(argument, std::memory_order_relaxed);
         done.store(0, std::memory_order_relaxed);
-        const uint64_t number = (ticket.load(std::memory_order_relaxed) >> 32) + 1;
-        ticket.store(number << 32, std::memory_order_release);
-        count.store(chunks);
+        ticket.store(Ticket(ticket.load()).next_region(chunks).bits);  // closed until now
         if (sleeping.load() > 0) {
             { std::lock_guard<std::mutex> lock(sleep); }
             wake.notify_all();
@@ -174,7 +188,7 @@ void set_thread_count(int count) {
 }
 
 void run_chunks(int64_t count, ChunkFunction function, void* context) {
-    constexpr int64_t kMost = int64_t{1} << 31;
+    constexpr int64_t kMost = int64_t{1} << Ticket::kBits;
     if (count <= 1 || count >= kMost || inside) return run_alone(count, function, context);
     Pool* pool = running_pool();
     std::unique_lock<std::mutex> region(pool->region, std::try_to_lock);

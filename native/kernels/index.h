@@ -21,10 +21,19 @@ struct Lanes<double> {
     typedef uint8_t Bytes __attribute__((vector_size(kVectorBytes / 8)));
 };
 
+// In AVX-512 one instruction, where the compiler would go number by number.
 template <class T>
 HG_INLINE void put_index(uint8_t* to, typename Lanes<T>::Index index) {
+#if defined(__AVX512F__)
+    const __m512i numbers = reinterpret_cast<__m512i>(index);
+    if constexpr (sizeof(T) == 4)
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_maskz_cvtepi32_epi8(0xffff, numbers));
+    else
+        _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm512_maskz_cvtepi64_epi8(0xff, numbers));
+#else
     const auto bytes = __builtin_convertvector(index, typename Lanes<T>::Bytes);
     __builtin_memcpy(to, &bytes, sizeof bytes);
+#endif
 }
 template <class T>
 HG_INLINE void put_index(int32_t* to, typename Lanes<T>::Index index) {
@@ -32,9 +41,18 @@ HG_INLINE void put_index(int32_t* to, typename Lanes<T>::Index index) {
 }
 template <class T>
 HG_INLINE typename Lanes<T>::Index get_index(const uint8_t* from) {
+    using Index = typename Lanes<T>::Index;
+#if defined(__AVX512F__)
+    const auto* place = reinterpret_cast<const __m128i*>(from);
+    if constexpr (sizeof(T) == 4)
+        return reinterpret_cast<Index>(_mm512_maskz_cvtepu8_epi32(0xffff, _mm_loadu_si128(place)));
+    else
+        return reinterpret_cast<Index>(_mm512_maskz_cvtepu8_epi64(0xff, _mm_loadl_epi64(place)));
+#else
     typename Lanes<T>::Bytes bytes;
     __builtin_memcpy(&bytes, from, sizeof bytes);
-    return __builtin_convertvector(bytes, typename Lanes<T>::Index);
+    return __builtin_convertvector(bytes, Index);
+#endif
 }
 template <class T>
 HG_INLINE typename Lanes<T>::Index get_index(const int32_t* from) {

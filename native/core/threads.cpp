@@ -23,27 +23,23 @@ inline void relax() {
 
 constexpr int kSpins = 20000;  // some 250 us: the usual gap between two regions of a training step, and more
 
-// The chunks of a region that nobody has taken, [first, last), and the region's number: 20, 22 and 22 bits.  The
-// caller takes the first and the workers the last, so that where one region follows another over the same
-// memory, each finds most of what it wrote in its own caches.
+// The chunks of a region that nobody has taken: [first, last), in the upper and the lower half.  The caller takes
+// the first and the workers the last, so that where one region follows another over the same memory, each finds
+// most of what it wrote in its own caches.
 class Ticket {
   public:
-    static constexpr int kBits = 22;
     explicit Ticket(uint64_t bits) : bits(bits) {}
-    Ticket next_region(uint64_t chunks) const { return Ticket(((bits >> 2 * kBits) + 1) << 2 * kBits | chunks); }
-    uint64_t first() const { return bits >> kBits & kMask; }
-    uint64_t last() const { return bits & kMask; }
+    uint64_t first() const { return bits >> 32; }
+    uint64_t last() const { return bits & 0xffffffffu; }
     bool is_open() const { return first() < last(); }
-    Ticket without_first() const { return Ticket(bits + (uint64_t{1} << kBits)); }
+    Ticket without_first() const { return Ticket(bits + (uint64_t{1} << 32)); }
     Ticket without_last() const { return Ticket(bits - 1); }
     uint64_t bits;
-
-  private:
-    static constexpr uint64_t kMask = (uint64_t{1} << kBits) - 1;
 };
 
-// One region at a time.  A worker reads the job, then takes a chunk by compare-and-swap of the ticket: that
-// succeeds only while the region still has chunks, and so only while the job it read is the current one.
+// One region at a time.  A thread takes a chunk by compare-and-swap of the ticket, and only then reads the job: it
+// cannot change before this chunk is done.  A ticket that was read in an earlier region and is the same again
+// holds for this one too.
 struct Pool {
     std::atomic<uint64_t> ticket{0};
     std::atomic<ChunkFunction> function{nullptr};
@@ -59,13 +55,12 @@ struct Pool {
     bool take_one(int worker) {
         const Ticket now(ticket.load(std::memory_order_acquire));
         if (!now.is_open()) return false;
-        ChunkFunction call = function.load(std::memory_order_relaxed);
-        void* argument = context.load(std::memory_order_relaxed);
         const uint64_t chunk = worker ? now.last() - 1 : now.first();
         const Ticket then = worker ? now.without_last() : now.without_first();
         uint64_t expected = now.bits;
         if (!ticket.compare_exchange_strong(expected, then.bits, std::memory_order_acq_rel)) return true;
-        call(argument, static_cast<int64_t>(chunk), worker);
+        const ChunkFunction call = function.load(std::memory_order_relaxed);
+        call(context.load(std::memory_order_relaxed), static_cast<int64_t>(chunk), worker);
         done.fetch_add(1, std::memory_order_release);
         return true;
     }
@@ -104,7 +99,7 @@ struct Pool {
         function.store(call, std::memory_order_relaxed);
         context.store(argument, std::memory_order_relaxed);
         done.store(0, std::memory_order_relaxed);
-        ticket.store(Ticket(ticket.load()).next_region(chunks).bits);  // closed until now
+        ticket.store(chunks);  // closed until now
         if (sleeping.load() > 0) {
             { std::lock_guard<std::mutex> lock(sleep); }
             wake.notify_all();
@@ -188,7 +183,7 @@ void set_thread_count(int count) {
 }
 
 void run_chunks(int64_t count, ChunkFunction function, void* context) {
-    constexpr int64_t kMost = int64_t{1} << Ticket::kBits;
+    constexpr int64_t kMost = int64_t{1} << 31;
     if (count <= 1 || count >= kMost || inside) return run_alone(count, function, context);
     Pool* pool = running_pool();
     std::unique_lock<std::mutex> region(pool->region, std::try_to_lock);

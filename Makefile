@@ -71,7 +71,7 @@ goals:
 mutants: .venv/installed-test
 	$(BIN)/python tests/mutation/run.py
 
-# ten million hostile checkpoints (an hour or more)
+# ten million hostile checkpoints
 fuzz: .venv/installed-test
 	$(BIN)/python tests/training/fuzz_checkpoints.py 10000000
 

@@ -63,7 +63,7 @@ nb::object relu_backward(const AnyArray& dout, const AnyArray& positive, std::op
     });
 }
 
-// Returns a and b joined entry by entry, in the memory order of a.
+// Returns a and b joined entry by entry, in the memory order of a: join(kernels, a, b, count, out) for each chunk.
 template <class Join>
 nb::object joined(const char* name, const AnyArray& a, const AnyArray& b, Join&& join) {
     return with_dtype(a, [&](auto zero) {
@@ -76,7 +76,7 @@ nb::object joined(const char* name, const AnyArray& a, const AnyArray& b, Join&&
             check(left.shape == right.shape, name);
             out.emplace(left.shape, order);
             for_chunks(left.shape.count(), [&](int64_t at, int64_t n) {
-                join(kernels<T>().flat)(left.get() + at, right.get() + at, n, out->get() + at);
+                join(kernels<T>(), left.get() + at, right.get() + at, n, out->get() + at);
             });
         }
         return out->array();
@@ -84,11 +84,11 @@ nb::object joined(const char* name, const AnyArray& a, const AnyArray& b, Join&&
 }
 
 nb::object product(const AnyArray& a, const AnyArray& b) {
-    return joined("product: the shapes differ", a, b, [](const auto& flat) { return flat.product; });
+    return joined("product: the shapes differ", a, b, [](const auto& kernel, auto... chunk) { kernel.flat.product(chunk...); });
 }
 
 nb::object sum(const AnyArray& a, const AnyArray& b) {
-    return joined("sum: the shapes differ", a, b, [](const auto& flat) { return flat.sum; });
+    return joined("sum: the shapes differ", a, b, [](const auto& kernel, auto... chunk) { kernel.flat.sum(chunk...); });
 }
 
 // Smooth activations; the backward takes x again.
@@ -113,22 +113,11 @@ nb::object curve_forward(const AnyArray& x, int curve, double alpha) {
 
 nb::object curve_backward(const AnyArray& dout, const AnyArray& x, int curve, double alpha) {
     check(curve >= 0 && curve < kCurves, "curve_backward: no such curve");
-    return with_dtype(x, [&](auto zero) {
-        using T = decltype(zero);
-        std::optional<Out<T>> dx;
-        {
-            Unlocked unlocked;
-            const Order order = order_of(x);
-            const In<T> in(x, order), upstream(dout, order);
-            check(upstream.shape == in.shape, "curve_backward: dout does not fit x");
-            dx.emplace(in.shape, order);
-            for_chunks(in.shape.count(), [&](int64_t at, int64_t n) {
-                kernels<T>().curves.backward[curve](upstream.get() + at, in.get() + at, static_cast<T>(alpha), n,
-                                                    dx->get() + at);
-            });
-        }
-        return dx->array();
-    });
+    return joined("curve_backward: dout does not fit x", x, dout,
+                  [=](const auto& kernel, const auto* at, const auto* upstream, int64_t n, auto* dx) {
+                      using T = std::remove_pointer_t<decltype(dx)>;
+                      kernel.curves.backward[curve](upstream, at, static_cast<T>(alpha), n, dx);
+                  });
 }
 
 // Losses over rows of finite scores

@@ -89,7 +89,6 @@ def main() -> None:
     torch.set_num_threads(engines.get("native").control.threads())
     with tempfile.TemporaryDirectory() as parent:
         run = start_run(config, new_run_folder(Path(parent), "in-torch"))
-        run.model.prepare(run.dataset.arrays["X_train"])
         loss = TorchLoss(run.model, config.model["label_smoothing"])
         Console().print(f"gradients differ by {compare(run, loss):.1e} of their norm")
         run.model.loss = loss

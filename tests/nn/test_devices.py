@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from gpus import GPUS
 from nn.nets import NETS_OF_ALL, batch, shifted
 
 from handgrad import nn
@@ -9,7 +10,8 @@ from handgrad.engines.devices import check_device
 from handgrad.errors import EngineError
 from handgrad.models import ConvNet
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
+devices = pytest.mark.parametrize("device", ["torch:cpu", *GPUS])
 
 
 def close(a, b):
@@ -20,10 +22,11 @@ def close(a, b):
         np.testing.assert_allclose(dw, b[1][name], rtol=0, atol=1e-12 * scale, err_msg=name)
 
 
+@devices
 @pytest.mark.parametrize("net", NETS_OF_ALL)
-def test_tensors_give_the_same_numbers(net):
+def test_tensors_give_the_same_numbers(net, device):
     here = shifted(net(dtype=np.float64, rng=0))
-    there = shifted(net(dtype=np.float64, rng=0, device="torch:cpu"))
+    there = shifted(net(dtype=np.float64, rng=0, device=device))
     X, y = batch(here)
     for _ in range(2):
         close(there.loss(X, y), here.loss(X, y))
@@ -36,13 +39,14 @@ def test_tensors_give_the_same_numbers(net):
     assert all(type(out) is np.ndarray for out in there.activations(X).values())
 
 
-def test_a_ready_network_too():
+@devices
+def test_a_ready_network_too(device):
     def made():
         conv = {"num_filters": 3, "filter_size": 3}
         return ConvNet((2, 6, 6), [conv], [5], 4, "batchnorm", 0.5, dtype=np.float64, seed=1, rng=0)
 
     here, there = made(), made()
-    there.device = "torch:cpu"
+    there.device = device
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((5, 2, 6, 6)), rng.integers(4, size=5)
     for _ in range(2):
@@ -53,7 +57,7 @@ def test_a_ready_network_too():
     np.testing.assert_allclose(there.loss(X), here.loss(X), rtol=1e-10)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is there")
+@pytest.mark.skipif(bool(GPUS), reason="a CUDA device is there")
 def test_no_cuda_is_an_error_that_says_so():
     with pytest.raises(
         EngineError, match=r"Sequential: there is no device 'cuda' here, PyTorch .* sees 0"

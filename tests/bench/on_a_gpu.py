@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import click
 import numpy as np
 import torch
 
@@ -107,13 +108,13 @@ def milliseconds(step: Step, seconds: float = 60.0) -> float:
     return statistics.median(times[3:])
 
 
-def allow_tf32(allowed: bool) -> None:
+def allow_tf32(is_allowed: bool) -> None:
     """Let PyTorch round the factors of products to 10 bits, or not."""
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = allowed
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = is_allowed
 
 
 def line(job: Job, device: str) -> list[float]:
-    """Check both sides; return the times of Handgrad, PyTorch, PyTorch with TF32, Handgrad on the processor."""
+    """Check both sides; return the times of Handgrad, PyTorch, the same with TF32, and Handgrad here."""
     allow_tf32(False)
     expected = our_results(job, "float64", "cpu")
     limits = allowed(job, "float32")
@@ -131,13 +132,15 @@ def line(job: Job, device: str) -> list[float]:
 def main() -> None:
     """Print the table."""
     device = sys.argv[1] if len(sys.argv) > 1 else "cuda"
-    print("| milliseconds | Handgrad | PyTorch | PyTorch, TF32 | Handgrad on the processor |")
-    print("|---|---|---|---|---|")
+    click.echo("| milliseconds | Handgrad | PyTorch | PyTorch, TF32 | Handgrad on the processor |")
+    click.echo("|---|---|---|---|---|")
     for number, row in all_rows().items():
         for job in row.cases.values() if number in ROWS else ():
-            print(f"| {row.title} | " + " | ".join(f"{time:.2f}" for time in line(job, device)) + " |")
+            click.echo(
+                f"| {row.title} | " + " | ".join(f"{time:.2f}" for time in line(job, device)) + " |"
+            )
     threads = engines.get("native").control.threads() if "native" in engines.available() else 1
-    print(
+    click.echo(
         f"\n{torch.cuda.get_device_name(device)}; PyTorch {torch.__version__}, eager, the faster of NCHW and "
         f"channels_last, fused optimizer; {cpu()} with {threads} threads; medians of {STEPS} steps."
     )

@@ -231,6 +231,8 @@ nb::tuple update(int kind, const AnyArray& w, const AnyArray& dw, const AnyArray
     });
 }
 
+constexpr int64_t kLarge = int64_t{2} << 20;  // bytes of a parameter whose state leaves the caches before the next step
+
 nb::tuple adam(const AnyArray& w, const AnyArray& dw, const AnyArray& m, const AnyArray& v, const nb::tuple& numbers) {
     return with_dtype(w, [&](auto zero) {
         using T = decltype(zero);
@@ -244,12 +246,37 @@ nb::tuple adam(const AnyArray& w, const AnyArray& dw, const AnyArray& m, const A
             next.emplace(weights.shape);
             next_m.emplace(weights.shape);
             next_v.emplace(weights.shape);
-            for_chunks(weights.shape.count(), [&](int64_t at, int64_t n) {
+            const int64_t count = weights.shape.count();
+            const bool is_large = count * static_cast<int64_t>(sizeof(T)) >= kLarge;
+            for_chunks(count, [&](int64_t at, int64_t n) {
                 kernels<T>().flat.adam(s, weights.get() + at, gradient.get() + at, first.get() + at, second.get() + at, n,
-                                       next->get() + at, next_m->get() + at, next_v->get() + at);
+                                       next->get() + at, next_m->get() + at, next_v->get() + at, is_large);
             });
         }
         return nb::make_tuple(next->array(), next_m->array(), next_v->array());
+    });
+}
+
+// dw + strength w, and the sum of w^2.
+nb::tuple penalty(const AnyArray& w, const AnyArray& dw, double strength) {
+    return with_dtype(w, [&](auto zero) {
+        using T = decltype(zero);
+        std::optional<Out<T>> out;
+        double total = 0;
+        {
+            Unlocked unlocked;
+            const In<T> weights(w, Order::kRows), gradient(dw, Order::kRows);
+            check(weights.shape == gradient.shape, "penalty: dw does not fit w");
+            out.emplace(weights.shape);
+            const int64_t count = weights.shape.count(), chunks = ceil_div(count, kChunk);
+            Scratch<double> squares(chunks);
+            for_chunks(count, [&](int64_t at, int64_t n) {
+                squares.get()[at / kChunk] = kernels<T>().flat.penalty(
+                    weights.get() + at, gradient.get() + at, static_cast<T>(strength), n, out->get() + at);
+            });
+            for (int64_t i = 0; i < chunks; ++i) total += squares.get()[i];
+        }
+        return nb::make_tuple(out->array(), total);
     });
 }
 
@@ -266,6 +293,7 @@ void bind_flat(nb::module_& module) {
     module.def("sgd", sgd);
     module.def("update", update);
     module.def("adam", adam);
+    module.def("penalty", penalty);
 }
 
 }  // namespace handgrad

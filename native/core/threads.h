@@ -44,10 +44,11 @@ void parallel(int64_t count, Body&& body) {
     if (context.no_memory) throw std::bad_alloc();
 }
 
+constexpr int64_t kChunk = 16384;  // numbers of a chunk of a flat pass
+
 // Calls body(first, count) for chunks of n numbers of a flat pass.
 template <class Body>
 void for_chunks(int64_t n, Body&& body) {
-    constexpr int64_t kChunk = 16384;
     parallel(ceil_div(n, kChunk), [&](int64_t chunk, int) { body(chunk * kChunk, std::min(kChunk, n - chunk * kChunk)); });
 }
 

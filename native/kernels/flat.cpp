@@ -101,25 +101,65 @@ void rmsprop(const UpdateSettings<T>& s, const T* __restrict w, const T* __restr
 }
 
 template <class T>
-void adam(const UpdateSettings<T>& s, const T* __restrict w, const T* __restrict dw,
-          const T* __restrict m, const T* __restrict v, int64_t n, T* __restrict next_w,
-          T* __restrict next_m, T* __restrict next_v) {
-    const T rate = s.rate, beta1 = s.decay1, beta2 = s.decay2, epsilon = s.epsilon;
-    const T rest1 = 1 - beta1, rest2 = 1 - beta2, share1 = s.correction1, share2 = s.correction2;
-    const T kept = s.weight_decay;
+HG_INLINE void adam_piece(const UpdateSettings<T>& s, const T* __restrict w, const T* __restrict dw, const T* __restrict m,
+                          const T* __restrict v, int64_t n, T* __restrict next_w, T* __restrict next_m,
+                          T* __restrict next_v) {
+    const T beta1 = s.decay1, beta2 = s.decay2, rest1 = 1 - beta1, rest2 = 1 - beta2, epsilon = s.epsilon;
+    const T rate = s.rate / s.correction1, root = 1 / std::sqrt(s.correction2), kept = s.weight_decay;
     for (int64_t i = 0; i < n; ++i) {
         const T first = beta1 * m[i] + rest1 * dw[i];
         const T second = beta2 * v[i] + rest2 * (dw[i] * dw[i]);
         next_m[i] = first;
         next_v[i] = second;
-        next_w[i] = w[i] * kept - rate * (first / share1) / (std::sqrt(second / share2) + epsilon);
+        next_w[i] = w[i] * kept - rate * first / (std::sqrt(second) * root + epsilon);
     }
+}
+
+template <class T>
+void adam(const UpdateSettings<T>& s, const T* w, const T* dw, const T* m, const T* v, int64_t n, T* next_w, T* next_m,
+          T* next_v, bool is_large) {
+    constexpr int64_t kPiece = 16 * kLanes<T>;
+    int64_t i = 0;
+    // m and v are not wanted before the next step: of large parameters they go past the caches, w does not
+    for (; is_large && i + kPiece <= n; i += kPiece) {
+        T first[kPiece], second[kPiece];
+        adam_piece(s, w + i, dw + i, m + i, v + i, kPiece, next_w + i, first, second);
+        for (int64_t j = 0; j < kPiece; j += kLanes<T>) {
+            stream<T>(next_m + i + j, load<T>(first + j));
+            stream<T>(next_v + i + j, load<T>(second + j));
+        }
+    }
+    if (i > 0) streamed();
+    adam_piece(s, w + i, dw + i, m + i, v + i, n - i, next_w + i, next_m + i, next_v + i);
+}
+
+// out = dw + strength w; returns the sum of w^2.
+template <class T>
+double penalty(const T* __restrict w, const T* __restrict dw, T strength, int64_t n, T* __restrict out) {
+    constexpr int64_t kSums = 4 * kLanes<T>, kPiece = 64 * kSums;  // in double precision after each piece
+    double total = 0;
+    for (int64_t start = 0; start < n; start += kPiece) {
+        const int64_t stop = start + kPiece < n ? start + kPiece : n;
+        T sums[kSums] = {};
+        int64_t i = start;
+        for (; i + kSums <= stop; i += kSums)
+            for (int64_t j = 0; j < kSums; ++j) {
+                sums[j] += w[i + j] * w[i + j];
+                out[i + j] = dw[i + j] + strength * w[i + j];
+            }
+        for (; i < stop; ++i) {
+            sums[0] += w[i] * w[i];
+            out[i] = dw[i] + strength * w[i];
+        }
+        for (int64_t j = 0; j < kSums; ++j) total += static_cast<double>(sums[j]);
+    }
+    return total;
 }
 
 template <class T>
 FlatKernels<T> table() {
     return {relu<T>, rectify<T>,  relu_backward<T>, product<T>, sum<T>,     leaky_relu<T>, leaky_relu_backward<T>,
-            sgd<T>,  momentum<T>, nesterov<T>,      adagrad<T>, rmsprop<T>, adam<T>};
+            sgd<T>,  momentum<T>, nesterov<T>,      adagrad<T>, rmsprop<T>, adam<T>,       penalty<T>};
 }
 
 }  // namespace

@@ -45,6 +45,23 @@ HG_INLINE void store(T* to, Vec<T> v) {
     __builtin_memcpy(to, &v, sizeof v);
 }
 
+// Writes a vector to aligned memory past the caches, where the instruction set can; `streamed` after the last one.
+template <class T>
+HG_INLINE void stream(T* to, Vec<T> v) {
+#if defined(__AVX512F__)
+    _mm512_stream_si512(reinterpret_cast<__m512i*>(to), reinterpret_cast<__m512i>(v));
+#elif defined(__AVX2__)
+    _mm256_stream_si256(reinterpret_cast<__m256i*>(to), reinterpret_cast<__m256i>(v));
+#else
+    store<T>(to, v);
+#endif
+}
+HG_INLINE void streamed() {
+#if defined(__AVX512F__) || defined(__AVX2__)
+    _mm_sfence();
+#endif
+}
+
 // The first `count` numbers, of at most kLanes<T>; zeros behind them.
 template <class T>
 HG_INLINE Vec<T> load_some(const T* from, int64_t count) {

@@ -157,8 +157,11 @@ struct FlatKernels {
     void (*nesterov)(const UpdateSettings<T>& s, const T* w, const T* dw, const T* v, int64_t n, T* next_w, T* next_v);
     void (*adagrad)(const UpdateSettings<T>& s, const T* w, const T* dw, const T* c, int64_t n, T* next_w, T* next_c);
     void (*rmsprop)(const UpdateSettings<T>& s, const T* w, const T* dw, const T* c, int64_t n, T* next_w, T* next_c);
+    // is_large: that next_m and next_v, aligned to cache lines, are not to stay in the caches
     void (*adam)(const UpdateSettings<T>& s, const T* w, const T* dw, const T* m, const T* v, int64_t n, T* next_w,
-                 T* next_m, T* next_v);
+                 T* next_m, T* next_v, bool is_large);
+    // out = dw + strength w; returns the sum of w^2
+    double (*penalty)(const T* w, const T* dw, T strength, int64_t n, T* out);
 };
 
 // Smooth activations of n numbers, by Curve; alpha is the constant of kElu.

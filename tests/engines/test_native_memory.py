@@ -99,7 +99,9 @@ def every_kernel(dtype=np.float32):
     k.loss(draw(9, 5), np.arange(9) % 5, True, 0.1)
     k.sgd(w2, draw(*w2.shape), (0.1,))
     k.update(0, w2, w2, w2, (0.1, 0.9))
-    k.adam(w2, w2, w2, w2, (0.1, 0.9, 0.99, 1e-8, 1.0, 1.0, 1.0))
+    for w in w2, draw(3, 2**18):  # of large ones the state goes past the caches
+        k.adam(w, w, w, w, (0.1, 0.9, 0.99, 1e-8, 1.0, 1.0, 1.0))
+    k.penalty(w2, w2, 0.1)
 
 
 IN_SANDWICHES = {

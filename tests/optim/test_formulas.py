@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from handgrad import engines
-from handgrad.optim import RULES
+from handgrad.optim import RULES, adam, with_penalty
 
 
 def sgd(w, gradients, a):
@@ -57,7 +57,7 @@ def adadelta(w, gradients, a, r, eps):
     return w
 
 
-def adam(w, gradients, a, b1, b2, eps, c=0.0):
+def adam_formula(w, gradients, a, b1, b2, eps, c=0.0):
     m = v = 0.0
     for t, g in enumerate(gradients, start=1):
         m = b1 * m + (1 - b1) * g
@@ -73,9 +73,9 @@ FORMULAS = {  # the rule, its formula, and other settings than the defaults, in 
     "adagrad": (adagrad, {"learning_rate": 0.3, "epsilon": 0.1}),
     "rmsprop": (rmsprop, {"learning_rate": 0.3, "decay_rate": 0.7, "epsilon": 0.1}),
     "adadelta": (adadelta, {"learning_rate": 0.3, "decay_rate": 0.7, "epsilon": 0.1}),
-    "adam": (adam, {"learning_rate": 0.3, "beta1": 0.6, "beta2": 0.7, "epsilon": 0.1}),
+    "adam": (adam_formula, {"learning_rate": 0.3, "beta1": 0.6, "beta2": 0.7, "epsilon": 0.1}),
     "adamw": (
-        adam,
+        adam_formula,
         {"learning_rate": 0.3, "beta1": 0.6, "beta2": 0.7, "epsilon": 0.1, "weight_decay": 0.2},
     ),
 }
@@ -120,3 +120,33 @@ def test_compiled_rules_are_taken_by_the_engines_that_have_them(name, monkeypatc
     assert calls_of("auto", single.copy(), dw.astype(np.float32)) == 1
     assert calls_of("auto", w.copy(), dw.astype(np.float32)) == 0  # two dtypes
     assert calls_of("auto", w.astype(np.float16), dw.astype(np.float16)) == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [0, 1, 1023, 2**19 - 1, 2**19 + 2**14 + 77])
+def test_parameters_of_any_size(size, dtype, rng):
+    """Large ones, whose state goes past the caches, and the rest behind whole vectors."""
+    w, *gradients = rng.standard_normal((4, size)).astype(dtype)
+    ends = []
+    for engine in "vectorized", "auto":
+        got, config = w.copy(), {}
+        with engines.use(engine):
+            for dw in gradients:
+                got, config = adam(got, dw, config)
+        ends.append([got, config["m"], config["v"]])
+    for a, b in zip(*ends, strict=True):
+        np.testing.assert_allclose(b, a, rtol=0, atol=2e-6 if dtype == np.float32 else 1e-14)
+
+
+@pytest.mark.parametrize("engine", engines.available())
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(0,), (7,), (16, 3, 3, 3), (130, 257), (1, 2**17 + 5)])
+def test_the_penalty_of_weights(shape, dtype, engine, rng):
+    w, dw = rng.standard_normal((2, *shape)).astype(dtype)
+    w, dw = np.asfortranarray(w), np.ascontiguousarray(dw)
+    with engines.use(engine):
+        grad, loss = with_penalty(w, dw, 0.3)
+    eps = float(np.finfo(dtype).eps)
+    assert grad.dtype == dtype
+    np.testing.assert_allclose(grad, dw + 0.3 * w, rtol=0, atol=8 * eps)
+    assert loss == pytest.approx(0.15 * np.sum(w.astype(np.float64) ** 2), rel=16 * eps)

@@ -35,6 +35,7 @@ from handgrad.errors import (
 from handgrad.models.options import as_weight_scale
 from handgrad.nn.options import VARIANCES, as_dtype, as_random_source
 from handgrad.nn.summary import as_table, by
+from handgrad.optim import with_penalty
 
 Param = dict[str, Any]
 
@@ -320,9 +321,9 @@ class Network:
         reg = as_number(self._name, "reg", self.reg, 0)
         if reg != 0:
             for i in range(1, self.num_layers + 1):
-                W = self.params[f"W{i}"]
-                loss += 0.5 * reg * np.sum(W * W).item()
-                grads[f"W{i}"] = grads[f"W{i}"] + reg * W
+                name = f"W{i}"
+                grads[name], penalty = with_penalty(self.params[name], grads[name], reg)
+                loss += penalty
         return loss, grads
 
     def _weights(self, stage: Stage) -> list[np.ndarray]:

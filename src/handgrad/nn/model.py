@@ -38,6 +38,7 @@ from handgrad.nn.options import (
 from handgrad.nn.summary import as_table
 from handgrad.nn.value import Value
 from handgrad.nn.whitening import Whitening
+from handgrad.optim import with_penalty
 
 Loss = Callable[[Array, Any], tuple[Any, Array]]
 
@@ -364,9 +365,8 @@ class Model(Built):
         reg = as_number(self._name, "reg", self.reg, 0)
         if reg != 0:
             for name in self._decays:
-                W = self._params[name]
-                loss += 0.5 * reg * np.sum(W * W).item()
-                complete[name] = complete[name] + reg * W
+                complete[name], penalty = with_penalty(self._params[name], complete[name], reg)
+                loss += penalty
         return loss, complete
 
     def _checked(self, X: Any) -> list[np.ndarray]:

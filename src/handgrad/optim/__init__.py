@@ -9,6 +9,7 @@ from handgrad.optim.rules import (
     adam,
     adamw,
     get_rule,
+    leaves_weights,
     rmsprop,
     settings_of,
     sgd,
@@ -16,7 +17,7 @@ from handgrad.optim.rules import (
     sgd_nesterov_momentum,
 )
 from handgrad.optim.schedules import SCHEDULES, Schedule, build_schedule
-from handgrad.optim.settings import DECAYS, Rule
+from handgrad.optim.settings import DECAYS, Rule, with_penalty
 
 __all__ = [
     "DECAYS",
@@ -32,6 +33,7 @@ __all__ = [
     "clip_by_norm",
     "get_rule",
     "global_norm",
+    "leaves_weights",
     "muon",
     "orthogonal",
     "rmsprop",
@@ -39,4 +41,5 @@ __all__ = [
     "sgd",
     "sgd_momentum",
     "sgd_nesterov_momentum",
+    "with_penalty",
 ]

@@ -232,6 +232,15 @@ def get_rule(name: str) -> Rule:
     return RULES[name]
 
 
+def leaves_weights(rule: Rule) -> bool:
+    """Whether `rule` is known to make new weights; `sgd`, or a rule of one's own, may change w itself.
+
+    >>> leaves_weights(adam), leaves_weights(sgd)
+    (True, False)
+    """
+    return rule in RULES.values() and rule is not sgd
+
+
 def settings_of(name: str) -> dict[str, float]:
     """Return the settings of the rule called `name`, without state and `DECAYS`, and their defaults.
 

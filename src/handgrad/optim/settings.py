@@ -81,6 +81,15 @@ def nesterov(
     return w + v + momentum * (v - old), v
 
 
+def with_penalty(w: Array, dw: Array, reg: float) -> tuple[Array, float]:
+    """Return ``dw + reg w`` and ``reg/2 sum(w^2)``: a model's regularisation of the weights w."""
+    compiled = compiled_rules(w, dw)
+    if compiled:
+        total, squares = compiled.penalty(w, dw, reg)
+        return total, 0.5 * reg * squares
+    return dw + reg * w, 0.5 * reg * np.sum(w * w).item()
+
+
 def averaged(decay: float, old: Array, new: Array) -> Array:
     """Return the exponentially weighted average, ``decay * old + (1 - decay) * new``."""
     return decay * old + (1.0 - decay) * new

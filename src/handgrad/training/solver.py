@@ -23,7 +23,7 @@ from handgrad.errors import (
     check_dictionary,
     check_size,
 )
-from handgrad.optim import Rule, clip_by_norm, get_rule
+from handgrad.optim import Rule, clip_by_norm, get_rule, leaves_weights
 from handgrad.training.arrays import Arrays, all_finite, buffers_of, copied
 from handgrad.training.averaging import add_to_average, load_buffers, weights_of
 from handgrad.training.callbacks import Callback, Record
@@ -388,8 +388,7 @@ class Solver:
         rows = draw_rows(self, self._position % self.iterations_per_epoch)
         X, y = augmented(self, self.X_train[rows], rows), self.y_train[rows]
         params = self.model.params
-        # kept, since a rule may work in place
-        self.params_before = copied(params)
+        self.params_before = dict(params) if leaves_weights(self.update_rule) else copied(params)
         buffers_before = copied(buffers_of(self.model))
         try:
             with np.errstate(all="ignore"):  # NaN and infinity are looked for, and say more so

@@ -58,3 +58,8 @@ def adam(
     """Adam's step from ``kept * w``; t counts from 1."""
     settings = (learning_rate, beta1, beta2, epsilon, 1.0 - beta1**t, 1.0 - beta2**t, kept)
     return _kernels.adam(w, dw, m, v, settings)
+
+
+def penalty(w: Array, dw: Array, strength: float) -> tuple[Array, float]:
+    """Return ``dw + strength * w`` and the sum of w^2."""
+    return _kernels.penalty(w, dw, strength)

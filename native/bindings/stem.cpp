@@ -79,12 +79,55 @@ nb::tuple stem_backward_(const AnyArray& dout, const AnyArray& x, const AnyArray
     return nb::make_tuple(dw->array(), dgamma->array(), dbeta->array());
 }
 
+bool pooled_fits_(const AnyArray& x, const AnyArray& w, Pair stride, Pair pad) {
+    return x.dtype() == nb::dtype<float>() && pooled_fits(conv_sizes(Shape(x), Shape(w), stride, pad));
+}
+
+nb::tuple pooled_forward_(const AnyArray& x, const AnyArray& w, const AnyArray& b, Pair pad) {
+    std::optional<Out<float>> out;
+    std::optional<Out<uint8_t>> index;
+    {
+        Unlocked unlocked;
+        const ConvSizes s = conv_sizes(Shape(x), Shape(w), {1, 1}, pad);
+        check(pooled_fits(s), "pooled_forward: x and w do not fit");
+        const In<float> in(x, Order::kChannelsLast), weights(w, Order::kRows), bias = vector_of<float>(b, s.F);
+        out.emplace(pooled(s), Order::kChannelsLast);
+        index.emplace(Shape{out->shape.count(), 1});
+        pooled_forward(s, in.get(), weights.get(), bias.get(), out->get(), index->get());
+    }
+    return nb::make_tuple(out->array(), index->array());
+}
+
+// dw and db, or None where x is not finite.
+nb::object pooled_gradients_(const AnyArray& dout, const AnyArray& x, const AnyArray& w, const AnyArray& index, Pair pad) {
+    std::optional<Out<float>> dw, db;
+    bool is_finite = false;
+    {
+        Unlocked unlocked;
+        const Shape filters(w);
+        const ConvSizes s = conv_sizes(Shape(x), filters, {1, 1}, pad);
+        check(pooled_fits(s), "pooled_gradients: x and w do not fit");
+        const In<float> in(x, Order::kChannelsLast), upstream(dout, Order::kChannelsLast);
+        const In<uint8_t> places(index, Order::kRows);
+        check(upstream.shape == pooled(s) && places.shape == Shape({upstream.shape.count(), 1}),
+              "pooled_gradients: dout does not fit");
+        dw.emplace(filters);
+        db.emplace(Shape{s.F});
+        is_finite = pooled_gradients(s, in.get(), upstream.get(), places.get(), dw->get(), db->get());
+    }
+    if (!is_finite) return nb::none();
+    return nb::make_tuple(dw->array(), db->array());
+}
+
 }  // namespace
 
 void bind_stem(nb::module_& module) {
     module.def("stem_fits", stem_fits_);
     module.def("stem_forward", stem_forward_);
     module.def("stem_backward", stem_backward_);
+    module.def("pooled_fits", pooled_fits_);
+    module.def("pooled_forward", pooled_forward_);
+    module.def("pooled_gradients", pooled_gradients_);
 }
 
 }  // namespace handgrad

@@ -194,8 +194,25 @@ void norm_backward(const Affine<T>& map, const T* dout, const T* x, int64_t rows
 }
 
 template <class T>
+void turn(const T* x, int64_t x_stride, int64_t rows, int64_t columns, T* out, int64_t out_stride) {
+    constexpr int lanes = kLanes<T>;
+    const int64_t whole_rows = rows / lanes * lanes, whole_columns = columns / lanes * lanes;
+    for (int64_t i = 0; i < whole_columns; i += lanes)
+        for (int64_t j = 0; j < whole_rows; j += lanes) {
+            Vec<T> block[lanes];
+#pragma GCC unroll 16
+            for (int k = 0; k < lanes; ++k) block[k] = load<T>(x + (j + k) * x_stride + i);
+            transpose<T>(block);
+#pragma GCC unroll 16
+            for (int k = 0; k < lanes; ++k) store<T>(out + (i + k) * out_stride + j, block[k]);
+        }
+    for (int64_t i = 0; i < columns; ++i)
+        for (int64_t j = i < whole_columns ? whole_rows : 0; j < rows; ++j) out[i * out_stride + j] = x[j * x_stride + i];
+}
+
+template <class T>
 RowKernels<T> table() {
-    return {sum<T>, moments<T>, normalise<T>, norm_sums<T>, norm_backward<T>};
+    return {sum<T>, moments<T>, normalise<T>, norm_sums<T>, norm_backward<T>, turn<T>};
 }
 
 }  // namespace

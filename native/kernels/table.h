@@ -82,6 +82,8 @@ struct RowKernels {
     // dx = scale (dz - mean_dz - xhat mean_dz_xhat); with `dz` the product of a pooling backward.
     void (*norm_backward)(const Affine<T>& map, const T* dout, const T* x, int64_t rows,
                           int64_t channels, const T* mean_dz, const T* mean_dz_xhat, T* dx);
+    // The transpose: out[i * out_stride + j] = x[j * x_stride + i], i < columns, j < rows.
+    void (*turn)(const T* x, int64_t x_stride, int64_t rows, int64_t columns, T* out, int64_t out_stride);
 };
 
 // y = (x - mean) scale + shift for each channel, then max(0, y) where `rectify`; xhat = (x - mean) inv_std.

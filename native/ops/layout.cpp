@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 #include "core/sizes.h"
 #include "core/threads.h"
+#include "kernels/dispatch.h"
 
 namespace handgrad {
 namespace {
@@ -29,6 +31,8 @@ void copy_inner(const T* x, Axis outer, Axis inner, T* out) {
             std::memcpy(out + i * inner.size, x + i * outer.from, static_cast<size_t>(inner.size) * sizeof(T));
         return;
     }
+    if constexpr (std::is_floating_point_v<T>)
+        if (outer.from == 1) return kernels<T>().rows.turn(x, inner.from, inner.size, outer.size, out, inner.size);
     constexpr int64_t kTile = 16;
     for (int64_t i0 = 0; i0 < outer.size; i0 += kTile)
         for (int64_t j0 = 0; j0 < inner.size; j0 += kTile) {

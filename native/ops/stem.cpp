@@ -1,7 +1,9 @@
 #include "ops/stem.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <limits>
 
 #include "core/buffers.h"
 #include "core/threads.h"
@@ -14,12 +16,14 @@ namespace {
 
 constexpr int64_t kLongest = 32;  // numbers of a filter
 constexpr int64_t kImages = 4;    // of a task
+constexpr int64_t kTasks = 32;    // wanted, of pooled_gradients
 constexpr int64_t kRows = 8;      // rows of windows of a band
 constexpr int64_t kWidest = 1 << 17;  // numbers of a padded row
+constexpr int64_t kFewChannels = 8, kLongestPooled = 256, kLargestBand = 1 << 22;  // without batch norm
 
 // A padded image, or a band of one: rows of `line` numbers, and as many behind the last as a kernel may read.
 struct Bands {
-    explicit Bands(const ConvSizes& s) : line((s.W + 2 * s.pad_x) * s.C), slack(8 * s.C + kLongest) {}
+    explicit Bands(const ConvSizes& s) : line((s.W + 2 * s.pad_x) * s.C), slack(8 * s.C + std::max(kLongest, s.WW * s.C)) {}
     int64_t line, slack;
     template <class T>
     Scratch<T> make(int64_t rows) const {
@@ -114,18 +118,86 @@ Scratch<double> covariance_of_filters(const ConvSizes& s, const double* covarian
     return product;
 }
 
+// What both blocks want: stride 1, filters of whole panels, at least one window.
+bool is_simple(const ConvSizes& s) {
+    return s.N > 0 && s.stride_y == 1 && s.stride_x == 1 && s.C > 0 && s.F > 0 && s.OH >= 2 && s.OW >= 2 &&
+           s.F % kernels<float>().gemm.tile_columns == 0 && times(plus(s.W, times(2, s.pad_x)), s.C) < kWidest;
+}
+
+// out, index, and xhat unless it is null, of the convolution without a bias through `map` and the pooling.
+void forward_bands(const ConvSizes& s, const float* x, const float* w, const Affine<float>& map, float* out, float* xhat,
+                   uint8_t* index) {
+    const int64_t panel = kernels<float>().gemm.tile_columns;
+    const Scratch<float> matrix = filter_matrix<float>(s, w);
+    const RightFactor<float> filters(matrix.get(), s.F, 1, s.HH * s.WW * s.C, s.F);
+    const Bands bands(s);
+    const int64_t band_rows = 2 * kRows + s.HH - 1, windows_down = s.OH / 2, per_image = ceil_div(windows_down, kRows);
+    Scratch<float> images = bands.make<float>(band_rows);
+    const StemSizes sizes = stem_sizes(s, bands.line);
+    parallel(times(s.N, per_image), [&](int64_t task, int worker) {
+        const int64_t n = task / per_image, first = task % per_image * kRows, rows = std::min(kRows, windows_down - first);
+        float* band = images.get() + worker * bands.size(band_rows);
+        copy_band(s, x + n * s.H * s.W * s.C, 2 * first - s.pad_y, 2 * rows + s.HH - 1, band);
+        for (int64_t i = 0; i < rows; ++i)
+            for (int64_t p = 0; p < filters.panels(); ++p) {
+                const int64_t f = p * panel, at = (n * windows_down + first + i) * sizes.windows * s.F + f;
+                const Affine<float> here{map.mean + f, map.inv_std + f, map.scale + f, map.shift + f, map.rectify};
+                kernels<float>().stem.forward(sizes, band + 2 * i * bands.line, filters.panel(p, 0), filters.row_stride(),
+                                              here, out + at, xhat ? xhat + at : nullptr, index + at);
+            }
+    });
+}
+
+// The sums over all windows of dz times the chosen patch, [k][f], and behind them those of dz and of dz xhat, in parts of
+// some images.
+class ChosenSums {
+  public:
+    ChosenSums(const ConvSizes& s, int64_t images, const float* x, const float* dout, const float* xhat,
+               const uint8_t* index)
+        : features_(s.F), size_((s.HH * s.WW * s.C + 2) * s.F), count_(ceil_div(s.N, images)), parts_(times(count_, size_)) {
+        const auto& kernel = kernels<float>().stem;
+        const Bands bands(s);
+        const StemSizes sizes = stem_sizes(s, bands.line);
+        const int64_t band_rows = 2 * kRows + s.HH - 1, windows_down = s.OH / 2;
+        const int64_t quad_line = (2 * sizes.windows - 2 + s.WW) * s.C, quad_rows = 2 * kRows - 2 + s.HH;
+        Scratch<float> padded = bands.make<float>(band_rows);
+        Scratch<float> quads(times(thread_count(), quad_rows, quad_line, 4));
+        parallel(count_, [&](int64_t task, int worker) {
+            float* band = padded.get() + worker * bands.size(band_rows);
+            float* quad = quads.get() + worker * quad_rows * quad_line * 4;
+            float* part = parts_.get() + task * size_;
+            std::fill_n(part, size_, 0.0f);
+            for (int64_t n = task * images; n < std::min(s.N, (task + 1) * images); ++n)
+                for (int64_t first = 0; first < windows_down; first += kRows) {
+                    const int64_t rows = std::min(kRows, windows_down - first);
+                    copy_band(s, x + n * s.H * s.W * s.C, 2 * first - s.pad_y, 2 * rows + s.HH - 1, band);
+                    for (int64_t r = 0; r < 2 * rows - 2 + s.HH; ++r)
+                        kernel.quads(band + r * bands.line, band + (r + 1) * bands.line, s.C, quad_line,
+                                     quad + r * quad_line * 4);
+                    const int64_t at = (n * windows_down + first) * sizes.windows * s.F;
+                    kernel.gradients(sizes, rows, quad, quad_line, dout + at, xhat + at, index + at, part);
+                }
+        });
+    }
+    double total(int64_t k, int64_t f) const {
+        double sum = 0;
+        for (int64_t part = 0; part < count_; ++part)
+            sum += static_cast<double>(parts_.get()[part * size_ + k * features_ + f]);
+        return sum;
+    }
+
+  private:
+    const int64_t features_, size_, count_;
+    const Scratch<float> parts_;
+};
+
 }  // namespace
 
-bool stem_fits(const ConvSizes& s) {
-    return s.N > 0 && s.stride_y == 1 && s.stride_x == 1 && times(s.HH, s.WW, s.C) <= kLongest &&
-           times(plus(s.W, times(2, s.pad_x)), s.C) < kWidest &&
-           s.F % kernels<float>().gemm.tile_columns == 0 && s.OH >= 2 && s.OW >= 2 && s.C > 0 && s.F > 0;
-}
+bool stem_fits(const ConvSizes& s) { return is_simple(s) && times(s.HH, s.WW, s.C) <= kLongest; }
 
 void stem_forward(const ConvSizes& s, const float* x, const float* w, const float* b, const float* gamma,
                   const float* beta, double eps, float* out, float* mean, float* variance, const StemKept& kept) {
-    const auto& kernel = kernels<float>().stem;
-    const int64_t K = s.HH * s.WW * s.C, panel = kernels<float>().gemm.tile_columns;
+    const int64_t K = s.HH * s.WW * s.C;
     const double *patch_mean = kept.patches, *covariance = kept.patches + K;
     patch_moments(s, x, kept.patches, kept.patches + K);
 
@@ -147,66 +219,18 @@ void stem_forward(const ConvSizes& s, const float* x, const float* w, const floa
         kept.scale[f] = static_cast<float>(static_cast<double>(gamma[f]) * inverse);
     }
 
-    const Scratch<float> matrix = filter_matrix<float>(s, w);
-    const RightFactor<float> filters(matrix.get(), s.F, 1, K, s.F);
-    const Bands bands(s);
-    const int64_t band_rows = 2 * kRows + s.HH - 1, windows_down = s.OH / 2, per_image = ceil_div(windows_down, kRows);
-    Scratch<float> images = bands.make<float>(band_rows);
-    const StemSizes sizes = stem_sizes(s, bands.line);
-    parallel(times(s.N, per_image), [&](int64_t task, int worker) {
-        const int64_t n = task / per_image, first = task % per_image * kRows, rows = std::min(kRows, windows_down - first);
-        float* band = images.get() + worker * bands.size(band_rows);
-        copy_band(s, x + n * s.H * s.W * s.C, 2 * first - s.pad_y, 2 * rows + s.HH - 1, band);
-        for (int64_t i = 0; i < rows; ++i)
-            for (int64_t p = 0; p < filters.panels(); ++p) {
-                const int64_t f = p * panel, at = (n * windows_down + first + i) * sizes.windows * s.F + f;
-                const Affine<float> map{unbiased.get() + f, kept.inv_std + f, kept.scale + f, beta + f, true};
-                kernel.forward(sizes, band + 2 * i * bands.line, filters.panel(p, 0), filters.row_stride(), map,
-                               out + at, kept.xhat + at, kept.index + at);
-            }
-    });
+    forward_bands(s, x, w, {unbiased.get(), kept.inv_std, kept.scale, beta, true}, out, kept.xhat, kept.index);
 }
 
 void stem_backward(const ConvSizes& s, const float* x, const float* w, const float* dout, const StemSaved& saved,
                    float* dw, float* dgamma, float* dbeta) {
-    const auto& kernel = kernels<float>().stem;
-    const int64_t area = s.HH * s.WW, K = area * s.C, size = (K + 2) * s.F;
-    const Bands bands(s);
-    const StemSizes sizes = stem_sizes(s, bands.line);
-    const int64_t band_rows = 2 * kRows + s.HH - 1, windows_down = s.OH / 2;
-    const int64_t quad_line = (2 * sizes.windows - 2 + s.WW) * s.C, quad_rows = 2 * kRows - 2 + s.HH;
-    Scratch<float> images = bands.make<float>(band_rows);
-    Scratch<float> quads(times(thread_count(), quad_rows, quad_line, 4));
-    const int64_t tasks = ceil_div(s.N, kImages);
-    Scratch<float> parts(times(tasks, size));
-
-    parallel(tasks, [&](int64_t task, int worker) {
-        float* band = images.get() + worker * bands.size(band_rows);
-        float* quad = quads.get() + worker * quad_rows * quad_line * 4;
-        float* part = parts.get() + task * size;
-        std::fill_n(part, size, 0.0f);
-        for (int64_t n = task * kImages; n < std::min(s.N, (task + 1) * kImages); ++n)
-            for (int64_t first = 0; first < windows_down; first += kRows) {
-                const int64_t rows = std::min(kRows, windows_down - first);
-                copy_band(s, x + n * s.H * s.W * s.C, 2 * first - s.pad_y, 2 * rows + s.HH - 1, band);
-                for (int64_t r = 0; r < 2 * rows - 2 + s.HH; ++r)
-                    kernel.quads(band + r * bands.line, band + (r + 1) * bands.line, s.C, quad_line,
-                                 quad + r * quad_line * 4);
-                const int64_t at = (n * windows_down + first) * sizes.windows * s.F;
-                kernel.gradients(sizes, rows, quad, quad_line, dout + at, saved.xhat + at, saved.index + at, part);
-            }
-    });
-
+    const int64_t area = s.HH * s.WW, K = area * s.C;
+    const ChosenSums sums(s, kImages, x, dout, saved.xhat, saved.index);
     const double *patch_mean = saved.patches, *covariance = saved.patches + K;
     const Scratch<double> exact = filter_matrix<double>(s, w);
     const Scratch<double> spread = covariance_of_filters(s, covariance, exact.get());
     parallel(s.F, [&](int64_t f, int) {
-        const auto total = [&](int64_t k) {
-            double sum = 0;
-            for (int64_t task = 0; task < tasks; ++task) sum += static_cast<double>(parts.get()[task * size + k * s.F + f]);
-            return sum;
-        };
-        const double sum_dz = total(K), sum_dz_xhat = total(K + 1);
+        const double sum_dz = sums.total(K, f), sum_dz_xhat = sums.total(K + 1, f);
         dbeta[f] = static_cast<float>(sum_dz);
         dgamma[f] = static_cast<float>(sum_dz_xhat);
         const double scale = static_cast<double>(saved.scale[f]), inv_std = static_cast<double>(saved.inv_std[f]);
@@ -214,9 +238,40 @@ void stem_backward(const ConvSizes& s, const float* x, const float* w, const flo
             for (int64_t t = 0; t < area; ++t) {
                 const int64_t k = t * s.C + c;
                 const double shared = patch_mean[k] * sum_dz + inv_std * sum_dz_xhat * spread.get()[k * s.F + f];
-                dw[(f * s.C + c) * area + t] = static_cast<float>(scale * (total(k) - shared));
+                dw[(f * s.C + c) * area + t] = static_cast<float>(scale * (sums.total(k, f) - shared));
             }
     });
+}
+
+bool pooled_fits(const ConvSizes& s) {
+    return is_simple(s) && s.C < kFewChannels && times(s.HH, s.WW, s.C) <= kLongestPooled &&
+           times(2 * kRows + s.HH, s.W + 2 * s.pad_x, s.C) <= kLargestBand;
+}
+
+void pooled_forward(const ConvSizes& s, const float* x, const float* w, const float* b, float* out, uint8_t* index) {
+    Scratch<float> constants(3 * s.F);
+    float *shifted = constants.get(), *one = shifted + s.F, *zero = one + s.F;
+    for (int64_t f = 0; f < s.F; ++f) shifted[f] = -b[f], one[f] = 1, zero[f] = 0;
+    forward_bands(s, x, w, {shifted, one, one, zero, true}, out, nullptr, index);
+}
+
+bool pooled_gradients(const ConvSizes& s, const float* x, const float* dout, const uint8_t* index, float* dw, float* db) {
+    std::atomic<bool> is_finite{true};
+    for_chunks(times(s.N, s.H, s.W, s.C), [&](int64_t at, int64_t n) {
+        bool here = true;
+        for (int64_t i = at; i < at + n; ++i) here &= std::abs(x[i]) <= std::numeric_limits<float>::max();
+        if (!here) is_finite = false;
+    });
+    if (!is_finite) return false;
+    const int64_t area = s.HH * s.WW;
+    const ChosenSums sums(s, ceil_div(s.N, kTasks), x, dout, dout, index);
+    parallel(s.F, [&](int64_t f, int) {
+        db[f] = static_cast<float>(sums.total(area * s.C, f));
+        for (int64_t c = 0; c < s.C; ++c)
+            for (int64_t t = 0; t < area; ++t)
+                dw[(f * s.C + c) * area + t] = static_cast<float>(sums.total(t * s.C + c, f));
+    });
+    return true;
 }
 
 }  // namespace handgrad

@@ -38,4 +38,11 @@ void stem_forward(const ConvSizes& s, const float* x, const float* w, const floa
 void stem_backward(const ConvSizes& s, const float* x, const float* w, const float* dout, const StemSaved& saved,
                    float* dw, float* dgamma, float* dbeta);
 
+// The same block without batch norm, out = pool(max(0, P W + b)): dW = P^T dZ, of which only the chosen pixels are summed.
+// index: of the chosen pixels, (N, OH / 2, OW / 2, F).
+bool pooled_fits(const ConvSizes& s);
+void pooled_forward(const ConvSizes& s, const float* x, const float* w, const float* b, float* out, uint8_t* index);
+// Returns false, with nothing of use written, where x is not finite: then zero gradients count too.
+bool pooled_gradients(const ConvSizes& s, const float* x, const float* dout, const uint8_t* index, float* dw, float* db);
+
 }  // namespace handgrad

@@ -73,11 +73,13 @@ def every_kernel(dtype=np.float32):
         given = None if norm is None else (norm, norm, 1e-5)
         out, saved = native.fused.follow_forward(x, given, follower)
         native.fused.follow_backward(out, saved)
-    stem = draw(2, 3, 12, 16), draw(16, 3, 3, 3), draw(16), draw(16), draw(16)
+    stem = draw(2, 3, 12, 16), draw(32, 3, 3, 3), draw(32), draw(32), draw(32)
     pooling = {"pool_height": 2, "pool_width": 2, "stride": 2}
     params = {"stride": 1, "pad": 1}, {"mode": "train"}, pooling
     out, cache = layers.conv_bn_relu_pool_forward(*stem, *params, engine="native")
     layers.conv_bn_relu_pool_backward(out, cache, need_dx=False)
+    out, cache = layers.conv_relu_pool_forward(*stem[:3], params[0], pooling, engine="native")
+    layers.conv_relu_pool_backward(out, cache, need_dx=False)
     options, w = ((1, 1), (1, 1), (1, 1), 2), draw(18, 9, 3, 3)
     out = k.grouped_conv_forward(x, w, scale, *options)
     k.grouped_conv_backward(out, x, w, *options, True, True)
@@ -106,6 +108,7 @@ def every_kernel(dtype=np.float32):
 
 IN_SANDWICHES = {
     "batchnorm_forward", "batchnorm_backward", "stem_fits", "stem_forward", "stem_backward",
+    "pooled_fits", "pooled_forward", "pooled_gradients",
 }  # fmt: skip
 SETTINGS = {
     "buffer_statistics", "fail_allocation_after", "is_exact", "isa", "isas", "set_exact", "set_isa",

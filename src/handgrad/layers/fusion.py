@@ -12,8 +12,11 @@ It also has pairs for whole sandwiches,
     affine_relu_backward(dout, saved, need_dx)
     stem_forward(x, w, b, gamma, beta, eps, pad) -> (out, saved)
     stem_backward(dout, saved, need_dx)
+    pooled_forward(x, w, b, pad) -> (out, saved)
+    pooled_backward(dout, saved, need_dx)
 
-the second for conv_bn_relu_pool in train mode; ``takes_stem(x, w, stride, pad, pool)`` says of which.
+the second for conv_bn_relu_pool in train mode, the third for conv_relu_pool; ``takes_stem`` and
+``takes_pooled(x, w, stride, pad, pool)`` say of which.
 The sandwich has checked the dout of a backward, and an engine's own kernels made what lies between.
 The checks are those of the layers.
 """
@@ -104,8 +107,9 @@ def whole_forward(x: Array, steps: list[Any], engine: str | None) -> tuple[Array
 def whole_backward(dout: Array, cache: Cache, need_dx: bool) -> tuple[Array | None, ...]:
     """Return dx (None where it is not needed) and the parameters' gradients in the order of forward."""
     fused = engines.get(cache.engine).fused
-    if cache.layer == "affine_relu":
-        gradients: tuple[Array | None, ...] = fused.affine_relu_backward(dout, cache.saved, need_dx)
+    if cache.layer != "stem":
+        backward_of = getattr(fused, cache.layer + "_backward")
+        gradients: tuple[Array | None, ...] = backward_of(dout, cache.saved, need_dx)
         return gradients
     gamma_shape, beta_shape, saved = cache.saved
     dx, dw, db, dgamma, dbeta = fused.stem_backward(dout, saved, need_dx)
@@ -117,6 +121,18 @@ def _affine_relu(x: Array, steps: list[Any], engine: str, fused: Any) -> tuple[A
     check_affine(x, w, b)
     out, saved = fused.affine_relu_forward(x, w, b)
     return out, Cache("affine_relu", engine, out.shape, out[:0], saved)
+
+
+def _pooled(x: Array, steps: list[Any], engine: str, fused: Any) -> tuple[Array, Cache] | None:
+    """Run a convolution of images with few channels, ReLU and pooling."""
+    (_, w, b, conv_param), _, (_, pool_param) = steps
+    stride, pad, dilation, groups = checked_conv(x, w, b, conv_param)
+    pool = pool_options("max_pool_forward", pool_param)
+    simple = dilation == (1, 1) and groups == 1
+    if not (simple and fused.takes_pooled(x, w, stride, pad, pool)):
+        return None
+    out, saved = fused.pooled_forward(x, w, b, pad)
+    return out, Cache("pooled", engine, tuple(out.shape), out[:0], saved)
 
 
 def _stem(x: Array, steps: list[Any], engine: str, fused: Any) -> tuple[Array, Cache] | None:
@@ -141,6 +157,7 @@ def _stem(x: Array, steps: list[Any], engine: str, fused: Any) -> tuple[Array, C
 
 _WHOLES = {
     (affine_forward, relu_forward): _affine_relu,
+    (conv_forward, relu_forward, max_pool_forward): _pooled,
     (conv_forward, spatial_batchnorm_forward, relu_forward, max_pool_forward): _stem,
 }
 

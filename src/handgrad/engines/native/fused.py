@@ -121,6 +121,40 @@ def stem_backward(
     return None, dw, np.zeros_like(b), dgamma, dbeta
 
 
+class PooledSaved(NamedTuple):
+    """places: the number of the chosen pixel, or of none, of each window."""
+
+    x: Array
+    w: Array
+    pad: Pair
+    places: Array
+
+
+def takes_pooled(x: Array, w: Array, stride: Pair, pad: Pair, pool: tuple[Pair, Pair]) -> bool:
+    """Return whether `pooled_forward` computes these sizes."""
+    return pool == ((2, 2), (2, 2)) and _kernels.pooled_fits(x, w, stride, pad)
+
+
+def pooled_forward(x: Array, w: Array, b: Array, pad: Pair) -> tuple[Array, PooledSaved]:
+    """conv - relu - 2x2 pool."""
+    out, places = _kernels.pooled_forward(x, w, b, pad)
+    return out, PooledSaved(x, w, pad, places)
+
+
+def pooled_backward(
+    dout: Array, saved: PooledSaved, need_dx: bool
+) -> tuple[Array | None, Array, Array]:
+    """Return dx, dw and db: from the chosen pixels alone, but where dx is needed or x is not finite."""
+    x, w, pad, places = saved
+    gradients = None if need_dx else _kernels.pooled_gradients(dout, x, w, places, pad)
+    if gradients is not None:
+        return None, *gradients
+    N, _, *image = x.shape
+    size = [n + 2 * p - k + 1 for n, p, k in zip(image, pad, w.shape[2:], strict=True)]
+    dy = _kernels.max_pool_backward(dout, places, (N, len(w), *size), (2, 2), (2, 2))
+    return conv_backward(dy, (x, w, (1, 1), pad), need_dx=need_dx)
+
+
 conv_backward = conv.gradients
 
 

@@ -92,7 +92,7 @@ def _draw(results: Results) -> Figure:
         times = [1000 * results[f"{what}, {engine}"]["seconds"] for what in PASSES]
         places = np.arange(len(PASSES)) + (number - (len(names) - 1) / 2) * width
         bars = axes.bar(places, times, 0.92 * width, color=COLOURS[number], label=engine)
-        axes.bar_label(bars, [f"{t:.3g}" for t in times], fontsize=8)
+        axes.bar_label(bars, [f"{t:,.0f}" if t >= 1000 else f"{t:.3g}" for t in times], fontsize=8)
     images, size = (results.spec(f"{PASSES[0]}, naive")[key] for key in ("images", "size"))
     axes.set(title=f"Time of a call on {images} images of 3 x {size} x {size}, float64, one thread",
              ylabel="time (ms), logarithmic", yscale="log")  # fmt: skip

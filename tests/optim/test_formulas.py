@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from handgrad import engines
-from handgrad.optim import RULES, adam, with_penalty
+from handgrad.optim import RULES, adam
 
 
 def sgd(w, gradients, a):
@@ -136,17 +136,3 @@ def test_parameters_of_any_size(size, dtype, rng):
         ends.append([got, config["m"], config["v"]])
     for a, b in zip(*ends, strict=True):
         np.testing.assert_allclose(b, a, rtol=0, atol=2e-6 if dtype == np.float32 else 1e-14)
-
-
-@pytest.mark.parametrize("engine", engines.available())
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("shape", [(0,), (7,), (16, 3, 3, 3), (130, 257), (1, 2**17 + 5)])
-def test_the_penalty_of_weights(shape, dtype, engine, rng):
-    w, dw = rng.standard_normal((2, *shape)).astype(dtype)
-    w, dw = np.asfortranarray(w), np.ascontiguousarray(dw)
-    with engines.use(engine):
-        grad, loss = with_penalty(w, dw, 0.3)
-    eps = float(np.finfo(dtype).eps)
-    assert grad.dtype == dtype
-    np.testing.assert_allclose(grad, dw + 0.3 * w, rtol=0, atol=8 * eps)
-    assert loss == pytest.approx(0.15 * np.sum(w.astype(np.float64) ** 2), rel=16 * eps)

@@ -21,6 +21,7 @@ import numpy as np
 from handgrad import layers
 from handgrad.engines.arrays import as_numpy
 from handgrad.engines.devices import like, to_device, to_numpy
+from handgrad.engines.weights import with_penalty
 from handgrad.errors import (
     DtypeError,
     OptionError,
@@ -35,7 +36,6 @@ from handgrad.errors import (
 from handgrad.models.options import as_weight_scale
 from handgrad.nn.options import VARIANCES, as_dtype, as_random_source
 from handgrad.nn.summary import as_table, by
-from handgrad.optim import with_penalty
 
 Param = dict[str, Any]
 

@@ -11,6 +11,7 @@ import numpy as np
 from handgrad import layers
 from handgrad.engines.arrays import Array, as_numpy
 from handgrad.engines.devices import check_device, to_device, to_numpy
+from handgrad.engines.weights import with_penalty
 from handgrad.errors import (
     OperationError,
     OptionError,
@@ -38,7 +39,6 @@ from handgrad.nn.options import (
 from handgrad.nn.summary import as_table
 from handgrad.nn.value import Value
 from handgrad.nn.whitening import Whitening
-from handgrad.optim import with_penalty
 
 Loss = Callable[[Array, Any], tuple[Any, Array]]
 

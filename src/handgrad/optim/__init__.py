@@ -17,7 +17,7 @@ from handgrad.optim.rules import (
     sgd_nesterov_momentum,
 )
 from handgrad.optim.schedules import SCHEDULES, Schedule, build_schedule
-from handgrad.optim.settings import DECAYS, Rule, with_penalty
+from handgrad.optim.settings import DECAYS, Rule
 
 __all__ = [
     "DECAYS",
@@ -41,5 +41,4 @@ __all__ = [
     "sgd",
     "sgd_momentum",
     "sgd_nesterov_momentum",
-    "with_penalty",
 ]

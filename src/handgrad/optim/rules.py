@@ -41,6 +41,7 @@ from __future__ import annotations
 import numpy as np
 
 from handgrad.engines.arrays import Array, namespace
+from handgrad.engines.weights import compiled_rules
 from handgrad.errors import OptionError, as_count, is_one_of
 from handgrad.optim.muon import muon
 from handgrad.optim.settings import (
@@ -48,7 +49,6 @@ from handgrad.optim.settings import (
     Rule,
     averaged,
     checked,
-    compiled_rules,
     decayed,
     nesterov,
     rate_of,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from handgrad import engines
 from handgrad.engines.arrays import Array, namespace
+from handgrad.engines.weights import compiled_rules
 from handgrad.errors import (
     DtypeError,
     ShapeError,
@@ -24,8 +23,6 @@ Config = dict[str, Any]
 Rule = Callable[..., tuple[Array, Config]]
 
 DECAYS = ("l2", "weight_decay")
-
-_COMPILED_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def started(
@@ -54,19 +51,6 @@ def velocity_of(rule: str, w: Array, config: Config, default: float = 0.9) -> tu
     return momentum, state_of(rule, config, "velocity", w)
 
 
-def compiled_rules(w: Array, *others: Array) -> ModuleType | None:
-    """Return the chosen engine's own update rules, where it has them for these arrays of one dtype."""
-    if type(w) is not np.ndarray or w.dtype not in _COMPILED_DTYPES:
-        return None
-    for array in others:
-        if type(array) is not np.ndarray or array.dtype != w.dtype:
-            return None
-    if engines.current() not in ("auto", "native") or "native" not in engines.available():
-        return None
-    rules: ModuleType = engines.get("native").updates
-    return rules
-
-
 def nesterov(
     w: Array, dw: Array, old: Array, learning_rate: float, momentum: float
 ) -> tuple[Array, Array]:
@@ -79,15 +63,6 @@ def nesterov(
         return pair
     v = momentum * old - learning_rate * dw
     return w + v + momentum * (v - old), v
-
-
-def with_penalty(w: Array, dw: Array, reg: float) -> tuple[Array, float]:
-    """Return ``dw + reg w`` and ``reg/2 sum(w^2)``: a model's regularisation of the weights w."""
-    compiled = compiled_rules(w, dw)
-    if compiled:
-        total, squares = compiled.penalty(w, dw, reg)
-        return total, 0.5 * reg * squares
-    return dw + reg * w, 0.5 * reg * np.sum(w * w).item()
 
 
 def averaged(decay: float, old: Array, new: Array) -> Array:

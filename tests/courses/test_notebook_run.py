@@ -153,6 +153,18 @@ def test_the_report_escapes_what_it_shows(course):
     assert "waits for the exercise of cell 6" in page
 
 
+def test_the_report_joins_what_was_printed_in_pieces(course):
+    outputs = course.notebook.cells[4].outputs
+    pieces = [
+        nbformat.from_dict({"output_type": "stream", "name": name, "text": text})
+        for name, text in (("stdout", "<o"), ("stdout", "ne>"), ("stderr", "two"))
+    ]
+    course.notebook.cells[4].outputs = pieces
+    page = report_page(course)
+    course.notebook.cells[4].outputs = outputs
+    assert "<pre>&lt;one&gt;</pre><pre>two</pre>" in page
+
+
 def test_the_report_draws_only_pictures(course):
     outputs = course.notebook.cells[4].outputs
     bad = nbformat.from_dict(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from html import escape
+from itertools import groupby
 from typing import Any
 
 from handgrad.checker.records import WRONG
@@ -136,7 +138,7 @@ def _outputs(result: NotebookResult) -> list[str]:
     parts = []
     for done in result.cells:
         cell = result.notebook.cells[done.number]
-        shown_outputs = "".join(_output(output) for output in cell.outputs)
+        shown_outputs = "".join(_shown(cell.outputs))
         parts.append(
             f"<details{' open' if shown_outputs else ''}><summary>Cell {done.number}</summary>"
             f"<pre>{escape(cell.source)}</pre></details>{shown_outputs}"
@@ -144,9 +146,16 @@ def _outputs(result: NotebookResult) -> list[str]:
     return parts
 
 
+def _shown(outputs: Sequence[Any]) -> Iterator[str]:
+    """Show the outputs of a cell; what the kernel sent of one stream in several pieces is one text."""
+    for stream, pieces in groupby(outputs, lambda output: output.get("name", "")):
+        if stream:
+            yield f"<pre>{escape(''.join(_text(piece.text) for piece in pieces))}</pre>"
+        else:
+            yield from map(_output, pieces)
+
+
 def _output(output: Any) -> str:
-    if output.output_type == "stream":
-        return f"<pre>{escape(_text(output.text))}</pre>"
     if output.output_type == "error":
         return f'<pre class="bad">{escape(f"{output.ename}: {output.evalue}")}</pre>'
     data = output.get("data", {})

@@ -27,26 +27,6 @@ HG_INLINE void in_pieces(int64_t count, int64_t first, Body&& body) {
     if constexpr (size > 1) in_pieces<size / 3 ? size / 3 : 1>(count, first, body);
 }
 
-// Calls body(constant, first) for the fewest pieces of at most kMostSums, all nearly as long.
-#if defined(__AVX512F__)
-constexpr int kMostSums = 24;
-#else
-constexpr int kMostSums = 9;
-#endif
-template <int size = kMostSums, class Body>
-HG_INLINE void with_size(int64_t wanted, int64_t first, Body&& body) {
-    if (wanted == size) return body(std::integral_constant<int, size>{}, first);
-    if constexpr (size > 1) with_size<size - 1>(wanted, first, body);
-}
-template <class Body>
-HG_INLINE void in_even_pieces(int64_t count, Body&& body) {
-    const int64_t pieces = (count + kMostSums - 1) / kMostSums;
-    for (int64_t i = 0; i < pieces; ++i) {
-        const int64_t first = i * count / pieces;
-        with_size((i + 1) * count / pieces - first, first, body);
-    }
-}
-
 // Calls body(i) for i = 0 .. count-1, written out.
 template <int... i, class Body>
 HG_INLINE void each(std::integer_sequence<int, i...>, Body&& body) {
@@ -161,7 +141,7 @@ void gradients(const StemSizes& s, int64_t rows, const float* quads, int64_t qua
     const int64_t row = s.windows * s.features;
     for (int64_t f = 0; f < s.features; f += kWidth) {
         for (int64_t u = 0; u < s.runs; ++u)
-            in_even_pieces(s.run, [&](auto size, int64_t first) {
+            in_pieces<9>(s.run, 0, [&](auto size, int64_t first) {
                 constexpr std::make_integer_sequence<int, size> all;
                 V sum[size] = {};
                 for (int64_t i = 0; i < rows; ++i) {

@@ -27,7 +27,6 @@ from handgrad.bench.rows import all_rows, allowed
 from handgrad.bench.torch_peer import TorchPeer
 from handgrad.bench.work import Arrays, Job
 from handgrad.environment import cpu
-from handgrad.optim import get_rule
 
 ROWS = (1, 2, 3, 4, 10, 11)
 LAYOUTS = ("nchw", "channels_last")
@@ -46,21 +45,6 @@ def our_results(job: Job, dtype: str, device: str) -> Arrays:
     model.device = device
     with engines.use("vectorized"):
         return named(*model.loss(*work.batch(job, dtype)))
-
-
-def our_step(job: Job, device: str) -> Step:
-    """Return loss, gradients and updates, as the Solver calls them."""
-    model, rule = work.network(job, "float32"), get_rule(job["rule"])
-    model.device = device
-    X, y = work.batch(job, "float32")
-    configs = {name: {"learning_rate": work.LEARNING_RATE} for name in model.params}
-
-    def step() -> None:
-        _, grads = model.loss(X, y)
-        for name, w in model.params.items():
-            model.params[name], configs[name] = rule(w, grads[name], configs[name])
-
-    return step
 
 
 class OnDevice:
@@ -122,7 +106,7 @@ def line(job: Job, device: str) -> list[float]:
     for layout in LAYOUTS:
         results = OnDevice(job, device, layout, dropout=False).results()
         compare("PyTorch", expected, results, limits)
-    times = [milliseconds(our_step(job, device))]
+    times = [milliseconds(Ours()._step(job, {"device": device}))]
     for tf32 in (False, True):
         allow_tf32(tf32)
         times.append(min(milliseconds(OnDevice(job, device, how).step) for how in LAYOUTS))

@@ -56,6 +56,7 @@ class Ours:
 
     def _step(self, job: Job, setting: dict[str, str]) -> Call:
         model = work.network(job, job["dtype"])
+        model.device = setting.get("device", "cpu")
         X, y = work.batch(job, job["dtype"])
         rule = get_rule(job["rule"])
         configs = {name: {"learning_rate": work.LEARNING_RATE} for name in model.params}

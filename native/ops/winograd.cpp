@@ -167,7 +167,9 @@ bool weight_gradients(const WinogradTransforms& kernel, const ConvSizes& s, cons
     const int64_t batch = by_panel ? std::min(blocks, std::max(parts, kMost / v_size)) : blocks;
     Scratch<float> v(times(by_panel ? batch : threads, v_size));
     Scratch<float> d(times(threads, d_size));
-    Scratch<float> sums(times(parts, panels, sum_size));
+    // A task with a panel and all the tiles keeps no sums for others.
+    const bool alone = by_panel && parts == 1 && batch == blocks;
+    Scratch<float> sums(alone ? times(threads, sum_size) : times(parts, panels, sum_size));
     const Scratch<float> nothing = zeros(std::max(s.C, width));
     Largest largest_v, largest_d, largest_dw;
 
@@ -197,6 +199,13 @@ bool weight_gradients(const WinogradTransforms& kernel, const ConvSizes& s, cons
             }
     };
 
+    auto weights = [&](int64_t panel, int64_t c, int64_t count, const float* sum) {
+        int32_t largest = 0;
+        kernel.weights(sum + c * width, parts, panels * sum_size, sum_plane, 9, s.C * 9, count,
+                       std::min(width, s.F - panel * width), dw + (panel * width * s.C + c) * 9, &largest);
+        largest_dw.see(largest);
+    };
+
     for (int64_t start = 0; start < blocks; start += batch) {
         const int64_t here = std::min(batch, blocks - start);
         if (by_panel)
@@ -216,20 +225,18 @@ bool weight_gradients(const WinogradTransforms& kernel, const ConvSizes& s, cons
                 if (!by_panel) inputs((start + b) * block, std::min(block, tiles - (start + b) * block), in);
                 const int64_t first = by_panel ? task / parts : 0, last = by_panel ? first + 1 : panels;
                 for (int64_t panel = first; panel < last; ++panel)
-                    products(start + b, panel, in, gradient, sums.get() + (part * panels + panel) * sum_size,
-                             accumulate);
+                    products(start + b, panel, in, gradient,
+                             sums.get() + (alone ? worker : part * panels + panel) * sum_size, accumulate);
             }
+            if (alone) weights(task, 0, s.C, sums.get() + worker * sum_size);
         });
     }
+    if (alone) return largest_v.normal() && largest_d.normal() && largest_dw.finite();
     constexpr int64_t kSlice = 16;
     const int64_t slices = ceil_div(s.C, kSlice);
     parallel(panels * slices, [&](int64_t task, int) {
         const int64_t panel = task / slices, c = task % slices * kSlice;
-        int32_t largest = 0;
-        kernel.weights(sums.get() + panel * sum_size + c * width, parts, panels * sum_size, sum_plane, 9, s.C * 9,
-                       std::min(kSlice, s.C - c), std::min(width, s.F - panel * width),
-                       dw + (panel * width * s.C + c) * 9, &largest);
-        largest_dw.see(largest);
+        weights(panel, c, std::min(kSlice, s.C - c), sums.get() + panel * sum_size);
     });
     return largest_v.normal() && largest_d.normal() && largest_dw.finite();
 }

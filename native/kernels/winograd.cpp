@@ -24,6 +24,7 @@ typedef int32_t VecI __attribute__((vector_size(kVectorBytes)));
 constexpr int kWidth = kLanes<float>;
 constexpr int kColumns = 2 * kWidth;  // of the micro-kernel
 constexpr int kTaps = 9;
+constexpr int64_t kAhead = 8;
 
 // One dimension of a transform: `in` vectors to `out` vectors.
 
@@ -299,8 +300,13 @@ HG_INLINE void load_taps(const float* w, const float* end, int64_t stride, int64
 template <class Map>
 void filters(const float* w, const float* end, int64_t k_stride, int64_t column_stride, bool flip, int64_t depth,
              int64_t columns, float* u, int64_t plane, int32_t* largest) {
+    // Fetched for a later k: where its column begins, or all of its columns if they follow one another.
+    const bool together = column_stride == kTaps;
+    const int64_t next = together ? k_stride : kAhead * k_stride, apart = together ? 16 : column_stride;
+    const int64_t lines = together ? (columns * kTaps + 31) / 16 : columns;
     Largest seen;
     for (int64_t k = 0; k < depth; ++k) {
+        for (int64_t i = 0; i < lines; ++i) __builtin_prefetch(w + k * k_stride + next + i * apart);
         for (int half = 0; half < kColumns; half += kWidth) {
             V taps[kTaps];
             load_taps(w + k * k_stride + half * column_stride, end, column_stride, columns - half, taps);

@@ -24,7 +24,7 @@ typedef int32_t VecI __attribute__((vector_size(kVectorBytes)));
 constexpr int kWidth = kLanes<float>;
 constexpr int kColumns = 2 * kWidth;  // of the micro-kernel
 constexpr int kTaps = 9;
-constexpr int64_t kAhead = 8;
+constexpr int64_t kRun = 16, kRunStride = kRun * kTaps + 16;  // of filters or their gradients that are copied at once
 
 // One dimension of a transform: `in` vectors to `out` vectors.
 
@@ -297,19 +297,31 @@ HG_INLINE void load_taps(const float* w, const float* end, int64_t stride, int64
     }
 }
 
+// `count` numbers of each of `runs` rows.
+HG_INLINE void copy_runs(const float* from, int64_t from_stride, float* to, int64_t to_stride, int64_t count, int64_t runs) {
+    for (int64_t i = 0; i < runs; ++i)
+        __builtin_memcpy(to + i * to_stride, from + i * from_stride, static_cast<size_t>(count) * sizeof(float));
+}
+
 template <class Map>
 void filters(const float* w, const float* end, int64_t k_stride, int64_t column_stride, bool flip, int64_t depth,
              int64_t columns, float* u, int64_t plane, int32_t* largest) {
-    // Fetched for a later k: where its column begins, or all of its columns if they follow one another.
-    const bool together = column_stride == kTaps;
-    const int64_t next = together ? k_stride : kAhead * k_stride, apart = together ? 16 : column_stride;
-    const int64_t lines = together ? (columns * kTaps + 31) / 16 : columns;
+    // Filters that lie far apart are read in runs of kRun numbers of each, whole lines of the cache.
+    const bool gather = k_stride == kTaps && column_stride != kTaps;
+    float runs[kColumns * kRunStride];
     Largest seen;
     for (int64_t k = 0; k < depth; ++k) {
-        for (int64_t i = 0; i < lines; ++i) __builtin_prefetch(w + k * k_stride + next + i * apart);
+        const float *from = w + k * k_stride, *stop = end;
+        int64_t stride = column_stride;
+        if (gather) {
+            if (k % kRun == 0) copy_runs(from, column_stride, runs, kRunStride, (depth - k < kRun ? depth - k : kRun) * kTaps, columns);
+            from = runs + k % kRun * kTaps, stop = runs + kColumns * kRunStride, stride = kRunStride;
+        } else if (k + 1 < depth) {
+            for (int64_t i = 0; i < columns * kTaps + 16; i += 16) __builtin_prefetch(from + k_stride + i);
+        }
         for (int half = 0; half < kColumns; half += kWidth) {
             V taps[kTaps];
-            load_taps(w + k * k_stride + half * column_stride, end, column_stride, columns - half, taps);
+            load_taps(from + half * stride, stop, stride, columns - half, taps);
             float* here = u + k * kColumns + half;
             auto put = [&](int i, int j, V value) {
                 if (i == 1 && j == 1) seen.see(value);
@@ -398,8 +410,9 @@ HG_INLINE void store_taps(const V (&taps)[kTaps], float* w, int64_t stride, int6
 }
 
 template <class Map>
-void weights(const float* m, int64_t parts, int64_t part_stride, int64_t plane, int64_t k_stride,
-             int64_t column_stride, int64_t depth, int64_t columns, float* dw, int32_t* largest) {
+void weights(const float* m, int64_t parts, int64_t part_stride, int64_t plane, int64_t column_stride, int64_t depth,
+             int64_t columns, float* dw, int32_t* largest) {
+    float runs[kColumns * kRunStride];
     Largest seen;
     for (int64_t k = 0; k < depth; ++k) {
         for (int64_t c = 0; c < columns; c += kWidth) {
@@ -420,8 +433,10 @@ void weights(const float* m, int64_t parts, int64_t part_stride, int64_t plane, 
                     seen.see(value);
                     taps[3 * i + j] = value;
                 });
-            store_taps(taps, dw + k * k_stride + c * column_stride, column_stride, columns - c);
+            store_taps(taps, runs + k % kRun * kTaps + c * kRunStride, kRunStride, columns - c);
         }
+        if (k % kRun == kRun - 1 || k == depth - 1)
+            copy_runs(runs, kRunStride, dw + k / kRun * kRun * kTaps, column_stride, (k % kRun + 1) * kTaps, columns);
     }
     seen.put(largest);
 }

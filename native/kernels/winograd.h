@@ -44,10 +44,10 @@ struct WinogradTransforms {
     int64_t product_size;
     void (*outputs)(const TileGrid& grid, const float* m, int64_t first, int64_t count, int64_t channel,
                     int64_t channels, const float* bias, float* out, int32_t* largest);
-    // Gradients of 9 numbers, those of (k, column) at k * k_stride + column * column_stride, from the sum
-    // of `parts` blocks [points][depth][columns of the micro-kernel], part_stride apart.
-    void (*weights)(const float* m, int64_t parts, int64_t part_stride, int64_t plane, int64_t k_stride,
-                    int64_t column_stride, int64_t depth, int64_t columns, float* dw, int32_t* largest);
+    // Gradients of 9 numbers, those of (k, column) at 9 k + column * column_stride, from the sum of `parts`
+    // blocks [points][depth][columns of the micro-kernel], part_stride apart.
+    void (*weights)(const float* m, int64_t parts, int64_t part_stride, int64_t plane, int64_t column_stride,
+                    int64_t depth, int64_t columns, float* dw, int32_t* largest);
 };
 
 struct WinogradKernels {

@@ -201,7 +201,7 @@ bool weight_gradients(const WinogradTransforms& kernel, const ConvSizes& s, cons
 
     auto weights = [&](int64_t panel, int64_t c, int64_t count, const float* sum) {
         int32_t largest = 0;
-        kernel.weights(sum + c * width, parts, panels * sum_size, sum_plane, 9, s.C * 9, count,
+        kernel.weights(sum + c * width, parts, panels * sum_size, sum_plane, s.C * 9, count,
                        std::min(width, s.F - panel * width), dw + (panel * width * s.C + c) * 9, &largest);
         largest_dw.see(largest);
     };

@@ -46,6 +46,15 @@ Scratch<float> zeros(int64_t count) {
 // Columns of a panel that are multiplied for `some` that are wanted: half of it, or all.
 int64_t panel_columns(int64_t some, int64_t width) { return some <= width / 2 ? width / 2 : width; }
 
+// The size of blocks, at most `most`, that leaves two to eight threads the least to wait for in the end.
+int64_t even_block(int64_t tiles, int64_t most, int64_t height) {
+    const auto work = [&](int64_t block) { return round_up(ceil_div(tiles, block), kTasks) * block; };
+    int64_t best = most;
+    for (int64_t block = most; block >= std::min<int64_t>(most, 24); block -= height)
+        if (work(block) < work(best)) best = block;
+    return best;
+}
+
 TileGrid grid_of(int64_t H, int64_t W, int64_t C, int64_t OH, int64_t OW, int64_t size, int64_t pad_y, int64_t pad_x) {
     return {H, W, C, ceil_div(OH, size), ceil_div(OW, size), size, -pad_y, -pad_x};
 }
@@ -66,16 +75,17 @@ bool correlate(const WinogradTransforms& kernel, const Correlation& s, const flo
 
     // A block of tiles: its transform v and the products m with one panel of filters stay in the
     // second-level cache.
-    const int64_t fitting = std::clamp<int64_t>(150000 / (points * s.C), 48, 128);
-    const int64_t block = round_up(std::min(fitting, tiles), height), blocks = ceil_div(tiles, block);
+    const int64_t fitting = round_up(std::min(std::clamp<int64_t>(150000 / (points * s.C), 48, 128), tiles), height);
+    // Either each task takes a block of tiles, and all the filters are transformed before; or, where the
+    // blocks are few, each takes a panel of filters, and all the tiles are transformed before.
+    const int64_t fewest = ceil_div(tiles, fitting);
+    const bool by_panel = fewest < kTasks && fewest < panels;
+    const int64_t block = by_panel ? fitting : even_block(tiles, fitting, height), blocks = ceil_div(tiles, block);
     const int64_t v_plane = plane_size(height * round_up(s.C, kBlock)), group = points * v_plane;
     const TilePlaces places{height, group, kBlock, height * kBlock, v_plane};
     const int64_t v_size = times(block / height, group);
     const int64_t u_plane = plane_size(times(s.C, width)), u_size = times(points, u_plane);
     const int64_t m_size = times(block, kernel.product_size);
-    // Either each task takes a block of tiles, and all the filters are transformed before; or, where the
-    // blocks are few, each takes a panel of filters, and all the tiles are transformed before.
-    const bool by_panel = blocks < kTasks && blocks < panels;
     Scratch<float> v(times(by_panel ? blocks : threads, v_size));
     Scratch<float> u(times(by_panel ? threads : panels, u_size));
     Scratch<float> m(times(threads, m_size));

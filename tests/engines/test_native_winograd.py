@@ -208,9 +208,10 @@ def test_hostile_numbers_stay_within_the_bound_of_their_tiles(size, draw, draw_w
         check_all(problem(rng, shape, draw, draw_weights), shape[-1], size)
 
 
-LARGE = [  # many tiles; many filters; more inputs than are transformed at once
+LARGE = [  # many tiles; many filters; both; more inputs than are transformed at once
     (40, 24, 40, 17, 16, (1, 1)),
     (6, 70, 290, 9, 7, (1, 1)),
+    (30, 20, 290, 9, 11, (1, 1)),
     (3, 250, 300, 60, 58, (1, 1)),
 ]
 
@@ -222,7 +223,7 @@ def test_every_division_of_the_work(size, shape, rng):
         check_all(problem(rng, shape), shape[-1], size)
 
 
-@pytest.mark.parametrize("shape", LARGE[:2], ids=str)
+@pytest.mark.parametrize("shape", LARGE[:3], ids=str)
 @pytest.mark.parametrize("size", [2, 4])
 def test_results_do_not_depend_on_the_number_of_threads(size, shape, rng):
     case = *problem(rng, shape), shape[-1]

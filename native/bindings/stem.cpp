@@ -53,6 +53,24 @@ nb::tuple stem_forward_(const AnyArray& x, const AnyArray& w, const AnyArray& b,
                           scale->array(), patches->array());
 }
 
+nb::object stem_infer_(const AnyArray& x, const AnyArray& w, const AnyArray& b, const AnyArray& gamma, const AnyArray& beta,
+                       const AnyArray& mean, const AnyArray& var, double eps, Pair pad) {
+    std::optional<Out<float>> out;
+    {
+        Unlocked unlocked;
+        const ConvSizes s = conv_sizes(Shape(x), Shape(w), {1, 1}, pad);
+        check(stem_fits(s), "stem_infer: x and w do not fit");
+        const In<float> in(x, Order::kChannelsLast), weights(w, Order::kRows);
+        const In<float> bias = vector_of<float>(b, s.F), factor = vector_of<float>(gamma, s.F),
+                        shift = vector_of<float>(beta, s.F), centre = vector_of<float>(mean, s.F),
+                        spread = vector_of<float>(var, s.F);
+        out.emplace(pooled(s), Order::kChannelsLast);
+        stem_infer(s, in.get(), weights.get(), bias.get(), {factor.get(), shift.get(), centre.get(), spread.get(), eps},
+                   out->get());
+    }
+    return out->array();
+}
+
 nb::tuple stem_backward_(const AnyArray& dout, const AnyArray& x, const AnyArray& w, const AnyArray& xhat,
                          const AnyArray& index, const AnyArray& inv_std, const AnyArray& scale,
                          const AnyArray& patches, Pair pad) {
@@ -124,6 +142,7 @@ nb::object pooled_gradients_(const AnyArray& dout, const AnyArray& x, const AnyA
 void bind_stem(nb::module_& module) {
     module.def("stem_fits", stem_fits_);
     module.def("stem_forward", stem_forward_);
+    module.def("stem_infer", stem_infer_);
     module.def("stem_backward", stem_backward_);
     module.def("pooled_fits", pooled_fits_);
     module.def("pooled_forward", pooled_forward_);

@@ -50,7 +50,7 @@ HG_INLINE void pool(const V (&y)[4], const Affine<float>& map, int64_t f, float*
     best = best < 0 ? V{} : best;
     store<float>(out + f, best);
     if (xhat) store<float>(xhat + f, chosen * load<float>(map.inv_std + f));
-    put_index<float>(index + f, place);
+    if (index) put_index<float>(index + f, place);
 }
 
 void forward(const StemSizes& s, const float* band, const float* filters, int64_t row_stride,
@@ -82,7 +82,7 @@ void forward(const StemSizes& s, const float* band, const float* filters, int64_
 #pragma GCC unroll 2
                     for (int v = 0; v < kVectors; ++v) {
                         const V y[4] = {sum[0][2 * w][v], sum[0][2 * w + 1][v], sum[1][2 * w][v], sum[1][2 * w + 1][v]};
-                        pool(y, map, half + v * kWidth, out + at, xhat ? xhat + at : xhat, index + at);
+                        pool(y, map, half + v * kWidth, out + at, xhat ? xhat + at : xhat, index ? index + at : index);
                     }
             }
         }

@@ -124,7 +124,7 @@ bool is_simple(const ConvSizes& s) {
            s.F % kernels<float>().gemm.tile_columns == 0 && times(plus(s.W, times(2, s.pad_x)), s.C) < kWidest;
 }
 
-// out, index, and xhat unless it is null, of the convolution without a bias through `map` and the pooling.
+// out, and xhat and index unless they are null, of the convolution without a bias through `map` and the pooling.
 void forward_bands(const ConvSizes& s, const float* x, const float* w, const Affine<float>& map, float* out, float* xhat,
                    uint8_t* index) {
     const int64_t panel = kernels<float>().gemm.tile_columns;
@@ -143,7 +143,7 @@ void forward_bands(const ConvSizes& s, const float* x, const float* w, const Aff
                 const int64_t f = p * panel, at = (n * windows_down + first + i) * sizes.windows * s.F + f;
                 const Affine<float> here{map.mean + f, map.inv_std + f, map.scale + f, map.shift + f, map.rectify};
                 kernels<float>().stem.forward(sizes, band + 2 * i * bands.line, filters.panel(p, 0), filters.row_stride(),
-                                              here, out + at, xhat ? xhat + at : nullptr, index + at);
+                                              here, out + at, xhat ? xhat + at : nullptr, index ? index + at : nullptr);
             }
     });
 }
@@ -241,6 +241,18 @@ void stem_backward(const ConvSizes& s, const float* x, const float* w, const flo
                 dw[(f * s.C + c) * area + t] = static_cast<float>(scale * (sums.total(k, f) - shared));
             }
     });
+}
+
+void stem_infer(const ConvSizes& s, const float* x, const float* w, const float* b, const GivenNorm& norm, float* out) {
+    Scratch<float> constants(3 * s.F);
+    float *centre = constants.get(), *inv_std = centre + s.F, *scale = inv_std + s.F;
+    for (int64_t f = 0; f < s.F; ++f) {
+        centre[f] = static_cast<float>(static_cast<double>(norm.mean[f]) - static_cast<double>(b[f]));
+        const double inverse = 1 / std::sqrt(static_cast<double>(norm.variance[f]) + norm.eps);
+        inv_std[f] = static_cast<float>(inverse);
+        scale[f] = static_cast<float>(static_cast<double>(norm.gamma[f]) * inverse);
+    }
+    forward_bands(s, x, w, {centre, inv_std, scale, norm.beta, true}, out, nullptr, nullptr);
 }
 
 bool pooled_fits(const ConvSizes& s) {

@@ -38,6 +38,13 @@ void stem_forward(const ConvSizes& s, const float* x, const float* w, const floa
 void stem_backward(const ConvSizes& s, const float* x, const float* w, const float* dout, const StemSaved& saved,
                    float* dw, float* dgamma, float* dbeta);
 
+// The same block with given moments.
+struct GivenNorm {
+    const float *gamma, *beta, *mean, *variance;
+    double eps;
+};
+void stem_infer(const ConvSizes& s, const float* x, const float* w, const float* b, const GivenNorm& norm, float* out);
+
 // The same block without batch norm, out = pool(max(0, P W + b)): dW = P^T dZ, of which only the chosen pixels are summed.
 // index: of the chosen pixels, (N, OH / 2, OW / 2, F).
 bool pooled_fits(const ConvSizes& s);

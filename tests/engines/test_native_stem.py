@@ -31,8 +31,8 @@ def arguments(N, C, H, W, F, HH, WW, pad, seed=0, shift=0.5):
     return arrays, {"pad": pad}, rng.standard_normal((N, F, OH // 2, OW // 2)).astype(np.float32)
 
 
-def run(arrays, conv_param, dout, engine, need_dx=False):
-    bn_param = {"mode": "train"}
+def run(arrays, conv_param, dout, engine, need_dx=False, given=None):
+    bn_param = {"mode": "train"} if given is None else {"mode": "test", **given}
     out, cache = conv_bn_relu_pool_forward(*arrays, conv_param, bn_param, POOL, engine=engine)
     gradients = conv_bn_relu_pool_backward(dout, cache, need_dx=need_dx)
     made = [out, bn_param["running_mean"], bn_param["running_var"], *gradients]
@@ -67,6 +67,24 @@ def test_the_block_equals_its_layers(sizes, isa):
     assert all(got[name].dtype == np.float32 for name in NAMES if name != "dx")
     assert_close(both, wanted)
     assert_close(got, wanted | {"dx": None})
+
+
+@pytest.mark.parametrize("isa", control.isas())
+@pytest.mark.parametrize("sizes", SIZES)
+def test_the_block_with_given_moments_equals_its_layers(sizes, isa):
+    arrays, conv_param, dout = arguments(*sizes)
+    moments = np.random.default_rng(1).uniform(0.1, 2, (2, sizes[4])).astype(np.float32)
+    given = {"running_mean": moments[0], "running_var": moments[1]}
+    for need_dx in (False, True):
+        with setting(isa=isa):
+            got, cache = run(arrays, conv_param, dout, "native", need_dx, given)
+        assert cache.saved[0][0].layer == "stem"
+        exact = [array.astype(np.float64) for array in arrays]
+        wanted, _ = run(exact, conv_param, dout.astype(np.float64), "vectorized", need_dx, given)
+        assert_close(got, wanted)
+        np.testing.assert_allclose(got["db"], wanted["db"], rtol=1e-4, atol=1e-4)
+        for name, value in given.items():
+            np.testing.assert_array_equal(got[name], value)
 
 
 def test_the_variance_of_a_filter_that_nearly_cancels_the_image():

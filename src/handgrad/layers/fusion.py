@@ -10,13 +10,13 @@ It also has pairs for whole sandwiches,
 
     affine_relu_forward(x, w, b) -> (out, saved)
     affine_relu_backward(dout, saved, need_dx)
-    stem_forward(x, w, b, gamma, beta, eps, pad) -> (out, saved)
+    stem_forward(x, w, b, norm, pad) -> (out, saved)
     stem_backward(dout, saved, need_dx)
     pooled_forward(x, w, b, pad) -> (out, saved)
     pooled_backward(dout, saved, need_dx)
 
-the second for conv_bn_relu_pool in train mode, the third for conv_relu_pool; ``takes_stem`` and
-``takes_pooled(x, w, stride, pad, pool)`` say of which.
+the second for conv_bn_relu_pool (saved.made begins with the moments, where none were given), the third for
+conv_relu_pool; ``takes_stem`` and ``takes_pooled(x, w, stride, pad, pool)`` say of which.
 The sandwich has checked the dout of a backward, and an engine's own kernels made what lies between.
 The checks are those of the layers.
 """
@@ -32,7 +32,12 @@ from handgrad.layers.affine import affine_forward, check_affine
 from handgrad.layers.batchnorm import batchnorm_forward
 from handgrad.layers.conv import checked_conv, conv_forward
 from handgrad.layers.max_pool import max_pool_forward
-from handgrad.layers.norms import batch_norm_options, check_channels, keep_running
+from handgrad.layers.norms import (
+    BatchNormOptions,
+    batch_norm_options,
+    check_channels,
+    keep_running,
+)
 from handgrad.layers.pair import Cache
 from handgrad.layers.relu import relu_forward
 from handgrad.layers.spatial_batchnorm import spatial_batchnorm_forward
@@ -47,6 +52,7 @@ class FusedSaved(NamedTuple):
     saved: Any
 
 
+_MODES = ("train", "test")
 _NORMS = {batchnorm_forward: "batchnorm", spatial_batchnorm_forward: "spatial_batchnorm"}
 
 
@@ -72,9 +78,8 @@ def forward(y: Array, steps: list[Any], engine: str) -> tuple[Array, Cache]:
         check_channels(layer + "_forward", "gamma", gamma, y.shape[1])
         check_channels(layer + "_forward", "beta", beta, y.shape[1])
         options = batch_norm_options(layer, bn_param, y)
-        moments = () if options.mode == "train" else (options.mean, options.var)
         gamma_shape, beta_shape = tuple(gamma.shape), tuple(beta.shape)
-        norm = (gamma.reshape(-1), beta.reshape(-1), *moments, options.eps)
+        norm = _norm(gamma, beta, options)
     if steps[-1][0] is max_pool_forward:
         pool = pool_options("max_pool_forward", steps[-1][1])
         check_windows("max_pool_forward", tuple(y.shape), y.shape[1], *pool)
@@ -83,6 +88,12 @@ def forward(y: Array, steps: list[Any], engine: str) -> tuple[Array, Cache]:
         keep_running(bn_param, options, saved.mean, saved.var)
     kept = FusedSaved(gamma_shape, beta_shape, saved)
     return out, Cache("fused", engine, tuple(out.shape), out[:0], kept)
+
+
+def _norm(gamma: Array, beta: Array, options: BatchNormOptions) -> tuple[Any, ...]:
+    """Return a normalisation as the engines take it."""
+    moments = () if options.mode == "train" else (options.mean, options.var)
+    return (gamma.reshape(-1), beta.reshape(-1), *moments, options.eps)
 
 
 def backward(dout: Array, cache: Cache) -> tuple[Array, ...]:
@@ -136,9 +147,9 @@ def _pooled(x: Array, steps: list[Any], engine: str, fused: Any) -> tuple[Array,
 
 
 def _stem(x: Array, steps: list[Any], engine: str, fused: Any) -> tuple[Array, Cache] | None:
-    """Run the first block of a network over images, in train mode."""
+    """Run the first block of a network over images."""
     (_, w, b, conv_param), (_, gamma, beta, bn_param), _, (_, pool_param) = steps
-    if not (isinstance(bn_param, dict) and is_one_of(bn_param.get("mode"), ("train",))):
+    if not (isinstance(bn_param, dict) and is_one_of(bn_param.get("mode"), _MODES)):
         return None  # the steps, one by one, say what is wrong with it
     stride, pad, dilation, groups = checked_conv(x, w, b, conv_param)
     check_channels("spatial_batchnorm_forward", "gamma", gamma, w.shape[0])
@@ -148,10 +159,10 @@ def _stem(x: Array, steps: list[Any], engine: str, fused: Any) -> tuple[Array, C
     if not (simple and fused.takes_stem(x, w, stride, pad, pool)):
         return None
     options = batch_norm_options("spatial_batchnorm", bn_param, x, (x.shape[0], w.shape[0]))
-    gamma_shape, beta_shape = tuple(gamma.shape), tuple(beta.shape)
-    out, saved = fused.stem_forward(x, w, b, gamma.reshape(-1), beta.reshape(-1), options.eps, pad)
-    keep_running(bn_param, options, saved.mean, saved.var)
-    kept = FusedSaved(gamma_shape, beta_shape, saved)
+    out, saved = fused.stem_forward(x, w, b, _norm(gamma, beta, options), pad)
+    if options.mode == "train":
+        keep_running(bn_param, options, *saved.made[:2])
+    kept = FusedSaved(tuple(gamma.shape), tuple(beta.shape), saved)
     return out, Cache("stem", engine, tuple(out.shape), out[:0], kept)
 
 

@@ -73,25 +73,18 @@ def affine_relu_backward(
 
 
 class StemSaved(NamedTuple):
-    """What forward keeps: its arguments, and what the kernel made.
+    """What forward keeps: its arguments, and what the kernel made; with given moments, nothing.
 
-    xhat, places: of the chosen pixel of each window; patches: the moments of the images' patches.
+    made: the batch's mean and variance; xhat and place of the chosen pixel of each window; the channels'
+    1 / std and scale; the moments of the images' patches.
     """
 
     x: Array
     w: Array
     b: Array
-    gamma: Array
-    beta: Array
-    eps: float
+    norm: tuple[Any, ...]
     pad: Pair
-    mean: Array
-    var: Array
-    xhat: Array
-    places: Array
-    inv_std: Array
-    scale: Array
-    patches: Array
+    made: tuple[Array, ...]
 
 
 def takes_stem(x: Array, w: Array, stride: Pair, pad: Pair, pool: tuple[Pair, Pair]) -> bool:
@@ -100,24 +93,28 @@ def takes_stem(x: Array, w: Array, stride: Pair, pad: Pair, pool: tuple[Pair, Pa
 
 
 def stem_forward(
-    x: Array, w: Array, b: Array, gamma: Array, beta: Array, eps: float, pad: Pair
+    x: Array, w: Array, b: Array, norm: tuple[Any, ...], pad: Pair
 ) -> tuple[Array, StemSaved]:
-    """conv - batch norm by the batch's moments - relu - 2x2 pool."""
-    out, *made = _kernels.stem_forward(x, w, b, gamma, beta, eps, pad)
-    return out, StemSaved(x, w, b, gamma, beta, eps, pad, *made)
+    """conv - norm - relu - 2x2 pool."""
+    if len(norm) > 3:
+        return _kernels.stem_infer(x, w, b, *norm, pad), StemSaved(x, w, b, norm, pad, ())
+    out, *made = _kernels.stem_forward(x, w, b, *norm, pad)
+    return out, StemSaved(x, w, b, norm, pad, tuple(made))
 
 
 def stem_backward(
     dout: Array, saved: StemSaved, need_dx: bool
 ) -> tuple[Array | None, Array, Array, Array, Array]:
-    """Return dx, dw, db, dgamma and dbeta.  What dx needs is not kept: it is computed again."""
-    x, w, b, gamma, beta, eps, pad, *_ = saved
-    if need_dx:
+    """Return dx, dw, db, dgamma and dbeta.  What dx or given moments need is computed again."""
+    x, w, b, norm, pad, made = saved
+    if need_dx or not made:
         y, linear = conv.conv_forward(x, w, b, (1, 1), pad)
-        _, followers = follow_forward(y, (gamma, beta, eps), ((2, 2), (2, 2)))
+        _, followers = follow_forward(y, norm, ((2, 2), (2, 2)))
         dy, dgamma, dbeta = follow_backward(dout, followers)
-        return *conv_backward(dy, linear, need_dx=True, need_db=False), dgamma, dbeta
-    dw, dgamma, dbeta = _kernels.stem_backward(dout, x, w, *saved[-5:], pad)
+        need_db = not takes_off_mean(followers)
+        return *conv_backward(dy, linear, need_dx=need_dx, need_db=need_db), dgamma, dbeta
+    _, _, *kept = made
+    dw, dgamma, dbeta = _kernels.stem_backward(dout, x, w, *kept, pad)
     return None, dw, np.zeros_like(b), dgamma, dbeta
 
 

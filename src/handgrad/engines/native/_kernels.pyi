@@ -70,6 +70,17 @@ def stem_fits(x: Array, w: Array, stride: Pair, pad: Pair) -> bool: ...
 def stem_forward(
     x: Array, w: Array, b: Array, gamma: Array, beta: Array, eps: float, pad: Pair
 ) -> tuple[Array, ...]: ...
+def stem_infer(
+    x: Array,
+    w: Array,
+    b: Array,
+    gamma: Array,
+    beta: Array,
+    mean: Array,
+    var: Array,
+    eps: float,
+    pad: Pair,
+) -> Array: ...
 def stem_backward(
     dout: Array,
     x: Array,

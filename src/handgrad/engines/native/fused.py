@@ -96,9 +96,12 @@ def stem_forward(
     x: Array, w: Array, b: Array, norm: tuple[Any, ...], pad: Pair
 ) -> tuple[Array, StemSaved]:
     """conv - norm - relu - 2x2 pool."""
-    if len(norm) > 3:
-        return _kernels.stem_infer(x, w, b, *norm, pad), StemSaved(x, w, b, norm, pad, ())
-    out, *made = _kernels.stem_forward(x, w, b, *norm, pad)
+    gamma, beta, *moments, eps = norm
+    if moments:
+        mean, var = moments
+        out = _kernels.stem_infer(x, w, b, gamma, beta, mean, var, eps, pad)
+        return out, StemSaved(x, w, b, norm, pad, ())
+    out, *made = _kernels.stem_forward(x, w, b, gamma, beta, eps, pad)
     return out, StemSaved(x, w, b, norm, pad, tuple(made))
 
 
@@ -113,8 +116,10 @@ def stem_backward(
         dy, dgamma, dbeta = follow_backward(dout, followers)
         need_db = not takes_off_mean(followers)
         return *conv_backward(dy, linear, need_dx=need_dx, need_db=need_db), dgamma, dbeta
-    _, _, *kept = made
-    dw, dgamma, dbeta = _kernels.stem_backward(dout, x, w, *kept, pad)
+    _, _, xhat, places, inv_std, scale, patches = made
+    dw, dgamma, dbeta = _kernels.stem_backward(
+        dout, x, w, xhat, places, inv_std, scale, patches, pad
+    )
     return None, dw, np.zeros_like(b), dgamma, dbeta
 
 

@@ -78,6 +78,8 @@ def every_kernel(dtype=np.float32):
     params = {"stride": 1, "pad": 1}, {"mode": "train"}, pooling
     out, cache = layers.conv_bn_relu_pool_forward(*stem, *params, engine="native")
     layers.conv_bn_relu_pool_backward(out, cache, need_dx=False)
+    params[1]["mode"] = "test"
+    layers.conv_bn_relu_pool_forward(*stem, *params, engine="native")
     out, cache = layers.conv_relu_pool_forward(*stem[:3], params[0], pooling, engine="native")
     layers.conv_relu_pool_backward(out, cache, need_dx=False)
     options, w = ((1, 1), (1, 1), (1, 1), 2), draw(18, 9, 3, 3)
@@ -107,7 +109,7 @@ def every_kernel(dtype=np.float32):
 
 
 IN_SANDWICHES = {
-    "batchnorm_forward", "batchnorm_backward", "stem_fits", "stem_forward", "stem_backward",
+    "batchnorm_forward", "batchnorm_backward", "stem_fits", "stem_forward", "stem_infer", "stem_backward",
     "pooled_fits", "pooled_forward", "pooled_gradients",
 }  # fmt: skip
 SETTINGS = {

@@ -9,12 +9,19 @@
 #include <optional>
 
 #include "core/buffers.h"
+#include "core/threads.h"
 #include "ops/layout.h"
 
 namespace handgrad {
 
 namespace nb = nanobind;
 using AnyArray = nb::ndarray<nb::ro, nb::device::cpu>;
+
+// While one lives, other Python threads run, and no setting changes under the kernels.
+class Unlocked {
+    nb::gil_scoped_release released_;  // first: who changes a setting waits without the interpreter's lock
+    Computing computing_;
+};
 
 struct Shape {
     int ndim = 0;

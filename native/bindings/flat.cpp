@@ -11,8 +11,6 @@
 namespace handgrad {
 namespace {
 
-using Unlocked = nb::gil_scoped_release;
-
 // The mask, one byte a number, has the memory order of the input, and gives it to the backward.
 nb::tuple relu_forward(const AnyArray& x, std::optional<double> alpha) {
     return with_dtype(x, [&](auto zero) {

@@ -13,7 +13,6 @@
 namespace handgrad {
 namespace {
 
-using Unlocked = nb::gil_scoped_release;
 using Shape4 = std::array<int64_t, 4>;
 
 struct Windows {

@@ -12,8 +12,6 @@
 namespace handgrad {
 namespace {
 
-using Unlocked = nb::gil_scoped_release;
-
 // Affine
 
 template <class T>

@@ -31,7 +31,11 @@ NB_MODULE(_kernels, module) {
         for (const char* const* name = isa_names(); *name; ++name) names.emplace_back(*name);
         return names;
     });
-    module.def("set_isa", [](const std::string& name) { return choose_isa(name.c_str()); });
+    module.def("set_isa", [](const std::string& name) {
+        nb::gil_scoped_release released;
+        const Changing nothing_computes;
+        return choose_isa(name.c_str());
+    });
     module.def("set_exact", [](bool exact) { set_conv_mode(exact ? ConvMode::kExact : ConvMode::kFast); });
     module.def("is_exact", [] { return conv_mode() == ConvMode::kExact; });
     module.def("set_winograd_tile", set_winograd_tile);

@@ -10,8 +10,6 @@
 namespace handgrad {
 namespace {
 
-using Unlocked = nb::gil_scoped_release;
-
 // Batch normalisation of (N, C, ...)
 
 Order order_of_channels(const Shape& shape) { return shape.ndim > 2 ? Order::kChannelsLast : Order::kRows; }
@@ -105,10 +103,11 @@ nb::tuple batchnorm_backward(const AnyArray& dout, const AnyArray& x, const AnyA
             dgamma.emplace(Shape{channels});
             dbeta.emplace(Shape{channels});
             Scratch<T> shares(times(2, channels));
+            const T *mean_dz = of_batch ? shares.get() : nullptr, *mean_dz_xhat = of_batch ? mean_dz + channels : nullptr;
             const auto share_out = [&] {
                 for (int64_t c = 0; c < channels; ++c) {
-                    shares.get()[c] = of_batch ? dbeta->get()[c] / static_cast<T>(rows) : T(0);
-                    shares.get()[channels + c] = of_batch ? dgamma->get()[c] / static_cast<T>(rows) : T(0);
+                    shares.get()[c] = dbeta->get()[c] / static_cast<T>(rows);
+                    shares.get()[channels + c] = dgamma->get()[c] / static_cast<T>(rows);
                 }
             };
             if (pool && index && largest) {
@@ -122,14 +121,12 @@ nb::tuple batchnorm_backward(const AnyArray& dout, const AnyArray& x, const AnyA
                 batch_sums(map, upstream.get(), chosen.get(), rows_of(chosen.shape), channels, dbeta->get(), dgamma->get());
                 share_out();
                 map.rectify = false;  // the indices of closed windows say so
-                norm_pool_backward(s, map, upstream.get(), places.get(), in.get(), shares.get(),
-                                   shares.get() + channels, dx->get());
+                norm_pool_backward(s, map, upstream.get(), places.get(), in.get(), mean_dz, mean_dz_xhat, dx->get());
             } else {
                 check(in.shape == upstream.shape, "batchnorm_backward: dout does not fit x");
                 batch_sums(map, upstream.get(), in.get(), rows, channels, dbeta->get(), dgamma->get());
                 share_out();
-                normalise_backward(map, upstream.get(), in.get(), rows, channels, shares.get(), shares.get() + channels,
-                                   dx->get());
+                normalise_backward(map, upstream.get(), in.get(), rows, channels, mean_dz, mean_dz_xhat, dx->get());
             }
         }
         return nb::make_tuple(dx->array(), dgamma->array(), dbeta->array());

@@ -9,7 +9,6 @@
 namespace handgrad {
 namespace {
 
-using Unlocked = nb::gil_scoped_release;
 using Shape4 = std::array<int64_t, 4>;
 
 nb::tuple max_pool_forward_(const AnyArray& x, Pair window, Pair stride, bool rectify) {

@@ -8,8 +8,6 @@
 namespace handgrad {
 namespace {
 
-using Unlocked = nb::gil_scoped_release;
-
 Shape pooled(const ConvSizes& s) { return {s.N, s.F, s.OH / 2, s.OW / 2}; }
 Shape patch_shape(const ConvSizes& s) {
     const int64_t K = times(s.HH, s.WW, s.C);

@@ -116,6 +116,15 @@ struct Pool {
     }
 };
 
+// Held to read by what computes, to write by what changes a setting; writers first, or many that compute in
+// turns would keep them waiting for ever.
+#if defined(PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP)
+#define HANDGRAD_LOCK PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP
+#else
+#define HANDGRAD_LOCK PTHREAD_RWLOCK_INITIALIZER
+#endif
+const pthread_rwlock_t kFree = HANDGRAD_LOCK;
+pthread_rwlock_t settings = kFree;
 std::mutex configuration;
 Pool* current = nullptr;
 int threads = 0;
@@ -133,19 +142,17 @@ int default_threads() {
 
 // In the child of a fork there are no workers, and locks may be held by threads that do not exist.
 void forget_pool() {
+    settings = kFree;
     new (&configuration) std::mutex;
     current = nullptr;
     inside = false;
 }
 
+[[maybe_unused]] const int registered = pthread_atfork(nullptr, nullptr, forget_pool);
+
 Pool* running_pool() {
     std::lock_guard<std::mutex> lock(configuration);
     if (!current) {
-        static bool registered = false;
-        if (!registered) {
-            pthread_atfork(nullptr, nullptr, forget_pool);
-            registered = true;
-        }
         if (!threads) threads = default_threads();
         current = new Pool;
         current->start(threads);
@@ -166,21 +173,20 @@ int thread_count() {
 }
 
 void set_thread_count(int count) {
-    Pool* old = nullptr;
-    {
-        std::lock_guard<std::mutex> lock(configuration);
-        count = count < 1 ? 1 : count < kMaxThreads ? count : kMaxThreads;
-        if (count == threads) return;
-        threads = count;
-        old = current;
-        current = nullptr;
-    }
-    if (old) {
-        { std::lock_guard<std::mutex> wait_for_region(old->region); }
-        old->finish();
-        // Not deleted: a caller that picked it up just before may still run on it, alone.
-    }
+    const Changing nothing_computes;
+    std::lock_guard<std::mutex> lock(configuration);
+    count = count < 1 ? 1 : count < kMaxThreads ? count : kMaxThreads;
+    if (count == threads) return;
+    threads = count;
+    if (current) current->finish();
+    delete current;
+    current = nullptr;
 }
+
+Computing::Computing() { pthread_rwlock_rdlock(&settings); }
+Computing::~Computing() { pthread_rwlock_unlock(&settings); }
+Changing::Changing() { pthread_rwlock_wrlock(&settings); }
+Changing::~Changing() { pthread_rwlock_unlock(&settings); }
 
 void run_chunks(int64_t count, ChunkFunction function, void* context) {
     constexpr int64_t kMost = int64_t{1} << 31;

@@ -20,7 +20,26 @@ using ChunkFunction = void (*)(void* context, int64_t chunk, int worker);
 // Calls function(context, chunk, worker) for chunk = 0 .. count-1, worker < thread_count().
 void run_chunks(int64_t count, ChunkFunction function, void* context);
 int thread_count();
+// Waits for what computes, as its memory is made for the threads that there were.
 void set_thread_count(int count);
+
+// While one lives, kernels compute and no setting changes under them.  Not twice in one thread.
+class Computing {
+  public:
+    Computing();
+    ~Computing();
+    Computing(const Computing&) = delete;
+    Computing& operator=(const Computing&) = delete;
+};
+
+// While one lives, settings change and nothing computes.
+class Changing {
+  public:
+    Changing();
+    ~Changing();
+    Changing(const Changing&) = delete;
+    Changing& operator=(const Changing&) = delete;
+};
 
 // Calls body(chunk, worker) for each chunk.  Where memory runs out in a chunk, the others still run,
 // and std::bad_alloc is thrown at the end.

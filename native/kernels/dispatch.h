@@ -15,7 +15,7 @@ const Kernels<double>& kernels<double>();
 const char* isa_name();
 // Names that this build and CPU can run, best first, ended by null.
 const char* const* isa_names();
-// Returns false where the CPU or the build lacks it.  Not while another thread computes.
+// Returns false where the CPU or the build lacks it.  Not while another thread computes: see core/threads.h.
 bool choose_isa(const char* name);
 
 }  // namespace handgrad

@@ -178,15 +178,26 @@ void norm_backward(const Affine<T>& map, const T* dout, const T* x, int64_t rows
         using B = decltype(block);
         using V = typename B::V;
         const auto mean = block.constants(map.mean), inv_std = block.constants(map.inv_std),
-                   scale = block.constants(map.scale), shift = block.constants(map.shift),
-                   dz_mean = block.constants(mean_dz), dz_xhat_mean = block.constants(mean_dz_xhat);
+                   scale = block.constants(map.scale), shift = block.constants(map.shift);
+        const auto dz_of = [&](int64_t at, int i, V centred) {
+            const V dz = get<V>(dout + at);
+            return rectify ? (centred * scale.of[i] + shift.of[i] > 0 ? dz : V{}) : dz;
+        };
+        if (!mean_dz) {
+            for (int64_t r = 0; r < rows; ++r)
+#pragma GCC unroll 4
+                for (int i = 0; i < B::n; ++i) {
+                    const int64_t at = r * channels + block.at(i);
+                    put(dx + at, scale.of[i] * dz_of(at, i, get<V>(x + at) - mean.of[i]));
+                }
+            return;
+        }
+        const auto dz_mean = block.constants(mean_dz), dz_xhat_mean = block.constants(mean_dz_xhat);
         for (int64_t r = 0; r < rows; ++r)
 #pragma GCC unroll 4
             for (int i = 0; i < B::n; ++i) {
                 const int64_t at = r * channels + block.at(i);
-                const V centred = get<V>(x + at) - mean.of[i];
-                V dz = get<V>(dout + at);
-                if (rectify) dz = centred * scale.of[i] + shift.of[i] > 0 ? dz : V{};
+                const V centred = get<V>(x + at) - mean.of[i], dz = dz_of(at, i, centred);
                 const V xhat = centred * inv_std.of[i];
                 put(dx + at, scale.of[i] * (dz - dz_mean.of[i] - xhat * dz_xhat_mean.of[i]));
             }

@@ -79,7 +79,7 @@ struct RowKernels {
     // sums: of dz and of dz * xhat, where dz is dout through the rectifier.
     void (*norm_sums)(const Affine<T>& map, const T* dout, const T* x, int64_t rows, int64_t channels,
                       T* sum_dz, T* sum_dz_xhat);
-    // dx = scale (dz - mean_dz - xhat mean_dz_xhat); with `dz` the product of a pooling backward.
+    // dx = scale (dz - mean_dz - xhat mean_dz_xhat), or scale dz where the means are null, as of given moments.
     void (*norm_backward)(const Affine<T>& map, const T* dout, const T* x, int64_t rows,
                           int64_t channels, const T* mean_dz, const T* mean_dz_xhat, T* dx);
     // The transpose: out[i * out_stride + j] = x[j * x_stride + i], i < columns, j < rows.

@@ -26,8 +26,8 @@ struct Bands {
     explicit Bands(const ConvSizes& s) : line((s.W + 2 * s.pad_x) * s.C), slack(8 * s.C + std::max(kLongest, s.WW * s.C)) {}
     int64_t line, slack;
     template <class T>
-    Scratch<T> make(int64_t rows) const {
-        const int64_t count = times(thread_count(), size(rows));
+    Scratch<T> make(int64_t rows, int64_t many = thread_count()) const {
+        const int64_t count = times(many, size(rows));
         Scratch<T> made(count);
         std::fill_n(made.get(), count, T(0));
         return made;
@@ -59,17 +59,20 @@ void patch_moments(const ConvSizes& s, const float* x, double* mean, double* cov
     const int64_t rows = s.OH + s.HH - 1, edge = s.HH - 1, slots = 2 * edge + 1;
     const int64_t slot_size = s.HH * run * side + side, size = slots * slot_size;
     const Bands bands(s);
-    Scratch<double> images = bands.make<double>(rows);
-    Scratch<float> lines = bands.make<float>(rows);
     const int64_t tasks = ceil_div(s.N, kImages);
+    const bool few = tasks <= thread_count();  // then memory is the tasks', not the threads'
+    const int64_t many = few ? tasks : thread_count();
+    Scratch<double> images = bands.make<double>(rows, many);
+    Scratch<float> lines = bands.make<float>(rows, many);
     Scratch<double> parts(times(tasks, size));
 
     const auto slot_of = [&](int64_t r) { return r < edge ? r : r >= s.OH ? edge + r - s.OH : 2 * edge; };
     parallel(tasks, [&](int64_t task, int worker) {
         double* part = parts.get() + task * size;
         std::fill_n(part, size, 0.0);
-        double* image = images.get() + worker * bands.size(rows);
-        float* narrow = lines.get() + worker * bands.size(rows);
+        const int64_t place = few ? task : worker;
+        double* image = images.get() + place * bands.size(rows);
+        float* narrow = lines.get() + place * bands.size(rows);
         for (int64_t n = task * kImages; n < std::min(s.N, (task + 1) * kImages); ++n) {
             copy_band(s, x + n * s.H * s.W * s.C, -s.pad_y, rows, narrow);
             std::copy_n(narrow, rows * bands.line, image);
@@ -205,7 +208,9 @@ void stem_forward(const ConvSizes& s, const float* x, const float* w, const floa
     const Scratch<double> spread = covariance_of_filters(s, covariance, exact.get());
     Scratch<float> unbiased(s.F);
     for (int64_t f = 0; f < s.F; ++f) {
-        double centre = 0, var = 0;
+        // What takes a bias off its own mean: zero, or NaN if it is not finite.
+        const double nothing = static_cast<double>(b[f]) - static_cast<double>(b[f]);
+        double centre = nothing, var = nothing;
         for (int64_t k = 0; k < K; ++k) {
             centre += patch_mean[k] * exact.get()[k * s.F + f];
             var += spread.get()[k * s.F + f] * exact.get()[k * s.F + f];

@@ -1,11 +1,18 @@
 """The first block of a network in one call: float32 beside the vectorized engine in float64."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
-from engines.native import control, native, setting
+from engines.native import _kernels, control, native, setting
 
 from handgrad.errors import ShapeError
-from handgrad.layers import conv_bn_relu_pool_backward, conv_bn_relu_pool_forward
+from handgrad.layers import (
+    conv_bn_relu_pool_backward,
+    conv_bn_relu_pool_forward,
+    conv_relu_pool_backward,
+    conv_relu_pool_forward,
+)
 
 POOL = {"pool_height": 2, "pool_width": 2, "stride": 2}
 NAMES = ("out", "running_mean", "running_var", "dx", "dw", "db", "dgamma", "dbeta")
@@ -149,6 +156,69 @@ def test_what_is_not_finite_spreads_as_through_the_layers(bad):
         assert not np.isfinite(got[name]).any() or name == "out"
         if name != "dw":
             np.testing.assert_array_equal(np.isfinite(got[name]), np.isfinite(wanted[name]))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize(
+    "given", [None, {"running_mean": np.zeros(32), "running_var": np.ones(32)}]
+)
+def test_a_bias_that_is_not_finite_shows(given, bad):
+    arrays, conv_param, dout = arguments(2, 3, 8, 8, 32, 3, 3, (1, 1))
+    arrays[2][1] = bad
+    with np.errstate(all="ignore"):
+        got, _ = run(arrays, conv_param, dout, "native", given=given)
+        wanted, _ = run(arrays, conv_param, dout, "vectorized", given=given)
+    for name in ("out", "running_mean", "running_var", "dw", "dgamma"):
+        finite = np.isfinite(wanted[name])
+        np.testing.assert_array_equal(np.isfinite(got[name]), finite)
+        assert not finite.all() or given
+
+
+def test_changes_behind_forward_reach_no_gradient():
+    """The vectors, as those of the layers; images and filters are kept as they are."""
+    for given in (None, {"running_mean": np.zeros(32), "running_var": np.ones(32)}):
+        gradients = []
+        for change in (0, 3):
+            arrays, conv_param, dout = arguments(2, 3, 8, 8, 32, 3, 3, (1, 1))
+            bn_param = {"mode": "train"} if given is None else {"mode": "test"} | given
+            _, cache = conv_bn_relu_pool_forward(
+                *arrays, conv_param, bn_param, POOL, engine="native"
+            )
+            for vector in (*arrays[2:], bn_param["running_mean"], bn_param["running_var"]):
+                vector += change
+            gradients.append(conv_bn_relu_pool_backward(dout, cache))
+        for before, after in zip(*gradients, strict=True):
+            np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize("isas", list(pairwise(control.isas())))
+def test_another_instruction_set_before_backward(isas):
+    arrays, conv_param, dout = arguments(2, 3, 8, 8, 16, 3, 3, (1, 1))
+    exact = [array.astype(np.float64) for array in arrays]
+    wanted, _ = run(exact, conv_param, dout.astype(np.float64), "vectorized")
+    _, pooled = conv_relu_pool_forward(*exact[:3], conv_param, POOL, engine="vectorized")
+    _, plain_dw, _ = conv_relu_pool_backward(dout.astype(np.float64), pooled)
+    for forward, backward in (isas, isas[::-1]):
+        with setting(isa=forward):
+            _, cache = run(arrays, conv_param, dout, "native")
+            _, pooled = conv_relu_pool_forward(*arrays[:3], conv_param, POOL, engine="native")
+        with setting(isa=backward):
+            gradients = conv_bn_relu_pool_backward(dout, cache, need_dx=False)
+            _, dw, _ = conv_relu_pool_backward(dout, pooled, need_dx=False)
+        assert_close(dict(zip(NAMES[3:], gradients, strict=True)), {"dw": wanted["dw"]})
+        assert_close({"dw": dw}, {"dw": plain_dw})
+
+
+def test_one_large_image_takes_no_memory_for_idle_threads():
+    arrays, conv_param, dout = arguments(1, 3, 300, 300, 32, 3, 3, (0, 0))
+    kept = []
+    for threads in (1, 16):
+        _kernels.trim_buffers()
+        before = sum(_kernels.buffer_statistics()[:2])
+        with setting(threads=threads):
+            run(arrays, conv_param, dout, "native")
+        kept.append(sum(_kernels.buffer_statistics()[:2]) - before)
+    assert kept[1] < 1.5 * kept[0]
 
 
 def test_other_sizes_and_dtypes_take_the_layers():

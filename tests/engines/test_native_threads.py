@@ -4,6 +4,7 @@ import hashlib
 import os
 import signal
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -44,6 +45,28 @@ def test_the_number_of_threads_changes_no_bit(dtype):
         with setting(threads=threads):
             digests.update(step(dtype) for _ in range(2))
     assert len(digests) == 1
+
+
+def test_a_setting_waits_for_what_computes():
+    """A call's memory is made for the threads that there were; a backward pass has several regions."""
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((40, 64, 32, 32)), rng.standard_normal((128, 64, 3, 3))
+    with setting(threads=1):
+        out, cache = layers.conv_forward(x, w, np.zeros(128), {"pad": 1}, engine="native")
+        for change in (lambda: engines.set_threads(2), lambda: engines.set_threads(1)) * 5:
+            thread = threading.Thread(target=layers.conv_backward, args=(out, cache))
+            thread.start()
+            time.sleep(0.05)
+            since = time.perf_counter()
+            change()
+            waited = time.perf_counter() - since
+            thread.join(0.05)
+            is_done = not thread.is_alive()
+            thread.join()
+            if waited > 0.02:  # else the thread had not begun, or had ended
+                assert is_done
+                return
+    raise AssertionError("no change met a thread that computes")
 
 
 def test_twenty_runs_give_the_same_bits():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from handgrad import layers
+from handgrad import engines, layers
 from handgrad.layers import (
     batchnorm_backward,
     batchnorm_backward_alt,
@@ -49,6 +49,19 @@ def test_running_statistics_of_images_are_those_of_their_pixels(engine, rng):
     np.testing.assert_allclose(out, expected, rtol=0, atol=1e-14)
     for key in ("running_mean", "running_var"):
         np.testing.assert_allclose(images[key], matrix[key], rtol=1e-14)
+
+
+@pytest.mark.parametrize("engine", engines.available())
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan, 1.7e308])
+def test_by_given_moments_dx_does_not_depend_on_x(bad, engine):
+    x, ones = np.ones((2, 1, 2, 2)), np.ones(1)
+    x[0, 0, 0, 0] = bad
+    given = {"mode": "test", "running_mean": np.zeros(1), "running_var": ones * 1e-4}
+    with np.errstate(all="ignore"):
+        out, cache = spatial_batchnorm_forward(x, ones, ones, given, engine=engine)
+        dx, _, dbeta = layers.spatial_batchnorm_backward(np.ones_like(out), cache)
+    np.testing.assert_allclose(dx, np.full(x.shape, 1 / np.sqrt(1.1e-4)), rtol=1e-12)
+    assert dbeta == 8
 
 
 def test_running_statistics_are_new_arrays(rng):

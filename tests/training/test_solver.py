@@ -18,7 +18,7 @@ from handgrad.errors import (
     ShapeError,
 )
 from handgrad.models import FullyConnectedNet
-from handgrad.optim import adam, build_schedule, sgd
+from handgrad.optim import RULES, adam, build_schedule, sgd
 from handgrad.training import Callback, Solver
 
 
@@ -447,6 +447,33 @@ def test_an_update_that_overflows_is_undone():
     for name, w in before.items():
         assert np.isfinite(w).all()
         assert np.array_equal(solver.model.params[name], w)
+
+
+class Written(dict):
+    """Parameters that are views of one memory: who sets one writes into its array."""
+
+    def __setitem__(self, name, w):
+        self[name][...] = w
+
+
+def test_an_update_written_into_the_arrays_is_undone(monkeypatch):
+    def huge(w, dw, config):
+        w += config.setdefault("change", 0.0)
+        config["change"] = 1e999
+        return w, config
+
+    monkeypatch.setitem(RULES, "huge", huge)  # a rule of one's own, by name
+    registered = quiet(update_rule="huge")
+    written = quiet(update_rule="adam", optim_config={"learning_rate": 0.0})
+    written.model.params = Written(written.model.params)
+    for solver in (registered, written):
+        solver._step()
+        before = {name: w.copy() for name, w in solver.model.params.items()}
+        solver.optim_configs["b1"] |= {"learning_rate": 1e308, "epsilon": 1e-300}
+        with pytest.raises(NonFiniteError, match=r"the update of (W1|b1) is not finite"):
+            solver._step()
+        for name, w in before.items():
+            assert np.array_equal(solver.model.params[name], w)
 
 
 def test_divergence_names_the_layer_and_the_cause():

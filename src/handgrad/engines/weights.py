@@ -14,11 +14,11 @@ _COMPILED_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 def compiled_rules(w: Array, *others: Array) -> ModuleType | None:
     """Return the chosen engine's own update rules, where it has them for these arrays of one dtype."""
-    if type(w) is not np.ndarray or w.dtype not in _COMPILED_DTYPES:
-        return None
-    for array in others:
-        if type(array) is not np.ndarray or array.dtype != w.dtype:
+    for array in (w, *others):
+        if type(array) is not np.ndarray or array.dtype != w.dtype or not array.flags.aligned:
             return None
+    if w.dtype not in _COMPILED_DTYPES:
+        return None
     if engines.current() not in ("auto", "native") or "native" not in engines.available():
         return None
     rules: ModuleType = engines.get("native").updates

@@ -57,9 +57,9 @@ class Solver:
         solver.val_acc_history
 
     The model has ``params`` (name -> array), ``loss(X)`` -> scores and ``loss(X, y)`` -> (loss,
-    grads).  If it has running statistics, it hands them out by ``buffers()`` and takes them by
-    ``load_buffers(buffers)``.  If it computes something from the training set before it is trained,
-    it does so in ``prepare(X_train)``.
+    grads), which leaves the parameters as they are.  If it has running statistics, it hands them
+    out by ``buffers()`` and takes them by ``load_buffers(buffers)``.  If it computes something from
+    the training set before it is trained, it does so in ``prepare(X_train)``.
 
     A call of `train` runs ``num_epochs * max(N // batch_size, 1)`` steps.  The accuracies are
     estimated after the first step (epoch 0), after each epoch, and after the last step.  At its
@@ -388,7 +388,8 @@ class Solver:
         rows = draw_rows(self, self._position % self.iterations_per_epoch)
         X, y = augmented(self, self.X_train[rows], rows), self.y_train[rows]
         params = self.model.params
-        self.params_before = dict(params) if leaves_weights(self.update_rule) else copied(params)
+        untouched = type(params) is dict and leaves_weights(self.update_rule)
+        self.params_before = dict(params) if untouched else copied(params)
         buffers_before = copied(buffers_of(self.model))
         try:
             with np.errstate(all="ignore"):  # NaN and infinity are looked for, and say more so

@@ -21,6 +21,7 @@ from handgrad.engines.native.norm import BatchNormSaved, batchnorm_backward, nor
 
 Array = np.ndarray
 Pair = tuple[int, int]
+POOL = ((2, 2), (2, 2))  # of the blocks in one call
 
 
 class PoolSaved(NamedTuple):
@@ -73,7 +74,8 @@ def affine_relu_backward(
 
 
 class StemSaved(NamedTuple):
-    """What forward keeps: its arguments, and what the kernel made; with given moments, nothing.
+    """What forward keeps: its arguments (of the vectors copies, as a backward may run it again), and what the
+    kernel made; with given moments, nothing.
 
     made: the batch's mean and variance; xhat and place of the chosen pixel of each window; the channels'
     1 / std and scale; the moments of the images' patches.
@@ -89,7 +91,7 @@ class StemSaved(NamedTuple):
 
 def takes_stem(x: Array, w: Array, stride: Pair, pad: Pair, pool: tuple[Pair, Pair]) -> bool:
     """Return whether `stem_forward` computes these sizes."""
-    return pool == ((2, 2), (2, 2)) and _kernels.stem_fits(x, w, stride, pad)
+    return pool == POOL and _kernels.stem_fits(x, w, stride, pad)
 
 
 def stem_forward(
@@ -100,19 +102,25 @@ def stem_forward(
     if moments:
         mean, var = moments
         out = _kernels.stem_infer(x, w, b, gamma, beta, mean, var, eps, pad)
-        return out, StemSaved(x, w, b, norm, pad, ())
-    out, *made = _kernels.stem_forward(x, w, b, gamma, beta, eps, pad)
-    return out, StemSaved(x, w, b, norm, pad, tuple(made))
+        made: tuple[Array, ...] = ()
+    else:
+        out, *rest = _kernels.stem_forward(x, w, b, gamma, beta, eps, pad)
+        made = tuple(rest)
+    kept = (*(vector.copy() for vector in norm[:-1]), eps)
+    return out, StemSaved(x, w, b.copy(), kept, pad, made)
 
 
 def stem_backward(
     dout: Array, saved: StemSaved, need_dx: bool
 ) -> tuple[Array | None, Array, Array, Array, Array]:
-    """Return dx, dw, db, dgamma and dbeta.  What dx or given moments need is computed again."""
+    """Return dx, dw, db, dgamma and dbeta.
+
+    What dx or given moments need is computed again, and all if the instruction set is another by now.
+    """
     x, w, b, norm, pad, made = saved
-    if need_dx or not made:
+    if need_dx or not made or not takes_stem(x, w, (1, 1), pad, POOL):
         y, linear = conv.conv_forward(x, w, b, (1, 1), pad)
-        _, followers = follow_forward(y, norm, ((2, 2), (2, 2)))
+        _, followers = follow_forward(y, norm, POOL)
         dy, dgamma, dbeta = follow_backward(dout, followers)
         need_db = not takes_off_mean(followers)
         return *conv_backward(dy, linear, need_dx=need_dx, need_db=need_db), dgamma, dbeta
@@ -134,7 +142,7 @@ class PooledSaved(NamedTuple):
 
 def takes_pooled(x: Array, w: Array, stride: Pair, pad: Pair, pool: tuple[Pair, Pair]) -> bool:
     """Return whether `pooled_forward` computes these sizes."""
-    return pool == ((2, 2), (2, 2)) and _kernels.pooled_fits(x, w, stride, pad)
+    return pool == POOL and _kernels.pooled_fits(x, w, stride, pad)
 
 
 def pooled_forward(x: Array, w: Array, b: Array, pad: Pair) -> tuple[Array, PooledSaved]:
@@ -148,12 +156,13 @@ def pooled_backward(
 ) -> tuple[Array | None, Array, Array]:
     """Return dx, dw and db: from the chosen pixels alone, but where dx is needed or x is not finite."""
     x, w, pad, places = saved
-    gradients = None if need_dx else _kernels.pooled_gradients(dout, x, w, places, pad)
+    again = need_dx or not takes_pooled(x, w, (1, 1), pad, POOL)
+    gradients = None if again else _kernels.pooled_gradients(dout, x, w, places, pad)
     if gradients is not None:
         return None, *gradients
     N, _, *image = x.shape
     size = [n + 2 * p - k + 1 for n, p, k in zip(image, pad, w.shape[2:], strict=True)]
-    dy = _kernels.max_pool_backward(dout, places, (N, len(w), *size), (2, 2), (2, 2))
+    dy = _kernels.max_pool_backward(dout, places, (N, len(w), *size), *POOL)
     return conv_backward(dy, (x, w, (1, 1), pad), need_dx=need_dx)
 
 

@@ -155,7 +155,7 @@ HG_INLINE void copy_runs(const float* from, int64_t from_stride, float* to, int6
 template <class Map>
 void filters(const float* w, const float* end, int64_t k_stride, int64_t column_stride, bool flip, int64_t depth,
              int64_t columns, float* u, int64_t plane, int32_t* largest) {
-    // Filters that lie far apart are read in runs of kRun numbers of each, whole lines of the cache.
+    // Where the columns' filters lie far apart, kRun of each column are copied at once: whole lines of the cache.
     const bool gather = k_stride == kTaps && column_stride != kTaps;
     float runs[kColumns * kRunStride];
     Largest seen;

@@ -241,9 +241,8 @@ bool weight_gradients(const WinogradTransforms& kernel, const ConvSizes& s, cons
             if (alone) weights(task, 0, s.C, sums.get() + worker * sum_size);
         });
     }
-    if (alone) return largest_v.normal() && largest_d.normal() && largest_dw.finite();
     constexpr int64_t kSlice = 16;
-    const int64_t slices = ceil_div(s.C, kSlice);
+    const int64_t slices = alone ? 0 : ceil_div(s.C, kSlice);
     parallel(panels * slices, [&](int64_t task, int) {
         const int64_t panel = task / slices, c = task % slices * kSlice;
         weights(panel, c, std::min(kSlice, s.C - c), sums.get() + panel * sum_size);

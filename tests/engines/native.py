@@ -38,3 +38,17 @@ def difference(got, expected):
     if not expected.size:
         return 0.0
     return float(np.max(np.abs(got - expected)) / max(1.0, np.max(np.abs(expected))))
+
+
+POOL = {"pool_height": 2, "pool_width": 2, "stride": 2}
+
+
+def arguments(N, C, H, W, F, HH, WW, pad, seed=0, shift=0.5):
+    """Return (x, w, b, gamma, beta), conv_param and dout of a convolution with a 2x2 pooling."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((N, C, H, W)) + shift
+    w = rng.standard_normal((F, C, HH, WW))
+    b, gamma, beta = rng.standard_normal((3, F))
+    arrays = [array.astype(np.float32) for array in (x, w, b, gamma, beta)]
+    OH, OW = H + 2 * pad[0] - HH + 1, W + 2 * pad[1] - WW + 1
+    return arrays, {"pad": pad}, rng.standard_normal((N, F, OH // 2, OW // 2)).astype(np.float32)

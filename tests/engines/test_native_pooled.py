@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from engines.native import control, setting
+from engines import native
+from engines.native import POOL, control, setting
 
 from handgrad.layers import conv_relu_pool_backward, conv_relu_pool_forward
 
-POOL = {"pool_height": 2, "pool_width": 2, "stride": 2}
 SIZES = [  # N, C, H, W, F, HH, WW, pad
     (5, 3, 9, 7, 32, 3, 3, (1, 1)),
     (50, 3, 12, 12, 32, 7, 7, (3, 3)),
@@ -19,16 +19,9 @@ SIZES = [  # N, C, H, W, F, HH, WW, pad
 ]
 
 
-def arguments(N, C, H, W, F, HH, WW, pad):
-    rng = np.random.default_rng(0)
-    arrays = (
-        rng.standard_normal((N, C, H, W)),
-        rng.standard_normal((F, C, HH, WW)),
-        rng.standard_normal(F),
-    )
-    OH, OW = H + 2 * pad[0] - HH + 1, W + 2 * pad[1] - WW + 1
-    dout = rng.standard_normal((N, F, OH // 2, OW // 2))
-    return [array.astype(np.float32) for array in arrays], {"pad": pad}, dout.astype(np.float32)
+def arguments(*sizes):
+    arrays, conv_param, dout = native.arguments(*sizes, shift=0.0)
+    return arrays[:3], conv_param, dout
 
 
 def run(arrays, conv_param, dout, engine, need_dx=False):

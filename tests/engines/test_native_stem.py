@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from engines.native import _kernels, control, native, setting
+from engines.native import POOL, _kernels, arguments, control, native, setting
 
 from handgrad.errors import ShapeError
 from handgrad.layers import (
@@ -14,7 +14,6 @@ from handgrad.layers import (
     conv_relu_pool_forward,
 )
 
-POOL = {"pool_height": 2, "pool_width": 2, "stride": 2}
 NAMES = ("out", "running_mean", "running_var", "dx", "dw", "db", "dgamma", "dbeta")
 SIZES = [  # N, C, H, W, F, HH, WW, pad
     (5, 3, 9, 7, 32, 3, 3, (1, 1)),
@@ -26,16 +25,6 @@ SIZES = [  # N, C, H, W, F, HH, WW, pad
     (9, 3, 4, 3, 32, 3, 3, (2, 3)),
     (1, 10, 36, 4, 32, 1, 1, (0, 0)),
 ]
-
-
-def arguments(N, C, H, W, F, HH, WW, pad, seed=0, shift=0.5):
-    rng = np.random.default_rng(seed)
-    x = rng.standard_normal((N, C, H, W)) + shift
-    w = rng.standard_normal((F, C, HH, WW))
-    b, gamma, beta = rng.standard_normal((3, F))
-    arrays = [array.astype(np.float32) for array in (x, w, b, gamma, beta)]
-    OH, OW = H + 2 * pad[0] - HH + 1, W + 2 * pad[1] - WW + 1
-    return arrays, {"pad": pad}, rng.standard_normal((N, F, OH // 2, OW // 2)).astype(np.float32)
 
 
 def run(arrays, conv_param, dout, engine, need_dx=False, given=None):

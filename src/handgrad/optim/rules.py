@@ -219,9 +219,8 @@ RULES: dict[str, Rule] = {
         muon,
     )
 }
-_LEAVE_WEIGHTS = tuple(
-    rule for rule in RULES.values() if rule is not sgd
-)  # not what others add to RULES
+# Without what others add to RULES.
+_LEAVE_WEIGHTS = tuple(rule for rule in RULES.values() if rule is not sgd)
 
 
 def get_rule(name: str) -> Rule:

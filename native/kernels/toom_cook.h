@@ -1,136 +1,226 @@
-// Winograd's transforms, made from polynomial products (Toom-Cook).  With the points p = 0, +-a, +-b and
-// infinity, a filter g of 3 and inputs d of 6,
+// Winograd's transforms, made from polynomial products (Toom-Cook).  With the points 0, +-p, +-q, ... and
+// infinity, a filter g of 3, and two more inputs d than outputs y,
 //
 //     y = A' [(G g) * (B' d)]
 //
-// gives the 4 outputs y[i] = sum_k d[i + k] g[k]:  row p of B' holds the coefficients of the product of
-// (z - q) over the other finite points q (the last row: over all of them), row p of G is (1, p, p^2) / N_p
-// with N_p the product of (p - q), and column p of A' is (1, p, p^2, p^3).  With a = 1 / sqrt 2 and
-// b = sqrt 2 the numbers stay small: half the error of 0, +-1, +-2.  For the gradient of the filter the
-// same B' serves, a "filter" of 4 output gradients, and 3 outputs; N_p is divided out at the end.
-// F(2x2, 3x3) has the points 0, +-1 and infinity, and is exact on small integers.
+// gives y[i] = sum_k d[i + k] g[k]:  row p of B' holds the coefficients of the product of (z - q) over the
+// other finite points q (the last row: over all of them), row p of G is (1, p, p^2) / N_p with N_p the
+// product of (p - q), and column p of A' is (1, p, p^2, ...).  For the gradient of the filter the same B'
+// serves, a "filter" of as many output gradients as there are outputs, and 3 outputs; N_p is divided out at
+// the end.  The even and the odd powers are summed apart, once for p and -p.
+//
+// The complex points +-i stand for the remainders by z^2 + 1, whose product takes three multiplications
+// (Karatsuba); for one more than with two real points they keep the numbers of long rows small.
+//
+// The points are reciprocals of each other.  0, +-1 and infinity (2 outputs) are exact on small integers;
+// with 1 / sqrt 2 and sqrt 2 (4 outputs) the errors are half of those with 1 and 2, and with 5/8, 1, 8/5 and i
+// (8 outputs; 11 multiplications, two rows of 4 take 12) about as large as those.
 #pragma once
 
 #include "kernels/simd.h"
 
 namespace handgrad::HANDGRAD_ISA {
 
+struct PointsFor2 {
+    static constexpr int pairs = 1, complex = 0;
+    static constexpr double positive[] = {1};
+};
+
+struct PointsFor4 {
+    static constexpr int pairs = 2, complex = 0;
+    static constexpr double positive[] = {0.70710678118654752, 1.41421356237309505};
+};
+
+struct PointsFor8 {
+    static constexpr int pairs = 3, complex = 1;
+    static constexpr double positive[] = {0.625, 1, 1.6};
+};
+
+// The numbers in the matrices.  Pair k is +-positive[k], or behind those +-i.
+template <class Points>
+struct Matrices {
+    static constexpr int real = Points::pairs, pairs = real + Points::complex;
+    static constexpr int inputs = 2 * pairs + 2, outputs = 2 * pairs, points = inputs + Points::complex;
+
+    struct Numbers {
+        float power[pairs][inputs]{}, over[pairs][inputs]{};  // p^i and p^i / N_p
+        float product[pairs + 1][pairs + 1]{};  // of z^(2 j) in the product of (z^2 - q^2) over the pairs but k
+        float remainder{};                      // minus the inverse of the product over the real pairs, at z = i
+    };
+    static constexpr double square(int k) { return k < real ? Points::positive[k] * Points::positive[k] : -1; }
+    static constexpr Numbers make() {
+        Numbers made;
+        for (int k = 0; k <= pairs; ++k) {
+            double product[pairs + 2] = {1}, norm = 2;
+            for (int other = 0; other < pairs; ++other) {
+                if (other == k) {
+                    norm *= square(k);
+                    continue;
+                }
+                if (k < pairs) norm *= square(k) - square(other);
+                for (int j = pairs; j > 0; --j) product[j] = product[j - 1] - square(other) * product[j];
+                product[0] *= -square(other);
+            }
+            for (int j = 0; j <= pairs; ++j) made.product[k][j] = static_cast<float>(product[j]);
+            if (k == pairs) break;
+            if (k == real) made.remainder = static_cast<float>(2 / norm);
+            if (k >= real) continue;
+            double power = 1;
+            for (int i = 0; i < inputs; ++i, power *= Points::positive[k]) {
+                made.power[k][i] = static_cast<float>(power);
+                made.over[k][i] = static_cast<float>(power / norm);
+            }
+        }
+        return made;
+    }
+    static constexpr Numbers numbers = make();
+    // Of pair k, for even i: p^i, or what z^i leaves by z^2 + 1.
+    static constexpr float even_power(int k, int i) { return k < real ? numbers.power[k][i] : i % 4 ? -1 : 1; }
+    static constexpr float sign = real % 2 ? -1 : 1;  // N_0
+};
+
+// sum + factor v
+HG_INLINE VecF add(VecF sum, float factor, VecF v) {
+    return factor == 1 ? sum + v : factor == -1 ? sum - v : fma(splat(factor), v, sum);
+}
+HG_INLINE VecF multiply(float factor, VecF v) { return factor == 1 ? v : factor == -1 ? -v : splat(factor) * v; }
+
 // One dimension of a transform: `in` vectors to `out` vectors.
 
-struct Inputs2 {
-    static constexpr int in = 4, out = 4;
+template <class Points>
+struct Inputs {
+    using M = Matrices<Points>;
+    static constexpr int in = M::inputs, out = M::points, overlap = 2;
     HG_INLINE void apply(const VecF (&d)[in], VecF (&v)[out]) {
-        v[0] = d[0] - d[2];
-        v[1] = d[1] + d[2];
-        v[2] = d[2] - d[1];
-        v[3] = d[3] - d[1];
+        constexpr auto& c = M::numbers;
+        constexpr int all = M::pairs;
+        v[0] = multiply(M::sign, d[2 * all]);
+        v[out - 1] = d[2 * all + 1];
+#pragma GCC unroll 8
+        for (int j = all - 1; j >= 0; --j) {
+            v[0] = add(v[0], M::sign * c.product[all][j], d[2 * j]);
+            v[out - 1] = add(v[out - 1], c.product[all][j], d[2 * j + 1]);
+        }
+#pragma GCC unroll 8
+        for (int k = 0; k < all; ++k) {
+            VecF even = d[2 * all], odd = d[2 * all - 1];
+#pragma GCC unroll 8
+            for (int j = all - 2; j >= 0; --j) {
+                even = add(even, c.product[k][j], d[2 * j + 2]);
+                odd = add(odd, c.product[k][j], d[2 * j + 1]);
+            }
+            const float p = k < M::real ? c.power[k][1] : 1;
+            v[2 * k + 1] = add(even, p, odd);
+            v[2 * k + 2] = k < M::real ? add(even, -p, odd) : odd - even;
+            if (k >= M::real) v[2 * k + 3] = odd;
+        }
     }
 };
 
-struct Gradients2 {
-    static constexpr int in = 2, out = 4;
+template <class Points>
+struct Gradients {
+    using M = Matrices<Points>;
+    static constexpr int in = M::outputs, out = M::points, overlap = 0;
     HG_INLINE void apply(const VecF (&d)[in], VecF (&v)[out]) {
+        constexpr auto& c = M::numbers;
         v[0] = d[0];
-        v[1] = d[0] + d[1];
-        v[2] = d[0] - d[1];
-        v[3] = d[1];
+        v[out - 1] = d[in - 1];
+#pragma GCC unroll 8
+        for (int k = 0; k < M::pairs; ++k) {
+            VecF even = d[0], odd = d[1];
+#pragma GCC unroll 8
+            for (int i = 2; i < in; i += 2) {
+                even = add(even, M::even_power(k, i), d[i]);
+                odd = add(odd, M::even_power(k, i), d[i + 1]);
+            }
+            if (k < M::real) {
+                v[2 * k + 1] = add(even, c.power[k][1], odd);
+                v[2 * k + 2] = add(even, -c.power[k][1], odd);
+            } else {
+                v[2 * k + 1] = even;
+                v[2 * k + 2] = odd;
+                v[2 * k + 3] = even + odd;
+            }
+        }
     }
 };
 
-struct Filters2 {
-    static constexpr int in = 3, out = 4;
+template <class Points>
+struct Filters {
+    using M = Matrices<Points>;
+    static constexpr int in = 3, out = M::points;
     HG_INLINE void apply(const VecF (&g)[in], VecF (&v)[out]) {
-        const VecF half = splat(0.5f), even = (g[0] + g[2]) * half, odd = g[1] * half;
+        constexpr auto& c = M::numbers;
         v[0] = g[0];
-        v[1] = even + odd;
-        v[2] = even - odd;
-        v[3] = g[2];
+        v[out - 1] = g[2];
+#pragma GCC unroll 8
+        for (int k = 0; k < M::pairs; ++k) {
+            if (k < M::real) {
+                const VecF even = add(multiply(c.over[k][0], g[0]), c.over[k][2], g[2]);
+                v[2 * k + 1] = add(even, c.over[k][1], g[1]);
+                v[2 * k + 2] = add(even, -c.over[k][1], g[1]);
+            } else {
+                v[2 * k + 1] = multiply(c.remainder, g[0] - g[2]);
+                v[2 * k + 2] = multiply(c.remainder, g[1]);
+                v[2 * k + 3] = -(v[2 * k + 1] + v[2 * k + 2]);
+            }
+        }
     }
 };
 
-struct Outputs2 {
-    static constexpr int in = 4, out = 2;
+// From v, for pair k: what the even and what the odd powers multiply.
+template <class M>
+HG_INLINE void unpaired(const VecF* v, int k, VecF& even, VecF& odd) {
+    const VecF first = v[2 * k + 1], second = v[2 * k + 2];
+    even = k < M::real ? first + second : first + v[2 * k + 3];
+    odd = k < M::real ? first - second : second + v[2 * k + 3];
+}
+
+template <class Points>
+struct Outputs {
+    using M = Matrices<Points>;
+    static constexpr int in = M::points, out = M::outputs;
     HG_INLINE void apply(const VecF (&v)[in], VecF (&y)[out]) {
-        y[0] = v[0] + (v[1] + v[2]);
-        y[1] = (v[1] - v[2]) + v[3];
+        constexpr auto& c = M::numbers;
+#pragma GCC unroll 8
+        for (int k = 0; k < M::pairs; ++k) {
+            VecF even, odd;
+            unpaired<M>(v, k, even, odd);
+#pragma GCC unroll 8
+            for (int i = 0; i < out; i += 2) {
+                const float one = M::even_power(k, i), two = k < M::real ? c.power[k][i + 1] : one;
+                y[i] = k ? add(y[i], one, even) : multiply(one, even);
+                y[i + 1] = k ? add(y[i + 1], two, odd) : multiply(two, odd);
+            }
+        }
+        y[0] = v[0] + y[0];
+        y[out - 1] = y[out - 1] + v[in - 1];
     }
 };
 
-struct Weights2 {
-    static constexpr int in = 4, out = 3;
+template <class Points>
+struct Weights {
+    using M = Matrices<Points>;
+    static constexpr int in = M::points, out = 3;
     HG_INLINE void apply(const VecF (&v)[in], VecF (&g)[out]) {
-        const VecF half = splat(0.5f), even = (v[1] + v[2]) * half;
-        g[0] = v[0] + even;
-        g[1] = (v[1] - v[2]) * half;
-        g[2] = even + v[3];
-    }
-};
-
-inline constexpr float kA = 0.70710678118654752f, kB = 1.41421356237309505f;
-inline constexpr float kOverNa = -2.0f / 3.0f, kOverNb = 1.0f / 6.0f;
-
-struct Inputs4 {
-    static constexpr int in = 6, out = 6;
-    HG_INLINE void apply(const VecF (&d)[in], VecF (&v)[out]) {
-        const VecF even_a = fma(splat(-2.0f), d[2], d[4]), odd_a = fma(splat(-2.0f), d[1], d[3]);
-        const VecF even_b = fma(splat(-0.5f), d[2], d[4]), odd_b = fma(splat(-0.5f), d[1], d[3]);
-        v[0] = fma(splat(-2.5f), d[2], d[0] + d[4]);
-        v[1] = fma(splat(kA), odd_a, even_a);
-        v[2] = fma(splat(-kA), odd_a, even_a);
-        v[3] = fma(splat(kB), odd_b, even_b);
-        v[4] = fma(splat(-kB), odd_b, even_b);
-        v[5] = fma(splat(-2.5f), d[3], d[1] + d[5]);
-    }
-};
-
-struct Gradients4 {
-    static constexpr int in = 4, out = 6;
-    HG_INLINE void apply(const VecF (&d)[in], VecF (&v)[out]) {
-        const VecF even_a = fma(splat(0.5f), d[2], d[0]), odd_a = fma(splat(0.5f), d[3], d[1]);
-        const VecF even_b = fma(splat(2.0f), d[2], d[0]), odd_b = fma(splat(2.0f), d[3], d[1]);
-        v[0] = d[0];
-        v[1] = fma(splat(kA), odd_a, even_a);
-        v[2] = fma(splat(-kA), odd_a, even_a);
-        v[3] = fma(splat(kB), odd_b, even_b);
-        v[4] = fma(splat(-kB), odd_b, even_b);
-        v[5] = d[3];
-    }
-};
-
-struct Filters4 {
-    static constexpr int in = 3, out = 6;
-    HG_INLINE void apply(const VecF (&g)[in], VecF (&v)[out]) {
-        const VecF even_a = fma(splat(0.5f), g[2], g[0]) * splat(kOverNa), odd_a = g[1] * splat(kOverNa * kA);
-        const VecF even_b = fma(splat(2.0f), g[2], g[0]) * splat(kOverNb), odd_b = g[1] * splat(kOverNb * kB);
-        v[0] = g[0];
-        v[1] = even_a + odd_a;
-        v[2] = even_a - odd_a;
-        v[3] = even_b + odd_b;
-        v[4] = even_b - odd_b;
-        v[5] = g[2];
-    }
-};
-
-struct Outputs4 {
-    static constexpr int in = 6, out = 4;
-    HG_INLINE void apply(const VecF (&v)[in], VecF (&y)[out]) {
-        const VecF sum_a = v[1] + v[2], difference_a = v[1] - v[2];
-        const VecF sum_b = v[3] + v[4], difference_b = v[3] - v[4];
-        y[0] = v[0] + (sum_a + sum_b);
-        y[1] = fma(splat(kA), difference_a, splat(kB) * difference_b);
-        y[2] = fma(splat(0.5f), sum_a, splat(2.0f) * sum_b);
-        y[3] = fma(splat(0.5f * kA), difference_a, fma(splat(2.0f * kB), difference_b, v[5]));
-    }
-};
-
-struct Weights4 {
-    static constexpr int in = 6, out = 3;
-    HG_INLINE void apply(const VecF (&v)[in], VecF (&g)[out]) {
-        const VecF sum_a = (v[1] + v[2]) * splat(kOverNa), difference_a = v[1] - v[2];
-        const VecF sum_b = (v[3] + v[4]) * splat(kOverNb), difference_b = v[3] - v[4];
-        g[0] = v[0] + (sum_a + sum_b);
-        g[1] = fma(splat(kOverNa * kA), difference_a, splat(kOverNb * kB) * difference_b);
-        g[2] = fma(splat(0.5f), sum_a, fma(splat(2.0f), sum_b, v[5]));
+        constexpr auto& c = M::numbers;
+        g[0] = v[0];
+        g[2] = v[in - 1];
+#pragma GCC unroll 8
+        for (int k = 0; k < M::pairs; ++k) {
+            const VecF first = v[2 * k + 1], second = v[2 * k + 2];
+            if (k < M::real) {
+                const VecF even = first + second, odd = first - second;
+                g[0] = add(g[0], c.over[k][0], even);
+                g[1] = k ? add(g[1], c.over[k][1], odd) : multiply(c.over[k][1], odd);
+                g[2] = add(g[2], c.over[k][2], even);
+            } else {
+                const VecF even = first - v[2 * k + 3], odd = second - v[2 * k + 3];
+                g[0] = add(g[0], c.remainder, even);
+                g[1] = add(g[1], c.remainder, odd);
+                g[2] = add(g[2], -c.remainder, even);
+            }
+        }
     }
 };
 
@@ -139,20 +229,20 @@ template <class Map, class Load, class Store>
 HG_INLINE void transform(Load&& load, Store&& store) {
     constexpr int in = Map::in, out = Map::out;
     VecF half[out][in];
-#pragma GCC unroll 8
+#pragma GCC unroll 12
     for (int x = 0; x < in; ++x) {
         VecF from[in], to[out];
-#pragma GCC unroll 8
+#pragma GCC unroll 12
         for (int y = 0; y < in; ++y) from[y] = load(y, x);
         Map::apply(from, to);
-#pragma GCC unroll 8
+#pragma GCC unroll 12
         for (int y = 0; y < out; ++y) half[y][x] = to[y];
     }
-#pragma GCC unroll 8
+#pragma GCC unroll 12
     for (int y = 0; y < out; ++y) {
         VecF to[out];
         Map::apply(half[y], to);
-#pragma GCC unroll 8
+#pragma GCC unroll 12
         for (int x = 0; x < out; ++x) store(y, x, to[x]);
     }
 }

@@ -60,14 +60,14 @@ struct Patch {
         const int64_t line = grid.W * grid.C;
         const int64_t corner = (place.image * grid.H + place.y) * line + place.x * grid.C + channel;
         bool rows[size], columns[size];
-#pragma GCC unroll 8
+#pragma GCC unroll 12
         for (int i = 0; i < size; ++i) {
             rows[i] = static_cast<uint64_t>(place.y + i) < static_cast<uint64_t>(grid.H);
             columns[i] = static_cast<uint64_t>(place.x + i) < static_cast<uint64_t>(grid.W);
         }
-#pragma GCC unroll 8
+#pragma GCC unroll 12
         for (int i = 0; i < size; ++i)
-#pragma GCC unroll 8
+#pragma GCC unroll 12
             for (int j = 0; j < size; ++j)
                 patch.at[i][j] = rows[i] & columns[j] ? x + (corner + i * line + j * grid.C) : zeros;
     }
@@ -92,7 +92,7 @@ void patches(const TileGrid& grid, const float* x, const float* zeros, int64_t f
             float *here = target + place, *after = next_target + place;
             transform<Map>(
                 [&](int i, int j) {
-                    if (i >= in - 4 && j >= in - 4) __builtin_prefetch(next.at[i][j] + c);
+                    if (i >= Map::overlap && j >= Map::overlap) __builtin_prefetch(next.at[i][j] + c);
                     return load(patch.at[i][j] + c);
                 },
                 [&](int i, int j, V value) {
@@ -290,13 +290,19 @@ void weights(const float* m, int64_t parts, int64_t part_stride, int64_t plane, 
     seen.put(largest);
 }
 
+template <class Points>
+WinogradTransforms transforms() {
+    constexpr int size = Matrices<Points>::outputs, points = Matrices<Points>::points;
+    return {size, points * points, patches<Inputs<Points>>, patches<Gradients<Points>>, filters<Filters<Points>>,
+            kProductSize<Outputs<Points>>, outputs<Outputs<Points>>, weights<Weights<Points>>};
+}
+
 }  // namespace
 
 void fill(WinogradKernels& kernels) {
-    kernels.two = {2, 16, patches<Inputs2>, patches<Gradients2>, filters<Filters2>, kProductSize<Outputs2>,
-                   outputs<Outputs2>, weights<Weights2>};
-    kernels.four = {4, 36, patches<Inputs4>, patches<Gradients4>, filters<Filters4>, kProductSize<Outputs4>,
-                   outputs<Outputs4>, weights<Weights4>};
+    kernels.two = transforms<PointsFor2>();
+    kernels.four = transforms<PointsFor4>();
+    kernels.eight = transforms<PointsFor8>();
 }
 
 }  // namespace handgrad::HANDGRAD_ISA

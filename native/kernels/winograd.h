@@ -1,8 +1,8 @@
 // The transforms of Winograd's convolution with 3 x 3 filters: kernels of one instruction set.
 //
-// A tile of size x size outputs (size 2 or 4) is made from side x side inputs, side = size + 2.  Each
-// side x side patch is one number at each of points = side * side places ("planes") after a transform;
-// in between are `points` matrix products.
+// A tile of size x size outputs (size 2, 4 or 8) is made from side x side inputs, side = size + 2.  Each
+// side x side patch is one number at each of `points` places ("planes"), side * side or, for 8, 11 * 11,
+// after a transform; in between are `points` matrix products.
 #pragma once
 
 #include <cstdint>
@@ -51,7 +51,7 @@ struct WinogradTransforms {
 };
 
 struct WinogradKernels {
-    WinogradTransforms two, four;  // F(2x2, 3x3) and F(4x4, 3x3)
+    WinogradTransforms two, four, eight;  // F(2x2, 3x3), F(4x4, 3x3) and F(8x8, 3x3)
 };
 
 }  // namespace handgrad

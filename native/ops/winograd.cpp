@@ -75,7 +75,7 @@ bool correlate(const WinogradTransforms& kernel, const Correlation& s, const flo
 
     // A block of tiles: its transform v and the products m with one panel of filters stay in the
     // second-level cache.
-    const int64_t fitting = round_up(std::min(std::clamp<int64_t>(150000 / (points * s.C), 48, 128), tiles), height);
+    const int64_t fitting = round_up(std::min(std::clamp<int64_t>(150000 / (points * s.C), kernel.size < 8 ? 48 : 24, 128), tiles), height);
     // Either each task takes a block of tiles, and all the filters are transformed before; or, where the
     // blocks are few, each takes a panel of filters, and all the tiles are transformed before.
     const int64_t fewest = ceil_div(tiles, fitting);
@@ -159,7 +159,7 @@ bool weight_gradients(const WinogradTransforms& kernel, const ConvSizes& s, cons
     const int64_t tiles = times(s.N, from.rows, from.columns), panels = ceil_div(s.F, width);
 
     // Blocks of tiles are the depth of the products: v (tiles, C) transposed times d (tiles, F).
-    const int64_t block = std::min<int64_t>(128, tiles), blocks = ceil_div(tiles, block);
+    const int64_t block = std::min<int64_t>(kernel.size < 8 ? 128 : 64, tiles), blocks = ceil_div(tiles, block);
     const int64_t channels = round_up(s.C, height), row = round_up(channels, kBlock);
     const bool columns = kBlock % height == 0;  // v in columns of kBlock channels, else in rows
     const TilePlaces v_places{1, columns ? kBlock : row + kBlock, 0, columns ? block * kBlock : kBlock,
@@ -250,33 +250,41 @@ bool weight_gradients(const WinogradTransforms& kernel, const ConvSizes& s, cons
     return largest_v.normal() && largest_d.normal() && largest_dw.finite();
 }
 
+enum class Pass { kForward, kInput, kWeights };
+
 // The transforms to use for F filters over C channels and outputs of H by W, or null for the direct
 // algorithm.  The estimates count multiplications: of the products; 25 for each number that goes through a
 // transform, and 20 for one that the direct algorithm packs; 30 for each weight that is transformed and
-// fetched, 60 for one that the direct algorithm packs, 45 if it reads them as they lie (`unpacked`).  Fitted to one thread's times of 34 convolutions of
-// 1 to 8192 tiles and 3 to 512 channels (AMD Zen 5, AVX-512, N = 1 to 128): with 8 channels or more it
-// mostly picks the fastest of the three; with fewer the direct algorithm has kernels of its own.
-const WinogradTransforms* choose(const ConvSizes& s, int64_t C, int64_t F, int64_t H, int64_t W, bool unpacked = false) {
+// fetched, 60 for one that the direct algorithm packs, 45 if it reads them as they lie (forward, few windows).
+// Fitted to one thread's times of 34 convolutions of 1 to 8192 tiles and 3 to 512 channels (AMD Zen 5, AVX-512,
+// N = 1 to 128): with 8 channels or more it mostly picks the fastest of the three; with fewer the direct
+// algorithm has kernels of its own.  Tiles of 8 move more through the outer caches: 31 for a number and 60 for
+// a weight; for the gradient of the weights they pay only where each task keeps the sums of a panel.  These are
+// from two threads' times of 15 convolutions of 32 to 2048 such tiles and 16 to 256 channels (AMD Zen 4).
+const WinogradTransforms* choose(const ConvSizes& s, Pass pass, int64_t C, int64_t F, int64_t H, int64_t W) {
     if (s.HH != 3 || s.WW != 3 || s.stride_y != 1 || s.stride_x != 1 || s.dilated()) return nullptr;
     if (!s.N || !C || !F || !H || !W) return nullptr;
     const auto& kernel = kernels<float>().winograd;
-    if (forced) return forced == 2 ? &kernel.two : &kernel.four;
+    if (forced) return forced == 2 ? &kernel.two : forced == 4 ? &kernel.four : &kernel.eight;
     if (s.C < 8) return nullptr;
     const auto& gemm = kernels<float>().gemm;
     const int64_t last = panel_columns((F - 1) % gemm.tile_columns + 1, gemm.tile_columns);
     const double filters = static_cast<double>((F - 1) / gemm.tile_columns * gemm.tile_columns + last), channels = static_cast<double>(C);
     const double weights = channels * filters;
-    auto cost = [&](const WinogradTransforms& kind) {
+    auto cost = [&](const WinogradTransforms& kind, double number, double weight) {
         const int64_t tiles = times(s.N, ceil_div(H, kind.size), ceil_div(W, kind.size));
         const double rounded = static_cast<double>(round_up(tiles, gemm.tile_rows));
         const double numbers = static_cast<double>(round_up(C, kBlock)) + filters;
-        return static_cast<double>(kind.points) * (rounded * (channels * filters + 25 * numbers) + 30 * weights);
+        return static_cast<double>(kind.points) * (rounded * (channels * filters + number * numbers) + weight * weights);
     };
     const double outputs = static_cast<double>(times(s.N, H, W));
+    const bool unpacked = pass == Pass::kForward && few_windows(s);
     const double direct = 9 * (outputs * channels * (static_cast<double>(F) + 20) + (unpacked ? 45 : 60) * weights);
-    const double two = cost(kernel.two), four = cost(kernel.four);
-    if (direct <= std::min(two, four)) return nullptr;
-    return two < four ? &kernel.two : &kernel.four;
+    const double two = cost(kernel.two, 25, 30), four = cost(kernel.four, 25, 30), least = std::min(two, four);
+    const bool alone = ceil_div(F, gemm.tile_columns) >= kTasks;
+    const double eight = pass != Pass::kWeights ? cost(kernel.eight, 31, 60) : alone ? cost(kernel.eight, 25, 30) : least;
+    if (direct <= std::min(least, eight)) return nullptr;
+    return eight < least ? &kernel.eight : two < four ? &kernel.two : &kernel.four;
 }
 
 }  // namespace
@@ -284,7 +292,7 @@ const WinogradTransforms* choose(const ConvSizes& s, int64_t C, int64_t F, int64
 void set_winograd_tile(int size) { forced = size; }
 
 bool winograd_forward(const ConvSizes& s, const float* x, const float* w, const float* b, float* out) {
-    const WinogradTransforms* kernel = choose(s, s.C, s.F, s.OH, s.OW, few_windows(s));
+    const WinogradTransforms* kernel = choose(s, Pass::kForward, s.C, s.F, s.OH, s.OW);
     return kernel && correlate(*kernel, {s.N, s.H, s.W, s.C, s.F, s.OH, s.OW, s.pad_y, s.pad_x, 9, s.C * 9, false}, x,
                                w, b, out);
 }
@@ -292,14 +300,14 @@ bool winograd_forward(const ConvSizes& s, const float* x, const float* w, const 
 // dx is the correlation of dout, padded by what the forward pass left of the filter, with the filters
 // turned by half a turn.
 bool winograd_backward_input(const ConvSizes& s, const float* dout, const float* w, float* dx) {
-    const WinogradTransforms* kernel = choose(s, s.F, s.C, s.H, s.W);
+    const WinogradTransforms* kernel = choose(s, Pass::kInput, s.F, s.C, s.H, s.W);
     return kernel && correlate(*kernel,
                                {s.N, s.OH, s.OW, s.F, s.C, s.H, s.W, 2 - s.pad_y, 2 - s.pad_x, s.C * 9, 9, true}, dout,
                                w, nullptr, dx);
 }
 
 bool winograd_backward_weights(const ConvSizes& s, const float* dout, const float* x, float* dw) {
-    const WinogradTransforms* kernel = choose(s, s.C, s.F, s.OH, s.OW);
+    const WinogradTransforms* kernel = choose(s, Pass::kWeights, s.C, s.F, s.OH, s.OW);
     return kernel && weight_gradients(*kernel, s, dout, x, dw);
 }
 

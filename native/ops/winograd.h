@@ -12,7 +12,7 @@ bool winograd_forward(const ConvSizes& s, const float* x, const float* w, const 
 bool winograd_backward_input(const ConvSizes& s, const float* dout, const float* w, float* dx);
 bool winograd_backward_weights(const ConvSizes& s, const float* dout, const float* x, float* dw);
 
-// Tests and measurements: tiles of 2 or 4 wherever the algorithm can compute, 0 for the faster.
+// Tests and measurements: tiles of 2, 4 or 8 wherever the algorithm can compute, 0 for the fastest.
 void set_winograd_tile(int size);
 
 }  // namespace handgrad

@@ -1,5 +1,6 @@
 // Elementwise passes, losses and update rules for Python.
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 
@@ -278,6 +279,19 @@ nb::tuple penalty(const AnyArray& w, const AnyArray& dw, double strength) {
     });
 }
 
+bool all_finite(const AnyArray& x) {
+    return with_dtype(x, [&](auto zero) {
+        using T = decltype(zero);
+        Unlocked unlocked;
+        const In<T> in(x, order_of(x));
+        std::atomic<bool> finite{true};
+        for_chunks(in.shape.count(), [&](int64_t at, int64_t n) {
+            if (!kernels<T>().flat.all_finite(in.get() + at, n)) finite = false;
+        });
+        return finite.load();
+    });
+}
+
 }  // namespace
 
 void bind_flat(nb::module_& module) {
@@ -292,6 +306,7 @@ void bind_flat(nb::module_& module) {
     module.def("update", update);
     module.def("adam", adam);
     module.def("penalty", penalty);
+    module.def("all_finite", all_finite);
 }
 
 }  // namespace handgrad

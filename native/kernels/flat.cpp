@@ -156,10 +156,24 @@ double penalty(const T* __restrict w, const T* __restrict dw, T strength, int64_
     return total;
 }
 
+// 0 x is NaN where x is infinite or NaN.
+template <class T>
+bool all_finite(const T* x, int64_t n) {
+    constexpr int64_t kSums = 4 * kLanes<T>;
+    T sums[kSums] = {};
+    int64_t i = 0;
+    for (; i + kSums <= n; i += kSums)
+        for (int64_t j = 0; j < kSums; ++j) sums[j] += 0 * x[i + j];
+    for (; i < n; ++i) sums[0] += 0 * x[i];
+    for (int64_t j = 1; j < kSums; ++j) sums[0] += sums[j];
+    return sums[0] == 0;
+}
+
 template <class T>
 FlatKernels<T> table() {
     return {relu<T>, rectify<T>,  relu_backward<T>, product<T>, sum<T>,     leaky_relu<T>, leaky_relu_backward<T>,
-            sgd<T>,  momentum<T>, nesterov<T>,      adagrad<T>, rmsprop<T>, adam<T>,       penalty<T>};
+            sgd<T>,  momentum<T>, nesterov<T>,      adagrad<T>, rmsprop<T>, adam<T>,       penalty<T>,
+            all_finite<T>};
 }
 
 }  // namespace

@@ -164,6 +164,7 @@ struct FlatKernels {
                  T* next_m, T* next_v, bool is_large);
     // out = dw + strength w; returns the sum of w^2
     double (*penalty)(const T* w, const T* dw, T strength, int64_t n, T* out);
+    bool (*all_finite)(const T* x, int64_t n);
 };
 
 // Smooth activations of n numbers, by Curve; alpha is the constant of kElu.

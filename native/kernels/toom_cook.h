@@ -33,7 +33,7 @@ struct PointsFor4 {
 
 struct PointsFor8 {
     static constexpr int pairs = 3, complex = 1;
-    static constexpr double positive[] = {0.625, 1, 1.6};
+    static constexpr double positive[] = {0.6666666666666667, 1, 1.5};
 };
 
 // The numbers in the matrices.  Pair k is +-positive[k], or behind those +-i.

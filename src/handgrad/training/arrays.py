@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from handgrad.engines.weights import compiled_rules
+
 Arrays = dict[str, np.ndarray]
 
 
@@ -23,6 +25,9 @@ def all_finite(array: np.ndarray) -> bool:
     """Return whether `array` holds neither NaN nor infinity, mostly by one sum."""
     if array.dtype.kind not in "fc":
         return True
+    compiled = compiled_rules(array)
+    if compiled:
+        return bool(compiled.all_finite(array))
     flat = array.ravel(order="K")
     # No dot product: the threads of BLAS stop for ever if the process forks meanwhile.
     with np.errstate(all="ignore"):

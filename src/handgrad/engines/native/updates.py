@@ -1,4 +1,4 @@
-"""Update rules in one pass each, for arrays of one dtype; the formulas are `handgrad.optim.rules`'.
+"""Update rules and other passes over weights, one pass each, for arrays of one dtype; the formulas are `handgrad.optim.rules`'.
 
 The settings are passed as numbers of that dtype.  All but sgd return new arrays: next_w, then the new state.
 """
@@ -63,3 +63,7 @@ def adam(
 def penalty(w: Array, dw: Array, strength: float) -> tuple[Array, float]:
     """Return ``dw + strength * w`` and the sum of w^2."""
     return _kernels.penalty(w, dw, strength)
+
+
+def all_finite(array: Array) -> bool:
+    return _kernels.all_finite(array)

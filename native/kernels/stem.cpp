@@ -89,20 +89,45 @@ void forward(const StemSizes& s, const float* band, const float* filters, int64_
     }
 }
 
-void products(int64_t count, int64_t run, int64_t step, const double* left, const double* right, int64_t side,
-              double* products, double* totals) {
-    for (int64_t j = 0; j < side; j += kLanes<double>) {
-        in_pieces<9>(run, 0, [&](auto size, int64_t first) {
-            constexpr std::make_integer_sequence<int, size> all;
-            VecD sum[size];
-            each(all, [&](int k) { sum[k] = load<double>(products + (first + k) * side + j); });
-            for (int64_t i = 0; i < count; ++i) {
-                const VecD other = load<double>(right + i * step + j);
-                each(all, [&](int k) { sum[k] = fma(splat(left[i * step + first + k]), other, sum[k]); });
+// to[k][j] += sum over the pixels of one[k] many[j], k < step, j < width.
+HG_INLINE void add_products(int64_t count, int64_t step, const double* one, const double* many, int64_t width,
+                            int64_t side, double* to) {
+    constexpr int64_t lanes = kLanes<double>;
+    const auto columns = [&](auto vectors, int64_t j) {
+        in_pieces<9>(step, 0, [&](auto size, int64_t first) {
+            constexpr std::make_integer_sequence<int, size * vectors> all;
+            VecD sum[size * vectors];
+            const auto place = [&](int i) { return to + (first + i / vectors) * side + j + i % vectors * lanes; };
+            each(all, [&](int i) { sum[i] = load<double>(place(i)); });
+            for (int64_t pixel = 0; pixel < count; ++pixel) {
+                const double *left = one + pixel * step + first, *right = many + pixel * step + j;
+                each(all, [&](int i) {
+                    sum[i] = fma(splat(left[i / vectors]), load<double>(right + i % vectors * lanes), sum[i]);
+                });
             }
-            each(all, [&](int k) { store<double>(products + (first + k) * side + j, sum[k]); });
+            each(all, [&](int i) { store<double>(place(i), sum[i]); });
         });
-        if (!totals) continue;
+    };
+    int64_t j = 0;
+    for (; j + lanes < width; j += 2 * lanes) columns(std::integral_constant<int, 2>{}, j);
+    if (j < width) columns(std::integral_constant<int, 1>{}, j);
+}
+
+void products(int64_t count, int64_t run, int64_t step, const double* left, const double* right, int64_t side,
+              double* sums, double* totals) {
+    constexpr int64_t lanes = kLanes<double>;
+    const int64_t rest = run - step;
+    add_products(count, step, left, right, run, side, sums);
+    add_products(count, step, right, left + step, rest, side, sums + step * side);
+    const double *left_end = left + count * step, *right_end = right + count * step;
+    for (int64_t k = 0; k < rest; ++k)
+        for (int64_t j = 0; j < rest; j += lanes) {
+            double* to = sums + (2 * step + k) * side + j;
+            const VecD more = fma(splat(left_end[k]), load<double>(right_end + j), load<double>(to));
+            store<double>(to, more - splat(left[k]) * load<double>(right + j));
+        }
+    if (!totals) return;
+    for (int64_t j = 0; j < side; j += lanes) {
         VecD total = load<double>(totals + j);
         for (int64_t i = 0; i < count; ++i) total += load<double>(right + i * step + j);
         store<double>(totals + j, total);

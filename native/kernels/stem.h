@@ -20,8 +20,10 @@ struct StemKernels {
     // that of the convolution without a bias; map and the results begin at the panel's features.
     void (*forward)(const StemSizes& s, const float* band, const float* filters, int64_t row_stride,
                     const Affine<float>& map, float* out, float* xhat, uint8_t* index);
-    // products[k][j] += sum over `count` pixels of left[k] right[j], k < run, j < side; totals[j] += sum of
-    // right[j] where totals is not null.  side: run rounded up to products_side.
+    // Adds to sums over `count` pixels, in rows of `side` numbers (run rounded up to products_side): of
+    // left[k] right[j], k < step, j < run, at [k][j]; of left[step + k] right[j], k < run - step, j < step, at
+    // [step + j][k]; and what the sum of left[step + k] right[step + j] is larger than that of left[k] right[j],
+    // the same products one pixel further, at [2 step + k][j].  totals[j] += sum of right[j] unless totals is null.
     int64_t products_side;
     void (*products)(int64_t count, int64_t run, int64_t step, const double* left, const double* right,
                      int64_t side, double* products, double* totals);

@@ -57,7 +57,7 @@ void patch_moments(const ConvSizes& s, const float* x, double* mean, double* cov
     const auto& kernel = kernels<float>().stem;
     const int64_t run = s.WW * s.C, K = s.HH * run, side = round_up(run, kernel.products_side);
     const int64_t rows = s.OH + s.HH - 1, edge = s.HH - 1, slots = 2 * edge + 1;
-    const int64_t slot_size = s.HH * run * side + side, size = slots * slot_size;
+    const int64_t block = (run + s.C) * side, slot_size = s.HH * block + side, size = slots * slot_size;
     const Bands bands(s);
     const int64_t tasks = ceil_div(s.N, kImages);
     const bool few = tasks <= thread_count();  // then memory is the tasks', not the threads'
@@ -80,7 +80,7 @@ void patch_moments(const ConvSizes& s, const float* x, double* mean, double* cov
                 double* slot = part + slot_of(r) * slot_size;
                 for (int64_t d = 0; d < s.HH && r + d < rows; ++d)
                     kernel.products(s.OW, run, s.C, image + r * bands.line, image + (r + d) * bands.line, side,
-                                    slot + d * run * side, d == 0 ? slot + s.HH * run * side : nullptr);
+                                    slot + d * block, d == 0 ? slot + s.HH * block : nullptr);
             }
         }
     });
@@ -98,15 +98,23 @@ void patch_moments(const ConvSizes& s, const float* x, double* mean, double* cov
         return sum;
     };
     const double pixels = static_cast<double>(s.N * s.OH * s.OW);
+    Scratch<double> sums(run * run);
     for (int64_t u = 0; u < s.HH; ++u)
-        for (int64_t k = 0; k < run; ++k) mean[u * run + k] = total(u, s.HH * run * side + k) / pixels;
+        for (int64_t k = 0; k < run; ++k) mean[u * run + k] = total(u, s.HH * block + k) / pixels;
     for (int64_t u = 0; u < s.HH; ++u)
         for (int64_t d = 0; u + d < s.HH; ++d)
             for (int64_t k = 0; k < run; ++k)
                 for (int64_t j = 0; j < run; ++j) {
                     const int64_t a = u * run + k, b = (u + d) * run + j;
-                    const double value = total(u, (d * run + k) * side + j) / pixels - mean[a] * mean[b];
-                    covariance[a * K + b] = covariance[b * K + a] = value;
+                    double& sum = sums.get()[k * run + j];
+                    if (k < s.C) {
+                        sum = total(u, d * block + k * side + j);
+                    } else if (j < s.C) {
+                        sum = total(u, d * block + (s.C + j) * side + k - s.C);
+                    } else {  // one pixel further
+                        sum = sums.get()[(k - s.C) * run + j - s.C] + total(u, d * block + (s.C + k) * side + j - s.C);
+                    }
+                    covariance[a * K + b] = covariance[b * K + a] = sum / pixels - mean[a] * mean[b];
                 }
 }
 

@@ -190,7 +190,7 @@ void everything() {
         set_conv_mode(ConvMode::kExact);
         convolution<T>(s, 4);
         set_conv_mode(ConvMode::kFast);
-        for (int tile : {2, 4}) {
+        for (int tile : {2, 4, 8}) {
             set_winograd_tile(tile);
             convolution<T>(s, 16);
         }

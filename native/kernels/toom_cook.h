@@ -9,12 +9,15 @@
 // serves, a "filter" of as many output gradients as there are outputs, and 3 outputs; N_p is divided out at
 // the end.  The even and the odd powers are summed apart, once for p and -p.
 //
-// The complex points +-i stand for the remainders by z^2 + 1, whose product takes three multiplications
-// (Karatsuba); for one more than with two real points they keep the numbers of long rows small.
+// The points +-i together take three multiplications, one more than two real points, and keep the numbers of
+// 8 outputs small, which further real points do not.  A polynomial is there e + o i, e and o the alternating sums
+// of its even and odd coefficients, and a product is e e' - o o' + (e o' + o e') i with e o' + o e' =
+// (e + o) (e' + o') - e e' - o o' (Karatsuba): both factors give e, o and e + o.  Read backwards, for B', that is
+// e + o, o - e and o, the signs and the common divisor being with G.
 //
 // The points are reciprocals of each other.  0, +-1 and infinity (2 outputs) are exact on small integers;
-// with 1 / sqrt 2 and sqrt 2 (4 outputs) the errors are half of those with 1 and 2, and with 5/8, 1, 8/5 and i
-// (8 outputs; 11 multiplications, two rows of 4 take 12) about as large as those.
+// with 1 / sqrt 2 and sqrt 2 (4 outputs) the errors are half of those with 1 and 2, and with 2/3, 1, 3/2 and i
+// (8 outputs; 11 multiplications, where two rows of 4 take 12) about as large as those.
 #pragma once
 
 #include "kernels/simd.h"
@@ -33,7 +36,7 @@ struct PointsFor4 {
 
 struct PointsFor8 {
     static constexpr int pairs = 3, complex = 1;
-    static constexpr double positive[] = {0.6666666666666667, 1, 1.5};
+    static constexpr double positive[] = {2.0 / 3, 1, 1.5};
 };
 
 // The numbers in the matrices.  Pair k is +-positive[k], or behind those +-i.
@@ -74,7 +77,7 @@ struct Matrices {
         return made;
     }
     static constexpr Numbers numbers = make();
-    // Of pair k, for even i: p^i, or what z^i leaves by z^2 + 1.
+    // Of pair k: p^i for an even i.
     static constexpr float even_power(int k, int i) { return k < real ? numbers.power[k][i] : i % 4 ? -1 : 1; }
     static constexpr float sign = real % 2 ? -1 : 1;  // N_0
 };
@@ -168,7 +171,7 @@ struct Filters {
     }
 };
 
-// From v, for pair k: what the even and what the odd powers multiply.
+// What the even and what the odd powers of pair k multiply.
 template <class M>
 HG_INLINE void unpaired(const VecF* v, int k, VecF& even, VecF& odd) {
     const VecF first = v[2 * k + 1], second = v[2 * k + 2];

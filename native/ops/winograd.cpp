@@ -75,7 +75,8 @@ bool correlate(const WinogradTransforms& kernel, const Correlation& s, const flo
 
     // A block of tiles: its transform v and the products m with one panel of filters stay in the
     // second-level cache.
-    const int64_t fitting = round_up(std::min(std::clamp<int64_t>(150000 / (points * s.C), kernel.size < 8 ? 48 : 24, 128), tiles), height);
+    const int64_t least = kernel.size < 8 ? 48 : 24, wanted = std::clamp<int64_t>(150000 / (points * s.C), least, 128);
+    const int64_t fitting = round_up(std::min(wanted, tiles), height);
     // Either each task takes a block of tiles, and all the filters are transformed before; or, where the
     // blocks are few, each takes a panel of filters, and all the tiles are transformed before.
     const int64_t fewest = ceil_div(tiles, fitting);
@@ -280,11 +281,11 @@ const WinogradTransforms* choose(const ConvSizes& s, Pass pass, int64_t C, int64
     const double outputs = static_cast<double>(times(s.N, H, W));
     const bool unpacked = pass == Pass::kForward && few_windows(s);
     const double direct = 9 * (outputs * channels * (static_cast<double>(F) + 20) + (unpacked ? 45 : 60) * weights);
-    const double two = cost(kernel.two, 25, 30), four = cost(kernel.four, 25, 30), least = std::min(two, four);
-    const bool alone = ceil_div(F, gemm.tile_columns) >= kTasks;
-    const double eight = pass != Pass::kWeights ? cost(kernel.eight, 31, 60) : alone ? cost(kernel.eight, 25, 30) : least;
-    if (direct <= std::min(least, eight)) return nullptr;
-    return eight < least ? &kernel.eight : two < four ? &kernel.two : &kernel.four;
+    const double two = cost(kernel.two, 25, 30), four = cost(kernel.four, 25, 30), least = std::min({direct, two, four});
+    if (pass != Pass::kWeights ? cost(kernel.eight, 31, 60) < least
+                               : ceil_div(F, gemm.tile_columns) >= kTasks && cost(kernel.eight, 25, 30) < least)
+        return &kernel.eight;
+    return direct == least ? nullptr : two < four ? &kernel.two : &kernel.four;
 }
 
 }  // namespace

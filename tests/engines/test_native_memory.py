@@ -106,6 +106,7 @@ def every_kernel(dtype=np.float32):
     for w in w2, draw(3, 2**18):  # of large ones the state goes past the caches
         k.adam(w, w, w, w, (0.1, 0.9, 0.99, 1e-8, 1.0, 1.0, 1.0))
     k.penalty(w2, w2, 0.1)
+    k.all_finite(np.asfortranarray(w2))
 
 
 IN_SANDWICHES = {

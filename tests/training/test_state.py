@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from training.toys import StopAt, solver_of
 
+from handgrad import engines
 from handgrad.errors import CheckpointError
 from handgrad.files import atomic_write
 from handgrad.training import load_checkpoint, save_checkpoint
@@ -36,6 +37,21 @@ def test_copies_keep_the_order_of_axes_in_memory():
 )
 def test_finite_arrays(array, finite):
     assert all_finite(array) is finite
+
+
+@pytest.mark.parametrize("engine", engines.available())
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_one_number_that_is_not_finite_is_found_anywhere(value, dtype, engine, rng):
+    array = rng.standard_normal((3, 2**14 + 5)).astype(dtype)
+    with engines.use(engine):
+        assert all_finite(array)
+        assert all_finite(array.T[::2])
+        for place in [(0, 0), (0, 70), (1, 0), (2, -1)]:
+            spoiled = array.copy()
+            spoiled[place] = value
+            assert not all_finite(spoiled)
+            assert not all_finite(spoiled.T)
 
 
 def test_differences_are_named_leaf_by_leaf():

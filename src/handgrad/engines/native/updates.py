@@ -1,6 +1,7 @@
-"""Update rules and other passes over weights, one pass each, for arrays of one dtype; the formulas are `handgrad.optim.rules`'.
+"""Update rules in one pass each, for arrays of one dtype, and two other passes over weights.
 
-The settings are passed as numbers of that dtype.  All but sgd return new arrays: next_w, then the new state.
+The formulas are those of `handgrad.optim.rules`; settings are passed as numbers of that dtype.  All rules but
+sgd return new arrays: next_w, then the new state.
 """
 
 from __future__ import annotations

@@ -260,8 +260,9 @@ enum class Pass { kForward, kInput, kWeights };
 // Fitted to one thread's times of 34 convolutions of 1 to 8192 tiles and 3 to 512 channels (AMD Zen 5, AVX-512,
 // N = 1 to 128): with 8 channels or more it mostly picks the fastest of the three; with fewer the direct
 // algorithm has kernels of its own.  Tiles of 8 move more through the outer caches: 31 for a number and 60 for
-// a weight; for the gradient of the weights they pay only where each task keeps the sums of a panel.  These are
-// from two threads' times of 15 convolutions of 32 to 2048 such tiles and 16 to 256 channels (AMD Zen 4).
+// a weight, and of fewer than kManyWeights they do not pay; for the gradient of the weights only where each task
+// keeps the sums of a panel.  These are from two threads' times of 15 convolutions of 32 to 2048 such tiles and
+// 16 to 256 channels (AMD Zen 4).
 const WinogradTransforms* choose(const ConvSizes& s, Pass pass, int64_t C, int64_t F, int64_t H, int64_t W) {
     if (s.HH != 3 || s.WW != 3 || s.stride_y != 1 || s.stride_x != 1 || s.dilated()) return nullptr;
     if (!s.N || !C || !F || !H || !W) return nullptr;
@@ -282,8 +283,10 @@ const WinogradTransforms* choose(const ConvSizes& s, Pass pass, int64_t C, int64
     const bool unpacked = pass == Pass::kForward && few_windows(s);
     const double direct = 9 * (outputs * channels * (static_cast<double>(F) + 20) + (unpacked ? 45 : 60) * weights);
     const double two = cost(kernel.two, 25, 30), four = cost(kernel.four, 25, 30), least = std::min({direct, two, four});
-    if (pass != Pass::kWeights ? cost(kernel.eight, 31, 60) < least
-                               : ceil_div(F, gemm.tile_columns) >= kTasks && cost(kernel.eight, 25, 30) < least)
+    constexpr double kManyWeights = 4096;
+    const bool of_weights = pass == Pass::kWeights;
+    const double eight = of_weights ? cost(kernel.eight, 25, 30) : cost(kernel.eight, 31, 60);
+    if (weights >= kManyWeights && (!of_weights || ceil_div(F, gemm.tile_columns) >= kTasks) && eight < least)
         return &kernel.eight;
     return direct == least ? nullptr : two < four ? &kernel.two : &kernel.four;
 }

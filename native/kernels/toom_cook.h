@@ -46,9 +46,9 @@ struct Matrices {
     static constexpr int inputs = 2 * pairs + 2, outputs = 2 * pairs, points = inputs + Points::complex;
 
     struct Numbers {
-        float power[pairs][inputs]{}, over[pairs][inputs]{};  // p^i and p^i / N_p
+        // p^j and p^j / N_p; of the pair +-i the part, real or imaginary, of i^j, and over the common divisor
+        float power[pairs][inputs]{}, over[pairs][inputs]{};
         float product[pairs + 1][pairs + 1]{};  // of z^(2 j) in the product of (z^2 - q^2) over the pairs but k
-        float remainder{};                      // minus the inverse of the product over the real pairs, at z = i
     };
     static constexpr double square(int k) { return k < real ? Points::positive[k] * Points::positive[k] : -1; }
     static constexpr Numbers make() {
@@ -66,19 +66,17 @@ struct Matrices {
             }
             for (int j = 0; j <= pairs; ++j) made.product[k][j] = static_cast<float>(product[j]);
             if (k == pairs) break;
-            if (k == real) made.remainder = static_cast<float>(2 / norm);
-            if (k >= real) continue;
+            if (k == real) norm /= 2;
             double power = 1;
-            for (int i = 0; i < inputs; ++i, power *= Points::positive[k]) {
-                made.power[k][i] = static_cast<float>(power);
-                made.over[k][i] = static_cast<float>(power / norm);
+            for (int j = 0; j < inputs; ++j) {
+                made.power[k][j] = static_cast<float>(power);
+                made.over[k][j] = static_cast<float>(power / norm);
+                power *= k < real ? Points::positive[k] : j % 2 ? -1 : 1;
             }
         }
         return made;
     }
     static constexpr Numbers numbers = make();
-    // Of pair k: p^i for an even i.
-    static constexpr float even_power(int k, int i) { return k < real ? numbers.power[k][i] : i % 4 ? -1 : 1; }
     static constexpr float sign = real % 2 ? -1 : 1;  // N_0
 };
 
@@ -112,9 +110,8 @@ struct Inputs {
                 even = add(even, c.product[k][j], d[2 * j + 2]);
                 odd = add(odd, c.product[k][j], d[2 * j + 1]);
             }
-            const float p = k < M::real ? c.power[k][1] : 1;
-            v[2 * k + 1] = add(even, p, odd);
-            v[2 * k + 2] = k < M::real ? add(even, -p, odd) : odd - even;
+            v[2 * k + 1] = add(even, c.power[k][1], odd);
+            v[2 * k + 2] = k < M::real ? add(even, -c.power[k][1], odd) : odd - even;
             if (k >= M::real) v[2 * k + 3] = odd;
         }
     }
@@ -133,8 +130,8 @@ struct Gradients {
             VecF even = d[0], odd = d[1];
 #pragma GCC unroll 8
             for (int i = 2; i < in; i += 2) {
-                even = add(even, M::even_power(k, i), d[i]);
-                odd = add(odd, M::even_power(k, i), d[i + 1]);
+                even = add(even, c.power[k][i], d[i]);
+                odd = add(odd, c.power[k][i], d[i + 1]);
             }
             if (k < M::real) {
                 v[2 * k + 1] = add(even, c.power[k][1], odd);
@@ -163,21 +160,13 @@ struct Filters {
                 v[2 * k + 1] = add(even, c.over[k][1], g[1]);
                 v[2 * k + 2] = add(even, -c.over[k][1], g[1]);
             } else {
-                v[2 * k + 1] = multiply(c.remainder, g[0] - g[2]);
-                v[2 * k + 2] = multiply(c.remainder, g[1]);
+                v[2 * k + 1] = multiply(c.over[k][0], g[0] - g[2]);
+                v[2 * k + 2] = multiply(c.over[k][1], g[1]);
                 v[2 * k + 3] = -(v[2 * k + 1] + v[2 * k + 2]);
             }
         }
     }
 };
-
-// What the even and what the odd powers of pair k multiply.
-template <class M>
-HG_INLINE void unpaired(const VecF* v, int k, VecF& even, VecF& odd) {
-    const VecF first = v[2 * k + 1], second = v[2 * k + 2];
-    even = k < M::real ? first + second : first + v[2 * k + 3];
-    odd = k < M::real ? first - second : second + v[2 * k + 3];
-}
 
 template <class Points>
 struct Outputs {
@@ -187,13 +176,13 @@ struct Outputs {
         constexpr auto& c = M::numbers;
 #pragma GCC unroll 8
         for (int k = 0; k < M::pairs; ++k) {
-            VecF even, odd;
-            unpaired<M>(v, k, even, odd);
+            const VecF first = v[2 * k + 1], second = v[2 * k + 2];
+            const VecF even = k < M::real ? first + second : first + v[2 * k + 3];
+            const VecF odd = k < M::real ? first - second : second + v[2 * k + 3];
 #pragma GCC unroll 8
             for (int i = 0; i < out; i += 2) {
-                const float one = M::even_power(k, i), two = k < M::real ? c.power[k][i + 1] : one;
-                y[i] = k ? add(y[i], one, even) : multiply(one, even);
-                y[i + 1] = k ? add(y[i + 1], two, odd) : multiply(two, odd);
+                y[i] = k ? add(y[i], c.power[k][i], even) : multiply(c.power[k][i], even);
+                y[i + 1] = k ? add(y[i + 1], c.power[k][i + 1], odd) : multiply(c.power[k][i + 1], odd);
             }
         }
         y[0] = v[0] + y[0];
@@ -212,17 +201,11 @@ struct Weights {
 #pragma GCC unroll 8
         for (int k = 0; k < M::pairs; ++k) {
             const VecF first = v[2 * k + 1], second = v[2 * k + 2];
-            if (k < M::real) {
-                const VecF even = first + second, odd = first - second;
-                g[0] = add(g[0], c.over[k][0], even);
-                g[1] = k ? add(g[1], c.over[k][1], odd) : multiply(c.over[k][1], odd);
-                g[2] = add(g[2], c.over[k][2], even);
-            } else {
-                const VecF even = first - v[2 * k + 3], odd = second - v[2 * k + 3];
-                g[0] = add(g[0], c.remainder, even);
-                g[1] = add(g[1], c.remainder, odd);
-                g[2] = add(g[2], -c.remainder, even);
-            }
+            const VecF even = k < M::real ? first + second : first - v[2 * k + 3];
+            const VecF odd = k < M::real ? first - second : second - v[2 * k + 3];
+            g[0] = add(g[0], c.over[k][0], even);
+            g[1] = k ? add(g[1], c.over[k][1], odd) : multiply(c.over[k][1], odd);
+            g[2] = add(g[2], c.over[k][2], even);
         }
     }
 };

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <limits>
 
 #include "core/buffers.h"
 #include "core/threads.h"
@@ -283,9 +282,7 @@ void pooled_forward(const ConvSizes& s, const float* x, const float* w, const fl
 bool pooled_gradients(const ConvSizes& s, const float* x, const float* dout, const uint8_t* index, float* dw, float* db) {
     std::atomic<bool> is_finite{true};
     for_chunks(times(s.N, s.H, s.W, s.C), [&](int64_t at, int64_t n) {
-        bool here = true;
-        for (int64_t i = at; i < at + n; ++i) here &= std::abs(x[i]) <= std::numeric_limits<float>::max();
-        if (!here) is_finite = false;
+        if (!kernels<float>().flat.all_finite(x + at, n)) is_finite = false;
     });
     if (!is_finite) return false;
     const int64_t area = s.HH * s.WW;

@@ -59,16 +59,29 @@ def orthogonal(m: Array, rounds: int = 5) -> Array:
     Its singular values are in [0.68, 1.21], where those of m were at least a hundredth of its norm.
     """
     xp = namespace(m)
-    a, b, c = COEFFICIENTS
     X = xp.reshape(m, (m.shape[0], -1))
     is_tall = X.shape[0] > X.shape[1]
     X = (X.T if is_tall else X) / norm(m)
-    for _ in range(rounds):
-        A = product(X, X.T)
-        moved = product(b * A + c * product(A, A), X)
-        X *= a
-        X += moved
+    if rounds:
+        X = product(polynomial(product(X, X.T), rounds), X)
     return xp.reshape(X.T if is_tall else X, m.shape)
+
+
+def polynomial(gram: Array, rounds: int) -> Array:
+    """Return the Q for which so many rounds make ``Q X`` of X, from the gram ``X X^T``.
+
+    A round multiplies X by ``P = a I + b G + c G^2``, G being its gram, which becomes ``G P^2``.  All
+    these are polynomials of the first gram, so that they commute and only the last product is as long as X.
+    """
+    a, b, c = COEFFICIENTS
+    size = gram.shape[0]
+    start = a * namespace(gram).eye(size, dtype=gram.dtype, device=gram.device)
+    P = Q = start + b * gram + c * product(gram, gram)
+    for _ in range(rounds - 1):
+        gram = product(product(gram, P), P)
+        P = start + b * gram + c * product(gram, gram)
+        Q = product(P, Q)
+    return Q
 
 
 def product(a: Array, b: Array) -> Array:

@@ -79,9 +79,11 @@ class Network:
         bn_params: the dictionary of each normalisation, in layer order; empty without one.
         dropout_param: the dictionary of all dropout layers; empty without dropout.
         device: where the arrays computed with are, see `handgrad.engines.devices`; params are NumPy's.
+        last_scores: those of the last loss with y, (N, num_classes); None before it.
     """
 
     device = "cpu"
+    last_scores: Any = None
     _casts_input = True
 
     def __init__(
@@ -249,6 +251,7 @@ class Network:
         caches: list[Any] = []
         scores = self._forward(X, "train", caches=caches)
         loss, dscores = layers.softmax_loss(scores, y)
+        self.last_scores = scores
         grads = {name: to_numpy(dw) for name, dw in self._backward(dscores, caches).items()}
         return self._regularize(loss.item(), grads)
 

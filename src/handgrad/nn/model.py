@@ -75,7 +75,10 @@ class Model(Built):
         dtype: what the parameters and inputs are cast to, or None where nothing is cast.
         num_classes: the number of scores.
         device: where the arrays are computed with, see `handgrad.engines.devices`; params stay NumPy's.
+        last_scores: those of the last loss with y; None before it.
     """
+
+    last_scores: Any = None
 
     def __init__(
         self,
@@ -199,6 +202,7 @@ class Model(Built):
         caches: list[Any] = []
         scores = plan.forward(xs, params, caches)
         loss, dscores = self._loss(scores, y)
+        self.last_scores = scores
         grads = plan.backward(dscores, caches)
         return self._completed(loss, grads)
 

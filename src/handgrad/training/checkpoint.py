@@ -51,6 +51,7 @@ _LATER = (
     "ema_buffers",
     "warnings",
     "last_step",
+    "passes",
 )  # parts that checkpoints of version 0.1.0 do not hold
 
 
@@ -94,6 +95,7 @@ def state_of(solver: Solver) -> dict[str, Any]:
         "optim_configs": solver.optim_configs,
         "warnings": solver.warnings,
         "last_step": _last_step(solver),
+        "passes": solver._passes.state() if solver._passes else {},
         **{name: getattr(solver, name) for name in _ARRAYS},
     }
 
@@ -191,6 +193,8 @@ def take_up(solver: Solver, checkpoint: Checkpoint) -> None:
         setattr(solver, name, value)
     for name in _ARRAYS:
         setattr(solver, name, state[name])
+    if solver._passes and state["passes"]:
+        solver._passes.load(state["passes"])
     solver.warnings = {str(key): str(text) for key, text in state["warnings"].items()}
     for name, value in state["last_step"].items():
         if name in ("grads", "params_before", "_learning_rate"):
@@ -226,7 +230,7 @@ def _checked(state: dict[str, Any], solver: Solver) -> tuple[dict[str, Any], dic
         if array.ndim != 1 or array.dtype != np.float64:
             raise ValueError(f"{name} is {array.shape} {array.dtype}")
         histories[name] = array.tolist()
-    for part in ("warnings", "last_step"):
+    for part in ("warnings", "last_step", "passes"):
         if not isinstance(state[part], dict):
             raise ValueError(f"{part} must be a dictionary")
     params = solver.model.params
@@ -242,6 +246,8 @@ def _checked(state: dict[str, Any], solver: Solver) -> tuple[dict[str, Any], dic
         for key, value in state["optim_configs"][name].items():
             if isinstance(value, np.ndarray) and value.ndim and value.shape != w.shape:
                 raise ValueError(f"optim_configs {name} {key} is {value.shape}")
+    if solver._passes and state["passes"]:
+        copy.copy(solver._passes).load(state["passes"])
     for name, stream in streams(solver).items():
         if stream is not None:
             set_state(copy.deepcopy(stream), state["streams"][name])

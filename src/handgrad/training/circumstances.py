@@ -59,6 +59,8 @@ def should_agree(solver: Solver) -> dict[str, Any]:
         settings[name] = _description(getattr(solver, name))
     if solver.sampling != "replacement":  # the one way before there was a choice
         settings["sampling"] = solver.sampling
+    if solver.skip_easy:
+        settings["skip_easy"] = solver.skip_easy
     if solver.schedule is not None:
         settings["num_epochs"] = solver.num_epochs
     return {

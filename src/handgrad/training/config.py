@@ -34,7 +34,8 @@ class TrainingOptions:
     checkpoint_steps: steps between checkpoints besides, 0 for none.  augment: random
     changes of the training images, as ``{flip = 0.5, crop = 4}`` (`handgrad.data.Augmentation`).
     restore_best: whether to end with the parameters of the best validation accuracy, not the last.
-    sampling: "replacement" or "shuffled" (`handgrad.training.sampling`).
+    sampling: "replacement" or "shuffled" (`handgrad.training.sampling`).  skip_easy: with "shuffled",
+    the share of the images with low losses that a pass leaves out (`handgrad.training.passes`).
     clip_norm: the largest norm of the gradients of a step.  ema: decay of the moving average of the
     weights, as 0.999; both 0 for none.
     """
@@ -52,6 +53,7 @@ class TrainingOptions:
     ema: float = 0.0
     restore_best: bool = True
     sampling: str = "replacement"
+    skip_easy: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "num_train_samples", "checkpoint_every"):
@@ -64,6 +66,12 @@ class TrainingOptions:
         _keep(self, "ema", as_number("training", "ema", self.ema, 0.0, 1.0, open_high=True))
         _keep(self, "restore_best", as_flag("training", "restore_best", self.restore_best))
         check_choice("training", "sampling", self.sampling, SAMPLINGS)
+        skip_easy = as_number("training", "skip_easy", self.skip_easy, 0.0, 1.0, open_high=True)
+        _keep(self, "skip_easy", skip_easy)
+        if skip_easy and self.sampling != "shuffled":
+            raise OptionError(
+                f"training: skip_easy needs sampling = 'shuffled', got {self.sampling!r}"
+            )
         if not isinstance(self.augment, Mapping):
             raise OptionError(f"training: augment must be a table, got {self.augment!r}")
 

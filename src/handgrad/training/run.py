@@ -76,6 +76,7 @@ class Run:
             ema=training.ema or None,
             restore_best=training.restore_best,
             sampling=training.sampling,
+            skip_easy=training.skip_easy,
             verbose=False,
         )
 

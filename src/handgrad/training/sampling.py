@@ -7,6 +7,8 @@ sampling         the rows of a batch
 ``shuffled``     the next of a random order, drawn anew for each epoch: no row twice in an epoch,
                  and ``N % batch_size`` of them not at all
 ===============  ================================================================================
+
+With `skip_easy`, "shuffled" goes on to a pass over fewer rows, see `handgrad.training.passes`.
 """
 
 from __future__ import annotations
@@ -35,6 +37,8 @@ def draw_rows(solver: Solver, step: int) -> np.ndarray:
     if solver.sampling == "replacement":
         rows: np.ndarray = solver.random.choice(N, size)
         return rows
+    if solver._passes:
+        return solver._passes.draw(size, solver.random)
     if step == 0:
         solver._order_seed = int(solver.random.random() * 2**53)
     if solver._order is None or solver._order.seed != solver._order_seed:
@@ -48,5 +52,6 @@ def augmented(solver: Solver, X: np.ndarray, rows: np.ndarray) -> Any:
         return X
     augment: Any = solver.augment
     if getattr(augment, "takes_rows", False):
-        return augment(X, solver.random, rows=rows, epoch=solver.epoch)
+        epoch = solver._passes.number - 1 if solver._passes else solver.epoch
+        return augment(X, solver.random, rows=rows, epoch=epoch)
     return augment(X, solver.random)

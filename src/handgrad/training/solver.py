@@ -38,6 +38,7 @@ from handgrad.training.checks import (
     split_settings,
     warn_of_single_rows,
 )
+from handgrad.training.passes import Passes
 from handgrad.training.sampling import SAMPLINGS, Order, augmented, draw_rows
 
 _DUE, _AT_EPOCH_END = 1, 2
@@ -110,6 +111,7 @@ class Solver:
         clip_norm: float | None = None,
         ema: float | None = None,
         sampling: str = "replacement",
+        skip_easy: float = 0.0,
         **unknown: Any,
     ) -> None:
         """Check the arguments and the data.
@@ -141,6 +143,9 @@ class Solver:
                 theirs is larger; the norm before that is in the step's record, as gradient_norm.
             ema: decay of a moving average of the weights, in (0, 1); None for none.
             sampling: "replacement", or "shuffled": each row at most once an epoch, in a random order.
+            skip_easy: with "shuffled", the share of the rows with low losses that a pass over the
+                training set leaves out (`handgrad.training.passes`); an epoch keeps its number of
+                steps.  The model then has ``last_scores``, those of its last training step.
 
         Raises:
             OptionError: an option is unknown or out of range.
@@ -183,6 +188,14 @@ class Solver:
         self.ema = _number_or_none("ema", ema, 1.0)
         check_choice("Solver", "sampling", sampling, SAMPLINGS)
         self.sampling = sampling
+        self.skip_easy = as_number("Solver", "skip_easy", skip_easy, 0.0, 1.0, open_high=True)
+        if self.skip_easy and sampling != "shuffled":
+            raise OptionError(f"Solver: skip_easy needs sampling='shuffled', got {sampling!r}")
+        if self.skip_easy and not hasattr(model, "last_scores"):
+            raise OptionError(
+                "Solver: skip_easy needs a model that keeps the scores of loss(X, y) as last_scores, "
+                f"which {type(model).__name__} does not have"
+            )
         if self.batch_size == 1:
             warn_of_single_rows(model)
         if hasattr(model, "prepare"):
@@ -216,6 +229,7 @@ class Solver:
         self.estimated_at = 0  # the iteration of the last estimate of the accuracy
         self._order_seed = 0  # of the rows of this epoch, where they are shuffled
         self._order: Order | None = None
+        self._passes = Passes(len(self.X_train), self.skip_easy) if self.skip_easy else None
         self._fingerprints: dict[str, str] = {}  # of the data, once a checkpoint needs them
         self._estimate_due = 0  # _DUE or _AT_EPOCH_END: a stop came in the middle of an estimate
         self._is_estimating = False
@@ -406,6 +420,8 @@ class Solver:
                 raise divergence(self, error, rows, X) from error
             raise
         self.loss_history.append(loss)
+        if self._passes:
+            self._passes.note(rows, self.model.last_scores, y)
         if self.ema is not None:
             add_to_average(self.ema_params, self.model.params, self.ema, self.iteration)
             add_to_average(self.ema_buffers, buffers_of(self.model), self.ema, self.iteration)

@@ -1,0 +1,76 @@
+"""Passes over the training set that leave out most of the rows that the network knows already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from handgrad.engines.devices import to_numpy
+
+
+class Passes:
+    """The rows of one step after the other, in shuffled passes over the hard rows and some easy ones.
+
+    A row is easy while its loss, of the last step that it was in, is below the mean of all rows' last
+    losses.  A pass takes every hard row and leaves out an easy one with the probability `skip`, so
+    that its rows come round sooner; the losses are those that training computes anyway.  Rows that no
+    step has had are hard.
+
+    Leaving out rows without more weight on those that stay moves the minimum towards the hard rows; it
+    is for short training, where few rows are fitted exactly.
+
+    Attributes: number, passes begun; left, the rows (n,) of this pass that are still to come; losses (N,),
+    infinite where there is none yet.
+
+    Source: Z. Qin et al., InfoBatch: Lossless Training Speed Up by Unbiased Dynamic Data Pruning (2024),
+    arXiv:2303.04947, whose rows above the mean are kept and which weighs the others.
+    """
+
+    def __init__(self, N: int, skip: float) -> None:
+        """N: rows of the training set; skip: in [0, 1)."""
+        self.skip = skip
+        self.number = 0
+        self.left = np.zeros(0, np.int64)
+        self.losses = np.full(N, np.inf)
+
+    def draw(self, size: int, random: Any) -> np.ndarray:
+        """Return the rows of a step; a pass's last rows, fewer than `size`, are left out."""
+        if len(self.left) < size:
+            self._begin(size, np.random.default_rng(int(random.random() * 2**53)))
+        rows, self.left = self.left[:size], self.left[size:]
+        return rows
+
+    def _begin(self, size: int, rng: np.random.Generator) -> None:
+        """Choose the rows of the next pass: all, where fewer than a step takes would be left."""
+        known = self.losses[np.isfinite(self.losses)]
+        is_easy = self.losses < (known.mean() if known.size else 0.0)
+        order = rng.permutation(len(is_easy))
+        is_out = is_easy & (rng.random(len(is_easy)) < self.skip)
+        kept = order[~is_out[order]]
+        self.left = kept if len(kept) >= size else order
+        self.number += 1
+
+    def note(self, rows: np.ndarray, scores: Any, y: np.ndarray) -> None:
+        """Keep the losses of a step's rows, ``log sum_j exp(s_j) - s_y`` of its scores (n, classes)."""
+        scores = to_numpy(scores).real.astype(np.float64)
+        scores = scores - np.max(scores, axis=1, keepdims=True)
+        right = np.take_along_axis(scores, y[:, None].astype(np.int64), axis=1)[:, 0]
+        self.losses[rows] = np.log(np.sum(np.exp(scores), axis=1)) - right
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint holds."""
+        return {"number": self.number, "left": self.left, "losses": self.losses}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take up a `state`; ValueError or KeyError, and no change, if it cannot be of these rows."""
+        number, left, losses = int(state["number"]), state["left"], state["losses"]
+        N = len(self.losses)
+        if losses.shape != (N,) or losses.dtype != np.float64 or np.isnan(losses).any():
+            raise ValueError(f"the losses of {N} rows are {losses.shape} {losses.dtype}")
+        if left.ndim != 1 or left.dtype != np.int64 or len(left) > N or number < 0:
+            raise ValueError(f"the rows left are {left.shape} {left.dtype}")
+        if len(left) and not 0 <= left.min() <= left.max() < N:
+            raise ValueError(f"the rows left are not in [0, {N})")
+        self.number, self.left, self.losses = number, left.copy(), losses.copy()

@@ -54,8 +54,10 @@ class TorchLoss:
             with torch.inference_mode():
                 return self.net(images).numpy()
         self.net.zero_grad(set_to_none=True)
+        scores = self.net(images)
+        self.model.last_scores = scores.detach().numpy()
         loss = torch.nn.functional.cross_entropy(
-            self.net(images), torch.from_numpy(y), label_smoothing=self.label_smoothing
+            scores, torch.from_numpy(y), label_smoothing=self.label_smoothing
         )
         loss.backward()
         self.model.load_buffers(

@@ -52,7 +52,7 @@ def predict_probabilities(model: Any, X: np.ndarray, batch_size: int = 256) -> n
     Returns:
         Probabilities (N, C), float64.
     """
-    return np.exp(_log_softmax(scores_of(model, X, batch_size)))
+    return np.exp(log_softmax(scores_of(model, X, batch_size)))
 
 
 def predict(model: Any, X: np.ndarray, batch_size: int = 256) -> np.ndarray:
@@ -101,7 +101,7 @@ def evaluate_scores(
     rows = confusion.sum(axis=1)
     return Evaluation(
         accuracy=float(right.sum() / N),
-        loss=float(-_log_softmax(scores)[np.arange(N), y].mean()),
+        loss=float(-log_softmax(scores)[np.arange(N), y].mean()),
         confusion=confusion,
         per_class=tuple(float(k / n) if n else None for k, n in zip(right, rows, strict=True)),
         class_names=tuple(class_names),
@@ -133,7 +133,7 @@ def examples_of_scores(
 ) -> dict[str, list[dict[str, Any]]]:
     """Choose the rows by their `scores`, (N, C); the rest is as in `examples`."""
     k = as_count("examples", "k", k, minimum=0)
-    probabilities = np.exp(_log_softmax(scores))
+    probabilities = np.exp(log_softmax(scores))
     y = _checked_labels(y, *probabilities.shape)
     predicted = probabilities.argmax(axis=1)
     certainty = probabilities.max(axis=1)
@@ -154,7 +154,7 @@ def examples_of_scores(
     }
 
 
-def _log_softmax(scores: np.ndarray) -> np.ndarray:
+def log_softmax(scores: np.ndarray) -> np.ndarray:
     """Return ``s - max s - log(sum exp(s - max s))`` of each row s, in float64."""
     shifted = scores.astype(np.float64)
     shifted -= shifted.max(axis=1, keepdims=True)

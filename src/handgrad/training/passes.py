@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from handgrad.engines.devices import to_numpy
+from handgrad.training.evaluate import log_softmax
+from handgrad.training.sampling import drawn_seed
 
 
 class Passes:
@@ -38,7 +40,7 @@ class Passes:
     def draw(self, size: int, random: Any) -> np.ndarray:
         """Return the rows of a step; a pass's last rows, fewer than `size`, are left out."""
         if len(self.left) < size:
-            self._begin(size, np.random.default_rng(int(random.random() * 2**53)))
+            self._begin(size, np.random.default_rng(drawn_seed(random)))
         rows, self.left = self.left[:size], self.left[size:]
         return rows
 
@@ -54,10 +56,7 @@ class Passes:
 
     def note(self, rows: np.ndarray, scores: Any, y: np.ndarray) -> None:
         """Keep the losses of a step's rows, ``log sum_j exp(s_j) - s_y`` of its scores (n, classes)."""
-        scores = to_numpy(scores).real.astype(np.float64)
-        scores = scores - np.max(scores, axis=1, keepdims=True)
-        right = np.take_along_axis(scores, y[:, None].astype(np.int64), axis=1)[:, 0]
-        self.losses[rows] = np.log(np.sum(np.exp(scores), axis=1)) - right
+        self.losses[rows] = -log_softmax(to_numpy(scores).real)[np.arange(len(y)), y]
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint holds."""

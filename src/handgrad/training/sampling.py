@@ -31,6 +31,11 @@ class Order:
         self.rows = np.random.default_rng(seed).permutation(N)
 
 
+def drawn_seed(random: Any) -> int:
+    """Return a seed, by one number of the stream `random`."""
+    return int(random.random() * 2**53)
+
+
 def draw_rows(solver: Solver, step: int) -> np.ndarray:
     """Return the rows of step number `step` of an epoch."""
     N, size = len(solver.X_train), solver.batch_size
@@ -40,7 +45,7 @@ def draw_rows(solver: Solver, step: int) -> np.ndarray:
     if solver._passes:
         return solver._passes.draw(size, solver.random)
     if step == 0:
-        solver._order_seed = int(solver.random.random() * 2**53)
+        solver._order_seed = drawn_seed(solver.random)
     if solver._order is None or solver._order.seed != solver._order_seed:
         solver._order = Order(solver._order_seed, N)
     return solver._order.rows[step * size : (step + 1) * size]

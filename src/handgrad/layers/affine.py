@@ -14,7 +14,7 @@ from math import prod
 
 from handgrad.engines.arrays import Array, promote
 from handgrad.errors import ShapeError, check_ndim, check_shape
-from handgrad.layers.pair import Cache, run_backward, run_forward
+from handgrad.layers.pair import Cache, run_forward, run_linear_backward
 
 
 def affine_forward(
@@ -52,17 +52,20 @@ def check_affine(x: Array, w: Array, b: Array) -> None:
     check_shape("affine_forward", "b", b, (w.shape[1],), "(M,) of w (D, M)")
 
 
-def affine_backward(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:
+def affine_backward(
+    dout: Array, cache: Cache, *, need_dx: bool = True
+) -> tuple[Array | None, Array, Array]:
     """Gradients of `affine_forward`: ``dx = dout w^T``, ``dw = x^T dout``, ``db = sum_n dout``.
 
     Args:
         dout: upstream gradient, (N, M).
         cache: what `affine_forward` returned.
+        need_dx: whether dx is wanted; in front of the first layer of a network it is not.
 
     Returns:
-        dx (N, d_1, ..., d_k), dw (D, M), db (M,).
+        dx (N, d_1, ..., d_k), or None where it is not wanted, dw (D, M), db (M,).
 
     Raises:
         ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
     """
-    return run_backward("affine", dout, cache)
+    return run_linear_backward("affine", dout, cache, need_dx)

@@ -25,7 +25,7 @@ from typing import Any
 
 from handgrad.engines.arrays import Array, promote
 from handgrad.errors import check_ndim, check_shape
-from handgrad.layers.pair import Cache, run_backward, run_forward
+from handgrad.layers.pair import Cache, run_forward, run_linear_backward
 from handgrad.layers.windows import (
     Pair,
     check_groups,
@@ -85,17 +85,20 @@ def checked_conv(
     return stride, pad, dilation, groups
 
 
-def conv_backward(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:
+def conv_backward(
+    dout: Array, cache: Cache, *, need_dx: bool = True
+) -> tuple[Array | None, Array, Array]:
     """Gradients of `conv_forward`, by the sums at the head of this file.
 
     Args:
         dout: upstream gradient, (N, F, H', W').
         cache: what `conv_forward` returned.
+        need_dx: whether dx is wanted; in front of the first layer of a network it is not.
 
     Returns:
-        dx (N, C, H, W), dw (F, C / groups, HH, WW), db (F,).
+        dx (N, C, H, W), or None where it is not wanted, dw (F, C / groups, HH, WW), db (F,).
 
     Raises:
         ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
     """
-    return run_backward("conv", dout, cache)
+    return run_linear_backward("conv", dout, cache, need_dx)

@@ -38,6 +38,20 @@ def run_backward(layer: str, dout: Array, cache: Cache, variant: str = "backward
     return getattr(engines.get(cache.engine), f"{layer}_{variant}")(dout, cache.saved)
 
 
+def run_linear_backward(
+    layer: str, dout: Array, cache: Cache, need_dx: bool
+) -> tuple[Array | None, Array, Array]:
+    """Return dx, dw and db; dx is None where it is not needed, and an engine may not compute it."""
+    dout = check_backward(layer, dout, cache)
+    module = engines.get(cache.engine)
+    backward = getattr(getattr(module, "fused", None), layer + "_backward", None)
+    if need_dx or backward is None:
+        dx, dw, db = getattr(module, layer + "_backward")(dout, cache.saved)
+    else:
+        dx, dw, db = backward(dout, cache.saved, need_dx=False, need_db=True)
+    return dx if need_dx else None, dw, db
+
+
 def check_backward(layer: str, dout: Array, cache: Cache) -> Array:
     """Return `dout` in the dtype of the forward pass; refuse another layer's cache or another shape."""
     if type(cache) is not Cache or cache.layer != layer:

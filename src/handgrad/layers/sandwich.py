@@ -369,5 +369,5 @@ def _backward(
     if followers[0].layer == "fused":
         dx, dw, db = fusion.linear_backward(dout, linear, followers[0], need_dx)
     else:
-        dx, dw, db = _BACKWARDS[linear.layer](dout, linear)
-    return dx if need_dx else None, dw, db, *parameters
+        dx, dw, db = _BACKWARDS[linear.layer](dout, linear, need_dx=need_dx)
+    return dx, dw, db, *parameters

@@ -216,7 +216,10 @@ def _forward(step: Step, xs: list[Array], params: Arrays, mode: str) -> tuple[Ar
 
 def _backward(step: Step, dout: Array, cache: Any) -> tuple[Sequence[Array], Sequence[Array]]:
     if step.sandwich is None:
-        return step.layers[-1].backward(dout, cache)
+        layer = step.layers[-1]
+        if step.needs_dx:
+            return layer.backward(dout, cache)
+        return (), layer.backward_of_parameters(dout, cache)
     learned, kept = cache
     backward = getattr(layers, step.sandwich + "_backward")
     dx, *own = backward(dout, kept, need_dx=step.needs_dx)

@@ -107,6 +107,10 @@ class Layer(metaclass=Configured):
         """Return the gradients of the inputs, and those of the parameters."""
         raise NotImplementedError
 
+    def backward_of_parameters(self, dout: Array, cache: Any) -> Sequence[Array]:
+        """Return the gradients of the parameters, where nobody needs those of the inputs."""
+        return self.backward(dout, cache)[1]
+
     # -- state beside the parameters ---------------------------------------------------------------
 
     def buffers(self) -> dict[str, Array]:

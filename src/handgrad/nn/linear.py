@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from handgrad import layers
 from handgrad.engines.arrays import Array
 from handgrad.errors import OptionError, ShapeError, as_count, as_flag, as_pair, check_size
 from handgrad.layers.windows import reach_of
@@ -34,6 +35,12 @@ class Linear(PairLayer):
         if self.bias:
             return [(w, True) for w in params]
         return [(params[0], True), (filled(x, self.outputs, 0.0), False)]
+
+    def backward_of_parameters(self, dout: Array, cache: Any) -> Sequence[Array]:
+        """Return dW and db, without computing dx on the way."""
+        pair, learned, kept = cache
+        _, *own = getattr(layers, pair + "_backward")(dout, kept, need_dx=False)
+        return [gradient for gradient, is_own in zip(own, learned, strict=True) if is_own]
 
 
 class Affine(Linear):

@@ -1,0 +1,58 @@
+"""Affine layers and convolutions whose dx nobody wants: the other gradients stay, dx is None."""
+
+import numpy as np
+import pytest
+
+from handgrad import engines, layers, nn
+
+SHAPES = {
+    "affine": ((5, 2, 3), (6, 4), (4,)),
+    "conv": ((2, 3, 7, 6), (4, 3, 3, 3), (4,)),
+    "conv_transpose": ((2, 3, 5, 4), (3, 4, 3, 3), (4,)),
+}
+OPTIONS = {"affine": (), "conv": ({"stride": 2, "pad": 1},), "conv_transpose": ({"stride": 2},)}
+
+
+@pytest.mark.parametrize("engine", engines.available())
+@pytest.mark.parametrize("layer", SHAPES)
+def test_the_other_gradients_stay(rng, layer, engine):
+    arrays = [rng.standard_normal(shape) for shape in SHAPES[layer]]
+    forward, backward = (getattr(layers, f"{layer}_{way}") for way in ("forward", "backward"))
+    out, cache = forward(*arrays, *OPTIONS[layer], engine=engine)
+    dout = rng.standard_normal(out.shape)
+    dx, *wanted = backward(dout, cache)
+    assert dx.shape == arrays[0].shape
+    dx, *got = backward(dout, cache, need_dx=False)
+    assert dx is None
+    for gradient, other in zip(got, wanted, strict=True):
+        np.testing.assert_array_equal(gradient, other)
+
+
+@pytest.mark.parametrize("engine", engines.available())
+@pytest.mark.parametrize(
+    "first", [nn.Conv2d(3, 3, bias=False), nn.ConvTranspose2d(3, 2), nn.Affine(5), nn.Conv2d(2, 1)]
+)
+def test_a_network_does_not_ask_its_first_layer_for_dx(rng, monkeypatch, first, engine):
+    net = nn.Sequential(
+        [nn.Tanh(), first, nn.Tanh(), nn.Affine(3)], (2, 6, 6), dtype=np.float64, rng=0
+    )
+    X, y = rng.standard_normal((4, 2, 6, 6)), np.array([0, 1, 2, 1])
+    asked = []
+    name = first.pair_name + "_backward"
+    backward = getattr(layers, name)
+
+    def noted(dout, cache, *, need_dx=True):
+        asked.append(need_dx)
+        return backward(dout, cache, need_dx=need_dx)
+
+    with engines.use(engine):
+        monkeypatch.setattr(type(first), "backward_of_parameters", nn.Layer.backward_of_parameters)
+        loss, wanted = net.loss(X, y)
+        monkeypatch.undo()
+        monkeypatch.setattr(layers, name, noted)
+        again, got = net.loss(X, y)
+    assert asked[-1] is False
+    assert again == loss
+    assert list(got) == list(wanted)
+    for key, gradient in got.items():
+        np.testing.assert_array_equal(gradient, wanted[key], err_msg=key)

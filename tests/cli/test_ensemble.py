@@ -62,11 +62,24 @@ def test_an_ensemble_is_the_mean_of_the_probabilities(runs, capsys):
     assert [(folder / "evaluation.json").read_bytes() for folder in runs] == before
 
 
-@pytest.mark.parametrize(("tta", "count"), [("flip", 2), ("shift", 3), ("flip+shift", 6)])
+@pytest.mark.parametrize(
+    ("tta", "count"),
+    [
+        ("flip", 2),
+        ("shift", 3),
+        ("flip+shift", 6),
+        ("shifts", 9),
+        ("flip+shifts", 18),
+        ("shift+shifts", 9),
+    ],
+)
 def test_views_are_averaged(runs, tta, count, capsys):
     one, X, y = rows_of(runs[0], "val")
     edge = np.pad(X, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
     views = [X, edge[:, :, 2:, 2:], edge[:, :, :-2, :-2]] if "shift" in tta else [X]
+    if "shifts" in tta:
+        H, W = X.shape[2:]
+        views = [edge[:, :, i : i + H, j : j + W] for i in range(3) for j in range(3)]
     if "flip" in tta:
         views += [view[:, :, :, ::-1] for view in views]
     assert len(views) == count

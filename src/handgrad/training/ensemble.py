@@ -9,14 +9,16 @@ itself     the image
 flip       also its mirror image, left to right
 shift      also the image one pixel further up and left, and one further down and right; the edge is
            repeated
+shifts     also the image one pixel further in each of the eight directions
 =========  =====================================================================================
 
-``flip+shift`` are all six.  Every view costs a pass of the network.
+``flip+shift`` are six, ``flip+shifts`` 18.  Every view costs a pass of the network.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,14 +27,20 @@ from handgrad.errors import OptionError, check_choice, check_ndim
 from handgrad.training.evaluate import predict_probabilities
 
 View = Callable[[np.ndarray], np.ndarray]
-VIEWS = ("flip", "shift")
+Move = tuple[int, int]  # pixels up and left
+
+_MOVES: dict[str, list[Move]] = {
+    "shift": [(1, 1), (-1, -1)],
+    "shifts": [(i, j) for i in (1, 0, -1) for j in (1, 0, -1) if i or j],
+}
+VIEWS = ("flip", *_MOVES)
 
 
 def views_of(tta: str | None) -> list[View]:
     """Return the views that `tta` names, the image itself first; None is that one alone.
 
-    >>> len(views_of(None)), len(views_of("flip")), len(views_of("flip+shift"))
-    (1, 2, 6)
+    >>> len(views_of(None)), len(views_of("flip")), len(views_of("flip+shifts"))
+    (1, 2, 18)
 
     Raises OptionError unless `tta` is None, or names out of `VIEWS` with a plus between.
     """
@@ -44,8 +52,8 @@ def views_of(tta: str | None) -> list[View]:
         check_choice("test-time augmentation", "a view", name, VIEWS)
     if len(set(names)) < len(names):
         raise OptionError(f"test-time augmentation: a view is named twice in {tta!r}")
-    if "shift" in names:
-        views += [lambda X: _shifted(X, 1), lambda X: _shifted(X, -1)]
+    moves = dict.fromkeys(move for name in _MOVES if name in names for move in _MOVES[name])
+    views += [partial(_shifted, by=move) for move in moves]
     if "flip" in names:
         views += [_flipped(view) for view in views]
     return views
@@ -83,10 +91,10 @@ def _flipped(view: View) -> View:
     return lambda X: view(X)[:, :, :, ::-1]
 
 
-def _shifted(X: np.ndarray, by: int) -> np.ndarray:
-    """Move images by one pixel: 1 is up and left, -1 down and right; the edge is repeated."""
+def _shifted(X: np.ndarray, by: Move) -> np.ndarray:
+    """Move images by so many pixels; the edge is repeated."""
     moved = X
-    for axis in (2, 3):
-        places = np.clip(np.arange(X.shape[axis]) + by, 0, X.shape[axis] - 1)
+    for axis, pixels in zip((2, 3), by, strict=True):
+        places = np.clip(np.arange(X.shape[axis]) + pixels, 0, X.shape[axis] - 1)
         moved = np.take(moved, places, axis=axis)
     return moved

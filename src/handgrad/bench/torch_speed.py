@@ -29,7 +29,7 @@ def speed_network(torch: Any, model: Any) -> tuple[Module, dict[str, Tensor]]:
         norm = nn.BatchNorm2d(F)
         named[f"conv{i}.W"] = conv.weight
         named[f"batchnorm{i}.gamma"], named[f"batchnorm{i}.beta"] = norm.weight, norm.bias
-        parts += [conv, norm, nn.ReLU(), *([nn.MaxPool2d(2)] if i % 2 else [])]
+        parts += [conv, *([nn.MaxPool2d(2)] if i % 2 else []), norm, nn.GELU()]
     scores = nn.Linear(*params["affine1.W"].shape, bias=False)
     named["affine1.W"] = scores.weight
 

@@ -15,7 +15,9 @@ Examples:
   handgrad evaluate runs/20260101-120000-digits --tta flip+shift
   handgrad evaluate runs/*-digits
 """
-TTA_HELP = "Average over views of each image: flip, shift (3 views), shifts (9), or two, as flip+shifts."
+TTA_HELP = (
+    "Average over views of each image: flip, shift (3 views), shifts (9), or two, as flip+shifts."
+)
 
 
 @click.command(epilog=EPILOG)

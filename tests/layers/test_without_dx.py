@@ -30,9 +30,17 @@ def test_the_other_gradients_stay(rng, layer, engine):
 
 @pytest.mark.parametrize("engine", engines.available())
 @pytest.mark.parametrize(
-    "first", [nn.Conv2d(3, 3, bias=False), nn.ConvTranspose2d(3, 2), nn.Affine(5), nn.Conv2d(2, 1)]
+    ("kind", "options"),
+    [
+        (nn.Conv2d, (3, 3)),
+        (nn.ConvTranspose2d, (3, 2)),
+        (nn.Affine, (5,)),
+        (lambda *sizes: nn.Conv2d(*sizes, bias=False), (2, 1)),
+    ],
+    ids=["conv", "conv_transpose", "affine", "no bias"],
 )
-def test_a_network_does_not_ask_its_first_layer_for_dx(rng, monkeypatch, first, engine):
+def test_a_network_does_not_ask_its_first_layer_for_dx(rng, monkeypatch, kind, options, engine):
+    first = kind(*options)
     net = nn.Sequential(
         [nn.Tanh(), first, nn.Tanh(), nn.Affine(3)], (2, 6, 6), dtype=np.float64, rng=0
     )

@@ -45,11 +45,12 @@ def run_linear_backward(
     dout = check_backward(layer, dout, cache)
     module = engines.get(cache.engine)
     backward = getattr(getattr(module, "fused", None), layer + "_backward", None)
+    gradients: tuple[Array | None, Array, Array]
     if need_dx or backward is None:
-        dx, dw, db = getattr(module, layer + "_backward")(dout, cache.saved)
-    else:
-        dx, dw, db = backward(dout, cache.saved, need_dx=False, need_db=True)
-    return dx if need_dx else None, dw, db
+        gradients = getattr(module, layer + "_backward")(dout, cache.saved)
+        return gradients if need_dx else (None, *gradients[1:])
+    gradients = backward(dout, cache.saved, need_dx=False, need_db=True)
+    return gradients
 
 
 def check_backward(layer: str, dout: Array, cache: Cache) -> Array:

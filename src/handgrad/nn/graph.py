@@ -22,7 +22,7 @@ from handgrad.engines.arrays import Array
 from handgrad.errors import HandgradError, OperationError
 from handgrad.nn.activations import ReLU
 from handgrad.nn.joins import Flatten
-from handgrad.nn.layer import Layer, PairLayer
+from handgrad.nn.layer import Layer, PairLayer, learned_ones
 from handgrad.nn.linear import Affine, Conv2d
 from handgrad.nn.norms import BatchNorm, LayerNorm, Norm
 from handgrad.nn.pools import MaxPool
@@ -223,7 +223,7 @@ def _backward(step: Step, dout: Array, cache: Any) -> tuple[Sequence[Array], Seq
     learned, kept = cache
     backward = getattr(layers, step.sandwich + "_backward")
     dx, *own = backward(dout, kept, need_dx=step.needs_dx)
-    return (dx,), [gradient for gradient, is_own in zip(own, learned, strict=True) if is_own]
+    return (dx,), learned_ones(own, learned)
 
 
 def _needed(calls: list[Call], output: int) -> list[Call]:

@@ -169,8 +169,12 @@ class PairLayer(Layer):
         gradients = getattr(layers, backward_name(pair))(dout, kept)
         if not isinstance(gradients, tuple):
             gradients = (gradients,)
-        own = zip(gradients[self.count :], learned, strict=True)
-        return gradients[: self.count], [gradient for gradient, is_own in own if is_own]
+        return gradients[: self.count], learned_ones(gradients[self.count :], learned)
+
+
+def learned_ones(gradients: Sequence[Array], learned: Sequence[bool]) -> list[Array]:
+    """Return the gradients of those of a pair's arrays that are parameters."""
+    return [gradient for gradient, is_own in zip(gradients, learned, strict=True) if is_own]
 
 
 def backward_name(pair: str) -> str:

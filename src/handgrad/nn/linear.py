@@ -9,7 +9,15 @@ from handgrad import layers
 from handgrad.engines.arrays import Array
 from handgrad.errors import OptionError, ShapeError, as_count, as_flag, as_pair, check_size
 from handgrad.layers.windows import reach_of
-from handgrad.nn.layer import PairLayer, Weight, filled, need_images, numbers, zeros
+from handgrad.nn.layer import (
+    PairLayer,
+    Weight,
+    filled,
+    learned_ones,
+    need_images,
+    numbers,
+    zeros,
+)
 from handgrad.nn.options import Init, Shape, as_init
 
 
@@ -40,7 +48,7 @@ class Linear(PairLayer):
         """Return dW and db, without computing dx on the way."""
         pair, learned, kept = cache
         _, *own = getattr(layers, pair + "_backward")(dout, kept, need_dx=False)
-        return [gradient for gradient, is_own in zip(own, learned, strict=True) if is_own]
+        return learned_ones(own, learned)
 
 
 class Affine(Linear):

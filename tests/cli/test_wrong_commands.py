@@ -251,8 +251,8 @@ SETTINGS = {
     "training.num_val_samples=-1": "training: num_val_samples must be at least 0, got -1",
     "training.patience=x": "training: patience must be an integer of at least 0, got 'x'",
     "training.augment=3": "training: augment must be a table, got 3",
-    "training.augment={turn=1}": 'augmentation: unrecognized "turn"; known are alternating_flip, crop, '
-    "cutout, flip, reflected_crop",
+    "training.augment={turn=1}": 'augmentation: unrecognized "turn"; known are alternating_flip, '
+    "color_jitter, crop, cutout, flip, reflected_crop",
     "training.augment={flip='0.5'}": "random_flip: p must be a number, got '0.5'",
     "training.augment={crop=9}": "random_crop: pad must be at most 8, got 9",
     "training.augment={crop=100000000}": "random_crop: pad must be at most 1024, got 100000000",

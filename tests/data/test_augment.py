@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from handgrad.data import Augmentation, alternating_flip, cutout, random_crop, random_flip
+from handgrad.data import (
+    Augmentation,
+    alternating_flip,
+    color_jitter,
+    cutout,
+    random_crop,
+    random_flip,
+)
 from handgrad.errors import OptionError, ShapeError
 
 
@@ -11,7 +18,13 @@ def images(num=200, shape=(3, 8, 6), dtype=np.float32):
     return (np.random.default_rng(0).random((num, *shape)) * 200 + 1).astype(dtype)
 
 
-STEPS = [random_flip, random_crop, cutout, Augmentation({"flip": 0.5, "crop": 2, "cutout": 3})]
+STEPS = [
+    random_flip,
+    random_crop,
+    cutout,
+    color_jitter,
+    Augmentation({"flip": 0.5, "crop": 2, "cutout": 3, "color_jitter": 0.2}),
+]
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -98,6 +111,29 @@ def test_cutout_hides_one_square_around_any_pixel(size):
     assert hidden.any(axis=0).all()
 
 
+def test_color_jitter_draws_a_contrast_for_each_image_and_a_brightness_for_each_channel():
+    X = images(4000, (3, 4, 4), np.float64) / 100
+    out = color_jitter(X, 0, strength=0.2)
+    x, jittered = X.reshape(4000, 3, 16), out.reshape(4000, 3, 16)
+    gain = np.ptp(jittered, axis=2) / np.ptp(x, axis=2)
+    np.testing.assert_allclose(gain, gain[:, :1].repeat(3, 1), rtol=1e-9)
+    shift = (jittered - gain[:, :, None] * x)[:, :, 0]
+    np.testing.assert_allclose(jittered, gain[:, :, None] * x + shift[:, :, None], atol=1e-9)
+    drawn = np.column_stack([gain[:, 0] - 1, shift])
+    np.testing.assert_allclose(drawn.mean(axis=0), 0, atol=0.02)
+    np.testing.assert_allclose(np.cov(drawn.T), 0.04 * np.eye(4), atol=0.005)
+    np.testing.assert_array_equal(color_jitter(X, 0, strength=0), X)
+
+
+def test_color_jitter_of_bytes_is_rounded_and_stays_in_their_range():
+    X = np.full((300, 1, 2, 2), 250, np.uint8)
+    out = color_jitter(X, 0, strength=0.1)
+    exact = np.rint(color_jitter(X.astype(np.float64), 0, strength=0.1))
+    np.testing.assert_allclose(out, np.minimum(exact, 255), atol=1)
+    assert out.max() == 255
+    assert out.min() > 100
+
+
 def test_order_is_that_of_the_dictionary_and_names_alone_take_defaults():
     X = images(50, (3, 16, 16))
     rng = np.random.default_rng(2)
@@ -120,12 +156,13 @@ def test_an_empty_batch_stays_empty():
     ("steps", "message"),
     [
         ({"blur": 1}, "blur"),
-        (["flip", "zoom"], "known are alternating_flip, crop, cutout"),
+        (["flip", "zoom"], "known are alternating_flip, color_jitter, crop"),
         ("flip", "expected a dictionary or a list"),
         ({"flip": 1.5}, r"p must be in \[0, 1\]"),
         ({"crop": -1}, "pad must be at least 0"),
         ({"cutout": 0}, "size must be at least 1"),
         ({"cutout": "big"}, "size must be an integer"),
+        ({"color_jitter": -0.1}, "color_jitter: strength must be"),
     ],
 )
 def test_wrong_steps_are_refused_at_once(steps, message):
@@ -133,7 +170,7 @@ def test_wrong_steps_are_refused_at_once(steps, message):
         Augmentation(steps)
 
 
-@pytest.mark.parametrize("step", [random_flip, random_crop, cutout])
+@pytest.mark.parametrize("step", [random_flip, random_crop, cutout, color_jitter])
 def test_other_than_four_dimensions_are_refused(step):
     with pytest.raises(ShapeError, match=r"\(N, C, H, W\)"):
         step(np.zeros((3, 8, 8)), 0)

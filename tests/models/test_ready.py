@@ -16,6 +16,9 @@ SMALL = {
     "vgg": lambda **o: vgg(SHAPE, 4, widths=(2, 3), hidden_dim=4, dropout_keep_ratio=1, **o),
     "allconv": lambda **o: allconv(SHAPE, 4, widths=(2, 3), **o),
     "speednet": lambda **o: speednet(SHAPE, 4, widths=(2, 3), components=3, **o),
+    "speednet, other groups": lambda **o: speednet(
+        SHAPE, 4, widths=[[2], [3, 2, 3]], components=3, **o
+    ),
 }
 READY = [
     name
@@ -139,6 +142,18 @@ def test_a_sequential_of_tables():
 def test_speednet_refuses_images_that_its_pools_leave_nothing_of(shape):
     with pytest.raises(ShapeError, match=r"speednet: input_shape must be \(C, H, W\) with H and W"):
         speednet(shape)
+
+
+def test_speednet_takes_a_width_for_each_convolution():
+    net = speednet(SHAPE, 4, widths=[[2, 3], [4], 5], components=3, rng=0)
+    shapes = [w.shape for name, w in net.params.items() if name.startswith("conv")]
+    assert [shape[0] for shape in shapes] == [2, 3, 4, 5, 5]
+    same = speednet(SHAPE, 4, widths=[[2, 2], [3, 3]], components=3, rng=0)
+    for name, w in speednet(SHAPE, 4, widths=(2, 3), components=3, rng=0).params.items():
+        np.testing.assert_array_equal(same.params[name], w)
+    for wrong in ("64", [], [[]], [[2, 0]], [2, "3"], 4):
+        with pytest.raises(OptionError, match="speednet: widths"):
+            speednet(SHAPE, 4, widths=wrong)
 
 
 def test_speednet_begins_with_convolutions_that_hand_on_their_input():

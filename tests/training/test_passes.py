@@ -49,6 +49,33 @@ def test_rows_that_no_step_has_had_are_hard():
     assert len(one_pass(passes, 1, rng)) < 70
 
 
+def test_the_share_that_is_left_out_goes_from_its_first_to_its_last_value():
+    passes = Passes(3000, [0.2, 0.8])
+    for share, skip in ((0.0, 0.2), (0.5, 0.5), (1.0, 0.8)):
+        passes.losses[:] = 1.0
+        passes.losses[:2000] = 0.1
+        passes.draw(1, np.random.default_rng(1), share)
+        assert abs(len(passes.left) - 3000 + 2000 * skip) < 70
+        passes.left = passes.left[:0]
+
+
+def test_the_solver_tells_how_much_of_the_training_is_done(monkeypatch):
+    shares = []
+    draw = Passes.draw
+
+    def noted(self, size, random, share):
+        shares.append(share)
+        return draw(self, size, random, share)
+
+    monkeypatch.setattr(Passes, "draw", noted)
+    data = make_data(rows=90)
+    model = nn.Sequential([nn.Affine(3)], (6,), dtype=None, rng=0)
+    options = {**OPTIONS, "skip_easy": [0.1, 0.7]}
+    solver = Solver(model, data, **options, num_epochs=2, verbose=False, rng=0)
+    solver.train()
+    np.testing.assert_allclose(shares, np.arange(18) / 18)
+
+
 def test_where_less_than_a_batch_would_be_left_all_rows_come():
     passes = Passes(40, 0.99)
     passes.losses[:] = 0.0
@@ -124,7 +151,8 @@ def stopped(path, **options):
 
 def test_a_resume_with_another_share_is_warned_of(tmp_path):
     stopped(tmp_path / "c.safetensors")
-    for options, text in (({"skip_easy": 0.5}, "0.5"), ({"skip_easy": 0.0}, "None")):
+    for skip, text in ((0.5, "0.5"), (0.0, "None"), ([0.7, 0.8], r"\[0.7, 0.8\]")):
+        options = {"skip_easy": skip}
         again = solver_of(model=conv_net(), data=images(), **{**OPTIONS, **options})
         with pytest.warns(ResumeWarning, match=f"skip_easy was 0.7, is {text}"):
             again.resume(tmp_path / "c.safetensors")
@@ -171,4 +199,8 @@ def test_options_that_do_not_go_together_are_refused():
         TrainingOptions(skip_easy=0.5)
     with pytest.raises(OptionError, match="training: skip_easy must be"):
         TrainingOptions(sampling="shuffled", skip_easy=-0.1)
-    assert TrainingOptions(sampling="shuffled", skip_easy=0.5).skip_easy == 0.5
+    for wrong, text in (([0.5], "a number or a first and a last one"), ([0.5, 1.0], "must be")):
+        with pytest.raises(OptionError, match=f"training: skip_easy {text}|{text}"):
+            TrainingOptions(sampling="shuffled", skip_easy=wrong)
+    for right in (0.5, [0.25, 0.5]):
+        assert TrainingOptions(sampling="shuffled", skip_easy=right).skip_easy == right

@@ -120,6 +120,26 @@ def cutout(X: np.ndarray, rng: Any = None, size: int = 8) -> np.ndarray:
     return np.where(hidden[:, None], np.zeros((), X.dtype), X)
 
 
+def color_jitter(X: np.ndarray, rng: Any = None, strength: float = 0.1) -> np.ndarray:
+    """Change each image's contrast, and the brightness of each of its channels.
+
+    ``out = (1 + strength g) x + strength h_c``, with g, and h_c for each channel c, drawn for each image
+    from the standard normal distribution.  It is meant for standardized images, whose mean is 0 and
+    whose standard deviation is 1; integers are rounded, and stay in the range of their type.
+    """
+    check_ndim("color_jitter", "X", X, 4, "(N, C, H, W)")
+    strength = as_number("color_jitter", "strength", strength, 0)
+    N, C = X.shape[:2]
+    drawn = strength * as_random(rng).standard_normal((N, C + 1))
+    drawn = drawn.astype(np.result_type(X, np.float32))[:, :, None, None]
+    out = X * (1 + drawn[:, :1])
+    out += drawn[:, 1:]
+    if X.dtype.kind in "iu":
+        limits = np.iinfo(X.dtype)
+        out = np.clip(np.rint(out), limits.min, limits.max)
+    return out.astype(X.dtype, copy=False)
+
+
 def _integers(rng: Random, high: int, shape: tuple[int, ...]) -> np.ndarray:
     """Random integers in [0, high), drawn in the same way from either kind of generator."""
     return (rng.random(shape) * high).astype(np.int64)
@@ -131,6 +151,7 @@ AUGMENTATIONS: Final[dict[str, tuple[Callable[..., np.ndarray], str]]] = {
     "crop": (random_crop, "pad"),
     "reflected_crop": (partial(random_crop, mode="reflect"), "pad"),
     "cutout": (cutout, "size"),
+    "color_jitter": (color_jitter, "strength"),
 }
 
 
@@ -143,7 +164,8 @@ class Augmentation:
 
     Args:
         steps: {"flip": p, "alternating_flip": first, "crop": pad, "reflected_crop": pad,
-            "cutout": size}, applied in the order given; or the names alone, each with its default.
+            "cutout": size, "color_jitter": strength}, applied in the order given; or the names
+            alone, each with its default.
 
     Attributes beside it: takes_rows, whether a step needs to know which images it is given.
 

@@ -288,8 +288,8 @@ def allconv(
     return network
 
 
-def layer_widths(model: str, widths: Any) -> list[int]:
+def layer_widths(model: str, widths: Any, name: str = "widths") -> list[int]:
     """Return `widths` as a list of ints; OptionError unless it is a list of numbers of filters."""
     if isinstance(widths, str) or not isinstance(widths, Sequence) or not widths:
-        raise OptionError(f"{model}: widths must be a list of numbers of filters, got {widths!r}")
-    return [as_count(model, f"widths[{i}]", width) for i, width in enumerate(widths)]
+        raise OptionError(f"{model}: {name} must be a list of numbers of filters, got {widths!r}")
+    return [as_count(model, f"{name}[{i}]", width) for i, width in enumerate(widths)]

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 
 from handgrad import nn
-from handgrad.errors import ShapeError, as_count
+from handgrad.errors import OptionError, ShapeError, as_count
 from handgrad.models.ready import layer_widths
 from handgrad.nn.options import as_row_shape
 
+SCALE = 1 / 15
+
 
 @nn.layer(input_shape=(8,))  # type: ignore[untyped-decorator]
-def scaled(x: Any, factor: float = 1 / 9) -> tuple[Any, float]:
+def scaled(x: Any, factor: float = SCALE) -> tuple[Any, float]:
     """``factor x``; in front of the scores it makes the first ones small and learning calm."""
     return x * factor, factor
 
@@ -28,7 +30,7 @@ def scaled_backward(dout: Any, cache: float) -> tuple[Any]:
 def speednet(
     input_shape: Any = (3, 32, 32),
     num_classes: int = 10,
-    widths: Sequence[int] = (64, 128, 256),
+    widths: Sequence[int | Sequence[int]] = (64, 128, 256),
     components: int = 12,
     label_smoothing: float = 0.2,
     reg: float = 0.0,
@@ -36,16 +38,16 @@ def speednet(
     *,
     rng: Any = None,
 ) -> nn.Sequential:
-    """A network that learns much in few epochs: whitened patches, and two convolutions for each width.
+    """A network that learns much in few epochs: whitened patches, and groups of convolutions.
 
-    For each width conv 3x3 - max pool 2x2 - norm - gelu - conv 3x3 - norm - gelu, then the maximum of
-    each channel, divided by 9, and an affine layer.  The first filters of a convolution start as the
-    identity.
+    A group is conv 3x3 - max pool 2x2 - norm - gelu, then conv 3x3 - norm - gelu for each further
+    convolution; behind the groups come the maximum of each channel, divided by 15, and an affine layer.
+    The first filters of a convolution start as the identity.
 
     Args:
         input_shape: (C, H, W) of an image; H and W are divisible by 2 to the number of widths.
         num_classes: number of scores.
-        widths: the filters of each group.
+        widths: for each group the filters of its convolutions, or one number for two such ones.
         components: principal components of the 3x3 patches that are kept (of 9 C, where that is less), see
             `handgrad.nn.Whitening`.
         label_smoothing: of the softmax loss.
@@ -56,18 +58,19 @@ def speednet(
     Source: K. Jordan, 94% on CIFAR-10 in 3.29 Seconds on a Single GPU (2024), arXiv:2404.00498; and
     D. Page, How to train your ResNet (2018).
     """
-    widths = layer_widths("speednet", widths)
+    groups = _groups(widths)
     shape = as_row_shape("speednet", input_shape)
-    least = 2 ** len(widths)
+    least = 2 ** len(groups)
     if len(shape) != 3 or min(shape[1:]) < least:
         raise ShapeError(
             f"speednet: input_shape must be (C, H, W) with H and W at least {least}, got {shape}"
         )
     components = min(as_count("speednet", "components", components), 9 * shape[0])
     parts: list[Any] = [nn.Whitening(3, components), nn.ReLU()]
-    for width in widths:
-        parts += [_identity_conv(width), nn.MaxPool(2), nn.BatchNorm(), nn.GELU()]
-        parts += [_identity_conv(width), nn.BatchNorm(), nn.GELU()]
+    for first, *others in groups:
+        parts += [_identity_conv(first), nn.MaxPool(2), nn.BatchNorm(), nn.GELU()]
+        for width in others:
+            parts += [_identity_conv(width), nn.BatchNorm(), nn.GELU()]
     parts += [nn.MaxPool((shape[1] // least, shape[2] // least)), nn.Flatten(), scaled()]
     parts.append(
         nn.Affine(as_count("speednet", "num_classes", num_classes), bias=False, init="xavier")
@@ -76,6 +79,16 @@ def speednet(
         parts, input_shape, label_smoothing=label_smoothing, reg=reg, dtype=dtype, rng=rng
     )
     return network
+
+
+def _groups(widths: Any) -> list[list[int]]:
+    """Return the filters of each group's convolutions."""
+    if isinstance(widths, str) or not isinstance(widths, Sequence) or not widths:
+        raise OptionError(
+            f"speednet: widths must be a list of a number, or of a list, for each group, got {widths!r}"
+        )
+    groups = [width if isinstance(width, Sequence) else [width] * 2 for width in widths]
+    return [layer_widths("speednet", group, f"widths[{i}]") for i, group in enumerate(groups)]
 
 
 def _identity_conv(filters: int) -> nn.Conv2d:

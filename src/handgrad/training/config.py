@@ -18,6 +18,7 @@ from handgrad.errors import (
     check_known,
 )
 from handgrad.training.ensemble import views_of
+from handgrad.training.passes import as_skip
 from handgrad.training.sampling import SAMPLINGS
 
 LARGEST_SEED = 2**32 - 1  # that np.random.seed takes
@@ -35,7 +36,8 @@ class TrainingOptions:
     changes of the training images, as ``{flip = 0.5, crop = 4}`` (`handgrad.data.Augmentation`).
     restore_best: whether to end with the parameters of the best validation accuracy, not the last.
     sampling: "replacement" or "shuffled" (`handgrad.training.sampling`).  skip_easy: with "shuffled",
-    the share of the images with low losses that a pass leaves out (`handgrad.training.passes`).
+    the share of the images with low losses that a pass leaves out, or its first and last value
+    (`handgrad.training.passes`).
     clip_norm: the largest norm of the gradients of a step.  ema: decay of the moving average of the
     weights, as 0.999; both 0 for none.
     """
@@ -53,7 +55,7 @@ class TrainingOptions:
     ema: float = 0.0
     restore_best: bool = True
     sampling: str = "replacement"
-    skip_easy: float = 0.0
+    skip_easy: float | list[float] = 0.0
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "num_train_samples", "checkpoint_every"):
@@ -66,9 +68,8 @@ class TrainingOptions:
         _keep(self, "ema", as_number("training", "ema", self.ema, 0.0, 1.0, open_high=True))
         _keep(self, "restore_best", as_flag("training", "restore_best", self.restore_best))
         check_choice("training", "sampling", self.sampling, SAMPLINGS)
-        skip_easy = as_number("training", "skip_easy", self.skip_easy, 0.0, 1.0, open_high=True)
-        _keep(self, "skip_easy", skip_easy)
-        if skip_easy and self.sampling != "shuffled":
+        _keep(self, "skip_easy", as_skip("training", self.skip_easy))
+        if self.skip_easy and self.sampling != "shuffled":
             raise OptionError(
                 f"training: skip_easy needs sampling = 'shuffled', got {self.sampling!r}"
             )

@@ -8,8 +8,20 @@ from typing import Any
 import numpy as np
 
 from handgrad.engines.devices import to_numpy
+from handgrad.errors import OptionError, as_number
 from handgrad.training.evaluate import log_softmax
 from handgrad.training.sampling import drawn_seed
+
+
+def as_skip(where: str, value: Any) -> float | list[float]:
+    """Return `value`, a number in [0, 1) or a list of a first and a last one; OptionError otherwise."""
+    if not isinstance(value, list | tuple):
+        return as_number(where, "skip_easy", value, 0.0, 1.0, open_high=True)
+    if len(value) != 2:
+        raise OptionError(
+            f"{where}: skip_easy must be a number or a first and a last one, got {value!r}"
+        )
+    return [as_number(where, "skip_easy", v, 0.0, 1.0, open_high=True) for v in value]
 
 
 class Passes:
@@ -18,7 +30,8 @@ class Passes:
     A row is easy while its loss, of the last step that it was in, is below the mean of all rows' last
     losses.  A pass takes every hard row and leaves out an easy one with the probability `skip`, so
     that its rows come round sooner; the losses are those that training computes anyway.  Rows that no
-    step has had are hard.
+    step has had are hard.  The probability goes in a straight line from its first value, when training
+    begins, to its last.
 
     Leaving out rows without more weight on those that stay moves the minimum towards the hard rows; it
     is for short training, where few rows are fitted exactly.
@@ -30,26 +43,30 @@ class Passes:
     arXiv:2303.04947, whose rows above the mean are kept and which weighs the others.
     """
 
-    def __init__(self, N: int, skip: float) -> None:
-        """N: rows of the training set; skip: in [0, 1)."""
-        self.skip = skip
+    def __init__(self, N: int, skip: float | list[float]) -> None:
+        """N: rows of the training set; skip: in [0, 1), one number or the first and the last."""
+        self.first, self.last = skip if isinstance(skip, list) else (skip, skip)
         self.number = 0
         self.left = np.zeros(0, np.int64)
         self.losses = np.full(N, np.inf)
 
-    def draw(self, size: int, random: Any) -> np.ndarray:
-        """Return the rows of a step; a pass's last rows, fewer than `size`, are left out."""
+    def draw(self, size: int, random: Any, share: float = 0.0) -> np.ndarray:
+        """Return the rows of a step, before which a `share` of the training is done.
+
+        A pass's last rows, fewer than `size`, are left out.
+        """
         if len(self.left) < size:
-            self._begin(size, np.random.default_rng(drawn_seed(random)))
+            skip = self.first + (self.last - self.first) * share
+            self._begin(size, skip, np.random.default_rng(drawn_seed(random)))
         rows, self.left = self.left[:size], self.left[size:]
         return rows
 
-    def _begin(self, size: int, rng: np.random.Generator) -> None:
+    def _begin(self, size: int, skip: float, rng: np.random.Generator) -> None:
         """Choose the rows of the next pass: all, where fewer than a step takes would be left."""
         known = self.losses[np.isfinite(self.losses)]
         is_easy = self.losses < (known.mean() if known.size else 0.0)
         order = rng.permutation(len(is_easy))
-        is_out = is_easy & (rng.random(len(is_easy)) < self.skip)
+        is_out = is_easy & (rng.random(len(is_easy)) < skip)
         kept = order[~is_out[order]]
         self.left = kept if len(kept) >= size else order
         self.number += 1

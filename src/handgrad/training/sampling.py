@@ -43,7 +43,8 @@ def draw_rows(solver: Solver, step: int) -> np.ndarray:
         rows: np.ndarray = solver.random.choice(N, size)
         return rows
     if solver._passes:
-        return solver._passes.draw(size, solver.random)
+        done = solver.iteration / max(solver.total_steps, 1)
+        return solver._passes.draw(size, solver.random, done)
     if step == 0:
         solver._order_seed = drawn_seed(solver.random)
     if solver._order is None or solver._order.seed != solver._order_seed:

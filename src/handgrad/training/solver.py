@@ -38,7 +38,7 @@ from handgrad.training.checks import (
     split_settings,
     warn_of_single_rows,
 )
-from handgrad.training.passes import Passes
+from handgrad.training.passes import Passes, as_skip
 from handgrad.training.sampling import SAMPLINGS, Order, augmented, draw_rows
 
 _DUE, _AT_EPOCH_END = 1, 2
@@ -111,7 +111,7 @@ class Solver:
         clip_norm: float | None = None,
         ema: float | None = None,
         sampling: str = "replacement",
-        skip_easy: float = 0.0,
+        skip_easy: float | list[float] = 0.0,
         **unknown: Any,
     ) -> None:
         """Check the arguments and the data.
@@ -144,8 +144,9 @@ class Solver:
             ema: decay of a moving average of the weights, in (0, 1); None for none.
             sampling: "replacement", or "shuffled": each row at most once an epoch, in a random order.
             skip_easy: with "shuffled", the share of the rows with low losses that a pass over the
-                training set leaves out (`handgrad.training.passes`); an epoch keeps its number of
-                steps.  The model then has ``last_scores``, those of its last training step.
+                training set leaves out (`handgrad.training.passes`), or its first and last value;
+                an epoch keeps its number of steps.  The model then has ``last_scores``, those of
+                its last training step.
 
         Raises:
             OptionError: an option is unknown or out of range.
@@ -188,7 +189,7 @@ class Solver:
         self.ema = _number_or_none("ema", ema, 1.0)
         check_choice("Solver", "sampling", sampling, SAMPLINGS)
         self.sampling = sampling
-        self.skip_easy = as_number("Solver", "skip_easy", skip_easy, 0.0, 1.0, open_high=True)
+        self.skip_easy = as_skip("Solver", skip_easy)
         if self.skip_easy and sampling != "shuffled":
             raise OptionError(f"Solver: skip_easy needs sampling='shuffled', got {sampling!r}")
         if self.skip_easy and not hasattr(model, "last_scores"):

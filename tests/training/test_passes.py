@@ -131,12 +131,14 @@ def test_models_keep_the_scores_of_their_last_step(make_model):
     np.testing.assert_allclose(model.last_scores, scores, rtol=1e-5, atol=1e-6)
 
 
-def test_resume_is_bit_identical_in_the_middle_of_a_pass(tmp_path):
+@pytest.mark.parametrize("skip", [0.7, [0.1, 0.9]])
+def test_resume_is_bit_identical_in_the_middle_of_a_pass(tmp_path, skip):
     data = images()
 
     def make():
         augment = Augmentation({"alternating_flip": 1, "reflected_crop": 2})
-        return solver_of(model=conv_net(), data=data, **OPTIONS, augment=augment)
+        options = {**OPTIONS, "skip_easy": skip}
+        return solver_of(model=conv_net(), data=data, **options, augment=augment)
 
     check_resume(make, tmp_path / "c.safetensors", stops=(1, 3, 4, 5, 7))
 

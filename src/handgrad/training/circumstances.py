@@ -60,7 +60,8 @@ def should_agree(solver: Solver) -> dict[str, Any]:
     if solver.sampling != "replacement":  # the one way before there was a choice
         settings["sampling"] = solver.sampling
     if solver.skip_easy:
-        settings["skip_easy"] = solver.skip_easy
+        skip = solver.skip_easy
+        settings["skip_easy"] = skip if isinstance(skip, float) else repr(skip)
     if solver.schedule is not None:
         settings["num_epochs"] = solver.num_epochs
     return {

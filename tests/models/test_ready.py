@@ -145,9 +145,9 @@ def test_speednet_refuses_images_that_its_pools_leave_nothing_of(shape):
 
 
 def test_speednet_takes_a_width_for_each_convolution():
-    net = speednet(SHAPE, 4, widths=[[2, 3], [4], 5], components=3, rng=0)
+    net = speednet(SHAPE, 4, widths=[[2, 3, 2], [4], 5], components=3, rng=0)
     shapes = [w.shape for name, w in net.params.items() if name.startswith("conv")]
-    assert [shape[0] for shape in shapes] == [2, 3, 4, 5, 5]
+    assert [shape[0] for shape in shapes] == [2, 3, 2, 4, 5, 5]
     same = speednet(SHAPE, 4, widths=[[2, 2], [3, 3]], components=3, rng=0)
     for name, w in speednet(SHAPE, 4, widths=(2, 3), components=3, rng=0).params.items():
         np.testing.assert_array_equal(same.params[name], w)

@@ -17,7 +17,7 @@ SPEED = {
     **STEP,
     "model": "speednet",
     "batch": 8,
-    "options": {"widths": [[8, 4], [8, 8, 4]], "components": 4, "label_smoothing": 0.0},
+    "options": {"widths": [[8], [8, 8]], "components": 4, "label_smoothing": 0.0},
 }
 JOBS = {"conv": CONV, "pool": POOL, "step": STEP, "scores": SCORES, "two": TWO,
         "residual": RESIDUAL, "speed": SPEED}  # fmt: skip

@@ -90,7 +90,7 @@ def all_rows(quick: bool = False) -> dict[int, Row]:
     three = network("step", 50, "ThreeLayerConvNet", hidden_dim=500)
     connected = network("step", 100, "FullyConnectedNet", hidden_dims=[100] * 5)
     two = network("step", 100, "TwoLayerNet", "sgd", hidden_dim=100)
-    speed = network("step", 512, "speednet", widths=[[32, 64], 128, 256], label_smoothing=0.0)
+    speed = network("step", 512, "speednet", widths=[32, 128, 256], label_smoothing=0.0)
     source = "CIFAR-10" if work.has_cifar10() else "synthetic images (HANDGRAD_DATA is not set)"
     found = [
         Row(1, "AntConvNet, training step, batch 128", {"step": step}),

@@ -201,8 +201,8 @@ def test_options_that_do_not_go_together_are_refused():
         TrainingOptions(skip_easy=0.5)
     with pytest.raises(OptionError, match="training: skip_easy must be"):
         TrainingOptions(sampling="shuffled", skip_easy=-0.1)
-    for wrong, text in (([0.5], "a number or a first and a last one"), ([0.5, 1.0], "must be")):
-        with pytest.raises(OptionError, match=f"training: skip_easy {text}|{text}"):
+    for wrong, text in (([0.5], "a number or a first and a last one"), ([0.5, 1.0], "in ")):
+        with pytest.raises(OptionError, match=f"training: skip_easy must be {text}"):
             TrainingOptions(sampling="shuffled", skip_easy=wrong)
     for right in (0.5, [0.25, 0.5]):
         assert TrainingOptions(sampling="shuffled", skip_easy=right).skip_easy == right

@@ -290,6 +290,12 @@ def allconv(
 
 def layer_widths(model: str, widths: Any, name: str = "widths") -> list[int]:
     """Return `widths` as a list of ints; OptionError unless it is a list of numbers of filters."""
-    if isinstance(widths, str) or not isinstance(widths, Sequence) or not widths:
-        raise OptionError(f"{model}: {name} must be a list of numbers of filters, got {widths!r}")
-    return [as_count(model, f"{name}[{i}]", width) for i, width in enumerate(widths)]
+    items = filled_list(model, name, widths, "numbers of filters")
+    return [as_count(model, f"{name}[{i}]", width) for i, width in enumerate(items)]
+
+
+def filled_list(model: str, name: str, value: Any, what: str) -> Sequence[Any]:
+    """Return `value`; OptionError unless it is a list with something in it."""
+    if isinstance(value, str) or not isinstance(value, Sequence) or not value:
+        raise OptionError(f"{model}: {name} must be a list of {what}, got {value!r}")
+    return value

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from handgrad import nn
-from handgrad.errors import OptionError, ShapeError, as_count
-from handgrad.models.ready import layer_widths
+from handgrad.errors import ShapeError, as_count
+from handgrad.models.ready import filled_list, layer_widths
 from handgrad.nn.options import as_row_shape
 
 SCALE = 1 / 15
@@ -45,7 +45,7 @@ def speednet(
     The first filters of a convolution start as the identity.
 
     Args:
-        input_shape: (C, H, W) of an image; H and W are divisible by 2 to the number of widths.
+        input_shape: (C, H, W) of an image; H and W are at least 2 to the number of groups.
         num_classes: number of scores.
         widths: for each group the filters of its convolutions, or one number for two such ones.
         components: principal components of the 3x3 patches that are kept (of 9 C, where that is less), see
@@ -83,11 +83,8 @@ def speednet(
 
 def _groups(widths: Any) -> list[list[int]]:
     """Return the filters of each group's convolutions."""
-    if isinstance(widths, str) or not isinstance(widths, Sequence) or not widths:
-        raise OptionError(
-            f"speednet: widths must be a list of a number, or of a list, for each group, got {widths!r}"
-        )
-    groups = [width if isinstance(width, Sequence) else [width] * 2 for width in widths]
+    items = filled_list("speednet", "widths", widths, "numbers of filters or lists of such")
+    groups = [item if isinstance(item, Sequence) else [item, item] for item in items]
     return [layer_widths("speednet", group, f"widths[{i}]") for i, group in enumerate(groups)]
 
 

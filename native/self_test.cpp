@@ -5,11 +5,13 @@
 #include <cstdio>
 #include <limits>
 #include <random>
+#include <type_traits>
 #include <vector>
 
 #include "core/threads.h"
 #include "kernels/dispatch.h"
 #include "ops/conv.h"
+#include "ops/conv_pool.h"
 #include "ops/norm.h"
 #include "ops/product.h"
 #include "ops/winograd.h"
@@ -90,6 +92,50 @@ void convolution(const ConvSizes& s, double limit) {
     compare("conv dx", s, dx, dx_sum, limit);
     compare("conv dw", s, dw, dw_sum, limit);
     compare("conv db", s, db, db_sum, limit);
+}
+
+void same(const char* what, const ConvSizes& s, const std::vector<float>& got, const std::vector<float>& expected) {
+    ++comparisons;
+    if (got == expected) return;
+    ++failures;
+    std::printf("%s: not the same at once and one by one (N %d, C %d, F %d)\n", what, static_cast<int>(s.N),
+                static_cast<int>(s.C), static_cast<int>(s.F));
+}
+
+// Convolution and 2 x 2 pooling at once, against one by one.
+void pooled_convolution(const ConvSizes& s) {
+    const auto x = draw<float>(s.N * s.H * s.W * s.C), w = draw<float>(s.F * s.C * s.HH * s.WW), b = draw<float>(s.F),
+               dout = draw<float>(s.N * (s.OH / 2) * (s.OW / 2) * s.F);
+    std::vector<float> y(static_cast<size_t>(s.N * s.OH * s.OW * s.F)), dy(y.size());
+    conv_forward(s, x.data(), w.data(), b.data(), y.data());
+    for (bool rectify : {false, true}) {
+        std::vector<float> out(dout.size()), expected(out.size()), dx(x.size()), dw(w.size()), db(b.size());
+        std::vector<uint8_t> places(out.size());
+        conv_pool_forward(s, x.data(), w.data(), b.data(), rectify, out.data(), places.data());
+        conv_pool_backward(s, dout.data(), places.data(), x.data(), w.data(), dx.data(), dw.data(), db.data());
+        std::fill(dy.begin(), dy.end(), 0.0f);
+        for (int64_t o = 0; o < static_cast<int64_t>(out.size()); ++o) {
+            const int64_t f = o % s.F, j = o / s.F % (s.OW / 2), i = o / s.F / (s.OW / 2) % (s.OH / 2);
+            const int64_t n = o / s.F / (s.OW / 2) / (s.OH / 2);
+            size_t best = 0;
+            for (int64_t k = 0; k < 4; ++k) {
+                const auto at = static_cast<size_t>(((n * s.OH + 2 * i + k / 2) * s.OW + 2 * j + k % 2) * s.F + f);
+                if (k == 0 || y[at] > y[best]) best = at;
+            }
+            const auto here = static_cast<size_t>(o);
+            expected[here] = rectify ? std::max(y[best], 0.0f) : y[best];
+            if (!rectify || y[best] > 0) dy[best] = dout[here];
+        }
+        same("conv pool forward", s, out, expected);
+        std::vector<float> dx_of_all(dx.size()), dw_of_all(dw.size());
+        conv_backward_input(s, dy.data(), w.data(), dx_of_all.data());
+        conv_backward_weights<float>(s, dy.data(), x.data(), dw_of_all.data(), nullptr);
+        same("conv pool dx", s, dx, dx_of_all);
+        same("conv pool dw", s, dw, dw_of_all);
+        std::vector<Sum> db_sum(db.size());
+        for (size_t at = 0; at < dy.size(); ++at) db_sum[at % db.size()].add(dy[at], 1);
+        compare("conv pool db", s, db, db_sum, 4);
+    }
 }
 
 template <class T>
@@ -193,6 +239,7 @@ void everything() {
         for (int tile : {2, 4, 8}) {
             set_winograd_tile(tile);
             convolution<T>(s, 16);
+            if (std::is_same_v<T, float> && s.stride_y == 1 && s.stride_x == 1 && s.OH > 1 && s.OW > 1) pooled_convolution(s);
         }
         set_winograd_tile(0);
     }

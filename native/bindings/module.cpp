@@ -20,6 +20,7 @@ NB_MODULE(_kernels, module) {
     bind_grouped(module);
     bind_norms(module);
     bind_pools(module);
+    bind_conv_pool(module);
     bind_stem(module);
     bind_flat(module);
 

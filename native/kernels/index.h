@@ -1,4 +1,4 @@
-// The places of the largest elements of pooling windows, as vectors of integers: bytes or 32 bits in memory.
+// The largest elements of pooling windows, and their places, as vectors of integers: bytes or 32 bits in memory.
 #pragma once
 
 #include "kernels/simd.h"
@@ -59,6 +59,39 @@ HG_INLINE typename Lanes<T>::Index get_index(const int32_t* from) {
     typename Lanes<T>::Index index;
     for (int i = 0; i < kLanes<T>; ++i) index[i] = from[i];
     return index;
+}
+
+// The first `count` bytes, of at most kLanes<T>.
+template <class T>
+HG_INLINE typename Lanes<T>::Index get_some_index(const uint8_t* from, int64_t count) {
+    uint8_t bytes[kLanes<T>] = {};
+    __builtin_memcpy(bytes, from, static_cast<size_t>(count));
+    return get_index<T>(bytes);
+}
+template <class T>
+HG_INLINE void put_some_index(uint8_t* to, typename Lanes<T>::Index index, int64_t count) {
+    if (count == kLanes<T>) return put_index<T>(to, index);
+    uint8_t bytes[kLanes<T>];
+    put_index<T>(bytes, index);
+    __builtin_memcpy(to, bytes, static_cast<size_t>(count));
+}
+
+// Element number k of a window against the largest of those before it; the first of several, or the first NaN, stays.
+// Returns where it is the larger.
+template <class T>
+HG_INLINE typename Lanes<T>::Index keep_larger(Vec<T> v, typename Lanes<T>::Number k, Vec<T>& best, typename Lanes<T>::Index& place) {
+    using Index = typename Lanes<T>::Index;
+    const Index larger = ~(v <= best) & (best == best);
+    best = larger ? v : best;
+    place = larger ? Index{} + k : place;
+    return larger;
+}
+
+// A rectifier behind the window, which it closes where nothing is positive: then its place is `closed`.
+template <class T>
+HG_INLINE void rectify_window(typename Lanes<T>::Number closed, Vec<T>& best, typename Lanes<T>::Index& place) {
+    place = best > 0 ? place : typename Lanes<T>::Index{} + closed;
+    best = best < 0 ? Vec<T>{} : best;
 }
 
 }  // namespace handgrad::HANDGRAD_ISA

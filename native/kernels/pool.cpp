@@ -25,15 +25,10 @@ HG_INLINE void largest_of_window(const PoolSizes& s, const Affine<T>* map, bool 
                     best = y, chosen = x;
                     continue;
                 }
-                const I larger = ~(y <= best) & (best == best);  // true of the first NaN, too
-                best = larger ? y : best;
+                const I larger = keep_larger<T>(y, k, best, place);
                 if (mapped) chosen = larger ? x : chosen;
-                place = larger ? I{} + k : place;
             }
-        if (rectify) {
-            place = best > 0 ? place : I{} + k;
-            best = best < 0 ? Vec<T>{} : best;
-        }
+        if (rectify) rectify_window<T>(k, best, place);
         store<T>(out + c, best);
         if (mapped) store<T>(largest + c, chosen);
         put_index<T>(index + c, place);
@@ -92,15 +87,8 @@ void max_of_pairs(const PoolSizes& s, bool rectify, const T* x, int64_t first, i
             }
             Vec<T> best = of[0];
             I place{};
-            for (int k = 1; k < 4; ++k) {
-                const I larger = ~(of[k] <= best) & (best == best);  // true of the first NaN, too
-                best = larger ? of[k] : best;
-                place = larger ? I{} + k : place;
-            }
-            if (rectify) {
-                place = best > 0 ? place : I{} + 4;
-                best = best < 0 ? Vec<T>{} : best;
-            }
+            for (int k = 1; k < 4; ++k) keep_larger<T>(of[k], k, best, place);
+            if (rectify) rectify_window<T>(4, best, place);
             store<T>(out + row * s.OW + j, best);
             put_index<T>(index + row * s.OW + j, place);
         }

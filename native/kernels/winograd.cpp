@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "kernels/index.h"
 #include "kernels/simd.h"
 #include "kernels/table.h"
 #include "kernels/toom_cook.h"
@@ -11,7 +12,7 @@ namespace handgrad::HANDGRAD_ISA {
 namespace {
 
 using V = VecF;
-typedef int32_t VecI __attribute__((vector_size(kVectorBytes)));
+using VecI = Lanes<float>::Index;
 constexpr int kWidth = kLanes<float>;
 constexpr int kColumns = 2 * kWidth;  // of the micro-kernel
 constexpr int kTaps = 9;
@@ -50,50 +51,65 @@ HG_INLINE Place place_of(const TileGrid& grid, int64_t tile) {
     return {row * grid.step + grid.y0, column * grid.step + grid.x0, tile / grid.columns / grid.rows};
 }
 
-// The pixels of a patch, zeros outside of the image.
-template <int size>
+// The pixels of a patch, zeros outside of the image; where it was `pooled`, their windows.
+template <int size, bool pooled>
 struct Patch {
     const float* at[size][size];
-    HG_INLINE void find(Patch& patch, const TileGrid& grid, const float* x, const float* zeros, int64_t tile,
+    const uint8_t* places[pooled ? size : 1][size];
+    HG_INLINE void find(Patch& patch, const TileGrid& grid, const Pixels& from, const float* zeros, int64_t tile,
                         int64_t channel) {
         const Place place = place_of(grid, tile);
-        const int64_t line = grid.W * grid.C;
-        const int64_t corner = (place.image * grid.H + place.y) * line + place.x * grid.C + channel;
-        bool rows[size], columns[size];
+        constexpr int halves = pooled;
+        const int64_t line = (grid.W >> halves) * grid.C, image = place.image * (grid.H >> halves) * line + channel;
+        int64_t rows[size], columns[size];  // where they begin, or less than nothing
 #pragma GCC unroll 12
         for (int i = 0; i < size; ++i) {
-            rows[i] = static_cast<uint64_t>(place.y + i) < static_cast<uint64_t>(grid.H);
-            columns[i] = static_cast<uint64_t>(place.x + i) < static_cast<uint64_t>(grid.W);
+            const int64_t y = place.y + i, x = place.x + i;
+            rows[i] = static_cast<uint64_t>(y) < static_cast<uint64_t>(grid.H) ? image + (y >> halves) * line : kOutside;
+            columns[i] = static_cast<uint64_t>(x) < static_cast<uint64_t>(grid.W) ? (x >> halves) * grid.C : kOutside;
         }
 #pragma GCC unroll 12
         for (int i = 0; i < size; ++i)
 #pragma GCC unroll 12
-            for (int j = 0; j < size; ++j)
-                patch.at[i][j] = rows[i] & columns[j] ? x + (corner + i * line + j * grid.C) : zeros;
+            for (int j = 0; j < size; ++j) {
+                const int64_t at = rows[i] + columns[j];
+                patch.at[i][j] = at >= 0 ? from.x + at : zeros;
+                if constexpr (pooled) patch.places[i][j] = from.places + (at >= 0 ? at : 0);
+            }
     }
+    static constexpr int64_t kOutside = -(int64_t{1} << 62);
 };
 
-template <class Map>
-void patches(const TileGrid& grid, const float* x, const float* zeros, int64_t first, int64_t count, int64_t channel,
-             int64_t channels, const TilePlaces& to, float* v, int32_t* largest) {
+template <class Map, bool pooled>
+void patches_of(const TileGrid& grid, const Pixels& source, const float* zeros, int64_t first, int64_t count,
+                int64_t channel, int64_t channels, const TilePlaces& to, float* v, int32_t* largest) {
     constexpr int in = Map::in, out = Map::out;
+    using Found = Patch<in, pooled>;
     const int64_t plane = to.plane;
+    VecI numbers[2][2];  // in their windows, of pixels in even and odd rows and columns of a patch
+    for (int i = 0; i < 2; ++i)
+        for (int j = 0; j < 2; ++j) numbers[i][j] = VecI{} + static_cast<int32_t>(2 * ((grid.y0 + i) & 1) + ((grid.x0 + j) & 1));
     Largest seen;
-    Patch<in> found[2];  // of this tile and of the next
-    Patch<in>::find(found[0], grid, x, zeros, first, channel);
+    Found found[2];  // of this tile and of the next
+    Found::find(found[0], grid, source, zeros, first, channel);
     for (int64_t t = 0; t < count; ++t) {
-        const Patch<in>& patch = found[t & 1];
-        Patch<in>& next = found[(t + 1) & 1];
-        Patch<in>::find(next, grid, x, zeros, first + (t + 1 < count ? t + 1 : t), channel);
+        const Found& patch = found[t & 1];
+        Found& next = found[(t + 1) & 1];
+        Found::find(next, grid, source, zeros, first + (t + 1 < count ? t + 1 : t), channel);
         float* target = v + t / to.group * to.group_stride + t % to.group * to.row_stride;
         float* next_target = v + (t + 1) / to.group * to.group_stride + (t + 1) % to.group * to.row_stride;
-        auto put = [&](int64_t c, auto&& load) {
+        auto put = [&](int64_t c, auto&& load, auto&& load_places) {
             const int64_t place = c / 16 * to.block_stride + c % 16;
             float *here = target + place, *after = next_target + place;
             transform<Map>(
                 [&](int i, int j) {
-                    if (i >= Map::overlap && j >= Map::overlap) __builtin_prefetch(next.at[i][j] + c);
-                    return load(patch.at[i][j] + c);
+                    if (i >= Map::overlap && j >= Map::overlap && (!pooled || (i & j & 1))) {
+                        __builtin_prefetch(next.at[i][j] + c);
+                        if constexpr (pooled) __builtin_prefetch(next.places[i][j] + c);
+                    }
+                    const V pixel = load(patch.at[i][j] + c);
+                    if constexpr (!pooled) return pixel;
+                    return load_places(patch.places[pooled ? i : 0][j] + c) == numbers[i & 1][j & 1] ? pixel : V{};
                 },
                 [&](int i, int j, V value) {
                     if (i == 1 && j == 1) seen.see(value);
@@ -105,10 +121,20 @@ void patches(const TileGrid& grid, const float* x, const float* zeros, int64_t f
                 });
         };
         int64_t c = 0;
-        for (; c + kWidth <= channels; c += kWidth) put(c, [](const float* from) { return load(from); });
-        if (c < channels) put(c, [&](const float* from) { return load_some<float>(from, channels - c); });
+        for (; c + kWidth <= channels; c += kWidth)
+            put(c, [](const float* from) { return load(from); }, [](const uint8_t* from) { return get_index<float>(from); });
+        if (c < channels)
+            put(c, [&](const float* from) { return load_some<float>(from, channels - c); },
+                [&](const uint8_t* from) { return get_some_index<float>(from, channels - c); });
     }
     seen.put(largest);
+}
+
+template <class Map>
+void patches(const TileGrid& grid, const Pixels& from, const float* zeros, int64_t first, int64_t count, int64_t channel,
+             int64_t channels, const TilePlaces& to, float* v, int32_t* largest) {
+    (from.places ? patches_of<Map, true> : patches_of<Map, false>)(grid, from, zeros, first, count, channel, channels, to,
+                                                                   v, largest);
 }
 
 // Transposes kWidth vectors: step by step, exchanges the halves of blocks twice as large.
@@ -206,9 +232,44 @@ HG_INLINE void output(const float* from, V bias, Largest& seen, Store&& put) {
 }
 
 template <class Map>
-void outputs(const TileGrid& grid, const float* m, int64_t first, int64_t count, int64_t channel, int64_t channels,
-             const float* bias, float* out, int32_t* largest) {
+void pooled_outputs(const TileGrid& grid, const float* m, int64_t first, int64_t count, int64_t channel,
+                    int64_t channels, const float* bias, const Written& to, int32_t* largest) {
     constexpr int size = Map::out;
+    const int64_t height = grid.H / 2, width = grid.W / 2, line = width * grid.C;
+    Largest seen;
+    for (int64_t t = 0; t < count; ++t) {
+        const Place at = place_of(grid, first + t);
+        const int64_t rows = height - at.y / 2, columns = width - at.x / 2;
+        const int64_t corner = (at.image * height + at.y / 2) * line + at.x / 2 * grid.C + channel;
+        for (int64_t c = 0; c < channels; c += kWidth) {
+            const int64_t some = channels - c < kWidth ? channels - c : kWidth;
+            V upper[size], left;
+            output<Map>(m + t * kProductSize<Map> + c, bias ? load_some<float>(bias + c, some) : V{}, seen,
+                        [&](int i, int j, V value) {
+                            if (i % 2 == 0) upper[j] = value;
+                            if (j % 2 == 0) left = value;
+                            if (i % 2 == 0 || j % 2 == 0 || i / 2 >= rows || j / 2 >= columns) return;
+                            V best = upper[j - 1];
+                            VecI place{};
+                            keep_larger<float>(upper[j], 1, best, place);
+                            keep_larger<float>(left, 2, best, place);
+                            keep_larger<float>(value, 3, best, place);
+                            if (to.rectify) rectify_window<float>(4, best, place);
+                            const int64_t here = corner + i / 2 * line + j / 2 * grid.C + c;
+                            store_some<float>(to.out + here, best, some);
+                            put_some_index<float>(to.places + here, place, some);
+                        });
+        }
+    }
+    seen.put(largest);
+}
+
+template <class Map>
+void outputs(const TileGrid& grid, const float* m, int64_t first, int64_t count, int64_t channel, int64_t channels,
+             const float* bias, const Written& written, int32_t* largest) {
+    if (written.places) return pooled_outputs<Map>(grid, m, first, count, channel, channels, bias, written, largest);
+    constexpr int size = Map::out;
+    float* out = written.out;
     const int64_t pixel = grid.C, line = grid.W * grid.C;
     const auto find = [&](const Place& at) { return out + (at.image * grid.H + at.y) * line + at.x * pixel + channel; };
     Largest seen;

@@ -16,6 +16,21 @@ struct TileGrid {
     int64_t H, W, C, rows, columns, step, y0, x0;
 };
 
+// Images; or, with places, the gradient of 2 x 2 max pooling's input: x (N, H / 2, W / 2, C) at the pixel whose
+// number in its window (0 to 3; 4 for none) is its place, zeros elsewhere.  H and W are even then.
+struct Pixels {
+    const float* x;
+    const uint8_t* places;
+};
+
+// Images to write; or, with places, the largest of each 2 x 2 window, with `rectify` of zero too, and its number as
+// above; what is left over of an odd H or W is in no window.
+struct Written {
+    float* out;
+    uint8_t* places;
+    bool rectify;
+};
+
 // Where the numbers of tile t and channel c lie in each plane: at
 // (t / group) group_stride + (t % group) row_stride + (c / 16) block_stride + c % 16.
 struct TilePlaces {
@@ -30,9 +45,9 @@ struct WinogradTransforms {
     // Input patches (side x side), or patches of output gradients (size x size), of tiles
     // [first, first + count) and channels [channel, channel + channels), to places 0 .. of v.
     // zeros: at least `channels` of them.
-    void (*inputs)(const TileGrid& grid, const float* x, const float* zeros, int64_t first, int64_t count,
+    void (*inputs)(const TileGrid& grid, const Pixels& from, const float* zeros, int64_t first, int64_t count,
                    int64_t channel, int64_t channels, const TilePlaces& to, float* v, int32_t* largest);
-    void (*gradients)(const TileGrid& grid, const float* x, const float* zeros, int64_t first, int64_t count,
+    void (*gradients)(const TileGrid& grid, const Pixels& from, const float* zeros, int64_t first, int64_t count,
                       int64_t channel, int64_t channels, const TilePlaces& to, float* v, int32_t* largest);
     // Filters of 9 numbers, those of (k, column) at k * k_stride + column * column_stride, to a panel
     // [points][depth][columns of the micro-kernel], zeros behind the last column.
@@ -43,7 +58,7 @@ struct WinogradTransforms {
     // null.
     int64_t product_size;
     void (*outputs)(const TileGrid& grid, const float* m, int64_t first, int64_t count, int64_t channel,
-                    int64_t channels, const float* bias, float* out, int32_t* largest);
+                    int64_t channels, const float* bias, const Written& to, int32_t* largest);
     // Gradients of 9 numbers, those of (k, column) at 9 k + column * column_stride, from the sum of `parts`
     // blocks [points][depth][columns of the micro-kernel], part_stride apart.
     void (*weights)(const float* m, int64_t parts, int64_t part_stride, int64_t plane, int64_t column_stride,

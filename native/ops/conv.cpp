@@ -26,14 +26,14 @@ ConvMode conv_mode() { return mode; }
 template <class T>
 void conv_forward(const ConvSizes& s, const T* x, const T* w, const T* b, T* out) {
     if constexpr (std::is_same_v<T, float>)
-        if (fast() && winograd_forward(s, x, w, b, out)) return;
+        if (fast() && winograd_forward(s, x, w, b, {out, nullptr, false})) return;
     direct_forward(s, x, w, b, out);
 }
 
 template <class T>
 void conv_backward_input(const ConvSizes& s, const T* dout, const T* w, T* dx) {
     if constexpr (std::is_same_v<T, float>)
-        if (fast() && winograd_backward_input(s, dout, w, dx)) return;
+        if (fast() && winograd_backward_input(s, {dout, nullptr}, w, dx)) return;
     direct_backward_input(s, dout, w, dx);
 }
 
@@ -41,7 +41,7 @@ template <class T>
 void conv_backward_weights(const ConvSizes& s, const T* dout, const T* x, T* dw, T* db) {
     if (db) column_sums(dout, times(s.N, s.OH, s.OW), s.F, db);
     if constexpr (std::is_same_v<T, float>)
-        if (fast() && winograd_backward_weights(s, dout, x, dw)) return;
+        if (fast() && winograd_backward_weights(s, {dout, nullptr}, x, dw)) return;
     direct_backward_weights(s, dout, x, dw);
 }
 

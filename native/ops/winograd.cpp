@@ -59,14 +59,17 @@ TileGrid grid_of(int64_t H, int64_t W, int64_t C, int64_t OH, int64_t OW, int64_
     return {H, W, C, ceil_div(OH, size), ceil_div(OW, size), size, -pad_y, -pad_x};
 }
 
+// Of `size` rows or columns of outputs those that a gradient is of: all, or those in windows.
+int64_t seen(const Pixels& dout, int64_t size) { return dout.places ? size / 2 * 2 : size; }
+
 // The correlation of images (N, H, W, C) with F filters, the numbers of filter (c, f) at c * c_stride + f * f_stride.
 struct Correlation {
     int64_t N, H, W, C, F, OH, OW, pad_y, pad_x, c_stride, f_stride;
     bool flip;
 };
 
-bool correlate(const WinogradTransforms& kernel, const Correlation& s, const float* x, const float* w,
-               const float* bias, float* out) {
+bool correlate(const WinogradTransforms& kernel, const Correlation& s, const Pixels& x, const float* w,
+               const float* bias, const Written& out) {
     const auto& gemm = kernels<float>().gemm;
     const int64_t height = gemm.tile_rows, width = gemm.tile_columns, points = kernel.points, threads = thread_count();
     const TileGrid from = grid_of(s.H, s.W, s.C, s.OH, s.OW, kernel.size, s.pad_y, s.pad_x);
@@ -151,12 +154,12 @@ bool correlate(const WinogradTransforms& kernel, const Correlation& s, const flo
     return largest_v.normal() && largest_u.normal() && largest_out.finite();
 }
 
-bool weight_gradients(const WinogradTransforms& kernel, const ConvSizes& s, const float* dout, const float* x,
+bool weight_gradients(const WinogradTransforms& kernel, const ConvSizes& s, const Pixels& dout, const float* x,
                       float* dw) {
     const auto& gemm = kernels<float>().gemm;
     const int64_t height = gemm.tile_rows, width = gemm.tile_columns, points = kernel.points, threads = thread_count();
     const TileGrid from = grid_of(s.H, s.W, s.C, s.OH, s.OW, kernel.size, s.pad_y, s.pad_x);
-    const TileGrid upstream = grid_of(s.OH, s.OW, s.F, s.OH, s.OW, kernel.size, 0, 0);
+    const TileGrid upstream = grid_of(seen(dout, s.OH), seen(dout, s.OW), s.F, s.OH, s.OW, kernel.size, 0, 0);
     const int64_t tiles = times(s.N, from.rows, from.columns), panels = ceil_div(s.F, width);
 
     // Blocks of tiles are the depth of the products: v (tiles, C) transposed times d (tiles, F).
@@ -186,7 +189,7 @@ bool weight_gradients(const WinogradTransforms& kernel, const ConvSizes& s, cons
 
     auto inputs = [&](int64_t first, int64_t count, float* target) {
         int32_t largest = 0;
-        kernel.inputs(from, x, nothing.get(), first, count, 0, s.C, v_places, target, &largest);
+        kernel.inputs(from, {x, nullptr}, nothing.get(), first, count, 0, s.C, v_places, target, &largest);
         largest_v.see(largest);
     };
     auto products = [&](int64_t b, int64_t panel, const float* in, float* gradient, float* sum, bool accumulate) {
@@ -295,22 +298,25 @@ const WinogradTransforms* choose(const ConvSizes& s, Pass pass, int64_t C, int64
 
 void set_winograd_tile(int size) { forced = size; }
 
-bool winograd_forward(const ConvSizes& s, const float* x, const float* w, const float* b, float* out) {
+bool winograd_takes(const ConvSizes& s) { return choose(s, Pass::kForward, s.C, s.F, s.OH, s.OW); }
+
+bool winograd_forward(const ConvSizes& s, const float* x, const float* w, const float* b, const Written& out) {
     const WinogradTransforms* kernel = choose(s, Pass::kForward, s.C, s.F, s.OH, s.OW);
-    return kernel && correlate(*kernel, {s.N, s.H, s.W, s.C, s.F, s.OH, s.OW, s.pad_y, s.pad_x, 9, s.C * 9, false}, x,
-                               w, b, out);
+    return kernel && correlate(*kernel, {s.N, s.H, s.W, s.C, s.F, s.OH, s.OW, s.pad_y, s.pad_x, 9, s.C * 9, false},
+                               {x, nullptr}, w, b, out);
 }
 
 // dx is the correlation of dout, padded by what the forward pass left of the filter, with the filters
 // turned by half a turn.
-bool winograd_backward_input(const ConvSizes& s, const float* dout, const float* w, float* dx) {
+bool winograd_backward_input(const ConvSizes& s, const Pixels& dout, const float* w, float* dx) {
     const WinogradTransforms* kernel = choose(s, Pass::kInput, s.F, s.C, s.H, s.W);
     return kernel && correlate(*kernel,
-                               {s.N, s.OH, s.OW, s.F, s.C, s.H, s.W, 2 - s.pad_y, 2 - s.pad_x, s.C * 9, 9, true}, dout,
-                               w, nullptr, dx);
+                               {s.N, seen(dout, s.OH), seen(dout, s.OW), s.F, s.C, s.H, s.W, 2 - s.pad_y, 2 - s.pad_x,
+                                s.C * 9, 9, true},
+                               dout, w, nullptr, {dx, nullptr, false});
 }
 
-bool winograd_backward_weights(const ConvSizes& s, const float* dout, const float* x, float* dw) {
+bool winograd_backward_weights(const ConvSizes& s, const Pixels& dout, const float* x, float* dw) {
     const WinogradTransforms* kernel = choose(s, Pass::kWeights, s.C, s.F, s.OH, s.OW);
     return kernel && weight_gradients(*kernel, s, dout, x, dw);
 }

@@ -1,6 +1,7 @@
 // Convolution by Winograd's algorithm, float32, 3 x 3, stride 1; see conv.h for the arguments.
 #pragma once
 
+#include "kernels/winograd.h"
 #include "ops/conv.h"
 
 namespace handgrad {
@@ -8,9 +9,13 @@ namespace handgrad {
 // Each returns false where the direct algorithm is to compute instead: because this convolution is of
 // another kind, or the direct algorithm is faster, or (then the output is overwritten) because a result is
 // not finite, or so small are the numbers that the transforms would round them to subnormal ones.
-bool winograd_forward(const ConvSizes& s, const float* x, const float* w, const float* b, float* out);
-bool winograd_backward_input(const ConvSizes& s, const float* dout, const float* w, float* dx);
-bool winograd_backward_weights(const ConvSizes& s, const float* dout, const float* x, float* dw);
+// With places, out and dout are of 2 x 2 max pooling behind the convolution.
+bool winograd_forward(const ConvSizes& s, const float* x, const float* w, const float* b, const Written& out);
+bool winograd_backward_input(const ConvSizes& s, const Pixels& dout, const float* w, float* dx);
+bool winograd_backward_weights(const ConvSizes& s, const Pixels& dout, const float* x, float* dw);
+
+// Whether winograd_forward would begin.
+bool winograd_takes(const ConvSizes& s);
 
 // Tests and measurements: tiles of 2, 4 or 8 wherever the algorithm can compute, 0 for the fastest.
 void set_winograd_tile(int size);

@@ -402,8 +402,8 @@ def rules():
 KNOWN_TO_THE_CHECKER = {
     "affine", "relu", "batchnorm", "layernorm", "dropout", "conv", "max_pool", "spatial_batchnorm",
     "spatial_groupnorm", "affine_relu", "affine_bn_relu", "affine_ln_relu", "conv_relu",
-    "conv_relu_pool", "conv_bn_relu", "conv_bn_relu_pool", "avg_pool", "global_avg_pool", "prelu",
-    "maxout", "spatial_instancenorm", "sigmoid", "tanh", "elu", "gelu", "leaky_relu",
+    "conv_pool", "conv_relu_pool", "conv_bn_relu", "conv_bn_relu_pool", "avg_pool", "global_avg_pool",
+    "prelu", "maxout", "spatial_instancenorm", "sigmoid", "tanh", "elu", "gelu", "leaky_relu",
 }  # fmt: skip
 
 

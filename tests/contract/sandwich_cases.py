@@ -91,6 +91,7 @@ def _conv() -> list[Case]:
             cases.append(Case("conv_relu", name, arrays, (conv,)))
             pool = POOLS[seed % 3]
             cases.append(Case("conv_relu_pool", name, arrays, (conv, pool)))
+            cases.append(Case("conv_pool", name, arrays, (conv, pool)))
         for seed in range(2):
             arrays = _arrays(x, w, F, 10 + seed) | _scales(form, seed)
             for place, (mode, param) in enumerate(_norms(F, seed).items()):

@@ -213,6 +213,7 @@ KINDS = {
     "conv_bn_relu": sandwich("conv_bn_relu"),
     "conv_bn_relu_pool": sandwich("conv_bn_relu_pool"),
     "conv_grouped": lambda rng: grouped(rng, "conv"),
+    "conv_pool": sandwich("conv_pool"),
     "conv_relu": sandwich("conv_relu"),
     "conv_relu_pool": sandwich("conv_relu_pool"),
     "conv_transpose": lambda rng: grouped(rng, "conv_transpose"),

@@ -73,6 +73,7 @@ def test_every_pair_has_a_layer_object():
     used |= {"batchnorm", "spatial_batchnorm", "layernorm", "concat"}
     pairs = {name.removesuffix("_forward") for name in layers.__all__ if name.endswith("_forward")}
     sandwiches = {name for name in pairs if "_relu" in name and name not in ("leaky_relu",)}
+    sandwiches.add("conv_pool")
     assert pairs - sandwiches == used
 
 
@@ -83,7 +84,7 @@ def test_gradients_by_complex_step(layer, shape):
 
 @every_layer
 def test_the_shape_said_is_the_shape_that_comes(layer, shape):
-    model = network(layer, shape, dtype=np.float64, rng=0)
+    model = network(layer, shape, dtype=np.float64, rng=0, fuse=False)
     plan = model._recorded([(5, *shape)], "train")
     outputs = {}
     plan.forward([batch(model)[0]], model.params, [], outputs)

@@ -12,11 +12,12 @@ It also has pairs for whole sandwiches,
     affine_relu_backward(dout, saved, need_dx)
     stem_forward(x, w, b, norm, pad) -> (out, saved)
     stem_backward(dout, saved, need_dx)
-    pooled_forward(x, w, b, pad) -> (out, saved)
+    pooled_forward(x, w, b, pad, rectify) -> (out, saved)
     pooled_backward(dout, saved, need_dx)
 
 the second for conv_bn_relu_pool (saved.made begins with the moments, where none were given), the third for
-conv_relu_pool; ``takes_stem`` and ``takes_pooled(x, w, stride, pad, pool)`` say of which.
+conv_relu_pool, or, not `rectify`, conv_pool; ``takes_stem(x, w, stride, pad, pool)`` and ``takes_pooled(...,
+rectify)`` say of which.
 The sandwich has checked the dout of a backward, and an engine's own kernels made what lies between.
 The checks are those of the layers.
 """
@@ -135,14 +136,15 @@ def _affine_relu(x: Array, steps: list[Any], engine: str, fused: Any) -> tuple[A
 
 
 def _pooled(x: Array, steps: list[Any], engine: str, fused: Any) -> tuple[Array, Cache] | None:
-    """Run a convolution of images with few channels, ReLU and pooling."""
-    (_, w, b, conv_param), _, (_, pool_param) = steps
+    """Run a convolution, ReLU where there is one, and pooling."""
+    (_, w, b, conv_param), *middle, (_, pool_param) = steps
+    rectify = bool(middle)
     stride, pad, dilation, groups = checked_conv(x, w, b, conv_param)
     pool = pool_options("max_pool_forward", pool_param)
     simple = dilation == (1, 1) and groups == 1
-    if not (simple and fused.takes_pooled(x, w, stride, pad, pool)):
+    if not (simple and fused.takes_pooled(x, w, stride, pad, pool, rectify)):
         return None
-    out, saved = fused.pooled_forward(x, w, b, pad)
+    out, saved = fused.pooled_forward(x, w, b, pad, rectify)
     return out, Cache("pooled", engine, tuple(out.shape), out[:0], saved)
 
 
@@ -168,6 +170,7 @@ def _stem(x: Array, steps: list[Any], engine: str, fused: Any) -> tuple[Array, C
 
 _WHOLES = {
     (affine_forward, relu_forward): _affine_relu,
+    (conv_forward, max_pool_forward): _pooled,
     (conv_forward, relu_forward, max_pool_forward): _pooled,
     (conv_forward, spatial_batchnorm_forward, relu_forward, max_pool_forward): _stem,
 }

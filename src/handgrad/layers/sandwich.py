@@ -5,7 +5,7 @@ the other way, the dx of each being the dout of the one before it.  By the chain
 the parameters are those that each layer's own backward gives:
 
     affine_relu     affine_bn_relu    affine_ln_relu
-    conv_relu       conv_bn_relu      conv_relu_pool      conv_bn_relu_pool
+    conv_relu       conv_bn_relu      conv_relu_pool      conv_bn_relu_pool      conv_pool
 
 "bn" is `batchnorm` behind affine and `spatial_batchnorm` behind conv; where bn_param is None it is
 left out, gamma and beta are not looked at, and backward returns None for dgamma and dbeta.  "pool" is
@@ -217,6 +217,43 @@ def conv_relu_pool_backward(
 ) -> tuple[Array, ...]:
     """Gradients of `conv_relu_pool_forward`: dx, dw, db, for dout (N, F, H', W')."""
     return _backward("conv_relu_pool", dout, cache, need_dx)
+
+
+def conv_pool_forward(
+    x: Array,
+    w: Array,
+    b: Array,
+    conv_param: Param,
+    pool_param: Param,
+    *,
+    engine: str | None = None,
+) -> tuple[Array, Cache]:
+    """Convolution, max pooling: ``out = max_pool(conv(x, w) + b)``, for a normalisation behind the pooling.
+
+    Args:
+        x: images, (N, C, H, W).
+        w: filters, (F, C, HH, WW).
+        b: biases, (F,).
+        conv_param: as in `conv_forward`.
+        pool_param: as in `max_pool_forward`.
+        engine: the engine for this call; None is the chosen one.
+
+    Returns:
+        out, (N, F, H', W'), and the cache for `conv_pool_backward`.
+
+    Raises:
+        ShapeError, DtypeError, OptionError: as `conv_forward` and `max_pool_forward`.
+
+    Source: D. Page, How to train your ResNet (2018), part 8, which pools in front of the activation.
+    """
+    x, w, b = promote("conv_pool_forward", x=x, w=w, b=b)
+    pool = (max_pool_forward, pool_param)
+    return _forward("conv_pool", engine, x, (conv_forward, w, b, conv_param), pool)
+
+
+def conv_pool_backward(dout: Array, cache: Cache, *, need_dx: bool = True) -> tuple[Array, ...]:
+    """Gradients of `conv_pool_forward`: dx, dw, db, for dout (N, F, H', W')."""
+    return _backward("conv_pool", dout, cache, need_dx)
 
 
 def conv_bn_relu_forward(

@@ -37,6 +37,7 @@ Chain = tuple[type[Layer], ...]
 
 # neighbouring layers -> the sandwich that computes them; an affine layer flattens by itself
 _SANDWICHES: dict[Chain, str] = {
+    (Conv2d, MaxPool): "conv_pool",
     (Conv2d, ReLU): "conv_relu",
     (Conv2d, ReLU, MaxPool): "conv_relu_pool",
     (Conv2d, BatchNorm, ReLU): "conv_bn_relu",

@@ -57,6 +57,7 @@ LAYERS = [
     _pair("affine_ln_relu", "sandwich", functools.partial(configs.affine_like, "ln")),
     _pair("conv_relu", "sandwich", windows.conv_sandwich),
     _pair("conv_relu_pool", "sandwich", functools.partial(windows.conv_sandwich, pool=True)),
+    _pair("conv_pool", "sandwich", functools.partial(windows.conv_sandwich, pool=True)),
     _pair("conv_bn_relu", "sandwich", functools.partial(windows.conv_sandwich, "bn")),
     _pair(
         "conv_bn_relu_pool", "sandwich", functools.partial(windows.conv_sandwich, "bn", pool=True)

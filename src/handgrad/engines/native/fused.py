@@ -140,30 +140,37 @@ class PooledSaved(NamedTuple):
     places: Array
 
 
-def takes_pooled(x: Array, w: Array, stride: Pair, pad: Pair, pool: tuple[Pair, Pair]) -> bool:
+def takes_pooled(
+    x: Array, w: Array, stride: Pair, pad: Pair, pool: tuple[Pair, Pair], rectify: bool
+) -> bool:
     """Return whether `pooled_forward` computes these sizes."""
-    return pool == POOL and _kernels.pooled_fits(x, w, stride, pad)
+    if pool != POOL:
+        return False
+    few = rectify and _kernels.pooled_fits(x, w, stride, pad)
+    return few or _kernels.conv_pool_fits(x, w, stride, pad)
 
 
-def pooled_forward(x: Array, w: Array, b: Array, pad: Pair) -> tuple[Array, PooledSaved]:
-    """conv - relu - 2x2 pool."""
-    out, places = _kernels.pooled_forward(x, w, b, pad)
+def pooled_forward(
+    x: Array, w: Array, b: Array, pad: Pair, rectify: bool
+) -> tuple[Array, PooledSaved]:
+    """conv - relu - 2x2 pool, of few channels or by Winograd's algorithm; else conv - 2x2 pool."""
+    if rectify and _kernels.pooled_fits(x, w, (1, 1), pad):
+        out, places = _kernels.pooled_forward(x, w, b, pad)
+    else:
+        out, places = _kernels.conv_pool_forward(x, w, b, pad, rectify)
     return out, PooledSaved(x, w, pad, places)
 
 
 def pooled_backward(
     dout: Array, saved: PooledSaved, need_dx: bool
 ) -> tuple[Array | None, Array, Array]:
-    """Return dx, dw and db: from the chosen pixels alone, but where dx is needed or x is not finite."""
+    """Return dx, dw and db; of few channels, where x is finite, from the chosen pixels alone."""
     x, w, pad, places = saved
-    again = need_dx or not takes_pooled(x, w, (1, 1), pad, POOL)
-    gradients = None if again else _kernels.pooled_gradients(dout, x, w, places, pad)
-    if gradients is not None:
-        return None, *gradients
-    N, _, *image = x.shape
-    size = [n + 2 * p - k + 1 for n, p, k in zip(image, pad, w.shape[2:], strict=True)]
-    dy = _kernels.max_pool_backward(dout, places, (N, len(w), *size), *POOL)
-    return conv_backward(dy, (x, w, (1, 1), pad), need_dx=need_dx)
+    if not need_dx and _kernels.pooled_fits(x, w, (1, 1), pad):
+        gradients = _kernels.pooled_gradients(dout, x, w, places, pad)
+        if gradients is not None:
+            return None, *gradients
+    return _kernels.conv_pool_backward(dout, x, w, places, pad, need_dx)
 
 
 conv_backward = conv.gradients

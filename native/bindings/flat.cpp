@@ -13,6 +13,26 @@ namespace handgrad {
 namespace {
 
 // The mask, one byte a number, has the memory order of the input, and gives it to the backward.
+// In place, for an x that nobody else has; returns where it is positive.
+nb::object rectify(nb::ndarray<nb::device::cpu>& x) {
+    const AnyArray view(x);
+    return with_dtype(view, [&](auto zero) {
+        using T = decltype(zero);
+        const Order order = order_of(view);
+        check(is_dense(view, order), "rectify: x is not dense");
+        T* numbers = static_cast<T*>(x.data());
+        std::optional<Out<uint8_t>> positive;
+        {
+            Unlocked unlocked;
+            positive.emplace(Shape(view), order);
+            for_chunks(positive->shape.count(), [&](int64_t at, int64_t n) {
+                kernels<T>().flat.rectify(numbers + at, n, positive->get() + at);
+            });
+        }
+        return positive->array();
+    });
+}
+
 nb::tuple relu_forward(const AnyArray& x, std::optional<double> alpha) {
     return with_dtype(x, [&](auto zero) {
         using T = decltype(zero);
@@ -296,6 +316,7 @@ bool all_finite(const AnyArray& x) {
 
 void bind_flat(nb::module_& module) {
     module.def("relu_forward", relu_forward, nb::arg(), nb::arg().none() = nb::none());
+    module.def("rectify", rectify);
     module.def("relu_backward", relu_backward, nb::arg(), nb::arg(), nb::arg().none() = nb::none());
     module.def("product", product);
     module.def("sum", sum);

@@ -36,14 +36,18 @@ struct Scales {
     Out<T> inv_std, scale;
 };
 
-// Batch normalisation, a rectifier where `rectify`, and a max pooling where `pool` = (window, stride).
+// Batch normalisation, a rectifier where `rectify`, and a max pooling where `pool` = (window, stride); or a smooth
+// activation, where `curve` is one.
 // Without mean and var given, those of the batch are taken.  Returns out, mean, var, inv_std, scale,
 // and of the pooling, else None, the indices and the largest x of each window.
 using Pool = std::optional<std::pair<Pair, Pair>>;
 
+void check_curve(std::optional<int> curve) { check(!curve || (*curve >= 0 && *curve < kCurves), "norm: no such curve"); }
+
 nb::tuple batchnorm_forward(const AnyArray& x, const AnyArray& gamma, const AnyArray& beta, double eps, bool rectify,
                             const std::optional<AnyArray>& mean, const std::optional<AnyArray>& var,
-                            const Pool& pool) {
+                            const Pool& pool, std::optional<int> curve) {
+    check_curve(curve);
     return with_dtype(x, [&](auto zero) {
         using T = decltype(zero);
         std::optional<Out<T>> out, used_mean, used_var, largest;
@@ -74,7 +78,7 @@ nb::tuple batchnorm_forward(const AnyArray& x, const AnyArray& gamma, const AnyA
                 max_pool_forward(s, &map, rectify, in.get(), out->get(), largest->get(), index->get());
             } else {
                 out.emplace(in.shape, order);
-                normalise(map, in.get(), rows, channels, out->get());
+                normalise(map, in.get(), rows, channels, out->get(), curve.value_or(kCurves));
             }
         }
         return nb::make_tuple(out->array(), used_mean->array(), used_var->array(), scales->inv_std.array(),
@@ -87,7 +91,8 @@ nb::tuple batchnorm_forward(const AnyArray& x, const AnyArray& gamma, const AnyA
 nb::tuple batchnorm_backward(const AnyArray& dout, const AnyArray& x, const AnyArray& mean, const AnyArray& inv_std,
                              const AnyArray& scale, const std::optional<AnyArray>& index,
                              const std::optional<AnyArray>& largest, const AnyArray& beta, bool rectify, bool of_batch,
-                             const Pool& pool) {
+                             const Pool& pool, std::optional<int> curve) {
+    check_curve(curve);
     return with_dtype(x, [&](auto zero) {
         using T = decltype(zero);
         std::optional<Out<T>> dx, dgamma, dbeta;
@@ -124,9 +129,15 @@ nb::tuple batchnorm_backward(const AnyArray& dout, const AnyArray& x, const AnyA
                 norm_pool_backward(s, map, upstream.get(), places.get(), in.get(), mean_dz, mean_dz_xhat, dx->get());
             } else {
                 check(in.shape == upstream.shape, "batchnorm_backward: dout does not fit x");
-                batch_sums(map, upstream.get(), in.get(), rows, channels, dbeta->get(), dgamma->get());
+                const T* dz = upstream.get();
+                if (curve) {
+                    batch_sums_of_curve(map, *curve, dz, in.get(), rows, channels, dbeta->get(), dgamma->get(), dx->get());
+                    dz = dx->get();
+                } else {
+                    batch_sums(map, dz, in.get(), rows, channels, dbeta->get(), dgamma->get());
+                }
                 share_out();
-                normalise_backward(map, upstream.get(), in.get(), rows, channels, mean_dz, mean_dz_xhat, dx->get());
+                normalise_backward(map, dz, in.get(), rows, channels, mean_dz, mean_dz_xhat, dx->get());
             }
         }
         return nb::make_tuple(dx->array(), dgamma->array(), dbeta->array());
@@ -179,9 +190,11 @@ nb::tuple groupnorm_backward(const AnyArray& dout, const AnyArray& xhat, const A
 
 void bind_norms(nb::module_& module) {
     module.def("batchnorm_forward", batchnorm_forward, nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
-               nb::arg().none() = nb::none(), nb::arg().none() = nb::none(), nb::arg().none() = nb::none());
+               nb::arg().none() = nb::none(), nb::arg().none() = nb::none(), nb::arg().none() = nb::none(),
+               nb::arg().none() = nb::none());
     module.def("batchnorm_backward", batchnorm_backward, nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
-               nb::arg().none(), nb::arg().none(), nb::arg(), nb::arg(), nb::arg(), nb::arg().none() = nb::none());
+               nb::arg().none(), nb::arg().none(), nb::arg(), nb::arg(), nb::arg(), nb::arg().none() = nb::none(),
+               nb::arg().none() = nb::none());
     module.def("groupnorm_forward", groupnorm_forward);
     module.def("groupnorm_backward", groupnorm_backward);
 }

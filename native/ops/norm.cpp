@@ -53,15 +53,17 @@ void batch_moments(const T* x, int64_t rows, int64_t channels, T* mean, T* varia
     });
 }
 
-template <class T>
-void batch_sums(const Affine<T>& map, const T* dout, const T* x, int64_t rows, int64_t channels, T* sum_dz,
-                T* sum_dz_xhat) {
+namespace {
+
+// dz_of(first number, rows) gives dz of a chunk.
+template <class T, class Dz>
+void sum_chunks(const Affine<T>& map, Dz&& dz_of, const T* x, int64_t rows, int64_t channels, T* sum_dz, T* sum_dz_xhat) {
     const int64_t size = rows_of_chunk(channels), chunks = ceil_div(rows, size);
     Scratch<T> parts(times(2, chunks, channels));
     for_row_chunks(rows, channels, [&](int64_t first, int64_t count) {
         T* part = parts.get() + 2 * (first / size) * channels;
-        kernels<T>().rows.norm_sums(map, dout + first * channels, x + first * channels, count, channels, part,
-                                    part + channels);
+        const int64_t at = first * channels;
+        kernels<T>().rows.norm_sums(map, dz_of(at, count), x + at, count, channels, part, part + channels);
     });
     for (int64_t c = 0; c < channels; ++c) {
         double first = 0, second = 0;
@@ -74,11 +76,31 @@ void batch_sums(const Affine<T>& map, const T* dout, const T* x, int64_t rows, i
     }
 }
 
+}  // namespace
+
 template <class T>
-void normalise(const Affine<T>& map, const T* x, int64_t rows, int64_t channels, T* out) {
+void batch_sums(const Affine<T>& map, const T* dout, const T* x, int64_t rows, int64_t channels, T* sum_dz,
+                T* sum_dz_xhat) {
+    sum_chunks(map, [&](int64_t at, int64_t) { return dout + at; }, x, rows, channels, sum_dz, sum_dz_xhat);
+}
+
+template <class T>
+void batch_sums_of_curve(const Affine<T>& map, int curve, const T* dout, const T* x, int64_t rows, int64_t channels,
+                         T* sum_dz, T* sum_dz_xhat, T* dz) {
+    const auto dz_of = [&](int64_t at, int64_t count) {
+        kernels<T>().rows.normalise(map, x + at, count, channels, dz + at);
+        kernels<T>().curves.backward[curve](dout + at, dz + at, T(0), count * channels, dz + at);
+        return dz + at;
+    };
+    sum_chunks(map, dz_of, x, rows, channels, sum_dz, sum_dz_xhat);
+}
+
+template <class T>
+void normalise(const Affine<T>& map, const T* x, int64_t rows, int64_t channels, T* out, int curve) {
     for_row_chunks(rows, channels, [&](int64_t first, int64_t count) {
         const int64_t at = first * channels;
         kernels<T>().rows.normalise(map, x + at, count, channels, out + at);
+        if (curve < kCurves) kernels<T>().curves.forward[curve](out + at, T(0), count * channels, out + at);
     });
 }
 
@@ -206,7 +228,8 @@ void group_norm_backward(int64_t N, int64_t C, int64_t P, int64_t groups, const 
 #define HG_INSTANTIATE(T)                                                                                          \
     template void batch_moments(const T*, int64_t, int64_t, T*, T*);                                               \
     template void batch_sums(const Affine<T>&, const T*, const T*, int64_t, int64_t, T*, T*);                      \
-    template void normalise(const Affine<T>&, const T*, int64_t, int64_t, T*);                           \
+    template void batch_sums_of_curve(const Affine<T>&, int, const T*, const T*, int64_t, int64_t, T*, T*, T*);    \
+    template void normalise(const Affine<T>&, const T*, int64_t, int64_t, T*, int);                                \
     template void normalise_backward(const Affine<T>&, const T*, const T*, int64_t, int64_t, const T*, const T*, T*); \
     template void max_pool_forward(const PoolSizes&, const Affine<T>*, bool, const T*, T*, T*, void*);             \
     template void max_pool_backward(const PoolSizes&, const T*, const void*, T*);                                  \

@@ -12,8 +12,13 @@ void batch_moments(const T* x, int64_t rows, int64_t channels, T* mean, T* varia
 template <class T>
 void batch_sums(const Affine<T>& map, const T* dout, const T* x, int64_t rows, int64_t channels, T* sum_dz,
                 T* sum_dz_xhat);
+// The same behind a smooth activation, a Curve; dz receives dout times its slope.
 template <class T>
-void normalise(const Affine<T>& map, const T* x, int64_t rows, int64_t channels, T* out);
+void batch_sums_of_curve(const Affine<T>& map, int curve, const T* dout, const T* x, int64_t rows, int64_t channels,
+                         T* sum_dz, T* sum_dz_xhat, T* dz);
+// curve: what follows, a Curve, or kCurves for nothing.
+template <class T>
+void normalise(const Affine<T>& map, const T* x, int64_t rows, int64_t channels, T* out, int curve = kCurves);
 template <class T>
 void normalise_backward(const Affine<T>& map, const T* dout, const T* x, int64_t rows, int64_t channels,
                         const T* mean_dz, const T* mean_dz_xhat, T* dx);

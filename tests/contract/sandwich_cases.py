@@ -103,4 +103,18 @@ def _conv() -> list[Case]:
     return cases
 
 
-CASES = [*_affine(), *_conv()]
+def _bn_gelu() -> list[Case]:
+    cases = []
+    for number, x in enumerate([(5, 3), (6, 2), (4, 2, 2, 3), (2, 3, 2, 2), (1, 2, 3, 3)]):
+        form = (1, x[1], 1, 1) if number == 3 else (x[1],)
+        for seed in range(2):
+            drawn = np.random.default_rng([seed, *x]).standard_normal(x)
+            arrays = {"x": drawn, **_scales(form, seed)}
+            for place, (mode, param) in enumerate(_norms(x[1], seed).items()):
+                name = f"{'x'.join(map(str, x))}-{mode}-seed{seed}"
+                options = (param, ("none", "tanh")[(place + seed) % 2])
+                cases.append(Case("bn_gelu", name, arrays, options, mode[:4] == "test"))
+    return cases
+
+
+CASES = [*_affine(), *_conv(), *_bn_gelu()]

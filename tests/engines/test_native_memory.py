@@ -114,7 +114,7 @@ def every_kernel(dtype=np.float32):
 
 IN_SANDWICHES = {
     "batchnorm_forward", "batchnorm_backward", "stem_fits", "stem_forward", "stem_infer", "stem_backward",
-    "pooled_fits", "pooled_forward", "pooled_gradients", "conv_pool_fits",
+    "pooled_fits", "pooled_forward", "pooled_gradients", "conv_pool_fits", "rectify",
 }  # fmt: skip
 SETTINGS = {
     "buffer_statistics", "fail_allocation_after", "is_exact", "isa", "isas", "set_exact", "set_isa",

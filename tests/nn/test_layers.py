@@ -73,7 +73,7 @@ def test_every_pair_has_a_layer_object():
     used |= {"batchnorm", "spatial_batchnorm", "layernorm", "concat"}
     pairs = {name.removesuffix("_forward") for name in layers.__all__ if name.endswith("_forward")}
     sandwiches = {name for name in pairs if "_relu" in name and name not in ("leaky_relu",)}
-    sandwiches.add("conv_pool")
+    sandwiches |= {"bn_gelu", "conv_pool"}
     assert pairs - sandwiches == used
 
 

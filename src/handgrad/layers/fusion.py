@@ -5,7 +5,8 @@ Such an engine has a module ``fused`` with the pair
     follow_forward(y, norm, pool) -> (out, saved)      follow_backward(dout, saved) -> (dy, ...)
 
 for ``out = pool(max(0, norm(y)))``.  norm is (gamma, beta, eps), or (gamma, beta, mean, var, eps) for
-given moments, or None; pool is (window, stride), or None.  saved.mean and saved.var are the moments.
+given moments, or None; pool is (window, stride), or None; without both, y itself becomes out.
+saved.mean and saved.var are the moments.
 It also has pairs for whole sandwiches,
 
     affine_relu_forward(x, w, b) -> (out, saved)
@@ -14,6 +15,8 @@ It also has pairs for whole sandwiches,
     stem_backward(dout, saved, need_dx)
     pooled_forward(x, w, b, pad, rectify) -> (out, saved)
     pooled_backward(dout, saved, need_dx)
+    norm_gelu_forward(x, norm, approximate) -> (out, saved)
+    norm_gelu_backward(dout, saved) -> (dx, dgamma, dbeta)
 
 the second for conv_bn_relu_pool (saved.made begins with the moments, where none were given), the third for
 conv_relu_pool, or, not `rectify`, conv_pool; ``takes_stem(x, w, stride, pad, pool)`` and ``takes_pooled(...,
@@ -174,6 +177,31 @@ _WHOLES = {
     (conv_forward, relu_forward, max_pool_forward): _pooled,
     (conv_forward, spatial_batchnorm_forward, relu_forward, max_pool_forward): _stem,
 }
+
+
+def norm_gelu_forward(
+    x: Array, gamma: Array, beta: Array, bn_param: Any, approximate: str, engine: str | None
+) -> tuple[Array, Cache] | None:
+    """Run batch normalisation and GELU in one call, where the engine has one; else None."""
+    name, module = engines.select(engine, x)
+    if not hasattr(module, "fused"):
+        return None
+    layer = "batchnorm" if x.ndim == 2 else "spatial_batchnorm"
+    check_channels(layer + "_forward", "gamma", gamma, x.shape[1])
+    check_channels(layer + "_forward", "beta", beta, x.shape[1])
+    options = batch_norm_options(layer, bn_param, x)
+    out, saved = module.fused.norm_gelu_forward(x, _norm(gamma, beta, options), approximate)
+    if options.mode == "train":
+        keep_running(bn_param, options, saved.mean, saved.var)
+    kept = FusedSaved(tuple(gamma.shape), tuple(beta.shape), saved)
+    return out, Cache("norm_gelu", name, tuple(out.shape), out[:0], kept)
+
+
+def norm_gelu_backward(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:
+    """Return dx, dgamma and dbeta."""
+    gamma_shape, beta_shape, saved = cache.saved
+    dx, dgamma, dbeta = engines.get(cache.engine).fused.norm_gelu_backward(dout, saved)
+    return dx, dgamma.reshape(gamma_shape), dbeta.reshape(beta_shape)
 
 
 def linear_backward(

@@ -20,13 +20,14 @@ import numpy as np
 from handgrad import layers
 from handgrad.engines.arrays import Array
 from handgrad.errors import HandgradError, OperationError
-from handgrad.nn.activations import ReLU
+from handgrad.nn.activations import GELU, ReLU
 from handgrad.nn.joins import Flatten
 from handgrad.nn.layer import Layer, PairLayer, learned_ones
 from handgrad.nn.linear import Affine, Conv2d
 from handgrad.nn.norms import BatchNorm, LayerNorm, Norm
 from handgrad.nn.pools import MaxPool
 from handgrad.nn.value import Value
+from handgrad.nn.whitening import Whitening
 
 if TYPE_CHECKING:
     from handgrad.nn.built import Built
@@ -37,7 +38,9 @@ Chain = tuple[type[Layer], ...]
 
 # neighbouring layers -> the sandwich that computes them; an affine layer flattens by itself
 _SANDWICHES: dict[Chain, str] = {
+    (BatchNorm, GELU): "bn_gelu",
     (Conv2d, MaxPool): "conv_pool",
+    (Whitening, ReLU): "conv_relu",
     (Conv2d, ReLU): "conv_relu",
     (Conv2d, ReLU, MaxPool): "conv_relu_pool",
     (Conv2d, BatchNorm, ReLU): "conv_bn_relu",
@@ -275,17 +278,23 @@ def _steps(calls: list[Call], output: int, fuse: bool) -> list[Step]:
 def _chain(call: Call, uses: Counter[int], takers: dict[int, Call]) -> list[Call]:
     """Return the longest chain of `_CHAINS` that begins with `call`, or [call]."""
     chain, best = [call], 1
+    if _leaves_out(call.layer):
+        return chain
     while _types(chain) in _BEGINNINGS:
         if _types(chain) in _CHAINS:
             best = len(chain)
         end = chain[-1].output
         if uses[end] != 1 or end not in takers:
             break
-        layer = takers[end].layer
-        if isinstance(layer, Norm) and not (layer.scale and layer.shift):
-            break  # the sandwiches have no gamma or beta left out
+        if _leaves_out(takers[end].layer):
+            break
         chain.append(takers[end])
     return chain[:best]
+
+
+def _leaves_out(layer: Layer) -> bool:
+    """Return whether it has no gamma or no beta, which all sandwiches with a normalisation take."""
+    return isinstance(layer, Norm) and not (layer.scale and layer.shift)
 
 
 def _types(chain: list[Call]) -> Chain:

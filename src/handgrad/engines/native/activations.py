@@ -7,6 +7,7 @@ import numpy as np
 from handgrad.engines.native import _kernels
 
 _SIGMOID, _TANH, _GELU, _GELU_TANH, _ELU = range(5)  # Curve of native/kernels/table.h
+GELUS = {"none": _GELU, "tanh": _GELU_TANH}
 
 
 def relu_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -35,7 +36,7 @@ def elu_forward(x: np.ndarray, alpha: float) -> tuple[np.ndarray, tuple]:
 
 
 def gelu_forward(x: np.ndarray, approximate: str) -> tuple[np.ndarray, tuple]:
-    return _curve(x, _GELU if approximate == "none" else _GELU_TANH)
+    return _curve(x, GELUS[approximate])
 
 
 def sigmoid_forward(x: np.ndarray) -> tuple[np.ndarray, tuple]:

@@ -3,7 +3,7 @@
     follow_forward(y, norm, pool) -> (out, saved)      out = pool(max(0, norm(y)))
 
 norm: None, (gamma, beta, eps), or (gamma, beta, mean, var, eps) for given moments.
-pool: None, or (window, stride) of a max pooling.
+pool: None, or (window, stride) of a max pooling.  Without both, y itself becomes out.
 
 The backwards of what is in front return None for dx that nobody needs, and zero for db.
 
@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from handgrad.engines.native import _kernels, affine, conv
+from handgrad.engines.native.activations import GELUS
 from handgrad.engines.native.norm import BatchNormSaved, batchnorm_backward, norm_forward
 
 Array = np.ndarray
@@ -43,7 +44,7 @@ def follow_forward(
     if pool is not None:
         out, places = _kernels.max_pool_forward(y, *pool, True)
         return out, PoolSaved(places, y.shape, *pool)
-    return _kernels.relu_forward(y)
+    return y, _kernels.rectify(y)
 
 
 def follow_backward(dout: Array, saved: Any) -> tuple[Array, ...]:
@@ -53,6 +54,18 @@ def follow_backward(dout: Array, saved: Any) -> tuple[Array, ...]:
     if isinstance(saved, PoolSaved):
         return (_kernels.max_pool_backward(dout, *saved),)
     return (_kernels.relu_backward(dout, saved),)
+
+
+def norm_gelu_forward(
+    x: Array, norm: tuple[Any, ...], approximate: str
+) -> tuple[Array, BatchNormSaved]:
+    """Batch normalisation, then GELU; what lies between is computed again in backward."""
+    gamma, beta, *moments, eps = norm
+    mean, var = moments or (None, None)
+    return norm_forward(x, gamma, beta, eps, mean=mean, var=var, curve=GELUS[approximate])
+
+
+norm_gelu_backward = batchnorm_backward
 
 
 def takes_off_mean(saved: Any) -> bool:

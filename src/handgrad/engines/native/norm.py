@@ -18,7 +18,8 @@ class BatchNormSaved(NamedTuple):
 
     x: (N, C, ...); mean, var, inv_std = 1 / sqrt(var + eps), scale = gamma inv_std, beta: (C,).
     places, largest: of the pooling behind it, or None; rectify: whether a ReLU follows;
-    of_batch: whether mean and var are the batch's; pool: its (window, stride), or None.
+    of_batch: whether mean and var are the batch's; pool: its (window, stride), or None; curve: the number
+    of the smooth activation that follows, or None.
     """
 
     x: Array
@@ -32,6 +33,7 @@ class BatchNormSaved(NamedTuple):
     rectify: bool
     of_batch: bool
     pool: tuple[Pair, Pair] | None
+    curve: int | None
 
 
 def norm_forward(
@@ -44,15 +46,15 @@ def norm_forward(
     var: Array | None = None,
     rectify: bool = False,
     pool: tuple[Pair, Pair] | None = None,
+    curve: int | None = None,
 ) -> tuple[Array, BatchNormSaved]:
     """Batch norm, by the batch's moments unless `mean` and `var` are given, and what may follow it."""
     out, used_mean, used_var, inv_std, scale, places, largest = _kernels.batchnorm_forward(
-        x, gamma, beta, eps, rectify, mean, var, pool
+        x, gamma, beta, eps, rectify, mean, var, pool, curve
     )
-    of_batch = mean is None
-    return out, BatchNormSaved(
-        x, used_mean, used_var, inv_std, scale, places, largest, beta, rectify, of_batch, pool
-    )
+    moments = used_mean, used_var, inv_std, scale
+    options = rectify, mean is None, pool, curve
+    return out, BatchNormSaved(x, *moments, places, largest, beta, *options)
 
 
 def batchnorm_forward(
@@ -80,6 +82,7 @@ def batchnorm_backward(dout: Array, saved: BatchNormSaved) -> Gradients:
         saved.rectify,
         saved.of_batch,
         saved.pool,
+        saved.curve,
     )
 
 

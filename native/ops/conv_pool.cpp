@@ -10,7 +10,8 @@
 namespace handgrad {
 namespace {
 
-bool fast() { return conv_mode() == ConvMode::kFast; }
+// Whether Winograd's algorithm may compute these sizes, which have a window.
+bool fast(const ConvSizes& s) { return conv_mode() == ConvMode::kFast && s.OH >= 2 && s.OW >= 2; }
 
 PoolSizes pool_of(const ConvSizes& s) { return {s.N, s.F, s.OH, s.OW, 2, 2, 2, 2, s.OH / 2, s.OW / 2}; }
 
@@ -48,11 +49,11 @@ void sum_open(const float* dout, const uint8_t* places, int64_t windows, int64_t
 
 }  // namespace
 
-bool conv_pool_fits(const ConvSizes& s) { return fast() && s.OH >= 2 && s.OW >= 2 && winograd_takes(s); }
+bool conv_pool_fits(const ConvSizes& s) { return fast(s) && winograd_takes(s); }
 
 void conv_pool_forward(const ConvSizes& s, const float* x, const float* w, const float* b, bool rectify, float* out,
                        uint8_t* places) {
-    if (fast() && winograd_forward(s, x, w, b, {out, places, rectify})) return;
+    if (fast(s) && winograd_forward(s, x, w, b, {out, places, rectify})) return;
     Scratch<float> y(times(s.N, s.OH, s.OW, s.F));
     direct_forward(s, x, w, b, y.get());
     max_pool_forward<float>(pool_of(s), nullptr, rectify, y.get(), out, nullptr, places);
@@ -63,8 +64,8 @@ void conv_pool_backward(const ConvSizes& s, const float* dout, const uint8_t* pl
     sum_open(dout, places, times(s.N, s.OH / 2, s.OW / 2), s.F, db);
     const Pixels chosen{dout, places};
     Unpooled dy(s, dout, places);
-    if (!fast() || !winograd_backward_weights(s, chosen, x, dw)) direct_backward_weights(s, dy.get(), x, dw);
-    if (dx && (!fast() || !winograd_backward_input(s, chosen, w, dx))) direct_backward_input(s, dy.get(), w, dx);
+    if (!fast(s) || !winograd_backward_weights(s, chosen, x, dw)) direct_backward_weights(s, dy.get(), x, dw);
+    if (dx && (!fast(s) || !winograd_backward_input(s, chosen, w, dx))) direct_backward_input(s, dy.get(), w, dx);
 }
 
 }  // namespace handgrad

@@ -111,6 +111,19 @@ def test_where_numbers_are_not_finite(rng):
     assert np.isnan(out[0, 0, 0, 2])
 
 
+@pytest.mark.skipif("native" not in engines.available(), reason="the native engine is not built")
+def test_backward_sees_no_later_change_of_the_vectors():
+    (x, gamma, beta, param), dout = drawn((4, 3, 4, 5), mode="test")
+    results = []
+    for change in 0.0, 1.0:
+        _, cache = layers.bn_gelu_forward(x, gamma, beta, param, engine="native")
+        for vector in (gamma, beta, param["running_mean"], param["running_var"]):
+            vector += change
+        results.append(layers.bn_gelu_backward(dout, cache))
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_networks_use_it():
     def made(fuse, **options):
         parts = [

@@ -145,12 +145,13 @@ def stem_backward(
 
 
 class PooledSaved(NamedTuple):
-    """places: the number of the chosen pixel, or of none, of each window."""
+    """places: the number of the chosen pixel, or of none, of each window; few: whether of few channels."""
 
     x: Array
     w: Array
     pad: Pair
     places: Array
+    few: bool
 
 
 def takes_pooled(
@@ -167,19 +168,20 @@ def pooled_forward(
     x: Array, w: Array, b: Array, pad: Pair, rectify: bool
 ) -> tuple[Array, PooledSaved]:
     """conv - relu - 2x2 pool, of few channels or by Winograd's algorithm; else conv - 2x2 pool."""
-    if rectify and _kernels.pooled_fits(x, w, (1, 1), pad):
+    few = rectify and _kernels.pooled_fits(x, w, (1, 1), pad)
+    if few:
         out, places = _kernels.pooled_forward(x, w, b, pad)
     else:
         out, places = _kernels.conv_pool_forward(x, w, b, pad, rectify)
-    return out, PooledSaved(x, w, pad, places)
+    return out, PooledSaved(x, w, pad, places, few)
 
 
 def pooled_backward(
     dout: Array, saved: PooledSaved, need_dx: bool
 ) -> tuple[Array | None, Array, Array]:
     """Return dx, dw and db; of few channels, where x is finite, from the chosen pixels alone."""
-    x, w, pad, places = saved
-    if not need_dx and _kernels.pooled_fits(x, w, (1, 1), pad):
+    x, w, pad, places, few = saved
+    if few and not need_dx and _kernels.pooled_fits(x, w, (1, 1), pad):
         gradients = _kernels.pooled_gradients(dout, x, w, places, pad)
         if gradients is not None:
             return None, *gradients

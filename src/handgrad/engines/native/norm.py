@@ -52,6 +52,8 @@ def norm_forward(
     out, used_mean, used_var, inv_std, scale, places, largest = _kernels.batchnorm_forward(
         x, gamma, beta, eps, rectify, mean, var, pool, curve
     )
+    if rectify or curve is not None:  # backward computes what comes between again
+        beta = beta.copy()
     moments = used_mean, used_var, inv_std, scale
     options = rectify, mean is None, pool, curve
     return out, BatchNormSaved(x, *moments, places, largest, beta, *options)

@@ -12,7 +12,6 @@
 namespace handgrad {
 namespace {
 
-// The mask, one byte a number, has the memory order of the input, and gives it to the backward.
 // In place, for an x that nobody else has; returns where it is positive.
 nb::object rectify(nb::ndarray<nb::device::cpu>& x) {
     const AnyArray view(x);
@@ -33,6 +32,7 @@ nb::object rectify(nb::ndarray<nb::device::cpu>& x) {
     });
 }
 
+// The mask, one byte a number, has the memory order of the input, and gives it to the backward.
 nb::tuple relu_forward(const AnyArray& x, std::optional<double> alpha) {
     return with_dtype(x, [&](auto zero) {
         using T = decltype(zero);

@@ -15,29 +15,6 @@ bool fast(const ConvSizes& s) { return conv_mode() == ConvMode::kFast && s.OH >=
 
 PoolSizes pool_of(const ConvSizes& s) { return {s.N, s.F, s.OH, s.OW, 2, 2, 2, 2, s.OH / 2, s.OW / 2}; }
 
-// The gradient of the convolution's output, if somebody asks for it.
-class Unpooled {
-  public:
-    Unpooled(const ConvSizes& s, const float* dout, const uint8_t* places)
-        : sizes_(pool_of(s)), count_(times(s.N, s.OH, s.OW, s.F)), dout_(dout), places_(places) {}
-    const float* get() {
-        if (!made_) {
-            memory_ = Scratch<float>(count_);
-            max_pool_backward<float>(sizes_, dout_, places_, memory_.get());
-            made_ = true;
-        }
-        return memory_.get();
-    }
-
-  private:
-    PoolSizes sizes_;
-    int64_t count_;
-    const float* dout_;
-    const uint8_t* places_;
-    Scratch<float> memory_;
-    bool made_ = false;
-};
-
 // db = sum of dout over the windows that are open.
 void sum_open(const float* dout, const uint8_t* places, int64_t windows, int64_t F, float* db) {
     Scratch<float> open(times(windows, F));
@@ -63,9 +40,16 @@ void conv_pool_backward(const ConvSizes& s, const float* dout, const uint8_t* pl
                         float* dx, float* dw, float* db) {
     sum_open(dout, places, times(s.N, s.OH / 2, s.OW / 2), s.F, db);
     const Pixels chosen{dout, places};
-    Unpooled dy(s, dout, places);
-    if (!fast(s) || !winograd_backward_weights(s, chosen, x, dw)) direct_backward_weights(s, dy.get(), x, dw);
-    if (dx && (!fast(s) || !winograd_backward_input(s, chosen, w, dx))) direct_backward_input(s, dy.get(), w, dx);
+    Scratch<float> dy;  // the gradient of the convolution's output, if somebody asks for it
+    const auto unpooled = [&] {
+        if (!dy.get()) {
+            dy = Scratch<float>(times(s.N, s.OH, s.OW, s.F));
+            max_pool_backward<float>(pool_of(s), dout, places, dy.get());
+        }
+        return dy.get();
+    };
+    if (!fast(s) || !winograd_backward_weights(s, chosen, x, dw)) direct_backward_weights(s, unpooled(), x, dw);
+    if (dx && (!fast(s) || !winograd_backward_input(s, chosen, w, dx))) direct_backward_input(s, unpooled(), w, dx);
 }
 
 }  // namespace handgrad

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from handgrad import engines
 from handgrad.engines.arrays import Array, promote
 from handgrad.errors import check_choice, check_min_ndim
 from handgrad.layers import fusion
@@ -50,28 +51,25 @@ def bn_gelu_forward(
     x, gamma, beta = promote(where, x=x, gamma=gamma, beta=beta)
     check_min_ndim(where, "x", x, 2, "(N, D) or (N, C, H, W)")
     check_choice(where, "approximate", approximate, ("none", "tanh"))
-    images = x.ndim > 2
-    if x.ndim in (2, 4):
-        whole = fusion.norm_gelu_forward(x, gamma, beta, bn_param, approximate, engine)
-        if whole is not None:
-            out, cache = whole
-            return out, Cache("bn_gelu", cache.engine, cache.shape, cache.like, (cache,))
-    norm = spatial_batchnorm_forward if images else batchnorm_forward
+    norm = batchnorm_forward if x.ndim == 2 else spatial_batchnorm_forward
+    steps = [(norm, gamma, beta, bn_param), (gelu_forward, approximate)]
+    name, _ = engines.select(engine, x)
+    if x.ndim in (2, 4) and fusion.is_fused(name, steps):
+        out, cache = fusion.forward(x, steps, name)
+        return out, Cache("bn_gelu", name, cache.shape, cache.like, (cache,))
     z, first = norm(x, gamma, beta, bn_param, engine=engine)
     out, second = gelu_forward(z, approximate, engine=engine)
     return out, Cache("bn_gelu", second.engine, tuple(out.shape), out[:0, ...], (first, second))
 
 
-def bn_gelu_backward(
-    dout: Array, cache: Cache, *, need_dx: bool = True
-) -> tuple[Array, Array, Array]:
+def bn_gelu_backward(dout: Array, cache: Cache, *, need_dx: bool = True) -> tuple[Array, ...]:
     """Gradients of `bn_gelu_forward`: dx, dgamma, dbeta, for dout like out.
 
     need_dx is there for the other sandwiches' sake; dx costs next to nothing here.
     """
     dout = check_backward("bn_gelu", dout, cache)
     if len(cache.saved) == 1:
-        return fusion.norm_gelu_backward(dout, cache.saved[0])
+        return fusion.backward(dout, cache.saved[0])
     first, second = cache.saved
     dz = gelu_backward(dout, second)
     if first.layer == "spatial_batchnorm":

@@ -2,10 +2,11 @@
 
 Such an engine has a module ``fused`` with the pair
 
-    follow_forward(y, norm, pool) -> (out, saved)      follow_backward(dout, saved) -> (dy, ...)
+    follow_forward(y, norm, pool, gelu) -> (out, saved)      follow_backward(dout, saved) -> (dy, ...)
 
-for ``out = pool(max(0, norm(y)))``.  norm is (gamma, beta, eps), or (gamma, beta, mean, var, eps) for
-given moments, or None; pool is (window, stride), or None; without both, y itself becomes out.
+for ``out = pool(max(0, norm(y)))``, or ``gelu(norm(y))`` where gelu says which one.  norm is (gamma,
+beta, eps), or (gamma, beta, mean, var, eps) for given moments, or None; pool is (window, stride), or
+None; without all three, y itself becomes out.
 saved.mean and saved.var are the moments.
 It also has pairs for whole sandwiches,
 
@@ -15,8 +16,6 @@ It also has pairs for whole sandwiches,
     stem_backward(dout, saved, need_dx)
     pooled_forward(x, w, b, pad, rectify) -> (out, saved)
     pooled_backward(dout, saved, need_dx)
-    norm_gelu_forward(x, norm, approximate) -> (out, saved)
-    norm_gelu_backward(dout, saved) -> (dx, dgamma, dbeta)
 
 the second for conv_bn_relu_pool (saved.made begins with the moments, where none were given), the third for
 conv_relu_pool, or, not `rectify`, conv_pool; ``takes_stem(x, w, stride, pad, pool)`` and ``takes_pooled(...,
@@ -35,6 +34,7 @@ from handgrad.errors import is_one_of
 from handgrad.layers.affine import affine_forward, check_affine
 from handgrad.layers.batchnorm import batchnorm_forward
 from handgrad.layers.conv import checked_conv, conv_forward
+from handgrad.layers.gelu import gelu_forward
 from handgrad.layers.max_pool import max_pool_forward
 from handgrad.layers.norms import (
     BatchNormOptions,
@@ -67,13 +67,15 @@ def is_fused(engine: str, steps: list[Any]) -> bool:
     names = [step[0] for step in steps]
     if names[0] in _NORMS:
         names = names[1:]
+        if names == [gelu_forward]:
+            return True
     return names in ([relu_forward], [relu_forward, max_pool_forward])
 
 
 def forward(y: Array, steps: list[Any], engine: str) -> tuple[Array, Cache]:
-    """Run the steps on y, the output of a convolution (N, C, H, W) or an affine layer (N, C)."""
+    """Run the steps on y (N, C, H, W) or (N, C), mostly the output of a convolution or an affine layer."""
     norm: tuple[Any, ...] | None = None
-    pool = None
+    pool = gelu = None
     gamma_shape = beta_shape = None
     first, *arguments = steps[0]
     if first in _NORMS:
@@ -87,7 +89,9 @@ def forward(y: Array, steps: list[Any], engine: str) -> tuple[Array, Cache]:
     if steps[-1][0] is max_pool_forward:
         pool = pool_options("max_pool_forward", steps[-1][1])
         check_windows("max_pool_forward", tuple(y.shape), y.shape[1], *pool)
-    out, saved = engines.get(engine).fused.follow_forward(y, norm, pool)
+    elif steps[-1][0] is gelu_forward:
+        gelu = steps[-1][1]
+    out, saved = engines.get(engine).fused.follow_forward(y, norm, pool, gelu)
     if norm is not None and options.mode == "train":
         keep_running(bn_param, options, saved.mean, saved.var)
     kept = FusedSaved(gamma_shape, beta_shape, saved)
@@ -177,31 +181,6 @@ _WHOLES = {
     (conv_forward, relu_forward, max_pool_forward): _pooled,
     (conv_forward, spatial_batchnorm_forward, relu_forward, max_pool_forward): _stem,
 }
-
-
-def norm_gelu_forward(
-    x: Array, gamma: Array, beta: Array, bn_param: Any, approximate: str, engine: str | None
-) -> tuple[Array, Cache] | None:
-    """Run batch normalisation and GELU in one call, where the engine has one; else None."""
-    name, module = engines.select(engine, x)
-    if not hasattr(module, "fused"):
-        return None
-    layer = "batchnorm" if x.ndim == 2 else "spatial_batchnorm"
-    check_channels(layer + "_forward", "gamma", gamma, x.shape[1])
-    check_channels(layer + "_forward", "beta", beta, x.shape[1])
-    options = batch_norm_options(layer, bn_param, x)
-    out, saved = module.fused.norm_gelu_forward(x, _norm(gamma, beta, options), approximate)
-    if options.mode == "train":
-        keep_running(bn_param, options, saved.mean, saved.var)
-    kept = FusedSaved(tuple(gamma.shape), tuple(beta.shape), saved)
-    return out, Cache("norm_gelu", name, tuple(out.shape), out[:0], kept)
-
-
-def norm_gelu_backward(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:
-    """Return dx, dgamma and dbeta."""
-    gamma_shape, beta_shape, saved = cache.saved
-    dx, dgamma, dbeta = engines.get(cache.engine).fused.norm_gelu_backward(dout, saved)
-    return dx, dgamma.reshape(gamma_shape), dbeta.reshape(beta_shape)
 
 
 def linear_backward(

@@ -1,6 +1,7 @@
 """What follows a convolution or an affine layer in a sandwich, in the fewest passes over memory.
 
     follow_forward(y, norm, pool) -> (out, saved)      out = pool(max(0, norm(y)))
+    follow_forward(y, norm, gelu=which)                out = gelu(norm(y)); backward computes norm(y) again
 
 norm: None, (gamma, beta, eps), or (gamma, beta, mean, var, eps) for given moments.
 pool: None, or (window, stride) of a max pooling.  Without both, y itself becomes out.
@@ -35,11 +36,16 @@ class PoolSaved(NamedTuple):
 
 
 def follow_forward(
-    y: Array, norm: tuple[Any, ...] | None, pool: tuple[Pair, Pair] | None
+    y: Array,
+    norm: tuple[Any, ...] | None,
+    pool: tuple[Pair, Pair] | None = None,
+    gelu: str | None = None,
 ) -> tuple[Array, Any]:
     if norm is not None:
         gamma, beta, *moments, eps = norm
         mean, var = moments or (None, None)
+        if gelu is not None:
+            return norm_forward(y, gamma, beta, eps, mean=mean, var=var, curve=GELUS[gelu])
         return norm_forward(y, gamma, beta, eps, mean=mean, var=var, rectify=True, pool=pool)
     if pool is not None:
         out, places = _kernels.max_pool_forward(y, *pool, True)
@@ -54,18 +60,6 @@ def follow_backward(dout: Array, saved: Any) -> tuple[Array, ...]:
     if isinstance(saved, PoolSaved):
         return (_kernels.max_pool_backward(dout, *saved),)
     return (_kernels.relu_backward(dout, saved),)
-
-
-def norm_gelu_forward(
-    x: Array, norm: tuple[Any, ...], approximate: str
-) -> tuple[Array, BatchNormSaved]:
-    """Batch normalisation, then GELU; what lies between is computed again in backward."""
-    gamma, beta, *moments, eps = norm
-    mean, var = moments or (None, None)
-    return norm_forward(x, gamma, beta, eps, mean=mean, var=var, curve=GELUS[approximate])
-
-
-norm_gelu_backward = batchnorm_backward
 
 
 def takes_off_mean(saved: Any) -> bool:

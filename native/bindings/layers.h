@@ -12,6 +12,7 @@ void bind_layers(nanobind::module_& module);
 void bind_conv_pool(nanobind::module_& module);
 void bind_stem(nanobind::module_& module);
 void bind_grouped(nanobind::module_& module);
+void bind_muon(nanobind::module_& module);
 void bind_norms(nanobind::module_& module);
 void bind_pools(nanobind::module_& module);
 void bind_flat(nanobind::module_& module);

@@ -18,6 +18,7 @@ NB_MODULE(_kernels, module) {
     nb::set_leak_warnings(false);
     bind_layers(module);
     bind_grouped(module);
+    bind_muon(module);
     bind_norms(module);
     bind_pools(module);
     bind_conv_pool(module);

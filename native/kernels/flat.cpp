@@ -170,10 +170,37 @@ bool all_finite(const T* x, int64_t n) {
 }
 
 template <class T>
+void look_ahead(T momentum, const T* __restrict w, const T* __restrict dw, const T* __restrict v, int64_t n,
+                T* __restrict next_v, T* __restrict ahead, double* squares) {
+    constexpr int64_t kSums = 4 * kLanes<T>;
+    T of_w[kSums] = {}, of_ahead[kSums] = {};
+    for (int64_t i = 0; i < n; i += kSums) {
+        const int64_t count = i + kSums <= n ? kSums : n - i;
+        for (int64_t j = 0; j < count; ++j) {
+            const T next = momentum * v[i + j] + dw[i + j], sum = dw[i + j] + momentum * next;
+            next_v[i + j] = next;
+            ahead[i + j] = sum;
+            of_w[j] += w[i + j] * w[i + j];
+            of_ahead[j] += sum * sum;
+        }
+    }
+    squares[0] = squares[1] = 0;
+    for (int64_t j = 0; j < kSums; ++j) {
+        squares[0] += static_cast<double>(of_w[j]);
+        squares[1] += static_cast<double>(of_ahead[j]);
+    }
+}
+
+template <class T>
+void step_from(T kept, const T* __restrict w, T rate, int64_t n, T* __restrict step) {
+    for (int64_t i = 0; i < n; ++i) step[i] = kept * w[i] - rate * step[i];
+}
+
+template <class T>
 FlatKernels<T> table() {
     return {relu<T>, rectify<T>,  relu_backward<T>, product<T>, sum<T>,     leaky_relu<T>, leaky_relu_backward<T>,
             sgd<T>,  momentum<T>, nesterov<T>,      adagrad<T>, rmsprop<T>, adam<T>,       penalty<T>,
-            all_finite<T>};
+            all_finite<T>, look_ahead<T>, step_from<T>};
 }
 
 }  // namespace

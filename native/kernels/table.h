@@ -165,6 +165,10 @@ struct FlatKernels {
     // out = dw + strength w; returns the sum of w^2
     double (*penalty)(const T* w, const T* dw, T strength, int64_t n, T* out);
     bool (*all_finite)(const T* x, int64_t n);
+    // next_v = momentum v + dw, ahead = dw + momentum next_v; squares: the sums of w^2 and of ahead^2
+    void (*look_ahead)(T momentum, const T* w, const T* dw, const T* v, int64_t n, T* next_v, T* ahead, double* squares);
+    // step = kept w - rate step
+    void (*step_from)(T kept, const T* w, T rate, int64_t n, T* step);
 };
 
 // Smooth activations of n numbers, by Curve; alpha is the constant of kElu.

@@ -12,6 +12,7 @@ constexpr int64_t kPanels = 16;      // of B that are packed at once: 256 KiB of
 constexpr int64_t kTasks = 16;       // wanted, so that two to eight threads end together
 constexpr int64_t kSplitDepth = 384;  // the least depth of a task that shares its part of C
 constexpr int64_t kFewTasks = 8;      // for which A is not packed again
+constexpr int64_t kMirrored = 32;     // rows and columns of a square of a symmetric C
 
 // How the work is cut: depends on the sizes only.
 struct Plan {
@@ -176,6 +177,33 @@ void multiply(const LeftFactor<T>& a, const RightFactor<T>& b, int64_t rows, con
 }
 
 template <class T>
+void symmetric_product(const LeftFactor<T>& a, const RightFactor<T>& b, T* c) {
+    const auto& kernel = kernels<T>().gemm;
+    const int64_t tile_rows = kernel.tile_rows, tile_columns = kernel.tile_columns, n = b.columns;
+    const int64_t row_block = 2 * tile_rows, a_block = row_block * kDepth;
+    Scratch<T> blocks(times(thread_count(), a_block));
+    parallel(ceil_div(n, row_block), [&](int64_t task, int worker) {
+        const int64_t first_row = task * row_block, rows = std::min(row_block, n - first_row);
+        T* packed = blocks.get() + worker * a_block;
+        for (int64_t k = 0; k < b.depth; k += kDepth) {
+            const int64_t count = std::min(kDepth, b.depth - k), panel = panel_size(a.layout, tile_rows, count);
+            a.pack(first_row, rows, k, count, packed);
+            for (int64_t p = first_row / tile_columns; p < b.panels(); ++p)
+                for (int64_t i = 0; i < rows; i += tile_rows)
+                    kernel.tile(a.layout, count, packed + i / tile_rows * panel, tile_rows, b.panel(p, k), b.row_stride(),
+                                c + (first_row + i) * n + p * tile_columns, n, std::min(tile_rows, rows - i),
+                                std::min(tile_columns, n - p * tile_columns), k > 0, nullptr);
+        }
+    });
+    parallel(ceil_div(n, kMirrored), [&](int64_t chunk, int) {  // square by square, as caches like it
+        const int64_t stop = std::min(n, (chunk + 1) * kMirrored);
+        for (int64_t start = 0; start < stop; start += kMirrored)
+            for (int64_t i = chunk * kMirrored; i < stop; ++i)
+                for (int64_t j = start; j < std::min(i, start + kMirrored); ++j) c[i * n + j] = c[j * n + i];
+    });
+}
+
+template <class T>
 void multiply_rows(const T* a, int64_t rows, const T* b, int64_t columns, int64_t depth, const T* bias, T* c,
                    int64_t c_stride) {
     // Of a task, whose part of C is copied when it is done: C's rows may fall on few lines of the cache.
@@ -213,6 +241,7 @@ void column_sums(const T* x, int64_t rows, int64_t columns, T* sums) {
     template class ColumnMatrix<T>;                                                                \
     template class RightFactor<T>;                                                                 \
     template void multiply(const LeftFactor<T>&, const RightFactor<T>&, int64_t, const T*, T*, int64_t); \
+    template void symmetric_product(const LeftFactor<T>&, const RightFactor<T>&, T*);                    \
     template void multiply_rows(const T*, int64_t, const T*, int64_t, int64_t, const T*, T*, int64_t);   \
     template void column_sums(const T*, int64_t, int64_t, T*);
 HG_INSTANTIATE(float)

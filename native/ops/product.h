@@ -83,6 +83,10 @@ template <class T>
 void multiply(const LeftFactor<T>& a, const RightFactor<T>& b, int64_t rows, const T* bias, T* c,
               int64_t c_stride);
 
+// The symmetric C (n, n) = A B, whose upper half is computed; n is the number of B's columns.
+template <class T>
+void symmetric_product(const LeftFactor<T>& a, const RightFactor<T>& b, T* c);
+
 // C (rows, columns), rows c_stride apart, = A B^T + bias, where the rows of A and B are runs of `depth` numbers, for few
 // rows of A; bias may be null.
 template <class T>

@@ -14,6 +14,7 @@ from math import sqrt
 
 from handgrad import engines
 from handgrad.engines.arrays import Array, namespace
+from handgrad.engines.weights import compiled_rules
 from handgrad.errors import as_count
 from handgrad.optim.settings import Config, nesterov, setting_of, started, velocity_of
 
@@ -43,14 +44,29 @@ def muon(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Conf
     if w.ndim < 2:
         next_w, v = nesterov(w, dw, old, step, momentum)
     else:
-        v = momentum * old + dw
-        ahead = momentum * v
-        ahead += dw
-        if radius:
-            w = w * (radius * sqrt(w.shape[0]) / norm(w))
-        next_w = w - learning_rate * orthogonal(ahead, rounds)
+        settings = learning_rate, momentum, radius, rounds
+        compiled = compiled_rules(w, dw, old)
+        made = compiled and compiled.muon(w, dw, old, *settings, COEFFICIENTS)
+        next_w, v = made or _step(w, dw, old, *settings)
     config["velocity"] = v
     return next_w, config
+
+
+def _step(
+    w: Array,
+    dw: Array,
+    old: Array,
+    learning_rate: float,
+    momentum: float,
+    radius: float,
+    rounds: int,
+) -> tuple[Array, Array]:
+    v = momentum * old + dw
+    ahead = momentum * v
+    ahead += dw
+    if radius:
+        w = w * (radius * sqrt(w.shape[0]) / norm(w))
+    return w - learning_rate * orthogonal(ahead, rounds), v
 
 
 def orthogonal(m: Array, rounds: int = 5) -> Array:

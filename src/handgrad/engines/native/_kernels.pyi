@@ -135,6 +135,16 @@ def update(
 def adam(
     w: Array, dw: Array, m: Array, v: Array, settings: Numbers
 ) -> tuple[Array, Array, Array]: ...
+def muon(
+    w: Array,
+    dw: Array,
+    velocity: Array,
+    learning_rate: float,
+    momentum: float,
+    radius: float,
+    rounds: int,
+    coefficients: tuple[float, float, float],
+) -> tuple[Array, Array] | None: ...
 def penalty(w: Array, dw: Array, strength: float) -> tuple[Array, float]: ...
 def all_finite(x: Array) -> bool: ...
 def thread_count() -> int: ...

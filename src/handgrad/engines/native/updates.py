@@ -61,6 +61,22 @@ def adam(
     return _kernels.adam(w, dw, m, v, settings)
 
 
+def muon(
+    w: Array,
+    dw: Array,
+    velocity: Array,
+    learning_rate: float,
+    momentum: float,
+    radius: float,
+    rounds: int,
+    coefficients: tuple[float, float, float],
+) -> tuple[Array, Array] | None:
+    """Muon's step; None if w has more rows than numbers in a row, or squares leave the range of the dtype."""
+    if not rounds or w.size == 0 or len(w) > w.size // len(w):
+        return None
+    return _kernels.muon(w, dw, velocity, learning_rate, momentum, radius, rounds, coefficients)
+
+
 def penalty(w: Array, dw: Array, strength: float) -> tuple[Array, float]:
     """Return ``dw + strength * w`` and the sum of w^2."""
     return _kernels.penalty(w, dw, strength)

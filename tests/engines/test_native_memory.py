@@ -108,6 +108,7 @@ def every_kernel(dtype=np.float32):
     k.update(0, w2, w2, w2, (0.1, 0.9))
     for w in w2, draw(3, 2**18):  # of large ones the state goes past the caches
         k.adam(w, w, w, w, (0.1, 0.9, 0.99, 1e-8, 1.0, 1.0, 1.0))
+    k.muon(*[np.asfortranarray(draw(40, 300))] * 3, 0.1, 0.6, 1.0, 3, (3.0, -4.0, 2.0))
     k.penalty(w2, w2, 0.1)
     k.all_finite(np.asfortranarray(w2))
 

@@ -47,6 +47,12 @@ def test_a_momentum_of_zero_gives_no_step():
     np.testing.assert_array_equal(next_w, w)
 
 
+@pytest.mark.parametrize("shape", [(0, 4), (4, 0), (3, 0, 2)])
+def test_weights_without_numbers_stay_as_they_are(shape):
+    next_w, config = muon(np.ones(shape), np.ones(shape), {"radius": 1.0})
+    assert next_w.shape == config["velocity"].shape == shape
+
+
 def test_a_single_row_becomes_a_row_of_length_one():
     m = np.random.default_rng(0).standard_normal((1, 6))
     np.testing.assert_allclose(orthogonal(m), lifted([1.0], 5) * m / np.linalg.norm(m), rtol=1e-13)

@@ -41,7 +41,7 @@ def muon(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Conf
     rounds = as_count("muon", "rounds", setting_of("muon", config, "rounds", 5.0))
     radius = setting_of("muon", config, "radius", 0.0)
     step = learning_rate * setting_of("muon", config, "vector_rate", 1.0)
-    if w.ndim < 2:
+    if w.ndim < 2 or 0 in w.shape:
         next_w, v = nesterov(w, dw, old, step, momentum)
     else:
         settings = learning_rate, momentum, radius, rounds

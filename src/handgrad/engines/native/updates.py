@@ -72,7 +72,7 @@ def muon(
     coefficients: tuple[float, float, float],
 ) -> tuple[Array, Array] | None:
     """Muon's step; None if w has more rows than numbers in a row, or squares leave the range of the dtype."""
-    if not rounds or len(w) > w.size // len(w):
+    if len(w) > w.size // len(w):
         return None
     return _kernels.muon(w, dw, velocity, learning_rate, momentum, radius, rounds, coefficients)
 

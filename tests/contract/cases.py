@@ -23,6 +23,7 @@ PAIRS = sorted(
     name.removesuffix("_forward") for name in layers.__all__ if name.endswith("_forward")
 )
 LOSSES = sorted(name for name in layers.__all__ if name.endswith("_loss"))
+ROW_LOSSES = [name for name in LOSSES if not name.startswith("temporal_")]  # called with (x, y)
 
 
 def cases_of(layer):

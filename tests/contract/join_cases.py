@@ -14,11 +14,11 @@ def _cases() -> list[Case]:
             rng = np.random.default_rng([seed, *shape])
             name = f"{'x'.join(map(str, shape))}-seed{seed}"
             a, b = rng.standard_normal((2, *shape))
-            cases.append(Case("add", name, {"a": a, "b": b}))
+            cases.append(Case("add", name, {"a": a, "b": b}, batched=2))
             cases.append(Case("flatten", name, {"x": a}))
             for channels in (1, 3) if len(shape) > 1 else ():
                 b = rng.standard_normal((shape[0], channels, *shape[2:]))
-                cases.append(Case("concat", f"{name}-{channels}", {"a": a, "b": b}))
+                cases.append(Case("concat", f"{name}-{channels}", {"a": a, "b": b}, batched=2))
     return cases
 
 

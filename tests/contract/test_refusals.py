@@ -10,6 +10,8 @@ from handgrad.errors import CacheError, DtypeError, EngineError, HandgradError, 
 # shapes of parameters that a layer takes for more than one meaning
 ALSO_RIGHT = {("prelu", "a", ()), ("prelu", "a", (1,))}
 ONE_EACH = representatives(1, PAIRS)
+# tests/layers/test_recurrent.py refuses each of the two of a step of an LSTM
+OF_ONE_OUTPUT = [case for case in representatives(3, PAIRS) if case.layer != "lstm_step"]
 
 
 def wrong_shapes(array, fixed_axes=None):
@@ -28,14 +30,16 @@ def wrong_shapes(array, fixed_axes=None):
 
 
 @pytest.mark.parametrize("engine", engines.available())
-@pytest.mark.parametrize("case", representatives(3, PAIRS), ids=lambda case: case.id)
+@pytest.mark.parametrize("case", OF_ONE_OUTPUT, ids=lambda case: case.id)
 def test_dout_of_another_shape_is_refused(case, engine):
     out, cache = case.forward(engine=engine)
     dout = random_like(case, out)
     wrong = wrong_shapes(dout)
     assert len(wrong) >= 3
     for value in wrong:
-        with pytest.raises(ShapeError, match=f"^{case.layer}_backward: dout must have") as error:
+        with pytest.raises(
+            ShapeError, match=f"^{case.layer}_backward: {case.dout} must have"
+        ) as error:
             case.backward(value, cache)
         assert str(out.shape) in str(error.value)
         assert str(value.shape) in str(error.value)

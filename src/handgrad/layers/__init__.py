@@ -15,10 +15,14 @@ from handgrad.layers.gelu import gelu_backward, gelu_forward
 from handgrad.layers.global_avg_pool import global_avg_pool_backward, global_avg_pool_forward
 from handgrad.layers.layernorm import layernorm_backward, layernorm_forward
 from handgrad.layers.leaky_relu import leaky_relu_backward, leaky_relu_forward
+from handgrad.layers.lstm import lstm_backward, lstm_forward
+from handgrad.layers.lstm_step import lstm_step_backward, lstm_step_forward
 from handgrad.layers.max_pool import max_pool_backward, max_pool_forward
 from handgrad.layers.maxout import maxout_backward, maxout_forward
 from handgrad.layers.prelu import prelu_backward, prelu_forward
 from handgrad.layers.relu import relu_backward, relu_forward
+from handgrad.layers.rnn import rnn_backward, rnn_forward
+from handgrad.layers.rnn_step import rnn_step_backward, rnn_step_forward
 from handgrad.layers.sandwich import (
     affine_bn_relu_backward,
     affine_bn_relu_forward,
@@ -47,7 +51,10 @@ from handgrad.layers.spatial_instancenorm import (
 )
 from handgrad.layers.svm_loss import svm_loss
 from handgrad.layers.tanh import tanh_backward, tanh_forward
+from handgrad.layers.temporal_affine import temporal_affine_backward, temporal_affine_forward
+from handgrad.layers.temporal_softmax_loss import temporal_softmax_loss
 from handgrad.layers.upsample import upsample_backward, upsample_forward
+from handgrad.layers.word_embedding import word_embedding_backward, word_embedding_forward
 
 __all__ = [
     "add_backward",
@@ -97,6 +104,10 @@ __all__ = [
     "layernorm_forward",
     "leaky_relu_backward",
     "leaky_relu_forward",
+    "lstm_backward",
+    "lstm_forward",
+    "lstm_step_backward",
+    "lstm_step_forward",
     "max_pool_backward",
     "max_pool_forward",
     "maxout_backward",
@@ -105,6 +116,10 @@ __all__ = [
     "prelu_forward",
     "relu_backward",
     "relu_forward",
+    "rnn_backward",
+    "rnn_forward",
+    "rnn_step_backward",
+    "rnn_step_forward",
     "sigmoid_backward",
     "sigmoid_forward",
     "softmax_loss",
@@ -117,6 +132,11 @@ __all__ = [
     "svm_loss",
     "tanh_backward",
     "tanh_forward",
+    "temporal_affine_backward",
+    "temporal_affine_forward",
+    "temporal_softmax_loss",
     "upsample_backward",
     "upsample_forward",
+    "word_embedding_backward",
+    "word_embedding_forward",
 ]

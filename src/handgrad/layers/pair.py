@@ -53,8 +53,11 @@ def run_linear_backward(
     return gradients
 
 
-def check_backward(layer: str, dout: Array, cache: Cache) -> Array:
-    """Return `dout` in the dtype of the forward pass; refuse another layer's cache or another shape."""
+def check_backward(layer: str, dout: Array, cache: Cache, name: str = "dout") -> Array:
+    """Return `dout` in the dtype of the forward pass; refuse another layer's cache or another shape.
+
+    name: what the layer calls its upstream gradient.
+    """
     if type(cache) is not Cache or cache.layer != layer:
         came = (
             f"the cache of {cache.layer}_forward" if isinstance(cache, Cache) else repr(type(cache))
@@ -62,10 +65,10 @@ def check_backward(layer: str, dout: Array, cache: Cache) -> Array:
         raise CacheError(
             f"{layer}_backward: cache must be the one that {layer}_forward returned, got {came}"
         )
-    dout = cast(f"{layer}_backward", "dout", dout, cache.like)
+    dout = cast(f"{layer}_backward", name, dout, cache.like)
     if tuple(dout.shape) != cache.shape:
         raise ShapeError(
-            f"{layer}_backward: dout must have the output's shape {cache.shape}, "
+            f"{layer}_backward: {name} must have the output's shape {cache.shape}, "
             f"got {tuple(dout.shape)}"
         )
     return dout

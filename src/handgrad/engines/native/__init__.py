@@ -29,6 +29,7 @@ from handgrad.engines.native.conv import (
     conv_transpose_forward,
 )
 from handgrad.engines.native.dropout import dropout_backward, dropout_forward
+from handgrad.engines.native.embedding import word_embedding_backward, word_embedding_forward
 from handgrad.engines.native.joins import (
     add_backward,
     add_forward,
@@ -105,4 +106,6 @@ __all__ = [
     "tanh_forward",
     "upsample_backward",
     "upsample_forward",
+    "word_embedding_backward",
+    "word_embedding_forward",
 ]

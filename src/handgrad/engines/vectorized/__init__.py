@@ -26,6 +26,7 @@ from handgrad.engines.vectorized.conv import (
     conv_transpose_forward,
 )
 from handgrad.engines.vectorized.dropout import dropout_backward, dropout_forward
+from handgrad.engines.vectorized.embedding import word_embedding_backward, word_embedding_forward
 from handgrad.engines.vectorized.joins import (
     add_backward,
     add_forward,
@@ -102,4 +103,6 @@ __all__ = [
     "tanh_forward",
     "upsample_backward",
     "upsample_forward",
+    "word_embedding_backward",
+    "word_embedding_forward",
 ]

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from handgrad.checker import api, models, networks, pairs, rules
+from handgrad.checker import api, classifiers, models, networks, pairs, rules
 from handgrad.checker.calling import Pair
 from handgrad.checker.known import by_function
 from handgrad.checker.known.layer import Layer
@@ -97,6 +97,7 @@ def check_module(
             verdicts += judge_named(name, thing, drops) or []
         elif found[1] == "forward":
             layer = with_meaning(found[0], drops)
+            layer = layer.meant(thing) if layer.meant else layer
             if layer.loss:
                 verdicts += pairs.judge(api.loss_pair(thing, layer))
             else:
@@ -115,6 +116,9 @@ def judge_named(name: str, thing: Any, drops: bool) -> list[Verdict] | None:
         return [rules.judge(name, thing)]
     if networks.is_network(thing):
         return [networks.judge(name, thing)]
+    verdicts = classifiers.judge(name, thing)
+    if verdicts is not None:
+        return verdicts
     if name in models.NAMES:
         return [models.judge(name, thing, drops)]
     return None
@@ -180,7 +184,8 @@ def _names_in(body: list[ast.stmt]) -> Iterator[str]:
 
 
 def _is_known(name: str) -> bool:
-    return bool(by_function(name)) or name in rules.NAMES or name in models.NAMES
+    others = (*rules.NAMES, *models.NAMES, *classifiers.NAMES)
+    return bool(by_function(name)) or name in others
 
 
 def _marks_pairs(path: Path) -> bool:

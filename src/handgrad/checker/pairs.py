@@ -53,6 +53,11 @@ class Evidence:
 
 def judge(pair: Pair) -> list[Verdict]:
     """Return the verdict on the forward pass, then those on the backward passes."""
+    adapt = pair.layer.adapt
+    pair = pair._replace(
+        forward=adapt("forward", pair.forward),
+        backwards={name: adapt("backward", one) for name, one in pair.backwards.items()},
+    )
     with quiet():
         start = time.perf_counter()
         forward = forward_evidence(pair)
@@ -64,11 +69,17 @@ def judge(pair: Pair) -> list[Verdict]:
         if pair.layer.loss:
             (name,) = pair.backwards
             both = _merged(forward, backward_evidence(pair, name, right))
-            rerun = Rerun(pair.forward, _loss_of, lambda call: _true_loss(pair.layer, call))
+            rerun = Rerun(
+                pair.forward,
+                lambda other, call: _loss_of(adapt("forward", other), call),
+                lambda call: _true_loss(pair.layer, call),
+            )
             return [
                 _verdict(pair.forward_name, pair.forward, both, pair.layer, "forward", start, rerun)
             ]
-        rerun = Rerun(pair.forward, lambda other, call: _results(pair, other, call))
+        rerun = Rerun(
+            pair.forward, lambda other, call: _results(pair, adapt("forward", other), call)
+        )
         verdicts = [
             _verdict(pair.forward_name, pair.forward, forward, pair.layer, "forward", start, rerun)
         ]
@@ -94,9 +105,15 @@ def _results(pair: Pair, forward: Any, call: Call) -> dict[str, Any]:
 def _loss_of(loss: Any, call: Call) -> dict[str, Any]:
     """What another loss gives for a call: its value, and its gradient times dout."""
     result = run(loss, *[array.copy() for array in call.arrays.values()], *fresh(call.options))
-    if not (isinstance(result, tuple) and len(result) == 2 and is_numeric(result[1])):
+    names = ["d" + key for key in call.arrays]
+    if not (isinstance(result, tuple) and len(result) == 2):
         return {}
-    return {"loss": result[0], "dx": (1.0 if call.dout is None else call.dout) * result[1]}
+    gradients = result[1] if isinstance(result[1], tuple) else (result[1],)
+    if len(gradients) != len(names) or not all(map(is_numeric, gradients)):
+        return {}
+    dout = 1.0 if call.dout is None else call.dout
+    scaled = {name: dout * one for name, one in zip(names, gradients, strict=True)}
+    return {"loss": result[0], **scaled}
 
 
 def _true_loss(layer: Layer, call: Call) -> dict[str, Any]:
@@ -118,7 +135,7 @@ def _gradients_of(pair: Pair, name: str) -> Callable[[Any, Call], dict[str, Any]
         passed = caches[id(call)]
         if isinstance(passed, Raised):
             return {}
-        other = pair._replace(backwards={name: backward})
+        other = pair._replace(backwards={name: pair.layer.adapt("backward", backward)})
         got = call_backward(other, name, fresh(call.dout), fresh(passed.cache), call.config)
         return {} if isinstance(got, Raised) else got
 

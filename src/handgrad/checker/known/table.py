@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from handgrad.checker.known import configs, expectations, windows
+from handgrad.checker.known import configs, expectations, linear, sequences, windows
 from handgrad.checker.known.layer import Layer
 from handgrad.checker.records import Config
 
@@ -67,6 +67,27 @@ LAYERS = [
     _pair("prelu", "", configs.prelu),
     _pair("maxout", "", configs.maxout),
     _pair("spatial_instancenorm", "", configs.spatial_instancenorm),
+    linear.linear("svm_loss", ("svm_loss_naive", "svm_loss_vectorized")),
+    linear.linear("softmax_loss", ("softmax_loss_naive", "softmax_loss_vectorized")),
+    _pair("rnn_step", "recurrent", functools.partial(sequences.steps, 1)),
+    _pair("rnn", "recurrent", functools.partial(sequences.sequences, 1)),
+    _pair(
+        "lstm_step",
+        "recurrent",
+        functools.partial(sequences.steps, 4),
+        adapt=sequences.two_outputs,
+    ),
+    _pair("lstm", "recurrent", functools.partial(sequences.sequences, 4)),
+    _pair("word_embedding", "recurrent", sequences.embedding, adapt=sequences.words_first),
+    _pair("temporal_affine", "recurrent", sequences.temporal_affine),
+    Layer(
+        "temporal_softmax_loss",
+        sequences.loss,
+        ("temporal_softmax_loss",),
+        (),
+        "temporal_loss",
+        loss=True,
+    ),
     *[
         _pair(name, "", configs.elementwise)
         for name in ("sigmoid", "tanh", "elu", "gelu", "leaky_relu")

@@ -1,0 +1,373 @@
+"""Judging the classes of assignment 1: nearest neighbours, the linear classifier, the two-layer network."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from handgrad.checker import diagnosis, pairs
+from handgrad.checker.api import loss_pair
+from handgrad.checker.known import linear
+from handgrad.checker.known.configs import seeded
+from handgrad.checker.known.layer import Layer
+from handgrad.checker.records import (
+    RIGHT,
+    UNTESTED,
+    WRONG,
+    Call,
+    Config,
+    Finding,
+    Raised,
+    Verdict,
+    error_of,
+    is_numeric,
+    scales_of,
+)
+from handgrad.checker.repair import Rerun
+from handgrad.checker.running import fresh, quiet, run, source_file, source_lines
+
+
+class Method(NamedTuple):
+    """A method of a class, and what it must give.
+
+    key: the name of its result; configs: the situations, with what is trained on as options; call:
+    (instance, the method, config) -> the result; expected: config -> the right one; family: its hypotheses.
+    """
+
+    key: str
+    configs: Callable[[], list[Config]]
+    call: Callable[[Any, Callable[..., Any], Config], Any]
+    expected: Callable[[Config], Any]
+    family: str
+
+
+def judge(name: str, thing: Any) -> list[Verdict] | None:
+    """Return the verdicts on a class of assignment 1, one for each method; None for another class."""
+    if not inspect.isclass(thing):
+        return None
+    if name == "TwoLayerNet" and linear.is_neural_net(thing):
+        return _judge_net(name, thing)
+    if name in METHODS:
+        verdicts = [
+            _judge_method(f"{name}.{method}", thing, method, known)
+            for method, known in METHODS[name].items()
+            if inspect.isfunction(vars(thing).get(method))
+        ]
+        return verdicts + (_judge_train(name, thing) if name == "LinearClassifier" else [])
+    return None
+
+
+def _judge_method(name: str, thing: Any, method: str, known: Method) -> Verdict:
+    start, function = time.perf_counter(), vars(thing)[method]
+    calls = []
+
+    def results(other: Callable[..., Any], call: Call) -> dict[str, Any]:
+        return {known.key: run(known.call, thing(), other, fresh(call.config))}
+
+    with quiet():
+        for config in known.configs():
+            right = {known.key: known.expected(config)}
+            call = Call(config, expected=right, scale=scales_of(right))
+            call.got = results(function, call)
+            calls.append(call)
+        layer = Layer("", list, family=known.family)
+        rerun = Rerun(function, results)
+        causes = diagnosis.explain(calls, [], layer, "forward", source_lines(function), rerun)
+    lines, first = source_lines(function)
+    return Verdict(
+        name,
+        WRONG if causes else RIGHT,
+        {known.key: max(error_of(call, known.key) for call in calls)},
+        causes,
+        configurations=len(calls),
+        file=source_file(function),
+        line=first if lines else None,
+        seconds=time.perf_counter() - start,
+        calls=calls,
+    )
+
+
+# nearest neighbours
+
+# rows to be classified, rows of the training set, features
+_POINTS = [(4, 6, 3), (5, 3, 7), (1, 4, 2), (3, 1, 5)]
+
+
+def _distance_configs() -> list[Config]:
+    rng = seeded(31)
+    return [
+        Config(
+            f"{n} rows, {N} neighbours",
+            {"X": rng.standard_normal((n, D))},
+            (rng.standard_normal((N, D)), np.arange(N)),
+            traits=frozenset(
+                {"more rows than neighbours" if n > N else "fewer rows than neighbours"}
+            ),
+        )
+        for n, N, D in _POINTS
+    ]
+
+
+def _distances(config: Config) -> np.ndarray:
+    X, (known, _) = config.arrays["X"], config.options
+    return np.sqrt(np.sum((X[:, None] - known[None]) ** 2, axis=2))
+
+
+def _measured(instance: Any, method: Callable[..., Any], config: Config) -> Any:
+    instance.train(*config.options)
+    return method(instance, config.arrays["X"])
+
+
+def _vote_configs() -> list[Config]:
+    """Near and far neighbours of several classes; ties, where the smaller label wins."""
+    rng, found = seeded(32), []
+    for n, N, C, k in [(5, 7, 3, 1), (4, 9, 3, 3), (6, 8, 4, 5), (3, 6, 2, 6)]:
+        labels = rng.integers(0, C, N)
+        config = Config(f"k {k}", {"dists": rng.uniform(0, 9, (n, N))}, (labels, k))
+        found.append(config)
+    ties = np.array([[4.0, 1.0, 3.0, 2.0], [1.0, 2.0, 3.0, 4.0]])
+    trait = frozenset({"two labels have as many votes"})
+    found.append(Config("k 2, a tie", {"dists": ties}, (np.array([2, 3, 0, 1]), 2), traits=trait))
+    found.append(Config("k 4, a tie", {"dists": ties}, (np.array([5, 2, 2, 5]), 4), traits=trait))
+    return found
+
+
+def _votes(config: Config) -> np.ndarray:
+    labels, k = config.options
+    nearest = labels[np.argsort(config.arrays["dists"], axis=1)[:, :k]]
+    return np.array([np.bincount(row).argmax() for row in nearest], float)
+
+
+def _voted(instance: Any, method: Callable[..., Any], config: Config) -> Any:
+    labels, k = config.options
+    instance.train(np.zeros((len(labels), 2)), labels)
+    return method(instance, config.arrays["dists"], k)
+
+
+# linear classifiers
+
+
+def _score_configs() -> list[Config]:
+    rng = seeded(33)
+    return [
+        Config(f"X {(N, D)}", {"X": rng.standard_normal((N, D))}, (rng.standard_normal((D, C)),))
+        for N, D, C in [(6, 4, 3), (3, 5, 5), (1, 2, 4), (4, 4, 4)]
+    ]
+
+
+def _largest(config: Config) -> np.ndarray:
+    return np.argmax(config.arrays["X"] @ config.options[0], axis=1).astype(float)
+
+
+def _classified(instance: Any, method: Callable[..., Any], config: Config) -> Any:
+    instance.W = config.options[0]
+    return method(instance, config.arrays["X"])
+
+
+def _method(known: str) -> Method:
+    if known == "votes":
+        return Method("labels", _vote_configs, _voted, _votes, "neighbours")
+    if known == "classes":
+        return Method("labels", _score_configs, _classified, _largest, "neighbours")
+    return Method("dists", _distance_configs, _measured, _distances, "neighbours")
+
+
+METHODS = {
+    "KNearestNeighbor": {
+        "compute_distances_two_loops": _method("distances"),
+        "compute_distances_one_loop": _method("distances"),
+        "compute_distances_no_loops": _method("distances"),
+        "predict_labels": _method("votes"),
+    },
+    "KNN": {
+        "compute_distances": _method("distances"),
+        "compute_L2_distances_vectorized": _method("distances"),
+        "predict_labels": _method("votes"),
+    },
+    "LinearClassifier": {"predict": _method("classes")},
+}
+NAMES = tuple(METHODS)
+
+
+class _Watched:
+    """What the loss of a classifier was asked: it answers with gradients that are known."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self._rng, self._shape = np.random.default_rng(34), shape
+        self.batches: list[tuple[Any, Any, Any]] = []
+        self.gradients: list[np.ndarray] = []
+
+    def __call__(self, X_batch: Any, y_batch: Any, reg: Any) -> tuple[float, np.ndarray]:
+        self.batches.append((np.array(X_batch), np.array(y_batch), reg))
+        self.gradients.append(self._rng.standard_normal(self._shape))
+        return float(len(self.batches)), self.gradients[-1].copy()
+
+
+def _judge_train(name: str, thing: Any) -> list[Verdict]:
+    """Judge the loop of stochastic gradient descent by its batches and by its steps."""
+    function = vars(thing).get("train")
+    if not inspect.isfunction(function):
+        return []
+    start = time.perf_counter()
+    with quiet():
+        findings = list(dict.fromkeys(_findings_of_train(thing)))
+    lines, first = source_lines(function)
+    place: dict[str, Any] = {"file": source_file(function), "line": first if lines else None}
+    unwritten = [one for one in findings if one.name == "not_written"]
+    if unwritten:
+        return [Verdict(f"{name}.train", UNTESTED, reason=unwritten[0].says, **place)]
+    layer = Layer("", list)
+    causes = diagnosis.explain([], findings, layer, "forward", source_lines(function))
+    seconds = time.perf_counter() - start
+    return [
+        Verdict(
+            f"{name}.train",
+            WRONG if causes else RIGHT,
+            causes=causes,
+            configurations=1,
+            seconds=seconds,
+            **place,
+        )
+    ]
+
+
+def _findings_of_train(thing: Any) -> Iterator[Finding]:
+    rng = np.random.default_rng(35)
+    X, y, rate, steps, size = rng.standard_normal((30, 4)), rng.integers(0, 3, 30), 0.1, 6, 8
+    y[0] = 2
+    instance, start = thing(), rng.standard_normal((4, 3))
+    watched = _Watched(start.shape)
+    instance.W, instance.loss = start.copy(), watched
+    settings = {"learning_rate": rate, "reg": 0.3, "num_iters": steps, "batch_size": size}
+    history = run(lambda: instance.train(X.copy(), y.copy(), **settings))
+    if isinstance(history, Raised):
+        kind = (
+            "not_written"
+            if history.kind in ("TypeError", "AttributeError") and not watched.batches
+            else "raises"
+        )
+        if watched.batches and any(batch[0].ndim == 0 for batch in watched.batches):
+            kind = "not_written"
+        yield Finding(kind, f"train raises {history}", history.line)
+        return
+    batches = watched.batches
+    if not batches:
+        yield Finding("loss_not_asked", "train never calls self.loss(X_batch, y_batch, reg)")
+        return
+    if any(batch[0].ndim == 0 or batch[0].dtype == object for batch in batches):
+        yield Finding("not_written", "X_batch is None: the batch is not drawn yet")
+        return
+    if len(batches) != steps:
+        yield Finding("steps", f"train takes {len(batches)} steps for num_iters={steps}")
+    for rows, labels, reg in batches:
+        if rows.shape != (size, 4) or labels.shape != (size,):
+            yield Finding(
+                "batch_shape",
+                f"a batch has X {rows.shape} and y {labels.shape}: for batch_size {size} and {X.shape[1]} "
+                f"features they must be {(size, 4)} and {(size,)}",
+            )
+            return
+        places = [np.flatnonzero((row == X).all(axis=1)) for row in rows]
+        if not all(map(len, places)):
+            yield Finding("batch_rows", "rows of a batch are none of the training set")
+        elif any(label != y[place[0]] for label, place in zip(labels, places, strict=True)):
+            yield Finding("batch_labels", "the labels of a batch are not those of its rows")
+        if reg != settings["reg"]:
+            yield Finding("reg_not_passed", "reg does not reach self.loss")
+    if len(batches) > 1 and all(np.array_equal(batches[0][0], one[0]) for one in batches[1:]):
+        yield Finding("same_batch", "every step has the same batch: draw it inside of the loop")
+    yield from _of_steps(instance, start, watched, rate)
+    if isinstance(history, list | tuple | np.ndarray):
+        if [float(one) for one in history if is_numeric(one)] != [
+            float(i + 1) for i in range(len(batches))
+        ]:
+            yield Finding("history", "train must return the losses of all steps, in their order")
+    else:
+        yield Finding(
+            "history", f"train must return the list of losses, got {type(history).__name__}"
+        )
+
+
+def _of_steps(
+    instance: Any, start: np.ndarray, watched: _Watched, rate: float
+) -> Iterator[Finding]:
+    total = np.sum(watched.gradients, axis=0)
+    if not is_numeric(instance.W) or np.shape(instance.W) != start.shape:
+        yield Finding(
+            "weights", f"self.W has shape {np.shape(instance.W)} after train, not {start.shape}"
+        )
+        return
+    moved = np.asarray(instance.W) - start
+    if np.allclose(moved, -rate * total):
+        return
+    for says, guess in [
+        ("self.W does not change: W -= learning_rate * grad is missing", 0 * total),
+        ("self.W climbs: the gradient is added, it must be subtracted", rate * total),
+        ("the learning rate is missing: W -= learning_rate * grad", -total),
+        ("only the last step changes self.W", -rate * watched.gradients[-1]),
+        ("only the first step changes self.W", -rate * watched.gradients[0]),
+    ]:
+        if np.allclose(moved, guess):
+            yield Finding("update", says)
+            return
+    yield Finding("update", "self.W does not move by -learning_rate * grad in each step")
+
+
+# the two-layer network
+
+
+def _judge_net(name: str, thing: Any) -> list[Verdict]:
+    layer = linear.neural_net(thing)
+    (verdict,) = pairs.judge(loss_pair(thing, layer))
+    if verdict.verdict != UNTESTED:
+        with quiet():
+            findings = list(_findings_of_net(thing, layer))
+        causes = diagnosis.explain([], findings, Layer("", list), "forward", source_lines(thing))
+        if causes:
+            verdict.causes = causes + verdict.causes
+            verdict.verdict = WRONG
+    verdict.function = name
+    return [verdict]
+
+
+def _findings_of_net(thing: Any, layer: Layer) -> Iterator[Finding]:
+    """What its loss cannot show: the scores, the constructor, the predictions."""
+    for config in layer.configs()[:2]:
+        params = dict(config.arrays)
+        X = config.options[0]
+        transposed = (
+            params["W1"].shape[0] == len(params["b1"]) and params["W1"].shape[1] == X.shape[1]
+        )
+        W1, W2 = (params["W1"].T, params["W2"].T) if transposed else (params["W1"], params["W2"])
+        right = np.maximum(X @ W1 + params["b1"], 0) @ W2 + params["b2"]
+        net = run(
+            linear.made, thing, {key: value.copy() for key, value in params.items()}, X.shape[1]
+        )
+        if isinstance(net, Raised):
+            return
+        scores = run(net.loss, X.copy())
+        if not is_numeric(scores) or np.shape(scores) != right.shape:
+            yield Finding(
+                "scores", f"loss(X) must return scores {right.shape}, got {_what(scores)}"
+            )
+            return
+        if not np.allclose(scores, right):
+            yield Finding("scores", "loss(X) returns other scores than relu(X W1 + b1) W2 + b2")
+            return
+        predicted = run(net.predict, X.copy()) if hasattr(net, "predict") else None
+        if predicted is None:
+            continue
+        if not is_numeric(predicted) or not np.array_equal(predicted, right.argmax(axis=1)):
+            yield Finding(
+                "predict", "predict(X) is not the class with the largest score of each row"
+            )
+
+
+def _what(value: Any) -> str:
+    if isinstance(value, Raised):
+        return str(value)
+    return f"shape {np.shape(value)}" if is_numeric(value) else type(value).__name__

@@ -1,0 +1,108 @@
+"""Assignment 1 and 3: both conventions of the regulariser, UCLA's transposed network, single methods."""
+
+from pathlib import Path
+
+import pytest
+
+from handgrad.checker import RIGHT, UNTESTED, WRONG, check_path
+
+SOLUTION = Path(__file__).parent / "students" / "assignments.py"
+
+
+def check(tmp_path, *changes, only=""):
+    text = SOLUTION.read_text("utf-8")
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path = tmp_path / "submission.py"
+    path.write_text(text, "utf-8")
+    return check_path(str(path), only=only)
+
+
+def test_the_half_regulariser_is_as_right_as_the_whole(tmp_path):
+    whole = (
+        "loss += reg * np.sum(W * W)\n    dW += 2 * reg * W",
+        "loss += reg * np.sum(W * W) / 2\n    dW += reg * W",
+    )
+    assert check(tmp_path, whole, only="svm_loss_naive")
+    half = ("0.5 * reg * np.sum(W**2)", "reg * np.sum(W**2)")
+    verdict = check(tmp_path, half, only="svm_loss_vectorized")["svm_loss_vectorized"]
+    assert verdict.causes[0].name == "regulariser_gradient_half"
+    assert "2 * reg * W" in verdict.causes[0].says
+
+
+UCLA = [
+    ("np.random.randn(input_size, hidden_size)", "np.random.randn(hidden_size, input_size)"),
+    ("np.random.randn(hidden_size, output_size)", "np.random.randn(output_size, hidden_size)"),
+    ("X.dot(W1)", "X.dot(W1.T)"),
+    ("h.dot(W2)", "h.dot(W2.T)"),
+    ("h.T.dot(d)", "d.T.dot(h)"),
+    ("d.dot(W2.T)", "d.dot(W2)"),
+    ("X.T.dot(dh)", "dh.T.dot(X)"),
+    ("loss += reg * (np.sum(W1", "loss += 0.5 * reg * (np.sum(W1"),
+    ("+ 2 * reg * W1", "+ reg * W1"),
+    ("+ 2 * reg * W2", "+ reg * W2"),
+]  # fmt: skip
+
+
+def test_ucla_s_network_keeps_its_weights_transposed(tmp_path):
+    assert check(tmp_path, *UCLA, only="TwoLayerNet")
+    wrong = check(tmp_path, *UCLA, ("        dh[h <= 0] = 0\n", ""), only="TwoLayerNet")
+    assert wrong["TwoLayerNet"].causes[0].name == "relu_mask_missing"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "name"),
+    [
+        (
+            "return np.argmax(self.loss(X), axis=1)",
+            "return np.argmin(self.loss(X), axis=1)",
+            "predict",
+        ),
+        ("            return scores\n", "            return probs\n", "scores"),
+        ("            return scores\n", "            return scores + 1\n", "scores"),
+    ],
+)
+def test_what_a_network_s_loss_does_not_show(tmp_path, old, new, name):
+    verdict = check(tmp_path, (old, new), only="TwoLayerNet")["TwoLayerNet"]
+    assert (verdict.verdict, verdict.causes[0].name) == (WRONG, name)
+
+
+def test_each_method_has_a_verdict_and_its_own_line(tmp_path):
+    report = check(tmp_path, ("own - 2 * cross", "own - cross"), only="KNearestNeighbor")
+    found = {verdict.function.partition(".")[2]: verdict.verdict for verdict in report.verdicts}
+    assert found == {
+        "compute_distances_two_loops": RIGHT,
+        "compute_distances_one_loop": RIGHT,
+        "compute_distances_no_loops": WRONG,
+        "predict_labels": RIGHT,
+    }
+    wrong = report["KNearestNeighbor.compute_distances_no_loops"]
+    lines = (tmp_path / "submission.py").read_text("utf-8").splitlines()
+    assert "cross" in lines[wrong.causes[0].line - 1]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "name"),
+    [
+        (
+            "rows = np.random.choice(len(X), batch_size)",
+            "rows = np.arange(batch_size)",
+            "same_batch",
+        ),
+        ("for _ in range(num_iters)", "for _ in range(num_iters - 1)", "steps"),
+        ("y[rows], reg)", "y[rows], 0.0)", "reg_not_passed"),
+        ("        return history\n", "        return loss\n", "history"),
+        ("history.append(loss)", "history.append(reg)", "history"),
+        ("X[rows], y[rows]", "0 * X[rows], y[rows]", "batch_rows"),
+    ],
+)
+def test_the_loop_of_a_linear_classifier(tmp_path, old, new, name):
+    verdict = check(tmp_path, (old, new), only="LinearClassifier")["LinearClassifier.train"]
+    assert (verdict.verdict, verdict.causes[0].name) == (WRONG, name)
+
+
+def test_a_loop_that_draws_no_batch_yet_is_not_testable(tmp_path):
+    change = ("self.loss(X[rows], y[rows], reg)", "self.loss(None, None, reg)")
+    verdict = check(tmp_path, change, only="LinearClassifier")["LinearClassifier.train"]
+    assert verdict.verdict == UNTESTED

@@ -100,18 +100,22 @@ clean:
 	$(BIN)/python -m pip install --quiet .
 	touch $@
 
+# What an extra names, without compiling the package once more for it
+extra = $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["$(1)"], sep="\n")' \
+  | $(BIN)/python -m pip install --quiet --requirement /dev/stdin
+
 .venv/installed-test: .venv/installed
-	$(BIN)/python -m pip install --quiet '.[test]'
+	$(call extra,test)
 	touch $@
 
 .venv/installed-coverage: .venv/installed-test
-	$(BIN)/python -m pip install --quiet '.[coverage]'
+	$(call extra,coverage)
 	touch $@
 
 .venv/installed-docs: .venv/installed
-	$(BIN)/python -m pip install --quiet '.[docs]'
+	$(call extra,docs)
 	touch $@
 
 .venv/installed-lint: .venv/installed
-	$(BIN)/python -m pip install --quiet '.[lint]'
+	$(call extra,lint)
 	touch $@

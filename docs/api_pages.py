@@ -1,7 +1,7 @@
 """The reference pages, from the docstrings and from the command line's own help.
 
-`write` is called by Sphinx (conf.py) and leaves one page for each package in docs/reference/.
-Docstrings are shown as they are: their formulas are lined up by hand.
+`write` is called by Sphinx (conf.py) and leaves one page for each package in docs/reference/, in
+reStructuredText; docstrings.py makes a docstring's sections fields and keeps the lines of its formulas.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_origin
 
 import click
+from docstrings import as_rst
 
 import handgrad
 from handgrad.cli import app
@@ -64,24 +65,26 @@ def names(module: ModuleType) -> list[str]:
 def write() -> None:
     """Write all pages, and nothing where the text is as it was: Sphinx then builds less."""
     FOLDER.mkdir(exist_ok=True)
-    pages = {f"{module.__name__}.md": page(module) for module in modules()}
-    pages["handgrad.layers.md"] = layers_page()
-    pages["commands.md"] = commands_page()
+    pages = {f"{module.__name__}.rst": page(module) for module in modules()}
+    pages["handgrad.layers.rst"] = layers_page()
+    pages["commands.rst"] = commands_page()
     for name, text in pages.items():
         path = FOLDER / name
         if not path.exists() or path.read_text("utf-8") != text:
             path.write_text(text, "utf-8")
-    for path in FOLDER.glob("*.md"):
+    for path in FOLDER.glob("*.*"):
         if path.name not in pages:
             path.unlink()
 
 
 def page(module: ModuleType) -> str:
     """The page of a module: what it says of itself, then each of its names."""
-    parts = [f"# {module.__name__}", text(module)]
+    parts = [heading(module.__name__, "="), text(module)]
     if module.__name__ == "handgrad.engines":
-        parts.append(f"Names: {', '.join(f'`{name}`' for name in module.NAMES)}.")
-    parts += [entry(module.__name__, name, getattr(module, name)) for name in names(module)]
+        parts.append(f"Names: {', '.join(f'``{name}``' for name in module.NAMES)}.")
+    parts += [
+        entry(module.__name__, name, getattr(module, name)) for name in ordered(names(module))
+    ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -91,11 +94,33 @@ def layers_page() -> str:
     files: dict[str, list[str]] = {}
     for name in layers.__all__:
         files.setdefault(inspect.unwrap(getattr(layers, name)).__module__, []).append(name)
-    parts = ["# handgrad.layers", text(layers)]
+    parts = [heading("handgrad.layers", "="), text(layers)]
     for file in sorted(files):
-        parts += [f"## {file.rpartition('.')[2]}", text(importlib.import_module(file))]
-        parts += [entry("handgrad.layers", name, getattr(layers, name)) for name in files[file]]
+        parts += [heading(file.rpartition(".")[2], "-"), text(importlib.import_module(file))]
+        parts += [
+            entry("handgrad.layers", name, getattr(layers, name)) for name in ordered(files[file])
+        ]
     return "\n\n".join(parts) + "\n"
+
+
+def heading(title: str, line: str) -> str:
+    """A heading, underlined."""
+    return f"{title}\n{line * len(title)}"
+
+
+def ordered(found: list[str]) -> list[str]:
+    """Each forward in front of its backward; the rest where it is."""
+
+    def place(name: str) -> tuple[int, int]:
+        pair = re.sub(r"_(forward|backward(_alt)?)$", "", name)
+        first = min(
+            i
+            for i, other in enumerate(found)
+            if re.sub(r"_(forward|backward(_alt)?)$", "", other) == pair
+        )
+        return first, ("_backward" in name) + name.endswith("_alt")
+
+    return sorted(found, key=place)
 
 
 def entry(home: str, name: str, value: Any) -> str:
@@ -117,50 +142,57 @@ def entry(home: str, name: str, value: Any) -> str:
         return directive("class", home, name + signature(value), [*docs, *methods])
     if isinstance(value, property):
         return directive("attribute", "", name, [text(value)])
+    if get_origin(value) is not None:  # a name for a type
+        return directive("data", home, name, [f"``{value!r}``".replace("typing.", "")])
     if callable(value):
         kind = "method" if "." in getattr(value, "__qualname__", "") else "function"
         return directive(
             kind, home if kind == "function" else "", name + signature(value), [text(value)]
         )
     shown = (
-        ", ".join(f"`{key}`" for key in value)
+        ", ".join(f"``{key}``" for key in value)
         if isinstance(value, dict | tuple)
-        else f"`{value!r}`"
+        else f"``{value!r}``"
     )
     return directive("data", home, name, [shown])
 
 
 def directive(kind: str, home: str, title: str, body: list[str]) -> str:
-    """A Python object's directive; colons enough to stand around the ones in its body."""
-    fence = ":" * (max([2, *(len(run) for part in body for run in re.findall(":::+", part))]) + 1)
-    head = [f"{fence}{{py:{kind}}} {title}"] + ([f":module: {home}"] if home else [])
-    inside = [part for part in body if part.strip()]
-    return "\n".join([*head, "", *("\n\n".join(inside).split("\n")), fence])
+    """A Python object's directive, with its body indented below it."""
+    head = [f".. py:{kind}:: {title}"] + ([f"   :module: {home}"] if home else [])
+    inside = "\n\n".join(part for part in body if part.strip()).split("\n")
+    return "\n".join([*head, "", *(f"   {line}".rstrip() for line in inside)])
 
 
 def text(thing: Any) -> str:
-    """A docstring: the first sentence as text, the rest as it stands."""
-    doc = inspect.getdoc(thing) or ""
-    if not doc.strip():
-        return ""
-    first, _, rest = doc.partition("\n\n")
-    first = first.replace("``", "`")
-    shown = re.sub(r"([*_<>$\[\]|~^#])", r"\\\1", first) if "`" not in first else first
-    return shown + (f"\n\n```text\n{rest}\n```" if rest.strip() else "")
+    """A docstring as reStructuredText; a module's stands at the margin already."""
+    doc = thing.__doc__ if inspect.ismodule(thing) else inspect.getdoc(thing)
+    return as_rst(doc or "")
 
 
 def signature(value: Any) -> str:
-    """The signature without its annotations, which the docstring says better."""
+    """The signature, with its types as the source writes them."""
     try:
         found = inspect.signature(value)
     except (TypeError, ValueError):
         return ""
-    plain = [
-        parameter.replace(annotation=inspect.Parameter.empty, default=_default(parameter.default))
+    parameters = [
+        parameter.replace(
+            annotation=_type(parameter.annotation), default=_default(parameter.default)
+        )
         for parameter in found.parameters.values()
         if parameter.name != "self"
     ]
-    return str(inspect.Signature(plain))
+    returned = inspect.Signature.empty if inspect.isclass(value) else _type(found.return_annotation)
+    return str(inspect.Signature(parameters, return_annotation=returned))
+
+
+def _type(annotation: Any) -> Any:
+    """An annotation that prints itself as it is written."""
+    if annotation is inspect.Signature.empty:
+        return annotation
+    written = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+    return _Shown(written)
 
 
 class _Shown:
@@ -187,13 +219,14 @@ def _is_plain(value: type) -> bool:
 
 def commands_page() -> str:
     """What ``handgrad COMMAND --help`` prints, for each command."""
-    parts = ["# The command line", "What `handgrad COMMAND --help` prints."]
+    parts = [heading("The command line", "="), "What ``handgrad COMMAND --help`` prints."]
 
     def add(command: click.Command, parent: click.Context | None, name: str) -> None:
         context = click.Context(
             command, parent, info_name=name, max_content_width=100, terminal_width=100
         )
-        parts.append(f"## {context.command_path}\n\n```text\n{command.get_help(context)}\n```")
+        shown = "\n".join(f"   {line}".rstrip() for line in command.get_help(context).splitlines())
+        parts.append(f"{heading(context.command_path, '-')}\n\n.. code-block:: text\n\n{shown}")
         if isinstance(command, click.Group):
             for child in command.list_commands(context):
                 add(command.get_command(context, child), context, child)

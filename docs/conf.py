@@ -15,7 +15,8 @@ copyright = author
 release = version = handgrad.__version__
 
 extensions = ["myst_nb"]
-source_suffix = {".md": "myst-nb"}
+source_suffix = {".md": "myst-nb", ".rst": "restructuredtext"}
+default_role = "py:obj"  # `name` in a docstring links to what it names
 exclude_patterns = []
 templates_path = []
 html_theme = "furo"

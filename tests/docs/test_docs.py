@@ -38,7 +38,7 @@ def test_code_runs(page, capsys):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_links_lead_somewhere(page):
-    made = {f"reference/{name}.md" for name in MODULES} | {"reference/commands.md"}
+    made = {f"reference/{name}.rst" for name in MODULES} | {"reference/commands.rst"}
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
         assert target in made or (DOCS / target).exists(), target
 
@@ -59,9 +59,9 @@ def test_every_public_name_is_on_a_page(api_pages):
         if name in api_pages.ELSEWHERE or not public:
             continue
         for entry in public:
-            assert re.search(rf"\{{py:\w+\}} {entry}\b", pages[name]), f"{name}.{entry}"
+            assert re.search(rf"py:\w+:: {entry}\b", pages[name]), f"{name}.{entry}"
     for entry in handgrad.__all__:
-        assert re.search(rf"\{{py:\w+\}} {entry}\b|^# handgrad\.{entry}$", everything, re.M), entry
+        assert re.search(rf"py:\w+:: {entry}\b|^handgrad\.{entry}$", everything, re.M), entry
 
 
 def test_every_command_is_on_its_page(api_pages):
@@ -69,7 +69,7 @@ def test_every_command_is_on_its_page(api_pages):
     from handgrad.cli.app import COMMANDS
 
     for name in COMMANDS:
-        assert f"\n## handgrad {name}\n" in text
+        assert f"\nhandgrad {name}\n---" in text
 
 
 def test_the_page_of_goals_is_what_the_figures_say():

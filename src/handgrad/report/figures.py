@@ -47,9 +47,12 @@ def training_figure(history: Sequence[Record]) -> Figure:
     losses = np.array([record["loss"] for record in steps], float)
     window = max(1, len(losses) // 50)
     thin = slice(None, None, max(1, len(losses) // 2000))
-    loss_axes.plot(iterations[thin], losses[thin], color=BLUE, alpha=0.3, lw=0.8, label="each step")
-    label = f"mean of {window} steps"
-    loss_axes.plot(iterations[thin], smooth(losses, window)[thin], color=BLUE, lw=1.8, label=label)
+    faint = {"alpha": 0.3, "lw": 0.8} if window > 1 else {"lw": 1.8}
+    loss_axes.plot(iterations[thin], losses[thin], color=BLUE, label="each step", **faint)
+    if window > 1:
+        means = smooth(losses, window)[thin]
+        label = f"mean of {window} steps"
+        loss_axes.plot(iterations[thin], means, color=BLUE, lw=1.8, label=label)
     loss_axes.set(title="Training loss", xlabel="iteration", ylabel="loss (nats an image)")
     loss_axes.set_ylim(bottom=0)
 
@@ -79,7 +82,12 @@ def filters_figure(weights: np.ndarray, image_shape: tuple[int, int, int]) -> Fi
     if images.shape[3] not in (1, 3):
         images = images.mean(axis=3, keepdims=True)
     zoom = max(1, 24 // images.shape[1])  # so that the lines between the images are thin
-    grid = visualize_grid(images.repeat(zoom, axis=1).repeat(zoom, axis=2), ubound=1.0, padding=2)
+    images = images.repeat(zoom, axis=1).repeat(zoom, axis=2)
+    grid = visualize_grid(images, ubound=1.0, padding=2)
+    covered = visualize_grid(np.zeros_like(images), ubound=1.0, padding=2, constant=1.0)
+    grid = np.where(
+        covered > 0, grid, 1.0
+    )  # white between the images, many of which have a black edge
     figure = new_figure(5, 5.3)
     axes = figure.subplots()
     axes.imshow(grid.squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
@@ -95,14 +103,16 @@ def confusion_figure(confusion: np.ndarray, class_names: Sequence[str]) -> Figur
     """The confusion matrix: rows are the true classes, colours the share of the row."""
     confusion, class_names = np.asarray(confusion), [_plain(name) for name in class_names]
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    size = 3.0 + 0.38 * len(class_names)
+    size = 2.4 + 0.26 * len(
+        class_names
+    )  # small enough for its numbers to be read at half a page's width
     figure = new_figure(size + 0.8, size)
     axes = figure.subplots()
     image = axes.imshow(100 * shares, cmap="Blues", vmin=0, vmax=100)
     for (row, column), count in np.ndenumerate(confusion):
         if count:
             colour = "white" if shares[row, column] > 0.5 else "black"
-            axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8)
+            axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=9)
     ticks = range(len(class_names))
     axes.set_xticks(ticks, class_names, rotation=45, ha="right")
     axes.set_yticks(ticks, class_names)

@@ -127,3 +127,29 @@ def test_the_three_levels_are_one_network(capsys):
         printed.append(capsys.readouterr().out)
     assert printed[0].startswith("test accuracy 0.9")
     assert printed[0] == printed[1] == printed[2]
+
+
+def test_sections_of_docstrings_are_fields(api_pages):
+    from docstrings import as_rst
+
+    text = as_rst(
+        "Scale: ``out = a x``.\n\n    out = a * x      lined up\n\nArgs:\n    x: inputs, (N, *row).\n"
+        "    a: |a| below 1_.\n\nRaises:\n    ShapeError: x is flat.  DtypeError: x is text.\n\n"
+        "Source: me.\n\n>>> 2 * 3\n6"
+    )
+    for part in (
+        ".. code-block:: none\n\n    out = a * x      lined up",
+        ":param x: inputs, (N, \\*row).",
+        ":param a: \\|a\\| below 1\\_.",
+        ":raises ShapeError: x is flat.\n:raises DtypeError: x is text.",
+        ">>> 2 * 3\n6",
+    ):
+        assert part in text, text
+
+
+def test_forward_stands_before_backward(api_pages):
+    page = api_pages.layers_page()
+    for pair in ("affine", "batchnorm", "conv_relu"):
+        forward, backward = (page.index(f":: {pair}_{side}(") for side in ("forward", "backward"))
+        assert forward < backward
+    assert page.index(":: batchnorm_backward(") < page.index(":: batchnorm_backward_alt(")

@@ -7,12 +7,13 @@ import re
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from PIL import Image
 from safetensors.numpy import save_file
 
 from handgrad.errors import DataError, ShapeError
 from handgrad.report import visualize_grid, write_report
-from handgrad.report.figures import filters_figure, smooth
+from handgrad.report.figures import BLUE, filters_figure, smooth, training_figure
 
 NAMES = ["cat", "<script>alert(1)</script>", "dog & co"]
 
@@ -150,3 +151,23 @@ def test_smooth_is_the_mean_of_the_last_values():
 def test_affine_weights_become_images_only_if_they_fit():
     assert filters_figure(np.random.default_rng(0).standard_normal((12, 5)), (3, 2, 2)) is not None
     assert filters_figure(np.zeros((13, 5)), (3, 2, 2)) is None
+
+
+def test_filters_with_black_and_white_edges_are_told_apart():
+    weights = np.zeros((5, 1, 3, 3))
+    weights[:, :, 1, 1], weights[2:, :, 0, 0] = 1.0, -1.0
+    (picture,) = filters_figure(weights, (1, 3, 3)).axes[0].get_images()
+    pixels = np.asarray(picture.get_array())
+    side = 24
+    between = pixels[:, side : side + 2]
+    np.testing.assert_allclose(between, np.broadcast_to(to_rgb(BLUE), between.shape))
+    assert not np.isclose(pixels[:side, :side], to_rgb(BLUE)).all(axis=2).any()
+
+
+@pytest.mark.parametrize(("steps", "labels"), [(30, 1), (200, 2)])
+def test_a_mean_of_one_step_is_not_drawn(steps, labels):
+    history = [{"kind": "step", "iteration": i + 1, "loss": 1.0} for i in range(steps)]
+    history.append({"kind": "epoch", "epoch": 0, "train_acc": 0.1, "val_acc": 0.1})
+    texts = [text.get_text() for text in training_figure(history).axes[0].get_legend().get_texts()]
+    assert len(texts) == labels
+    assert "mean of 1 steps" not in texts

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -84,13 +85,14 @@ def filters_figure(weights: np.ndarray, image_shape: tuple[int, int, int]) -> Fi
     zoom = max(1, 24 // images.shape[1])  # so that the lines between the images are thin
     images = images.repeat(zoom, axis=1).repeat(zoom, axis=2)
     grid = visualize_grid(images, ubound=1.0, padding=2)
-    covered = visualize_grid(np.zeros_like(images), ubound=1.0, padding=2, constant=1.0)
-    grid = np.where(
-        covered > 0, grid, 1.0
-    )  # white between the images, many of which have a black edge
+    grid = np.broadcast_to(grid, (*grid.shape[:2], 3)).copy()
+    is_image = visualize_grid(np.zeros_like(images), ubound=1.0, padding=2, constant=1.0) > 0
+    grid[~is_image[..., 0]] = to_rgb(
+        BLUE
+    )  # lines between images, whose edges may be black or white
     figure = new_figure(5, 5.3)
     axes = figure.subplots()
-    axes.imshow(grid.squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.imshow(grid, interpolation="nearest")
     axes.set_title(
         f"First-layer weights: {count} of {len(weights)} filters, each stretched to full range",
         fontsize=9,

@@ -57,6 +57,10 @@ class OperationError(HandgradError, TypeError):
     """An operation in a network's forward that is no layer, so has no backward."""
 
 
+class ConcurrencyError(HandgradError, RuntimeError):
+    """Two threads want to train one model at the same time."""
+
+
 class DataError(HandgradError, ValueError):
     """A data file or folder is missing, corrupt, or not what it says it is."""
 

@@ -24,7 +24,8 @@ def dropout_forward(
     """Inverted dropout: ``out = x * (rand < p) / p`` in training, ``out = x`` in testing.
 
     The random numbers are those of the courses: one ``np.random.rand(*x.shape)`` of NumPy's global
-    stream, which a seed, if there is one, first sets (in both modes).
+    stream, which a seed, if there is one, first sets (in both modes).  With a seed the mask does not
+    depend on what other threads draw from that stream.
 
     Args:
         x: inputs, (N, ...).
@@ -51,8 +52,11 @@ def dropout_forward(
     p = as_number("dropout_forward", "p (the probability of keeping)", p, 0, 1, open_low=True)
     mode = required("dropout_forward", "dropout_param", dropout_param, "mode")
     check_choice("dropout_forward", "mode", mode, ("train", "test"))
-    rng = _random_source(dropout_param.get("seed"), dropout_param.get("rng"))
+    seed = dropout_param.get("seed")
+    rng = _random_source(seed, dropout_param.get("rng"))
     mask = _draw_mask(x, p, rng) if mode == "train" else None
+    if seed is not None:
+        np.random.set_state(rng.get_state())
     return run_forward("dropout", engine, (x,), mask)
 
 
@@ -73,14 +77,14 @@ def dropout_backward(dout: Array, cache: Cache) -> Array:
 
 
 def _random_source(seed: Any, rng: Any) -> Any:
-    """Return what to draw from: `rng`, or NumPy's global stream, set by `seed` unless it is None."""
+    """Return what to draw from: `rng`, NumPy's global stream, or one that `seed` sets as it would that."""
     if rng is None:
-        if seed is not None:
-            try:
-                np.random.seed(seed)
-            except (TypeError, ValueError) as error:
-                raise OptionError(f"dropout_forward: seed {seed!r} is no seed: {error}") from None
-        return np.random
+        if seed is None:
+            return np.random
+        try:
+            return np.random.RandomState(seed)
+        except (TypeError, ValueError) as error:
+            raise OptionError(f"dropout_forward: seed {seed!r} is no seed: {error}") from None
     if seed is not None:
         raise OptionError("dropout_forward: dropout_param has both seed and rng; give one of them")
     if not isinstance(rng, np.random.Generator | np.random.RandomState):

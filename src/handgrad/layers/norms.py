@@ -77,6 +77,7 @@ def batch_norm_options(
     """Return the checked options of `bn_param` for x (N, C, ...), or for an array like x of `shape`."""
     shape = tuple(x.shape) if shape is None else shape
     where = layer + "_forward"
+    bn_param = of_call(bn_param)
     mode = required(where, "bn_param", bn_param, "mode")
     if not is_one_of(mode, ("train", "test")):
         raise OptionError(
@@ -95,10 +96,23 @@ def batch_norm_options(
 def keep_running(
     bn_param: dict[str, Any], options: BatchNormOptions, mean: Array, var: Array
 ) -> None:
-    """Move the running statistics in `bn_param` towards the batch's mean and var."""
+    """Move the running statistics in `bn_param` towards the batch's mean and var, both in one step."""
     momentum = options.momentum
-    bn_param["running_mean"] = momentum * options.mean + (1 - momentum) * mean
-    bn_param["running_var"] = momentum * options.var + (1 - momentum) * var
+    bn_param.update(
+        running_mean=momentum * options.mean + (1 - momentum) * mean,
+        running_var=momentum * options.var + (1 - momentum) * var,
+    )
+
+
+def of_call(bn_param: Any) -> Any:
+    """Return a copy of `bn_param` for one call, whose mode and statistics no other thread changes."""
+    return dict(bn_param) if isinstance(bn_param, dict) else bn_param
+
+
+def give_back(bn_param: Any, own: Any) -> None:
+    """Put the running statistics that a call kept in `own`, made by `of_call`, into `bn_param`."""
+    if isinstance(own, dict) and own.get("mode") == "train":
+        bn_param.update(running_mean=own["running_mean"], running_var=own["running_var"])
 
 
 def batch_norm_forward(

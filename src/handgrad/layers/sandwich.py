@@ -26,6 +26,7 @@ from handgrad.layers.batchnorm import batchnorm_backward_alt, batchnorm_forward
 from handgrad.layers.conv import conv_backward, conv_forward
 from handgrad.layers.layernorm import layernorm_backward, layernorm_forward
 from handgrad.layers.max_pool import max_pool_backward, max_pool_forward
+from handgrad.layers.norms import give_back, of_call
 from handgrad.layers.pair import Cache, check_backward
 from handgrad.layers.relu import relu_backward, relu_forward
 from handgrad.layers.spatial_batchnorm import spatial_batchnorm_backward, spatial_batchnorm_forward
@@ -99,9 +100,12 @@ def affine_bn_relu_forward(
     Raises:
         ShapeError, DtypeError, OptionError: as `affine_forward` and `batchnorm_forward`.
     """
-    x, w, b, gamma, beta = _promote("affine_bn_relu_forward", x, w, b, gamma, beta, bn_param)
-    norm = _norm_step(batchnorm_forward, gamma, beta, bn_param)
-    return _forward("affine_bn_relu", engine, x, (affine_forward, w, b), norm, (relu_forward,))
+    own = of_call(bn_param)
+    x, w, b, gamma, beta = _promote("affine_bn_relu_forward", x, w, b, gamma, beta, own)
+    norm = _norm_step(batchnorm_forward, gamma, beta, own)
+    result = _forward("affine_bn_relu", engine, x, (affine_forward, w, b), norm, (relu_forward,))
+    give_back(bn_param, own)
+    return result
 
 
 def affine_bn_relu_backward(
@@ -286,10 +290,13 @@ def conv_bn_relu_forward(
 
     Source: CS231n assignment 2, ``layer_utils``.
     """
-    x, w, b, gamma, beta = _promote("conv_bn_relu_forward", x, w, b, gamma, beta, bn_param)
+    own = of_call(bn_param)
+    x, w, b, gamma, beta = _promote("conv_bn_relu_forward", x, w, b, gamma, beta, own)
     conv = (conv_forward, w, b, conv_param)
-    norm = _norm_step(spatial_batchnorm_forward, gamma, beta, bn_param)
-    return _forward("conv_bn_relu", engine, x, conv, norm, (relu_forward,))
+    norm = _norm_step(spatial_batchnorm_forward, gamma, beta, own)
+    result = _forward("conv_bn_relu", engine, x, conv, norm, (relu_forward,))
+    give_back(bn_param, own)
+    return result
 
 
 def conv_bn_relu_backward(
@@ -332,11 +339,14 @@ def conv_bn_relu_pool_forward(
 
     Source: skynet, ``layer_utils``.
     """
-    x, w, b, gamma, beta = _promote("conv_bn_relu_pool_forward", x, w, b, gamma, beta, bn_param)
+    own = of_call(bn_param)
+    x, w, b, gamma, beta = _promote("conv_bn_relu_pool_forward", x, w, b, gamma, beta, own)
     conv = (conv_forward, w, b, conv_param)
-    norm = _norm_step(spatial_batchnorm_forward, gamma, beta, bn_param)
+    norm = _norm_step(spatial_batchnorm_forward, gamma, beta, own)
     pool = (max_pool_forward, pool_param)
-    return _forward("conv_bn_relu_pool", engine, x, conv, norm, (relu_forward,), pool)
+    result = _forward("conv_bn_relu_pool", engine, x, conv, norm, (relu_forward,), pool)
+    give_back(bn_param, own)
+    return result
 
 
 def conv_bn_relu_pool_backward(

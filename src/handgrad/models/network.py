@@ -34,13 +34,16 @@ from handgrad.errors import (
     check_size,
 )
 from handgrad.models.options import as_weight_scale
+from handgrad.nn.norms import STATISTICS, STEPS, as_steps, momentum_at, steps_of
 from handgrad.nn.options import VARIANCES, as_dtype, as_random_source
+from handgrad.nn.state import State, Stateful, changing, training
 from handgrad.nn.summary import as_table, by
 
 Param = dict[str, Any]
 
 _AFFINE_PAIRS = {None: "affine_relu", "batchnorm": "affine_bn_relu", "layernorm": "affine_ln_relu"}
-_STATISTICS = ("running_mean", "running_var")
+_KEPT = (*STATISTICS, STEPS)
+_MOMENTUM = 0.9
 
 
 class Stage(NamedTuple):
@@ -66,7 +69,18 @@ class Block(NamedTuple):
     shape: tuple[int, ...]
 
 
-class Network:
+class Own(NamedTuple):
+    """What a call computes with: parameters by name, dictionaries of the norms and of dropout.
+
+    Nobody else changes these; the running statistics go from `norms` to the network at the call's end.
+    """
+
+    params: dict[str, Any]
+    norms: list[Param]
+    dropout: Param
+
+
+class Network(Stateful):
     """A stack of convolutional and affine blocks with a softmax loss; the base of all models.
 
     Attributes:
@@ -77,7 +91,8 @@ class Network:
         num_layers, num_classes: the numbers of layers with weights, and of scores.
         normalization, use_dropout: what the hidden blocks do besides.
         bn_params: the dictionary of each normalisation, in layer order; empty without one.
-        dropout_param: the dictionary of all dropout layers; empty without dropout.
+        dropout_param: the dictionary of all dropout layers; empty without dropout.  The mode in these
+            dictionaries is that of the last call; each call computes in its own.
         device: where the arrays computed with are, see `handgrad.engines.devices`; params are NumPy's.
         last_scores: those of the last loss with y, (N, num_classes); None before it.
     """
@@ -85,6 +100,7 @@ class Network:
     device = "cpu"
     last_scores: Any = None
     _casts_input = True
+    _corrects_start = True  # of the running statistics, as `handgrad.nn.BatchNorm`
 
     def __init__(
         self,
@@ -109,6 +125,7 @@ class Network:
         check_choice(name, "normalization", normalization, (None, "batchnorm", "layernorm"))
         self.normalization = normalization
         self.bn_params: list[Param] = []
+        self._row_norms: list[str] = []
         if seed is not None:
             seed = as_count(name, "seed", seed, 0, 2**32 - 1)
         keep = as_number(name, "dropout_keep_ratio", dropout_keep_ratio, 0, 1, open_low=True)
@@ -132,7 +149,7 @@ class Network:
         block, params = self._new_layer("affine", (fan_in, width), fan_in)
         steps: list[str | None] = ["affine"]
         if hidden:
-            params, norm = self._new_norm(params, width)
+            params, norm = self._new_norm(params, width, block)
             self._stages.append(Stage(block, _AFFINE_PAIRS[self.normalization], params, norm=norm))
             steps += [self.normalization, "relu"]
             if self.use_dropout:
@@ -147,7 +164,8 @@ class Network:
         C = self._shape[0]
         shape = (filters, C, *size)
         block, params = self._new_layer("conv", shape, prod(shape[1:]))
-        params, norm = self._new_norm(params, filters)
+        image = self._conv_output(size, conv_param, False)
+        params, norm = self._new_norm(params, filters, block if prod(image) == 1 else None)
         pooling = ({"pool_height": 2, "pool_width": 2, "stride": 2},) if pool else ()
         suffix = "_pool" if pool else ""
         if self.normalization == "layernorm":
@@ -216,10 +234,17 @@ class Network:
         self._set(f"b{i}", np.zeros(width))
         return f"{kind}{i}", (f"W{i}", f"b{i}")
 
-    def _new_norm(self, params: tuple[str, ...], width: int) -> tuple[tuple[str, ...], int | None]:
-        """Add gamma, beta and the dictionary of a normalisation, if there is one, to a layer."""
+    def _new_norm(
+        self, params: tuple[str, ...], width: int, single: str | None
+    ) -> tuple[tuple[str, ...], int | None]:
+        """Add gamma, beta and the dictionary of a normalisation, if there is one, to a layer.
+
+        single: the name of a block that normalises one number of each row or image, else None.
+        """
         if self.normalization is None:
             return params, None
+        if self.normalization == "batchnorm" and single is not None:
+            self._row_norms.append(single)
         names = (f"gamma{self.num_layers}", f"beta{self.num_layers}")
         self._set(names[0], np.ones(width))
         self._set(names[1], np.zeros(width))
@@ -247,13 +272,17 @@ class Network:
         """
         X = self._checked(X)
         if y is None:
-            return to_numpy(self._forward(X, "test"))
-        caches: list[Any] = []
-        scores = self._forward(X, "train", caches=caches)
-        loss, dscores = layers.softmax_loss(scores, y)
-        self.last_scores = scores
-        grads = {name: to_numpy(dw) for name, dw in self._backward(dscores, caches).items()}
-        return self._regularize(loss.item(), grads)
+            return to_numpy(self._forward(X, self._begin("test")))
+        with training(self):
+            own = self._begin("train")
+            caches: list[Any] = []
+            scores = self._forward(X, own, caches=caches)
+            loss, dscores = layers.softmax_loss(scores, y)
+            backward = self._backward(dscores, caches, own)
+            grads = {name: to_numpy(dw) for name, dw in backward.items()}
+            result = self._regularize(loss.item(), grads, own)
+            self._keep(own.norms, scores)
+            return result
 
     def activations(self, X: Any) -> dict[str, np.ndarray]:
         """Return the output of every block on X, in test mode, by name: conv1, affine2, ...
@@ -261,7 +290,7 @@ class Network:
         The last one holds the scores.
         """
         outputs: dict[str, np.ndarray] = {}
-        self._forward(self._checked(X), "test", outputs=outputs)
+        self._forward(self._checked(X), self._begin("test"), outputs=outputs)
         return {name: to_numpy(out) for name, out in outputs.items()}
 
     def predict(self, X: Any, batch_size: int = 100) -> np.ndarray:
@@ -269,41 +298,33 @@ class Network:
         batch_size = as_count(self._name, "batch_size", batch_size)
         X = self._fitting(X)
         labels = [np.zeros(0, np.int64)]
-        for start in range(0, len(X), batch_size):
-            scores = self.loss(X[start : start + batch_size])
-            labels.append(np.argmax(scores.real, axis=1))
+        with self.fixed():
+            for start in range(0, len(X), batch_size):
+                scores = self.loss(X[start : start + batch_size])
+                labels.append(np.argmax(scores.real, axis=1))
         return np.concatenate(labels)
 
     def _forward(
         self,
         X: np.ndarray,
-        mode: str,
+        own: Own,
         caches: list[Any] | None = None,
         outputs: dict[str, np.ndarray] | None = None,
     ) -> np.ndarray:
         """Go through the stages; collect caches, and outputs of the blocks, where asked to."""
-        if self.normalization == "batchnorm":
-            for bn_param in self.bn_params:
-                bn_param["mode"] = mode
-        if self.use_dropout:
-            self.dropout_param["mode"] = mode
         out = to_device(X, self.device)
-        for bn_param in self.bn_params:
-            for key in _STATISTICS:
-                if key in bn_param:
-                    bn_param[key] = like(bn_param[key], out)
         for stage in self._stages:
             forward = getattr(layers, stage.pair + "_forward")
-            out, cache = forward(out, *self._weights(stage), *self._options(stage))
+            out, cache = self._call(forward, out, stage, own)
             if caches is not None:
                 caches.append(cache)
             if outputs is not None:
                 outputs[stage.block] = out
         return out
 
-    def _backward(self, dout: np.ndarray, caches: list[Any]) -> dict[str, np.ndarray]:
+    def _backward(self, dout: np.ndarray, caches: list[Any], own: Own) -> dict[str, np.ndarray]:
         """Go back through the stages; use up the caches, and return the gradients."""
-        grads: dict[str, Any] = dict.fromkeys(self.params)
+        grads: dict[str, Any] = dict.fromkeys(own.params)
         for stage in reversed(self._stages):
             backward = getattr(layers, stage.pair + "_backward")
             if stage is self._stages[0] and "_" in stage.pair:  # a sandwich: nobody needs its dx
@@ -318,30 +339,77 @@ class Network:
         return grads
 
     def _regularize(
-        self, loss: float, grads: dict[str, np.ndarray]
+        self, loss: float, grads: dict[str, np.ndarray], own: Own
     ) -> tuple[float, dict[str, np.ndarray]]:
         """Add ``1/2 reg sum(W^2)`` to the loss and ``reg W`` to the gradient of each W."""
         reg = as_number(self._name, "reg", self.reg, 0)
         if reg != 0:
             for i in range(1, self.num_layers + 1):
                 name = f"W{i}"
-                grads[name], penalty = with_penalty(self.params[name], grads[name], reg)
+                grads[name], penalty = with_penalty(own.params[name], grads[name], reg)
                 loss += penalty
         return loss, grads
 
-    def _weights(self, stage: Stage) -> list[np.ndarray]:
+    def _call(self, forward: Any, x: Any, stage: Stage, own: Own) -> tuple[Any, Any]:
+        """Call the forward of a stage; move the running statistics in `own`, if it has such."""
+        weights = self._weights(stage, own)
+        if stage.norm is None:
+            return forward(x, *weights, *self._options(stage, own))
+        kept = own.norms[stage.norm]
+        param = {key: value for key, value in kept.items() if key != STEPS}
+        for key in STATISTICS:
+            if key in param:
+                param[key] = like(param[key], x)
+        steps = None
+        if param.get("mode") == "train" and self._corrects_start:
+            steps = steps_of(kept)
+        if steps is not None:
+            steps += 1
+            momentum = kept.get("momentum", _MOMENTUM)
+            momentum = as_number(self._name, "bn_params: momentum", momentum, 0, 1)
+            param["momentum"] = momentum_at(momentum, steps)
+        result = forward(x, *weights, *stage.before, param, *stage.after)
+        kept.update({key: param[key] for key in STATISTICS if key in param})
+        if steps is not None:
+            kept[STEPS] = np.array(steps)
+        return result
+
+    def _weights(self, stage: Stage, own: Own) -> list[np.ndarray]:
         try:
-            return [to_device(self.params[name], self.device) for name in stage.params]
+            return [to_device(own.params[name], self.device) for name in stage.params]
         except KeyError as error:
-            known = ", ".join(self.params) or "nothing"
+            known = ", ".join(own.params) or "nothing"
             raise OptionError(f"{self._name}: params lacks {error}; it holds {known}") from None
 
-    def _options(self, stage: Stage) -> tuple[Any, ...]:
-        if stage.pair == "dropout":
-            return (self.dropout_param,)
-        if stage.norm is None:
-            return stage.before
-        return (*stage.before, self.bn_params[stage.norm], *stage.after)
+    def _options(self, stage: Stage, own: Own) -> tuple[Any, ...]:
+        return (own.dropout,) if stage.pair == "dropout" else stage.before
+
+    # -- what a call knows ------------------------------------------------------------------------
+
+    def _begin(self, mode: str) -> Own:
+        """Return what a call computes with that begins now."""
+        state = self._state()
+        norms = [dict(param) for param in state.kept]
+        if self.normalization == "batchnorm":
+            for param in (*norms, *self.bn_params):
+                param["mode"] = mode
+        dropout = {}
+        if self.use_dropout:
+            self.dropout_param["mode"] = mode
+            dropout = {**self.dropout_param, "mode": mode}
+            if mode == "test" and self._is_beside():
+                dropout.pop("seed", None)  # NumPy's global stream belongs to the thread that trains
+        return Own(state.params, norms, dropout)
+
+    def _own_state(self) -> State:
+        return State(dict(self._params), [dict(param) for param in self.bn_params])
+
+    def _replace_kept(self, kept: list[Param]) -> None:
+        for bn_param, new in zip(self.bn_params, kept, strict=True):
+            for key in _KEPT:
+                if key not in new:
+                    bn_param.pop(key, None)
+            bn_param.update({key: new[key] for key in _KEPT if key in new})
 
     # -- checking ---------------------------------------------------------------------------------
 
@@ -371,28 +439,54 @@ class Network:
 
     # -- keeping and showing ----------------------------------------------------------------------
 
+    @property
+    def params(self) -> dict[str, np.ndarray]:
+        """The parameters by name, live."""
+        return self._seen_params()
+
+    @params.setter
+    def params(self, params: dict[str, np.ndarray]) -> None:
+        self._unfix()
+        self._params = params
+
     def buffers(self) -> dict[str, np.ndarray]:
         """Return the running statistics of batch normalisation, by name: running_mean1, ...
 
-        They appear with the first training step, and are empty in a model without them.
+        They appear with the first training step, and are empty in a model without them.  steps1, ... are
+        the numbers of training steps that they have seen.
         """
         return {
             f"{key}{i}": to_numpy(bn_param[key])
-            for i, bn_param in enumerate(self.bn_params, start=1)
-            for key in _STATISTICS
+            for i, bn_param in enumerate(self._state().kept, start=1)
+            for key in _KEPT
             if key in bn_param
         }
 
     def load_buffers(self, buffers: Mapping[str, Any]) -> None:
         """Put copies of `buffers`, as `buffers()` gave them, in the place of the present ones."""
+        kept = self._kept_of(buffers)
+        self._unfix()
+        with changing:
+            self._replace_kept(kept)
+
+    def row_norms(self) -> list[str]:
+        """Return the names of blocks whose batch normalisation is left nothing of a single row.
+
+        They normalise rows (N, D), or images of one pixel (N, C, 1, 1).
+        """
+        return list(self._row_norms)
+
+    def _kept_of(self, buffers: Mapping[str, Any]) -> list[Param]:
         count = len(self.bn_params) if self.normalization == "batchnorm" else 0
-        known = [f"{key}{i}" for i in range(1, count + 1) for key in _STATISTICS]
+        known = [f"{key}{i}" for i in range(1, count + 1) for key in _KEPT]
         check_dictionary(self._name, "buffers", buffers)
         check_known(f"{self._name}.load_buffers", buffers, known)
         gammas = [name for name in self.params if name.startswith("gamma")]
         loaded = {name: np.array(value) for name, value in buffers.items()}
         for i, gamma in enumerate(gammas, start=1):
-            for key in _STATISTICS:
+            if f"{STEPS}{i}" in loaded:
+                as_steps(f"{self._name}.load_buffers: {STEPS}{i}", loaded[f"{STEPS}{i}"])
+            for key in STATISTICS:
                 value = loaded.get(f"{key}{i}")
                 expected = self.params[gamma].shape
                 if value is not None and value.shape != expected:
@@ -400,11 +494,13 @@ class Network:
                         f"{self._name}.load_buffers: {key}{i} must have the shape of {gamma}, "
                         f"{expected}, got {value.shape}"
                     )
-        for i, bn_param in enumerate(self.bn_params, start=1):
-            for key in _STATISTICS:
-                bn_param.pop(key, None)
-                if f"{key}{i}" in loaded:
-                    bn_param[key] = loaded[f"{key}{i}"]
+        return [
+            {
+                **{key: value for key, value in bn_param.items() if key not in _KEPT},
+                **{key: loaded[f"{key}{i}"] for key in _KEPT if f"{key}{i}" in loaded},
+            }
+            for i, bn_param in enumerate(self.bn_params, start=1)
+        ]
 
     def summary(self) -> str:
         """Return a table of the blocks: what they compute, output shapes, numbers of parameters."""

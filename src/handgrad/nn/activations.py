@@ -170,7 +170,10 @@ class Dropout(Activation):
 
     def options(self, x: Array, mode: str) -> tuple[Any, ...]:
         """dropout_param."""
-        return ({**self.param, "mode": mode},)
+        param = {**self.param, "mode": mode}
+        if mode == "test" and self._root is not None and self._root._is_beside():
+            param.pop("seed", None)  # NumPy's global stream belongs to the thread that trains
+        return (param,)
 
     def stream(self) -> Any:
         """Its own stream."""

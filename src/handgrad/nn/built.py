@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,13 +16,32 @@ from handgrad.nn.graph import Graph
 from handgrad.nn.inputs import texts
 from handgrad.nn.layer import Layer
 from handgrad.nn.options import Init, Shape, as_random_source, draw
+from handgrad.nn.state import Stateful
 from handgrad.nn.summary import by
 from handgrad.nn.value import Value
 
 Arrays = dict[str, np.ndarray]
 
+_building = threading.RLock()
+_mode: ContextVar[str | None] = ContextVar("handgrad_mode", default=None)
 
-class Built(metaclass=Configured):
+
+@contextmanager
+def in_mode(mode: str) -> Iterator[None]:
+    """Let this thread's networks compute in `mode` inside of the ``with`` block."""
+    token = _mode.set(mode)
+    try:
+        yield
+    finally:
+        _mode.reset(token)
+
+
+def current_mode() -> str | None:
+    """Return the mode of this thread's call of a network, None outside of one."""
+    return _mode.get()
+
+
+class Built(Stateful, metaclass=Configured):
     """A network whose layers get their names and parameters from its own ``forward``."""
 
     _arguments: dict[str, Any]
@@ -38,7 +60,10 @@ class Built(metaclass=Configured):
         self._row_shape: Shape | None = None  # of the output, once the network is built
         self._rows: list[tuple[str, str, str, str]] = []  # of the summary
         self._root: Built | None = None  # the network that this one is a block of
-        self._mode = "test"
+        self._mode = "test"  # of the last call
+        self._kept: dict[
+            str, Arrays
+        ] = {}  # buffers of the layers by label; replaced, never changed
         self._is_made = True
 
     def _made(self) -> None:
@@ -72,6 +97,11 @@ class Built(metaclass=Configured):
 
     def _build(self, rows: Sequence[Shape]) -> None:
         """Name the layers, and draw the parameters in the order in which forward uses them."""
+        with _building:
+            if self._row_shape is None:  # another thread may have built it meanwhile
+                self._build_alone(rows)
+
+    def _build_alone(self, rows: Sequence[Shape]) -> None:
         self._register(self, "")
         self._input_shapes = list(rows)
         try:
@@ -94,9 +124,8 @@ class Built(metaclass=Configured):
             again = "#" in call.label
             number = "the same" if again and count else f"{count:,}"
             self._rows.append((call.label, repr(call.layer), by(call.shape[1:]), number))
-        self._row_shape = output.shape[1:]
-        self._mode = "test"
         self._rng = None  # the random source is not part of the network
+        self._row_shape = output.shape[1:]  # from here on it is built
 
     def _register(self, block: Built, prefix: str) -> None:
         """Give the layers in `block`, and in blocks of it, their full names."""
@@ -155,7 +184,7 @@ class Built(metaclass=Configured):
             elif shapes != layer._built:
                 raise ShapeError(
                     f"{self._name}, layer {label}: {layer!r} was built for inputs of "
-                    f"{texts(next(iter(layer._shapes)))} without N, got {texts(rows)}"
+                    f"{texts(next(iter(tuple(layer._shapes))))} without N, got {texts(rows)}"
                 )
             layer._shapes[rows] = shape
         elif layer._root is not None or weights or layer.has_state:
@@ -170,9 +199,9 @@ class Built(metaclass=Configured):
 
     def _record(self, shapes: Sequence[Shape], mode: str) -> tuple[Graph, Value]:
         """Run forward on values of `shapes` (N, ...)."""
-        self._mode = mode
         graph = Graph(self, mode, shapes)
-        output = self.forward(*graph.inputs)
+        with in_mode(mode):
+            output = self.forward(*graph.inputs)
         if not isinstance(output, Value) or output.graph is not graph:
             raise OperationError(
                 f"{self._name}.forward must return the value that its last layer gave, got "

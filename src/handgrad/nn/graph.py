@@ -12,7 +12,7 @@ them, become one step, which an engine may compute in fewer passes over memory.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from handgrad.nn.built import Built
 
 Arrays = dict[str, Array]
+Own = Mapping[int, Layer]
+_NONE: Own = {}
 
 Chain = tuple[type[Layer], ...]
 
@@ -129,13 +131,17 @@ class Plan:
         params: Arrays,
         caches: list[Any] | None = None,
         outputs: Arrays | None = None,
+        own: Own = _NONE,
     ) -> Array:
-        """Compute the scores; collect caches, and outputs by label, where asked to."""
+        """Compute the scores; collect caches, and outputs by label, where asked to.
+
+        own: for layers that keep buffers those of this call, by the layer's id (`Layer.in_call`).
+        """
         values: dict[int, Array] = dict(enumerate(xs))
         for step in self.steps:
             arrays = [values[i] for i in step.inputs]
             try:
-                out, cache = _forward(step, arrays, params, self.mode)
+                out, cache = _forward(step, arrays, params, own, self.mode)
             except HandgradError as error:
                 raise self._named(step, error) from error
             if caches is not None:
@@ -148,7 +154,7 @@ class Plan:
         return values[self.output]
 
     def trace(
-        self, xs: Sequence[Array], params: Arrays
+        self, xs: Sequence[Array], params: Arrays, own: Own
     ) -> list[tuple[str, Layer, list[Array], list[Array]]]:
         """Compute the steps, each of one layer; return each one's name, layer, inputs, parameters."""
         values: dict[int, Array] = dict(enumerate(xs))
@@ -156,9 +162,8 @@ class Plan:
         for step in self.steps:
             layer = step.layers[-1]
             inputs = [values[i] for i in step.inputs]
-            own = [params[name] for name in layer.parameters]
-            calls.append((step.label, layer, inputs, own))
-            values[step.output], _ = _forward(step, inputs, params, self.mode)
+            calls.append((step.label, layer, inputs, [params[name] for name in layer.parameters]))
+            values[step.output], _ = _forward(step, inputs, params, own, self.mode)
         return calls
 
     def backward(self, dscores: Array, caches: list[Any]) -> Arrays:
@@ -199,14 +204,16 @@ class Plan:
         return type(error)(f"{self.model._name}, layer {step.label}: {error}")
 
 
-def _forward(step: Step, xs: list[Array], params: Arrays, mode: str) -> tuple[Array, Any]:
+def _forward(step: Step, xs: list[Array], params: Arrays, own: Own, mode: str) -> tuple[Array, Any]:
     if step.sandwich is None:
         layer = step.layers[-1]  # an affine layer flattens by itself
+        layer = own.get(id(layer), layer)
         return layer.forward(xs, [params[name] for name in layer.parameters], mode)
     (x,) = xs
     arrays: list[tuple[Array, bool]] = []
     options: list[Any] = []
-    for layer in step.layers:
+    for known in step.layers:
+        layer = own.get(id(known), known)
         assert isinstance(layer, PairLayer)
         arrays += layer.arrays(x, [params[name] for name in layer.parameters])
         if isinstance(layer, LayerNorm):

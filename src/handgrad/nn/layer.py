@@ -113,6 +113,23 @@ class Layer(metaclass=Configured):
 
     # -- state beside the parameters ---------------------------------------------------------------
 
+    keeps: ClassVar[bool] = False
+    """Whether the network keeps this layer's buffers, and hands them to each call by `in_call`."""
+
+    def in_call(self, buffers: dict[str, Array]) -> Layer:
+        """Return a copy of this layer for one call of its network, in which it keeps `buffers`.
+
+        What the call does to them is seen by no other call; `buffers()` of the copy returns it.
+        """
+        own = object.__new__(type(self))
+        own.__dict__.update(self.__dict__)
+        own._root = None
+        return own
+
+    def _kept_by_network(self) -> dict[str, Array] | None:
+        """Return the buffers that the network keeps for this layer; None if it is in none."""
+        return None if self._root is None else self._root._kept.get(self._label, {})
+
     def buffers(self) -> dict[str, Array]:
         """Return the layer's running statistics by name."""
         return {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from handgrad.errors import (
     check_dictionary,
     check_known,
 )
-from handgrad.nn.built import Arrays, Built
+from handgrad.nn.built import Arrays, Built, current_mode, in_mode
 from handgrad.nn.configured import import_path, plain, shown_call
 from handgrad.nn.graph import Plan
 from handgrad.nn.inputs import as_inputs, check_rows, input_shapes
@@ -36,6 +37,7 @@ from handgrad.nn.options import (
     as_init,
     as_random_source,
 )
+from handgrad.nn.state import State, training
 from handgrad.nn.summary import as_table
 from handgrad.nn.value import Value
 from handgrad.nn.whitening import Whitening
@@ -146,7 +148,6 @@ class Model(Built):
             root = values[0].graph.model
             if self._root is not root:
                 root._refuse_unknown(f"the block {self._name}")
-            self._mode = values[0].graph.mode
         return self.forward(*values)
 
     def __repr__(self) -> str:
@@ -158,11 +159,12 @@ class Model(Built):
     def params(self) -> Arrays:
         """The parameters by name, live."""
         self._check_built("params")
-        return self._params
+        return self._seen_params()
 
     @params.setter
     def params(self, params: Arrays) -> None:
         check_dictionary(self._name, "params", params)
+        self._unfix()
         self._params = dict(params)
 
     @property
@@ -174,8 +176,8 @@ class Model(Built):
 
     @property
     def training(self) -> bool:
-        """In ``forward``: whether a training step is computed."""
-        return self._mode == "train"
+        """In ``forward``: whether a training step is computed; outside, whether the last call was one."""
+        return (current_mode() or self._mode) == "train"
 
     def loss(self, X: Any, y: Any = None) -> Any:
         """Scores, or the loss and its gradients.
@@ -193,41 +195,54 @@ class Model(Built):
             OperationError: forward does something that is no layer.
         """
         xs = self._checked(X)
-        mode = "test" if y is None else "train"
-        plan = self._plan(tuple(x.shape for x in xs), mode)
-        params = self._on_device()
+        shapes = tuple(x.shape for x in xs)
         xs = [to_device(x, self.device) for x in xs]
         if y is None:
-            return to_numpy(plan.forward(xs, params))
-        caches: list[Any] = []
-        scores = plan.forward(xs, params, caches)
-        loss, dscores = self._loss(scores, y)
-        self.last_scores = scores
-        grads = plan.backward(dscores, caches)
-        return self._completed(loss, grads)
+            state = self._state()
+            plan = self._plan(shapes, "test")
+            self._mode = "test"
+            own = self._in_call(state)
+            return to_numpy(plan.forward(xs, self._on_device(state), own=own))
+        with training(self), in_mode("train"):
+            state = self._state()
+            plan = self._plan(shapes, "train")
+            self._mode = "train"
+            own = self._in_call(state)
+            caches: list[Any] = []
+            scores = plan.forward(xs, self._on_device(state), caches, own=own)
+            loss, dscores = self._loss(scores, y)
+            result = self._completed(loss, plan.backward(dscores, caches), state.params)
+            self._keep({layer._label: layer.buffers() for layer in own.values()}, scores)
+            return result
 
     def activations(self, X: Any) -> Arrays:
         """Return the outputs of the layers on X, in test mode, by name; of a sandwich, the last."""
         xs = self._checked(X)
         outputs: dict[str, Array] = {}
+        state = self._state()
         plan = self._plan(tuple(x.shape for x in xs), "test")
-        plan.forward([to_device(x, self.device) for x in xs], self._on_device(), outputs=outputs)
+        inputs = [to_device(x, self.device) for x in xs]
+        params, own = self._on_device(state), self._in_call(state)
+        plan.forward(inputs, params, outputs=outputs, own=own)
         return {label: to_numpy(out) for label, out in outputs.items()}
 
     def trace(self, X: Any) -> list[tuple[str, Layer, list[Array], list[Array]]]:
         """Return the calls of layers on X in train mode: name, layer, its inputs, its parameters."""
         xs = self._checked(X)
         graph, output = self._record([x.shape for x in xs], "train")
-        return Plan(graph, output, fuse=False).trace(xs, self._with_all_names())
+        state = self._state()
+        params = self._with_all_names(state.params)
+        return Plan(graph, output, fuse=False).trace(xs, params, self._in_call(state))
 
     def predict(self, X: Any, batch_size: int = 100) -> np.ndarray:
         """Return the class with the largest score for each row of X, computed batch by batch."""
         batch_size = as_count(self._name, "batch_size", batch_size)
         xs = X if isinstance(X, tuple) else (as_numpy(self._name, "X", X),)
         labels = [np.zeros(0, np.int64)]
-        for start in range(0, len(xs[0]), batch_size):
-            batch = tuple(x[start : start + batch_size] for x in xs)
-            labels.append(np.argmax(self.loss(batch).real, axis=1))
+        with self.fixed():
+            for start in range(0, len(xs[0]), batch_size):
+                batch = tuple(x[start : start + batch_size] for x in xs)
+                labels.append(np.argmax(self.loss(batch).real, axis=1))
         return np.concatenate(labels)
 
     def compile(self, batch_shape: Any) -> None:
@@ -247,8 +262,8 @@ class Model(Built):
         if any(len(shape) < 2 for shape in shapes):
             raise ShapeError(f"{self._name}.compile: batch_shape must be (N, ...), got {shapes}")
         self._check_rows([shape[1:] for shape in shapes])
-        for mode in ("test", "train"):
-            self._compiled[mode] = self._recorded(shapes, mode, keep=True)
+        compiled = {mode: self._recorded(shapes, mode, keep=True) for mode in ("test", "train")}
+        self._compiled = compiled
 
     def prepare(self, X: Any) -> None:
         """Compute from training images X what is not trained: the filters of `Whitening` layers.
@@ -259,42 +274,63 @@ class Model(Built):
             return
         xs = self._checked(X)
         graph, _ = self._record([x.shape for x in xs], "test")
-        for call in graph.calls:
-            if isinstance(call.layer, Whitening):
-                if call.inputs[0] >= len(xs):
-                    raise OperationError(
-                        f"{self._name}, layer {call.label}: Whitening takes the network's input, whose "
-                        "patches it whitens; put it in front"
-                    )
-                call.layer.prepare(xs[call.inputs[0]])
+        with training(self):
+            kept = dict(self._kept)
+            for call in graph.calls:
+                if isinstance(call.layer, Whitening):
+                    if call.inputs[0] >= len(xs):
+                        raise OperationError(
+                            f"{self._name}, layer {call.label}: Whitening takes the network's input, "
+                            "whose patches it whitens; put it in front"
+                        )
+                    own = call.layer.in_call({})
+                    own.prepare(xs[call.inputs[0]])
+                    kept[call.layer._label] = own.buffers()
+            self._replace_kept(kept)
 
     def buffers(self) -> Arrays:
-        """Return the running statistics by name, as bn.running_mean; none before the first step."""
+        """Return the running statistics by name, as bn.running_mean; none before the first step.
+
+        Beside them, bn.steps is the number of training steps that they have seen.
+        """
+        own = self._in_call(self._state())
         return {
-            f"{layer._label}.{key}": value
+            f"{layer._label}.{key}": to_numpy(value)
             for layer in self._layers
-            for key, value in layer.buffers().items()
+            for key, value in own.get(id(layer), layer).buffers().items()
         }
 
     def load_buffers(self, buffers: Mapping[str, Any]) -> None:
         """Put copies of `buffers`, as `buffers()` gave them, in the place of the present ones."""
+        kept = self._kept_of(buffers)
+        others = {layer._label: layer for layer in self._layers if not layer.keeps}
+        for label, mine in self._by_layer(buffers).items():
+            if label in others:
+                others[label].load_buffers(mine)
+        self._unfix()
+        self._replace_kept(kept)
+
+    def _by_layer(self, buffers: Mapping[str, Any]) -> dict[str, Arrays]:
+        """Return `buffers` by the names of the layers, and then by their own."""
         check_dictionary(self._name, "buffers", buffers)
         mine: dict[str, Arrays] = {layer._label: {} for layer in self._layers if layer.has_state}
         for name, value in buffers.items():
             label, _, key = name.rpartition(".")
             check_known(f"{self._name}.load_buffers", [label or name], mine)
             mine[label][key] = value
-        for layer in self._layers:
-            if layer._label in mine:
-                layer.load_buffers(mine[layer._label])
+        return mine
 
     def row_norms(self) -> list[str]:
-        """Return the names of batch normalisations of rows (N, D): of one row they leave nothing."""
+        """Return the names of batch normalisations that are left nothing of a single row.
+
+        They normalise rows (N, D), or images of one pixel (N, C, 1, 1).
+        """
         self._check_built("row_norms()")
         return [
             layer._label
             for layer in self._layers
-            if isinstance(layer, BatchNorm) and any(len(x) == 1 for (x,) in layer._shapes)
+            if isinstance(layer, BatchNorm)
+            and any(prod(x[1:]) == 1 for (x,) in list(layer._shapes))
         ]
 
     def streams(self) -> dict[str, Any]:
@@ -335,7 +371,6 @@ class Model(Built):
             return plan
         known = self._plans.get(mode)
         if known and self._is_static and known[0] == (shapes, self._fuse):
-            self._mode = mode
             return known[1]
         graph, output = self._record(shapes, mode)
         # a layer that forward itself makes, as Add, keeps nothing: its options tell it
@@ -346,30 +381,57 @@ class Model(Built):
             self._plans[mode] = known
         return known[1]
 
-    def _on_device(self) -> dict[str, Array]:
-        if self.device == "cpu":
-            return self._with_all_names()
-        return {name: to_device(w, self.device) for name, w in self._with_all_names().items()}
+    def _own_state(self) -> State:
+        return State(dict(self._params), self._kept)
 
-    def _with_all_names(self) -> Arrays:
+    def _kept_of(self, buffers: Mapping[str, Any]) -> dict[str, Arrays]:
+        mine = self._by_layer(buffers)
+        kept = {}
+        for layer in self._layers:
+            if layer.keeps:
+                own = layer.in_call({})
+                own.load_buffers(mine[layer._label])
+                kept[layer._label] = own.buffers()
+        return kept
+
+    def _replace_kept(self, kept: dict[str, Arrays]) -> None:
+        self._kept = kept
+
+    def _in_call(self, state: State) -> dict[int, Layer]:
+        """Return the layers of a call that keep buffers, by the id of those that they are copies of."""
+        return {
+            id(layer): layer.in_call(state.kept.get(layer._label, {}))
+            for layer in self._layers
+            if layer.keeps
+        }
+
+    def _on_device(self, state: State) -> dict[str, Array]:
+        params = self._with_all_names(state.params)
+        if self.device == "cpu":
+            return params
+        return {name: to_device(w, self.device) for name, w in params.items()}
+
+    def _with_all_names(self, params: Arrays) -> Arrays:
         for layer in self._layers:
             for name in layer.parameters:
-                if name not in self._params:
-                    known = ", ".join(self._params) or "nothing"
+                if name not in params:
+                    known = ", ".join(params) or "nothing"
                     raise OptionError(f"{self._name}: params lacks {name!r}; it holds {known}")
-        return self._params
+        return params
 
-    def _completed(self, loss: Any, grads: dict[str, Array]) -> tuple[float, Arrays]:
+    def _completed(
+        self, loss: Any, grads: dict[str, Array], params: Arrays
+    ) -> tuple[float, Arrays]:
         """Return the loss and the gradients of all parameters, with the regularisation."""
         loss = loss.item() if hasattr(loss, "item") else loss
         complete = {
             name: to_numpy(grads[name]) if name in grads else np.zeros_like(w)
-            for name, w in self._params.items()
+            for name, w in params.items()
         }
         reg = as_number(self._name, "reg", self.reg, 0)
         if reg != 0:
             for name in self._decays:
-                complete[name], penalty = with_penalty(self._params[name], complete[name], reg)
+                complete[name], penalty = with_penalty(params[name], complete[name], reg)
                 loss += penalty
         return loss, complete
 

@@ -2,18 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import expm1, log
 from typing import Any
 
 import numpy as np
 
 from handgrad.engines.arrays import Array
-from handgrad.engines.devices import like, to_numpy
+from handgrad.engines.devices import like
 from handgrad.errors import OptionError, ShapeError, as_count, as_flag, as_number, check_known
 from handgrad.nn.layer import PairLayer, Weight, filled, need_images, ones, zeros
 from handgrad.nn.options import Shape
 
-_STATISTICS = ("running_mean", "running_var")
+STATISTICS = ("running_mean", "running_var")
+STEPS = "steps"
+
+
+def momentum_at(momentum: float, step: int) -> float:
+    """Return the momentum of training step t = 1, 2, ... that corrects the start of a moving average.
+
+    An average that starts at 0 and moves by ``r <- m r + (1 - m) s`` is too small by the factor
+    ``1 - m^t``, which Adam divides by.  The corrected average ``c = r / (1 - m^t)`` moves by
+
+        c <- a c + (1 - a) s        a = m (1 - m^(t-1)) / (1 - m^t)
+
+    At the first step a = 0, so c is the batch's own statistic; for large t, a = m.  With m = 1 the average
+    never moves.
+
+    >>> [round(momentum_at(0.9, t), 3) for t in (1, 2, 3, 1000)]
+    [0.0, 0.474, 0.631, 0.9]
+    """
+    if momentum in (0.0, 1.0):
+        return momentum
+    rate = log(momentum)
+    return momentum * expm1((step - 1) * rate) / expm1(step * rate)
+
+
+def steps_of(statistics: Mapping[str, Any]) -> int | None:
+    """Return how many batches the running statistics have seen; None where nobody has counted.
+
+    Files of version 0.1.0 do not say it: their statistics go on uncorrected.
+    """
+    if not all(key in statistics for key in STATISTICS):
+        return 0
+    return int(statistics[STEPS]) if STEPS in statistics else None
+
+
+def as_steps(where: str, value: Any) -> np.ndarray:
+    """Return `value`, a number of training steps, as an array of no dimensions."""
+    array = np.asarray(value)
+    if array.ndim or array.dtype.kind not in "iu" or array < 0:
+        raise OptionError(f"{where} must be a whole number of training steps, got {array!r}")
+    return array.astype(np.int64)
 
 
 class Norm(PairLayer):
@@ -57,9 +97,14 @@ class Norm(PairLayer):
 
 
 class BatchNorm(Norm):
-    """Batch normalisation: `batchnorm_forward` of rows, `spatial_batchnorm_forward` of images."""
+    """Batch normalisation: `batchnorm_forward` of rows, `spatial_batchnorm_forward` of images.
+
+    The running statistics are corrected for their start at zero, see `momentum_at`; those of
+    `batchnorm_forward` are not, as the courses have it.
+    """
 
     kind = "batchnorm"
+    keeps = True
 
     def __init__(
         self,
@@ -79,7 +124,8 @@ class BatchNorm(Norm):
             name: in place of the automatic one.
         """
         super().__init__(eps, scale, shift, name)
-        self.param["momentum"] = as_number("BatchNorm", "momentum", momentum, 0, 1)
+        self.momentum = as_number("BatchNorm", "momentum", momentum, 0, 1)
+        self._steps: int | None = 0  # that the running statistics have seen
 
     def pair(self, x: Array) -> str:
         """By the number of dimensions."""
@@ -88,20 +134,42 @@ class BatchNorm(Norm):
     def options(self, x: Array, mode: str) -> tuple[Any, ...]:
         """bn_param, which receives the running statistics."""
         self.param["mode"] = mode
-        for key in _STATISTICS:
+        self.param["momentum"] = self.momentum
+        if mode == "train" and self._steps is not None:
+            self._steps += 1
+            self.param["momentum"] = momentum_at(self.momentum, self._steps)
+        for key in STATISTICS:
             if key in self.param:
                 self.param[key] = like(self.param[key], x)
         return (self.param,)
 
-    def buffers(self) -> dict[str, np.ndarray]:
-        """The running statistics; none before the first training step."""
-        return {key: to_numpy(self.param[key]) for key in _STATISTICS if key in self.param}
+    def in_call(self, buffers: dict[str, Array]) -> BatchNorm:
+        """A copy with running statistics of its own."""
+        own = super().in_call(buffers)
+        assert isinstance(own, BatchNorm)
+        own.param = {key: value for key, value in self.param.items() if key not in STATISTICS}
+        own.param |= {key: buffers[key] for key in STATISTICS if key in buffers}
+        own._steps = steps_of(buffers)
+        return own
+
+    def buffers(self) -> dict[str, Array]:
+        """The running statistics and how many steps they have seen; none before the first step."""
+        kept = self._kept_by_network()
+        if kept is not None:
+            return kept
+        found = {key: self.param[key] for key in STATISTICS if key in self.param}
+        if found and self._steps:
+            found[STEPS] = np.array(self._steps)
+        return found
 
     def load_buffers(self, buffers: dict[str, np.ndarray]) -> None:
         """Put copies of `buffers` in the place of the running statistics."""
-        check_known(f"{self._label}.load_buffers", buffers, _STATISTICS)
+        check_known(f"{self._label}.load_buffers", buffers, [*STATISTICS, STEPS])
         loaded = {}
         for key, value in buffers.items():
+            if key == STEPS:
+                as_steps(f"load_buffers: {self._label}.{key}", value)
+                continue
             array = np.array(value)
             expected = self._known_shape()
             if expected is not None and array.shape != expected:
@@ -110,12 +178,13 @@ class BatchNorm(Norm):
                     f"channel, got {array.shape}"
                 )
             loaded[key] = array
-        for key in _STATISTICS:
+        for key in STATISTICS:
             self.param.pop(key, None)
         self.param |= loaded
+        self._steps = steps_of(buffers)
 
     def _known_shape(self) -> Shape | None:
-        for shapes in self._shapes:
+        for shapes in list(self._shapes):
             return shapes[0][:1]
         return None
 

@@ -40,6 +40,7 @@ class Whitening(PairLayer):
 
     kind = "whitening"
     pair_name = "conv"
+    keeps = True
 
     def __init__(
         self, filter_size: int, components: int, *, eps: float = 5e-4, name: str | None = None
@@ -83,10 +84,11 @@ class Whitening(PairLayer):
 
     def arrays(self, x: Array, params: Sequence[Array]) -> list[tuple[Array, bool]]:
         """The filters, and zeros in place of b."""
-        assert self.filters is not None
-        if isinstance(x, np.ndarray) and self.filters.dtype != x.dtype:
-            self.filters = self.filters.astype(x.dtype)
-        return [(like(self.filters, x), False), (filled(x, 2 * self.components, 0.0), False)]
+        filters = self.filters
+        assert filters is not None
+        if isinstance(x, np.ndarray) and filters.dtype != x.dtype:
+            filters = filters.astype(x.dtype)
+        return [(like(filters, x), False), (filled(x, 2 * self.components, 0.0), False)]
 
     def options(self, x: Array, mode: str) -> tuple[Any, ...]:
         """conv_param."""
@@ -113,8 +115,18 @@ class Whitening(PairLayer):
         """The filters."""
         return True
 
-    def buffers(self) -> dict[str, np.ndarray]:
+    def in_call(self, buffers: dict[str, Array]) -> Whitening:
+        """A copy with filters of its own."""
+        own = super().in_call(buffers)
+        assert isinstance(own, Whitening)
+        own.filters = buffers.get("W", self.filters)
+        return own
+
+    def buffers(self) -> dict[str, Array]:
         """The filters, as W."""
+        kept = self._kept_by_network()
+        if kept:
+            return kept
         return {} if self.filters is None else {"W": self.filters}
 
     def load_buffers(self, buffers: dict[str, np.ndarray]) -> None:

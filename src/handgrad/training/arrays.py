@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 
 from handgrad.engines.weights import compiled_rules
+from handgrad.nn.state import Stateful, changing
 
 Arrays = dict[str, np.ndarray]
 
@@ -14,6 +16,21 @@ Arrays = dict[str, np.ndarray]
 def buffers_of(model: Any) -> Arrays:
     """Return the model's running statistics, {} where it has none."""
     return model.buffers() if hasattr(model, "buffers") else {}
+
+
+def steady(model: Any) -> AbstractContextManager[None]:
+    """Let this thread see a network of the library as it is now, inside of the ``with`` block."""
+    return model.fixed() if isinstance(model, Stateful) else nullcontext()
+
+
+def commit(params: Any, updated: Arrays) -> None:
+    """Put the new parameters of a step in place, in one step for those who look at a dictionary."""
+    with changing:
+        if type(params) is dict:
+            params.update(updated)
+            return
+        for name, w in updated.items():
+            params[name] = w
 
 
 def copied(arrays: Arrays) -> Arrays:

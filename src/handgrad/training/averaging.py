@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from handgrad.nn.state import Stateful, changing
 from handgrad.training.arrays import Arrays, buffers_of, copied
 
 
@@ -32,7 +33,14 @@ def add_to_average(average: Arrays, arrays: Arrays, decay: float, step: int) -> 
 
 @contextmanager
 def weights_of(model: Any, params: Arrays, buffers: Arrays) -> Iterator[None]:
-    """Give `model` these parameters and running statistics inside the ``with`` block."""
+    """Give `model` these parameters and running statistics inside the ``with`` block.
+
+    The library's networks show them to this thread alone.
+    """
+    if isinstance(model, Stateful):
+        with model.fixed(params, buffers):
+            yield
+        return
     kept, kept_buffers = model.params, copied(buffers_of(model))
     model.params = dict(params)
     try:
@@ -41,6 +49,13 @@ def weights_of(model: Any, params: Arrays, buffers: Arrays) -> Iterator[None]:
     finally:
         model.params = kept
         load_buffers(model, kept_buffers)
+
+
+def replace(model: Any, params: Arrays, buffers: Arrays) -> None:
+    """Give `model` copies of these parameters and running statistics, in one step."""
+    with changing:
+        model.params = copied(params)
+        load_buffers(model, buffers)
 
 
 def load_buffers(model: Any, buffers: Arrays) -> None:

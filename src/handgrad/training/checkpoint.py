@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from handgrad.errors import LARGEST_COUNT, CheckpointError, as_count, as_number, as_path
-from handgrad.training.arrays import Arrays, buffers_of
+from handgrad.training.arrays import Arrays, buffers_of, steady
 from handgrad.training.circumstances import (
     differences,
     get_state,
@@ -296,9 +296,10 @@ def save_model(path: str | Path, model: Any, metadata: dict[str, Any] | None = N
     Raises:
         CheckpointError: the file cannot be written.
     """
-    buffers = buffers_of(model)
-    content = {"buffers": list(buffers), "params": list(model.params), "metadata": metadata or {}}
-    write_tensors(path, _MODEL_KIND, {**model.params, **buffers}, content)
+    with steady(model):
+        params, buffers = model.params, buffers_of(model)
+    content = {"buffers": list(buffers), "params": list(params), "metadata": metadata or {}}
+    write_tensors(path, _MODEL_KIND, {**params, **buffers}, content)
 
 
 def load_model_arrays(path: str | Path) -> ModelFile:

@@ -107,7 +107,7 @@ def _check_labels(name: str, y: np.ndarray, X_name: str, rows: int, classes: int
 
 def warn_of_single_rows(model: Any) -> None:
     """Warn if batch normalisation over a batch of one row would leave nothing of the row."""
-    # over images there still are the places of each channel to normalise over
+    # over images of several pixels there still are the places of each channel to normalise over
     if hasattr(model, "row_norms"):
         layers = model.row_norms()
     elif getattr(model, "normalization", None) != "batchnorm":
@@ -120,7 +120,7 @@ def warn_of_single_rows(model: Any) -> None:
         ]
     if layers:
         warnings.warn(
-            f"Solver: with batch_size 1, batch normalisation makes the output of "
+            f"Solver: with batches of one row, batch normalisation makes the output of "
             f"{', '.join(layers)} a constant that does not depend on X; use larger batches",
             stacklevel=3,
         )

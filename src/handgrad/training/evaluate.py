@@ -10,7 +10,7 @@ import numpy as np
 
 from handgrad.engines.arrays import as_numpy
 from handgrad.errors import LabelError, NonFiniteError, ShapeError, as_count, check_callable
-from handgrad.training.arrays import all_finite
+from handgrad.training.arrays import all_finite, steady
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,8 @@ def scores_of(model: Any, X: np.ndarray, batch_size: int = 256) -> np.ndarray:
     X = as_numpy("evaluate", "X", X)
     if X.ndim < 2 or len(X) == 0:
         raise ShapeError(f"evaluate: X must be (N, ...) with at least one row, got {X.shape}")
-    with np.errstate(all="ignore"):  # NaN and infinity are looked for below
+    # NaN and infinity are looked for below
+    with np.errstate(all="ignore"), steady(model):
         batches = [model.loss(X[i : i + batch_size]) for i in range(0, len(X), batch_size)]
     scores = np.concatenate(batches)
     if not all_finite(scores):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, nullcontext
 from os import PathLike
+from threading import get_ident
 from time import perf_counter
 from typing import Any
 
@@ -23,9 +25,10 @@ from handgrad.errors import (
     check_dictionary,
     check_size,
 )
+from handgrad.nn.state import Stateful, changing, is_trained_elsewhere, training
 from handgrad.optim import Rule, clip_by_norm, get_rule, leaves_weights
-from handgrad.training.arrays import Arrays, all_finite, buffers_of, copied
-from handgrad.training.averaging import add_to_average, load_buffers, weights_of
+from handgrad.training.arrays import Arrays, all_finite, buffers_of, commit, copied, steady
+from handgrad.training.averaging import add_to_average, replace, weights_of
 from handgrad.training.callbacks import Callback, Record
 from handgrad.training.checks import (
     check_buffers,
@@ -197,7 +200,7 @@ class Solver:
                 "Solver: skip_easy needs a model that keeps the scores of loss(X, y) as last_scores, "
                 f"which {type(model).__name__} does not have"
             )
-        if self.batch_size == 1:
+        if min(self.batch_size, len(self.X_train)) == 1:
             warn_of_single_rows(model)
         if hasattr(model, "prepare"):
             model.prepare(self.X_train)
@@ -233,7 +236,7 @@ class Solver:
         self._passes = Passes(len(self.X_train), self.skip_easy) if self.skip_easy else None
         self._fingerprints: dict[str, str] = {}  # of the data, once a checkpoint needs them
         self._estimate_due = 0  # _DUE or _AT_EPOCH_END: a stop came in the middle of an estimate
-        self._is_estimating = False
+        self._is_estimating: int | None = None  # the thread that makes an estimate
         self._position = 0  # steps done of the current call of train
         self._epochs_without_gain = 0
         self._learning_rate: float | None = None
@@ -262,10 +265,17 @@ class Solver:
     def train(self) -> None:
         """Train for `num_epochs`, or go on with the call that was stopped or resumed.
 
+        Other threads may predict with the model meanwhile: they see it as it is between two steps.
+
         Raises:
             NonFiniteError: the loss or a parameter became NaN or infinite; says where, and keeps
                 the parameters from before that step.
+            ConcurrencyError: another thread is training the model.
         """
+        with training(self.model):
+            self._train()
+
+    def _train(self) -> None:
         num_iterations = self.num_epochs * self.iterations_per_epoch
         self.total_steps = self.iteration - self._position + num_iterations
         self.stop_reason = None
@@ -340,17 +350,21 @@ class Solver:
         if num_samples is not None:
             num_samples = as_count("check_accuracy", "num_samples", num_samples)
         if num_samples is not None and num_samples < N:
-            rows = self.random.choice(N, num_samples)
+            # the stream belongs to the thread that trains
+            beside = is_trained_elsewhere(self.model)
+            random = copy.deepcopy(self.random) if beside else self.random
+            rows = random.choice(N, num_samples)
             N = num_samples
         right = 0
-        for start in range(0, N, batch_size):
-            if self._is_estimating and self.stop_reason == "interrupted":
-                raise _Stopped
-            batch: Any = slice(start, start + batch_size)
-            if rows is not None:
-                batch = rows[batch]
-            scores = self.model.loss(X[batch])
-            right += int(np.count_nonzero(np.argmax(scores, axis=1) == y[batch]))
+        with steady(self.model):
+            for start in range(0, N, batch_size):
+                if self._is_estimating == get_ident() and self.stop_reason == "interrupted":
+                    raise _Stopped
+                batch: Any = slice(start, start + batch_size)
+                if rows is not None:
+                    batch = rows[batch]
+                scores = self.model.loss(X[batch])
+                right += int(np.count_nonzero(np.argmax(scores, axis=1) == y[batch]))
         return right / N
 
     def _advance(self, num_iterations: int) -> None:
@@ -403,7 +417,9 @@ class Solver:
         rows = draw_rows(self, self._position % self.iterations_per_epoch)
         X, y = augmented(self, self.X_train[rows], rows), self.y_train[rows]
         params = self.model.params
-        untouched = type(params) is dict and leaves_weights(self.update_rule)
+        # the library's networks are given new arrays, others see a rule change theirs in place
+        untouched = isinstance(self.model, Stateful) or leaves_weights(self.update_rule)
+        untouched = untouched and type(params) is dict
         self.params_before = dict(params) if untouched else copied(params)
         buffers_before = copied(buffers_of(self.model))
         try:
@@ -440,27 +456,33 @@ class Solver:
             if not math.isfinite(norm):
                 raise NonFiniteError("the norm of the gradients is not finite")
             self._gradient_norm = norm
+        updated: Arrays = {}
+        in_place = not leaves_weights(self.update_rule)
+        is_shared = isinstance(self.model, Stateful)
         for name, w in params.items():
+            if is_shared and in_place:
+                w = w.copy(order="K")
             config = self.optim_configs[name]
             base: Any = config.get("learning_rate")
             if self.schedule is not None:
                 config["learning_rate"] = as_number("Solver", "learning_rate", base, 0.0) * factor
             try:
-                params[name], config = self.update_rule(w, grads[name], config)
+                updated[name], config = self.update_rule(w, grads[name], config)
                 self._learning_rate = config.get("learning_rate")
             finally:
                 if self.schedule is not None:
                     config["learning_rate"] = base
             self.optim_configs[name] = config
-            if not all_finite(params[name]):
+            if not all_finite(updated[name]):
                 raise NonFiniteError(f"the update of {name} is not finite")
+        commit(params, updated)
 
     def _undo(self, buffers: Arrays) -> None:
         """Put back the parameters and running statistics from before the step."""
-        for name, w in self.params_before.items():
-            self.model.params[name] = w
-        if hasattr(self.model, "load_buffers"):
-            self.model.load_buffers(buffers)
+        with changing:
+            commit(self.model.params, self.params_before)
+            if hasattr(self.model, "load_buffers"):
+                self.model.load_buffers(buffers)
 
     def _estimate(self, is_epoch_end: bool) -> Record | None:
         """Estimate both accuracies, keep the best parameters, save and print; return the record.
@@ -515,11 +537,11 @@ class Solver:
 
     def _accuracy(self, X: np.ndarray, y: np.ndarray, num_samples: int | None) -> float:
         """Return `check_accuracy`, or raise _Stopped if a stop comes in the middle of it."""
-        self._is_estimating = True
+        self._is_estimating = get_ident()
         try:
             return self.check_accuracy(X, y, num_samples)
         finally:
-            self._is_estimating = False
+            self._is_estimating = None
 
     def _kept_weights(self) -> tuple[Arrays, Arrays]:
         """Return the parameters and running statistics that count: the averages, if there are any."""
@@ -549,8 +571,7 @@ class Solver:
         if self.restore_best and self.best_params:
             params, buffers = self.best_params, self.best_buffers
         if params:
-            self.model.params = copied(params)
-            load_buffers(self.model, buffers)
+            replace(self.model, params, buffers)
 
 
 def _count_or_none(name: str, value: Any) -> int | None:

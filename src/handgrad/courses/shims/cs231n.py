@@ -188,6 +188,6 @@ def _fc_net(year: int) -> dict[str, Any]:
     elif year <= 2020:
         deep = networks.FullyConnectedNetKeeping
     else:
-        deep = models.FullyConnectedNet if year < 2025 else networks.FullyConnectedNetSaving
+        deep = networks.FullyConnectedNetCourse if year < 2025 else networks.FullyConnectedNetSaving
     two = models.TwoLayerNet if year < 2025 else networks.TwoLayerNetSaving
     return {"TwoLayerNet": two, "FullyConnectedNet": deep}

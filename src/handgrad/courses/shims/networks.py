@@ -17,20 +17,26 @@ from handgrad import models
 from handgrad.courses.pickles import load_object, save_params
 from handgrad.courses.shims.layers import keeping
 from handgrad.errors import as_count, as_number
-from handgrad.models.network import Network, Stage
+from handgrad.models.network import Network, Own, Stage
 from handgrad.models.options import as_conv, as_image
 
 SAVED = Path("cs231n/saved")
 """Where `SavingMixin` keeps files, from the working directory: the course's own folder."""
 
 
-class DroppingMixin(Network):
+class CourseMixin(Network):
+    """A network whose running statistics start at zero and stay uncorrected, as the courses have it."""
+
+    _corrects_start = False
+
+
+class DroppingMixin(CourseMixin):
     """A network whose ``dropout_param["p"]`` is the probability of dropping."""
 
-    def _options(self, stage: Stage) -> tuple[Any, ...]:
+    def _options(self, stage: Stage, own: Own) -> tuple[Any, ...]:
         if stage.pair == "dropout":
-            return (keeping(self.dropout_param),)
-        return super()._options(stage)
+            return (keeping(own.dropout),)
+        return super()._options(stage, own)
 
     @property
     def use_batchnorm(self) -> bool:
@@ -89,7 +95,11 @@ class FullyConnectedNetDropping(DroppingMixin, models.FullyConnectedNet):
             self.dropout_param["p"] = dropout
 
 
-class FullyConnectedNetKeeping(models.FullyConnectedNet):
+class FullyConnectedNetCourse(CourseMixin, models.FullyConnectedNet):
+    """`handgrad.models.FullyConnectedNet` of CS231n 2021 to 2024."""
+
+
+class FullyConnectedNetKeeping(CourseMixin, models.FullyConnectedNet):
     """`handgrad.models.FullyConnectedNet` of CS231n 2018 to 2020: dropout is that of keeping."""
 
     def __init__(
@@ -118,7 +128,7 @@ class FullyConnectedNetKeeping(models.FullyConnectedNet):
         )
 
 
-class FullyConnectedNetNndl(models.FullyConnectedNet):
+class FullyConnectedNetNndl(CourseMixin, models.FullyConnectedNet):
     """`handgrad.models.FullyConnectedNet` of nndl since 2020: dropout is that of keeping."""
 
     def __init__(
@@ -177,7 +187,7 @@ class FullyConnectedNetNndlMix(FullyConnectedNetNndl):
         )
 
 
-class FullyConnectedNetSaving(SavingMixin, models.FullyConnectedNet):
+class FullyConnectedNetSaving(SavingMixin, CourseMixin, models.FullyConnectedNet):
     """`handgrad.models.FullyConnectedNet` with the files of CS231n since 2025."""
 
 
@@ -201,7 +211,7 @@ class TwoLayerNetNndl(models.TwoLayerNet):
         super().__init__(input_dim, hidden_dims, num_classes, weight_scale, reg)
 
 
-class ThreeLayerConvNetNndl(models.ThreeLayerConvNet):
+class ThreeLayerConvNetNndl(CourseMixin, models.ThreeLayerConvNet):
     """`handgrad.models.ThreeLayerConvNet` with nndl's ``use_batchnorm``, the last argument.
 
     With it the convolution is followed by spatial, the hidden layer by batch normalisation.

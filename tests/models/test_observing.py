@@ -94,7 +94,8 @@ def test_buffers_carry_the_running_statistics():
     for _ in range(3):
         trained.loss(X, y)
     buffers = trained.buffers()
-    assert list(buffers) == [f"running_{s}{i}" for i in (1, 2, 3) for s in ("mean", "var")]
+    kinds = ("running_mean", "running_var", "steps")
+    assert list(buffers) == [f"{kind}{i}" for i in (1, 2, 3) for kind in kinds]
     assert buffers["running_mean2"].shape == (16,)
     fresh = net()
     assert not np.allclose(fresh.loss(X), trained.loss(X))

@@ -208,6 +208,7 @@ def test_scores_do_not_depend_on_batch_mates(name, options):
         np.testing.assert_array_equal(value, buffers[key])
     # and the mode goes back to training
     assert net.loss(X, y)[0] == net.loss(X, y)[0] or options.get("dropout_keep_ratio")
+    net.loss(X + 1, y)
     assert not buffers or not np.array_equal(
         net.buffers()["running_mean1"], buffers["running_mean1"]
     )

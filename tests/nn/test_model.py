@@ -307,7 +307,7 @@ def test_statistics_are_kept_by_name():
     assert net.buffers() == {}
     net.loss(*batch(net))
     assert set(net.buffers()) == {
-        f"norms.{i}.running_{what}" for i in (0, 1) for what in ("mean", "var")
+        f"norms.{i}.{what}" for i in (0, 1) for what in ("running_mean", "running_var", "steps")
     }
     with pytest.raises(OptionError, match='load_buffers: unrecognized "bn"'):
         net.load_buffers({"bn.running_mean": np.zeros(3)})

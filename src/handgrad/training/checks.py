@@ -105,7 +105,7 @@ def _check_labels(name: str, y: np.ndarray, X_name: str, rows: int, classes: int
         raise LabelError(f"Solver: {name} must be {limit}, but {name}[{row}] is {y[row]}")
 
 
-def warn_of_single_rows(model: Any) -> None:
+def warn_of_single_rows(model: Any, batch_size: int) -> None:
     """Warn if batch normalisation over a batch of one row would leave nothing of the row."""
     # over images of several pixels there still are the places of each channel to normalise over
     if hasattr(model, "row_norms"):
@@ -118,9 +118,10 @@ def warn_of_single_rows(model: Any) -> None:
             for name in model.params
             if name.startswith("gamma") and model.params[name.replace("gamma", "W")].ndim == 2
         ]
+    cause = "with batch_size 1" if batch_size == 1 else "with a training set of one row"
     if layers:
         warnings.warn(
-            f"Solver: with batches of one row, batch normalisation makes the output of "
+            f"Solver: {cause}, batch normalisation makes the output of "
             f"{', '.join(layers)} a constant that does not depend on X; use larger batches",
             stacklevel=3,
         )

@@ -201,7 +201,7 @@ class Solver:
                 f"which {type(model).__name__} does not have"
             )
         if min(self.batch_size, len(self.X_train)) == 1:
-            warn_of_single_rows(model)
+            warn_of_single_rows(model, self.batch_size)
         if hasattr(model, "prepare"):
             model.prepare(self.X_train)
         self._reset()

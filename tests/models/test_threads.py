@@ -7,6 +7,7 @@ change places as often as they can.
 import copy
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from handgrad import nn
 from handgrad.errors import ConcurrencyError, NonFiniteError
 from handgrad.models import MODELS, build
 from handgrad.training import Callback, Solver
+from handgrad.training.averaging import replace
 from handgrad.training.evaluate import scores_of
 
 IMAGE, CLASSES = (2, 8, 8), 4
@@ -100,6 +102,17 @@ def answers(model):
     return {(what, ask(model).tobytes()) for what, ask in ASK.items()}
 
 
+def looking(model, allowed):
+    """Return a function that adds the answers of now, and leaves no trace in NumPy's global stream."""
+
+    def look():
+        state = np.random.get_state()
+        allowed.update(answers(model))
+        np.random.set_state(state)
+
+    return look
+
+
 def step(w, dw, config):
     """SGD in place, as a program of one's own may have it."""
     config.get("look", lambda: None)()
@@ -118,13 +131,13 @@ class Watch(Callback):
 DEEP = {"resnet20": 2, "resnet56": 1}  # where a step takes long: fewer epochs
 
 
-def trained(model, look=None, num_epochs=4):
+def trained(model, look=None, num_epochs=4, rng=None):
     """Train; `look` is called whenever parameters or statistics have changed."""
     looks = [] if look is None else [Watch(look)]
     config = {} if look is None else {"look": look}
     np.random.seed(1)
     solver = Solver(model, data(), update_rule=step, optim_config=config, batch_size=8,
-                    num_epochs=num_epochs, ema=0.6, rng=2, verbose=False, callbacks=looks)  # fmt: skip
+                    num_epochs=num_epochs, ema=0.6, rng=rng, verbose=False, callbacks=looks)  # fmt: skip
     if look:
         look()
     solver.train()
@@ -177,7 +190,7 @@ def test_predictions_beside_a_training(name, restless):
     """Losses are those of the quiet training; each answer is one of a state between two of its steps."""
     quiet, allowed = make(name), set()
     epochs = DEEP.get(name, 4)
-    expected = trained(quiet, lambda: allowed.update(answers(quiet)), epochs)
+    expected = trained(quiet, looking(quiet, allowed), epochs)
     for _ in range(1 if "resnet" in name or name == "densenet" else 4):
         model = make(name)
         model.prepare(data()["X_train"]) if hasattr(model, "prepare") else None
@@ -251,7 +264,7 @@ def test_two_training_calls_at_once(name):
 
 
 def test_different_networks_train_in_threads(restless):
-    quiet = trained(make("resnet8")).loss_history
+    quiet = trained(make("resnet8"), rng=2).loss_history
     found = {}
 
     def train(number):
@@ -286,7 +299,7 @@ def test_a_network_is_built_once(restless):
 
 
 def test_check_accuracy_from_another_thread_leaves_the_random_stream_alone(restless):
-    quiet = trained(make("FullyConnectedNet"))
+    quiet = trained(make("FullyConnectedNet"), rng=2)
     solver = Solver(make("FullyConnectedNet"), data(), update_rule=step, batch_size=8, num_epochs=4,
                     ema=0.6, rng=2, verbose=False)  # fmt: skip
     X, y = data()["X_val"], data()["y_val"]
@@ -306,6 +319,31 @@ def test_check_accuracy_from_another_thread_leaves_the_random_stream_alone(restl
     with Asking(ask, ask):
         solver.train()
     assert solver.loss_history == quiet.loss_history
+
+
+def test_the_best_parameters_and_statistics_come_together():
+    """A thread that asks between the two waits for both."""
+    model, found = make("FullyConnectedNet"), []
+    trained(model)
+    best = {name: 2 * w for name, w in model.params.items()}
+    statistics = {name: 3 * b for name, b in model.buffers().items()}
+    with model.fixed(best, statistics):
+        allowed = [model.loss(ASKED).tobytes()]
+    load_buffers = model.load_buffers
+
+    def beside(buffers):
+        thread = threading.Thread(target=lambda: found.append(model.loss(ASKED).tobytes()))
+        thread.start()
+        thread.join(0.3)
+        load_buffers(buffers)
+
+    model.load_buffers = beside
+    replace(model, best, statistics)
+    for _ in range(600):
+        if found:
+            break
+        time.sleep(0.01)
+    assert found == allowed
 
 
 def test_estimates_of_averages_are_seen_by_their_own_thread_alone():

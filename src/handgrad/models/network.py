@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import prod, sqrt
+from threading import get_ident
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -126,6 +127,7 @@ class Network(Stateful):
         self.normalization = normalization
         self.bn_params: list[Param] = []
         self._row_norms: list[str] = []
+        self._trained_in = get_ident()
         if seed is not None:
             seed = as_count(name, "seed", seed, 0, 2**32 - 1)
         keep = as_number(name, "dropout_keep_ratio", dropout_keep_ratio, 0, 1, open_low=True)

@@ -61,6 +61,7 @@ class Built(Stateful, metaclass=Configured):
         self._rows: list[tuple[str, str, str, str]] = []  # of the summary
         self._root: Built | None = None  # the network that this one is a block of
         self._mode = "test"  # of the last call
+        self._trained_in = threading.get_ident()
         self._kept: dict[
             str, Arrays
         ] = {}  # buffers of the layers by label; replaced, never changed

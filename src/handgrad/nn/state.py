@@ -53,7 +53,9 @@ class Stateful:
 
     _params: dict[str, Any]
     last_scores: Any
-    _trained_in: int | None = None  # the thread of the last training call
+    _trained_in: int | None = (
+        None  # the thread of the last training call; at first, that of the constructor
+    )
 
     def _own_state(self) -> State:
         """Return the present state, in containers that nobody else changes."""
@@ -122,7 +124,7 @@ class Stateful:
             _fixed.set({key: state for key, state in fixed.items() if key != id(self)})
 
     def _is_beside(self) -> bool:
-        """Whether this thread is another one than that of the last training call."""
+        """Whether this thread neither trained the network last nor, where nobody did, made it."""
         return self._trained_in not in (None, threading.get_ident())
 
 

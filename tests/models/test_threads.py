@@ -16,6 +16,7 @@ from handgrad import nn
 from handgrad.errors import ConcurrencyError, NonFiniteError
 from handgrad.models import MODELS, build
 from handgrad.training import Callback, Solver
+from handgrad.training.arrays import commit
 from handgrad.training.averaging import replace
 from handgrad.training.evaluate import scores_of
 
@@ -319,6 +320,15 @@ def test_check_accuracy_from_another_thread_leaves_the_random_stream_alone(restl
     with Asking(ask, ask):
         solver.train()
     assert solver.loss_history == quiet.loss_history
+
+
+def test_the_parameters_of_a_step_come_together(restless):
+    model = make("TwoLayerNet")
+    model.params = dict.fromkeys(map(str, range(20_000)), 0)
+    with Asking(lambda: {len(set(model._state().params.values()))}) as asking:
+        for value in range(60):
+            commit(model.params, dict.fromkeys(model.params, value))
+    assert asking.found == {1}
 
 
 def test_the_best_parameters_and_statistics_come_together():

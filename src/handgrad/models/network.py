@@ -71,11 +71,13 @@ class Block(NamedTuple):
 
 
 class Own(NamedTuple):
-    """What a call computes with: parameters by name, dictionaries of the norms and of dropout.
+    """What a call computes with: its mode, parameters by name, dictionaries of the norms and of dropout.
 
-    Nobody else changes these; the running statistics go from `norms` to the network at the call's end.
+    Nobody else changes these.  A training call puts new dictionaries into `norms`, whose running
+    statistics go to the network at its end.
     """
 
+    mode: str
     params: dict[str, Any]
     norms: list[Param]
     dropout: Param
@@ -358,22 +360,25 @@ class Network(Stateful):
         if stage.norm is None:
             return forward(x, *weights, *self._options(stage, own))
         kept = own.norms[stage.norm]
-        param = {key: value for key, value in kept.items() if key != STEPS}
+        param = dict(kept)
+        if self.normalization != "batchnorm":
+            return forward(x, *weights, *stage.before, param, *stage.after)
+        param.pop(STEPS, None)
+        param["mode"] = own.mode
         for key in STATISTICS:
             if key in param:
                 param[key] = like(param[key], x)
-        steps = None
-        if param.get("mode") == "train" and self._corrects_start:
-            steps = steps_of(kept)
+        if own.mode == "test":
+            return forward(x, *weights, *stage.before, param, *stage.after)
+        steps = steps_of(kept) if self._corrects_start else None
         if steps is not None:
             steps += 1
             momentum = kept.get("momentum", _MOMENTUM)
             momentum = as_number(self._name, "bn_params: momentum", momentum, 0, 1)
             param["momentum"] = momentum_at(momentum, steps)
         result = forward(x, *weights, *stage.before, param, *stage.after)
-        kept.update({key: param[key] for key in STATISTICS if key in param})
-        if steps is not None:
-            kept[STEPS] = np.array(steps)
+        new = {**kept, **{key: param[key] for key in STATISTICS}}
+        own.norms[stage.norm] = new if steps is None else {**new, STEPS: np.array(steps)}
         return result
 
     def _weights(self, stage: Stage, own: Own) -> list[np.ndarray]:
@@ -391,9 +396,8 @@ class Network(Stateful):
     def _begin(self, mode: str) -> Own:
         """Return what a call computes with that begins now."""
         state = self._state()
-        norms = [dict(param) for param in state.kept]
         if self.normalization == "batchnorm":
-            for param in (*norms, *self.bn_params):
+            for param in self.bn_params:
                 param["mode"] = mode
         dropout = {}
         if self.use_dropout:
@@ -401,7 +405,7 @@ class Network(Stateful):
             dropout = {**self.dropout_param, "mode": mode}
             if mode == "test" and self._is_beside():
                 dropout.pop("seed", None)  # NumPy's global stream belongs to the thread that trains
-        return Own(state.params, norms, dropout)
+        return Own(mode, state.params, list(state.kept), dropout)
 
     def _own_state(self) -> State:
         return State(dict(self._params), [dict(param) for param in self.bn_params])

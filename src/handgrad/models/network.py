@@ -12,7 +12,9 @@ Only the weights W are regularised, not the biases nor gamma and beta.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
+from functools import cache
 from math import prod, sqrt
 from threading import get_ident
 from typing import Any, NamedTuple
@@ -45,6 +47,12 @@ Param = dict[str, Any]
 _AFFINE_PAIRS = {None: "affine_relu", "batchnorm": "affine_bn_relu", "layernorm": "affine_ln_relu"}
 _KEPT = (*STATISTICS, STEPS)
 _MOMENTUM = 0.9
+
+
+@cache
+def takes_need_dx(pair: str) -> bool:
+    """Whether the pair's backward can leave dx out."""
+    return "need_dx" in inspect.signature(getattr(layers, pair + "_backward")).parameters
 
 
 class Stage(NamedTuple):
@@ -288,6 +296,16 @@ class Network(Stateful):
             self._keep(own.norms, scores)
             return result
 
+    @property
+    def decayed(self) -> tuple[str, ...]:
+        """The names of the parameters that `reg` counts: the weights, not biases and scales."""
+        return tuple(f"W{i}" for i in range(1, self.num_layers + 1))
+
+    @property
+    def first_filters(self) -> str:
+        """The name of the weights that see the images themselves."""
+        return self.decayed[0]
+
     def activations(self, X: Any) -> dict[str, np.ndarray]:
         """Return the output of every block on X, in test mode, by name: conv1, affine2, ...
 
@@ -331,7 +349,9 @@ class Network(Stateful):
         grads: dict[str, Any] = dict.fromkeys(own.params)
         for stage in reversed(self._stages):
             backward = getattr(layers, stage.pair + "_backward")
-            if stage is self._stages[0] and "_" in stage.pair:  # a sandwich: nobody needs its dx
+            if stage is self._stages[0] and takes_need_dx(
+                stage.pair
+            ):  # the images' gradient is not used
                 result = backward(dout, caches.pop(), need_dx=False)
             else:
                 result = backward(dout, caches.pop())
@@ -348,8 +368,7 @@ class Network(Stateful):
         """Add ``1/2 reg sum(W^2)`` to the loss and ``reg W`` to the gradient of each W."""
         reg = as_number(self._name, "reg", self.reg, 0)
         if reg != 0:
-            for i in range(1, self.num_layers + 1):
-                name = f"W{i}"
+            for name in self.decayed:
                 grads[name], penalty = with_penalty(own.params[name], grads[name], reg)
                 loss += penalty
         return loss, grads

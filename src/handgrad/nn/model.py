@@ -175,6 +175,17 @@ class Model(Built):
         return self._row_shape[0]
 
     @property
+    def decayed(self) -> tuple[str, ...]:
+        """The names of the parameters that `reg` counts: the weights, not biases and scales."""
+        self._check_built("decayed")
+        return tuple(self._decays)
+
+    @property
+    def first_filters(self) -> str | None:
+        """The name of the weights that see the images themselves; None in a network without weights."""
+        return next(iter(self.decayed), None)
+
+    @property
     def training(self) -> bool:
         """In ``forward``: whether a training step is computed; outside, whether the last call was one."""
         return (current_mode() or self._mode) == "train"

@@ -183,7 +183,9 @@ def layers_figure(history: Sequence[Record]) -> Figure | None:
         (gradient_axes, "gradients", "norm", 1, "Weight gradients", "Euclidean norm", "log"),
     )
     for axes, group, key, unit, title, label, scale in panels:
-        names = [n for n in records[-1].get(group, {}) if group == "layers" or n.startswith("W")]
+        names = list(records[-1].get(group, {}))
+        if group == "gradients":
+            names = [name for name in names if name in _weights(history, names)]
         for number, name in enumerate(names):
             values = [
                 unit * record.get(group, {}).get(name, {}).get(key, np.nan) for record in records
@@ -199,6 +201,12 @@ def layers_figure(history: Sequence[Record]) -> Figure | None:
                 loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3, fontsize=8, frameon=False
             )
     return figure
+
+
+def _weights(history: Sequence[Record], names: Sequence[str]) -> Sequence[str]:
+    """Return the parameters that the network calls weights; all of them in runs that do not say it."""
+    start = next((record for record in history if record["kind"] == "start"), {})
+    return start.get("weights") or names
 
 
 def png(figure: Figure, dpi: int = 110) -> bytes:

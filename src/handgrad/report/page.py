@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from html import escape
@@ -104,8 +105,10 @@ def _figures(
             weights = load_file(weights_file)
         except SafetensorError as error:
             raise DataError(f"report: {weights_file} is damaged: {error}") from None
-        if "W1" in weights:
-            figure = draw.filters_figure(weights["W1"], tuple(start["image_shape"]))
+        image_shape = tuple(start["image_shape"])
+        name = start.get("first_filters") or _first_that_fits(weights, image_shape)
+        if name in weights:
+            figure = draw.filters_figure(weights[name], image_shape)
             made["filters"] = ("What the first layer looks for", figure)
     if evaluation:
         names = evaluation["class_names"]
@@ -129,6 +132,15 @@ def _figures(
         for name, (heading, figure) in made.items()
         if figure is not None
     }
+
+
+def _first_that_fits(weights: Mapping[str, Any], image_shape: tuple[int, ...]) -> str | None:
+    """Return the first weights that fit the images, for runs that do not say which they are."""
+    for name, w in sorted(weights.items()):
+        is_filter = w.ndim == 4 and w.shape[1] == image_shape[0]
+        if is_filter or (w.ndim == 2 and w.shape[0] == math.prod(image_shape)):
+            return name
+    return None
 
 
 def _page(

@@ -72,9 +72,10 @@ class HealthCheck(Callback):
 
 
 def _regularization(solver: Solver) -> float:
-    """Return what the weights before the step added to the loss, in the models of `handgrad.models`."""
+    """Return what the weights before the step added to the loss; the network says which `reg` counts."""
     reg = getattr(solver.model, "reg", 0.0)
-    weights = [w for name, w in solver.params_before.items() if name.startswith("W")]
+    decayed = getattr(solver.model, "decayed", ())
+    weights = [w for name, w in solver.params_before.items() if name in decayed]
     return 0.5 * reg * sum(float(np.vdot(w, w)) for w in weights) if reg else 0.0
 
 

@@ -157,6 +157,8 @@ class Run:
             "versions": environment.versions(),
             "image_shape": list(self.dataset.image_shape),
             "class_names": list(self.dataset.class_names),
+            "weights": list(getattr(self.solver.model, "decayed", ())),
+            "first_filters": getattr(self.solver.model, "first_filters", None),
         }
 
 

@@ -1,0 +1,98 @@
+"""A network answers what others ask of it; nobody reads it off the letters of a name."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import handgrad
+from handgrad import layers, models, nn
+from handgrad.cli.app import run
+from handgrad.training import HealthCheck, Solver
+
+PACKAGE = Path(handgrad.__file__).parent
+# files that speak the courses' names themselves: the courses, their checker, and the networks that have them
+SPEAK_THEM = ("courses/", "checker/", "models/", "bench/torch_peer.py")
+
+
+def sequential(reg=0.0):
+    return nn.Sequential(
+        [nn.Flatten(), nn.Affine(8), nn.ReLU(), nn.Affine(3)], input_shape=(1, 4, 4), reg=reg, rng=0
+    )
+
+
+def convnet(**options):
+    options = {"conv_params": [{"num_filters": 4, "filter_size": 3}], "hidden_dims": [6], **options}
+    return handgrad.ConvNet((3, 8, 8), **options, num_classes=3, rng=0)
+
+
+def test_the_weights_that_are_decayed_are_those_of_the_gradient():
+    X = np.random.default_rng(0).standard_normal((5, 1, 4, 4))
+    for model in (sequential(), handgrad.TwoLayerNet(16, 6, 3, rng=0)):
+        y = np.array([0, 1, 2, 1, 0])
+        _, plain = model.loss(X, y)
+        model.reg = 0.5
+        _, decayed = model.loss(X, y)
+        moved = {name for name in plain if not np.array_equal(plain[name], decayed[name])}
+        assert moved == set(model.decayed)
+
+
+def test_the_first_filters_see_the_images():
+    assert sequential().first_filters == "affine1.W"
+    assert convnet().first_filters == "W1"
+    assert models.build("allconv", input_shape=(3, 16, 16)).first_filters.endswith(".W")
+    without = nn.Sequential([nn.Flatten()], input_shape=(3, 1, 1))
+    assert without.first_filters is None
+
+
+@pytest.mark.parametrize("reg", [0.05, 0.5])
+def test_regularisation_is_no_false_alarm_of_the_initial_loss(reg):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((40, 1, 4, 4)), rng.integers(3, size=40)
+    data = {"X_train": X, "y_train": y, "X_val": X, "y_val": y}
+    model = sequential(reg)
+    for name in model.decayed:
+        model.params[name] *= 5  # the penalty outweighs the loss of the data
+        model.params[name][:, 1:] = model.params[name][:, :1]  # all scores are equal
+    solver = Solver(model, data, num_epochs=1, verbose=False, callbacks=[HealthCheck()], rng=0)
+    solver.train()
+    assert solver.loss_history[0] > 2.2
+    assert "initial loss" not in solver.warnings
+
+
+def test_a_first_convolution_without_a_sandwich_leaves_dx_out(monkeypatch):
+    asked = []
+    backward = layers.conv_backward
+
+    def watched(dout, cache, *, need_dx=True):
+        asked.append(need_dx)
+        return backward(dout, cache, need_dx=need_dx)
+
+    monkeypatch.setattr(layers, "conv_backward", watched)
+    model = convnet(normalization="layernorm")
+    X = np.random.default_rng(0).standard_normal((2, 3, 8, 8)).astype(np.float32)
+    model.loss(X, np.array([0, 2]))
+    assert asked == [False]
+
+
+def test_a_run_of_any_network_has_a_picture_of_its_filters(tmp_path, capsys):
+    options = ["--model", "allconv", "--epochs", "1", "--batch-size", "400", "--out", str(tmp_path)]
+    assert run(["train", "--quiet", *options]) == 0
+    (folder,) = tmp_path.iterdir()
+    start = json.loads((folder / "history.jsonl").read_text().splitlines()[0])
+    assert start["first_filters"] in start["weights"]
+    assert (folder / "figures" / "filters.png").exists()
+
+
+def test_no_file_reads_parameters_by_the_letters_of_their_names():
+    pattern = re.compile(r"""startswith\(["']W|\[0\] == ["']W|["']W1["'] in|\[["']W1["']\]""")
+    found = [
+        f"{path.relative_to(PACKAGE)}:{number}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if not path.relative_to(PACKAGE).as_posix().startswith(SPEAK_THEM)
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if pattern.search(line) and "``" not in line and ">>>" not in line
+    ]
+    assert found == []

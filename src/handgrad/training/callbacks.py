@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 
+_TAIL = 1 << 14  # bytes at the end of a file in which a line last written is looked for
+
 
 class Callback:
     """What the Solver calls; each method does nothing unless a subclass says otherwise.
@@ -81,14 +83,11 @@ class HistoryWriter(Callback):
         """Write to `path`, whose folder must exist."""
         self.path = as_path("HistoryWriter", "path", path)
         self._file: FileIO | None = None
-        self._last: Record | None = None  # the record last written, or nearly so
+        self._last: Record | None = None  # the record last told, which is in the file, or nearly so
 
     def write(self, record: Record) -> None:
         """Append `record`; also outside of training."""
         line = json.dumps(record, allow_nan=False).encode() + b"\n"
-        if record is self._last and ends_with(self.path, line):
-            return  # all of it was written before an interruption
-        self._last = record
         if self._file is not None:
             self._append(self._file, line)
             return
@@ -120,15 +119,22 @@ class HistoryWriter(Callback):
 
     def on_step_end(self, solver: Solver, record: Record) -> None:
         """Write the record."""
-        self.write(record)
+        self._write_once(record)
 
     def on_epoch_end(self, solver: Solver, record: Record) -> None:
         """Write the record."""
-        self.write(record)
+        self._write_once(record)
 
     def on_record(self, solver: Solver, record: Record) -> None:
         """Write the record."""
-        self.write(record)
+        self._write_once(record)
+
+    def _write_once(self, record: Record) -> None:
+        """Write `record`, unless an interrupted call has done so."""
+        line = json.dumps(record, allow_nan=False).encode() + b"\n"
+        if record is not self._last or not is_near_end(self.path, line):
+            self._last = record
+            self.write(record)
 
     def on_save(self, solver: Solver) -> None:
         """Bring the lines to the disk."""
@@ -142,13 +148,13 @@ class HistoryWriter(Callback):
             self._file = None
 
 
-def ends_with(path: Path, line: bytes) -> bool:
-    """Return whether the file `path` ends with `line`."""
+def is_near_end(path: Path, line: bytes) -> bool:
+    """Return whether `line` is one of the last lines of the file `path`."""
     if not path.exists():
         return False
     with path.open("rb") as file:
-        file.seek(max(file.seek(0, os.SEEK_END) - len(line), 0))
-        return file.read() == line
+        file.seek(max(file.seek(0, os.SEEK_END) - len(line) - _TAIL, 0))
+        return line in file.read().splitlines(keepends=True)
 
 
 def _lines_until(content: bytes, iteration: int) -> Iterator[bytes]:

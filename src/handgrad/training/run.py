@@ -31,7 +31,7 @@ from handgrad.training.callbacks import (
     LayerStatistics,
     Record,
     StopOnSignal,
-    ends_with,
+    is_near_end,
 )
 from handgrad.training.checkpoint import checkpoint_files, save_model
 from handgrad.training.config import RunConfig
@@ -242,7 +242,7 @@ class _Log(Callback):
         )
 
     def _write(self, record: Record, text: str) -> None:
-        if self._last and record is self._last[0] and ends_with(self.path, self._last[1]):
+        if self._last and record is self._last[0] and is_near_end(self.path, self._last[1]):
             return  # it was written before an interruption
         line = f"{datetime.now():%Y-%m-%d %H:%M:%S}  {text}\n".encode()
         self._last = record, line

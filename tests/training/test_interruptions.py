@@ -1,0 +1,228 @@
+"""Ctrl-C at any line of the package: `train` goes on with the bits of the run that was not interrupted.
+
+The exception is raised, by a trace function, before the n-th line that is executed in the package during a
+small training; then `train` is called again.  All that a run is must be as without: parameters, histories,
+running statistics, random streams, the files and the records that callbacks were told of.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from training.toys import Softmax, conv_net, flat, images, make_data, outcome, without_times
+
+import handgrad
+from handgrad import engines, nn
+from handgrad.data import Augmentation
+from handgrad.optim import build_schedule
+from handgrad.training import (
+    Callback,
+    Checkpointer,
+    HealthCheck,
+    HistoryWriter,
+    LayerStatistics,
+    Solver,
+    load_checkpoint,
+)
+from handgrad.training.progress import ProgressBar
+from handgrad.training.undo import Before
+
+PACKAGE = str(Path(handgrad.__file__).parent)
+
+
+class Interrupt:
+    """Raises KeyboardInterrupt before line number `at` that is executed in the package."""
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+        self.lines = 0
+
+    def __call__(self, frame, event, arg):
+        if not frame.f_code.co_filename.startswith(PACKAGE):
+            return None
+        if event == "line":
+            self.lines += 1
+            if self.lines == self.left:
+                raise KeyboardInterrupt
+        return self
+
+    def __enter__(self):
+        self.before = sys.gettrace()
+        sys.settrace(self)
+        return self
+
+    def __exit__(self, *error):
+        sys.settrace(self.before)
+
+
+class Told(Callback):
+    """Somebody else's callback, with a state of its own."""
+
+    def __init__(self):
+        self.records = []
+
+    def on_step_end(self, solver, record):
+        self.records.append((record["kind"], record["iteration"], record["loss"]))
+
+    def on_epoch_end(self, solver, record):
+        self.records.append((record["kind"], record["iteration"], record["val_acc"]))
+
+    def on_record(self, solver, record):
+        self.records.append((record["kind"], record["iteration"]))
+
+
+def noise(X, rng):
+    return X + 0.1 * rng.standard_normal()  # a RandomState keeps every other one for later
+
+
+def in_place(w, dw, config):
+    """Momentum as students write it: weights and state are changed in place."""
+    v = config.setdefault("velocity", np.zeros_like(w))
+    v *= 0.9
+    v -= config.setdefault("learning_rate", 0.1) * dw
+    w += v
+    return w, config
+
+
+def sequential():
+    layers = [nn.Conv2d(3, 3, pad=1), nn.BatchNorm(), nn.Dropout(0.7, rng=3), nn.Dropout(0.9)]
+    return nn.Sequential([*layers, nn.Flatten(), nn.Affine(4)], (2, 6, 6), rng=0)
+
+
+CALLBACKS = "callbacks"
+CASES = {
+    "sgd": lambda: {"lr_decay": 0.9},
+    "verbose": lambda: {"verbose": True, "print_every": 1},
+    "noise": lambda: {"augment": noise, "model": Softmax(rng=np.random.RandomState(4))},
+    "a rule in place": lambda: {"update_rule": in_place, "clip_norm": 1.0},
+    "averages": lambda: {"ema": 0.9, "update_rule": "adam", "patience": 1, "sampling": "shuffled"},
+    CALLBACKS: lambda: {"update_rule": "adam", "schedule": build_schedule("cosine")},
+    "batch norm": lambda: {
+        "model": conv_net(), "data": images(20), "update_rule": "muon", "ema": 0.5,
+        "augment": Augmentation({"flip": 0.5, "crop": 1}), "rng": np.random.RandomState(5),
+    },
+    "passes": lambda: {
+        "model": sequential(), "data": images(20), "update_rule": "sgd_momentum", "rng": 1,
+        "sampling": "shuffled", "skip_easy": [0.5, 0.9], "num_epochs": 3,
+    },
+    "plain passes": lambda: {
+        "model": sequential(), "data": images(20), "rng": 1, "num_epochs": 3,
+        "sampling": "shuffled", "skip_easy": 0.9,
+    },
+}  # fmt: skip
+BATCH = {"batch_size": 10, "num_epochs": 2, "num_train_samples": 15, "verbose": False}
+
+
+class Trial:
+    """One training of a case: made, interrupted, gone on with, and looked at."""
+
+    def __init__(self, case: str, folder: Path) -> None:
+        np.random.seed(11)
+        folder.mkdir()
+        self.folder = folder
+        options = {**BATCH, "data": make_data(20), **CASES[case]()}
+        self.told = Told()
+        callbacks = [self.told]
+        self.statistics = LayerStatistics(options["data"]["X_val"][:5])
+        if case == CALLBACKS:
+            callbacks = [
+                HistoryWriter(folder / "history.jsonl"), self.statistics, HealthCheck(), self.told,
+                ProgressBar("stdout"), Checkpointer(folder, every_steps=3),
+            ]  # fmt: skip
+            options["checkpoint_name"] = str(folder / "at")
+        model = options.pop("model", None) or Softmax()
+        self.solver = Solver(model, options.pop("data"), callbacks=callbacks, **options)
+
+    def outcome(self):
+        solver = self.solver
+        found = outcome(solver)
+        found["told"] = self.told.records
+        found["rest"] = solver.estimated_at, solver.seconds > 0, solver.stop_reason, solver.warnings
+        found |= flat({"ema": solver.ema_params, "ema_buffers": solver.ema_buffers})
+        found |= flat({str(i): r for i, r in enumerate(self.statistics.records)})
+        for path in sorted(self.folder.iterdir()):
+            if path.suffix == ".jsonl":
+                found[path.name] = without_times(path)
+            else:
+                state = load_checkpoint(path).state
+                state["progress"].pop("_seconds")
+                found |= flat({path.name: state})
+        return found
+
+
+def expected_of(case, tmp_path, capsys):
+    """The outcome without an interruption, what is printed, and the number of lines of the package."""
+    Trial(case, tmp_path / "first").solver.train()  # what is done once only
+    capsys.readouterr()
+    trial = Trial(case, tmp_path / "whole")
+    with Interrupt(0) as lines:
+        trial.solver.train()
+    return trial.outcome(), printed(capsys), lines.lines
+
+
+def printed(capsys):
+    lines = capsys.readouterr().out.splitlines()
+    return [line for line in lines if line.startswith(("(Iter", "(Epoch", "Saving"))]
+
+
+def check(case, folder, at, expected, capsys):
+    trial = Trial(case, folder)
+    with pytest.raises(KeyboardInterrupt), Interrupt(at):
+        trial.solver.train()
+    trial.solver.train()
+    found = trial.outcome()
+    differing = [name for name in expected[0] if found.get(name) != expected[0][name]]
+    assert not differing, f"interrupted at line {at}: {differing}"
+    assert found.keys() == expected[0].keys()
+    assert [line.replace(str(folder), "") for line in printed(capsys)] == [
+        line.replace(str(folder.parent / "whole"), "") for line in expected[1]
+    ]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_some_lines(case, tmp_path, capsys):
+    expected = expected_of(case, tmp_path, capsys)
+    lines = range(1, expected[2] + 1)
+    for at in [1, 2, 3, *random.Random(case).sample(lines, 40), *lines[-5:]]:
+        check(case, tmp_path / f"at{at}-{random.random()}", at, expected, capsys)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("engine", engines.available())
+@pytest.mark.parametrize("case", CASES)
+def test_every_line(case, engine, tmp_path, capsys):
+    with engines.use(engine):
+        expected = expected_of(case, tmp_path, capsys)
+        for at in range(1, expected[2] + 1):
+            check(case, tmp_path / str(at), at, expected, capsys)
+
+
+@pytest.mark.parametrize("case", ["a rule in place", "batch norm", "passes"])
+def test_a_second_interruption_while_the_first_is_undone(case, tmp_path, capsys, monkeypatch):
+    """The undoing is itself interrupted, at each of its lines."""
+    put_back = Before.put_back
+    second = None
+
+    def interrupted(before, solver):
+        nonlocal second
+        if second is None:
+            put_back(before, solver)
+            return
+        trace, second = second, None
+        with trace:
+            put_back(before, solver)
+
+    expected = expected_of(case, tmp_path, capsys)
+    monkeypatch.setattr(Before, "put_back", interrupted)
+    hit = 0
+    for at in random.Random(case).sample(range(expected[2] // 3, expected[2]), 3):
+        for line in range(1, 80, 3):
+            second = Interrupt(line)
+            check(case, tmp_path / f"{at}-{line}", at, expected, capsys)
+            hit += second is None
+            second = None
+    assert hit > 20

@@ -1,8 +1,8 @@
 """What the small objects that a Solver owns have in common: each saves and restores its own state.
 
 A state is a dictionary that holds the parts of a checkpoint that the object is responsible for; numbers
-are under "progress".  No array of a state is ever written to: it is replaced.  So a state is also a mark,
-to which an interrupted step is taken back.
+are under "progress".  Attributes are replaced and their arrays never written to, unless a part says
+otherwise; so the attributes alone are a mark, to which an interrupted step is taken back.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class Part:
 
     def mark(self) -> Any:
         """Return what `back` needs to undo all that happens from now on."""
-        return self.state()
+        return self.__dict__.copy()
 
     def back(self, mark: Any) -> None:
         """Undo all since `mark`; it may be called repeatedly, also after one that was interrupted."""
-        self.load(mark)
+        self.__dict__.update(mark)
 
 
 def part_of(owner: str, name: str, doc: str) -> Any:

@@ -80,14 +80,14 @@ class Histories(Part):
         for name in _HISTORIES:
             setattr(self, name, state["history"][name].tolist())
 
-    def mark(self) -> list[tuple[list[float], int]]:
-        """Return the lists and their lengths: they only grow."""
-        return [(values, len(values)) for values in (getattr(self, name) for name in _HISTORIES)]
+    def mark(self) -> tuple[int, int, int]:
+        """Return the lengths: the lists only grow."""
+        return len(self.loss_history), len(self.train_acc_history), len(self.val_acc_history)
 
-    def back(self, mark: list[tuple[list[float], int]]) -> None:
+    def back(self, mark: tuple[int, int, int]) -> None:
         """Cut off what was added."""
-        for values, length in mark:
-            del values[length:]
+        for name, length in zip(_HISTORIES, mark, strict=True):
+            del getattr(self, name)[length:]
 
 
 class Best(Part):

@@ -442,20 +442,22 @@ class Solver:
         if t == 0 or is_epoch_end or place.position == num_iterations:
             check_rule_state(self.optim_configs, f"iteration {place.iteration}")
             place.estimate_due = AT_EPOCH_END if is_epoch_end else DUE
-        lines = []
+        own = []
         if self.verbose and t % self.print_every == 0:
             text = f"(Iteration {t + 1} / {num_iterations}) loss: {self.loss_history[-1]:f}"
-            lines.append(Call(None, _print, text))
+            own.append(Call(None, _print, text))
         self._clock.count_step(perf_counter() - started)
         told = calls_of(self, "on_step_end", self._step_record()) if self.callbacks else []
-        self.telling.add(lines, told)
+        if own or told:
+            self.telling.add(own, told)
         self._before = None  # here the step is done
 
     def _catch_up(self) -> None:
         """Make the estimate of the accuracy where one is due, then tell the callbacks."""
         if self._place.estimate_due:
             self._estimate()
-        self.telling.go_on(self)
+        if not self.telling.is_done:
+            self.telling.go_on(self)
 
     def _step_record(self) -> Record:
         record = {

@@ -67,14 +67,6 @@ class Telling(Part):
         after = (c for c in self._calls if c.owner is not None)
         self._calls = (*before, *own, *after, *calls)
 
-    def mark(self) -> Any:
-        """Return what `back` needs to undo `add`."""
-        return self._calls
-
-    def back(self, mark: Any) -> None:
-        """Undo `add`."""
-        self._calls = mark
-
     def go_on(self, solver: Solver) -> None:
         """Make the calls; after an exception, call it again to make the rest."""
         try:

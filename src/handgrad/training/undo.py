@@ -38,8 +38,9 @@ class Before:
         self._configs = {name: _as_is(config, is_kept) for name, config in configs.items()}
         self._last = solver.grads, solver.params_before, solver.learning_rate, solver.gradient_norm
         self._marks = [(part, part.mark()) for part in (*solver.parts, solver.telling)]
-        found = {id(stream): stream for stream in streams(solver).values() if stream is not None}
-        self._positions = [position_of(stream) for stream in found.values()]
+        self._positions = [
+            position_of(stream) for stream in streams(solver).values() if stream is not None
+        ]
 
     def put_back_weights(self, solver: Solver) -> None:
         """Put back the parameters, running statistics and the state of the update rule."""

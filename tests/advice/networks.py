@@ -11,7 +11,7 @@ from advice.rows import follows, refused, said
 
 import handgrad
 from handgrad import checker, engines, layers, models, nn
-from handgrad.errors import EngineError, HandgradError
+from handgrad.errors import EngineError
 
 X = np.random.default_rng(0).standard_normal((4, 6))
 Y = np.array([0, 1, 2, 0])
@@ -80,46 +80,10 @@ def a_layer_of_two_networks():
     nn.Sequential([nn.Affine(3)], (6,)).loss(X)
 
 
-@follows("call every layer in the first forward of both modes")
-def a_layer_that_comes_late():
-    class Late(Net):
-        both = False
-
-        def forward(self, x):
-            if self.both or self.training:
-                x = self.first(x)
-            return self.last(x)
-
-    late = Late((5,))
-    late.both = False
-    text = "\n".join(
-        filter(
-            None,
-            [
-                refused_or_none(lambda: late.loss(X[:, :5])),
-                refused_or_none(lambda: late.loss(X[:, :5], Y)),
-            ],
-        )
-    )
-    assert "first forward of both modes" in text or "never calls" in text
-    Late.both = True
-    fine = Late((5,))
-    fine.loss(X[:, :5])
-    fine.loss(X[:, :5], Y)
-
-
-def refused_or_none(call):
-    try:
-        call()
-    except HandgradError as error:
-        return str(error)
-    return None
-
-
 @follows("which cannot be written to a configuration; use numbers, texts and lists")
 def arguments_that_cannot_be_written():
     network = nn.Sequential([nn.LeakyReLU(np.array([0.1])[0]), nn.Affine(3)], (6,))
-    assert models.build(network.config()).loss(X).shape == (4, 3)
+    assert models.build(**network.config()).loss(X).shape == (4, 3)
 
     class Wide(Net):
         def __init__(self, input_shape=None, extra=None):
@@ -127,7 +91,7 @@ def arguments_that_cannot_be_written():
 
     Wide.__qualname__, sys.modules[__name__].Wide = "Wide", Wide
     assert "use numbers, texts and lists" in refused(Wide((6,), extra=X).config)
-    assert models.build(Wide((6,), extra=[1, "a", [2.0]]).config())
+    assert models.build(**Wide((6,), extra=[1, "a", [2.0]]).config())
 
 
 @follows("put it at the top level of a module (a file of its own), and import it from there")
@@ -141,7 +105,7 @@ def classes_that_cannot_be_imported(tmp_path, monkeypatch):
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     own = importlib.import_module("own_net").Own((6,))
-    assert type(models.build(own.config())) is type(own)
+    assert type(models.build(**own.config())) is type(own)
 
 
 @follows("run in the folder that holds the module, or put that folder into PYTHONPATH")
@@ -150,9 +114,9 @@ def modules_that_are_elsewhere(tmp_path, monkeypatch):
         "from advice.networks import Net\n\nclass Far(Net):\n    pass\n"
     )
     config = {"name": "far_net:Far", "input_shape": [6]}
-    assert "PYTHONPATH" in refused(lambda: models.build(config))
+    assert "PYTHONPATH" in refused(lambda: models.build(**config))
     monkeypatch.syspath_prepend(str(tmp_path))  # as PYTHONPATH does
-    assert models.build(config).loss(X).shape == (4, 3)
+    assert models.build(**config).loss(X).shape == (4, 3)
 
 
 @follows(
@@ -212,8 +176,8 @@ def whitening_behind_a_layer():
         network.prepare(images)
         return network
 
-    assert "put it in front" in refused(lambda: made(nn.ReLU(), nn.Whitening(2)))
-    made(nn.Whitening(2), nn.ReLU()).loss(images)
+    assert "put it in front" in refused(lambda: made(nn.ReLU(), nn.Whitening(3, 4)))
+    made(nn.Whitening(3, 4), nn.ReLU()).loss(images)
 
 
 @follows(

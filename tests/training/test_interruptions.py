@@ -7,7 +7,9 @@ running statistics, random streams, the files and the records that callbacks wer
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
 import sys
 from pathlib import Path
 
@@ -30,6 +32,12 @@ from handgrad.training import (
 )
 from handgrad.training.progress import ProgressBar
 from handgrad.training.undo import Before
+
+# A file whose closing was interrupted is closed by Python, which says so.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 PACKAGE = str(Path(handgrad.__file__).parent)
 
@@ -102,7 +110,7 @@ CASES = {
     "averages": lambda: {"ema": 0.9, "update_rule": "adam", "patience": 1, "sampling": "shuffled"},
     CALLBACKS: lambda: {"update_rule": "adam", "schedule": build_schedule("cosine")},
     "batch norm": lambda: {
-        "model": conv_net(), "data": images(20), "update_rule": "muon", "ema": 0.5,
+        "model": conv_net(), "data": images(10), "update_rule": "muon", "ema": 0.5,
         "augment": Augmentation({"flip": 0.5, "crop": 1}), "rng": np.random.RandomState(5),
     },
     "passes": lambda: {
@@ -178,24 +186,36 @@ def check(case, folder, at, expected, capsys):
     differing = [name for name in expected[0] if found.get(name) != expected[0][name]]
     assert not differing, f"interrupted at line {at}: {differing}"
     assert found.keys() == expected[0].keys()
+    shutil.rmtree(folder)
     assert [line.replace(str(folder), "") for line in printed(capsys)] == [
         line.replace(str(folder.parent / "whole"), "") for line in expected[1]
     ]
 
 
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    """Waiting for the disk would make hours of thousands of trainings."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
 @pytest.mark.parametrize("case", CASES)
-def test_some_lines(case, tmp_path, capsys):
+@pytest.mark.parametrize("engine", [e for e in engines.available() if e != "naive"])
+def test_some_lines(case, engine, tmp_path, capsys):
+    with engines.use(engine):
+        some_lines(case, tmp_path, capsys)
+
+
+def some_lines(case, tmp_path, capsys):
     expected = expected_of(case, tmp_path, capsys)
     lines = range(1, expected[2] + 1)
-    for at in [1, 2, 3, *random.Random(case).sample(lines, 40), *lines[-5:]]:
+    for at in [1, 2, 3, *random.Random(case).sample(lines, 15), *lines[-5:]]:
         check(case, tmp_path / f"at{at}-{random.random()}", at, expected, capsys)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("engine", engines.available())
 @pytest.mark.parametrize("case", CASES)
-def test_every_line(case, engine, tmp_path, capsys):
-    with engines.use(engine):
+def test_every_line(case, tmp_path, capsys):
+    with engines.use("auto"):
         expected = expected_of(case, tmp_path, capsys)
         for at in range(1, expected[2] + 1):
             check(case, tmp_path / str(at), at, expected, capsys)

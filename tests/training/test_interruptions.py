@@ -7,6 +7,7 @@ running statistics, random streams, the files and the records that callbacks wer
 
 from __future__ import annotations
 
+import ast
 import os
 import random
 import shutil
@@ -27,9 +28,11 @@ from handgrad.training import (
     HealthCheck,
     HistoryWriter,
     LayerStatistics,
+    ResumeWarning,
     Solver,
     load_checkpoint,
 )
+from handgrad.training.positions import _place_of_spare, position_of
 from handgrad.training.progress import ProgressBar
 from handgrad.training.undo import Before
 
@@ -246,3 +249,59 @@ def test_a_second_interruption_while_the_first_is_undone(case, tmp_path, capsys,
             hit += second is None
             second = None
     assert hit > 20
+
+
+@pytest.mark.parametrize("drawn", [0, 1, 2, 3])
+@pytest.mark.parametrize("make", [np.random.RandomState, np.random.default_rng,
+                                  lambda seed: np.random.Generator(np.random.MT19937(seed))])  # fmt: skip
+def test_a_stream_goes_back_to_where_it_was(make, drawn):
+    stream = make(3)
+    stream.standard_normal(drawn)  # an odd number leaves one for later
+    go_back = position_of(stream)
+    expected = stream.standard_normal(3), stream.random(700)
+    for _ in range(2):
+        go_back()
+        found = stream.standard_normal(3), stream.random(700)
+        assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_the_quick_way_to_the_state_of_a_stream_is_there():
+    """If not, NumPy has changed: all is right still, but each step is some 20 us slower."""
+    assert _place_of_spare() is not None
+
+
+def test_fewer_epochs_than_are_done_are_said(tmp_path):
+    def make(epochs):
+        return Solver(Softmax(), make_data(20), **{**BATCH, "num_epochs": epochs}, rng=0)
+
+    longer = make(3)
+    longer.callbacks = [Checkpointer(tmp_path, keep=9)]
+    longer.train()
+    shorter = make(2)
+    with pytest.warns(ResumeWarning, match="3 of 2 epochs are done.*set num_epochs above 3"):
+        shorter.resume(tmp_path)
+    with pytest.warns(ResumeWarning, match="train\\(\\) has no step to do"):
+        shorter.train()
+    assert flat(shorter.model.params) == flat(longer.model.params)
+    shorter.train()
+    assert len(shorter.loss_history) == len(longer.loss_history) + 4
+    for epochs in (3, 4):
+        fine = make(epochs)
+        fine.resume(tmp_path)
+        fine.train()
+        assert fine.iteration == 2 * epochs
+
+
+def test_no_file_of_training_writes_the_privates_of_another_object():
+    """A part of the Solver is changed by itself alone; so is everything else in the folder."""
+    found = []
+    for path in sorted(Path(PACKAGE, "training").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.ctx, ast.Store | ast.Del)
+                and node.attr.startswith("_")
+                and not (isinstance(node.value, ast.Name) and node.value.id == "self")
+            ):
+                found.append(f"{path.name}:{node.lineno}: {ast.unparse(node)}")
+    assert found == []

@@ -29,14 +29,15 @@ MODULES = sorted(
 
 # part of the package -> the parts that it may import; "handgrad" is the package's own __init__
 _MATHS = {"errors", "engines", "layers"}
-_TRAINING = _MATHS | {"data", "environment", "files", "models", "nn", "optim"}
+_TRAINING = _MATHS | {"data", "environment", "files", "labels", "models", "nn", "optim"}
 MAY_IMPORT = {
     "errors": set(),
     "files": set(),
     "html": set(),
+    "labels": set(),
     "processes": {"errors"},
     "engines": {"errors"},
-    "layers": {"errors", "engines"},
+    "layers": {"errors", "engines", "labels"},
     "gradcheck": _MATHS,
     "nn": _MATHS,
     "models": _MATHS | {"nn"},

@@ -66,7 +66,7 @@ LAYERS = [
     ("complex64", lambda: layers.relu_forward(X.astype("c8")), DtypeError, "relu_forward: x .*got complex64"),
     ("dates", lambda: layers.relu_forward(X.astype("M8[s]")), DtypeError, "relu_forward: x .*got datetime64"),
     ("a mask that would be lost", lambda: layers.relu_forward(np.ma.masked_array(X, X > 0)), DtypeError,
-     "relu_forward: x must have no mask, got a MaskedArray; fill it"),
+     "relu_forward: x must have no mask, got a MaskedArray; leave out the rows"),
     ("w of one dimension", lambda: layers.affine_forward(X, W[0], B), ShapeError,
      r"affine_forward: w must have 2 dimensions \(D, M\), got 1"),
     ("w of another width", lambda: layers.affine_forward(X, W.T, B), ShapeError,

@@ -28,7 +28,8 @@ def as_numpy(layer: str, name: str, value: Any) -> np.ndarray:
     """Return `value`, an array or nested lists, as a NumPy array; masks are refused, never dropped."""
     if isinstance(value, np.ndarray) and hasattr(value, "mask"):
         raise DtypeError(
-            f"{layer}: {name} must have no mask, got a MaskedArray; fill it with {name}.filled(0)"
+            f"{layer}: {name} must have no mask, got a MaskedArray; leave out the rows with "
+            f"masked numbers, or put a number of your choice in their place, {name}.filled(number)"
         )
     try:
         return np.asarray(value)
@@ -67,12 +68,23 @@ def _promote_numpy(layer: str, arrays: dict[str, Array]) -> tuple[np.ndarray, ..
         elif array.dtype.newbyteorder("=") not in _DTYPES:
             came = type(value).__name__ if array.dtype.kind == "O" else array.dtype
             raise DtypeError(
-                f"{layer}: {name} must be {_NAMES} (or integers), got {came}; "
-                f"convert it with {name}.astype(np.float32)"
+                f"{layer}: {name} must be {_NAMES} (or integers), got {came}"
+                f"{_how_to_convert(name, array)}"
             )
         converted.append(array)
     dtype = np.result_type(*(array.dtype for array in converted)).newbyteorder("=")
     return tuple(np.require(array, dtype, ["ALIGNED"]) for array in converted)
+
+
+def _how_to_convert(name: str, array: np.ndarray) -> str:
+    """Return how `array` becomes one of the dtypes; "" where it holds no numbers, or would lose some."""
+    if array.dtype.kind == "c":
+        return f"; convert it with {name}.astype(np.complex128)"
+    try:
+        is_possible = array.dtype.kind in "fbO" and array.astype(np.float32) is not None
+    except (TypeError, ValueError):
+        is_possible = False
+    return f"; convert it with {name}.astype(np.float32)" if is_possible else ""
 
 
 def _promote_foreign(layer: str, arrays: dict[str, Array]) -> tuple[Array, ...]:

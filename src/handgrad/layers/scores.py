@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from handgrad.engines.arrays import Array, as_numpy, namespace, promote
-from handgrad.errors import LabelError, NonFiniteError, ShapeError, check_ndim
+from handgrad.errors import LabelError, NonFiniteError, ShapeError, check_ndim, shown
+from handgrad.labels import advice_on_kind, advice_on_shape
 
 
 def check_scores(layer: str, x: Any, y: Any) -> tuple[Array, Array]:
@@ -38,17 +39,16 @@ def _check_labels(layer: str, y: Any, x: Array) -> Array:
     if isinstance(x, np.ndarray) or not hasattr(y, "shape"):
         y = as_numpy(layer, "y", y)
     if tuple(y.shape) != (N,):
-        hint = "; flatten it with y.reshape(-1)" if y.ndim > 1 and 1 in y.shape else ""
         raise ShapeError(
             f"{layer}: y must have shape ({N},), one label a row of x {tuple(x.shape)}, "
-            f"got {tuple(y.shape)}{hint}"
+            f"got {tuple(y.shape)}{advice_on_shape('y', y, N)}"
         )
     if isinstance(y, np.ndarray) and not isinstance(x, np.ndarray):
         y = xp.asarray(y, device=x.device)
     if not xp.isdtype(y.dtype, "integral"):
         raise LabelError(
-            f"{layer}: y must hold integers in [0, {C}), got {y.dtype} (y[0] = {y[0]}); convert "
-            "class numbers with y.astype(int)"
+            f"{layer}: y must hold integers in [0, {C}), got {y.dtype} (y[0] = {shown(y[0])})"
+            f"{advice_on_kind('y', y)}"
         )
     y = xp.astype(y, xp.int64, copy=False)
     if int(xp.min(y)) < 0 or int(xp.max(y)) >= C:

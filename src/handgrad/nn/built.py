@@ -167,11 +167,6 @@ class Built(Stateful, metaclass=Configured):
         if layer._root is self:
             shapes = {f"{label}.{name}": weight.shape for name, weight in weights.items()}
             if not layer._shapes:
-                if self._row_shape is not None:
-                    raise OptionError(
-                        f"{self._name}: layer {label} is called for the first time after the network "
-                        "was built; call every layer in the first forward of both modes"
-                    )
                 for name, weight in weights.items():
                     full = f"{label}.{name}"
                     init = self._init if weight.init is None else weight.init

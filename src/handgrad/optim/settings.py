@@ -108,9 +108,17 @@ def _check_real(rule: str, name: str, array: Array, w: Array, *kinds: str) -> No
         ) from None
     if not is_right:
         raise DtypeError(
-            f"{rule}: {name} must be an array of floating-point numbers, got {array.dtype}; "
-            f"convert it with {name}.astype(np.float32)"
+            f"{rule}: {name} must be an array of floating-point numbers, got {array.dtype}"
+            + _how_to_convert(name, array)
         )
+
+
+def _how_to_convert(name: str, array: Array) -> str:
+    if not isinstance(array, np.ndarray):
+        return ""
+    if array.dtype.kind == "c":
+        return f"; if all imaginary parts are 0, take {name}.real"
+    return f"; convert it with {name}.astype(np.float32)" if array.dtype.kind in "iub" else ""
 
 
 def rate_of(rule: str, config: Config, default: float) -> float:

@@ -11,24 +11,62 @@ Source: Polyak and Juditsky (1992); the growing d: TensorFlow, ``ExponentialMovi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from handgrad.nn.state import Stateful, changing
 from handgrad.training.arrays import Arrays, buffers_of, copied
+from handgrad.training.parts import Part, State, check_fit
 
 
-def add_to_average(average: Arrays, arrays: Arrays, decay: float, step: int) -> None:
-    """Move `average` towards `arrays`, in place; what it does not hold yet is copied."""
-    share = min(decay, (1.0 + step) / (10.0 + step))
+class Average(Part):
+    """The average; `decay` is None where there is none, then `params` and `buffers` stay empty."""
+
+    def __init__(self, decay: float | None) -> None:
+        self.decay = decay
+        self.params: Arrays = {}
+        self.buffers: Arrays = {}
+
+    def add(self, model: Any, step: int) -> None:
+        """Move towards the weights and running statistics of `model` after step number `step`."""
+        if self.decay is not None:
+            share = min(self.decay, (1.0 + step) / (10.0 + step))
+            self.params = moved(self.params, model.params, share)
+            self.buffers = moved(self.buffers, buffers_of(model), share)
+
+    def kept(self, model: Any) -> tuple[Arrays, Arrays]:
+        """Return the parameters and running statistics that count: the averages, if there are any."""
+        if self.decay is not None:
+            return self.params, self.buffers
+        return model.params, buffers_of(model)
+
+    def state(self) -> State:
+        """Return the averages."""
+        return {"ema_params": self.params, "ema_buffers": self.buffers}
+
+    def checked(self, state: Mapping[str, Any], params: Mapping[str, Any]) -> State:
+        """Return the averages."""
+        check_fit("ema_params", state["ema_params"], params)
+        return {name: state[name] for name in ("ema_params", "ema_buffers")}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take up the averages."""
+        self.params, self.buffers = state["ema_params"], state["ema_buffers"]
+
+
+def moved(average: Arrays, arrays: Arrays, share: float) -> Arrays:
+    """Return ``share * average + (1 - share) * arrays``; what there is no average of yet is copied."""
+    result = dict(average)
     for name, array in arrays.items():
         old = average.get(name)
         if old is None or old.shape != array.shape or old.dtype.kind != "f":
-            average[name] = array.copy(order="K")
+            result[name] = array.copy(order="K")
         else:
-            old *= share
-            old += (1.0 - share) * array
+            new = old * share
+            new += (1.0 - share) * array
+            result[name] = new
+    return result
 
 
 @contextmanager

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 
+_TAIL = 1 << 14  # bytes at the end of a file in which a line last written is looked for
+
 
 class Callback:
     """What the Solver calls; each method does nothing unless a subclass says otherwise.
@@ -44,6 +46,10 @@ class Callback:
     At `on_step_end` and `on_epoch_end` the Solver is in a state that can be saved: where an epoch
     record follows a step record, the estimate is already part of it.  `on_train_end` is called for
     every `on_train_begin`, also after errors, in reverse order.
+
+    A method that returns is not called again for its record.  One that an exception ends, as by
+    Ctrl-C, is called again with the same record object when training goes on; what comes behind it,
+    too.  So a method does its one lasting thing last.
     """
 
     def on_train_begin(self, solver: Solver) -> None:
@@ -77,6 +83,7 @@ class HistoryWriter(Callback):
         """Write to `path`, whose folder must exist."""
         self.path = as_path("HistoryWriter", "path", path)
         self._file: FileIO | None = None
+        self._last: Record | None = None  # the record last told, which is in the file, or nearly so
 
     def write(self, record: Record) -> None:
         """Append `record`; also outside of training."""
@@ -102,6 +109,7 @@ class HistoryWriter(Callback):
 
     def on_train_begin(self, solver: Solver) -> None:
         """Drop what the Solver has not done, and open the file."""
+        self.on_train_end(solver)
         if self.path.exists():
             old = self.path.read_bytes()
             kept = b"".join(_lines_until(old, solver.iteration))
@@ -111,15 +119,22 @@ class HistoryWriter(Callback):
 
     def on_step_end(self, solver: Solver, record: Record) -> None:
         """Write the record."""
-        self.write(record)
+        self._write_once(record)
 
     def on_epoch_end(self, solver: Solver, record: Record) -> None:
         """Write the record."""
-        self.write(record)
+        self._write_once(record)
 
     def on_record(self, solver: Solver, record: Record) -> None:
         """Write the record."""
-        self.write(record)
+        self._write_once(record)
+
+    def _write_once(self, record: Record) -> None:
+        """Write `record`, unless an interrupted call has done so."""
+        line = json.dumps(record, allow_nan=False).encode() + b"\n"
+        if record is not self._last or not is_near_end(self.path, line):
+            self._last = record
+            self.write(record)
 
     def on_save(self, solver: Solver) -> None:
         """Bring the lines to the disk."""
@@ -131,6 +146,15 @@ class HistoryWriter(Callback):
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def is_near_end(path: Path, line: bytes) -> bool:
+    """Return whether `line` is one of the last lines of the file `path`."""
+    if not path.exists():
+        return False
+    with path.open("rb") as file:
+        file.seek(max(file.seek(0, os.SEEK_END) - len(line) - _TAIL, 0))
+        return line in file.read().splitlines(keepends=True)
 
 
 def _lines_until(content: bytes, iteration: int) -> Iterator[bytes]:
@@ -168,7 +192,6 @@ class Checkpointer(Callback):
             every_steps = as_count("Checkpointer", "every_steps", every_steps)
         self.every_steps = every_steps
         self._saved_at = -1
-        self._is_due = False
 
     def save(self, solver: Solver) -> Path:
         """Save now; then delete later checkpoints and those before the `keep` newest; return the path."""
@@ -179,7 +202,6 @@ class Checkpointer(Callback):
             callback.on_save(solver)
         save_checkpoint(solver, path)
         self._saved_at = solver.iteration
-        self._is_due = False
         files = checkpoint_files(self.folder)
         newest = files.index(path)
         # what is newer belongs to a run that was given up by resuming from an earlier checkpoint
@@ -191,28 +213,28 @@ class Checkpointer(Callback):
         """Make the folder, and clean up after a killed run."""
         self.folder.mkdir(parents=True, exist_ok=True)
         remove_partial_files(self.folder)
-        self._saved_at, self._is_due = -1, False
+        self._saved_at = -1
 
     def on_step_end(self, solver: Solver, record: Record) -> None:
         """Save every `every_steps` steps; where an epoch record follows, after that one."""
-        if self.every_steps is not None and solver.iteration % self.every_steps == 0:
-            if solver.estimated_at == solver.iteration:
-                self._is_due = True
-            else:
-                self.save(solver)
+        if self._is_at_steps(solver) and solver.estimated_at != solver.iteration:
+            self.save(solver)
 
     def on_epoch_end(self, solver: Solver, record: Record) -> None:
         """Save every `every_epochs` epochs, and at the end of training."""
         is_end = solver.iteration == solver.total_steps
         is_epoch = record["epoch"] > 0 and record["epoch"] % self.every_epochs == 0
-        if self._is_due or is_epoch or is_end:
+        if self._is_at_steps(solver) or is_epoch or is_end:
             self.save(solver)
 
     def on_train_end(self, solver: Solver) -> None:
         """Save if training was stopped early: not after an error, and not twice."""
         was_stopped = solver.stop_reason not in (None, "patience")
-        if was_stopped and self._saved_at != solver.iteration:
+        if was_stopped and self._saved_at != solver.iteration and solver.is_at_rest:
             self.save(solver)
+
+    def _is_at_steps(self, solver: Solver) -> bool:
+        return self.every_steps is not None and solver.iteration % self.every_steps == 0
 
 
 class StopOnSignal(Callback):
@@ -231,6 +253,7 @@ class StopOnSignal(Callback):
     def on_train_begin(self, solver: Solver) -> None:
         """Catch the signals."""
         self.signal = None
+        self._restore()
         if threading.current_thread() is not threading.main_thread():
             return
 
@@ -240,7 +263,8 @@ class StopOnSignal(Callback):
             solver.stop("interrupted")
 
         for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous[number] = signal.signal(number, stop)
+            self._previous[number] = signal.getsignal(number)
+            signal.signal(number, stop)
 
     def on_train_end(self, solver: Solver) -> None:
         """Give the signals back."""
@@ -278,7 +302,8 @@ class LayerStatistics(Callback):
             return
         with np.errstate(all="ignore"):  # what overflows is left out, and the next step says more
             found = self._look(solver, record)
-        self.records.append(found)
+        kept = [old for old in self.records if old["iteration"] < found["iteration"]]
+        self.records[:] = [*kept, found]  # one of this iteration stems from an interrupted call
         solver.emit(found)
 
     def _look(self, solver: Solver, record: Record) -> Record:

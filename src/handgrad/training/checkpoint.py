@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from handgrad.errors import LARGEST_COUNT, CheckpointError, as_count, as_number, as_path
+from handgrad.errors import CheckpointError, as_path
 from handgrad.training.arrays import Arrays, buffers_of, steady
 from handgrad.training.circumstances import (
     differences,
@@ -29,6 +29,7 @@ from handgrad.training.circumstances import (
     should_agree,
     streams,
 )
+from handgrad.training.parts import Part, check_fit
 from handgrad.training.tensorfile import content_of, flatten, read_tensors, unflatten, write_tensors
 
 if TYPE_CHECKING:
@@ -38,14 +39,8 @@ _KIND = "handgrad checkpoint 1"
 _MODEL_KIND = "handgrad model 1"
 _PATTERN = "checkpoint-*.safetensors"
 
-# attributes of the Solver that a checkpoint restores
-_PROGRESS = ("iteration", "epoch", "best_val_acc", "estimated_at", "_position",
-             "_epochs_without_gain", "_seconds", "_estimate_due", "_order_seed")  # fmt: skip
-_LATER_PROGRESS = ("_estimate_due", "_order_seed")
-_HISTORIES = ("loss_history", "train_acc_history", "val_acc_history")
-_ARRAYS = ("best_params", "best_buffers", "ema_params", "ema_buffers")
 _PARTS = ("must", "should", "progress", "history", "streams", "params", "buffers",
-          "optim_configs", *_ARRAYS)  # fmt: skip
+          "optim_configs", "best_params", "best_buffers", "ema_params", "ema_buffers")  # fmt: skip
 _LATER = (
     "ema_params",
     "ema_buffers",
@@ -79,13 +74,11 @@ class Checkpoint:
 
 def state_of(solver: Solver) -> dict[str, Any]:
     """Return the whole state of `solver`, as a checkpoint holds it; its arrays are the live ones."""
-    progress = {name: getattr(solver, name) for name in _PROGRESS}
-    progress["_seconds"] = solver.seconds
-    return {
+    solver.settle()
+    state: dict[str, Any] = {
         "must": must_agree(solver),
         "should": should_agree(solver),
-        "progress": progress,
-        "history": {name: np.array(getattr(solver, name), float) for name in _HISTORIES},
+        "progress": {},
         "streams": {
             name: stream if stream is None else get_state(stream)
             for name, stream in streams(solver).items()
@@ -94,21 +87,13 @@ def state_of(solver: Solver) -> dict[str, Any]:
         "buffers": buffers_of(solver.model),
         "optim_configs": solver.optim_configs,
         "warnings": solver.warnings,
-        "last_step": _last_step(solver),
-        "passes": solver._passes.state() if solver._passes else {},
-        **{name: getattr(solver, name) for name in _ARRAYS},
+        "last_step": solver.last_step,
     }
-
-
-def _last_step(solver: Solver) -> dict[str, Any]:
-    """Return what callbacks look at after an estimate, where that is still to come."""
-    if not solver._estimate_due:
-        return {}
-    return {
-        "grads": solver.grads,
-        "params_before": solver.params_before,
-        "_learning_rate": solver.learning_rate,
-    }
+    for part in solver.parts:
+        own = part.state()
+        progress = own.pop("progress", {})
+        state = {**state, **own, "progress": {**state["progress"], **progress}}
+    return state
 
 
 def save_checkpoint(solver: Solver, path: str | PathLike[str]) -> None:
@@ -178,7 +163,7 @@ def take_up(solver: Solver, checkpoint: Checkpoint) -> None:
     if found:
         raise CheckpointError(f"{path} is of another run: {'; '.join(found)}")
     with content_of(path):
-        progress, histories = _checked(state, solver)
+        states = _checked(state, solver)
         found = differences(state["should"], should_agree(solver))
     if found:
         warnings.warn(
@@ -189,69 +174,48 @@ def take_up(solver: Solver, checkpoint: Checkpoint) -> None:
     with content_of(path):
         if hasattr(solver.model, "load_buffers"):
             solver.model.load_buffers(state["buffers"])
-    for name, value in {**progress, **histories}.items():
-        setattr(solver, name, value)
-    for name in _ARRAYS:
-        setattr(solver, name, state[name])
-    if solver._passes and state["passes"]:
-        solver._passes.load(state["passes"])
+    for part, own in states:
+        part.load(own)
     solver.warnings = {str(key): str(text) for key, text in state["warnings"].items()}
-    for name, value in state["last_step"].items():
-        if name in ("grads", "params_before", "_learning_rate"):
-            setattr(solver, name, value)
+    last = state["last_step"]
+    if last:
+        last = last["grads"], last["params_before"], last.get("_learning_rate"), None
+        solver.set_last_step(*last)
     solver.optim_configs = {name: state["optim_configs"][name] for name in solver.model.params}
     solver.model.params = {name: state["params"][name] for name in solver.model.params}
     for name, stream in streams(solver).items():
         if stream is not None:
             set_state(stream, state["streams"][name])
+    if text := solver.nothing_left():
+        warnings.warn(
+            f"{path} is further than this Solver goes: {text}", ResumeWarning, stacklevel=3
+        )
 
 
-def _checked(state: dict[str, Any], solver: Solver) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the progress and the histories of a `state` that `solver` can take up as a whole.
+def _checked(state: dict[str, Any], solver: Solver) -> list[tuple[Part, dict[str, Any]]]:
+    """Return the parts of `solver`, each with its own part of a `state` that all can take up.
 
     The file says what it must agree with, but nobody has to tell the truth: here it is looked at.
     """
-    progress: dict[str, Any] = {}
-    for name in _PROGRESS:
-        # version 0.1.0 had no _estimate_due and no _order_seed
-        value = (
-            state["progress"].get(name, 0) if name in _LATER_PROGRESS else state["progress"][name]
-        )
-        if name == "_seconds":
-            progress[name] = as_number("checkpoint", name, value, 0.0)
-        elif name == "best_val_acc":
-            progress[name] = as_number("checkpoint", name, value)
-        else:
-            most = 2 if name == "_estimate_due" else LARGEST_COUNT
-            progress[name] = as_count("checkpoint", name, value, minimum=0, maximum=most)
-    histories: dict[str, Any] = {}
-    for name in _HISTORIES:
-        array = state["history"][name]
-        if array.ndim != 1 or array.dtype != np.float64:
-            raise ValueError(f"{name} is {array.shape} {array.dtype}")
-        histories[name] = array.tolist()
-    for part in ("warnings", "last_step", "passes"):
+    params = solver.model.params
+    states = [(part, part.checked(state, params)) for part in solver.parts]
+    for part in ("warnings", "last_step"):
         if not isinstance(state[part], dict):
             raise ValueError(f"{part} must be a dictionary")
-    params = solver.model.params
-    for part in ("params", "best_params", "ema_params"):
-        arrays = state[part]
-        if part != "params" and not arrays:
-            continue
-        for name, w in params.items():
-            found = arrays[name]
-            if (found.shape, found.dtype) != (w.shape, w.dtype):
-                raise ValueError(f"{part} {name} is {found.shape} {found.dtype}")
+    if state["last_step"]:
+        for part in ("grads", "params_before"):
+            check_fit(part, state["last_step"][part], params)
     for name, w in params.items():
+        found = state["params"][name]
+        if (found.shape, found.dtype) != (w.shape, w.dtype):
+            raise ValueError(f"params {name} is {found.shape} {found.dtype}")
         for key, value in state["optim_configs"][name].items():
             if isinstance(value, np.ndarray) and value.ndim and value.shape != w.shape:
                 raise ValueError(f"optim_configs {name} {key} is {value.shape}")
-    if solver._passes and state["passes"]:
-        copy.copy(solver._passes).load(state["passes"])
     for name, stream in streams(solver).items():
         if stream is not None:
             set_state(copy.deepcopy(stream), state["streams"][name])
-    return progress, histories
+    return states
 
 
 def checkpoint_files(folder: str | PathLike[str]) -> list[Path]:

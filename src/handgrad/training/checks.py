@@ -18,7 +18,9 @@ from handgrad.errors import (
     ShapeError,
     check_dictionary,
     required,
+    shown,
 )
+from handgrad.labels import advice_on_kind, advice_on_shape
 from handgrad.training.arrays import Arrays, all_finite
 from handgrad.training.callbacks import Callback
 
@@ -92,11 +94,12 @@ def _check_labels(name: str, y: np.ndarray, X_name: str, rows: int, classes: int
     if y.ndim != 1 or len(y) != rows:
         raise ShapeError(
             f"Solver: {name} must have shape ({rows},), one label for each row of {X_name}, "
-            f"got {y.shape}"
+            f"got {y.shape}{advice_on_shape(name, y, rows)}"
         )
     if y.dtype.kind not in "iu":
         raise LabelError(
-            f"Solver: {name} must hold integers, got {y.dtype}; convert it with {name}.astype(int)"
+            f"Solver: {name} must hold integers, the numbers of classes, got {y.dtype} "
+            f"({name}[0] = {shown(y[0])}){advice_on_kind(name, y)}"
         )
     wrong = y < 0 if classes is None else (y < 0) | (y >= classes)
     if wrong.any():

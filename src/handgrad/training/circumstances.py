@@ -30,17 +30,9 @@ def must_agree(solver: Solver) -> dict[str, Any]:
         "batch size": solver.batch_size,
         "parameters": _shapes(solver.model.params),
         "network": _network(solver.model),
-        "data": _data_of(solver),
+        "data": solver.fingerprints,
         "random stream": {name: _kind(stream) for name, stream in streams(solver).items()},
     }
-
-
-def _data_of(solver: Solver) -> dict[str, str]:
-    """Return the fingerprints of the data, computed once for a Solver."""
-    if not solver._fingerprints:
-        for name in ("X_train", "y_train", "X_val", "y_val"):
-            solver._fingerprints[name] = fingerprint(getattr(solver, name))
-    return solver._fingerprints
 
 
 def should_agree(solver: Solver) -> dict[str, Any]:

@@ -10,7 +10,11 @@ import numpy as np
 from handgrad.engines.devices import to_numpy
 from handgrad.errors import OptionError, as_number
 from handgrad.training.evaluate import log_softmax
-from handgrad.training.sampling import drawn_seed
+
+
+def drawn_seed(random: Any) -> int:
+    """Return a seed, by one number of the stream `random`."""
+    return int(random.random() * 2**53)
 
 
 def as_skip(where: str, value: Any) -> float | list[float]:
@@ -48,7 +52,19 @@ class Passes:
         self.first, self.last = skip if isinstance(skip, list) else (skip, skip)
         self.number = 0
         self.left = np.zeros(0, np.int64)
-        self.losses = np.full(N, np.inf)
+        self._losses = np.full(N, np.inf)
+        self._noted: tuple[Any, Any] = (slice(0), 0.0)  # rows and losses of the last step
+
+    @property
+    def losses(self) -> np.ndarray:
+        """The last loss of every row.
+
+        Those of the last step are written in when they are asked for, as often as that may be: so a step
+        changes no array, and can be undone.
+        """
+        rows, losses = self._noted
+        self._losses[rows] = losses
+        return self._losses
 
     def draw(self, size: int, random: Any, share: float = 0.0) -> np.ndarray:
         """Return the rows of a step, before which a `share` of the training is done.
@@ -64,7 +80,7 @@ class Passes:
     def _begin(self, size: int, skip: float, rng: np.random.Generator) -> None:
         """Choose the rows of the next pass: all, where fewer than a step takes would be left."""
         known = self.losses[np.isfinite(self.losses)]
-        is_easy = self.losses < (known.mean() if known.size else 0.0)
+        is_easy = self._losses < (known.mean() if known.size else 0.0)
         order = rng.permutation(len(is_easy))
         is_out = is_easy & (rng.random(len(is_easy)) < skip)
         kept = order[~is_out[order]]
@@ -73,7 +89,18 @@ class Passes:
 
     def note(self, rows: np.ndarray, scores: Any, y: np.ndarray) -> None:
         """Keep the losses of a step's rows, ``log sum_j exp(s_j) - s_y`` of its scores (n, classes)."""
-        self.losses[rows] = -log_softmax(to_numpy(scores).real)[np.arange(len(y)), y]
+        losses = -log_softmax(to_numpy(scores).real)[np.arange(len(y)), y]
+        _ = self.losses  # those of the step before are written in
+        self._noted = rows, losses
+
+    def mark(self) -> tuple[Any, ...]:
+        """Return what `back` needs to undo the next step."""
+        _ = self.losses
+        return self.number, self.left, self._noted
+
+    def back(self, mark: tuple[Any, ...]) -> None:
+        """Undo the step since `mark`."""
+        self.number, self.left, self._noted = mark
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint holds."""
@@ -89,4 +116,5 @@ class Passes:
             raise ValueError(f"the rows left are {left.shape} {left.dtype}")
         if len(left) and not 0 <= left.min() <= left.max() < N:
             raise ValueError(f"the rows left are not in [0, {N})")
-        self.number, self.left, self.losses = number, left.copy(), losses.copy()
+        self.number, self.left, self._losses = number, left.copy(), losses.copy()
+        self._noted = slice(0), 0.0

@@ -31,6 +31,7 @@ from handgrad.training.callbacks import (
     LayerStatistics,
     Record,
     StopOnSignal,
+    is_near_end,
 )
 from handgrad.training.checkpoint import checkpoint_files, save_model
 from handgrad.training.config import RunConfig
@@ -79,28 +80,28 @@ class Run:
             skip_easy=training.skip_easy,
             verbose=False,
         )
+        # one of each for all calls of `train`: they know what they were told before an interruption
+        self._history = HistoryWriter(folder / "history.jsonl")
+        self._watchers: list[Callback] = [
+            self._history,
+            _Log(folder / "log.txt"),
+            LayerStatistics(self.dataset.arrays["X_val"][:200]),
+            HealthCheck(),
+        ]
+        self._stop = StopOnSignal()
+        self._checkpointer = Checkpointer(
+            folder / "checkpoints",
+            every_epochs=training.checkpoint_every,
+            every_steps=training.checkpoint_steps or None,
+        )
 
     def train(self, callbacks: Iterable[Callback] = ()) -> int | None:
         """Train to the end or to a signal; return the signal's number or None.
 
         At the end the model is saved: then `is_finished`.
         """
-        history = HistoryWriter(self.folder / "history.jsonl")
-        stop = StopOnSignal()
-        probe = self.dataset.arrays["X_val"][:200]
-        self.solver.callbacks = [
-            history,
-            _Log(self.folder / "log.txt"),
-            LayerStatistics(probe),
-            HealthCheck(),
-            *callbacks,
-            stop,
-            Checkpointer(
-                self.folder / "checkpoints",
-                every_epochs=self.config.training.checkpoint_every,
-                every_steps=self.config.training.checkpoint_steps or None,
-            ),
-        ]
+        history, stop = self._history, self._stop
+        self.solver.callbacks = [*self._watchers, *callbacks, stop, self._checkpointer]
         history.write(self._start_record(is_first=not _is_begun(history.path)))
         try:
             with engines.use(self.config.engine):
@@ -228,18 +229,24 @@ class _Log(Callback):
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._last: tuple[Record, bytes] | None = None  # the record last written, and its line
 
     def on_record(self, solver: Any, record: Record) -> None:
         if record["kind"] == "warning":
-            self._write(f"warning: {record['text']}")
+            self._write(record, f"warning: {record['text']}")
 
     def on_epoch_end(self, solver: Any, record: Record) -> None:
         self._write(
+            record,
             f"epoch {record['epoch']}  iteration {record['iteration']}  "
             f"loss {solver.loss_history[-1]:.6f}  train acc {record['train_acc']:.4f}  "
-            f"val acc {record['val_acc']:.4f}"
+            f"val acc {record['val_acc']:.4f}",
         )
 
-    def _write(self, text: str) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {text}\n")
+    def _write(self, record: Record, text: str) -> None:
+        if self._last and record is self._last[0] and is_near_end(self.path, self._last[1]):
+            return  # it was written before an interruption
+        line = f"{datetime.now():%Y-%m-%d %H:%M:%S}  {text}\n".encode()
+        self._last = record, line
+        with self.path.open("ab") as file:
+            file.write(line)

@@ -13,12 +13,15 @@ With `skip_easy`, "shuffled" goes on to a pass over fewer rows, see `handgrad.tr
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import copy
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from handgrad.training.solver import Solver
+from handgrad.errors import OptionError, check_choice
+from handgrad.training.parts import Part, State, count_in
+from handgrad.training.passes import Passes, as_skip, drawn_seed
 
 SAMPLINGS = ("replacement", "shuffled")
 
@@ -31,33 +34,82 @@ class Order:
         self.rows = np.random.default_rng(seed).permutation(N)
 
 
-def drawn_seed(random: Any) -> int:
-    """Return a seed, by one number of the stream `random`."""
-    return int(random.random() * 2**53)
+class Sampling(Part):
+    """Which of N rows the steps take.
+
+    Attributes: kind, one of `SAMPLINGS`; skip_easy; passes, where that is not 0, else None.
+    """
+
+    def __init__(self, kind: str, skip_easy: Any, N: int, model: Any) -> None:
+        """Check the options; OptionError if they do not go together, or with the model."""
+        check_choice("Solver", "sampling", kind, SAMPLINGS)
+        self.kind = kind
+        self.skip_easy = as_skip("Solver", skip_easy)
+        if self.skip_easy and kind != "shuffled":
+            raise OptionError(f"Solver: skip_easy needs sampling='shuffled', got {kind!r}")
+        if self.skip_easy and not hasattr(model, "last_scores"):
+            raise OptionError(
+                "Solver: skip_easy needs a model that keeps the scores of loss(X, y) as last_scores, "
+                f"which {type(model).__name__} does not have"
+            )
+        self.passes = Passes(N, self.skip_easy) if self.skip_easy else None
+        self._N = N
+        self._seed = 0  # of the order of this epoch
+        self._order: Order | None = None
+
+    def draw(self, size: int, random: Any, step: int, share: float) -> np.ndarray:
+        """Return the `size` rows of step number `step` of an epoch, with a `share` of training done."""
+        if self.kind == "replacement":
+            rows: np.ndarray = random.choice(self._N, size)
+            return rows
+        if self.passes:
+            return self.passes.draw(size, random, share)
+        if step == 0:
+            self._seed = drawn_seed(random)
+        if self._order is None or self._order.seed != self._seed:
+            self._order = Order(self._seed, self._N)
+        return self._order.rows[step * size : (step + 1) * size]
+
+    def note(self, rows: np.ndarray, model: Any, y: np.ndarray) -> None:
+        """Look at the scores of the step of these `rows`, where the next rows depend on them."""
+        if self.passes:
+            self.passes.note(rows, model.last_scores, y)
+
+    def state(self) -> State:
+        """Return the seed of the order, and what the passes hold."""
+        passes = self.passes.state() if self.passes else {}
+        return {"progress": {"_order_seed": self._seed}, "passes": passes}
+
+    def checked(self, state: Mapping[str, Any], params: Mapping[str, Any]) -> State:
+        """Return the seed of the order, and what the passes hold."""
+        if not isinstance(state["passes"], dict):
+            raise ValueError("passes must be a dictionary")
+        if self.passes and state["passes"]:
+            copy.copy(self.passes).load(state["passes"])
+        seed = count_in(state, "_order_seed", missing=0)
+        return {"progress": {"_order_seed": seed}, "passes": state["passes"]}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take up the seed, and what the passes hold."""
+        self._seed = state["progress"]["_order_seed"]
+        if self.passes and state["passes"]:
+            self.passes.load(state["passes"])
+
+    def mark(self) -> tuple[int, Any]:
+        """Return the seed and the mark of the passes."""
+        return self._seed, self.passes.mark() if self.passes else None
+
+    def back(self, mark: tuple[int, Any]) -> None:
+        """Undo what was drawn and noted."""
+        self._seed = mark[0]
+        if self.passes:
+            self.passes.back(mark[1])
 
 
-def draw_rows(solver: Solver, step: int) -> np.ndarray:
-    """Return the rows of step number `step` of an epoch."""
-    N, size = len(solver.X_train), solver.batch_size
-    if solver.sampling == "replacement":
-        rows: np.ndarray = solver.random.choice(N, size)
-        return rows
-    if solver._passes:
-        done = solver.iteration / max(solver.total_steps, 1)
-        return solver._passes.draw(size, solver.random, done)
-    if step == 0:
-        solver._order_seed = drawn_seed(solver.random)
-    if solver._order is None or solver._order.seed != solver._order_seed:
-        solver._order = Order(solver._order_seed, N)
-    return solver._order.rows[step * size : (step + 1) * size]
-
-
-def augmented(solver: Solver, X: np.ndarray, rows: np.ndarray) -> Any:
-    """Return the batch X, the `rows` of the training set, as the Solver's augmentation changes it."""
-    if solver.augment is None:
+def augmented(augment: Any, X: np.ndarray, random: Any, rows: np.ndarray, epoch: int) -> Any:
+    """Return the batch X, the `rows` of the training set, as `augment` changes it, if it is not None."""
+    if augment is None:
         return X
-    augment: Any = solver.augment
     if getattr(augment, "takes_rows", False):
-        epoch = solver._passes.number - 1 if solver._passes else solver.epoch
-        return augment(X, solver.random, rows=rows, epoch=epoch)
-    return augment(X, solver.random)
+        return augment(X, random, rows=rows, epoch=epoch)
+    return augment(X, random)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
+import warnings
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, nullcontext
+from functools import cached_property
 from os import PathLike
 from threading import get_ident
 from time import perf_counter
@@ -21,15 +23,15 @@ from handgrad.errors import (
     as_number,
     as_path,
     check_callable,
-    check_choice,
     check_dictionary,
     check_size,
 )
-from handgrad.nn.state import Stateful, changing, is_trained_elsewhere, training
+from handgrad.nn.state import Stateful, is_trained_elsewhere, training
 from handgrad.optim import Rule, clip_by_norm, get_rule, leaves_weights
-from handgrad.training.arrays import Arrays, all_finite, buffers_of, commit, copied, steady
-from handgrad.training.averaging import add_to_average, replace, weights_of
+from handgrad.training.arrays import Arrays, all_finite, buffers_of, commit, steady
+from handgrad.training.averaging import Average, replace, weights_of
 from handgrad.training.callbacks import Callback, Record
+from handgrad.training.checkpoint import ResumeWarning, restore, save_checkpoint
 from handgrad.training.checks import (
     check_buffers,
     check_data,
@@ -41,10 +43,12 @@ from handgrad.training.checks import (
     split_settings,
     warn_of_single_rows,
 )
-from handgrad.training.passes import Passes, as_skip
-from handgrad.training.sampling import SAMPLINGS, Order, augmented, draw_rows
-
-_DUE, _AT_EPOCH_END = 1, 2
+from handgrad.training.circumstances import fingerprint
+from handgrad.training.parts import Part, part_of
+from handgrad.training.place import AT_EPOCH_END, DUE, Best, Clock, Histories, Place
+from handgrad.training.sampling import Sampling, augmented
+from handgrad.training.telling import Call, Telling, calls_of
+from handgrad.training.undo import Before
 
 Random = Any  # np.random.Generator or np.random.RandomState
 
@@ -69,8 +73,9 @@ class Solver:
     estimated after the first step (epoch 0), after each epoch, and after the last step.  At its
     end the model gets the parameters and running statistics of the best validation accuracy;
     where that never exceeded 0 it keeps the last ones.  Another call of `train` continues:
-    histories grow, and the state of the update rule is kept.  After `stop`, it continues the call
-    that was stopped.
+    histories grow, and the state of the update rule is kept.  After `stop`, or an exception as by
+    Ctrl-C, it continues the call that was stopped: a step or an estimate that was interrupted has
+    left nothing behind, so that the numbers are those of a run that never was interrupted.
 
     Random numbers are drawn in a fixed order: a batch by ``choice(N, batch_size)``, with
     replacement (``sampling="shuffled"`` draws one number at the start of an epoch instead); then
@@ -181,70 +186,82 @@ class Solver:
         self.verbose = verbose
         self.rng: Random | None = np.random.default_rng(rng) if _is_seed(rng) else rng
         self.callbacks = checked_callbacks(callbacks)
+        patience = _count_or_none("patience", patience)
+        ema = _number_or_none("ema", ema, 1.0)
+        sampler = Sampling(sampling, skip_easy, len(self.X_train), model)
         for name, function in (("schedule", schedule), ("augment", augment)):
             if function is not None:
                 check_callable("Solver", name, function)
         self.schedule = schedule
         self.augment = augment
-        self.patience = _count_or_none("patience", patience)
         self.restore_best = restore_best
         self.clip_norm = _number_or_none("clip_norm", clip_norm, math.inf)
-        self.ema = _number_or_none("ema", ema, 1.0)
-        check_choice("Solver", "sampling", sampling, SAMPLINGS)
-        self.sampling = sampling
-        self.skip_easy = as_skip("Solver", skip_easy)
-        if self.skip_easy and sampling != "shuffled":
-            raise OptionError(f"Solver: skip_easy needs sampling='shuffled', got {sampling!r}")
-        if self.skip_easy and not hasattr(model, "last_scores"):
-            raise OptionError(
-                "Solver: skip_easy needs a model that keeps the scores of loss(X, y) as last_scores, "
-                f"which {type(model).__name__} does not have"
-            )
         if min(self.batch_size, len(self.X_train)) == 1:
             warn_of_single_rows(model, self.batch_size)
         if hasattr(model, "prepare"):
             model.prepare(self.X_train)
-        self._reset()
+        self.optim_configs = self._first_configs()
+        self.total_steps = self.num_epochs * self.iterations_per_epoch
+        self.stop_reason: str | None = None
+        self.set_last_step({}, {}, None, None)
+        self.telling = Telling()
+        self._place = Place()
+        self._histories = Histories()
+        self._best = Best(patience)
+        self._average = Average(ema)
+        self._sampling = sampler
+        self._clock = Clock()
+        self._before: Before | None = None  # of the step or estimate that is going on
+        self._is_estimating: int | None = None  # the thread that makes an estimate
 
-    def _reset(self) -> None:
-        """Forget all training but the model's parameters."""
-        self.iteration = 0
-        self.epoch = 0
-        self.best_val_acc = 0.0
-        self.best_params: Arrays = {}
-        self.best_buffers: Arrays = {}
-        self.ema_params: Arrays = {}
-        self.ema_buffers: Arrays = {}
-        self.loss_history: list[float] = []
-        self.train_acc_history: list[float] = []
-        self.val_acc_history: list[float] = []
+    iteration: int = part_of("_place", "iteration", "Steps done.")
+    epoch: int = part_of("_place", "epoch", "Epochs done.")
+    estimated_at: int = part_of("_place", "estimated_at", "The iteration of the last estimate.")
+    loss_history: list[float] = part_of("_histories", "loss_history", "The losses of all steps.")
+    train_acc_history: list[float] = part_of(
+        "_histories", "train_acc_history", "The estimated accuracies of training."
+    )
+    val_acc_history: list[float] = part_of(
+        "_histories", "val_acc_history", "The estimated accuracies of validation."
+    )
+    best_val_acc: float = part_of("_best", "val_acc", "The best validation accuracy.")
+    best_params: Arrays = part_of("_best", "params", "The parameters of `best_val_acc`.")
+    best_buffers: Arrays = part_of("_best", "buffers", "The running statistics of `best_val_acc`.")
+    patience: int | None = part_of("_best", "patience", "Epochs without gain that end training.")
+    ema: float | None = part_of("_average", "decay", "The decay of the average of the weights.")
+    ema_params: Arrays = part_of("_average", "params", "The average of the parameters.")
+    ema_buffers: Arrays = part_of("_average", "buffers", "The average of the running statistics.")
+    sampling: str = part_of("_sampling", "kind", "How the rows of a batch are chosen.")
+    skip_easy: Any = part_of("_sampling", "skip_easy", "The share of easy rows that are left out.")
+    warnings: dict[str, str] = part_of("telling", "warnings", "What `warn` said, by its keys.")
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The objects that hold the state of the training but for the model's and the update rule's."""
+        return (
+            self._place,
+            self._histories,
+            self._best,
+            self._average,
+            self._sampling,
+            self._clock,
+        )
+
+    @cached_property
+    def fingerprints(self) -> dict[str, str]:
+        """The fingerprints of the data, computed once."""
+        names = ("X_train", "y_train", "X_val", "y_val")
+        return {name: fingerprint(getattr(self, name)) for name in names}
+
+    def _first_configs(self) -> dict[str, dict[str, Any]]:
+        """Return the settings of the update rule for each parameter, before training."""
         config, special = split_settings(self.optim_config, self.model.params)
         if self.schedule is not None and "learning_rate" not in config:
             # a schedule needs the base rate before the rule has filled in its default
             config["learning_rate"] = self.update_rule(np.zeros(1), np.zeros(1), {})[1][
                 "learning_rate"
             ]
-        self.optim_configs = {name: {**config, **special[name]} for name in self.model.params}
-        self.total_steps = self.num_epochs * self.iterations_per_epoch
-        self.stop_reason: str | None = None
-        self.warnings: dict[str, str] = {}
-        self.grads: Arrays = {}
-        self.params_before: Arrays = {}
-        self.estimated_at = 0  # the iteration of the last estimate of the accuracy
-        self._order_seed = 0  # of the rows of this epoch, where they are shuffled
-        self._order: Order | None = None
-        self._passes = Passes(len(self.X_train), self.skip_easy) if self.skip_easy else None
-        self._fingerprints: dict[str, str] = {}  # of the data, once a checkpoint needs them
-        self._estimate_due = 0  # _DUE or _AT_EPOCH_END: a stop came in the middle of an estimate
-        self._is_estimating: int | None = None  # the thread that makes an estimate
-        self._position = 0  # steps done of the current call of train
-        self._epochs_without_gain = 0
-        self._learning_rate: float | None = None
-        self._gradient_norm: float | None = None
-        self._seconds = 0.0  # of training, without the running call
-        self._started: float | None = None  # clock at the start of the running call
-        self._steps_timed = 0  # since the last estimate of the accuracy
-        self._seconds_timed = 0.0
+        return {name: {**config, **special[name]} for name in self.model.params}
 
     @property
     def iterations_per_epoch(self) -> int:
@@ -254,8 +271,7 @@ class Solver:
     @property
     def seconds(self) -> float:
         """Seconds spent in `train`, those before a resume included."""
-        running = 0.0 if self._started is None else perf_counter() - self._started
-        return self._seconds + running
+        return self._clock.seconds
 
     @property
     def random(self) -> Random:
@@ -276,25 +292,62 @@ class Solver:
             self._train()
 
     def _train(self) -> None:
+        self.settle()
+        place = self._place
         num_iterations = self.num_epochs * self.iterations_per_epoch
-        self.total_steps = self.iteration - self._position + num_iterations
+        self.total_steps = self.iteration - place.position + num_iterations
         self.stop_reason = None
-        self._started = perf_counter()
+        if text := self.nothing_left():
+            warnings.warn(text, ResumeWarning, stacklevel=3)
+        self._clock.start()
+        is_over = False
         try:
             with ExitStack() as ends:
                 for callback in self.callbacks:
                     ends.callback(callback.on_train_end, self)
                     callback.on_train_begin(self)
-                if self._estimate_due:
-                    self._tell_of(self._estimate(self._estimate_due == _AT_EPOCH_END))
-                while self._position < num_iterations and not self._is_to_stop():
-                    self._advance(num_iterations)
-                is_over = self._position == num_iterations or self.stop_reason == "patience"
-                if is_over and not self._estimate_due:
-                    self._finish()
+                try:
+                    self._catch_up()
+                    while place.position < num_iterations and not self._is_to_stop():
+                        self._advance(num_iterations)
+                        self._catch_up()
+                    is_over = place.position >= num_iterations or self.stop_reason == "patience"
+                    is_over = is_over and not place.estimate_due
+                    if is_over:
+                        self._finish()
+                except BaseException:
+                    self.settle()
+                    raise
         finally:
-            self._seconds, self._started = self.seconds, None
-            self.grads, self.params_before = {}, {}
+            self._clock.stop()
+            if self.is_at_rest and not place.estimate_due:  # else callbacks will look at it again
+                self.set_last_step({}, {}, self.learning_rate, self.gradient_norm)
+        if is_over:
+            self._before = Before(self)
+            place.position = self._best.epochs_without_gain = 0
+            self._before = None  # from here on the next call of train is another one
+
+    def settle(self) -> None:
+        """Take back a step or an estimate that was interrupted, if one was."""
+        if self._before is not None:
+            self._before.put_back(self)
+            self._before = None
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether the state can be saved: nothing is half done, and all callbacks were told of it."""
+        return self.telling.is_done and self._before is None
+
+    def nothing_left(self) -> str | None:
+        """Return a text that says so if more epochs are done than `num_epochs` asks for, else None."""
+        done, num_epochs = self._place.position / self.iterations_per_epoch, self.num_epochs
+        if done <= num_epochs:
+            return None
+        return (
+            f"{done:g} of {num_epochs} epochs are done: train() has no step to do, and ends this call with "
+            f"the best parameters; the next call trains {num_epochs} epochs more.  To train on without "
+            f"an end at this place, set num_epochs above {done:g} first"
+        )
 
     def stop(self, reason: str = "interrupted") -> None:
         """Make `train` return after the current step; another `train` or a resume goes on from there."""
@@ -306,21 +359,39 @@ class Solver:
         The Solver must be built as the one that wrote it; `train` then continues as if it had
         never stopped.  Raises CheckpointError if the checkpoint is corrupt or of another run.
         """
-        from handgrad.training.checkpoint import restore
-
         restore(self, path)
 
     def emit(self, record: Record) -> None:
-        """Hand a callback's own record to all callbacks."""
-        for callback in self.callbacks:
-            callback.on_record(self, record)
+        """Hand a callback's own record to all callbacks, as soon as the callback has returned."""
+        self.telling.emit(self, record)
 
     def warn(self, key: str, text: str) -> None:
         """Hand the callbacks a record of kind ``warning``, once in a run for each `key`."""
-        if key not in self.warnings:
-            self.warnings[key] = text
-            place = {"iteration": self.iteration, "epoch": self.epoch}
-            self.emit({"kind": "warning", **place, "text": text})
+        place = {"iteration": self.iteration, "epoch": self.epoch}
+        self.telling.warn(self, key, {"kind": "warning", **place, "text": text})
+
+    def set_last_step(
+        self, grads: Arrays, before: Arrays, rate: float | None, norm: float | None
+    ) -> None:
+        """Say what the last step was: gradients, parameters before it, learning rate, norm."""
+        self.grads, self.params_before = grads, before
+        self._learning_rate, self._gradient_norm = rate, norm
+
+    @property
+    def gradient_norm(self) -> float | None:
+        """The norm of all gradients of the last step before they were clipped; None without clip_norm."""
+        return self._gradient_norm
+
+    @property
+    def last_step(self) -> dict[str, Any]:
+        """What callbacks look at after an estimate, where that is still to come; else {}."""
+        if not self._place.estimate_due:
+            return {}
+        return {
+            "grads": self.grads,
+            "params_before": self.params_before,
+            "_learning_rate": self.learning_rate,
+        }
 
     @property
     def learning_rate(self) -> float | None:
@@ -368,27 +439,41 @@ class Solver:
         return right / N
 
     def _advance(self, num_iterations: int) -> None:
-        """Do one step, and the estimate of the accuracy where one is due; then tell the callbacks."""
+        """Do one step; it is done as a whole or, where an exception comes, not at all."""
         started = perf_counter()
-        self._step()
-        self._seconds_timed += perf_counter() - started
-        self._steps_timed += 1
-        t = self._position
-        self._position += 1
-        if self.verbose and t % self.print_every == 0:
-            _print(f"(Iteration {t + 1} / {num_iterations}) loss: {self.loss_history[-1]:f}")
-        is_epoch_end = (t + 1) % self.iterations_per_epoch == 0
+        self._before = before = Before(self)
+        self._step(before)
+        place = self._place
+        t = place.position
+        place.position += 1
+        place.iteration += 1
+        is_epoch_end = place.position % self.iterations_per_epoch == 0
         if is_epoch_end:
-            self.epoch += 1
+            place.epoch += 1
             for config in self.optim_configs.values():
                 if "learning_rate" in config:
                     config["learning_rate"] *= self.lr_decay
-        epoch_record = None
-        if t == 0 or is_epoch_end or t == num_iterations - 1:
-            check_rule_state(self.optim_configs, f"iteration {self.iteration}")
-            epoch_record = self._estimate(is_epoch_end)
-        if not self.callbacks:
-            return
+        if t == 0 or is_epoch_end or place.position == num_iterations:
+            check_rule_state(self.optim_configs, f"iteration {place.iteration}")
+            place.estimate_due = AT_EPOCH_END if is_epoch_end else DUE
+        own = []
+        if self.verbose and t % self.print_every == 0:
+            text = f"(Iteration {t + 1} / {num_iterations}) loss: {self.loss_history[-1]:f}"
+            own.append(Call(None, _print, text))
+        self._clock.count_step(perf_counter() - started)
+        told = calls_of(self, "on_step_end", self._step_record()) if self.callbacks else []
+        if own or told:
+            self.telling.add(own, told)
+        self._before = None  # here the step is done
+
+    def _catch_up(self) -> None:
+        """Make the estimate of the accuracy where one is due, then tell the callbacks."""
+        if self._place.estimate_due:
+            self._estimate()
+        if not self.telling.is_done:
+            self.telling.go_on(self)
+
+    def _step_record(self) -> Record:
         record = {
             "kind": "step",
             "iteration": self.iteration,
@@ -398,51 +483,47 @@ class Solver:
             "time": self.seconds,
         }
         if self.clip_norm is not None:
-            record["gradient_norm"] = self._gradient_norm
-        for callback in self.callbacks:
-            callback.on_step_end(self, record)
-        self._tell_of(epoch_record)
+            record["gradient_norm"] = self.gradient_norm
+        return record
 
-    def _tell_of(self, epoch_record: Record | None) -> None:
-        if epoch_record is not None:
-            for callback in self.callbacks:
-                callback.on_epoch_end(self, epoch_record)
+    def _step(self, before: Before) -> None:
+        """Draw a batch, update the parameters by its gradient, and note what came of it.
 
-    def _step(self) -> None:
-        """Draw a batch and update the parameters by its gradient.
-
-        A step whose loss or update is not finite raises NonFiniteError and leaves the parameters
-        and the running statistics as they were.
+        Raises NonFiniteError where the loss or the update is not finite.
         """
-        rows = draw_rows(self, self._position % self.iterations_per_epoch)
-        X, y = augmented(self, self.X_train[rows], rows), self.y_train[rows]
-        params = self.model.params
-        # the library's networks are given new arrays, others see a rule change theirs in place
-        untouched = isinstance(self.model, Stateful) or leaves_weights(self.update_rule)
-        untouched = untouched and type(params) is dict
-        self.params_before = dict(params) if untouched else copied(params)
-        buffers_before = copied(buffers_of(self.model))
+        place, model = self._place, self.model
+        rows = self._sampling.draw(
+            self.batch_size,
+            self.random,
+            place.position % self.iterations_per_epoch,
+            place.iteration / max(self.total_steps, 1),
+        )
+        passes = self._sampling.passes
+        epoch = passes.number - 1 if passes else place.epoch
+        X = augmented(self.augment, self.X_train[rows], self.random, rows, epoch)
+        y = self.y_train[rows]
+        params = model.params
+        self.params_before = before.params
         try:
             with np.errstate(all="ignore"):  # NaN and infinity are looked for, and say more so
-                loss, self.grads = self.model.loss(X, y)
+                loss, self.grads = model.loss(X, y)
                 loss = float(loss)
                 check_gradients(params, self.grads)
                 if not math.isfinite(loss):
                     raise NonFiniteError(f"the loss is {loss}")
                 self._update(params)
-                check_buffers(buffers_of(self.model))
-        except BaseException as error:
-            self._undo(buffers_before)
-            if isinstance(error, NonFiniteError):
-                raise divergence(self, error, rows, X) from error
-            raise
+                check_buffers(buffers_of(model))
+        except NonFiniteError as error:
+            before.put_back_weights(self)
+            self._diverge(divergence(self, error, rows, X), error)
+            return
         self.loss_history.append(loss)
-        if self._passes:
-            self._passes.note(rows, self.model.last_scores, y)
-        if self.ema is not None:
-            add_to_average(self.ema_params, self.model.params, self.ema, self.iteration)
-            add_to_average(self.ema_buffers, buffers_of(self.model), self.ema, self.iteration)
-        self.iteration += 1
+        self._sampling.note(rows, model, y)
+        self._average.add(model, place.iteration)
+
+    def _diverge(self, error: NonFiniteError, cause: NonFiniteError) -> None:
+        """Raise `error`, which says why a step is not finite; its weights were put back."""
+        raise error from cause
 
     def _update(self, params: Arrays) -> None:
         """Apply the update rule to each of `params`; NonFiniteError if one does not stay finite."""
@@ -477,24 +558,15 @@ class Solver:
                 raise NonFiniteError(f"the update of {name} is not finite")
         commit(params, updated)
 
-    def _undo(self, buffers: Arrays) -> None:
-        """Put back the parameters and running statistics from before the step."""
-        with changing:
-            commit(self.model.params, self.params_before)
-            if hasattr(self.model, "load_buffers"):
-                self.model.load_buffers(buffers)
-
-    def _estimate(self, is_epoch_end: bool) -> Record | None:
-        """Estimate both accuracies, keep the best parameters, save and print; return the record.
+    def _estimate(self) -> None:
+        """Estimate both accuracies, keep the best parameters, and note what is to be told, as a whole.
 
         A stop in the middle (by a signal) ends the estimate at once, as if it had not begun; it is
-        then due when training goes on.  Returns None in this case.
+        then due when training goes on.
         """
-        from handgrad.training.circumstances import get_state, set_state, streams
-
-        drawn_from = [stream for stream in streams(self).values() if stream is not None]
-        before = [get_state(stream) for stream in drawn_from]
-        params, buffers = self._kept_weights()
+        self._before = Before(self)
+        place = self._place
+        params, buffers = self._average.kept(self.model)
         average = nullcontext() if self.ema is None else weights_of(self.model, params, buffers)
         # the next step says more about what overflows here
         try:
@@ -502,38 +574,29 @@ class Solver:
                 train_acc = self._accuracy(self.X_train, self.y_train, self.num_train_samples)
                 val_acc = self._accuracy(self.X_val, self.y_val, self.num_val_samples)
         except _Stopped:
-            for stream, state in zip(drawn_from, before, strict=True):
-                set_state(stream, state)
-            self._estimate_due = _AT_EPOCH_END if is_epoch_end else _DUE
-            return None
-        self._estimate_due = 0
+            self.settle()
+            return
         self.train_acc_history.append(train_acc)
         self.val_acc_history.append(val_acc)
-        if val_acc > self.best_val_acc:
-            self.best_val_acc = val_acc
-            self.best_params, self.best_buffers = copied(params), copied(buffers)
-            self._epochs_without_gain = 0
-        elif is_epoch_end:
-            self._epochs_without_gain += 1
-        speed = self._steps_timed * self.batch_size / max(self._seconds_timed, 1e-9)
-        self._steps_timed, self._seconds_timed = 0, 0.0
-        self.estimated_at = self.iteration
-        if self.checkpoint_name is not None:
-            self._save_checkpoint()
-        if self.verbose:
-            _print(
-                f"(Epoch {self.epoch} / {self.num_epochs}) "
-                f"train acc: {train_acc:f}; val_acc: {val_acc:f}"
-            )
-        return {
+        self._best.look(val_acc, params, buffers, place.estimate_due == AT_EPOCH_END)
+        place.estimate_due, place.estimated_at = 0, place.iteration
+        record = {
             "kind": "epoch",
             "epoch": self.epoch,
             "iteration": self.iteration,
             "train_acc": train_acc,
             "val_acc": val_acc,
-            "images_per_second": speed,
+            "images_per_second": self._clock.take_speed() * self.batch_size,
             "time": self.seconds,
         }
+        text = (
+            f"(Epoch {self.epoch} / {self.num_epochs}) "
+            f"train acc: {train_acc:f}; val_acc: {val_acc:f}"
+        )
+        lines = [Call(None, _print, text)] if self.verbose else []
+        told = calls_of(self, "on_epoch_end", record)
+        self.telling.add([*self._calls_to_save(), *lines], told)
+        self._before = None  # here the estimate is done
 
     def _accuracy(self, X: np.ndarray, y: np.ndarray, num_samples: int | None) -> float:
         """Return `check_accuracy`, or raise _Stopped if a stop comes in the middle of it."""
@@ -543,30 +606,28 @@ class Solver:
         finally:
             self._is_estimating = None
 
-    def _kept_weights(self) -> tuple[Arrays, Arrays]:
-        """Return the parameters and running statistics that count: the averages, if there are any."""
-        if self.ema is not None:
-            return self.ema_params, self.ema_buffers
-        return self.model.params, buffers_of(self.model)
+    def _calls_to_save(self) -> list[Call]:
+        if self.checkpoint_name is None:
+            return []
+        filename = f"{self.checkpoint_name}_epoch_{self.epoch}.{self._suffix}"
+        save = Call(None, self._save_checkpoint, filename)
+        if not self.verbose:
+            return [save]
+        return [Call(None, _print, f'Saving checkpoint to "{filename}"'), save]
 
-    def _save_checkpoint(self) -> None:
-        from handgrad.training.checkpoint import save_checkpoint
+    _suffix = "safetensors"
 
-        filename = f"{self.checkpoint_name}_epoch_{self.epoch}.safetensors"
-        if self.verbose:
-            _print(f'Saving checkpoint to "{filename}"')
+    def _save_checkpoint(self, filename: str) -> None:
         save_checkpoint(self, filename)
 
     def _is_to_stop(self) -> bool:
-        if self.patience is not None and self._epochs_without_gain >= self.patience:
+        if self._best.is_out_of_patience:
             self.stop_reason = "patience"
         return self.stop_reason is not None
 
     def _finish(self) -> None:
         """End a call of `train`: give the model its best parameters, or the average of the last."""
         self.stop_reason = "patience" if self.stop_reason == "patience" else None
-        self._position = 0
-        self._epochs_without_gain = 0
         params, buffers = self.ema_params, self.ema_buffers
         if self.restore_best and self.best_params:
             params, buffers = self.best_params, self.best_buffers

@@ -92,7 +92,8 @@ def _refuse_python_2(path: Path, number: int, cell: Any) -> None:
         if old or re.search(r"^\s*print\s+[\"'\w]", error.text or ""):
             raise DataError(
                 f"{path}: a Python 2 notebook (cell {number}, line {error.lineno}: "
-                f"{(error.text or '').strip()[:60]!r}); convert it first, for example with 2to3"
+                f"{(error.text or '').strip()[:60]!r}); write it in Python 3: print(x) for print x, "
+                "except E as e for except E, e"
             ) from None
     except ValueError:
         pass  # null bytes: the kernel will say so

@@ -52,23 +52,18 @@ class Solver(training.Solver):
         super().__init__(model, data, update_rule=update_rule, **kwargs)
         self._diverged = False
 
-    def _step(self) -> None:
-        try:
-            super()._step()
-        except NonFiniteError as error:
-            if not self._diverged:
-                message = f"{error} As the courses' Solver, this one goes on with NaN."
-                warnings.warn(message, RuntimeWarning, stacklevel=3)
-            self._diverged = True
-            for w in self.model.params.values():
-                w[...] = np.nan
-            self.loss_history.append(math.nan)
-            self.iteration += 1
+    def _diverge(self, error: NonFiniteError, cause: NonFiniteError) -> None:
+        if not self._diverged:
+            message = f"{error} As the courses' Solver, this one goes on with NaN."
+            warnings.warn(message, RuntimeWarning, stacklevel=5)
+        self._diverged = True
+        for name, w in self.model.params.items():
+            self.model.params[name] = np.full_like(w, np.nan)
+        self.loss_history.append(math.nan)
 
-    def _save_checkpoint(self) -> None:
-        filename = f"{self.checkpoint_name}_epoch_{self.epoch}.pkl"
-        if self.verbose:
-            print(f'Saving checkpoint to "{filename}"')  # noqa: T201
+    _suffix = "pkl"
+
+    def _save_checkpoint(self, filename: str) -> None:
         names = (
             "model", "update_rule", "lr_decay", "optim_config", "batch_size", "num_train_samples",
             "num_val_samples", "epoch", "loss_history", "train_acc_history", "val_acc_history",

@@ -1,0 +1,56 @@
+"""What to do with labels that are no class numbers: the advice in messages, chosen by what came."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+REGRESSION = (
+    "for a regression, give a network a loss of your own, as nn.Sequential(layers, loss=f) with f(scores, y) "
+    "-> (loss, dscores), and follow model.loss(X, y) with a rule of handgrad.optim, batch by batch"
+)
+
+
+def advice_on_kind(name: str, y: Any) -> str:
+    """Return what makes class numbers of the labels `y`, which are not integers; "" if nothing does."""
+    is_torch = type(y).__module__.partition(".")[0] == "torch"
+    convert = (
+        f"convert it with {name}.long()" if is_torch else f"convert it with {name}.astype(int)"
+    )
+    if is_torch:
+        y = np.array(y.detach().cpu().tolist())
+    kind, values = y.dtype.kind, y.reshape(-1)
+    if kind in "US" or (kind == "O" and all(isinstance(value, str) for value in values)):
+        train = name if name in ("y", "y_train") else "y_train"
+        return (
+            f"; number the classes: classes = np.unique({train}), then {name} = "
+            f"np.searchsorted(classes, {name})"
+        )
+    if kind == "O" and all(isinstance(value, int | np.integer) for value in values):
+        return f"; {convert}"
+    if kind == "f" and not np.isfinite(values).all():
+        return (
+            f"; leave out the rows without a label, keep = np.isfinite({name}), and then {convert}"
+        )
+    if kind == "b" or (kind == "f" and (values == np.round(values)).all()):
+        return f"; {convert}"
+    return f"; {REGRESSION}" if kind == "f" else ""
+
+
+def advice_on_shape(name: str, y: Any, rows: int) -> str:
+    """Return what makes labels of the shape (rows,) of `y`, which has another one; "" if nothing does."""
+    shape = tuple(y.shape)
+    if len(shape) > 1 and rows in shape and int(np.prod(shape)) == rows:
+        return f"; flatten it with {name}.reshape(-1)"
+    if len(shape) == 2 and shape[0] == rows and _is_one_hot(y):
+        return f"; it is one-hot: take the class numbers, {name}.argmax(1)"
+    return ""
+
+
+def _is_one_hot(y: Any) -> bool:
+    """Return whether each row holds a single 1, and else zeros."""
+    values = np.array(y.tolist())
+    if values.dtype.kind not in "biuf":
+        return False
+    return bool((((values == 0) | (values == 1)).all(1) & (values.sum(1) == 1)).all())

@@ -1,0 +1,104 @@
+"""Telling the callbacks: each is told once of each record, however often training is interrupted.
+
+What is to be told stands in a list of calls.  A call is told when its callback's method has returned; one
+that an exception ended is made again when training goes on.  A record that a callback emits is told to all
+of them as soon as that callback's method has returned, and not at all if an exception ended it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from operator import call
+from typing import TYPE_CHECKING, Any
+
+from handgrad.training.callbacks import Callback, Record
+from handgrad.training.parts import Part
+
+if TYPE_CHECKING:
+    from handgrad.training.solver import Solver
+
+
+class Call:
+    """A call to make: ``method(*arguments)``, for a callback, or None for the Solver itself.
+
+    Attributes: done, empty until the method has returned; emitted, the records of this call, each with the
+    key of a warning or None.
+    """
+
+    def __init__(
+        self, owner: Callback | None, method: Callable[..., None], *arguments: Any
+    ) -> None:
+        self.owner = owner
+        self.method = method
+        self.arguments = arguments
+        self.done: list[Any] = []
+        self.emitted: list[tuple[Record, str | None]] = []
+
+
+def calls_of(solver: Solver, method: str, record: Record) -> list[Call]:
+    """Return the calls that tell all callbacks of `record` by their `method`."""
+    return [
+        Call(callback, getattr(callback, method), solver, record)
+        for callback in solver.callbacks
+        # what a callback leaves as it is does nothing
+        if getattr(getattr(callback, method), "__func__", None) is not getattr(Callback, method)
+    ]
+
+
+class Telling(Part):
+    """The calls that are still to be made, in order, and the warnings that were given.
+
+    Attributes: warnings, the texts by their keys.
+    """
+
+    def __init__(self) -> None:
+        self.warnings: dict[str, str] = {}
+        self._calls: tuple[Call, ...] = ()
+        self._running: Call | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all were told of all."""
+        return not self._calls
+
+    def add(self, own: Iterable[Call], calls: Iterable[Call]) -> None:
+        """Add the Solver's `own` calls, which come before those of all callbacks, and `calls`."""
+        before = (c for c in self._calls if c.owner is None)
+        after = (c for c in self._calls if c.owner is not None)
+        self._calls = (*before, *own, *after, *calls)
+
+    def go_on(self, solver: Solver) -> None:
+        """Make the calls; after an exception, call it again to make the rest."""
+        try:
+            while self._calls:
+                first = self._calls[0]
+                if not first.done and (first.owner is None or first.owner in solver.callbacks):
+                    self._forget(first)
+                    self._running = first
+                    # Both in C, where no interruption comes between the return and the note of it.
+                    first.done.extend(map(call, (first.method,), *((a,) for a in first.arguments)))
+                more = [c for r, _ in first.emitted for c in calls_of(solver, "on_record", r)]
+                self._calls = (*more, *self._calls[1:])
+        finally:
+            self._running = None
+
+    def emit(self, solver: Solver, record: Record, key: str | None = None) -> None:
+        """Tell all of `record`, once the call that this comes from is over; at once outside of one."""
+        if self._running is not None:
+            self._running.emitted.append((record, key))
+            return
+        for callback in solver.callbacks:
+            callback.on_record(solver, record)
+
+    def warn(self, solver: Solver, key: str, record: Record) -> None:
+        """Emit the warning `record`, once for each `key`."""
+        if key not in self.warnings:
+            self.emit(solver, record, key)
+            self.warnings[key] = record["text"]
+
+    def _forget(self, interrupted: Call) -> None:
+        """Forget what a call that an exception ended has emitted: it will do so again."""
+        for _, key in interrupted.emitted:
+            if key is not None:
+                self.warnings.pop(key, None)
+        interrupted.emitted.clear()

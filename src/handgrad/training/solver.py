@@ -289,9 +289,14 @@ class Solver:
             ConcurrencyError: another thread is training the model.
         """
         with training(self.model):
-            self._train()
+            is_over = self._train()
+        if is_over:
+            self._before = Before(self)
+            self._place.position = self._best.epochs_without_gain = 0
+            self._before = None  # from here on the next call of train is another one
 
-    def _train(self) -> None:
+    def _train(self) -> bool:
+        """Do what `train` does, and return whether its call is over."""
         self.settle()
         place = self._place
         num_iterations = self.num_epochs * self.iterations_per_epoch
@@ -322,10 +327,7 @@ class Solver:
             self._clock.stop()
             if self.is_at_rest and not place.estimate_due:  # else callbacks will look at it again
                 self.set_last_step({}, {}, self.learning_rate, self.gradient_norm)
-        if is_over:
-            self._before = Before(self)
-            place.position = self._best.epochs_without_gain = 0
-            self._before = None  # from here on the next call of train is another one
+        return is_over
 
     def settle(self) -> None:
         """Take back a step or an estimate that was interrupted, if one was."""

@@ -5,21 +5,43 @@ missed its bound in the file's earlier output too, and is no more than ten times
 that misses it by little in a notebook that seeds nothing is *near*, for there the draw decides: a single tiny
 gradient or a kink can cost some digits of a right one (a wrong one is mostly off in the first).
 Where no bound is stated the figure is only compared with the earlier output: *same* (to six digits; an
-error: no more than ten times as large) or *differs*.
+error: no more than ten times as large) or *differs*.  A figure of the earlier output that was not printed
+this time is listed too, as *not printed*.
+
+A share that an accuracy must reach is asked of the best one in a cell, not of each row of a search.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from handgrad.courses.notebook.bounds import Bound, bound_for, bounds_in, comments, share_in
+from handgrad.courses.notebook.bounds import (
+    Bound,
+    bound_for,
+    bounds_in,
+    comments,
+    set_of,
+    share_in,
+)
 from handgrad.courses.notebook.quantities import Quantity, numbered, printed_text, quantities
 
 KEPT, BROKEN, AS_THEN, NEAR = "kept", "BROKEN", "as then", "near"
 SAME, DIFFERS, ALONE = "same", "differs", ""
+MISSING = "not printed"
+MEANINGS = {
+    KEPT: "keeps the bound that the notebook states",
+    BROKEN: "breaks it",
+    AS_THEN: "misses it, as the file's earlier output did",
+    NEAR: "misses it by little, and nothing is seeded: the random draw decides",
+    SAME: "no bound is stated; as in the earlier output, to six digits (an error: at most ten times it)",
+    DIFFERS: "no bound is stated; not as in the earlier output, which is no fault by itself",
+    MISSING: "the earlier output has the figure, this run did not come to print it",
+}
+_BEST = re.compile(r"\bbest\b|\bfinal\b|\bhighest\b|最佳|最好|最高|최고", re.I)
 W2_SINCE_2018 = Bound("~ e-5 (for W2, since 2018)", 1e-4)
 
 
@@ -64,12 +86,13 @@ def judge_cell(
     spoken = [(line, found) for line, text in comments(source) if (found := bounds_in(text))]
     written = bounds_in(markdown)
     shares = share_in(markdown)
+    best = _judged_rows([quantity for _, quantity in now])
     findings = []
     for key, quantity in now:
         before = then.get(key)
         values = before.values if before and len(before.values) == len(quantity.values) else ()
         bound = _later_exception(quantity, source, _bound_of(quantity, spoken, written))
-        wanted = _share_of(quantity, shares)
+        wanted = _share_of(quantity, shares) if id(quantity) in best else None
         if wanted is not None:
             words, kept = f"> {wanted:.0%}", quantity.values[0] > wanted
             kept_then = bool(values) and values[0] > wanted
@@ -89,7 +112,37 @@ def judge_cell(
         elif not kept and not seeded and bound is not None and _is_near(quantity, bound):
             verdict = NEAR
         findings.append(Finding(number, quantity.label, quantity.values, values, words, verdict))
+    printed = {key for key, _ in now}
+    for key, quantity in then.items():
+        if key in printed or quantity.kind in ("time", "log"):
+            continue
+        stated = _later_exception(quantity, source, _bound_of(quantity, spoken, written))
+        words = stated.text if stated else ""
+        findings.append(Finding(number, quantity.label, (), quantity.values, words, MISSING))
     return findings
+
+
+def states_bound(cells: Sequence[Any]) -> bool:
+    """Return whether a comment or a text of the notebook's `cells` states a bound or a share."""
+    for cell in cells:
+        code = cell.cell_type == "code"
+        texts = [text for _, text in comments(cell.source)] if code else [cell.source]
+        if any(bounds_in(text) or share_in(text) for text in texts):
+            return True
+    return False
+
+
+def _judged_rows(found: Sequence[Quantity]) -> set[int]:
+    """Return which accuracies (by id) are held to a share: per set, the one called best, else the largest."""
+    rows: dict[str | None, list[Quantity]] = {}
+    for quantity in found:
+        if quantity.kind == "accuracy":
+            rows.setdefault(set_of(quantity.label), []).append(quantity)
+    chosen = set()
+    for several in rows.values():
+        named = [row for row in several if _BEST.search(row.label)]
+        chosen.add(id(max(named or several, key=lambda row: row.values[0])))
+    return chosen
 
 
 def _bound_of(
@@ -117,8 +170,8 @@ def _later_exception(quantity: Quantity, source: str, bound: Bound | None) -> Bo
 def _share_of(quantity: Quantity, shares: list[tuple[str, float]]) -> float | None:
     if quantity.kind != "accuracy":
         return None
-    label = quantity.label.lower()
-    return next((share for which, share in shares if which in label), None)
+    which = set_of(quantity.label)
+    return next((share for asked, share in shares if asked == which), None)
 
 
 def _compare(quantity: Quantity, then: tuple[float, ...]) -> str:

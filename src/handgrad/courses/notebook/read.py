@@ -15,8 +15,10 @@ from handgrad.errors import DataError
 HOW_TO_INSTALL = "pip install 'handgrad[notebook]'"
 
 
-def read_notebook(path: str | Path) -> Any:
+def read_notebook(path: str | Path, *, python2: bool = False) -> Any:
     """Return the notebook in the file `path`, brought to the format's version 4.
+
+    With `python2` its cells are converted to Python 3, where they need it.
 
     Raises:
         DataError: the file is missing, is no notebook, or is written in Python 2; or the packages
@@ -48,6 +50,10 @@ def read_notebook(path: str | Path) -> Any:
         raise DataError(f"{path}: not a valid notebook: {_first_line(error)}") from None
     if not any(cell.cell_type == "code" for cell in notebook.cells):
         raise DataError(f"{path}: the notebook has no code cells: there is nothing to run")
+    if python2:
+        from handgrad.courses.notebook.python2 import convert_cells
+
+        convert_cells([cell for cell in notebook.cells if cell.cell_type == "code"])
     for number, cell in enumerate(notebook.cells):
         _refuse_python_2(path, number, cell)
     return notebook
@@ -92,7 +98,7 @@ def _refuse_python_2(path: Path, number: int, cell: Any) -> None:
         if old or re.search(r"^\s*print\s+[\"'\w]", error.text or ""):
             raise DataError(
                 f"{path}: a Python 2 notebook (cell {number}, line {error.lineno}: "
-                f"{(error.text or '').strip()[:60]!r}); convert it first, for example with 2to3"
+                f"{(error.text or '').strip()[:60]!r}); --python2 converts its cells and runs them"
             ) from None
     except ValueError:
         pass  # null bytes: the kernel will say so

@@ -50,8 +50,11 @@ class Answer:
     unfinished: tuple[str, ...]
 
 
-def examine(folder: str | Path, course: str) -> list[Answer]:
-    """Return the files of `course` that lie in `folder`, at any depth; DataError if there are none."""
+def examine(folder: str | Path, course: str, package: str | None = None) -> list[Answer]:
+    """Return the files of `course` that lie in `folder`, at any depth; DataError if there are none.
+
+    `package` is the name under which a fork keeps the course's modules.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"--student: {folder} is not a folder")
@@ -66,6 +69,8 @@ def examine(folder: str | Path, course: str) -> list[Answer]:
         if found:
             path = min(found, key=lambda path: (len(path.parts), str(path)))
             finished, unfinished = _judge(path)
+            if package is not None:
+                module = package + module.removeprefix(course)
             answers.append(Answer(module, path.resolve(), finished, unfinished))
     if not answers:
         names = ", ".join(module.rpartition(".")[2] + ".py" for module in WRITTEN[course])

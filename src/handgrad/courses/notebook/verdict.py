@@ -200,5 +200,17 @@ def _is_near(quantity: Quantity, bound: Bound) -> bool:
 
 
 def shown(values: tuple[float, ...]) -> str:
-    """Return figures as text, at most four of them."""
-    return " ".join(map(repr, values[:4])) + (" …" if len(values) > 4 else "") or "-"
+    """Return figures as text: seven digits of one, the first and the last of several.
+
+    >>> shown((2.3004790897684924,))
+    '2.300479'
+    """
+    if len(values) > 2:
+        return f"{_short(values[0])} … {_short(values[-1])}"
+    return " ".join(map(_short, values)) or "-"
+
+
+def _short(value: float) -> str:
+    if value != 0 and math.isfinite(value) and not 1e-3 <= abs(value) < 1e6:
+        return f"{value:.3e}"
+    return f"{value:.7g}"

@@ -49,7 +49,7 @@ _OUTSIDE = {
         "captioning_solver_transformer",
         "coco_utils",
     ),
-    "transformers": ("transformer_layers",),
+    "transformers": ("transformer_layers", "transformer", "classification_solver_vit"),
     "networks trained elsewhere and their pictures": (
         "squeezenet",
         "pretrained_cnn",
@@ -59,17 +59,18 @@ _OUTSIDE = {
         "style_transfer_tensorflow",
         "image_utils",
     ),
-    "generative and self-supervised models": ("gan_pytorch", "gan_tf", "vae", "simclr"),
-    "nearest neighbours, linear classifiers and image features": (
-        "k_nearest_neighbor",
-        "linear_classifier",
-        "linear_svm",
-        "softmax",
-        "features",
-        "knn",
-        "svm",
+    "generative and self-supervised models": (
+        "gan_pytorch",
+        "gan_tf",
+        "vae",
+        "simclr",
+        "clip_dino",
+        "ddpm_trainer",
+        "emoji_dataset",
+        "gaussian_diffusion",
+        "unet",
     ),
-    "other kinds of models": ("linear", "tree", "ensemble", "auto_differentiation", "metrics"),
+    "other kinds of models": ("tree", "ensemble", "auto_differentiation", "metrics"),
     "convolutional networks as single functions": ("convnet", "classifier_trainer"),
 }
 

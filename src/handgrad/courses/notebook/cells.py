@@ -104,6 +104,16 @@ def behind(source: str, names: set[str]) -> str:
     return "\n".join(ast.unparse(statement) for statement in rest)
 
 
+def behind_pass(source: str) -> str:
+    """Return the statements of a cell behind the last ``pass`` of its exercises."""
+    tree = parse(source)
+    if tree is None:
+        return ""
+    places = [i for i, node in enumerate(tree.body) if isinstance(node, ast.Pass)]
+    rest = tree.body[max(places, default=len(tree.body)) + 1 :]
+    return "\n".join(ast.unparse(statement) for statement in rest)
+
+
 def renamings(source: str) -> dict[str, str]:
     """Return the variables that a cell makes other names of: ``net = best_net`` gives net -> best_net."""
     tree = parse(source)

@@ -187,6 +187,8 @@ class Runner:
         """
         what = ", ".join(sorted(names))
         answer = solution(names, self.code) if self.solve else None
+        if look.left_empty(cell.source):
+            behind = look.behind_pass(cell.source)  # it printed what was empty
         if answer is not None:
             printed = cell.outputs
             cell.outputs = [output for output in printed if output.output_type != "error"]

@@ -43,6 +43,8 @@ _SIGNS = (
     _Sign(r"print\(f[\"']\{k\}", 2021, LAST, "f-strings"),
     _Sign(r"google\.colab", 2020, LAST, "Colab cells"),
     _Sign(r"\bnp\.random\.seed\(231\)", 2017, LAST, "the seed 231"),
+    _Sign(r"\.loss\(X, y, reg=0\.1\)", FIRST, 2016, "half of the regularisation"),
+    _Sign(r"\.loss\(X, y, reg=0\.05\)", 2017, LAST, "the whole of the regularisation"),
     _Sign(r"best_\w*\.save\(", 2025, LAST, "best_model.save"),
     _Sign(r"FullyConnectedNet\((?:[^()]|\([^()]*\))*\bdropout\s*=", FIRST, 2020,
           "the keyword dropout"),

@@ -26,11 +26,13 @@ from handgrad.errors import DataError
 WRITTEN = {
     "cs231n": (
         "cs231n.layers", "cs231n.layer_utils", "cs231n.optim",
-        "cs231n.classifiers.fc_net", "cs231n.classifiers.cnn",
+        "cs231n.classifiers.fc_net", "cs231n.classifiers.cnn", "cs231n.classifiers.k_nearest_neighbor",
+        "cs231n.classifiers.linear_svm", "cs231n.classifiers.softmax",
+        "cs231n.classifiers.linear_classifier", "cs231n.classifiers.neural_net",
     ),
     "nndl": (
         "nndl.layers", "nndl.layer_utils", "nndl.conv_layers", "nndl.conv_layer_utils", "nndl.optim",
-        "nndl.fc_net", "nndl.cnn", "nndl.neural_net",
+        "nndl.fc_net", "nndl.cnn", "nndl.neural_net", "nndl.knn", "nndl.svm", "nndl.softmax",
     ),
     "skynet": (
         "skynet.neural_network.layers", "skynet.neural_network.layer_utils",

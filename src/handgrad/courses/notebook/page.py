@@ -142,10 +142,10 @@ def _verdict_table(result: NotebookResult) -> str:
     if not result.findings:
         return f"<p>{escape(unjudged(result))}</p>"
     rows = [
-        [str(f.cell), f.quantity, shown(f.now), shown(f.then), f.bound or "-", f.verdict or "-"]
+        [str(f.cell), f.quantity, f.verdict or "-", shown(f.now), f.bound or "-", shown(f.then)]
         for f in result.findings
     ]
-    head = ["cell", "quantity", "printed now", "printed then", "bound", "verdict"]
+    head = ["cell", "quantity", "verdict", "printed now", "bound", "printed then"]
     return _table(head, rows, bad=BROKEN)
 
 
@@ -205,7 +205,7 @@ def _table(head: list[str], rows: list[list[str]], bad: str = "\0") -> str:
 def _cell(text: str, bad: str) -> str:
     """Return one cell; a number, a time or a verdict is never broken over two lines."""
     kinds = ["bad"] if text == bad else []
-    if text == bad or _FIGURE.fullmatch(text):
+    if text == bad or text in STATES or text in MEANINGS or _FIGURE.fullmatch(text):
         kinds.append("whole")
     marked = f' class="{" ".join(kinds)}"' if kinds else ""
     return f"<td{marked}>{escape(text)}</td>"

@@ -9,7 +9,7 @@ from handgrad.courses.notebook.cells import calls
 from handgrad.courses.notebook.diagnosis import Diagnosis, diagnose, leant_on
 from handgrad.courses.notebook.execution import Progress, Runner
 from handgrad.courses.notebook.guess import Choice, guess_course
-from handgrad.courses.notebook.read import read_notebook
+from handgrad.courses.notebook.read import read_notebook, refuse_python_2
 from handgrad.courses.notebook.results import NotebookResult
 from handgrad.courses.notebook.scope import check_package, check_scope, imported
 from handgrad.courses.notebook.student import examine
@@ -51,10 +51,11 @@ def run_notebook(
         HandgradError: the notebook cannot be run; the message is one line that says why.
     """
     path = Path(path)
-    notebook = read_notebook(path, python2=python2)
+    notebook = read_notebook(path, python2=python2, any_python=True)
     codes = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     modules = imported(codes)
     check_scope(path, modules, package)
+    refuse_python_2(path, notebook, converted=python2)
     if course is None:
         choice = guess_course(notebook, package)
     else:

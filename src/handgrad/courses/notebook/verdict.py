@@ -34,9 +34,9 @@ SAME, DIFFERS, ALONE = "same", "differs", ""
 MISSING = "not printed"
 MEANINGS = {
     KEPT: "keeps the bound that the notebook states",
-    BROKEN: "breaks it",
-    AS_THEN: "misses it, as the file's earlier output did",
-    NEAR: "misses it by little, and nothing is seeded: the random draw decides",
+    BROKEN: "breaks the bound that the notebook states",
+    AS_THEN: "misses its bound, as the file's earlier output did",
+    NEAR: "misses its bound by little, and nothing is seeded: the random draw decides",
     SAME: "no bound is stated; as in the earlier output, to six digits (an error: at most ten times it)",
     DIFFERS: "no bound is stated; not as in the earlier output, which is no fault by itself",
     MISSING: "the earlier output has the figure, this run did not come to print it",
@@ -213,4 +213,4 @@ def shown(values: tuple[float, ...]) -> str:
 def _short(value: float) -> str:
     if value != 0 and math.isfinite(value) and not 1e-3 <= abs(value) < 1e6:
         return f"{value:.3e}"
-    return f"{value:.7g}"
+    return f"{value + 0.0:.7g}"  # no "-0"

@@ -53,6 +53,8 @@ def error(label, value):
         ("l'erreur vaut au plus 1e-7", 5e-7, 2e-6),
         ("ошибка меньше 1e-6", 5e-6, 2e-5),
         ("maksimal e-8", 5e-8, 2e-7),  # the bare power is enough
+        ("error on the order of 10⁻⁸", 5e-8, 2e-7),
+        ("error less than 1e−8", 9e-9, 1.1e-8),
     ],
 )
 def test_a_bound_in_words(words, kept, broken):
@@ -344,6 +346,7 @@ def test_a_share_needs_its_percent_sign_or_its_accuracy(words, shares):
         ("loss after 10 steps: 2.2", [("loss after 10 steps", 2.2, "loss")]),
         ("dx 误差：1e-9", [("dx 误差", 1e-9, "error")]),
         ("loss shape: (3, 4)", []),
+        ("val accuracy: 0.52 (epoch 3)", [("val accuracy", 0.52, "accuracy")]),
         ("Accuracy: 27 / 100", []),
         ("Testing the loss with reg = 0.5", []),
         ("--- dropout = 0.25", []),
@@ -385,3 +388,14 @@ def test_figures_are_shown_short_and_whole():
     assert shown((5.399100368651805e-11,)) == "5.399e-11"
     assert shown((1.0, 2.0, 0.25)) == "1 … 0.25"
     assert shown(()) == "-"
+
+
+def test_a_bound_beside_the_print_is_of_that_print_alone():
+    source = "print('dx error: ', a)  # should be < 1e-8\nprint('dw error: ', b)"
+    assert verdicts(source, ["dx error: 2e-8", "dw error: 2e-8"]) == [BROKEN, ""]
+
+
+def test_a_printed_heading_that_names_a_setting_states_no_bound():
+    source = "# errors should be around e-9\nprint('Numerical errors with h = 1e-3:')\nprint('dx error: ', e)"
+    printed = ["Numerical errors with h = 1e-3:", "dx error: 1e-4"]
+    assert verdicts(source, printed) == [BROKEN]

@@ -32,6 +32,7 @@ _SETTING = re.compile(  # in the same clause before a number: "use a learning ra
     r"学习率|正则|学習率|正則|步长|학습률|정규화|scala|tasa|taux|lernrate)[^,;.，；。]*$",
     re.I,
 )
+_IS_SETTING = re.compile(r"\b(?:lr|rate|reg|eps(?:ilon)?|h)\s*(?:=|:|of|is)?\s*$", re.I)
 _STRICT = re.compile(
     r"(less than|lower than|below|smaller than|within|under|at most|no more than|<|"
     r"小于|小於|低于|低於|不超过|不超過|少于)\s*(or equal to)?\s*`?$",
@@ -77,7 +78,7 @@ class Bound:
 
 
 def comments(source: str) -> list[tuple[int, str]]:
-    """Return (line of its end, text) of every comment; those on lines in a row are one."""
+    """Return (line of its end, text) of every comment on lines of its own; those in a row are one."""
     found: list[tuple[int, str]] = []
     lines = source.splitlines()
     for line, text in _comment_tokens(source):
@@ -88,6 +89,16 @@ def comments(source: str) -> list[tuple[int, str]]:
         elif stands_alone:
             found.append((line, text))
     return found
+
+
+def comments_beside(source: str) -> list[tuple[int, str]]:
+    """Return (line, text) of every comment that stands behind code."""
+    lines = source.splitlines()
+    return [
+        (line, text.lstrip("#").strip())
+        for line, text in _comment_tokens(source)
+        if not lines[line - 1].lstrip().startswith("#")
+    ]
 
 
 def _comment_tokens(source: str) -> Iterator[tuple[int, str]]:
@@ -101,7 +112,7 @@ def _comment_tokens(source: str) -> Iterator[tuple[int, str]]:
 
 def bounds_in(text: str) -> list[Bound]:
     """Return the bounds that a comment or paragraph states; [] if it states none."""
-    text = re.sub(r"\s+", " ", text)
+    text = _plain(text)
     found = [
         Bound(f"loss around {match[1]}", target=float(match[1])) for match in _LOSS.finditer(text)
     ]
@@ -118,7 +129,7 @@ def bounds_in(text: str) -> list[Bound]:
         names = re.findall(_NAME, before.rsplit(". ", 1)[-1] + (after[1] if after else ""))
         start = after.end() if after else end
         bare = _BARE.fullmatch(match[0]) is not None
-        if foreign and not bare and _SETTING.search(before):
+        if not bare and (_IS_SETTING.search(before) or (foreign and _SETTING.search(before))):
             continue
         if not (bare or foreign or found or _TALKS.search(before)):
             continue
@@ -133,6 +144,15 @@ def bounds_in(text: str) -> list[Bound]:
             )
         )
     return found
+
+
+_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+
+
+def _plain(text: str) -> str:
+    """Return `text` in one line, with powers of ten as this module knows them."""
+    text = re.sub(r"10([⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+)", lambda m: "10^" + m[1].translate(_SUPERSCRIPTS), text)
+    return re.sub(r"\s+", " ", text.replace("−", "-").replace("**-", "^-"))
 
 
 def _is_strict(before: str, after: str) -> bool:

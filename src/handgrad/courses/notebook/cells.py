@@ -12,6 +12,7 @@ import re
 from collections.abc import Collection, Sequence
 
 from handgrad.courses.notebook.read import parse
+from handgrad.courses.notebook.student import is_unfinished
 
 _TODO = re.compile(
     r"\b(TODO|YOUR CODE|FILL THIS|IMPLEMENT THIS|your code)\b|你的代码|你的代碼|待完成"
@@ -56,9 +57,10 @@ def stored_names(source: str) -> set[str]:
 def open_names(source: str) -> set[str]:
     """Return the variables that an exercise was to fill and that the cell leaves None.
 
-    A list or dictionary counts too, where the cell leaves it empty and the exercise's ``pass`` stands.
+    A list or dictionary counts too, where the cell leaves it empty and the exercise's ``pass`` stands, and a
+    function that does nothing yet.
     """
-    return left_none(source) | left_empty(source)
+    return left_none(source) | left_empty(source) | left_functions(source)
 
 
 def left_none(source: str) -> set[str]:
@@ -92,6 +94,28 @@ def left_empty(source: str) -> set[str]:
         for name, given in _values(tree).items()
         if name not in touched and all(_is_empty(value) for value in given)
     }
+
+
+def left_functions(source: str) -> set[str]:
+    """Return the functions that a cell defines and that an exercise was to fill."""
+    tree = parse(source)
+    if tree is None or not _TODO.search(source):
+        return set()
+    return {
+        node.name for node in tree.body if isinstance(node, ast.FunctionDef) and is_unfinished(node)
+    }
+
+
+def waits_for(source: str, name: str) -> bool:
+    """Return whether an exercise of the cell, still a placeholder, was to make the variable `name`."""
+    tree = parse(source)
+    if tree is None or not _TODO.search(source) or name in stored_names(source):
+        return False
+    return any(
+        isinstance(node, ast.Pass)
+        or (isinstance(node, ast.Expr) and getattr(node.value, "value", None) is Ellipsis)
+        for node in tree.body
+    )
 
 
 def behind(source: str, names: set[str]) -> str:

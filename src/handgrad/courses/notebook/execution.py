@@ -28,6 +28,7 @@ from handgrad.courses.notebook.results import (
 )
 from handgrad.courses.notebook.solve import solution
 from handgrad.courses.notebook.verdict import judge_cell
+from handgrad.courses.shims import outside
 from handgrad.errors import DataError
 
 START = 300  # seconds in which the kernel must be ready
@@ -35,6 +36,8 @@ _SEEDS = re.compile(r"\bseed\(|\bRandomState\(\d|\bdefault_rng\(\d")
 _OUTSIDE = re.compile(r"(?:^|: )([^:]*\b(?:is|are) outside of Handgrad.*)$")
 _UNDEFINED = re.compile(r"^NameError: name '(\w+)' is not defined")
 _NO_NAME = re.compile(r"^ImportError: cannot import name '(\w+)' from '([\w.]+)' \(.*\)$")
+_NONE = re.compile(r"\bNone(?:Type)?\b")
+_ABSENT = ("NameError", "NotImplementedError")
 _EMPTY = ("KeyError", "IndexError", "ValueError", "ZeroDivisionError")
 
 Progress = Callable[[CellResult, int], None]
@@ -204,8 +207,9 @@ class Runner:
         left = " and ".join(
             f"{', '.join(sorted(some))} left {how}"
             for some, how in (
-                (names - self.empty, "None"),
-                (names & self.empty, "empty"),
+                (look.left_none(cell.source), "None"),
+                (look.left_empty(cell.source), "empty"),
+                (names - look.left_none(cell.source) - look.left_empty(cell.source), "open"),
             )
             if some
         )
@@ -213,9 +217,14 @@ class Runner:
 
     def _failed(self, number: int, cell: Any, failure: str) -> CellResult:
         """Say why `cell` failed: an open exercise, what is outside, an earlier failure, or itself."""
-        none = "NoneType" in failure or failure.startswith("NameError")
-        own = look.left_none(cell.source)
-        if own & look.read_names(cell.source) and "NoneType" in failure:
+        none = _NONE.search(failure) is not None or failure.startswith(_ABSENT)
+        own = look.left_none(cell.source) | look.left_functions(cell.source)
+        unmade = _UNDEFINED.match(failure)
+        if unmade and unmade[1] not in self.missing and look.waits_for(cell.source, unmade[1]):
+            own = {unmade[1]}
+        elif not (own & look.read_names(cell.source) and none):
+            own = set()
+        if own:
             done = self._exercise(number, cell, own, look.behind(cell.source, own))
             if done.state == OPEN:
                 self.open |= dict.fromkeys(look.stored_names(cell.source) - own, number)
@@ -249,10 +258,10 @@ class Runner:
                 )
         if match := _NO_NAME.match(failure):
             name, module = match.groups()
-            failure = (
-                f"ImportError: {module} of {self.result.choice.profile} has no {name}; what the course "
-                "has its students write beyond its own files is not among Handgrad's"
-            )
+            if why := outside(f"{module}.{name}"):
+                return CellResult(number, OUTSIDE, note=why)
+            profile = self.result.choice.profile
+            failure = f"ImportError: {module} has no {name} in {profile} of Handgrad"
         return CellResult(number, FAILED, note=failure)
 
     def _run(

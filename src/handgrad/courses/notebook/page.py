@@ -102,8 +102,7 @@ def unjudged(result: NotebookResult) -> str:
     """Return why no figure was judged or compared, "" if one was."""
     if any(finding.judged or (finding.then and finding.now) for finding in result.findings):
         return ""
-    saved = any(finding.then for finding in result.findings)
-    if not result.states_bound and not saved:
+    if not result.states_bound and not result.holds_output:
         return "The notebook states no bound and holds no earlier output: nothing to judge."
     why = [
         f"{n} {word}"

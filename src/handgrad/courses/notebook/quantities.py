@@ -19,7 +19,7 @@ _SCALAR = re.compile(
 _INNER = (
     re.compile(  # one of several figures on a line: "lr 1e-7 train accuracy: 0.3 val accuracy: 0.4"
         rf"(?P<label>[^\W\d_][\w'()\- ]*?)\s*(?P<sign>[:=：]?)\s*(?P<number>(?<![\w.]){_NUMBER})"
-        r"(?P<percent>\s*[%％])?(?=[\s,;|]|$)",
+        r"(?P<percent>\s*[%％])?(?=[\s,;|]|$)(?!\s*/)",
         re.I,
     )
 )
@@ -108,6 +108,7 @@ def quantities(source: str, text: str) -> list[Quantity]:
             match
             for match in _INNER.finditer(stripped)
             if _is_named(match["label"] if match["sign"] else match["label"].split()[-1])
+            and not _SETTING.search(match["label"])
         ]
         if match := _ARRAY.match(stripped):
             values = _floats(match["numbers"])
@@ -128,6 +129,12 @@ def quantities(source: str, text: str) -> list[Quantity]:
             label = match["label"].rstrip(":：= ',")
             if _is_quantity(match) and not (printed and printed.heading and not _is_named(label)):
                 found.append(_scalar(label, match["number"], match["percent"], source_line, said))
+            else:
+                for match in several:  # "val accuracy: 0.52 (epoch 3)"
+                    percent = match["percent"]
+                    found.append(
+                        _scalar(match["label"], match["number"], percent, source_line, said)
+                    )
         elif ERROR.search(stripped) and re.search(r"\d", stripped):
             said = stripped  # "difference should be less than 1e-9:"
         before = stripped

@@ -48,6 +48,7 @@ class NotebookResult:
         stopped: why the run ended early, if it did.
         interrupted: whether the user ended it.
         states_bound: whether the notebook states a bound anywhere.
+        holds_output: whether the file holds an earlier output.
         seconds_then: how long the cells took when the file was saved, where it says so.
     """
 
@@ -61,6 +62,7 @@ class NotebookResult:
     stopped: str = ""
     interrupted: bool = False
     states_bound: bool = False
+    holds_output: bool = False
     seconds: float = 0.0
     seconds_then: float = 0.0
 

@@ -67,6 +67,7 @@ def run_notebook(
     answers = [] if student is None else examine(student, base, package)
     result = NotebookResult(path, notebook, choice, answers)
     result.states_bound = states_bound(notebook.cells)
+    result.holds_output = any(cell.get("outputs") for cell in notebook.cells)
     with workspace(path, "\n".join(codes), batches) as folder:
         runner = Runner(result, solve, timeout, package, python2)
         runner.run(folder, None if data_dir is None else str(Path(data_dir).resolve()), progress)

@@ -24,6 +24,7 @@ from handgrad.courses.notebook.bounds import (
     bound_for,
     bounds_in,
     comments,
+    comments_beside,
     set_of,
     share_in,
 )
@@ -84,6 +85,7 @@ def judge_cell(
     now = numbered(quantities(source, printed_text(outputs)))
     then = dict(numbered(quantities(source, printed_text(earlier))))
     spoken = [(line, found) for line, text in comments(source) if (found := bounds_in(text))]
+    beside = {line: found for line, text in comments_beside(source) if (found := bounds_in(text))}
     written = bounds_in(markdown)
     shares = share_in(markdown)
     best = _judged_rows([quantity for _, quantity in now])
@@ -91,7 +93,7 @@ def judge_cell(
     for key, quantity in now:
         before = then.get(key)
         values = before.values if before and len(before.values) == len(quantity.values) else ()
-        bound = _later_exception(quantity, source, _bound_of(quantity, spoken, written))
+        bound = _later_exception(quantity, source, _bound_of(quantity, beside, spoken, written))
         wanted = _share_of(quantity, shares) if id(quantity) in best else None
         if wanted is not None:
             words, kept = f"> {wanted:.0%}", quantity.values[0] > wanted
@@ -116,7 +118,7 @@ def judge_cell(
     for key, quantity in then.items():
         if key in printed or quantity.kind in ("time", "log"):
             continue
-        stated = _later_exception(quantity, source, _bound_of(quantity, spoken, written))
+        stated = _later_exception(quantity, source, _bound_of(quantity, beside, spoken, written))
         words = stated.text if stated else ""
         findings.append(Finding(number, quantity.label, (), quantity.values, words, MISSING))
     return findings
@@ -126,7 +128,8 @@ def states_bound(cells: Sequence[Any]) -> bool:
     """Return whether a comment or a text of the notebook's `cells` states a bound or a share."""
     for cell in cells:
         code = cell.cell_type == "code"
-        texts = [text for _, text in comments(cell.source)] if code else [cell.source]
+        spoken = [*comments(cell.source), *comments_beside(cell.source)] if code else []
+        texts = [text for _, text in spoken] if code else [cell.source]
         if any(bounds_in(text) or share_in(text) for text in texts):
             return True
     return False
@@ -146,13 +149,17 @@ def _judged_rows(found: Sequence[Quantity]) -> set[int]:
 
 
 def _bound_of(
-    quantity: Quantity, spoken: list[tuple[int, list[Bound]]], written: list[Bound]
+    quantity: Quantity,
+    beside: dict[int, list[Bound]],
+    spoken: list[tuple[int, list[Bound]]],
+    written: list[Bound],
 ) -> Bound | None:
-    """Return the bound of `quantity`: printed, in the comment above its print, or in the text."""
-    if quantity.said:
-        return bound_for(quantity, bounds_in(quantity.said))
+    """Return the bound of `quantity`: printed, beside its print, in the comment above it, or in the text."""
+    if said := bounds_in(quantity.said):
+        return bound_for(quantity, said)
     above = [found for line, found in spoken if quantity.line is None or line < quantity.line]
-    for found in [*reversed(above), written]:
+    here = beside.get(quantity.line or 0, [])
+    for found in [here, *reversed(above), written]:
         bound = bound_for(quantity, found)
         if bound is not None:
             return bound

@@ -48,10 +48,19 @@ _OUTSIDE = {
         "captioning_solver_pytorch",
         "captioning_solver_transformer",
         "coco_utils",
+        "CaptioningRNN",
+        "CaptioningSolver",
     ),
-    "transformers": ("transformer_layers", "transformer", "classification_solver_vit"),
+    "transformers": (
+        "transformer_layers",
+        "transformer",
+        "classification_solver_vit",
+        "CaptioningTransformer",
+    ),
     "networks trained elsewhere and their pictures": (
         "squeezenet",
+        "SqueezeNet",
+        "PretrainedCNN",
         "pretrained_cnn",
         "net_visualization_pytorch",
         "net_visualization_tensorflow",
@@ -76,7 +85,7 @@ _OUTSIDE = {
 
 
 def outside(module: str) -> str | None:
-    """Return why `module` of a course is not there, if it is known and outside the library."""
+    """Return why `module` (or name) of a course is not there, if it is known and outside the library."""
     parts = module.split(".")[1:]
     for what, names in _OUTSIDE.items():
         if any(part in names for part in parts):

@@ -399,3 +399,10 @@ def test_a_printed_heading_that_names_a_setting_states_no_bound():
     source = "# errors should be around e-9\nprint('Numerical errors with h = 1e-3:')\nprint('dx error: ', e)"
     printed = ["Numerical errors with h = 1e-3:", "dx error: 1e-4"]
     assert verdicts(source, printed) == [BROKEN]
+
+
+def test_one_random_place_of_a_gradient_may_miss_a_bound_by_little():
+    source = "# errors should be around 1e-7\nnet.grad_check_sparse(X, y, grad)"
+    for number, verdict in (("5e-7", KEPT), ("5e-5", NEAR), ("5e-2", BROKEN)):
+        line = f"numerical: 0.1 analytic: 0.1, relative error: {number}"
+        assert verdicts(source, [line]) == [verdict]

@@ -17,6 +17,13 @@ from handgrad.errors import OptionError
 FIRST, LAST = 2016, 2026
 # years of CS231n whose profiles are one and the same
 GENERATIONS = ((2016, 2016), (2017, 2017), (2018, 2020), (2021, 2026))
+_DIFFERENT = {
+    "layers",
+    "optim",
+    "solver",
+    "fc_net",
+    "cnn",
+}  # modules that differ between generations
 USUAL = (2018, 2020)  # where several would do: it has everything that the others have
 
 
@@ -87,7 +94,13 @@ def guess_course(notebook: Any, package: str | None = None) -> Choice:
             "the notebook imports none of cs231n, nndl and skynet, so that its course cannot be told; "
             f"say --course NAME (one of {_known()})"
         )
-    return _guess_cs231n(code, text, printed, called)
+    prefix = package or "cs231n"
+    differs = any(
+        set(module.removeprefix(prefix).split(".")) & _DIFFERENT
+        for module in modules
+        if module.startswith(prefix + ".")
+    )
+    return _guess_cs231n(code, text, printed, called, differs)
 
 
 def _printed(notebook: Any) -> str:
@@ -166,7 +179,7 @@ def _guess_nndl(code: str, printed: str, called: str) -> Choice:
     )
 
 
-def _guess_cs231n(code: str, text: str, printed: str, called: str) -> Choice:
+def _guess_cs231n(code: str, text: str, printed: str, called: str, differs: bool) -> Choice:
     first, last = FIRST, LAST
     reasons = [f"it imports cs231n{called}"]
     signs = [sign for sign in _SIGNS if re.search(sign.pattern, code)]
@@ -189,7 +202,7 @@ def _guess_cs231n(code: str, text: str, printed: str, called: str) -> Choice:
         last = FIRST
         reasons.append("no seed")
     spanned = [years for years in GENERATIONS if years[0] <= last and first <= years[1]]
-    if len(spanned) > 1 and _depends(code, spanned):
+    if len(spanned) > 1 and differs and _depends(code, spanned):
         raise OptionError(
             f"the notebook may be of CS231n {first} to {last}, whose generations differ in what it "
             "uses; say --course "

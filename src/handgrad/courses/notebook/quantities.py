@@ -6,7 +6,7 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from handgrad.courses.notebook.read import parse
@@ -64,6 +64,7 @@ class Quantity:
         kind: "error", "loss", "accuracy", "log" (a training log), "time" or "other".
         line: which line of the cell's source printed it; None if a library did.
         said: a sentence about bounds that was printed before it.
+        drawn: whether it is of one place of a gradient, drawn by chance (`grad_check_sparse`).
     """
 
     label: str
@@ -71,6 +72,7 @@ class Quantity:
     kind: str
     line: int | None = None
     said: str = ""
+    drawn: bool = False
 
 
 def printed_text(outputs: Sequence[Any]) -> str:
@@ -121,10 +123,12 @@ def quantities(source: str, text: str) -> list[Quantity]:
             values = (float(match["number"]),)
             found.append(Quantity(match["label"], values, "time", source_line))
         elif several and len(_INNER.findall(stripped)) > 1:
+            drawn = stripped.startswith("numerical")
             for match in several:
-                found.append(
-                    _scalar(match["label"], match["number"], match["percent"], source_line, said)
+                figure = _scalar(
+                    match["label"], match["number"], match["percent"], source_line, said
                 )
+                found.append(replace(figure, drawn=drawn))
         elif (match := _SCALAR.match(stripped)) and re.search(r"[^\W\d_]", match["label"]):
             label = match["label"].rstrip(":：= ',")
             if _is_quantity(match) and not (printed and printed.heading and not _is_named(label)):

@@ -2,8 +2,9 @@
 
 A figure is *kept* if it keeps the bound that the notebook states for it, *broken* if not.  A figure that
 missed its bound in the file's earlier output too, and is no more than ten times worse now, is *as then*; one
-that misses it by little in a notebook that seeds nothing is *near*, for there the draw decides: a single tiny
-gradient or a kink can cost some digits of a right one (a wrong one is mostly off in the first).
+that misses it by little in a notebook that seeds nothing, or in one random place of a gradient, is *near*:
+there the draw decides, and a single tiny gradient or a kink can cost some digits of a right one (a wrong one
+is mostly off in the first).
 Where no bound is stated the figure is only compared with the earlier output: *same* (to six digits; an
 error: no more than ten times as large) or *differs*.  A figure of the earlier output that was not printed
 this time is listed too, as *not printed*.
@@ -37,7 +38,7 @@ MEANINGS = {
     KEPT: "keeps the bound that the notebook states",
     BROKEN: "breaks the bound that the notebook states",
     AS_THEN: "misses its bound, as the file's earlier output did",
-    NEAR: "misses its bound by little, and nothing is seeded: the random draw decides",
+    NEAR: "misses its bound by little, where the draw decides: nothing is seeded, or it is one random place",
     SAME: "no bound is stated; as in the earlier output, to six digits (an error: at most ten times it)",
     DIFFERS: "no bound is stated; not as in the earlier output, which is no fault by itself",
     MISSING: "the earlier output has the figure, this run did not come to print it",
@@ -111,8 +112,8 @@ def judge_cell(
         verdict = KEPT if kept else BROKEN
         if not kept and values and not kept_then and _no_worse(quantity.values, values):
             verdict = AS_THEN
-        elif not kept and not seeded and bound is not None and _is_near(quantity, bound):
-            verdict = NEAR
+        elif not kept and bound is not None and (quantity.drawn or not seeded):
+            verdict = NEAR if _is_near(quantity, bound) else BROKEN
         findings.append(Finding(number, quantity.label, quantity.values, values, words, verdict))
     printed = {key for key, _ in now}
     for key, quantity in then.items():

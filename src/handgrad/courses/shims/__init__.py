@@ -10,7 +10,7 @@ import importlib
 from dataclasses import dataclass, field
 from typing import Any
 
-from handgrad import layers
+from handgrad import layers as library
 from handgrad.courses.profiles import Profile
 
 
@@ -88,7 +88,7 @@ _OUTSIDE = {
 def outside(module: str) -> str | None:
     """Return why `module` (or name) of a course is not there, if it is known and outside the library."""
     parts = module.split(".")[1:]
-    if "rnn_layers" in parts and hasattr(layers, "rnn_forward"):
+    if "rnn_layers" in parts and hasattr(library, "rnn_forward"):
         return None
     for what, names in _OUTSIDE.items():
         if any(part in names for part in parts):

@@ -269,6 +269,47 @@ def test_a_solved_exercise_runs_what_stands_behind_it(tmp_path):
     assert printed(result, 2) == "4\n"
 
 
+SEARCH = """
+learning_rates, regularization_strengths = [1e-1, 1e-3], [1e-3]
+results = {}
+best_val, best_softmax = -1, None
+# TODO: choose the best
+pass
+for lr, reg in sorted(results):
+    print('lr %e val accuracy: %f' % (lr, results[lr, reg][1]))
+print('best validation accuracy: %f' % best_val)
+"""
+FOLDS = """
+num_folds, k_choices = 2, [1, 3]
+X_train_folds, y_train_folds = [], []
+# TODO: split
+pass
+k_to_accuracies = {}
+# TODO: count
+pass
+for k in sorted(k_to_accuracies):
+    print('k = %d, accuracy = %f' % (k, k_to_accuracies[k][0]))
+"""
+
+
+def test_the_searches_of_assignment_1_are_solved(tmp_path):
+    data = """
+import numpy as np
+from cs231n.classifiers import KNearestNeighbor, Softmax
+np.random.seed(0)
+y_train, y_val = np.arange(40) % 2, np.arange(10) % 2
+X_train, X_val = (np.random.randn(len(y), 3) + 8 * y[:, None] - 4 for y in (y_train, y_val))
+"""
+    path = write(tmp_path / "n.ipynb", data, SEARCH, FOLDS, "print(best_softmax.predict(X_val))")
+    result = run_notebook(path, course="cs231n-2025", solve=True)
+    assert [cell.state for cell in result.cells] == ["ran", "solved", "solved", "ran"]
+    assert "best validation accuracy: 1.000000" in printed(result, 1)
+    assert printed(result, 2) == "k = 1, accuracy = 1.000000\nk = 3, accuracy = 1.000000\n"
+    left = run_notebook(path, course="cs231n-2025")
+    assert [cell.state for cell in left.cells] == ["ran", "open exercise", "open exercise", "waits"]
+    assert left.cells[1].note == "best_softmax left None and results left empty"
+
+
 def test_what_follows_from_a_failed_import_says_so(tmp_path):
     path = write(
         tmp_path / "n.ipynb",

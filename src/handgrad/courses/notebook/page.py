@@ -37,6 +37,7 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem .8rem; fo
 dt { font-weight: bold; } dd { margin: 0; }
 """
 _FIGURE = re.compile(r"[-+\d.e… ]+(?: s)?|-?(?:nan|inf)")
+_INSIDE = re.compile(r" \([^()]*handgrad[^()]*\.py\)")  # a path into the library
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]+")
 
 
@@ -233,7 +234,8 @@ def _shown(outputs: Sequence[Any]) -> Iterator[str]:
 
 def _output(output: Any) -> str:
     if output.output_type == "error":
-        return f'<pre class="bad">{escape(f"{output.ename}: {output.evalue}")}</pre>'
+        said = _INSIDE.sub("", f"{output.ename}: {output.evalue}")
+        return f'<pre class="bad">{escape(said)}</pre>'
     data = output.get("data", {})
     picture = _text(data.get("image/png", ""))
     if picture and _BASE64.fullmatch(picture):

@@ -406,3 +406,12 @@ def test_one_random_place_of_a_gradient_may_miss_a_bound_by_little():
     for number, verdict in (("5e-7", KEPT), ("5e-5", NEAR), ("5e-2", BROKEN)):
         line = f"numerical: 0.1 analytic: 0.1, relative error: {number}"
         assert verdicts(source, [line]) == [verdict]
+
+
+def test_the_bias_before_a_batch_norm_compares_rounding():
+    source = "net = Net(normalization='batchnorm')\n# errors around 1e-8\nprint('b1 relative error: ', e)"
+    assert verdicts(source, ["b1 relative error: 2e-6"]) == [NEAR]
+    assert verdicts(source, ["b1 relative error: 2e-2"]) == [BROKEN]
+    assert verdicts(source, ["W1 relative error: 2e-6"]) == [BROKEN]
+    plain = source.replace("normalization='batchnorm'", "reg=0")
+    assert verdicts(plain, ["b1 relative error: 2e-6"]) == [BROKEN]

@@ -237,25 +237,28 @@ class Runner:
             for name in look.stored_names(cell.source):
                 self.open.setdefault(name, number)
             return CellResult(number, WAITS, note=f"waits for the exercise of cell {cause}")
-        done = self._told(number, failure)
+        done = self._told(number, failure, look.read_names(cell.source))
         for name in look.stored_names(cell.source):
             self.missing.setdefault(name, (number, done.state))
         if look.imports_all(cell.source) and ("ImportError" in failure or "NotFound" in failure):
             self.lost = self.lost or (number, done.state)
         return done
 
-    def _told(self, number: int, failure: str) -> CellResult:
-        """Return what a failure that no exercise explains says of its cell."""
+    def _told(self, number: int, failure: str, reads: set[str]) -> CellResult:
+        """Return what a failure that no exercise explains says of its cell, which `reads` some names."""
         if match := _OUTSIDE.search(failure):
             return CellResult(number, OUTSIDE, note=match[1])
+        found = None
         if match := _UNDEFINED.match(failure):
             found = self.missing.get(match[1], self.lost)
-            if found is not None:
-                cause, state = found
-                state = OUTSIDE if state == OUTSIDE else FOLLOWS
-                return CellResult(
-                    number, state, note=f"{failure}: follows from cell {cause}, which did not run"
-                )
+        elif _NONE.search(failure):  # what a failed cell began with None
+            found = min((self.missing[name] for name in reads & self.missing.keys()), default=None)
+        if found is not None:
+            cause, state = found
+            state = OUTSIDE if state == OUTSIDE else FOLLOWS
+            return CellResult(
+                number, state, note=f"{failure}: follows from cell {cause}, which failed"
+            )
         if match := _NO_NAME.match(failure):
             name, module = match.groups()
             if why := outside(f"{module}.{name}"):

@@ -269,6 +269,26 @@ def test_a_solved_exercise_runs_what_stands_behind_it(tmp_path):
     assert printed(result, 2) == "4\n"
 
 
+def test_the_layers_of_a_captioning_notebook_run(tmp_path):
+    path = write(
+        tmp_path / "n.ipynb",
+        "import numpy as np\nfrom cs231n.rnn_layers import *\n"
+        "from cs231n.captioning_solver import CaptioningSolver\n"
+        "from cs231n.classifiers.rnn import CaptioningRNN\nfrom cs231n.coco_utils import load_coco_data",
+        "x, h, W, b = np.ones((2, 3)), np.ones((2, 4)), np.ones((3, 4)), np.ones(4)\n"
+        "# the error should be around e-9 or less\nout = rnn_step_forward(x, h, W, np.ones((4, 4)), b)[0]\n"
+        "print('next_h error: ', abs(out - np.tanh(8.0)).max())",
+        "data = load_coco_data(pca_features=True)",
+        "model = CaptioningRNN(data['word_to_idx'])",
+        "solver = CaptioningSolver(None, data, update_rule='adam')",
+    )
+    result = run_notebook(path)
+    assert [cell.state for cell in result.cells] == ["ran", "ran", "outside", "outside", "outside"]
+    assert [finding.verdict for finding in result.findings] == [KEPT]
+    assert result.cells[2].note == "image captioning is outside of Handgrad"
+    assert result.word == "GOOD"
+
+
 SEARCH = """
 learning_rates, regularization_strengths = [1e-1, 1e-3], [1e-3]
 results = {}

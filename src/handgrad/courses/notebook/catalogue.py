@@ -35,6 +35,8 @@ CATALOGUE = (
           "CNN-BatchNorm, CNN", "all cells"),
     Entry("skynet", "FullyConnectedNets, BatchNormalization, Dropout, ConvolutionalNetworks",
           "all cells"),
-    Entry("every course", "PyTorch, TensorFlow, captioning, transformers, generative models",
+    Entry("cs231n, skynet", "RNN_Captioning, LSTM_Captioning (assignment 3)",
+          "the cells of the layers; captioning itself is outside and is marked so"),
+    Entry("every course", "PyTorch, TensorFlow, transformers, generative models",
           "outside of Handgrad: refused before anything runs"),
 )  # fmt: skip

@@ -28,7 +28,7 @@ WRITTEN = {
         "cs231n.layers", "cs231n.layer_utils", "cs231n.optim",
         "cs231n.classifiers.fc_net", "cs231n.classifiers.cnn", "cs231n.classifiers.k_nearest_neighbor",
         "cs231n.classifiers.linear_svm", "cs231n.classifiers.softmax",
-        "cs231n.classifiers.linear_classifier", "cs231n.classifiers.neural_net",
+        "cs231n.classifiers.linear_classifier", "cs231n.classifiers.neural_net", "cs231n.rnn_layers",
     ),
     "nndl": (
         "nndl.layers", "nndl.layer_utils", "nndl.conv_layers", "nndl.conv_layer_utils", "nndl.optim",

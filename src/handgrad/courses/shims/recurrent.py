@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from handgrad import layers
-from handgrad.courses.shims import Shim
+from handgrad.courses.shims import Shim, pick
 from handgrad.errors import HandgradError
 
 _PAIRS = ("rnn_step", "rnn", "lstm_step", "lstm", "word_embedding", "temporal_affine")
@@ -40,15 +40,13 @@ def _stand_in(name: str) -> Any:
 
 
 def recurrent_modules(layers_in: str, package: str, network: str, utils: str) -> dict[str, Shim]:
-    """Return the recurrent layers as the module `layers_in`, and the stand-ins; {} without such layers.
+    """Return the recurrent layers as the module `layers_in`, and the stand-ins.
 
     The stand-ins lie in `package` (the solver), `network` (the captioning network) and `utils` (the data).
     """
-    found = {name: getattr(layers, name) for name in LAYERS if hasattr(layers, name)}
-    if not found:
-        return {}
+    found = {**pick(layers, *LAYERS), "np": np}
     parent = layers_in.rpartition(".")[0]
-    modules = {parent: Shim(__file__), layers_in: Shim(__file__, {**found, "np": np})}
+    modules = {parent: Shim(__file__), layers_in: Shim(__file__, found)}
     for module, names in CAPTIONING.items():
         place = {"captioning_solver": package, "rnn": network}.get(module, utils)
         stand_ins = {name: _stand_in(name) for name in names}

@@ -415,3 +415,11 @@ def test_the_bias_before_a_batch_norm_compares_rounding():
     assert verdicts(source, ["W1 relative error: 2e-6"]) == [BROKEN]
     plain = source.replace("normalization='batchnorm'", "reg=0")
     assert verdicts(plain, ["b1 relative error: 2e-6"]) == [BROKEN]
+
+
+def test_dwh_of_an_lstm_is_off_for_everyone():
+    source = "dx, dWh = lstm_backward(dout, cache)\n# errors around e-8\nprint('dWh error: ', e)"
+    assert verdicts(source, ["dWh error: 2.7e-6"]) == [KEPT]
+    assert verdicts(source, ["dWh error: 2e-5"]) == [BROKEN]
+    assert verdicts(source.replace("dWh error", "dx error"), ["dx error: 2.7e-6"]) == [BROKEN]
+    assert verdicts(source.replace("lstm_", "rnn_"), ["dWh error: 2.7e-6"]) == [BROKEN]

@@ -47,6 +47,8 @@ MEANINGS = {
 }
 _BEST = re.compile(r"\bbest\b|\bfinal\b|\bhighest\b|最佳|最好|最高|최고", re.I)
 W2_SINCE_2018 = Bound("~ e-5 (for W2, since 2018)", 1e-4)
+# the course's own text says e-8; its numerical gradient is off by 1e-6 to 2.7e-6 at one tiny entry, for everyone
+DWH_OF_LSTM = Bound("~ e-6 (for dWh of an LSTM)", 1e-5)
 
 
 @dataclass(frozen=True)
@@ -174,10 +176,14 @@ def _bound_of(
 
 
 def _later_exception(quantity: Quantity, source: str, bound: Bound | None) -> Bound | None:
-    """Return `bound`, or what the course says of W2 in this check since 2018: e-5 is fine."""
-    w2 = quantity.label.startswith("W2 ") and "FullyConnectedNet(" in source
-    if w2 and bound is not None and bound.limit < W2_SINCE_2018.limit:
-        return W2_SINCE_2018
+    """Return `bound`, or a wider one where the course knows better: W2 since 2018, dWh of an LSTM."""
+    exceptions = (
+        ("W2 ", "FullyConnectedNet(", W2_SINCE_2018),
+        ("dWh ", "lstm_backward(", DWH_OF_LSTM),
+    )
+    for label, call, wider in exceptions:
+        if quantity.label.startswith(label) and call in source:
+            return wider if bound is not None and bound.limit < wider.limit else bound
     return bound
 
 

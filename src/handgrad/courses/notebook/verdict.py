@@ -47,7 +47,7 @@ MEANINGS = {
 }
 _BEST = re.compile(r"\bbest\b|\bfinal\b|\bhighest\b|最佳|最好|最高|최고", re.I)
 W2_SINCE_2018 = Bound("~ e-5 (for W2, since 2018)", 1e-4)
-# the course's own text says e-8; its numerical gradient is off by 1e-6 to 2.7e-6 at one tiny entry, for everyone
+# the course's text says e-8; its numerical gradient is off by 1e-6 to 2.7e-6 in one tiny entry, for everyone
 DWH_OF_LSTM = Bound("~ e-6 (for dWh of an LSTM)", 1e-5)
 
 

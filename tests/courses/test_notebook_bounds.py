@@ -12,9 +12,11 @@ from handgrad.courses.notebook.verdict import (
     BROKEN,
     DIFFERS,
     KEPT,
+    MISSING,
     NEAR,
     SAME,
     judge_cell,
+    shown,
 )
 
 
@@ -38,8 +40,21 @@ def error(label, value):
         ("errors of magnitudes between 1e-12~1e-06", 5e-6, 2e-5),
         ("Relative errors should be close to 0.0", 0.0, 1e-7),
         ("errors may be up to the order of 10^-2", 0.05, 0.2),
-        ("the max relative error should be around or below 0.01", 0.009, 0.011),
+        ("the max relative error should be around or below 0.01", 0.0104, 0.11),
         ("The error is expected within 1e-7", 9e-8, 2e-7),
+        ("errors that are below or around 1e-6", 5e-6, 1.1e-5),
+        ("errors roughly below 1e-6", 5e-6, 1.1e-5),
+        ("errors no more than 1e-6", 9e-7, 1.1e-6),
+        ("相对误差应小于 1e-8。", 9e-9, 1.1e-8),
+        ("误差应小于 1e-8 左右", 9e-8, 1.1e-7),
+        ("差异应在 e-12 量级", 5e-12, 2e-11),
+        ("误差应在 1e-12 到 1e-7 之间", 5e-7, 2e-6),
+        ("오차는 1e-9 이하", 5e-9, 2e-8),
+        ("l'erreur vaut au plus 1e-7", 5e-7, 2e-6),
+        ("ошибка меньше 1e-6", 5e-6, 2e-5),
+        ("maksimal e-8", 5e-8, 2e-7),  # the bare power is enough
+        ("error on the order of 10⁻⁸", 5e-8, 2e-7),
+        ("error less than 1e−8", 9e-9, 1.1e-8),
     ],
 )
 def test_a_bound_in_words(words, kept, broken):
@@ -272,3 +287,139 @@ def test_an_accuracy_meets_the_share_that_is_asked_for():
     asked = "You should achieve above 50% accuracy on the validation set."
     assert verdicts(source, ["Validation set accuracy: 0.53"], markdown=asked) == [KEPT]
     assert verdicts(source, ["Validation set accuracy: 0.49"], markdown=asked) == [BROKEN]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "lr 1e-3 and reg 1e-4",
+        "h = 1e-5",
+        "学习率 1e-3，正则 5e-6",
+        "die Lernrate ist 1e-3",
+        "use a learning rate of 1e-3",
+    ],
+)
+def test_a_setting_is_no_bound(words):
+    assert bounds_in(words) == []
+
+
+def test_names_between_chinese_words_are_read():
+    (bound,) = bounds_in("注意：W2和b1的误差在 e-5 量级也可以")
+    assert bound.names == ("W2", "b1")
+    plain, exception = bounds_in("误差应约为 e-7。 当 reg = 0 时，W2 的误差在 e-5 量级")
+    assert bound_for(error("W2 relative error", 1e-5), [plain, exception]) is exception
+    assert bound_for(error("b1 relative error", 1e-5), [plain, exception]) is plain
+
+
+@pytest.mark.parametrize(
+    ("words", "shares"),
+    [
+        ("You should get above 48% on the validation set.", [("validation", 0.48)]),
+        ("Evaluate it on the test set; you should get above 48%.", [("test", 0.48)]),
+        ("Reach an accuracy of more than 0.55 on the test set", [("test", 0.55)]),
+        ("在验证集上达到 45% 以上的准确率", [("validation", 0.45)]),
+        ("Above 50 percent on training and above 40% on validation",
+         [("training", 0.5), ("validation", 0.4)]),
+        ("Our best network gets over 52% on the validation set.", []),
+        ("Train more than 20 epochs and watch the validation accuracy.", []),
+        ("Use at least 50 hidden units; plot the training and validation accuracy.", []),
+        ("Use a dropout of at least 0.5 on the training set.", []),
+    ],
+)  # fmt: skip
+def test_a_share_needs_its_percent_sign_or_its_accuracy(words, shares):
+    assert share_in(words) == shares
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("lr 1e-07 reg 2.5e+04 train accuracy: 0.36 val accuracy: 0.38",
+         [("train accuracy", 0.36, "accuracy"), ("val accuracy", 0.38, "accuracy")]),
+        ("numerical: 3.1 analytic: 3.1, relative error: 1e-09", [("relative error", 1e-9, "error")]),
+        ("val accuracy: 52.3%", [("val accuracy", 0.523, "accuracy")]),
+        ("validation accuracy: 52.3", [("validation accuracy", 0.523, "accuracy")]),
+        ("images for the validation accuracy: 1000",
+         [("images for the validation accuracy", 1000.0, "other")]),
+        ("learning rate of the best validation accuracy: 0.001",
+         [("learning rate of the best validation accuracy", 0.001, "other")]),
+        ("target accuracy: 0.48", [("target accuracy", 0.48, "other")]),
+        ("loss after 10 steps: 2.2", [("loss after 10 steps", 2.2, "loss")]),
+        ("dx 误差：1e-9", [("dx 误差", 1e-9, "error")]),
+        ("loss shape: (3, 4)", []),
+        ("val accuracy: 0.52 (epoch 3)", [("val accuracy", 0.52, "accuracy")]),
+        ("Accuracy: 27 / 100", []),
+        ("Testing the loss with reg = 0.5", []),
+        ("--- dropout = 0.25", []),
+        ("hidden size: 50", []),
+    ],
+)  # fmt: skip
+def test_numbers_and_headings_are_told_from_figures(line, found):
+    assert [(q.label, q.values[0], q.kind) for q in quantities("", line)] == found
+
+
+def test_a_line_of_loop_variables_is_a_heading():
+    source = "for a, b in pairs:\n    print('pair: ', a)\n    print('sum: ', a + c)"
+    assert [q.label for q in quantities(source, "pair:  3\nsum:  4")] == ["sum"]
+
+
+def test_a_search_is_held_to_its_share_by_its_best_row():
+    asked = "The best should get above 50% accuracy on the validation set."
+    source = "print('validation accuracy: ', a)"
+    rows = [f"validation accuracy:  {share}" for share in (0.2, 0.53, 0.4)]
+    assert verdicts(source, rows, markdown=asked) == ["", KEPT, ""]
+    assert verdicts(source, rows[::2], markdown=asked) == ["", BROKEN]
+    best = [
+        *rows,
+        "best validation accuracy:  0.48",
+    ]  # the row called best is asked, not the largest
+    assert verdicts(source, best, markdown=asked) == ["", "", "", BROKEN]
+
+
+def test_a_figure_of_the_earlier_output_that_is_not_printed_is_listed():
+    source = "# errors should be around e-9\nprint('dx error: ', e)\nprint('took: ', t)"
+    then = stream("dx error: 2e-9", "took: 3.1", "(Iteration 1 / 9) loss: 2.3")
+    (found,) = judge_cell(4, source, "", [], then)
+    assert (found.quantity, found.now, found.then) == ("dx error", (), (2e-9,))
+    assert (found.bound, found.verdict, found.judged) == ("~ e-9", MISSING, False)
+
+
+def test_figures_are_shown_short_and_whole():
+    assert shown((2.3004790897684924,)) == "2.300479"
+    assert shown((5.399100368651805e-11,)) == "5.399e-11"
+    assert shown((1.0, 2.0, 0.25)) == "1 … 0.25"
+    assert shown(()) == "-"
+
+
+def test_a_bound_beside_the_print_is_of_that_print_alone():
+    source = "print('dx error: ', a)  # should be < 1e-8\nprint('dw error: ', b)"
+    assert verdicts(source, ["dx error: 2e-8", "dw error: 2e-8"]) == [BROKEN, ""]
+
+
+def test_a_printed_heading_that_names_a_setting_states_no_bound():
+    source = "# errors should be around e-9\nprint('Numerical errors with h = 1e-3:')\nprint('dx error: ', e)"
+    printed = ["Numerical errors with h = 1e-3:", "dx error: 1e-4"]
+    assert verdicts(source, printed) == [BROKEN]
+
+
+def test_one_random_place_of_a_gradient_may_miss_a_bound_by_little():
+    source = "# errors should be around 1e-7\nnet.grad_check_sparse(X, y, grad)"
+    for number, verdict in (("5e-7", KEPT), ("5e-5", NEAR), ("5e-2", BROKEN)):
+        line = f"numerical: 0.1 analytic: 0.1, relative error: {number}"
+        assert verdicts(source, [line]) == [verdict]
+
+
+def test_the_bias_before_a_batch_norm_compares_rounding():
+    source = "net = Net(normalization='batchnorm')\n# errors around 1e-8\nprint('b1 relative error: ', e)"
+    assert verdicts(source, ["b1 relative error: 2e-6"]) == [NEAR]
+    assert verdicts(source, ["b1 relative error: 2e-2"]) == [BROKEN]
+    assert verdicts(source, ["W1 relative error: 2e-6"]) == [BROKEN]
+    plain = source.replace("normalization='batchnorm'", "reg=0")
+    assert verdicts(plain, ["b1 relative error: 2e-6"]) == [BROKEN]
+
+
+def test_dwh_of_an_lstm_is_off_for_everyone():
+    source = "dx, dWh = lstm_backward(dout, cache)\n# errors around e-8\nprint('dWh error: ', e)"
+    assert verdicts(source, ["dWh error: 2.7e-6"]) == [KEPT]
+    assert verdicts(source, ["dWh error: 2e-5"]) == [BROKEN]
+    assert verdicts(source.replace("dWh error", "dx error"), ["dx error: 2.7e-6"]) == [BROKEN]
+    assert verdicts(source.replace("lstm_", "rnn_"), ["dWh error: 2.7e-6"]) == [BROKEN]

@@ -2,6 +2,11 @@
 
 import random
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from subprocess import PIPE
 
 import nbformat
 import numpy as np
@@ -194,7 +199,251 @@ def test_exercises_are_solved_on_request(tmp_path):
     assert printed(result, 1).startswith("mine\n(Iteration 1 /")
 
 
+def test_other_exercises_that_their_own_cells_use(tmp_path):
+    path = write(
+        tmp_path / "n.ipynb",
+        "import cs231n\nfrom cs231n.layers import *\nimport numpy as np",
+        "# TODO: compute the scores\npass\nprint(scores)",
+        "print(scores + 1)",
+        "def f(x):\n    # TODO: the square\n    pass\nprint(f(3) + 1)",
+        "print(f(2) + 1)",
+        "w = None  # TODO\nout, _ = affine_forward(np.ones((2, 3)), w, np.ones(2))",
+        "# TODO\nraise NotImplementedError",
+        "print(undefined)",
+        "# TODO\nprint(other)",  # no placeholder: it was written, and is wrong
+    )
+    result = run_notebook(path)
+    assert [cell.state for cell in result.cells] == [
+        "ran", "open exercise", "waits", "open exercise", "waits", "open exercise", "FAILED",
+        "FAILED", "FAILED",
+    ]  # fmt: skip
+    assert result.cells[1].note == "scores left open"
+    assert result.cells[3].note == "f left open"
+
+
+OWN_CELL = """
+best_net = None
+# TODO: search for a good one
+pass
+print('printed before')
+print('accuracy: ', (best_net.predict(X) == y).mean())
+score = best_net.score
+"""
+
+
+def test_an_exercise_that_its_own_cell_uses_is_open(tmp_path):
+    path = write(
+        tmp_path / "n.ipynb",
+        "import cs231n",
+        OWN_CELL,
+        "print(score)",
+        "net = best_net",
+        "net.predict(1)",
+        "folds = {}\n# TODO\npass\nfor k in folds: print(k)",
+        "print(folds[1])",
+        "raise KeyError('folds')",
+    )
+    result = run_notebook(path)
+    states = [cell.state for cell in result.cells]
+    assert states == [
+        "ran", "open exercise", "waits", "ran", "waits", "open exercise", "waits", "FAILED",
+    ]  # fmt: skip
+    assert result.cells[1].note == "best_net left None"
+    assert result.cells[5].note == "folds left empty"
+    assert printed(result, 1) == "printed before\n"
+    again = run_notebook(path, solve=True)  # the known solution needs what the notebook has not
+    assert [cell.state for cell in again.cells] == states
+
+
+def test_a_solved_exercise_runs_what_stands_behind_it(tmp_path):
+    source = "import numpy as np\nfrom nndl.neural_net import TwoLayerNet\nnum_classes = 3\n"
+    data = "X_train = X_val = np.ones((4, 3072))\ny_train = y_val = np.array([0, 1, 2, 1])"
+    cell = (
+        OWN_CELL.replace("X)", "X_val)").replace("== y)", "== y_val)").replace(".score", ".params")
+    )
+    result = run_notebook(
+        write(tmp_path / "n.ipynb", source + data, cell, "print(len(score))"), solve=True
+    )
+    assert [cell.state for cell in result.cells] == ["ran", "solved", "ran"]
+    assert "accuracy:  0." in printed(result, 1)
+    assert printed(result, 2) == "4\n"
+
+
+def test_the_layers_of_a_captioning_notebook_run(tmp_path):
+    path = write(
+        tmp_path / "n.ipynb",
+        "import numpy as np\nfrom cs231n.rnn_layers import *\n"
+        "from cs231n.captioning_solver import CaptioningSolver\n"
+        "from cs231n.classifiers.rnn import CaptioningRNN\nfrom cs231n.coco_utils import load_coco_data",
+        "x, h, W, b = np.ones((2, 3)), np.ones((2, 4)), np.ones((3, 4)), np.ones(4)\n"
+        "# the error should be around e-9 or less\nout = rnn_step_forward(x, h, W, np.ones((4, 4)), b)[0]\n"
+        "print('next_h error: ', abs(out - np.tanh(8.0)).max())",
+        "data = load_coco_data(pca_features=True)",
+        "model = CaptioningRNN(data['word_to_idx'])",
+        "solver = CaptioningSolver(None, data, update_rule='adam')",
+    )
+    result = run_notebook(path)
+    assert [cell.state for cell in result.cells] == ["ran", "ran", "outside", "outside", "outside"]
+    assert [finding.verdict for finding in result.findings] == [KEPT]
+    assert result.cells[2].note == "image captioning is outside of Handgrad"
+    assert result.word == "GOOD"
+
+
+SEARCH = """
+learning_rates, regularization_strengths = [1e-1, 1e-3], [1e-3]
+results = {}
+best_val, best_softmax = -1, None
+# TODO: choose the best
+pass
+for lr, reg in sorted(results):
+    print('lr %e val accuracy: %f' % (lr, results[lr, reg][1]))
+print('best validation accuracy: %f' % best_val)
+"""
+FOLDS = """
+num_folds, k_choices = 2, [1, 3]
+X_train_folds, y_train_folds = [], []
+# TODO: split
+pass
+k_to_accuracies = {}
+# TODO: count
+pass
+for k in sorted(k_to_accuracies):
+    print('k = %d, accuracy = %f' % (k, k_to_accuracies[k][0]))
+"""
+
+
+def test_the_searches_of_assignment_1_are_solved(tmp_path):
+    data = """
+import numpy as np
+from cs231n.classifiers import KNearestNeighbor, Softmax
+np.random.seed(0)
+y_train, y_val = np.arange(40) % 2, np.arange(10) % 2
+X_train, X_val = (np.random.randn(len(y), 3) + 8 * y[:, None] - 4 for y in (y_train, y_val))
+"""
+    path = write(tmp_path / "n.ipynb", data, SEARCH, FOLDS, "print(best_softmax.predict(X_val))")
+    result = run_notebook(path, course="cs231n-2025", solve=True)
+    assert [cell.state for cell in result.cells] == ["ran", "solved", "solved", "ran"]
+    assert "best validation accuracy: 1.000000" in printed(result, 1)
+    assert printed(result, 2) == "k = 1, accuracy = 1.000000\nk = 3, accuracy = 1.000000\n"
+    left = run_notebook(path, course="cs231n-2025")
+    assert [cell.state for cell in left.cells] == ["ran", "open exercise", "open exercise", "waits"]
+    assert left.cells[1].note == "best_softmax left None and results left empty"
+
+
+def test_what_follows_from_a_failed_import_says_so(tmp_path):
+    path = write(
+        tmp_path / "n.ipynb",
+        "import no_such_package as n\nfrom cs231n.layers import *",
+        "out = relu_forward(1)",
+        "print('x: ', out)",
+        "print(typo)",
+        "import cs231n.transformer_layers as t",
+        "t.x",
+        "from cs231n.classifiers import NoSuchNet",
+        "best = None\nbest = 1 / 0",
+        "best.predict(3)",
+    )
+    result = run_notebook(path, course="cs231n-2020")
+    assert [cell.state for cell in result.cells] == [
+        "FAILED", "follows", "follows", "follows", "outside", "outside", "FAILED", "FAILED", "follows",
+    ]  # fmt: skip
+    assert "follows from cell 0" in result.cells[1].note
+    assert "follows from cell 1" in result.cells[2].note
+    assert result.cells[4].note == "transformers are outside of Handgrad"
+    assert "follows from cell 4" in result.cells[5].note
+    assert result.cells[6].note.startswith("ImportError: cs231n.classifiers has no NoSuchNet")
+    assert "shims" not in result.cells[6].note
+    assert (result.word, result.is_good) == ("FAILED", False)
+
+
+def test_what_is_outside_alone_is_no_failure(tmp_path):
+    path = write(
+        tmp_path / "n.ipynb", "from cs231n.layers import *", "import cs231n.transformer_layers as t"
+    )
+    result = run_notebook(path)
+    assert (result.word, result.count("outside")) == ("GOOD", 1)
+
+
+def test_a_fork_runs_under_its_own_name(tmp_path, capsys):
+    source = "from fork.classifiers.fc_net import *\nimport fork.layers\nimport cs231n.layers\n"
+    source += "print(affine_forward is fork.layers.affine_forward is cs231n.layers.affine_forward)"
+    path = write(tmp_path / "n.ipynb", source)
+    assert run(["notebook", "run", str(path), "--course", "cs231n-2020", "--package", "fork"]) == 0
+    result = run_notebook(path, package="fork")
+    assert printed(result, 0) == "True\n"
+    assert "as fork" in result.choice.why
+
+
+def test_a_notebook_of_python_2_runs(tmp_path):
+    path = write(
+        tmp_path / "n.ipynb",
+        "import cs231n\nfrom cs231n.layers import *\nhalf = 7 / 2\nprint 'half:', half",
+        "# error should be around 1e-9\nprint 'dx error: ', 1e-3",
+    )
+    result = run_notebook(path, python2=True)
+    assert printed(result, 0) == "half: 3\n"
+    assert [finding.verdict for finding in result.broken] == [BROKEN]
+
+
+def test_ctrl_c_keeps_the_verdict(tmp_path):
+    path = write(
+        tmp_path / "n.ipynb",
+        "import cs231n\n# error around 1e-9\nprint('dx error: ', 1e-10)",
+        "import time\nprint('begun', flush=True)\ntime.sleep(60)",
+        "x = 1",
+    )
+    command = [sys.executable, "-m", "handgrad.cli", "notebook", "run", str(path)]
+    with subprocess.Popen(command, stdout=PIPE, stderr=PIPE, text=True) as process:
+        for line in process.stderr:
+            if "cell   1: running" in line:
+                break
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        out, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "dx error" in out
+    assert "1 bound checked, none broken" in out
+    assert "interrupted in cell 1" in error
+    assert "Traceback" not in error
+
+
 # the command
+
+
+def test_no_number_is_broken_at_80_columns(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    long = "the relative error of a gradient with a name that goes on for quite some while"
+    then = "5.399100368651805e-11"
+    path = write(
+        tmp_path / "n.ipynb",
+        "import cs231n",
+        code(f"# error should be on the order of e-9\nprint('{long}: ', 1.2345678e-9)",
+             f"{long}:  {then}"),
+        "# differs by e-10 for W1, W2\nprint('W1 error: ', 2.25e-2)",
+    )  # fmt: skip
+    assert run(["notebook", "run", str(path)]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert any("1.235e-09" in line and "5.399e-11" in line and "kept" in line for line in lines)
+    assert any("0.0225" in line and "BROKEN" in line for line in lines)
+    assert max(len(line) for line in lines if "0.0225" in line) <= 80
+    assert "kept: keeps the bound that the notebook states" in lines
+
+
+def test_the_sentence_about_nothing_to_judge_is_true(tmp_path, capsys):
+    saved = code("# error around 1e-9\nprint('dx error: ', relu(1))", "dx error:  1e-10")
+    path = write(tmp_path / "n.ipynb", "import cs231n, no_such_package", saved)
+    assert run(["notebook", "run", str(path), "--quiet"]) == 1
+    said = capsys.readouterr().out
+    assert "No figure could be judged" in said
+    assert "not printed" in said
+    assert "states no bound" not in said
+
+
+def test_the_report_says_its_result_in_one_word_and_explains_its_words(course):
+    page = report_page(course)
+    assert '<p class="word bad">FAILED</p>' in page
+    assert "<dt>kept</dt><dd>keeps the bound" in page
+    assert "<dt>open exercise</dt>" in page
 
 
 def test_a_broken_bound_is_exit_code_1(tmp_path, capsys):

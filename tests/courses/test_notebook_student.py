@@ -342,3 +342,18 @@ def test_no_course_asks_for_gradients_in_test_mode(folder, tmp_path):
     layers.write_text(BATCHNORM.replace("- dxhat.mean(axis=0) ", ""))  # wrong in train mode too
     found = diagnose("cs231n-2020", examine(folder, "cs231n"), cells, set(), tmp_path)
     assert found.wrong == ["batchnorm_backward"]
+
+
+def test_a_students_folder_of_a_fork(tmp_path):
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    (folder / "layers.py").write_text(
+        "import numpy as np\n\n\ndef relu_forward(x):\n    return np.maximum(x, 0.5), x\n"
+    )
+    source = "import numpy as np\nfrom fork.layers import *\nout, _ = relu_forward(np.zeros(2))\n"
+    path = write(tmp_path / "n.ipynb", source + "print('out: ', out[0])\naffine_forward")
+    result = run_notebook(path, course="cs231n-2020", student=folder, package="fork")
+    (answer,) = result.answers
+    assert (answer.module, answer.finished) == ("fork.layers", ("relu_forward",))
+    assert "out:  0.5" in result.notebook.cells[0].outputs[0].text
+    assert result.diagnosis.wrong == ["relu_forward"]

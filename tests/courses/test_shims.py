@@ -425,11 +425,11 @@ def test_naive_and_fast_are_two_computations():
 @pytest.mark.parametrize(
     ("module", "why"),
     [
-        ("cs231n.rnn_layers", "recurrent networks"),
+        ("cs231n.captioning_solver_pytorch", "recurrent networks"),
         ("cs231n.classifiers.rnn_pytorch", "recurrent networks"),
         ("cs231n.classifiers.squeezenet", "networks trained elsewhere"),
-        ("cs231n.classifiers.k_nearest_neighbor", "nearest neighbours"),
-        ("cs231n.features", "image features"),
+        ("cs231n.transformer_layers", "transformers"),
+        ("cs231n.gan_pytorch", "generative"),
         ("cs231n.no_such", "cs231n-2020 has no such module"),
     ],
 )

@@ -22,6 +22,7 @@ from handgrad.errors import HandgradError
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where CIFAR-10 lies.")
 @click.option("--utils", is_flag=True, help="Answer `utils` too (newer years of nndl).")
 @click.option("--shadow", is_flag=True, help="Answer also for packages that really exist.")
+@click.option("--package", help="A fork's name for the course's package, as in cs682.")
 @click.option("--trust-pickles", is_flag=True, help="Let the script read pickles that you trust.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def main(
@@ -30,6 +31,7 @@ def main(
     data_dir: Path | None,
     utils: bool,
     shadow: bool,
+    package: str | None,
     trust_pickles: bool,
     arguments: tuple[str, ...],
 ) -> None:
@@ -37,7 +39,14 @@ def main(
     sys.path[0] = str(script.resolve().parent)
     sys.argv = [str(script), *arguments]
     try:
-        use(course, data_dir=data_dir, utils=utils, shadow=shadow, trust_pickles=trust_pickles)
+        use(
+            course,
+            data_dir=data_dir,
+            utils=utils,
+            shadow=shadow,
+            trust_pickles=trust_pickles,
+            package=package,
+        )
     except HandgradError as error:
         raise click.ClickException(str(error)) from None
     runpy.run_path(str(script), run_name="__main__")

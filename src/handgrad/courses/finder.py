@@ -83,6 +83,7 @@ def use(
     utils: bool = False,
     shadow: bool = False,
     trust_pickles: bool = False,
+    package: str | None = None,
 ) -> Profile:
     """Answer the imports of the course and generation `name` from now on.
 
@@ -96,6 +97,8 @@ def use(
         shadow: answer also for packages that really exist.
         trust_pickles: let `load_pickle`, `load_models` and `load` of the networks unpickle files;
             only for files that you trust, since a pickle can run any program.
+        package: the name under which a fork keeps the course's first package, as "cs682" for cs231n;
+            its modules are answered too.
 
     Returns:
         The profile.
@@ -107,29 +110,44 @@ def use(
     profile = get_profile(name)
     stop_using()
     wanted = set(profile.packages) | ({"utils"} if utils and profile.course == "nndl" else set())
-    for package in sorted(wanted):
-        place = real_package(package)
+    wanted |= set() if package is None else {package.partition(".")[0]}
+    for top in sorted(wanted):
+        place = real_package(top)
         if place is None:
             continue
         if not shadow:
-            wanted.remove(package)
+            wanted.remove(top)
             warnings.warn(
-                f"{package}: {place} is used, not Handgrad's; to put Handgrad's in front of it, "
+                f"{top}: {place} is used, not Handgrad's; to put Handgrad's in front of it, "
                 f"handgrad.courses.use({name!r}, shadow=True)",
                 stacklevel=2,
             )
             continue
-        _displaced.update(_imported(package))
+        _displaced.update(_imported(top))
     for module in _displaced:
         del sys.modules[module]
     settings.change(data_dir=data_dir, trust_pickles=trust_pickles)
     found = shims(profile)
+    if package is not None:
+        found = _also_as(package, profile.packages[0], found)
     _finder = ShimFinder(
         profile, {name: shim for name, shim in found.items() if name.partition(".")[0] in wanted}
     )
     sys.meta_path.insert(0, _finder)
     importlib.invalidate_caches()
     return profile
+
+
+def _also_as(package: str, course: str, found: dict[str, Shim]) -> dict[str, Shim]:
+    """Return the modules `found` and those of `course` under the name `package`, parents included."""
+    parts = package.split(".")
+    parents = [".".join(parts[: i + 1]) for i in range(len(parts) - 1)]
+    again = {
+        package + name.removeprefix(course): shim
+        for name, shim in found.items()
+        if name == course or name.startswith(course + ".")
+    }
+    return {name: Shim(found[course].file) for name in parents} | again | found
 
 
 def stop_using() -> None:

@@ -9,11 +9,12 @@ from handgrad.courses.finder import in_use, stop_using, use
 from handgrad.courses.profiles import PROFILES
 from handgrad.errors import HandgradError, OptionError
 
+_VALUES = {"--data-dir": "data_dir", "--package": "package"}
 _FLAGS = {"--utils": "utils", "--shadow": "shadow", "--trust-pickles": "trust_pickles"}
 
 
 def course(line: str) -> None:
-    """``%course NAME [--data-dir DIR] [--utils] [--shadow] [--trust-pickles]``: see `use`.
+    """``%course NAME [--data-dir DIR] [--package NAME] [--utils] [--shadow] [--trust-pickles]``: see `use`.
 
     ``%course`` alone says which course is in use, and which there are.
     """
@@ -37,14 +38,14 @@ def parse(line: str) -> tuple[str | None, dict[str, Any]]:
     options: dict[str, Any] = {}
     words = iter(shlex.split(line))
     for word in words:
-        if word == "--data-dir":
-            options["data_dir"] = next(words, None)
+        if word in _VALUES:
+            options[_VALUES[word]] = next(words, None)
         elif word in _FLAGS:
             options[_FLAGS[word]] = True
         elif name is None and not word.startswith("-"):
             name = word
         else:
-            known = ", ".join(["--data-dir DIR", *_FLAGS])
+            known = ", ".join(["--data-dir DIR", "--package NAME", *_FLAGS])
             raise OptionError(f"%course: unknown word {word!r}; known are one course, {known}")
     return name, options
 

@@ -9,7 +9,8 @@ folder, and compares every printed error with the bound in the notebook's own te
 that the file holds.
 """
 
-from handgrad.courses.notebook.run import CellResult, NotebookResult, run_notebook
+from handgrad.courses.notebook.results import CellResult, NotebookResult
+from handgrad.courses.notebook.run import run_notebook
 from handgrad.courses.notebook.verdict import Finding
 
 __all__ = ["CellResult", "Finding", "NotebookResult", "run_notebook"]

@@ -14,7 +14,11 @@ class Entry(NamedTuple):
 
 
 CATALOGUE = (
-    Entry("cs231n-2016", "assignment 2", "after conversion from Python 2 (2to3); unseeded: bounds only"),
+    Entry("cs231n-2016", "assignments 1 and 2",
+          "all cells; --python2 converts them; unseeded: bounds only"),
+    Entry("cs231n-2016 … cs231n-2026, nndl-drop, skynet",
+          "knn, svm, softmax, two_layer_net, features (assignment 1)",
+          "all cells; the searches left open are exercises, --solve fills them"),
     Entry("cs231n-2017",
           "FullyConnectedNets, BatchNormalization, Dropout, ConvolutionalNetworks",
           "all cells; exercises left open are noted, --solve fills them"),
@@ -31,6 +35,8 @@ CATALOGUE = (
           "CNN-BatchNorm, CNN", "all cells"),
     Entry("skynet", "FullyConnectedNets, BatchNormalization, Dropout, ConvolutionalNetworks",
           "all cells"),
-    Entry("every course", "knn, svm, softmax, features, RNN and LSTM captioning, PyTorch, TensorFlow",
-          "outside the library: their layers are not among Handgrad's"),
+    Entry("cs231n, skynet", "RNN_Captioning, LSTM_Captioning (assignment 3)",
+          "the cells of the layers; captioning itself is outside and is marked so"),
+    Entry("every course", "PyTorch, TensorFlow, transformers, generative models",
+          "outside of Handgrad: refused before anything runs"),
 )  # fmt: skip

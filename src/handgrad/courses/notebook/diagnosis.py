@@ -97,6 +97,7 @@ def diagnose(
     cells: dict[str, list[int]],
     bad: set[int],
     folder: Path,
+    package: str | None = None,
 ) -> Diagnosis:
     """Let the checker judge the functions in `cells`, in a process that runs in `folder`."""
     answer = folder / "verdicts.json"
@@ -104,6 +105,7 @@ def diagnose(
         "course": course,
         "answers": {a.module: (str(a.path), list(a.finished), list(a.unfinished)) for a in answers},
         "suspects": list(cells),
+        "package": package,
         "answer": str(answer),
     }
     result = Diagnosis(cells, bad)

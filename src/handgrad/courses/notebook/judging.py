@@ -26,7 +26,10 @@ from handgrad.courses.profiles import Profile
 
 
 def judge(
-    course: str, answers: dict[str, tuple[str, list[str], list[str]]], suspects: list[str]
+    course: str,
+    answers: dict[str, tuple[str, list[str], list[str]]],
+    suspects: list[str],
+    package: str | None = None,
 ) -> list[Verdict]:
     """Return the verdicts on the functions and classes `suspects`.
 
@@ -35,8 +38,9 @@ def judge(
         answers: module -> (path of the student's file, finished names, unfinished names), those that
             others build upon first.
         suspects: names of functions and classes; only what the student has finished is judged.
+        package: the name under which a fork keeps the course's package.
     """
-    profile = courses.use(course, utils=True, shadow=True)
+    profile = courses.use(course, utils=True, shadow=True, package=package)
     library = {module: importlib.import_module(module) for module in answers}
     stubs.install()
     student.install({module: (path, left) for module, (path, _, left) in answers.items()})

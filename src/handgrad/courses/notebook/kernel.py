@@ -20,16 +20,24 @@ def prepare(
     course: str,
     data_dir: str | None,
     answers: dict[str, tuple[str, Sequence[str]]],
+    package: str | None = None,
+    python2: bool = False,
 ) -> None:
     """Answer the course's imports in this process, and put the stand-ins in place.
+
+    Cells that were converted from Python 2 find the two divisions that they call.
 
     The global random streams are seeded, so that two runs of a notebook that seeds nothing agree.
     """
     random.seed(SEED)
     np.random.seed(SEED)
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
-    courses.use(course, data_dir=data_dir, utils=True, shadow=True)
+    courses.use(course, data_dir=data_dir, utils=True, shadow=True, package=package)
     stubs.install()
     stubs.quiet_shell(shell)
+    if python2:
+        from handgrad.courses.notebook.python2 import old_div, old_idiv
+
+        shell.push({"old_div": old_div, "old_idiv": old_idiv})
     if answers:
         student.install(answers)

@@ -15,8 +15,11 @@ from handgrad.errors import DataError
 HOW_TO_INSTALL = "pip install 'handgrad[notebook]'"
 
 
-def read_notebook(path: str | Path) -> Any:
+def read_notebook(path: str | Path, *, python2: bool = False, any_python: bool = False) -> Any:
     """Return the notebook in the file `path`, brought to the format's version 4.
+
+    With `python2` its cells are converted to Python 3, where they need it; with `any_python` one in Python 2
+    is returned too, for the caller to refuse (`refuse_python_2`).
 
     Raises:
         DataError: the file is missing, is no notebook, or is written in Python 2; or the packages
@@ -48,8 +51,12 @@ def read_notebook(path: str | Path) -> Any:
         raise DataError(f"{path}: not a valid notebook: {_first_line(error)}") from None
     if not any(cell.cell_type == "code" for cell in notebook.cells):
         raise DataError(f"{path}: the notebook has no code cells: there is nothing to run")
-    for number, cell in enumerate(notebook.cells):
-        _refuse_python_2(path, number, cell)
+    if python2:
+        from handgrad.courses.notebook.python2 import convert_cells
+
+        convert_cells([cell for cell in notebook.cells if cell.cell_type == "code"])
+    if not any_python:
+        refuse_python_2(path, notebook, converted=python2)
     return notebook
 
 
@@ -81,22 +88,27 @@ def parse(source: str) -> ast.Module | None:
         return None
 
 
-def _refuse_python_2(path: Path, number: int, cell: Any) -> None:
-    if cell.cell_type != "code":
-        return
-    try:
-        ast.parse(python_of(cell.source))
-    except SyntaxError as error:
-        message = error.msg or ""
-        old = re.search(r"call to '(print|exec)'|multiple exception types must", message)
-        if old or re.search(r"^\s*print\s+[\"'\w]", error.text or ""):
+def refuse_python_2(path: Path, notebook: Any, converted: bool = False) -> None:
+    """Raise DataError at the first cell in Python 2; `converted` says that --python2 has tried it."""
+    for number, cell in enumerate(notebook.cells):
+        if cell.cell_type != "code":
+            continue
+        try:
+            ast.parse(python_of(cell.source))
+        except SyntaxError as error:
+            message = error.msg or ""
+            old = re.search(r"call to '(print|exec)'|multiple exception types must", message)
+            if not (old or re.search(r"^\s*print\s+[\"'\w]", error.text or "")):
+                continue
+            advice = "--python2 converts its cells and runs them"
+            if converted:
+                advice = "--python2 could not convert it; mend this line by hand"
             raise DataError(
                 f"{path}: a Python 2 notebook (cell {number}, line {error.lineno}: "
-                f"{(error.text or '').strip()[:60]!r}); write it in Python 3: print(x) for print x, "
-                "except E as e for except E, e"
+                f"{(error.text or '').strip()[:60]!r}); {advice}"
             ) from None
-    except ValueError:
-        pass  # null bytes: the kernel will say so
+        except ValueError:
+            pass  # null bytes: the kernel will say so
 
 
 def _first_line(error: Exception) -> str:

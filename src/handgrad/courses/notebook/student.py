@@ -26,11 +26,13 @@ from handgrad.errors import DataError
 WRITTEN = {
     "cs231n": (
         "cs231n.layers", "cs231n.layer_utils", "cs231n.optim",
-        "cs231n.classifiers.fc_net", "cs231n.classifiers.cnn",
+        "cs231n.classifiers.fc_net", "cs231n.classifiers.cnn", "cs231n.classifiers.k_nearest_neighbor",
+        "cs231n.classifiers.linear_svm", "cs231n.classifiers.softmax",
+        "cs231n.classifiers.linear_classifier", "cs231n.classifiers.neural_net", "cs231n.rnn_layers",
     ),
     "nndl": (
         "nndl.layers", "nndl.layer_utils", "nndl.conv_layers", "nndl.conv_layer_utils", "nndl.optim",
-        "nndl.fc_net", "nndl.cnn", "nndl.neural_net",
+        "nndl.fc_net", "nndl.cnn", "nndl.neural_net", "nndl.knn", "nndl.svm", "nndl.softmax",
     ),
     "skynet": (
         "skynet.neural_network.layers", "skynet.neural_network.layer_utils",
@@ -50,8 +52,11 @@ class Answer:
     unfinished: tuple[str, ...]
 
 
-def examine(folder: str | Path, course: str) -> list[Answer]:
-    """Return the files of `course` that lie in `folder`, at any depth; DataError if there are none."""
+def examine(folder: str | Path, course: str, package: str | None = None) -> list[Answer]:
+    """Return the files of `course` that lie in `folder`, at any depth; DataError if there are none.
+
+    `package` is the name under which a fork keeps the course's modules.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"--student: {folder} is not a folder")
@@ -66,6 +71,8 @@ def examine(folder: str | Path, course: str) -> list[Answer]:
         if found:
             path = min(found, key=lambda path: (len(path.parts), str(path)))
             finished, unfinished = _judge(path)
+            if package is not None:
+                module = package + module.removeprefix(course)
             answers.append(Answer(module, path.resolve(), finished, unfinished))
     if not answers:
         names = ", ".join(module.rpartition(".")[2] + ".py" for module in WRITTEN[course])

@@ -1,4 +1,4 @@
-"""CS231n, 2016 to 2026: the modules of assignment 2, and of assignment 1 where it has the same.
+"""CS231n, 2016 to 2026: the modules of assignments 1 and 2, and the layers of assignment 3.
 
 The names of a year are those of its official files; where its two assignments differ, the module
 has the names of both (the two-layer network, and svm_loss, have been in assignment 1 since 2021).
@@ -19,13 +19,18 @@ from handgrad.courses.shims import (
     Shim,
     columns,
     data_utils,
+    features,
+    linear,
+    neighbours,
     networks,
+    neural_net,
     pick,
     rules,
     solvers,
     vis_utils,
 )
 from handgrad.courses.shims import layers as faces
+from handgrad.courses.shims.recurrent import recurrent_modules
 
 AFFINE = ("affine_forward", "affine_backward", "relu_forward", "relu_backward")
 BATCHNORM = ("batchnorm_forward", "batchnorm_backward")
@@ -68,6 +73,7 @@ DATA_UTILS = (
     "load_models",
     "imread",
 )
+FEATURES = ("extract_features", "rgb2gray", "hog_feature", "color_histogram_hsv")
 INDICES = ("get_im2col_indices", "im2col_indices", "col2im_indices")
 CYTHON = ("im2col_cython", "col2im_cython", "col2im_6d_cython")
 ONLY_2025 = ("get_num_fields", "field_coords", "im2col_naive", "col2im")
@@ -132,9 +138,10 @@ def modules(profile: Profile) -> dict[str, Shim]:
     own |= pick(layers, *AFFINE, *BATCHNORM, "batchnorm_backward_alt", *SPATIAL_BATCHNORM, *LOSSES)
     own |= pick(layers, *SINCE_2018) if year >= 2018 else {}
     own |= {**dropout(profile), **pick(faces, *NAIVE)}
+    found |= _assignment_1(year)
+    found |= recurrent_modules("cs231n.rnn_layers", "cs231n", "cs231n.classifiers", "cs231n")
     found |= {
         "cs231n": Shim(__file__),
-        "cs231n.classifiers": Shim(__file__),
         "cs231n.layers": Shim(faces.__file__, own),
         "cs231n.layer_utils": Shim(
             __file__,
@@ -168,6 +175,47 @@ def modules(profile: Profile) -> dict[str, Shim]:
     elif year == 2025:
         found["cs231n.im2col"].names.update(pick(columns, *ONLY_2025))
     return found
+
+
+def linear_modules(
+    package: str, features_in: str, factor: float, saving: bool = False
+) -> dict[str, Shim]:
+    """Return the nearest neighbours and linear classifiers as modules of `package`, and the features."""
+    losses = linear.losses(factor)
+    parts = ("k_nearest_neighbor", "linear_classifier")
+    return {
+        package: Shim(linear.__file__, stars=tuple(f"{package}.{part}" for part in parts)),
+        f"{package}.k_nearest_neighbor": Shim(
+            neighbours.__file__, {"KNearestNeighbor": neighbours.KNearestNeighbor, "np": np}
+        ),
+        **{
+            f"{package}.{module}": Shim(
+                linear.__file__,
+                {name: loss for name, loss in losses.items() if name.startswith(kind)} | {"np": np},
+            )
+            for module, kind in (("linear_svm", "svm"), ("softmax", "softmax"))
+        },
+        f"{package}.linear_classifier": Shim(
+            linear.__file__,
+            {**linear.classifiers(factor, saving), "np": np},
+            stars=(f"{package}.linear_svm", f"{package}.softmax"),
+        ),
+        features_in: Shim(
+            features.__file__,
+            {**pick(features, *FEATURES), "np": np},
+            imports={"matplotlib": "matplotlib"},
+        ),
+    }
+
+
+def _assignment_1(year: int) -> dict[str, Shim]:
+    factor = 0.5 if year == 2016 else 1.0
+    own = linear_modules("cs231n.classifiers", "cs231n.features", factor, saving=year >= 2025)
+    net = neural_net.TwoLayerNetHalving if year == 2016 else neural_net.TwoLayerNet
+    own["cs231n.classifiers.neural_net"] = Shim(
+        neural_net.__file__, {"TwoLayerNet": net, "np": np}, imports={"plt": "matplotlib.pyplot"}
+    )
+    return own
 
 
 def _solver(year: int) -> type[solvers.Solver]:

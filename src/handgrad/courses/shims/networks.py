@@ -44,8 +44,10 @@ class DroppingMixin(CourseMixin):
         return self.normalization == "batchnorm"
 
 
-class SavingMixin(Network):
-    """A network that keeps its parameters in a file, as CS231n does since 2025."""
+class SavingMixin:
+    """What keeps its parameters in a file, as CS231n does since 2025."""
+
+    params: Any
 
     def save(self, fname: str) -> None:
         """Write the parameters to ``cs231n/saved/<fname>``."""

@@ -1,4 +1,7 @@
-"""nndl's first two-layer network, which trains itself and keeps its weights transposed."""
+"""Assignment 1's two-layer networks of 2016 to 2020 and of nndl, which train themselves.
+
+nndl keeps its weights transposed.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,15 @@ from handgrad.layers import (
 
 
 class TwoLayerNet:
-    """affine - relu - affine - softmax, with W1 (hidden, input) and W2 (classes, hidden).
+    """affine - relu - affine - softmax of CS231n, with W1 (D, hidden) and W2 (hidden, classes).
 
-    ``loss = softmax_loss + 1/2 reg (sum(W1^2) + sum(W2^2))``; draws: W1, W2, both times std.
+    ``loss = softmax_loss + factor reg (sum(W1^2) + sum(W2^2))``, where the factor is 1, and 1/2 in 2016, in
+    skynet and in nndl.  Draws: W1, W2, both times std.
     """
+
+    factor = 1.0
+    transposed = False
+    progress = "iteration {step} / {of}: loss {loss:f}"
 
     def __init__(
         self, input_size: int, hidden_size: int, output_size: int, std: float = 1e-4
@@ -35,26 +43,37 @@ class TwoLayerNet:
                 ("output_size", output_size),
             )
         )
+        shapes = [(D, H), (H, C)]
+        if self.transposed:
+            shapes = [shape[::-1] for shape in shapes]
+        W1, W2 = (std * np.random.randn(*shape) for shape in shapes)
         self.params: dict[str, np.ndarray] = {
-            "W1": std * np.random.randn(H, D),
-            "b1": np.zeros(H),
-            "W2": std * np.random.randn(C, H),
-            "b2": np.zeros(C),
-        }
+            "W1": W1, "b1": np.zeros(H), "W2": W2, "b2": np.zeros(C),
+        }  # fmt: skip
 
     def loss(self, X: np.ndarray, y: np.ndarray | None = None, reg: float = 0.0) -> Any:
         """Return the scores (N, C) without y, else the loss and the gradients by name."""
         W1, b1, W2, b2 = (self.params[name] for name in ("W1", "b1", "W2", "b2"))
-        hidden, hidden_cache = affine_relu_forward(X, W1.T, b1)
-        scores, cache = affine_forward(hidden, W2.T, b2)
+        hidden, hidden_cache = affine_relu_forward(X, self._as_saved(W1), b1)
+        scores, cache = affine_forward(hidden, self._as_saved(W2), b2)
         if y is None:
             return scores
         loss, dscores = softmax_loss(scores, y)
         dhidden, dW2, db2 = affine_backward(dscores, cache)
         _, dW1, db1 = affine_relu_backward(dhidden, hidden_cache)
-        loss = loss + 0.5 * reg * (np.sum(W1 * W1) + np.sum(W2 * W2))
-        grads = {"W1": dW1.T + reg * W1, "b1": db1, "W2": dW2.T + reg * W2, "b2": db2}
+        loss = loss + self.factor * reg * (np.sum(W1 * W1) + np.sum(W2 * W2))
+        twice = 2 * self.factor * reg
+        grads = {
+            "W1": self._as_saved(dW1) + twice * W1,
+            "b1": db1,
+            "W2": self._as_saved(dW2) + twice * W2,
+            "b2": db2,
+        }
         return loss, grads
+
+    def _as_saved(self, W: np.ndarray) -> np.ndarray:
+        """Return W as (inputs, outputs) where it is kept transposed, and back."""
+        return W.T if self.transposed else W
 
     def train(
         self,
@@ -64,7 +83,7 @@ class TwoLayerNet:
         y_val: np.ndarray,
         learning_rate: float = 1e-3,
         learning_rate_decay: float = 0.95,
-        reg: float = 1e-5,
+        reg: float = 5e-6,
         num_iters: int = 100,
         batch_size: int = 200,
         verbose: bool = False,
@@ -91,7 +110,7 @@ class TwoLayerNet:
             for name, gradient in grads.items():
                 optim.sgd(self.params[name], gradient, {"learning_rate": learning_rate})
             if verbose and step % 100 == 0:
-                print(f"iteration {step} / {num_iters}: loss {loss}")  # noqa: T201
+                print(self.progress.format(step=step, of=num_iters, loss=loss))  # noqa: T201
             if step % epoch == 0:
                 history["train_acc_history"].append((self.predict(X[rows]) == y[rows]).mean())
                 history["val_acc_history"].append((self.predict(X_val) == y_val).mean())
@@ -101,3 +120,16 @@ class TwoLayerNet:
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Return the class with the largest score for each row of X."""
         return np.argmax(self.loss(X), axis=1)
+
+
+class TwoLayerNetHalving(TwoLayerNet):
+    """`TwoLayerNet` of CS231n 2016 and skynet: half of reg sum(W^2)."""
+
+    factor = 0.5
+
+
+class TwoLayerNetTransposed(TwoLayerNetHalving):
+    """`TwoLayerNet` of nndl, with W1 (hidden, D) and W2 (classes, hidden)."""
+
+    transposed = True
+    progress = "iteration {step} / {of}: loss {loss}"

@@ -9,7 +9,17 @@ import numpy as np
 
 from handgrad import gradcheck, layers, optim
 from handgrad.courses.profiles import Profile
-from handgrad.courses.shims import Shim, layer_tests, networks, neural_net, pick, rules, solvers
+from handgrad.courses.shims import (
+    Shim,
+    layer_tests,
+    linear,
+    neighbours,
+    networks,
+    neural_net,
+    pick,
+    rules,
+    solvers,
+)
 from handgrad.courses.shims import layers as faces
 from handgrad.courses.shims.cs231n import (
     AFFINE,
@@ -44,6 +54,9 @@ PARTS = (
     "cnn",
     "optim",
     "layer_tests",
+    "knn",
+    "svm",
+    "softmax",
 )
 
 
@@ -88,7 +101,7 @@ def modules(profile: Profile) -> dict[str, Shim]:
         ),
         "nndl.neural_net": Shim(
             neural_net.__file__,
-            {"TwoLayerNet": neural_net.TwoLayerNet, "np": np},
+            {"TwoLayerNet": neural_net.TwoLayerNetTransposed, "np": np},
             imports={"plt": "matplotlib.pyplot"},
         ),
         "nndl.cnn": Shim(
@@ -102,6 +115,9 @@ def modules(profile: Profile) -> dict[str, Shim]:
             ),
             imports=PDB,
         ),
+        "nndl.knn": Shim(neighbours.__file__, {"KNN": neighbours.KNN, "np": np}, imports=PDB),
+        "nndl.svm": Shim(linear.__file__, {"SVM": linear.NndlSVM, "np": np}, imports=PDB),
+        "nndl.softmax": Shim(linear.__file__, {"Softmax": linear.NndlSoftmax, "np": np}),
         "nndl.optim": Shim(
             rules.__file__,
             {

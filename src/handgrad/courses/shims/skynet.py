@@ -17,6 +17,7 @@ from handgrad.courses.shims import (
     convnets,
     data_utils,
     networks,
+    neural_net,
     pick,
     rules,
     solvers,
@@ -37,7 +38,9 @@ from handgrad.courses.shims.cs231n import (
     VIS_UTILS,
     dropout,
     fast_layers,
+    linear_modules,
 )
+from handgrad.courses.shims.recurrent import recurrent_modules
 
 NETWORK = "skynet.neural_network"
 MORE_SANDWICHES = (
@@ -68,8 +71,17 @@ def modules(profile: Profile) -> dict[str, Shim]:
     plots = pick(vis_utils, *VIS_UTILS, *PLOTS) | pick(
         data_utils, "generate_decision_boundary_data"
     )
-    packages = ("skynet", NETWORK, f"{NETWORK}.classifiers", "skynet.solvers", "skynet.utils")
-    return {package: Shim(__file__) for package in packages} | {
+    classifiers = f"{NETWORK}.classifiers"
+    packages = ("skynet", "skynet.feature", NETWORK, classifiers, "skynet.solvers", "skynet.utils")
+    found = linear_modules("skynet.linear", "skynet.feature.features", factor=0.5)
+    found |= recurrent_modules(
+        f"{NETWORK}.rnn.rnn_layers", "skynet.solvers", classifiers, "skynet.utils"
+    )
+    found |= {package: Shim(__file__) for package in packages}
+    return found | {
+        f"{NETWORK}.classifiers.neural_net": Shim(
+            neural_net.__file__, {"TwoLayerNet": neural_net.TwoLayerNetHalving, "np": np}
+        ),
         f"{NETWORK}.layers": Shim(faces.__file__, own),
         f"{NETWORK}.im2col": Shim(columns.__file__, {**pick(columns, *INDICES), "np": np}),
         f"{NETWORK}.fast_layers": Shim(

@@ -252,31 +252,32 @@ def main() -> int:
     if given.oracle:
         given.oracle.write_text(json.dumps(kept))
 
+    old = json.loads(given.again.read_text())["checks"] if given.again else {}
+    checks: dict[str, Any] = {}
     rows: list[dict[str, Any]] = []
-    seconds: dict[str, float] = {}
+
+    def check(file: Path) -> dict[str, Any]:
+        key = str(file.relative_to(given.folder))
+        if key in old:
+            return old[key]
+        return checked(file.resolve(), given.python, given.options.split(), given.seconds)
+
     with concurrent.futures.ThreadPoolExecutor(given.jobs) as pool:
-        options = given.options.split()
-        checks = pool.map(
-            lambda f: checked(f.resolve(), given.python, options, given.seconds), files
-        )
-        for file, check in zip(files, checks, strict=True):
+        for file, answer in zip(files, pool.map(check, files), strict=True):
             key = str(file.relative_to(given.folder))
-            seconds[key] = check["seconds"]
-            new = compared(key, check, kept[key])
+            checks[key] = answer
+            new = compared(key, answer, kept[key])
             rows += new
             for r in new:
                 if re.search(given.kinds, r["kind"]):
                     told = f"    checker: {r['says'][:300]}\n    oracle: {r['oracle']} {r['why'][:300]}"
                     print(f"{r['kind']:<12} {r['file']} {r['function']}\n{told}", flush=True)
-            print(f"\rchecker: {len(seconds)} of {len(files)}", end="", file=sys.stderr)
+            print(f"\rchecker: {len(checks)} of {len(files)}", end="", file=sys.stderr)
+            figures = table(rows, [c["seconds"] for c in checks.values()])
             if given.out:
-                result = {
-                    "table": table(rows, [*seconds.values()]).splitlines(),
-                    "rows": rows,
-                    "seconds": seconds,
-                }
+                result = {"table": figures.splitlines(), "rows": rows, "checks": checks}
                 given.out.write_text(json.dumps(result, indent=1))
-    print("\n" + table(rows, [*seconds.values()]))
+    print("\n" + figures)
     return 0
 
 

@@ -264,7 +264,11 @@ def judge_chain(name: str, module: Any) -> dict[str, Any]:
             )
             calls = again if not any(s.status == "wrong" for s in again) else calls
         seen += calls
-    if parts == ["pool"] and direction == "backward" and {s.status for s in seen} == {"right"}:
+    if (
+        parts == ["pool"]
+        and direction == "backward"
+        and {s.status for s in seen} in ({"right"}, {"right", "cannot run"})
+    ):
         seen += _ties(function, forward)
     verdict = fold(seen, [function])
     ran = [s for s in seen if s.status != "cannot run"]

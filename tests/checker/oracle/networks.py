@@ -1,5 +1,5 @@
 # ruff: noqa: E501
-"""The courses' classes, rebuilt by PyTorch from their parameters: networks and nearest neighbours."""
+"""The courses' classes, rebuilt by PyTorch from their parameters: networks."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from oracle.comparing import Seen, compare, fold, raised
+from oracle.neighbours import neighbours
 
 
 def _parameters(net: Any, rng: np.random.Generator) -> dict[str, torch.Tensor]:
@@ -121,6 +122,9 @@ def _start(net: Any, scale: float, where: str, strict: bool) -> list[Seen]:
     """Weights of the asked spread, biases and beta 0, gamma 1; `strict`: a notebook asserts it."""
     seen = []
     for key, value in net.params.items():
+        width = np.shape(net.params.get("W" + key.lstrip("abegmt"), (0,)))
+        if key[0] != "W" and np.shape(value) != ((width[0] if len(width) == 4 else width[-1]),):
+            seen.append(Seen("either", key, where, f"shape {np.shape(value)}"))
         fine = (
             abs(np.std(value) / scale - 1) < 0.35
             if key[0] == "W"
@@ -222,7 +226,8 @@ def fully_connected(cls: Any, _: Any) -> dict[str, Any]:
         elif norm:
             options |= {rate: 0.6, "seed": 5}
         try:
-            net = cls(list(hidden), **options)
+            dims = list(hidden)
+            net = cls(dims, **options)
             start = _start(net, 3e-2, where, False) + _sizes(net, [10, *hidden, 4], where) * bool(
                 net.params
             )
@@ -239,6 +244,8 @@ def fully_connected(cls: Any, _: Any) -> dict[str, Any]:
                 {"verdict": "not written", "keys": ["params"], "why": f"{where}: no params"}
             )
             continue
+        if dims != hidden:
+            seen.append(Seen("either", "hidden_dims", where, "the caller's list is changed"))
         if norm == "dropout":
             seen += _dropped(net, x, y, p, where)
         else:
@@ -271,7 +278,7 @@ def fully_connected(cls: Any, _: Any) -> dict[str, Any]:
             - {f"{norm}|spatial", norm}
         )
         verdicts.append(fold(seen, [cls], skip))
-    for kind in ("wrong", "right", "either", "cannot run", "not written"):
+    for kind in ("wrong", "either", "right", "cannot run", "not written"):
         if found := [v for v in verdicts if v["verdict"] == kind]:
             keys = list(dict.fromkeys(k for v in found for k in v["keys"]))
             missing = [v["why"] for v in verdicts if v["verdict"] == "not written"]
@@ -366,43 +373,6 @@ def conv_net(cls: Any, _: Any) -> dict[str, Any]:
             *_held(net, x, y, scores, reg, (0.5,), where),
         ]
     return fold(seen, [cls], "norm|dropout|svm")
-
-
-def neighbours(cls: Any, _: Any) -> dict[str, Any]:
-    """The three forms of the distances, and the vote (ties go to the smaller label)."""
-    rng, seen = np.random.default_rng(14), list[Seen]()
-    train, test, y = (
-        rng.standard_normal((9, 5)),
-        rng.standard_normal((4, 5)),
-        np.array([0, 1, 2, 0, 1, 2, 2, 1, 0]),
-    )
-    expected = torch.cdist(
-        torch.tensor(test), torch.tensor(train), compute_mode="donot_use_mm_for_euclid_dist"
-    )
-    knn = cls()
-    knn.train(train.copy(), y.copy())
-    for name in ("two_loops", "one_loop", "no_loops"):
-        try:
-            got = getattr(knn, f"compute_distances_{name}")(test.copy())
-            got = None if got is not None and not np.any(got) else got
-            seen.append(compare(name, got, expected, name))
-        except BaseException as error:
-            seen.append(raised(error, name, name))
-    for k in (1, 3, 5):
-        order = np.argsort(expected.numpy(), axis=1)[:, :k]
-        votes = np.array([np.argmax(np.bincount(y[row])) for row in order])
-        try:
-            seen.append(
-                compare(
-                    "predict_labels",
-                    knn.predict_labels(expected.numpy().copy(), k=k),
-                    votes,
-                    f"k {k}",
-                )
-            )
-        except BaseException as error:
-            seen.append(raised(error, "predict_labels", f"k {k}"))
-    return fold(seen, [cls])
 
 
 CLASSES = {

@@ -191,7 +191,11 @@ def table(rows: list[dict[str, Any]], seconds: list[float]) -> str:
         f"functions that both judge: {both}; the oracle alone calls right or wrong: {sum(n for k, n in count.items() if 'but' in k)}"
     ]
     lines += [f"  {n:6}  {kind}" for kind, n in count.most_common()]
-    lines.append(f"false alarms: {1000 * count['FALSE ALARM'] / max(both, 1):.1f} in 1,000")
+    unwritten = count["not written, called WRONG"]
+    lines.append(
+        f"false alarms: {1000 * count['FALSE ALARM'] / max(both, 1):.1f} in 1,000; "
+        f"WRONG for what is not written: {unwritten}"
+    )
     lines.append(
         f"named: {100 * count['named'] / max(wrong, 1):.0f} % of {wrong} that are wrong; missed: {1000 * count['MISSED'] / max(both, 1):.1f} in 1,000"
     )
@@ -216,6 +220,9 @@ def main() -> int:
         "--python", default=sys.executable, help="the Python whose handgrad is tried"
     )
     parser.add_argument("--jobs", type=int, default=1, help="checks at the same time")
+    parser.add_argument(
+        "--again", type=Path, help="take the checker's answers from an earlier result"
+    )
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--only", default="", help="only files whose path matches")
     parser.add_argument("--seconds", type=float, default=120, help="for one file")

@@ -153,7 +153,7 @@ def defined(path: str) -> list[str] | str:
 
 _OLD = re.compile(
     r"stand-in for|module '?numpy|numpy\.ndarray' object has no attribute|xrange|'float' object cannot be interpreted|slice indices must be"
-    r"|only integers, slices|newshape|0-dimensional arrays can be converted|positional argument|unexpected keyword|name 'reduce'"
+    r"|only integers, slices|newshape|0-dimensional arrays can be converted|name 'reduce'"
     r"|'numpy.float64' object cannot be interpreted|shape_tuple|iteritems"
 )
 
@@ -167,6 +167,14 @@ def is_environment(error: BaseException) -> bool:
         return bool(
             re.search(r"^(im2col|xrange|reduce)$|_(forward|backward)(_\w+)?$", name)
         ) or any("layers" in m for m in MISSING)
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    ours = trace is not None and trace.tb_frame.f_code.co_filename.startswith(
+        str(Path(__file__).parent)
+    )
+    if ours and isinstance(error, TypeError) and "argument" in str(error):
+        return True  # another signature: it was refused in the oracle's own call
     return bool(_OLD.search(str(error)))
 
 

@@ -35,6 +35,10 @@ FILES = (
     "neural_net", "linear_svm", "softmax", "k_nearest_neighbor", "rnn_layers",
 )  # fmt: skip
 GOOD, BAD = "right", "WRONG"
+# what the oracle does not try cannot be the cause of what it found
+NOT_TRIED = re.compile(
+    "whole numbers|memory layout|in place|odd image|no hidden layer|mode is test"
+)
 
 
 def files_of(folder: Path, names: list[str]) -> list[Path]:
@@ -145,13 +149,8 @@ def row(
     )
     if not kind and (verdict, oracle) == (BAD, "wrong"):
         kind = "named" if named else "unexplained"
-        if (
-            named
-            and results
-            and truth["keys"]
-            and not results & {*truth["keys"]}
-            and "out" not in truth["keys"]
-        ):
+        apart = results and truth["keys"] and not results & {*truth["keys"], "out"}
+        if named and (apart or NOT_TRIED.search(causes[0]["says"])):
             kind = "misnamed?"
     if not kind and oracle in ("right", "wrong"):
         kind = f"{oracle}, but {'called not written' if 'written' in verdict else 'not judged'}"

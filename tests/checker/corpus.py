@@ -37,7 +37,7 @@ FILES = (
 GOOD, BAD = "right", "WRONG"
 # what the oracle does not try cannot be the cause of what it found
 NOT_TRIED = re.compile(
-    "whole numbers|memory layout|in place|odd image|no hidden layer|mode is test"
+    "whole numbers|memory layout|in place(?! of)|odd image|no hidden layer|mode is test"
 )
 
 

@@ -32,7 +32,7 @@ _MATHS = {"errors", "engines", "layers"}
 _TRAINING = _MATHS | {"data", "environment", "files", "labels", "models", "nn", "optim"}
 MAY_IMPORT = {
     "errors": set(),
-    "files": set(),
+    "files": {"errors"},
     "html": set(),
     "labels": set(),
     "processes": {"errors"},
@@ -42,9 +42,9 @@ MAY_IMPORT = {
     "nn": _MATHS,
     "models": _MATHS | {"nn"},
     "optim": {"errors", "engines"},
-    "data": {"errors", "files"},
+    "data": {"engines", "errors", "files"},
     "environment": {"errors", "handgrad"},
-    "report": {"errors", "files", "html"},
+    "report": {"engines", "errors", "files", "html"},
     "training": _TRAINING | {"handgrad"},  # for the version
     "checker": _MATHS | {"gradcheck", "html", "models", "nn", "optim"},
     "testing": {"checker"},
@@ -185,6 +185,17 @@ def test_import_is_quick():
             seen.append(float(run_python(code)))
     ours, numpy = min(times["handgrad.layers"]), min(times["numpy"])
     assert ours < max(0.15, 1.5 * numpy), f"import took {ours:.3f} s, NumPy's own {numpy:.3f} s"
+
+
+def test_all_that_is_public_is_there_after_a_plain_import():
+    """Whatever was imported before: each name in a process of its own."""
+    names = [name for name in handgrad.__dir__() if name != "__version__"]
+    code = "import handgrad\nassert handgrad.{0} is not None\nprint('{0}' in dir(handgrad))"
+    for name in names:
+        assert run_python(code.format(name)).strip() == "True", name
+    folders = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"cli"}
+    assert folders | {"errors", "testing"} <= set(names)  # every part has its door
+    assert set(handgrad.__all__) <= set(names)
 
 
 # what never appears

@@ -10,6 +10,7 @@ import re
 import pytest
 from wrong_calls.layer_calls import LAYERS, LOSSES
 from wrong_calls.network_calls import GRADIENTS, MODELS, OPTIM
+from wrong_calls.stranger_calls import STRANGERS
 from wrong_calls.things import solver
 from wrong_calls.training_calls import CHECKPOINT, DATA, FILES, TRAINING
 
@@ -17,7 +18,7 @@ from handgrad import training
 from handgrad.errors import CheckpointError, HandgradError
 from handgrad.training.tensorfile import flatten, write_tensors
 
-CATALOGUE = [*LAYERS, *LOSSES, *MODELS, *OPTIM, *GRADIENTS, *TRAINING, *DATA]
+CATALOGUE = [*LAYERS, *LOSSES, *MODELS, *OPTIM, *GRADIENTS, *TRAINING, *DATA, *STRANGERS]
 
 
 def refuse(call, error, pattern):

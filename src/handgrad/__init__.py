@@ -24,15 +24,28 @@ _HOMES = {
     "ThreeLayerConvNet": "handgrad.models",
     "TwoLayerNet": "handgrad.models",
     "check": "handgrad.checker",
-    "checker": "handgrad",
-    "engines": "handgrad",
-    "gradcheck": "handgrad",
-    "layers": "handgrad",
-    "nn": "handgrad",
     "load_ipython_extension": "handgrad.courses.magic",  # for %load_ext handgrad
+    "load_weights": "handgrad.training",
     "unload_ipython_extension": "handgrad.courses.magic",
     "use": "handgrad.engines",
 }
+_MODULES = (
+    "bench",
+    "checker",
+    "courses",
+    "data",
+    "engines",
+    "errors",
+    "experiments",
+    "gradcheck",
+    "layers",
+    "models",
+    "nn",
+    "optim",
+    "report",
+    "testing",
+    "training",
+)
 
 __all__ = [
     "ConvNet",
@@ -40,20 +53,34 @@ __all__ = [
     "Solver",
     "ThreeLayerConvNet",
     "TwoLayerNet",
+    "bench",
     "check",
     "checker",
+    "courses",
+    "data",
     "engines",
+    "errors",
+    "experiments",
     "gradcheck",
     "layers",
+    "load_weights",
+    "models",
     "nn",
+    "optim",
+    "report",
+    "testing",
+    "training",
     "use",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"handgrad.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'handgrad' has no attribute {name!r}")
-    home = _HOMES[name]
-    if home == "handgrad":
-        return importlib.import_module(f"handgrad.{name}")
-    return getattr(importlib.import_module(home), name)
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

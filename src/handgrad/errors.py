@@ -7,9 +7,11 @@ TypeError), so ``except ValueError`` keeps working.
 
 from __future__ import annotations
 
+import inspect
 import operator
 import os
-from collections.abc import Collection, Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping, Set
 from math import inf, isfinite, prod
 from pathlib import Path
 from typing import Any
@@ -123,8 +125,8 @@ def check_size(layer: str, what: str, *sizes: int) -> None:
 def is_one_of(value: Any, choices: Collection[Any]) -> bool:
     """Return whether `value` is one of `choices`, also where it cannot be hashed or compared."""
     try:
-        return value in choices
-    except (TypeError, ValueError):
+        return bool(value in choices)
+    except Exception:  # as the comparison of arrays, which may be of any library
         return False
 
 
@@ -135,14 +137,43 @@ def check_choice(layer: str, name: str, value: Any, choices: Collection[Any]) ->
         raise OptionError(f"{layer}: {name} must be one of {known}; got {shown(value)}")
 
 
-def check_known(where: str, given: Iterable[str], known: Collection[str]) -> None:
-    """Raise OptionError if `given` holds a name that is not in `known`."""
+def check_known(where: str, given: Iterable[Any], known: Collection[str]) -> None:
+    """Raise OptionError if `given` holds a name that is not in `known`; it names the nearest known one."""
     unknown = [name for name in given if name not in known]
     if unknown:
         names = ", ".join(f'"{name}"' for name in unknown)
+        near = dict.fromkeys(f'"{close}"' for name in unknown if (close := nearest(name, known)))
+        hint = f"; did you mean {', '.join(near)}?" if near else ""
         raise OptionError(
-            f"{where}: unrecognized {names}; known are {', '.join(sorted(known)) or 'none'}"
+            f"{where}: unrecognized {names}; known are {', '.join(sorted(known)) or 'none'}{hint}"
         )
+
+
+def nearest(name: Any, known: Iterable[str]) -> str | None:
+    """Return the name of `known` that `name` most likely stands for, or None if it is like none.
+
+    >>> nearest("padding", ["stride", "pad"]), nearest("lr", ["learning_rate", "l2"]), nearest("xyz", ["pad"])
+    ('pad', 'learning_rate', None)
+    """
+    import difflib  # 10 ms, that only a mistake costs
+
+    name = str(name)
+    plain = {other.replace("_", "").lower(): other for other in known}
+    initials = {
+        "".join(word[:1] for word in other.split("_")): other for other in known if "_" in other
+    }
+    same = name.replace("_", "").lower()
+    if same in initials:
+        return initials[same]
+    found = difflib.get_close_matches(same, plain, n=1, cutoff=0.5)
+    return plain[found[0]] if found else None
+
+
+def check_keys(layer: str, name: str, param: Any, known: Set[str], hint: str = "") -> None:
+    """Raise OptionError unless `param`, the argument `name`, is a dictionary with `known` keys alone."""
+    check_dictionary(layer, name, param, hint)
+    if not param.keys() <= known:
+        check_known(f"{layer}: {name}", param, known)
 
 
 def check_dictionary(layer: str, name: str, value: Any, hint: str = "") -> None:
@@ -152,9 +183,31 @@ def check_dictionary(layer: str, name: str, value: Any, hint: str = "") -> None:
 
 
 def check_callable(layer: str, name: str, value: Any) -> None:
-    """Raise OptionError unless `value` can be called."""
-    if not callable(value):
+    """Raise OptionError unless `value` can be called; a class is no function, though it can be."""
+    if not callable(value) or isinstance(value, type):
         raise OptionError(f"{layer}: {name} must be a function, got {shown(value)}")
+
+
+def check_takes(layer: str, name: str, function: Any, arguments: str, count: int) -> None:
+    """Raise OptionError if `function` cannot be called with `count` arguments, in words `arguments`."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # compiled functions may not tell
+        return
+    try:
+        signature.bind(*[None] * count)
+    except TypeError:
+        raise OptionError(
+            f"{layer}: {name} must be a function of {arguments}, got one of {signature}"
+        ) from None
+
+
+def as_items(layer: str, name: str, value: Any, what: str) -> list[Any]:
+    """Return the items of `value`, a list, tuple, range or array of one axis; `what` says of what."""
+    is_list = isinstance(value, list | tuple | range)
+    if not is_list and not (isinstance(value, np.ndarray) and value.ndim == 1):
+        raise OptionError(f"{layer}: {name} must be a list of {what}, got {shown(value)}")
+    return list(value)
 
 
 def as_flag(layer: str, name: str, value: Any) -> bool:
@@ -246,7 +299,10 @@ def dtype_name(dtype: Any) -> str | None:
 
 def as_path(layer: str, name: str, value: Any) -> Path:
     """Return `value` as a Path; OptionError if it is no path at all."""
-    if not isinstance(value, str | os.PathLike) or not str(value) or "\0" in str(value):
+    is_path = isinstance(value, str | os.PathLike) and isinstance(os.fspath(value), str)
+    text = os.fspath(value) if is_path else ""
+    parts = [len(part.encode("utf-8", "surrogatepass")) for part in re.split(r"[/\\]", text)]
+    if not text or "\0" in text or max(parts) > 255 or sum(parts) > 4000:
         raise OptionError(
             f"{layer}: {name} must be the path of a file or folder, got {shown(value)}"
         )

@@ -6,6 +6,8 @@ import os
 import secrets
 from pathlib import Path
 
+from handgrad.errors import DtypeError, OptionError, as_path, shown
+
 _SUFFIX = ".partial"
 
 
@@ -17,11 +19,16 @@ def atomic_write(path: str | Path, data: bytes | bytearray) -> None:
         data: the whole new content.
 
     Raises:
+        OptionError, DtypeError: `path` is no path of a file, or `data` no bytes.
         OSError: the data could not be written; a file that stood at `path` is as it was, and no
             temporary file is left (unless only the last step, the folder's fsync, failed: then the
             new file is complete and in its place).
     """
-    path = Path(path)
+    path = as_path("atomic_write", "path", path)
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise DtypeError(f"atomic_write: data must be bytes, got {type(data).__name__}")
+    if not path.name:
+        raise OptionError(f"atomic_write: path must be the path of a file, got {shown(path)}")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_SUFFIX}")
     try:
         with temporary.open("xb") as file:

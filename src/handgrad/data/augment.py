@@ -13,7 +13,9 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
+from handgrad.engines.arrays import as_numpy
 from handgrad.errors import (
+    DtypeError,
     OptionError,
     ShapeError,
     as_count,
@@ -21,6 +23,7 @@ from handgrad.errors import (
     check_choice,
     check_known,
     check_ndim,
+    shown,
 )
 
 LARGEST: Final = 1024  # pixels of an image each way
@@ -68,7 +71,11 @@ def alternating_flip(
     """
     check_ndim("alternating_flip", "X", X, 4, "(N, C, H, W)")
     first = as_count("alternating_flip", "first", first, minimum=0, maximum=1)
-    places = np.arange(len(X), dtype=np.uint64) if rows is None else np.asarray(rows, np.uint64)
+    epoch = as_count("alternating_flip", "epoch", epoch, minimum=0)
+    places = np.arange(len(X)) if rows is None else as_numpy("alternating_flip", "rows", rows)
+    if places.dtype.kind not in "iu" or (places < 0).any():
+        raise DtypeError(f"alternating_flip: rows must be whole numbers from 0, got {shown(rows)}")
+    places = places.astype(np.uint64)
     if places.shape != (len(X),):
         raise ShapeError(
             f"alternating_flip: rows must be one place for each of {len(X)} images, got {places.shape}"
@@ -175,8 +182,8 @@ class Augmentation:
 
     def __init__(self, steps: Mapping[str, float] | Iterable[str]) -> None:
         """Check the steps."""
-        if isinstance(steps, str) or not isinstance(steps, Iterable):
-            raise OptionError(f"augmentation: expected a dictionary or a list, got {steps!r}")
+        if isinstance(steps, str) or not isinstance(steps, Mapping | list | tuple | range):
+            raise OptionError(f"augmentation: expected a dictionary or a list, got {shown(steps)}")
         self.steps = dict(steps) if isinstance(steps, Mapping) else dict.fromkeys(map(str, steps))
         check_known("augmentation", map(str, self.steps), AUGMENTATIONS)
         self.takes_rows = "alternating_flip" in self.steps

@@ -22,7 +22,7 @@ import numpy as np
 from handgrad.data.archive import read_members, sha256
 from handgrad.data.dataset import Dataset, build
 from handgrad.data.pickled import read_batch, read_label_names
-from handgrad.errors import DataError, OptionError, as_count, as_path
+from handgrad.errors import DataError, OptionError, as_count, as_items, as_path, check_choice
 
 CLASS_NAMES: Final = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
@@ -210,6 +210,9 @@ def read_cifar10(
     Raises:
         DataError: a file is missing or is not what it should be.
     """
+    batches = as_items("read_cifar10", "batches", batches, "names of batches")
+    for name in batches:
+        check_choice("read_cifar10", "a batch", name, (*TRAINING, TEST))
     images = np.empty((len(batches), ROWS, PIXELS), np.uint8)
     labels = np.empty((len(batches), ROWS), np.int64)
     for name, rows, batch_labels in _batches(find_cifar10(root), batches):

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
-from handgrad.errors import DtypeError, OptionError, ShapeError, as_flag, dtype_name
+from handgrad.data.pixels import check_pixels, whole_pixels
+from handgrad.engines.arrays import as_numpy
+from handgrad.errors import (
+    DtypeError,
+    LabelError,
+    OptionError,
+    ShapeError,
+    as_count,
+    as_flag,
+    check_dictionary,
+    dtype_name,
+    shown,
+)
 
 SPLITS: Final = ("train", "val", "test")
 DTYPES: Final = ("float32", "float64")
@@ -39,6 +52,30 @@ class Preprocessing:
     std: np.ndarray
     dtype: np.dtype
 
+    def __post_init__(self) -> None:
+        """Check the attributes."""
+        where, shape = "Preprocessing", self.image_shape
+        if not isinstance(shape, tuple | list) or len(shape) != 3:
+            raise OptionError(f"{where}: image_shape must be (C, H, W), got {shown(shape)}")
+        channels, height, width = (as_count(where, "image_shape", size) for size in shape)
+        shape = (channels, height, width)
+        as_count(where, "levels", self.levels)
+        for name in ("mean", "std"):
+            array = as_numpy(where, name, getattr(self, name))
+            if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+                raise DtypeError(f"{where}: {name} must hold finite numbers, got {shown(array)}")
+            if array.ndim > 3 or any(
+                a not in (1, n) for a, n in zip(array.shape[::-1], shape[::-1], strict=False)
+            ):
+                raise ShapeError(
+                    f"{where}: {name} must broadcast to image_shape {shape}, got {array.shape}"
+                )
+            object.__setattr__(self, name, array)
+        if not (self.std > 0).all():
+            raise OptionError(f"{where}: std must be above 0, got {shown(self.std)}")
+        object.__setattr__(self, "image_shape", shape)
+        object.__setattr__(self, "dtype", as_float_dtype(where, self.dtype))
+
     @classmethod
     def fit(
         cls,
@@ -54,7 +91,7 @@ class Preprocessing:
 
         Args:
             where: the data set's name, for messages.
-            images: (N, C, H, W) unsigned integers in 0..levels.
+            images: (N, C, H, W), whole numbers in 0..levels.
             levels: the largest pixel value.
             subtract_mean: subtract the mean image, as the courses do.
             standardize: instead, subtract each channel's mean and divide by its standard deviation.
@@ -62,7 +99,13 @@ class Preprocessing:
 
         Returns:
             The preprocessing; sums are integers, so that no order of adding changes the last digit.
+
+        Raises:
+            DataError: pixels are negative, above `levels` or NaN.  DtypeError: they are fractions.
+            ShapeError: the images are not (N, C, H, W), N at least 1.
         """
+        levels = as_count(where, "levels", levels, maximum=65535)
+        images = whole_pixels(where, images, levels)
         shape = images.shape[1:]
         mean, std = np.zeros((1, 1, 1)), np.ones((1, 1, 1))
         subtract_mean = as_flag(where, "subtract_mean", subtract_mean)
@@ -76,18 +119,22 @@ class Preprocessing:
         """Turn pixels into X.
 
         Args:
-            images: (N, C, H, W), (N, H, W, C), or (N, H, W) for one channel; values 0..levels.
+            images: (N, C, H, W), (N, H, W, C), or (N, H, W) for one channel; values 0..levels, whole
+                or not.
 
         Returns:
             X (N, C, H, W), C-contiguous, of `dtype`: the float64 value, rounded once.
 
         Raises:
             ShapeError: the images are of another size.
+            DataError: pixels are negative, above `levels`, NaN, or of the range 0..1 where `levels` is not 1.
+
+        Warns:
+            UserWarning: whole numbers of only 0 and 1 where white is far above.
         """
-        images = np.asarray(images)
-        if images.dtype.kind not in "biuf":
-            raise DtypeError(f"preprocess: images must hold numbers, got {images.dtype}")
+        images = as_numpy("preprocess", "images", images, "hold numbers")
         images = self._channels_first(images)
+        check_pixels("preprocess", images, self.levels)
         out = np.empty(images.shape, self.dtype)
         for start in range(0, len(images), ROWS):
             part = images[start : start + ROWS] - self.mean
@@ -97,6 +144,11 @@ class Preprocessing:
 
     def undo(self, X: np.ndarray) -> np.ndarray:
         """Return the images (N, C, H, W) in 0..levels, float64, of which `X` was made."""
+        X = as_numpy("undo", "X", X)
+        if X.dtype.kind not in "iuf":
+            raise DtypeError(f"undo: X must hold real numbers, got {X.dtype}")
+        if X.shape[1:] != self.image_shape:
+            raise ShapeError(f"undo: X must have rows of {self.image_shape}, got shape {X.shape}")
         return X * self.std + self.mean
 
     def _channels_first(self, images: np.ndarray) -> np.ndarray:
@@ -146,6 +198,21 @@ class Dataset:
     class_names: tuple[str, ...]
     preprocessing: Preprocessing
 
+    def __post_init__(self) -> None:
+        """Check that arrays and labels fit the images and classes."""
+        where = f"data set {shown(self.name)}"
+        if not isinstance(self.preprocessing, Preprocessing):
+            raise OptionError(
+                f"{where}: preprocessing must be a Preprocessing, got {shown(self.preprocessing)}"
+            )
+        names = self.class_names
+        if not isinstance(names, tuple | list) or not all(isinstance(n, str) for n in names):
+            raise OptionError(f"{where}: class_names must be a tuple of texts, got {shown(names)}")
+        object.__setattr__(self, "class_names", tuple(names))
+        check_dictionary(where, "arrays", self.arrays)
+        arrays = _checked_arrays(where, self.arrays, self.image_shape, len(names))
+        object.__setattr__(self, "arrays", arrays)
+
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(C, H, W) of one image."""
@@ -167,6 +234,38 @@ class Dataset:
             digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
+
+
+def _checked_arrays(
+    where: str, arrays: Mapping[str, Any], image_shape: tuple[int, ...], classes: int
+) -> dict[str, np.ndarray]:
+    """Return `arrays` after checking the splits that are there: shapes, dtypes, labels."""
+    checked: dict[str, np.ndarray] = {name: as_numpy(where, name, a) for name, a in arrays.items()}
+    for name, array in checked.items():
+        kind, _, split = name.partition("_") if isinstance(name, str) else ("", "", "")
+        other = f"{'y' if kind == 'X' else 'X'}_{split}"
+        if kind not in ("X", "y") or split not in SPLITS or other not in checked:
+            raise OptionError(
+                f"{where}: arrays must hold X_train and y_train, X_val and y_val, X_test and y_test, "
+                f"got {shown(name)} without {other}"
+            )
+        if kind == "X":
+            if array.dtype.kind != "f" or array.shape[1:] != image_shape:
+                raise ShapeError(
+                    f"{where}: {name} must hold floats of shape (N, {str(image_shape)[1:]}, as its "
+                    f"preprocessing makes them, got {array.dtype} {array.shape}"
+                )
+        elif array.shape != (len(checked[other]),):
+            raise ShapeError(
+                f"{where}: {name} must have shape ({len(checked[other])},), a label for each row of "
+                f"{other}, got {array.shape}"
+            )
+        elif array.dtype.kind not in "iu" or (
+            array.size and not 0 <= array.min() <= array.max() < classes
+        ):
+            got = f"{array.min()}..{array.max()}" if array.dtype.kind in "iuf" else array.dtype
+            raise LabelError(f"{where}: {name} must hold integers in [0, {classes}), got {got}")
+    return checked
 
 
 def build(

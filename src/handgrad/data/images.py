@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import warnings
 from os import PathLike
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
+from handgrad.data.brightness import as_eight_bits, scale_of
 from handgrad.errors import DataError, OptionError, as_count, as_path
-
-if TYPE_CHECKING:
-    from PIL.Image import Image as Picture
 
 FORMATS: Final = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 MAX_PIXELS: Final = 100_000_000
@@ -24,19 +22,21 @@ def read_image(
 
     The middle of the picture, of the wanted proportions, is resized; colours become grey for one
     channel, grey becomes colour for three; transparent parts become white; pictures are turned as
-    their EXIF data say.  Brightness is kept: 0 is black and `levels` is white.  The digits are bright
-    on dark, so a photograph of ink on paper must be inverted first.
+    their EXIF data say; of several frames the first is read.  Brightness is kept: 0 is black and `levels`
+    is white, for pictures of 1 to 32 bits and floats (`handgrad.data.brightness` says what is white in
+    each).  The digits are bright on dark, so a photograph of ink on paper must be inverted first.
 
     Args:
-        path: a PNG, JPEG, GIF (first frame), BMP, WebP, TIFF or PPM file.
+        path: a PNG, JPEG, GIF, BMP, WebP, TIFF or PPM (PBM, PGM, PFM) file.
         image_shape: (C, H, W) with C 1 or 3.
         levels: the largest pixel value of the data set.
 
     Returns:
-        The image (C, H, W), uint8 in 0..levels.
+        The image (C, H, W), uint8 in 0..levels (uint16 where levels is above 255).
 
     Raises:
-        DataError: the file is missing, no picture, corrupt or enormous.
+        DataError: the file is missing, no picture, corrupt or enormous, or holds numbers that are no
+            brightness: negative ones, NaN, or larger ones than its kind should.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -46,6 +46,7 @@ def read_image(
             f"read_image: image_shape must be (C, H, W) with C 1 or 3, got {image_shape!r}"
         )
     channels, height, width = (as_count("read_image", "image_shape", size) for size in image_shape)
+    levels = as_count("read_image", "levels", levels, maximum=65535)
     path = as_path("read_image", "path", path)
     if not path.is_file():
         raise DataError(f"{path}: no such picture file")
@@ -53,32 +54,24 @@ def read_image(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(path, formats=FORMATS) as file:
+                scale = scale_of(file)
                 if file.width * file.height > MAX_PIXELS:
                     raise DataError(
                         f"{path}: the picture has {file.width}x{file.height} pixels, at most "
                         f"{MAX_PIXELS:,} are read; make it smaller first"
                     )
                 picture = ImageOps.exif_transpose(file)
-                picture = _flatten(picture).convert("L" if channels == 1 else "RGB")
+        picture = as_eight_bits(str(path), picture, scale, colour=channels == 3)
     except UnidentifiedImageError:
-        raise DataError(f"{path}: not a picture of the kinds {', '.join(FORMATS)}") from None
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        if isinstance(error, DataError):
-            raise
+        kinds = ", ".join(FORMATS)
+        raise DataError(
+            f"{path}: not a picture of the kinds {kinds}, or of a rare variant"
+        ) from None
+    except (DataError, UserWarning):
+        raise
+    except Exception as error:  # the decoders of Pillow raise errors of many kinds
         raise DataError(f"{path}: the picture is corrupt: {error}") from error
     pixels = np.asarray(ImageOps.fit(picture, (width, height), Image.Resampling.BICUBIC))
     pixels = pixels.reshape(height, width, channels).transpose(2, 0, 1)
-    return np.ascontiguousarray(np.rint(pixels * (levels / 255)).astype(np.uint8))
-
-
-def _flatten(picture: Picture) -> Picture:
-    """The picture with 8 bits a pixel, on white where it was transparent."""
-    from PIL import Image
-
-    if picture.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(picture).astype(np.uint16) >> 8).astype(np.uint8))
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        return Image.alpha_composite(white, picture)
-    return picture
+    dtype = np.uint8 if levels <= 255 else np.uint16
+    return np.ascontiguousarray(np.rint(pixels * (levels / 255)).astype(dtype))

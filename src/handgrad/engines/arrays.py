@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from handgrad.errors import DtypeError, ShapeError
+from handgrad.errors import DtypeError, ShapeError, shown
 
 Array = Any  # an array of any library that the array API standard describes
 
@@ -24,17 +25,78 @@ def namespace(*arrays: Array) -> ModuleType:
     return array_api_compat.array_namespace(*arrays)
 
 
-def as_numpy(layer: str, name: str, value: Any) -> np.ndarray:
-    """Return `value`, an array or nested lists, as a NumPy array; masks are refused, never dropped."""
+def as_numpy(layer: str, name: str, value: Any, must: str = "be an array of numbers") -> np.ndarray:
+    """Return `value`, an array or nested lists, as a NumPy array; masks are refused, never dropped.
+
+    `must` says in messages what is wanted.  Raises DtypeError for what holds objects or cannot be
+    converted, and ShapeError for ragged lists; the messages say what to do.
+    """
+    if type(value) is np.ndarray and value.dtype.kind != "O":
+        return value
     if isinstance(value, np.ndarray) and hasattr(value, "mask"):
         raise DtypeError(
             f"{layer}: {name} must have no mask, got a MaskedArray; leave out the rows with "
             f"masked numbers, or put a number of your choice in their place, {name}.filled(number)"
         )
     try:
-        return np.asarray(value)
-    except (TypeError, ValueError) as error:
-        raise ShapeError(f"{layer}: {name} is not a rectangular array: {error}") from None
+        array = np.asarray(value)
+    except Exception as error:  # other libraries raise errors of many kinds
+        raise _unconverted(layer, name, value, error) from None
+    if array.dtype.kind == "O":
+        raise DtypeError(f"{layer}: {name} must {must}, got {objects_in(name, value)}")
+    return array
+
+
+def _unconverted(layer: str, name: str, value: Any, error: Exception) -> DtypeError | ShapeError:
+    """The error to raise where NumPy or another library could not make an array of `value`."""
+    kind = type(value).__name__
+    if isinstance(value, list | tuple):
+        first = next((item for item in value if hasattr(item, "requires_grad")), None)
+        if first is None:
+            return ShapeError(f"{layer}: {name} is not a rectangular array: {error}")
+        value, kind = first, f"a {kind} of {type(first).__name__}s"
+    hints = {
+        "requires grad": getattr(value, "requires_grad", False) is True and f"{name}.detach()",
+        "is bfloat16": "bfloat16" in str(getattr(value, "dtype", "")) and f"{name}.float()",
+        "is on a GPU": getattr(getattr(value, "device", None), "type", "cpu") != "cpu"
+        and f"{name}.cpu()",
+        "is sparse": "sparse" in str(getattr(value, "layout", "")) and f"{name}.to_dense()",
+    }
+    for what, hint in hints.items():
+        if hint:
+            return DtypeError(
+                f"{layer}: {name} must be an array that NumPy can read, got {kind} that {what}; pass {hint}"
+            )
+    return DtypeError(f"{layer}: {name} must be an array, got {kind}: {shown(error)}")
+
+
+def objects_in(name: str, value: Any) -> str:
+    """What is in `value`, of which NumPy made an array of objects, and what to do about it."""
+    kind = type(value).__name__
+    if hasattr(value, "dtypes") and hasattr(value, "columns"):  # a data frame of pandas or its like
+        columns = [c for c in value.columns if np.asarray(value[c]).dtype.kind not in "biufc"]
+        if not columns:
+            return f"{kind} whose columns are of several kinds; pass {name}.astype(float)"
+        which = "column" if len(columns) == 1 else "columns"
+        return (
+            f"{kind} with no plain numbers in the {which} {', '.join(map(repr, columns))}; convert or drop "
+            f"such, as in {name}.drop(columns={columns!r})"
+        )
+    if hasattr(value, "toarray"):
+        return f"{kind}, which is sparse; pass {name}.toarray()"
+    if isinstance(value, Iterator):
+        return f"{kind}, which is no array; collect its items with np.stack(list({name}))"
+    if isinstance(value, type):
+        return f"the class {kind if kind != 'type' else value.__name__}, not an array"
+    if isinstance(value, np.ndarray | list | tuple) or hasattr(value, "dtype"):
+        flat = np.asarray(value, dtype=object).ravel()
+        wrong = next((i for i, item in enumerate(flat) if not isinstance(item, int | float)), None)
+        if wrong is None:
+            return f"{kind} of Python objects; pass np.array({name}, float)"
+        place = np.unravel_index(wrong, np.asarray(value, dtype=object).shape)
+        where = "".join(f"[{i}]" for i in place)
+        return f"{kind} of objects: {name}{where} is {shown(flat[wrong])}, no number"
+    return kind
 
 
 def promote(layer: str, **arrays: Array) -> tuple[Array, ...]:
@@ -62,13 +124,12 @@ def promote(layer: str, **arrays: Array) -> tuple[Array, ...]:
 def _promote_numpy(layer: str, arrays: dict[str, Array]) -> tuple[np.ndarray, ...]:
     converted: list[np.ndarray] = []
     for name, value in arrays.items():
-        array = as_numpy(layer, name, value)
+        array = as_numpy(layer, name, value, f"be {_NAMES} (or integers)")
         if array.dtype.kind in "iu":
             array = array.astype(np.float64)
         elif array.dtype.newbyteorder("=") not in _DTYPES:
-            came = type(value).__name__ if array.dtype.kind == "O" else array.dtype
             raise DtypeError(
-                f"{layer}: {name} must be {_NAMES} (or integers), got {came}"
+                f"{layer}: {name} must be {_NAMES} (or integers), got {array.dtype}"
                 f"{_how_to_convert(name, array)}"
             )
         converted.append(array)
@@ -81,7 +142,7 @@ def _how_to_convert(name: str, array: np.ndarray) -> str:
     if array.dtype.kind == "c":
         return f"; convert it with {name}.astype(np.complex128)"
     try:
-        is_possible = array.dtype.kind in "fbO" and array.astype(np.float32) is not None
+        is_possible = array.dtype.kind in "fb" and array.astype(np.float32) is not None
     except (TypeError, ValueError):
         is_possible = False
     return f"; convert it with {name}.astype(np.float32)" if is_possible else ""
@@ -96,6 +157,7 @@ def _promote_foreign(layer: str, arrays: dict[str, Array]) -> tuple[Array, ...]:
     allowed = (xp.float32, xp.float64, xp.complex128)
     dtypes = []
     for name, value in arrays.items():
+        _check_dense(layer, name, value)
         if xp.isdtype(value.dtype, "integral"):
             dtypes.append(xp.float64)
         elif value.dtype in allowed:
@@ -104,6 +166,18 @@ def _promote_foreign(layer: str, arrays: dict[str, Array]) -> tuple[Array, ...]:
             raise DtypeError(f"{layer}: {name} must be {_NAMES} (or integers), got {value.dtype}")
     dtype = xp.result_type(*dtypes)
     return tuple(xp.astype(value, dtype, copy=False) for value in arrays.values())
+
+
+def _check_dense(layer: str, name: str, value: Array) -> None:
+    """Raise DtypeError for tensors that layers cannot compute with: sparse ones, and those without data."""
+    if "sparse" in str(getattr(value, "layout", "")):
+        raise DtypeError(
+            f"{layer}: {name} must be dense, got a sparse tensor; pass {name}.to_dense()"
+        )
+    if getattr(getattr(value, "device", None), "type", "") == "meta":
+        raise DtypeError(
+            f"{layer}: {name} must hold numbers, got a tensor without data (device meta)"
+        )
 
 
 def cast(layer: str, name: str, value: Array, like: Array) -> Array:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from handgrad.engines.arrays import as_numpy
-from handgrad.errors import DtypeError, ShapeError, as_count, as_number, check_callable
+from handgrad.errors import DtypeError, ShapeError, as_count, as_number, check_callable, check_takes
 
 STEP = 2.0**-100
 _SMALL = 32  # outputs of at most so many numbers have each row of the Jacobian checked
@@ -58,14 +58,15 @@ def complex_step_jacobians(
     check_callable("complex_step", "forward", forward)
     h = as_number("complex_step", "h", h, 0, open_low=True)
     real = _real_arrays("complex_step", arrays)
-    shape = np.shape(_first(forward(*real)))
+    check_takes("complex_step", "forward", forward, f"the {len(real)} arrays", len(real))
+    shape = _output(forward(*real)).shape
     jacobians = []
     for position, array in enumerate(real):
         jacobian = np.empty(shape + array.shape)
         for index in np.ndindex(array.shape):
             shifted = array.astype(np.complex128)
             shifted[index] += 1j * h
-            out = _first(forward(*real[:position], shifted, *real[position + 1 :]))
+            out = _output(forward(*real[:position], shifted, *real[position + 1 :]))
             jacobian[(..., *index)] = np.imag(out) / h
         jacobians.append(jacobian)
     return tuple(jacobians)
@@ -87,6 +88,9 @@ def complex_step_gradients(
         ShapeError: dout has not the output's shape.
     """
     jacobians = complex_step_jacobians(forward, arrays, h=h)
+    dout = as_numpy("complex_step_gradients", "dout", dout)
+    if dout.dtype.kind not in "biufc":
+        raise DtypeError(f"complex_step_gradients: dout must hold numbers, got {dout.dtype}")
     for array, jacobian in zip(arrays, jacobians, strict=True):
         shape = jacobian.shape[: jacobian.ndim - np.ndim(array)]
         if np.shape(dout) != shape:
@@ -153,13 +157,18 @@ def check_pair(
     )
 
 
-def _first(result: Any) -> Any:
-    return result[0] if isinstance(result, tuple) else result
+def _output(result: Any) -> np.ndarray:
+    """Return the output of forward, which may come with a cache."""
+    out = result[0] if isinstance(result, tuple) and result else result
+    out = as_numpy("complex_step", "forward", out, "return numbers")
+    if out.dtype.kind not in "iufc":
+        raise DtypeError(f"complex_step: forward must return numbers, got {out.dtype}")
+    return out
 
 
 def _real_arrays(function: str, arrays: Any) -> list[np.ndarray]:
     """Return `arrays` in float64; refuse one array in the place of several, and what is not real."""
-    if not isinstance(arrays, tuple | list):
+    if not isinstance(arrays, tuple | list) or not arrays:
         raise ShapeError(
             f"{function}: arrays must be a tuple or list, as in (x, w, b), got "
             f"{type(arrays).__name__}"
@@ -175,7 +184,8 @@ def _real_arrays(function: str, arrays: Any) -> list[np.ndarray]:
 
 def _gradients(result: Any, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
     """Return what a backward pass returned as a tuple, after checking number and shapes."""
-    gradients = result if isinstance(result, tuple) else (result,)
+    results = result if isinstance(result, tuple) else (result,)
+    gradients = tuple(as_numpy("check_pair", "a gradient", gradient) for gradient in results)
     shapes = [np.shape(gradient) for gradient in gradients]
     expected = [array.shape for array in arrays]
     if shapes != expected:

@@ -15,7 +15,15 @@ from typing import Any
 import numpy as np
 
 from handgrad.engines.arrays import as_numpy
-from handgrad.errors import DtypeError, ShapeError, as_count, as_number, check_callable
+from handgrad.errors import (
+    DtypeError,
+    ShapeError,
+    as_count,
+    as_flag,
+    as_number,
+    check_callable,
+    shown,
+)
 
 
 def rel_error(x: Any, y: Any) -> float:
@@ -61,6 +69,7 @@ def eval_numerical_gradient(
     function = "eval_numerical_gradient"
     _check_floating(function, x)
     h = _checked_step(function, f, h)
+    verbose = as_flag(function, "verbose", bool(verbose) if isinstance(verbose, int) else verbose)
     gradient = np.zeros_like(x)
     for index in np.ndindex(x.shape):
         change = _difference(function, lambda: f(x), x, index, h)
@@ -118,6 +127,16 @@ def eval_numerical_gradient_blobs(
     """
     function = "eval_numerical_gradient_blobs"
     h = _checked_step(function, f, h)
+    if not isinstance(inputs, list | tuple):
+        raise DtypeError(f"{function}: inputs must be a list of blobs, got {type(inputs).__name__}")
+    for name, blob in (
+        *((f"inputs[{i}]", blob) for i, blob in enumerate(inputs)),
+        ("output", output),
+    ):
+        if not hasattr(blob, "vals") or (name == "output" and not hasattr(blob, "diffs")):
+            raise DtypeError(
+                f"{function}: {name} must be a blob with the arrays vals and diffs, got {shown(blob)}"
+            )
 
     def value() -> Any:
         f(*inputs, output)
@@ -125,7 +144,7 @@ def eval_numerical_gradient_blobs(
 
     gradients = []
     for blob in inputs:
-        _check_floating(function, getattr(blob, "vals", blob))
+        _check_floating(function, blob.vals)
         gradient = np.zeros_like(blob.vals)
         for index in np.ndindex(blob.vals.shape):
             change = _difference(function, value, blob.vals, index, h)
@@ -138,6 +157,11 @@ def eval_numerical_gradient_net(
     net: Any, inputs: Sequence[Any], output: Any, h: float = 1e-5
 ) -> list[np.ndarray]:
     """`eval_numerical_gradient_blobs` of a net whose ``forward()`` reads and writes the blobs."""
+    check_callable("eval_numerical_gradient_net", "net.forward", getattr(net, "forward", None))
+    if isinstance(net, type):
+        raise DtypeError(
+            f"eval_numerical_gradient_net: net must be a net, got the class {net.__name__}"
+        )
     return eval_numerical_gradient_blobs(lambda *blobs: net.forward(), inputs, output, h=h)
 
 
@@ -183,13 +207,29 @@ def _difference(
     original = x[index]
     try:
         x[index] = original + h
-        plus = np.array(f())  # a copy: f may write both results to one buffer
-        if plus.dtype.kind not in "biufc":
-            raise DtypeError(f"{function}: f must return numbers, got {plus.dtype}: {plus!s:.60}")
+        plus = _array_of(function, f()).copy()  # f may write both results to one buffer
         x[index] = original - h
-        return plus - f()
+        minus = _array_of(function, f())
+        if minus.shape != plus.shape:
+            raise ShapeError(
+                f"{function}: f must return one shape, got {plus.shape} and {minus.shape}"
+            )
+        return plus - minus
     finally:
         x[index] = original
+
+
+def _array_of(function: str, result: Any) -> np.ndarray:
+    """Return what f returned as an array of numbers."""
+    if isinstance(result, tuple):
+        raise ShapeError(
+            f"{function}: f must return one number or array, got a tuple of {len(result)}; take its first, "
+            "as in lambda x: f(x)[0]"
+        )
+    array = as_numpy(function, "f", result, "return numbers")
+    if array.dtype.kind not in "biufc":
+        raise DtypeError(f"{function}: f must return numbers, got {array.dtype}: {array!s:.60}")
+    return array.astype(np.int64) if array.dtype.kind in "bu" else array
 
 
 def _one_number(function: str, change: Any) -> Any:
@@ -200,7 +240,7 @@ def _one_number(function: str, change: Any) -> Any:
 
 
 def _contract(function: str, change: Any, upstream: Any) -> Any:
-    upstream = as_numpy(function, "the upstream gradient", upstream)
+    upstream = as_numpy(function, "the upstream gradient", upstream, "hold numbers")
     if upstream.dtype.kind not in "biufc":
         raise DtypeError(f"{function}: the upstream gradient must hold numbers, got {upstream!r}")
     if np.ndim(upstream) and np.shape(upstream) != np.shape(change):

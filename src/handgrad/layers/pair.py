@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from handgrad import engines
 from handgrad.engines.arrays import Array, cast
-from handgrad.errors import CacheError, ShapeError
+from handgrad.errors import CacheError, ShapeError, as_flag
 
 
 class Cache(NamedTuple):
@@ -42,6 +42,7 @@ def run_linear_backward(
     layer: str, dout: Array, cache: Cache, need_dx: bool
 ) -> tuple[Array | None, Array, Array]:
     """Return dx, dw and db; dx is None where it is not needed, and an engine may not compute it."""
+    need_dx = as_flag(f"{layer}_backward", "need_dx", need_dx)
     dout = check_backward(layer, dout, cache)
     module = engines.get(cache.engine)
     backward = getattr(getattr(module, "fused", None), layer + "_backward", None)

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 from handgrad.engines.arrays import Array, promote
+from handgrad.errors import as_flag
 from handgrad.layers import fusion
 from handgrad.layers.affine import affine_backward, affine_forward
 from handgrad.layers.batchnorm import batchnorm_backward_alt, batchnorm_forward
@@ -404,6 +405,7 @@ def _backward(
 
     dx is None where it is not needed, as in front of the first layer of a model.
     """
+    need_dx = as_flag(f"{sandwich}_backward", "need_dx", need_dx)
     dout = check_backward(sandwich, dout, cache)
     (linear, *followers), left_out = cache.saved
     parameters: tuple[Array | None, ...] = (None, None) if left_out else ()

@@ -37,7 +37,7 @@ def _check_labels(layer: str, y: Any, x: Array) -> Array:
         return y  # the quick way to the same answer
     xp = namespace(x)
     if isinstance(x, np.ndarray) or not hasattr(y, "shape"):
-        y = as_numpy(layer, "y", y)
+        y = as_numpy(layer, "y", y, "be an array of integers")
     if tuple(y.shape) != (N,):
         raise ShapeError(
             f"{layer}: y must have shape ({N},), one label a row of x {tuple(x.shape)}, "

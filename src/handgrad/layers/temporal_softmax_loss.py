@@ -78,7 +78,7 @@ def temporal_softmax_loss(
 
 def _two_dimensional(layer: str, name: str, value: Any, shape: tuple[int, int]) -> np.ndarray:
     """Return labels or a mask as a NumPy array, wherever they come from."""
-    if hasattr(value, "detach"):
+    if hasattr(value, "requires_grad") and value.device.type != "meta":
         value = value.detach().cpu()
     array = as_numpy(layer, name, value)
     if array.shape != shape:

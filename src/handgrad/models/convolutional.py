@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from handgrad.errors import OptionError, as_count
+from handgrad.errors import as_count, as_items
 from handgrad.models.network import Network
 from handgrad.models.options import as_conv, as_image, as_widths
 
@@ -74,11 +74,7 @@ class ConvNet(Network):
             dropout_keep_ratio=dropout_keep_ratio,
             seed=seed,
         )
-        if isinstance(conv_params, Mapping | str) or not isinstance(conv_params, Iterable):
-            raise OptionError(
-                f"ConvNet: conv_params must be a list of dictionaries, got {conv_params!r}"
-            )
-        for i, given in enumerate(conv_params):
+        for i, given in enumerate(as_items("ConvNet", "conv_params", conv_params, "dictionaries")):
             self._add_conv(*as_conv(f"ConvNet: conv_params[{i}]", given))
         for width in as_widths("ConvNet", hidden_dims):
             self._add_affine(width, hidden=True)

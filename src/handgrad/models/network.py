@@ -27,7 +27,6 @@ from handgrad.engines.devices import like, to_device, to_numpy
 from handgrad.engines.weights import with_penalty
 from handgrad.errors import (
     DtypeError,
-    OptionError,
     ShapeError,
     as_count,
     as_number,
@@ -37,6 +36,7 @@ from handgrad.errors import (
     check_size,
 )
 from handgrad.models.options import as_weight_scale
+from handgrad.nn.fit import check_params, checked_buffers
 from handgrad.nn.norms import STATISTICS, STEPS, as_steps, momentum_at, steps_of
 from handgrad.nn.options import VARIANCES, as_dtype, as_random_source
 from handgrad.nn.state import State, Stateful, changing, training
@@ -129,6 +129,7 @@ class Network(Stateful):
         """Check the options; the constructors of the models then add their blocks."""
         name = self._name
         self.params: dict[str, np.ndarray] = {}
+        self._shapes: dict[str, tuple[int, ...]] = {}  # of params, when they were made
         self.reg = as_number(name, "reg", reg, 0)
         self.dtype = None if dtype is None else as_dtype(name, dtype)
         self.num_classes = as_count(name, "num_classes", num_classes)
@@ -264,6 +265,7 @@ class Network(Stateful):
         return params + names, len(self.bn_params) - 1
 
     def _set(self, name: str, value: np.ndarray) -> None:
+        self._shapes[name] = value.shape
         self.params[name] = value if self.dtype is None else value.astype(self.dtype)
 
     # -- computing --------------------------------------------------------------------------------
@@ -334,6 +336,7 @@ class Network(Stateful):
         outputs: dict[str, np.ndarray] | None = None,
     ) -> np.ndarray:
         """Go through the stages; collect caches, and outputs of the blocks, where asked to."""
+        check_params(self._name, own.params, self._shapes)
         out = to_device(X, self.device)
         for stage in self._stages:
             forward = getattr(layers, stage.pair + "_forward")
@@ -401,11 +404,7 @@ class Network(Stateful):
         return result
 
     def _weights(self, stage: Stage, own: Own) -> list[np.ndarray]:
-        try:
-            return [to_device(own.params[name], self.device) for name in stage.params]
-        except KeyError as error:
-            known = ", ".join(own.params) or "nothing"
-            raise OptionError(f"{self._name}: params lacks {error}; it holds {known}") from None
+        return [to_device(own.params[name], self.device) for name in stage.params]
 
     def _options(self, stage: Stage, own: Own) -> tuple[Any, ...]:
         return (own.dropout,) if stage.pair == "dropout" else stage.before
@@ -438,6 +437,14 @@ class Network(Stateful):
 
     # -- checking ---------------------------------------------------------------------------------
 
+    def check_params(self) -> None:
+        """Raise an error unless params has the names and shapes that the network was made with.
+
+        Each loss and each saving does so; raises OptionError, ShapeError or DtypeError.
+        """
+        check_dictionary(self._name, "params", self.params)
+        check_params(self._name, self.params, self._shapes)
+
     def _checked(self, X: Any) -> np.ndarray:
         """Return X as an array that fits the model, in the model's dtype if it casts inputs."""
         X = self._fitting(X)
@@ -446,7 +453,9 @@ class Network(Stateful):
         return X.astype(self.dtype, copy=False)
 
     def _fitting(self, X: Any) -> np.ndarray:
-        X = as_numpy(self._name, "X", X)
+        real = self.dtype is None or self.dtype(0).dtype.kind != "c"
+        must = f"hold {'real ' if real else ''}numbers"
+        X = as_numpy(self._name, "X", X, must)
         dim = self._input_dim
         images = isinstance(dim, tuple)
         given = X.shape[1:] if images else prod(X.shape[1:])
@@ -454,12 +463,9 @@ class Network(Stateful):
             shape = str(("N", *dim)).replace("'", "") if isinstance(dim, tuple) else f"(N, {dim})"
             also = "" if images else f", or more dimensions with {dim} numbers a row"
             raise ShapeError(f"{self._name}: X must have shape {shape}{also}; got {X.shape}")
-        real = self.dtype is None or self.dtype(0).dtype.kind != "c"
         if X.dtype.kind not in ("iuf" if real else "iufc"):
             hint = "; its imaginary part would be lost" if X.dtype.kind == "c" else ""
-            raise DtypeError(
-                f"{self._name}: X must hold {'real ' if real else ''}numbers, got {X.dtype}{hint}"
-            )
+            raise DtypeError(f"{self._name}: X must {must}, got {X.dtype}{hint}")
         return X
 
     # -- keeping and showing ----------------------------------------------------------------------
@@ -471,6 +477,7 @@ class Network(Stateful):
 
     @params.setter
     def params(self, params: dict[str, np.ndarray]) -> None:
+        check_dictionary(self._name, "params", params)
         self._unfix()
         self._params = params
 
@@ -485,6 +492,17 @@ class Network(Stateful):
             for i, bn_param in enumerate(self._state().kept, start=1)
             for key in _KEPT
             if key in bn_param
+        }
+
+    def buffer_shapes(self) -> dict[str, tuple[int, ...] | None]:
+        """Return the shapes of the running statistics that the network takes."""
+        gammas = [shape for name, shape in self._shapes.items() if name.startswith("gamma")]
+        if self.normalization != "batchnorm":
+            return {}
+        return {
+            f"{key}{i}": () if key == STEPS else shape
+            for i, shape in enumerate(gammas, start=1)
+            for key in _KEPT
         }
 
     def load_buffers(self, buffers: Mapping[str, Any]) -> None:
@@ -506,14 +524,14 @@ class Network(Stateful):
         known = [f"{key}{i}" for i in range(1, count + 1) for key in _KEPT]
         check_dictionary(self._name, "buffers", buffers)
         check_known(f"{self._name}.load_buffers", buffers, known)
-        gammas = [name for name in self.params if name.startswith("gamma")]
-        loaded = {name: np.array(value) for name, value in buffers.items()}
+        gammas = [name for name in self._shapes if name.startswith("gamma")]
+        loaded = checked_buffers(self._name, buffers)
         for i, gamma in enumerate(gammas, start=1):
             if f"{STEPS}{i}" in loaded:
                 as_steps(f"{self._name}.load_buffers: {STEPS}{i}", loaded[f"{STEPS}{i}"])
             for key in STATISTICS:
                 value = loaded.get(f"{key}{i}")
-                expected = self.params[gamma].shape
+                expected = self._shapes[gamma]
                 if value is not None and value.shape != expected:
                     raise ShapeError(
                         f"{self._name}.load_buffers: {key}{i} must have the shape of {gamma}, "

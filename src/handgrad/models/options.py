@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from handgrad.errors import (
     OptionError,
     as_count,
     as_flag,
+    as_items,
     as_number,
     as_pair,
     check_choice,
@@ -24,11 +25,8 @@ _CONV_KEYS = ("num_filters", "filter_size", "stride", "pad", "pool")
 
 def as_widths(model: str, hidden_dims: Any) -> list[int]:
     """Return `hidden_dims`, the widths of the hidden layers, as a new list of ints."""
-    if isinstance(hidden_dims, str) or not isinstance(hidden_dims, Iterable):
-        raise OptionError(
-            f"{model}: hidden_dims must be a list of the hidden layers' widths, got {hidden_dims!r}"
-        )
-    return [as_count(model, f"hidden_dims[{i}]", width) for i, width in enumerate(hidden_dims)]
+    widths = as_items(model, "hidden_dims", hidden_dims, "the hidden layers' widths")
+    return [as_count(model, f"hidden_dims[{i}]", width) for i, width in enumerate(widths)]
 
 
 def as_weight_scale(model: str, weight_scale: Any) -> float | str:

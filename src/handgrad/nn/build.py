@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.errors import OptionError, check_known, required
+from handgrad.errors import OptionError, check_known, required, shown
 from handgrad.nn import activations, joins, linear, norms, pools, whitening
 from handgrad.nn.custom import CustomPair
 from handgrad.nn.layer import Layer
@@ -99,6 +99,10 @@ def model_class(path: str) -> type[Model]:
 
 def imported(path: str) -> Any:
     """Return what an import path "package.module:name" names; OptionError if it cannot be had."""
+    if not isinstance(path, str):
+        raise OptionError(
+            f"model: an import path is a text, as package.module:Class, got {shown(path)}"
+        )
     module_name, _, name = path.partition(":")
     if not module_name or not name.replace(".", "").isidentifier():
         raise OptionError(f"model: {path!r} is no import path, as package.module:Class")

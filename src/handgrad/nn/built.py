@@ -56,6 +56,7 @@ class Built(Stateful, metaclass=Configured):
         self._rng = rng
         self._params: Arrays = {}
         self._decays: list[str] = []
+        self._shapes_of_params: dict[str, Shape] = {}
         self._layers: list[Layer] = []
         self._row_shape: Shape | None = None  # of the output, once the network is built
         self._rows: list[tuple[str, str, str, str]] = []  # of the summary
@@ -126,6 +127,7 @@ class Built(Stateful, metaclass=Configured):
             number = "the same" if again and count else f"{count:,}"
             self._rows.append((call.label, repr(call.layer), by(call.shape[1:]), number))
         self._rng = None  # the random source is not part of the network
+        self._shapes_of_params = {name: w.shape for name, w in self._params.items()}
         self._row_shape = output.shape[1:]  # from here on it is built
 
     def _register(self, block: Built, prefix: str) -> None:

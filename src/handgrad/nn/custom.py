@@ -24,7 +24,14 @@ from typing import Any
 import numpy as np
 
 from handgrad.engines.arrays import Array
-from handgrad.errors import OperationError, OptionError, ShapeError, check_known
+from handgrad.errors import (
+    OperationError,
+    OptionError,
+    ShapeError,
+    check_callable,
+    check_known,
+    shown,
+)
 from handgrad.nn.configured import import_path, plain, shown_call
 from handgrad.nn.layer import Layer, Weight
 from handgrad.nn.options import Shape, as_row_shape
@@ -40,9 +47,16 @@ class CustomPair:
         self, forward: Callable[..., Any], starts: dict[str, Any], input_shape: Any
     ) -> None:
         """See `layer`."""
+        check_callable("layer", "forward", forward)
+        try:
+            inspect.signature(forward)
+        except (TypeError, ValueError):
+            raise OptionError(
+                f"layer: forward must be a function of Python, got {shown(forward)}"
+            ) from None
         self.__name__ = getattr(forward, "__name__", "layer")
         self.__qualname__ = getattr(forward, "__qualname__", self.__name__)
-        self.__module__ = forward.__module__
+        self.__module__ = getattr(forward, "__module__", "") or ""
         self.__doc__ = forward.__doc__
         self.forward = forward
         self.starts = starts

@@ -28,16 +28,15 @@ def input_shapes(where: str, shape: Any) -> list[Shape] | None:
 def as_inputs(name: str, X: Any, dtype: Any) -> list[np.ndarray]:
     """Return X, an array or a tuple of several, as a list of arrays of as many rows."""
     given = X if isinstance(X, tuple) else (X,)
-    xs = [as_numpy(name, "X", x) for x in given]
     real = dtype is None or dtype(0).dtype.kind != "c"
+    must = f"hold {'real ' if real else ''}numbers"
+    xs = [as_numpy(name, "X", x, must) for x in given]
     for x in xs:
         if x.ndim < 2:
             raise ShapeError(f"{name}: X must have shape (N, ...), got {x.shape}")
         if x.dtype.kind not in ("iuf" if real else "iufc"):
             hint = "; its imaginary part would be lost" if x.dtype.kind == "c" else ""
-            raise DtypeError(
-                f"{name}: X must hold {'real ' if real else ''}numbers, got {x.dtype}{hint}"
-            )
+            raise DtypeError(f"{name}: X must {must}, got {x.dtype}{hint}")
     if any(len(x) != len(xs[0]) for x in xs):
         raise ShapeError(
             f"{name}: the inputs must have as many rows, got {texts([x.shape for x in xs])}"

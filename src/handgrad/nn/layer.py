@@ -141,6 +141,10 @@ class Layer(metaclass=Configured):
         """Return the layer's own random stream, None if it has none."""
         return None
 
+    def buffer_shapes(self) -> dict[str, Shape | None]:
+        """Return the shapes of the running statistics that `load_buffers` takes, None where any may come."""
+        return {}
+
     @property
     def has_state(self) -> bool:
         """Whether the layer keeps anything from call to call but parameters."""
@@ -159,6 +163,12 @@ class PairLayer(Layer):
 
     pair_name: ClassVar[str] = ""
     count: ClassVar[int] = 1  # of inputs
+
+    def __call__(self, *values: Value) -> Value:
+        """Record a call, of as many values as the pair takes."""
+        if values and len(values) != self.count:
+            raise OperationError(f"{self!r} must be called with {self.takes}, got {len(values)}")
+        return super().__call__(*values)
 
     def pair(self, x: Array) -> str:
         """Return the name of the pair for an input x."""

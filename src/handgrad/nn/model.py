@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from handgrad import layers
-from handgrad.engines.arrays import Array, as_numpy
+from handgrad.engines.arrays import Array
 from handgrad.engines.devices import check_device, to_device, to_numpy
 from handgrad.engines.weights import with_penalty
 from handgrad.errors import (
@@ -23,9 +23,11 @@ from handgrad.errors import (
     check_choice,
     check_dictionary,
     check_known,
+    check_takes,
 )
 from handgrad.nn.built import Arrays, Built, current_mode, in_mode
 from handgrad.nn.configured import import_path, plain, shown_call
+from handgrad.nn.fit import check_inputs, check_params, checked_buffers, own_loss
 from handgrad.nn.graph import Plan
 from handgrad.nn.inputs import as_inputs, check_rows, input_shapes
 from handgrad.nn.layer import Layer
@@ -120,10 +122,14 @@ class Model(Built):
             None if dtype is None else as_dtype(name, dtype),
             None if rng is None else as_random_source(name, rng),
         )
+        if self._input_shapes is not None:
+            check_inputs(name, self.forward, self._input_shapes)
         self.reg = as_number(name, "reg", reg, 0)
         self.device = check_device(name, device)
         if not callable(loss):
             check_choice(name, "loss (or a function)", loss, list(LOSSES))
+        else:
+            check_takes(name, "loss", loss, "(scores, y)", 2)
         self._loss: Loss = loss if callable(loss) else LOSSES[loss]
         smoothing = as_number(name, "label_smoothing", label_smoothing, 0, 1)
         if smoothing:
@@ -164,8 +170,17 @@ class Model(Built):
     @params.setter
     def params(self, params: Arrays) -> None:
         check_dictionary(self._name, "params", params)
+        if self._row_shape is not None:
+            check_params(self._name, params, self._shapes_of_params, all_names=False)
         self._unfix()
         self._params = dict(params)
+
+    def check_params(self) -> None:
+        """Raise an error unless params has the names and shapes that the network was made with.
+
+        Each loss and each saving does so; raises OptionError, ShapeError or DtypeError.
+        """
+        check_params(self._name, self.params, self._shapes_of_params)
 
     @property
     def num_classes(self) -> int:
@@ -221,7 +236,7 @@ class Model(Built):
             own = self._in_call(state)
             caches: list[Any] = []
             scores = plan.forward(xs, self._on_device(state), caches, own=own)
-            loss, dscores = self._loss(scores, y)
+            loss, dscores = own_loss(self._name, self._loss(scores, y), scores)
             result = self._completed(loss, plan.backward(dscores, caches), state.params)
             self._keep({layer._label: layer.buffers() for layer in own.values()}, scores)
             return result
@@ -246,10 +261,15 @@ class Model(Built):
         return Plan(graph, output, fuse=False).trace(xs, params, self._in_call(state))
 
     def predict(self, X: Any, batch_size: int = 100) -> np.ndarray:
-        """Return the class with the largest score for each row of X, computed batch by batch."""
+        """Return the class with the largest score for each row of X, computed batch by batch.
+
+        Scores are (N, C), or (N, C, H, W) for a class of each pixel; the classes then are (N, H, W).
+        """
         batch_size = as_count(self._name, "batch_size", batch_size)
-        xs = X if isinstance(X, tuple) else (as_numpy(self._name, "X", X),)
-        labels = [np.zeros(0, np.int64)]
+        xs = as_inputs(self._name, X, self.dtype)
+        self._check_rows([x.shape[1:] for x in xs])
+        assert self._row_shape is not None
+        labels = [np.zeros((0, *self._row_shape[1:]), np.int64)]
         with self.fixed():
             for start in range(0, len(xs[0]), batch_size):
                 batch = tuple(x[start : start + batch_size] for x in xs)
@@ -323,13 +343,21 @@ class Model(Built):
 
     def _by_layer(self, buffers: Mapping[str, Any]) -> dict[str, Arrays]:
         """Return `buffers` by the names of the layers, and then by their own."""
-        check_dictionary(self._name, "buffers", buffers)
+        buffers = checked_buffers(self._name, buffers)
         mine: dict[str, Arrays] = {layer._label: {} for layer in self._layers if layer.has_state}
         for name, value in buffers.items():
             label, _, key = name.rpartition(".")
             check_known(f"{self._name}.load_buffers", [label or name], mine)
             mine[label][key] = value
         return mine
+
+    def buffer_shapes(self) -> dict[str, Shape | None]:
+        """Return the shapes of the running statistics that the network takes, None where any may come."""
+        return {
+            f"{layer._label}.{key}": shape
+            for layer in self._layers
+            for key, shape in layer.buffer_shapes().items()
+        }
 
     def row_norms(self) -> list[str]:
         """Return the names of batch normalisations that are left nothing of a single row.
@@ -423,11 +451,7 @@ class Model(Built):
         return {name: to_device(w, self.device) for name, w in params.items()}
 
     def _with_all_names(self, params: Arrays) -> Arrays:
-        for layer in self._layers:
-            for name in layer.parameters:
-                if name not in params:
-                    known = ", ".join(params) or "nothing"
-                    raise OptionError(f"{self._name}: params lacks {name!r}; it holds {known}")
+        check_params(self._name, params, self._shapes_of_params)
         return params
 
     def _completed(
@@ -458,6 +482,7 @@ class Model(Built):
     def _check_rows(self, rows: Sequence[Shape]) -> None:
         """Raise ShapeError unless inputs of `rows` fit the network; build it if it is not."""
         if self._row_shape is None:
+            check_inputs(self._name, self.forward, rows)
             self._build(rows)
         assert self._input_shapes is not None
         check_rows(self._name, rows, self._input_shapes)

@@ -183,6 +183,10 @@ class BatchNorm(Norm):
         self.param |= loaded
         self._steps = steps_of(buffers)
 
+    def buffer_shapes(self) -> dict[str, Shape | None]:
+        """One number a channel."""
+        return {**dict.fromkeys(STATISTICS, self._known_shape()), STEPS: ()}
+
     def _known_shape(self) -> Shape | None:
         for shapes in list(self._shapes):
             return shapes[0][:1]

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from handgrad.engines.arrays import as_numpy
 from handgrad.errors import (
     DtypeError,
-    OptionError,
     ShapeError,
     as_count,
+    as_items,
     as_number,
     check_choice,
     dtype_name,
@@ -61,7 +62,7 @@ def draw(where: str, init: Init, shape: Shape, fan_in: int, rng: Any) -> np.ndar
     function is called as ``init(shape, rng)``.
     """
     if callable(init):
-        value = np.asarray(init(shape, rng))
+        value = as_numpy(where, "what init(shape, rng) returns", init(shape, rng))
         if value.shape != shape:
             raise ShapeError(
                 f"{where}: init(shape, rng) must return an array of shape {shape}, got {value.shape}"
@@ -78,8 +79,5 @@ def as_row_shape(where: str, shape: Any) -> Shape:
     """Return `shape`, that of one row or image without N, as a tuple of positive ints."""
     if isinstance(shape, int | np.integer):
         shape = (shape,)
-    if isinstance(shape, str) or not hasattr(shape, "__iter__"):
-        raise OptionError(
-            f"{where}: input_shape must be the shape of one row, as (3, 32, 32), got {shape!r}"
-        )
-    return tuple(as_count(where, f"input_shape[{i}]", n) for i, n in enumerate(shape))
+    sizes = as_items(where, "input_shape", shape, "sizes, the shape of one row, as (3, 32, 32)")
+    return tuple(as_count(where, f"input_shape[{i}]", n) for i, n in enumerate(sizes))

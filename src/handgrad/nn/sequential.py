@@ -30,12 +30,16 @@ class Sequential(Model):
         self, layers: Iterable[Layer | Model], input_shape: Any = None, **options: Any
     ) -> None:
         """Put `layers` in a row; input_shape and the other options are those of `Model`."""
-        if isinstance(layers, str | Layer | Model) or not isinstance(layers, Iterable):
+        try:
+            parts = [] if isinstance(layers, str | Layer | Model) else list(layers)
+        except Exception:  # as of a closed file
+            parts = []
+        if not parts and not isinstance(layers, list | tuple):
             raise OptionError(f"Sequential: layers must be a list of layers, got {layers!r}")
         super().__init__(input_shape, **options)
         self._children: dict[str, Layer | Model] = {}
         counts: Counter[str] = Counter()
-        for i, part in enumerate(layers):
+        for i, part in enumerate(parts):
             name = self._name_of(i, part, counts)
             if name in self._children:
                 raise OptionError(f"Sequential: two layers have the name {name}")

@@ -122,6 +122,10 @@ class Whitening(PairLayer):
         own.filters = buffers.get("W", self.filters)
         return own
 
+    def buffer_shapes(self) -> dict[str, Shape | None]:
+        """That of the filters."""
+        return {"W": None if self.filters is None else self.filters.shape}
+
     def buffers(self) -> dict[str, Array]:
         """The filters, as W."""
         kept = self._kept_by_network()

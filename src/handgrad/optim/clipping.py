@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.errors import as_number
+from handgrad.engines.arrays import as_numpy
+from handgrad.errors import DtypeError, as_number, check_dictionary
 
 _CHUNK = 1 << 16  # numbers squared at a time, in the cache
 
@@ -19,9 +20,13 @@ def global_norm(arrays: Mapping[str, Any]) -> float:
     >>> global_norm({"w": np.array([3.0, 0.0]), "b": np.array([4.0])})
     5.0
     """
+    check_dictionary("global_norm", "arrays", arrays)
     total = 0.0
-    for array in arrays.values():
-        flat = np.asarray(array).reshape(-1)
+    for name, value in arrays.items():
+        array = as_numpy("global_norm", str(name), value)
+        if array.dtype.kind not in "biuf":
+            raise DtypeError(f"global_norm: {name} must hold real numbers, got {array.dtype}")
+        flat = array.reshape(-1)
         for start in range(0, flat.size, _CHUNK):
             total += float(np.sum(np.square(flat[start : start + _CHUNK], dtype=np.float64)))
     return sqrt(total) if isfinite(total) else inf

@@ -13,9 +13,9 @@ from __future__ import annotations
 from math import sqrt
 
 from handgrad import engines
-from handgrad.engines.arrays import Array, namespace
+from handgrad.engines.arrays import Array, namespace, promote
 from handgrad.engines.weights import compiled_rules
-from handgrad.errors import as_count
+from handgrad.errors import DtypeError, as_count, check_min_ndim
 from handgrad.optim.settings import Config, nesterov, setting_of, started, velocity_of
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # a, b, c
@@ -69,12 +69,22 @@ def _step(
     return w - learning_rate * orthogonal(ahead, rounds), v
 
 
+_MOST_ROUNDS = 1000
+
+
 def orthogonal(m: Array, rounds: int = 5) -> Array:
     """Return nearly U V^T for the matrix ``m = U S V^T`` of the first axis of m and all others.
 
     Its singular values are in [0.68, 1.21], where those of m were at least a hundredth of its norm.
     """
+    (m,) = promote("orthogonal", m=m)
+    check_min_ndim("orthogonal", "m", m, 2, "(rows, ...)")
+    rounds = as_count("orthogonal", "rounds", rounds, minimum=0, maximum=_MOST_ROUNDS)
     xp = namespace(m)
+    if xp.isdtype(m.dtype, "complex floating"):
+        raise DtypeError(f"orthogonal: m must hold real numbers, got {m.dtype}")
+    if 0 in m.shape:
+        return m
     X = xp.reshape(m, (m.shape[0], -1))
     is_tall = X.shape[0] > X.shape[1]
     X = (X.T if is_tall else X) / norm(m)

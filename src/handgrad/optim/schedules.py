@@ -188,7 +188,7 @@ def build_schedule(config: str | Mapping[str, Any] | None = None) -> Schedule:
     >>> [round(schedule(step, 1000), 3) for step in (0, 99, 550, 1000)]
     [0.01, 1.0, 0.505, 0.01]
     """
-    options = {"name": config} if isinstance(config, str) else config or {}
+    options = {"name": config} if isinstance(config, str) else {} if config is None else config
     check_dictionary("schedule", "a schedule that is no name", options)
     options = dict(options)
     name = options.pop("name", "constant")

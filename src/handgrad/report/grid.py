@@ -6,7 +6,8 @@ from math import ceil, sqrt
 
 import numpy as np
 
-from handgrad.errors import as_count, as_number, check_ndim
+from handgrad.engines.arrays import as_numpy
+from handgrad.errors import DtypeError, as_count, as_number, check_ndim
 
 
 def visualize_grid(
@@ -26,8 +27,13 @@ def visualize_grid(
 
     Source: CS231n assignment 2, ``vis_utils.visualize_grid``.
     """
-    Xs = np.asarray(Xs)
+    Xs = as_numpy("visualize_grid", "Xs", Xs)
     check_ndim("visualize_grid", "Xs", Xs, 4, "(N, H, W, C)")
+    if Xs.dtype.kind not in "biuf" or not Xs.size:
+        raise DtypeError(
+            f"visualize_grid: Xs must hold real numbers, got {Xs.dtype} of shape {Xs.shape}"
+        )
+    constant = as_number("visualize_grid", "constant", constant)
     ubound = as_number("visualize_grid", "ubound", ubound)
     padding = as_count("visualize_grid", "padding", padding, minimum=0)
     N, H, W, C = Xs.shape

@@ -29,6 +29,8 @@ from handgrad.training.evaluate import (
 from handgrad.training.health import HealthCheck
 from handgrad.training.progress import ProgressBar
 from handgrad.training.solver import Solver
+from handgrad.training.trained import TrainedRun
+from handgrad.training.weights import LoadedWeights, load_weights
 
 __all__ = [
     "Callback",
@@ -38,17 +40,20 @@ __all__ = [
     "HealthCheck",
     "HistoryWriter",
     "LayerStatistics",
+    "LoadedWeights",
     "ModelFile",
     "ProgressBar",
     "ResumeWarning",
     "Solver",
     "StopOnSignal",
+    "TrainedRun",
     "atomic_write",
     "evaluate",
     "examples",
     "latest_checkpoint",
     "load_checkpoint",
     "load_model_arrays",
+    "load_weights",
     "predict",
     "predict_probabilities",
     "restore",

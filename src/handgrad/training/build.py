@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -13,14 +13,15 @@ import numpy as np
 from handgrad import models
 from handgrad.data import DATASETS, Dataset, load
 from handgrad.engines.devices import check_device
-from handgrad.errors import CheckpointError, check_known
+from handgrad.errors import CheckpointError, as_path, check_known
 from handgrad.optim import DECAYS, get_rule, settings_of
 from handgrad.training.checks import split_settings
 from handgrad.training.config import RunConfig
 
 
-def read_config(folder: Path) -> RunConfig:
+def read_config(folder: str | PathLike[str]) -> RunConfig:
     """Return the configuration in a run `folder`; CheckpointError if it is none."""
+    folder = as_path("run", "folder", folder)
     if not (folder / "config.toml").is_file():
         raise CheckpointError(
             f"{folder} is not a run folder: it holds no config.toml; `handgrad train` makes run folders"

@@ -11,6 +11,7 @@ settings, versions, threads): a difference in the first is an error, one in the 
 from __future__ import annotations
 
 import copy
+import json
 import warnings
 from dataclasses import dataclass
 from os import PathLike
@@ -19,8 +20,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from handgrad.errors import CheckpointError, as_path
+from handgrad.errors import (
+    CheckpointError,
+    DtypeError,
+    OptionError,
+    as_path,
+    check_dictionary,
+    shown,
+)
 from handgrad.training.arrays import Arrays, buffers_of, steady
+from handgrad.training.checks import check_weights
 from handgrad.training.circumstances import (
     differences,
     get_state,
@@ -102,10 +111,14 @@ def save_checkpoint(solver: Solver, path: str | PathLike[str]) -> None:
     Raises:
         CheckpointError: the file cannot be written, or the update rule's configuration holds
             something other than arrays, numbers, strings and None.
+        OptionError, ShapeError, DtypeError: the model's params are not those that it was made with.
     """
+    path = as_path("save_checkpoint", "path", path)
+    _check_solver("save_checkpoint", solver)
+    check_weights(solver.model)
     tensors: Arrays = {}
     content = flatten(state_of(solver), tensors)
-    write_tensors(Path(path), _KIND, tensors, content)
+    write_tensors(path, _KIND, tensors, content)
 
 
 def load_checkpoint(path: str | PathLike[str]) -> Checkpoint:
@@ -150,6 +163,7 @@ def restore(solver: Solver, path: str | PathLike[str]) -> Checkpoint:
         ResumeWarning: another setting, version, engine or number of threads differs.
     """
     path = as_path("resume", "path", path)
+    _check_solver("restore", solver)
     checkpoint = load_checkpoint(latest_checkpoint(path) if path.is_dir() else path)
     take_up(solver, checkpoint)
     return checkpoint
@@ -218,9 +232,16 @@ def _checked(state: dict[str, Any], solver: Solver) -> list[tuple[Part, dict[str
     return states
 
 
+def _check_solver(where: str, solver: Any) -> None:
+    """Raise DtypeError unless `solver` is one."""
+    if not hasattr(solver, "optim_configs") or isinstance(solver, type):
+        raise DtypeError(f"{where}: solver must be a Solver, got {shown(solver)}")
+
+
 def checkpoint_files(folder: str | PathLike[str]) -> list[Path]:
     """Return the checkpoints that a `Checkpointer` left in `folder`, the newest first."""
-    return sorted(Path(folder).glob(_PATTERN), reverse=True)
+    folder = as_path("latest_checkpoint", "folder", folder)
+    return sorted(folder.glob(_PATTERN), reverse=True)
 
 
 def latest_checkpoint(folder: str | PathLike[str]) -> Path:
@@ -259,10 +280,19 @@ def save_model(path: str | Path, model: Any, metadata: dict[str, Any] | None = N
 
     Raises:
         CheckpointError: the file cannot be written.
+        OptionError, ShapeError, DtypeError: the model's params are not those that it was made with.
     """
+    path = as_path("save_model", "path", path)
+    check_weights(model)
+    metadata = {} if metadata is None else metadata
+    check_dictionary("save_model", "metadata", metadata)
+    try:
+        json.dumps(metadata)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise OptionError(f"save_model: metadata must be such as JSON holds: {error}") from None
     with steady(model):
         params, buffers = model.params, buffers_of(model)
-    content = {"buffers": list(buffers), "params": list(params), "metadata": metadata or {}}
+    content = {"buffers": list(buffers), "params": list(params), "metadata": metadata}
     write_tensors(path, _MODEL_KIND, {**params, **buffers}, content)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from handgrad.errors import (
     NonFiniteError,
     OptionError,
     ShapeError,
+    as_items,
     check_dictionary,
     required,
     shown,
@@ -32,19 +33,26 @@ _CHUNK = 1 << 22  # numbers looked at in one go
 
 def check_model(model: Any) -> None:
     """Raise DtypeError unless `model` has what the Solver uses of it."""
-    params = getattr(model, "params", None)
+    params = None if isinstance(model, type) else getattr(model, "params", None)
     if not isinstance(params, Mapping) or not callable(getattr(model, "loss", None)):
         raise DtypeError(
             "Solver: model must have params, a dictionary name -> array, and a function loss(X, y); "
-            f"got {type(model).__name__}"
+            f"got {shown(model) if isinstance(model, type) else type(model).__name__}"
         )
+    check_weights(model)
+
+
+def check_weights(model: Any) -> None:
+    """Raise an error if the network `model` says that its params are not those that it was made with."""
+    if not isinstance(model, type) and hasattr(model, "check_params"):
+        model.check_params()
+    elif isinstance(model, type) or not isinstance(getattr(model, "params", None), Mapping):
+        raise DtypeError(f"model must have params, a dictionary name -> array, got {shown(model)}")
 
 
 def checked_callbacks(callbacks: Any) -> list[Callback]:
     """Return `callbacks` as a list, after checking that they are callbacks."""
-    if not isinstance(callbacks, Iterable):
-        raise OptionError(f"Solver: callbacks must be a list of Callbacks, got {callbacks!r}")
-    checked = list(callbacks)
+    checked = as_items("Solver", "callbacks", callbacks, "Callbacks")
     for i, callback in enumerate(checked):
         if not isinstance(callback, Callback):
             raise OptionError(f"Solver: callbacks[{i}] must be a Callback, got {callback!r}")
@@ -72,8 +80,9 @@ def check_data(data: Any, num_classes: int | None) -> tuple[np.ndarray, ...]:
 
 
 def _check_images(name: str, X: np.ndarray) -> None:
-    if X.dtype.kind not in "fiub":
-        raise DtypeError(f"Solver: {name} must hold real numbers, got {X.dtype}")
+    if X.dtype.kind not in "fiu":
+        hint = f"; for 0 and 1 pass {name}.astype(np.float32)" if X.dtype.kind == "b" else ""
+        raise DtypeError(f"Solver: {name} must hold real numbers, got {X.dtype}{hint}")
     if X.ndim < 2 or len(X) == 0:
         raise ShapeError(
             f"Solver: {name} must be (N, ...) with at least one row, got shape {X.shape}"

@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 
 from handgrad.engines.arrays import as_numpy
-from handgrad.errors import LabelError, NonFiniteError, ShapeError, as_count, check_callable
+from handgrad.errors import (
+    LabelError,
+    NonFiniteError,
+    OptionError,
+    ShapeError,
+    as_count,
+    as_items,
+    check_callable,
+    shown,
+)
 from handgrad.training.arrays import all_finite, steady
 
 
@@ -87,10 +96,11 @@ def evaluate_scores(
     scores: np.ndarray, y: np.ndarray, class_names: Sequence[str] | None = None
 ) -> Evaluation:
     """Compare the largest of `scores`, (N, C), with the labels; the rest is as in `evaluate`."""
-    N, C = scores.shape
+    N, C = _two_axes(scores)
     y = _checked_labels(y, N, C)
     if class_names is None:
         class_names = [str(label) for label in range(C)]
+    class_names = as_items("evaluate", "class_names", class_names, "texts")
     if len(class_names) != C:
         raise ShapeError(
             f"evaluate: class_names must have {C} names, one for each score, got {len(class_names)}"
@@ -134,7 +144,7 @@ def examples_of_scores(
     """Choose the rows by their `scores`, (N, C); the rest is as in `examples`."""
     k = as_count("examples", "k", k, minimum=0)
     probabilities = np.exp(log_softmax(scores))
-    y = _checked_labels(y, *probabilities.shape)
+    y = _checked_labels(y, *_two_axes(scores))
     predicted = probabilities.argmax(axis=1)
     certainty = probabilities.max(axis=1)
     order = np.argsort(-certainty, kind="stable")
@@ -165,6 +175,8 @@ def log_softmax(scores: np.ndarray) -> np.ndarray:
 def scores_of(model: Any, X: np.ndarray, batch_size: int = 256) -> np.ndarray:
     """Return ``model.loss(X)``, (N, C), computed `batch_size` rows at a time; it must be finite."""
     batch_size = as_count("evaluate", "batch_size", batch_size)
+    if isinstance(model, type):
+        raise OptionError(f"evaluate: model must be a network, got the class {model.__name__}")
     check_callable("evaluate", "model.loss", getattr(model, "loss", None))
     X = as_numpy("evaluate", "X", X)
     if X.ndim < 2 or len(X) == 0:
@@ -172,7 +184,7 @@ def scores_of(model: Any, X: np.ndarray, batch_size: int = 256) -> np.ndarray:
     # NaN and infinity are looked for below
     with np.errstate(all="ignore"), steady(model):
         batches = [model.loss(X[i : i + batch_size]) for i in range(0, len(X), batch_size)]
-    scores = np.concatenate(batches)
+    scores = _joined(batches, X)
     if not all_finite(scores):
         bad = int((~np.isfinite(scores)).any(axis=1).argmax())
         raise NonFiniteError(
@@ -182,12 +194,32 @@ def scores_of(model: Any, X: np.ndarray, batch_size: int = 256) -> np.ndarray:
     return scores
 
 
+def _joined(batches: list[Any], X: np.ndarray) -> np.ndarray:
+    """The scores of all batches as one array, if the model returned such."""
+    arrays = [as_numpy("evaluate", "the scores of model.loss(X)", batch) for batch in batches]
+    rows = sum(len(a) if a.ndim else 0 for a in arrays)
+    if any(a.ndim < 2 or a.shape[1:] != arrays[0].shape[1:] for a in arrays) or rows != len(X):
+        raise ShapeError(
+            f"evaluate: model.loss(X) must return scores (N, C), a row for each of the {len(X)} rows of X, "
+            f"got {arrays[0].shape}"
+        )
+    return np.concatenate(arrays)
+
+
+def _two_axes(scores: np.ndarray) -> tuple[int, int]:
+    """The shape of scores of whole rows: of pixels, (N, C, H, W), there is no evaluation."""
+    if scores.ndim != 2:
+        raise ShapeError(
+            f"evaluate: scores must be (N, C), a score for each class of a row, got shape {scores.shape}"
+        )
+    return scores.shape[0], scores.shape[1]
+
+
 def _checked_labels(y: Any, N: int, C: int) -> np.ndarray:
     y = as_numpy("evaluate", "y", y)
     if y.shape != (N,):
         raise ShapeError(f"evaluate: y must have shape ({N},), a label for each row, got {y.shape}")
     if y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= C:
-        raise LabelError(
-            f"evaluate: y must hold integers in [0, {C}), got {y.dtype} from {y.min()} to {y.max()}"
-        )
+        some = f" from {y.min()} to {y.max()}" if y.dtype.kind in "iuf" else f" ({shown(y[0])})"
+        raise LabelError(f"evaluate: y must hold integers in [0, {C}), got {y.dtype}{some}")
     return y.astype(np.int64)

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from handgrad.engines.arrays import as_numpy
 from handgrad.errors import (
     NonFiniteError,
     OptionError,
@@ -412,12 +413,12 @@ class Solver:
             batch_size: rows scored at a time.
         """
         rows: Any = None
-        X, y = np.asarray(X), np.asarray(y)
+        X, y = as_numpy("check_accuracy", "X", X), as_numpy("check_accuracy", "y", y)
         N = len(X) if X.ndim else 0
-        if N == 0 or y.shape != (N,):
+        if N == 0 or y.shape != (N,) or y.dtype.kind not in "iuf":
             raise ShapeError(
                 "check_accuracy: X must have at least one row and y one label for each row, "
-                f"got X {X.shape} and y {y.shape}"
+                f"got X {X.shape} and y {y.shape} {y.dtype}"
             )
         batch_size = as_count("check_accuracy", "batch_size", batch_size)
         if num_samples is not None:

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from handgrad import engines
 from handgrad.data import Dataset, Preprocessing, read_image
-from handgrad.errors import CheckpointError, OptionError
+from handgrad.errors import CheckpointError, OptionError, as_path, check_choice
 from handgrad.files import atomic_write
 from handgrad.training.build import build_model, load_dataset, read_config
 from handgrad.training.checkpoint import load_model_arrays
@@ -36,7 +37,9 @@ class TrainedRun:
     Attributes: config, class_names, preprocessing, model.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: str | PathLike[str]) -> None:
+        """Open the run `folder`; CheckpointError if it is none, or was not trained to its end."""
+        folder = as_path("TrainedRun", "folder", folder)
         self.folder = folder
         # a network that was trained on a GPU is evaluated anywhere
         self.config = read_config(folder).with_overrides({"device": "cpu"})
@@ -65,11 +68,24 @@ class TrainedRun:
         self.model.load_buffers(saved.buffers)
         self.viewed = Viewed(self.model, self.config.tta or None)
 
-    def predict_file(self, path: Path) -> np.ndarray:
+    def predict(self, images: Any) -> np.ndarray:
+        """Return the probabilities (N, num_classes) of images, given as pixels.
+
+        Args:
+            images: (N, C, H, W), (N, H, W, C), or (N, H, W) for one channel, of the size that the network
+                was trained on, in 0..levels of the run's `preprocessing`.
+
+        Raises:
+            ShapeError, DtypeError, DataError: the images are of another size or range.
+        """
+        X = self.preprocessing(images)
+        with engines.use(self.config.engine):
+            return predict_probabilities(self.viewed, X)
+
+    def predict_file(self, path: str | PathLike[str]) -> np.ndarray:
         """Return the probabilities (num_classes,) of the picture file `path`."""
         image = read_image(path, self.preprocessing.image_shape, self.preprocessing.levels)
-        with engines.use(self.config.engine):
-            return predict_probabilities(self.viewed, self.preprocessing(image[None]))[0]
+        return self.predict(image[None])[0]
 
     def look_at(self, tta: str | None) -> None:
         """Classify by the mean over these views (`handgrad.training.ensemble`); None: the run's own."""
@@ -104,6 +120,7 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Evaluate the trained run in `folder`; write and return its ``evaluation.json``."""
     run = TrainedRun(folder)
+    folder = run.folder
     dataset = run.dataset(data_dir)
     with engines.use(engine or run.config.engine):
         return evaluate_split(folder, run.viewed, dataset, split)
@@ -135,7 +152,7 @@ def evaluate_together(
     probabilities, singly = [], []
     for run in runs:
         dataset = run.dataset(data_dir)
-        X, y = dataset.arrays[f"X_{split}"], dataset.arrays[f"y_{split}"]
+        X, y = _rows_of(dataset, split)
         if labels and not np.array_equal(labels[0], y):
             raise OptionError(
                 f"{run.folder} and {runs[0].folder} have other rows in their {split} split; "
@@ -156,7 +173,7 @@ def evaluate_together(
 
 def evaluate_split(folder: Path, model: Viewed, dataset: Dataset, split: str) -> dict[str, Any]:
     """Evaluate `model` on a split of `dataset`; write ``evaluation.json`` and return its content."""
-    X, y = dataset.arrays[f"X_{split}"], dataset.arrays[f"y_{split}"]
+    X, y = _rows_of(dataset, split)
     scores = scores_of(model, X)
     record = evaluate_scores(scores, y, dataset.class_names).to_dict()
     record["split"] = split
@@ -168,6 +185,11 @@ def evaluate_split(folder: Path, model: Viewed, dataset: Dataset, split: str) ->
     }
     atomic_write(folder / "evaluation.json", json.dumps(record).encode())
     return record
+
+
+def _rows_of(dataset: Dataset, split: str) -> tuple[np.ndarray, np.ndarray]:
+    check_choice("evaluate", "split", split, ("train", "val", "test"))
+    return dataset.arrays[f"X_{split}"], dataset.arrays[f"y_{split}"]
 
 
 def save_preprocessing(path: Path, dataset: Dataset) -> None:

@@ -1,0 +1,120 @@
+"""Whether weights, running statistics and losses of one's own fit a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from handgrad.engines.arrays import Array, as_numpy
+from handgrad.errors import (
+    DtypeError,
+    OptionError,
+    ShapeError,
+    check_dictionary,
+    check_known,
+    check_takes,
+    shown,
+)
+
+Shape = tuple[int, ...]
+
+_PLAIN = tuple(np.dtype(name) for name in ("float32", "float64", "complex128"))
+
+
+def check_params(
+    name: str, params: Mapping[str, Any], shapes: Mapping[str, Shape], *, all_names: bool = True
+) -> None:
+    """Raise an error unless `params` are arrays of numbers with the names and shapes of `shapes`.
+
+    Args:
+        name: the network's, for messages.
+        params: name -> array.
+        shapes: name -> shape, of the parameters that the network was made with.
+        all_names: whether none may be missing.
+
+    Raises:
+        OptionError: a name is no parameter's, or missing.  ShapeError, DtypeError: an array does not fit.
+    """
+    if params.keys() != shapes.keys():
+        check_known(f"{name}: params", params, shapes)
+        if all_names:
+            missing = ", ".join(repr(key) for key in shapes if key not in params)
+            known = ", ".join(params) or "nothing"
+            raise OptionError(f"{name}: params lacks {missing}; it holds {known}")
+    for key, w in params.items():
+        if type(w) is np.ndarray and w.dtype in _PLAIN and w.shape == shapes[key]:
+            continue
+        where = f"params[{key!r}]"
+        if not isinstance(w, np.ndarray) or hasattr(w, "mask"):
+            kind = type(w).__name__
+            raise DtypeError(
+                f"{name}: {where} must be a NumPy array, got {kind}; pass np.asarray(...)"
+            )
+        if w.shape != shapes[key]:
+            turned = "; did you mean its transpose?" if w.T.shape == shapes[key] else ""
+            raise ShapeError(
+                f"{name}: {where} must have shape {shapes[key]}, with which the network was made, "
+                f"got {w.shape}{turned}"
+            )
+        if w.dtype.kind not in "iu" and w.dtype.newbyteorder("=") not in _PLAIN:
+            raise DtypeError(
+                f"{name}: {where} must be float32, float64 or complex128, got {w.dtype}; convert it with "
+                ".astype(np.float32)"
+            )
+
+
+def checked_buffers(name: str, buffers: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Return copies of running statistics `buffers`, if they hold real numbers, and no variance below 0."""
+    check_dictionary(name, "buffers", buffers)
+    checked = {}
+    for key, value in buffers.items():
+        if not isinstance(key, str):
+            raise OptionError(f"{name}.load_buffers: names must be texts, got {shown(key)}")
+        array = np.array(as_numpy(f"{name}.load_buffers", key, value))
+        if array.dtype.kind not in "iuf":
+            raise DtypeError(
+                f"{name}.load_buffers: {key} must hold real numbers, got {array.dtype}"
+            )
+        # a diverged training may have left NaN or infinity, which is put back as it was
+        if "running_var" in key and (np.isfinite(array) & (array < 0)).any():
+            raise OptionError(
+                f"{name}.load_buffers: {key} must be at least 0, as variances are, got {shown(array)}"
+            )
+        checked[key] = array
+    return checked
+
+
+def check_inputs(name: str, forward: Callable[..., Any], shapes: Sequence[Shape]) -> None:
+    """Raise ShapeError if `forward` does not take as many inputs as there are `shapes`."""
+    try:
+        check_takes(name, "forward", forward, f"{len(shapes)} inputs", len(shapes))
+    except OptionError as error:
+        given = " and ".join(map(str, shapes))
+        reason = str(error).removeprefix(f"{name}: ")
+        raise ShapeError(f"{name}: inputs of {given} were given, but {reason}") from None
+
+
+def own_loss(name: str, result: Any, scores: Array) -> tuple[Any, Array]:
+    """Return the loss and its gradient out of the `result` of a loss function, if it is such a pair."""
+    wanted = f"{name}: loss(scores, y) must return (loss, dscores), one number and the gradient of scores"
+    if not isinstance(result, tuple | list) or len(result) != 2:
+        count = f" of {len(result)}" if isinstance(result, tuple | list) else ""
+        raise OptionError(f"{wanted}, got {type(result).__name__}{count}")
+    loss, dscores = result
+    shape = getattr(loss, "shape", None if isinstance(loss, int | float | complex) else ())
+    dtype = getattr(loss, "dtype", None)
+    is_number = not (isinstance(dtype, np.dtype) and dtype.kind not in "iufc")
+    if shape is not None and (not hasattr(loss, "shape") or prod(shape) != 1 or not is_number):
+        what = f"an array of shape {tuple(shape)}" if hasattr(loss, "shape") else shown(loss)
+        mean = "; take its mean (and divide dscores by N)" if shape else ""
+        raise ShapeError(f"{wanted}, got {what} for the loss{mean}")
+    if not hasattr(dscores, "shape"):
+        dscores = as_numpy(name, "dscores, which loss returns,", dscores)
+    if tuple(dscores.shape) != tuple(scores.shape):
+        raise ShapeError(
+            f"{wanted}, of shape {tuple(scores.shape)}, got {tuple(dscores.shape)} for dscores"
+        )
+    return loss, dscores

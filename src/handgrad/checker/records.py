@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 RIGHT, WRONG, UNTESTED = "right", "WRONG", "not testable here"
+NOT_WRITTEN = "not written yet"
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ class Verdict:
     """The judgement of one function.
 
     errors: the largest error of each result; causes: what is wrong, the likeliest first; reason:
-    why it could not be tested; calls: the evidence.
+    why it could not be tested, or how it shows that it is not written; calls: the evidence.
     """
 
     function: str
@@ -161,11 +162,15 @@ class Verdict:
 class Report:
     """The verdicts of one check.  True if nothing is wrong and something was right.
 
+    remarks: what was assumed, such as the course; by_file: whether the text names each file.
+
     >>> bool(Report([Verdict("relu_forward", RIGHT)])), bool(Report([Verdict("f", WRONG)]))
     (True, False)
     """
 
     verdicts: list[Verdict]
+    remarks: list[str] = field(default_factory=list)
+    by_file: bool = False
 
     def __bool__(self) -> bool:
         return self.exit_code == 0
@@ -183,7 +188,7 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0: all that could be tested is right; 1: something is wrong; 2: nothing could be tested."""
+        """0: all that is written and testable is right; 1: something is wrong; 2: nothing was tested."""
         found = {verdict.verdict for verdict in self.verdicts}
         return 1 if WRONG in found else 0 if RIGHT in found else 2
 
@@ -191,6 +196,7 @@ class Report:
         """Return what can be written as JSON."""
         return {
             "exit_code": self.exit_code,
+            "remarks": self.remarks,
             "functions": [verdict.as_dict() for verdict in self.verdicts],
         }
 

@@ -82,11 +82,16 @@ def planted(bug: Bug) -> str:
     return text[: start.start()] + body.replace(bug.old, bug.new) + text[stop:]
 
 
-def check_bug(bug: Bug, folder: Path) -> Report:
-    """Check the solution's function with the bug in it."""
+# what no course takes points for: a caution by default, WRONG by the strict contract
+STRICT = {"dout_changed", "cache_changed", "integer_truncation", "log_of_probability"}
+
+
+def check_bug(bug: Bug, folder: Path, strict: bool | None = None) -> Report:
+    """Check the solution's function with the bug in it, by the contract that the bug breaks."""
     path = folder / "submission.py"
     path.write_text(planted(bug), "utf-8")
-    return check_path(str(path), only=bug.outer)
+    strict = bool(STRICT & set(bug.names)) if strict is None else strict
+    return check_path(str(path), only=bug.function, strict=strict)
 
 
 def verdict_on(bug: Bug, report: Report) -> Verdict:

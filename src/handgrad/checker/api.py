@@ -28,6 +28,7 @@ def check(
     options: Sequence[Any] = (),
     layer: str | None = None,
     drops: bool = False,
+    strict: bool = False,
 ) -> Report:
     """Judge a forward/backward pair: right, wrong (and what is probably wrong), or not testable here.
 
@@ -45,6 +46,7 @@ def check(
         options: the arguments behind the arrays, which are not differentiated.
         layer: the name of a known layer that the pair computes, such as "conv".
         drops: dropout's p is the probability of dropping, as in the courses before 2018.
+        strict: judge the library's contract too, not only the courses'; see docs/checker.md.
 
     Raises:
         OptionError: the pair is not a known one, and no inputs, or no backward, were given.
@@ -73,20 +75,20 @@ def check(
     if inputs is None:
         found = by_function(f"{layer}_forward" if layer else name) or by_function(layer or name)
         if found is None:
-            verdicts = judge_named(name, forward, drops)
+            verdicts = judge_named(name, forward, drops, strict)
             if verdicts is None:
                 raise OptionError(
                     f"check: {name} is not the name of a function of the courses; give inputs, the "
                     "arrays that it takes, or layer, the name of the layer that it computes"
                 )
             return Report(verdicts)
-        known = with_meaning(found[0], drops)
+        known = with_meaning(found[0], drops, strict)
         if known.loss:
             return Report(pairs.judge(loss_pair(forward, known)))
     else:
         if backward is None:
             raise OptionError(f"check: there is no backward to check for {name}: give it")
-        known = Layer("", lambda: configurations(forward, inputs, options, backward))
+        known = Layer("", lambda: configurations(forward, inputs, options, backward), strict=strict)
     backwards = {}
     if backward is not None:
         backwards[getattr(backward, "__name__", "backward")] = backward

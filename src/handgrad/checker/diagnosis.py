@@ -32,8 +32,12 @@ def explain(
     side: str,
     source: Source,
     rerun: Rerun | None = None,
+    more: Sequence[Hypothesis] = (),
 ) -> list[Cause]:
-    """Return what is wrong, the likeliest cause first; nothing if all is right."""
+    """Return what is wrong, the likeliest cause first; nothing if all is right.
+
+    more: hypotheses about this code alone, tried after those of the family.
+    """
     keys = list(dict.fromkeys(key for call in calls for key in call.expected))
     wrong = [key for key in keys if any(call.wrong(key) for call in calls if key in call.expected)]
     if not wrong and not findings:
@@ -43,7 +47,7 @@ def explain(
     if any(call.wrong(key) for call in usual for key in call.expected):
         calls = usual  # hypotheses know nothing of what is beyond the courses
     guesses = Guesses(calls)
-    known = hypotheses.of(layer.family, side)
+    known = [*hypotheses.of(layer.family, side), *more]
     explained = []
     for hypothesis in known:
         for only in ("", *_common_traits(calls, wrong)):
@@ -61,8 +65,8 @@ def explain(
         causes.append(_cause(hypothesis, now, calls, source, only))
         left = [key for key in left if key not in now]
     named = {cause.name for cause in causes}
-    for finding, more in _once_each([one for one in findings if one.name not in named]):
-        causes.append(Cause(finding.name, finding.says + more, line=finding.line))
+    for finding, others in _once_each([one for one in findings if one.name not in named]):
+        causes.append(Cause(finding.name, finding.says + others, line=finding.line))
     return causes + _rest(
         left, calls, layer, rerun, lambda k: _mostly(k, calls, guesses, known, source)
     )

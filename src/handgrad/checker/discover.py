@@ -20,13 +20,14 @@ from handgrad.checker.records import UNTESTED, Report, Verdict
 _SKIPPED = {"__pycache__", "node_modules", "site-packages"}
 
 
-def check_path(target: str, *, drops: bool = False, only: str = "") -> Report:
+def check_path(target: str, *, drops: bool = False, only: str = "", strict: bool = False) -> Report:
     """Check a file, all files of a folder, or one function (and its partner) of a module.
 
     Args:
         target: a path, or "package.module:function".
         drops: dropout's p is the probability of dropping, as in the courses before 2018.
         only: check the pair of this function only.
+        strict: judge the library's contract too, not only the courses'.
 
     Raises:
         CheckError: there is nothing at `target`, or nothing that the checker knows, or a file
@@ -36,7 +37,7 @@ def check_path(target: str, *, drops: bool = False, only: str = "") -> Report:
     if not path.exists() and ":" in target:
         place, _, only = target.rpartition(":")
         if not Path(place).exists():
-            return _check_module(place, only, drops)
+            return _check_module(place, only, drops, strict)
         path = Path(place)
     if not path.exists():
         raise CheckError(f"check: there is no file or folder {target}")
@@ -45,7 +46,7 @@ def check_path(target: str, *, drops: bool = False, only: str = "") -> Report:
     for file in files:
         try:
             with loaded(file) as module:
-                verdicts += check_module(module, _defined(file), drops, only)
+                verdicts += check_module(module, _defined(file), drops, only, strict)
         except CheckError as error:  # of a folder, the other files can still be checked
             if path.is_file():
                 raise
@@ -59,20 +60,25 @@ def check_path(target: str, *, drops: bool = False, only: str = "") -> Report:
     return Report(verdicts)
 
 
-def _check_module(name: str, only: str, drops: bool) -> Report:
+def _check_module(name: str, only: str, drops: bool, strict: bool) -> Report:
     try:
         module = importlib.import_module(name)
     except Exception as error:
         raise CheckError(f"check: {name} cannot be imported: {error}") from None
     names = [only] if only else _defined(Path(module.__file__ or ""))
-    verdicts = check_module(module, [n for n in vars(module) if only or n in names], drops, only)
+    known = [n for n in vars(module) if only or n in names]
+    verdicts = check_module(module, known, drops, only, strict)
     if not verdicts:
         raise CheckError(f"check: {name} has no {only or 'function'} that the checker knows")
     return Report(verdicts)
 
 
 def check_module(
-    module: ModuleType, names: Iterable[str], drops: bool = False, only: str = ""
+    module: ModuleType,
+    names: Iterable[str],
+    drops: bool = False,
+    only: str = "",
+    strict: bool = False,
 ) -> list[Verdict]:
     """Judge everything known among the `names` of a module, in their order."""
     defined = {name: getattr(module, name, None) for name in names}
@@ -88,16 +94,16 @@ def check_module(
         described = vars(thing).get("__handgrad_check__") if hasattr(thing, "__dict__") else None
         if marked:
             forward, inputs, options = marked
-            verdicts += api.check(forward, thing, inputs, options=options).verdicts
+            report = api.check(forward, thing, inputs, options=options, strict=strict)
+            verdicts += report.verdicts
         elif described:
-            verdicts += api.check(thing, **described, drops=drops).verdicts
+            verdicts += api.check(thing, **described, drops=drops, strict=strict).verdicts
         elif not callable(thing):
             continue
         elif found is None:
-            verdicts += judge_named(name, thing, drops) or []
+            verdicts += judge_named(name, thing, drops, strict) or []
         elif found[1] == "forward":
-            layer = with_meaning(found[0], drops)
-            layer = layer.meant(thing) if layer.meant else layer
+            layer = with_meaning(found[0], drops, strict)
             if layer.loss:
                 verdicts += pairs.judge(api.loss_pair(thing, layer))
             else:
@@ -110,25 +116,26 @@ def check_module(
     return verdicts
 
 
-def judge_named(name: str, thing: Any, drops: bool) -> list[Verdict] | None:
+def judge_named(name: str, thing: Any, drops: bool, strict: bool = False) -> list[Verdict] | None:
     """Judge an update rule or a model by its name; None if the checker does not know it."""
     if name in rules.NAMES:
-        return [rules.judge(name, thing)]
+        return [rules.judge(name, thing, strict)]
     if networks.is_network(thing):
         return [networks.judge(name, thing)]
     verdicts = classifiers.judge(name, thing)
     if verdicts is not None:
         return verdicts
     if name in models.NAMES:
-        return [models.judge(name, thing, drops)]
+        return [models.judge(name, thing, drops, strict)]
     return None
 
 
-def with_meaning(layer: Layer, drops: bool) -> Layer:
-    """Return the layer with dropout's p read as the probability of dropping."""
-    if not drops or layer.name != "dropout":
+def with_meaning(layer: Layer, drops: bool, strict: bool = False) -> Layer:
+    """Return the layer with dropout's p read as the probability of dropping, and the contract to judge."""
+    drops = drops and layer.name == "dropout"
+    if (drops, strict) == (layer.drops, layer.strict):
         return layer
-    return replace(layer, drops=True, cache={})
+    return replace(layer, drops=drops, strict=strict, cache={})
 
 
 def _partners(name: str, defined: dict[str, Any]) -> list[str]:

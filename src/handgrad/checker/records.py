@@ -19,7 +19,9 @@ class Config:
     arrays: the differentiable inputs by name, in argument order; options: the arguments behind them.
     smooth: whether derivatives can be taken there; tied: whether several gradients are right there;
     traits: words for what is special, such as "windows overlap"; a diagnosis speaks in them.
-    optional: whether code may refuse it, by an exception, and be right all the same.
+    optional: whether code may refuse it, by an exception, and be right all the same;
+    strict: results that only the strict contract judges here: their names, "d*" for all gradients,
+    "*" for everything; beyond: what no course asks for here, for a caution if they are wrong.
     """
 
     name: str
@@ -29,6 +31,12 @@ class Config:
     tied: bool = False
     traits: frozenset[str] = frozenset()
     optional: bool = False
+    strict: frozenset[str] = frozenset()
+    beyond: str = ""
+
+    def by_course(self, key: str) -> bool:
+        """Whether the courses' contract judges the result `key` here."""
+        return not self.strict & {key, "*", "d*" if key[0] == "d" else "*"}
 
 
 class Raised(NamedTuple):
@@ -115,7 +123,8 @@ class Verdict:
     """The judgement of one function.
 
     errors: the largest error of each result; causes: what is wrong, the likeliest first; reason:
-    why it could not be tested, or how it shows that it is not written; calls: the evidence.
+    why it could not be tested, or how it shows that it is not written; calls: the evidence;
+    cautions: what the strict contract would call wrong, and no course does.
     """
 
     function: str
@@ -123,6 +132,7 @@ class Verdict:
     errors: dict[str, float] = field(default_factory=dict)
     causes: list[Cause] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    cautions: list[str] = field(default_factory=list)
     reason: str = ""
     configurations: int = 0
     method: str = ""
@@ -149,6 +159,7 @@ class Verdict:
                 for cause in self.causes
             ],
             "notes": self.notes,
+            "cautions": self.cautions,
             "reason": self.reason,
             "configurations": self.configurations,
             "method": self.method,
@@ -242,7 +253,7 @@ def is_numeric(value: Any) -> bool:
     """Whether `value` is an array or a number."""
     try:
         return np.asarray(value).dtype.kind in "biufc"
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError):  # RuntimeError: of a tensor that requires grad
         return False
 
 

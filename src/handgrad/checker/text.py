@@ -47,6 +47,8 @@ def _lines(verdict: Verdict, width: int, notes: bool) -> list[str]:
         return [f"{verdict.function:<{width}} {verdict.verdict}: {verdict.reason}"]
     extra = [f"{indent}note: {note}" for note in verdict.notes] if notes else []
     if verdict.verdict == RIGHT:
+        extra = [f"{indent}note: {caution}" for caution in verdict.cautions] + extra
+    if verdict.verdict == RIGHT:
         errors = "  ".join(f"{key} {error:.0e}" for key, error in verdict.errors.items())
         how = f"{verdict.configurations} configurations" if verdict.configurations else ""
         if not verdict.errors:

@@ -38,6 +38,11 @@ _PAUSE = 0.2  # seconds between two looks at the files
     help="Course and generation, as in cs231n-2020: says what dropout's p means, and answers imports "
     "of the course's modules that are not there.",
 )
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Judge the library's contract: also what no course takes points for.",
+)
 @click.option("--notes", is_flag=True, help="Also show what is unusual but not wrong.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
 @click.option(
@@ -63,6 +68,7 @@ def command(
     only: str,
     dropout: str,
     course: str | None,
+    strict: bool,
     notes: bool,
     as_json: bool,
     html: Path | None,
@@ -85,7 +91,7 @@ def command(
         drops = _use(course, target)
 
     def once() -> int:
-        report = check_path(target, drops=drops, only=only)
+        report = check_path(target, drops=drops, only=only, strict=strict)
         _show(report, as_json, notes)
         if html is not None:
             from handgrad.checker.page import page, records_of

@@ -133,8 +133,11 @@ def test_contracts():
     assert "input_changed" in names(check(changes_input, lambda d, c: d, [X]), "changes_input")
     report = check(remembers, lambda dout, cache: 2 * kept["x"] * dout, [X])
     assert "hidden_state" in names(report, "<lambda>")
-    assert "cache_changed" in names(check(cube_forward, changes_cache, [X]), "changes_cache")
-    assert "dout_changed" in names(check(cube_forward, changes_dout, [X]), "changes_dout")
+    for backward, name in ((changes_cache, "cache_changed"), (changes_dout, "dout_changed")):
+        verdict = check(cube_forward, backward, [X])[backward.__name__]
+        assert verdict.verdict == RIGHT
+        assert "in place" in verdict.cautions[0]
+        assert name in names(check(cube_forward, backward, [X], strict=True), backward.__name__)
 
 
 def test_state_kept_by_forward():

@@ -39,13 +39,19 @@ def within(
     cautions: list[str] = []
     kept: list[Call] = []
     for call in calls:
-        for key in [key for key in call.expected if not call.config.by_course(key)]:
+        if not call.expected:  # somebody's own forward: its contract is judged alone
+            kept.append(call)
+            continue
+        beyond = [key for key in call.expected if not call.config.by_course(key)]
+        if any(call.wrong(key) for key in call.expected if key not in beyond):
+            beyond = []  # what is wrong besides has the same cause
+        for key in beyond:
             if call.config.beyond and call.wrong(key):
                 cautions.append(f"{call.config.beyond}, {_what(call, key)}")
             del call.expected[key]
-        cautions += [_squeezed(call, key) for key in call.expected if _is_row(call, key)]
         if call.expected:
             kept.append(call)
+    cautions += _squeezed(kept)
     cautions += [finding.says for finding in findings if finding.name in _CAUTIONS]
     left = [finding for finding in findings if finding.name not in _CAUTIONS]
     return kept, left, list(dict.fromkeys(cautions))
@@ -65,27 +71,25 @@ def _what(call: Call, key: str) -> str:
     return f"{key} is cut to whole numbers (zeros_like)" if whole else f"{key} is not right"
 
 
-def _is_row(call: Call, key: str) -> bool:
-    """Whether a vector came as a matrix of one row: (1, M) in place of (M,)."""
-    got, expected = call.got[key], call.expected[key]
-    return is_numeric(got) and np.ndim(expected) == 1 and np.shape(got) == (1, *expected.shape)
+def _squeezed(calls: Sequence[Call]) -> list[str]:
+    """Take vectors that always come as a matrix of one row, (1, M), as (M,), and say so."""
+    cautions = []
+    for key in dict.fromkeys(key for call in calls for key in call.expected):
+        present = [call for call in calls if key in call.expected]
+        if all(_is_row(call.got[key], call.expected[key]) for call in present):
+            for call in present:
+                call.got[key] = np.asarray(call.got[key])[0]
+            cautions.append(f"{key} has the shape (1, M): the courses' is (M,)")
+    return cautions
 
 
-def _squeezed(call: Call, key: str) -> str:
-    """Take the row as a vector, and say so."""
-    call.got[key] = np.asarray(call.got[key])[0]
-    return f"{key} has the shape (1, M): the courses' is (M,)"
+def _is_row(got: Any, expected: Any) -> bool:
+    return is_numeric(got) and np.ndim(expected) == 1 and np.shape(got) == (1, *np.shape(expected))
 
 
 def without_rows(results: dict[str, Any], call: Call) -> dict[str, Any]:
     """The same for results that another function gives for a call."""
-    expected = call.expected
     return {
-        key: np.asarray(value)[0]
-        if key in expected
-        and is_numeric(value)
-        and np.ndim(expected[key]) == 1
-        and np.shape(value) == (1, *np.shape(expected[key]))
-        else value
+        key: np.asarray(value)[0] if _is_row(value, call.expected.get(key)) else value
         for key, value in results.items()
     }

@@ -15,8 +15,10 @@ from dataclasses import replace
 import numpy as np
 
 from handgrad.checker import hypotheses, repair, structure
-from handgrad.checker.hypotheses.hypothesis import Hypothesis
+from handgrad.checker.hypotheses.generic import readings
+from handgrad.checker.hypotheses.hypothesis import Beside, Hypothesis
 from handgrad.checker.known.layer import Layer
+from handgrad.checker.reading import docstring_lines, reused_loop_variable
 from handgrad.checker.records import Call, Cause, Finding, Raised, is_numeric, same
 from handgrad.checker.repair import Rerun
 
@@ -68,7 +70,13 @@ def explain(
     for finding, others in _once_each([one for one in findings if one.name not in named]):
         causes.append(Cause(finding.name, finding.says + others, line=finding.line))
     return causes + _rest(
-        left, calls, layer, rerun, lambda k: _mostly(k, calls, guesses, known, source)
+        left,
+        calls,
+        layer,
+        rerun,
+        lambda key: _mostly(key, calls, guesses, known, source),
+        lambda key: _together(key, calls, guesses, known, source),
+        lambda described: _reused(described, source),
     )
 
 
@@ -78,13 +86,22 @@ def _rest(
     layer: Layer,
     rerun: Rerun | None,
     mostly: Callable[[str], Cause | None],
+    together: Callable[[str], list[Cause]],
+    reused: Callable[[Cause], Cause | None],
 ) -> list[Cause]:
     """Explain what no hypothesis does: by its structure, by one edit of the code, by what fits most."""
     causes: list[Cause] = []
     left = list(left)
     while left:
         key = left[0]
+        several = together(key)
+        if several:
+            causes += several
+            left = left[1:]
+            continue
         described = structure.describe(key, calls, layer)
+        if not described.certain:
+            described = reused(described) or described
         if rerun and not described.certain:
             repaired = _repaired(left, calls, rerun)
             described = repaired or described
@@ -137,6 +154,49 @@ def _mostly(
     return replace(found, says=says, certain=False)
 
 
+def _together(
+    key: str, calls: Sequence[Call], guesses: Guesses, known: Sequence[Hypothesis], source: Source
+) -> list[Cause]:
+    """Return two causes that explain a result between them: each wrong configuration by its own."""
+    present = [call for call in calls if key in call.expected]
+    wrong = [i for i, call in enumerate(present) if call.wrong(key)]
+    fits: list[tuple[Hypothesis, set[int]]] = []
+    for hypothesis in known:
+        fit = {i for i, call in enumerate(present) if guesses.fits(hypothesis, call, key)}
+        denied = set(range(len(present))) - fit - set(wrong)
+        hits = fit & set(wrong)
+        if hits and (hypothesis.some or not denied):
+            fits.append((hypothesis, hits))
+    fits.sort(key=lambda one: -len(one[1]))
+    for number, (first, hits) in enumerate(fits):
+        rest = set(wrong) - hits
+        for second, others in fits[number + 1 :]:
+            if rest and rest <= others and first.name != second.name:
+                return [
+                    replace(
+                        _cause(one, [key], [present[i] for i in sorted(which)], source, ""),
+                        says=one.says.replace("{key}", key)
+                        + structure.among([present[i] for i in sorted(which)], present),
+                    )
+                    for one, which in ((first, hits), (second, rest))
+                ]
+    return []
+
+
+def _reused(described: Cause, source: Source) -> Cause | None:
+    """Return the loop that takes the variable of a loop around it, as the cause."""
+    found = reused_loop_variable(source[0])
+    if found is None:
+        return None
+    name, inner, outer = found
+    line, around = source[1] + inner, source[1] + outer
+    says = (
+        f"the inner loop reuses {name}, the variable of the loop around it (line {around}): what "
+        f"follows in that loop reads another {name}"
+    )
+    return Cause("loop_variable_reused", says, described.keys, described.worst, line)
+
+
 class Guesses:
     """What each hypothesis predicts for each call, computed once."""
 
@@ -159,6 +219,8 @@ class Guesses:
         if key not in predicted and call.wrong(key):
             return False
         guess = predicted.get(key, call.expected[key])
+        if isinstance(guess, Raised) and isinstance(call.got[key], Raised):
+            return _alike(guess, call.got[key])
         return same(call.got[key], guess, call.scale.get(key), max(_AGREE, call.tolerance))
 
     def covers(
@@ -199,11 +261,26 @@ def _common_traits(calls: Sequence[Call], wrong: Sequence[str]) -> list[str]:
     )
 
 
+_SHAPES = re.compile(r"align|mismatch|broadcast|shape|dimension|size|axis|axes|bounds", re.I)
+
+
+def _alike(one: Raised, other: Raised) -> bool:
+    """Whether two exceptions are of one kind, and speak of the same: shapes, or anything else."""
+    if one.kind != other.kind:
+        return False
+    if one.kind in ("ValueError", "IndexError"):
+        return bool(_SHAPES.search(one.message)) == bool(_SHAPES.search(other.message))
+    words = [re.sub(r"[^a-z]+", " ", raised.message.lower())[:20] for raised in (one, other)]
+    return words[0] == words[1]
+
+
 def _predict(hypothesis: Hypothesis, call: Call) -> dict[str, object]:
     """Run a prediction; a bug that raises is predicted to raise."""
     try:
         with np.errstate(all="ignore"):
             return hypothesis.predict(call)
+    except Beside:
+        return {}
     except Exception as error:
         raised = Raised(type(error).__name__, str(error))
         return dict.fromkeys(call.expected, raised)
@@ -213,6 +290,7 @@ def _cause(
     hypothesis: Hypothesis, keys: Sequence[str], calls: Sequence[Call], source: Source, only: str
 ) -> Cause:
     says = hypothesis.says.replace("{key}", " and ".join(keys))
+    says = _factor(hypothesis, keys, calls) or says
     says += f" (where {only})" if only else ""
     line = guilty_line(hypothesis.line, source) or guilty_line(rf"\b{keys[0]}\b\s*[-+*/]?=", source)
     if line is None:
@@ -228,12 +306,31 @@ def _cause(
     return Cause(hypothesis.name, says, tuple(keys), worst(keys, calls), line)
 
 
+def _factor(hypothesis: Hypothesis, keys: Sequence[str], calls: Sequence[Call]) -> str:
+    """Say a factor as a number and as what it may be, where the sizes of the calls cannot tell."""
+    if hypothesis.size is None:
+        return ""
+    wrong = [call for call in calls if any(k in call.expected and call.wrong(k) for k in keys)]
+    with np.errstate(all="ignore"):
+        factors = [float(hypothesis.size(call)) for call in wrong]
+    meant = readings(factors[0], wrong) if np.allclose(factors, factors[0], rtol=1e-6) else []
+    if not meant:
+        return ""
+    plain = {2.0: ": a factor 1/2 is missing,", 0.5: ": a factor 2 is missing,"}
+    return (
+        f"{' and '.join(keys)} is {factors[0]:.4g} times what it should be"
+        f"{plain.get(factors[0], ': this factor,')} or it is {' or '.join(meant)}, "
+        "which is the same here (inputs of other sizes would tell)"
+    )
+
+
 def guilty_line(pattern: str, source: Source) -> int | None:
     """The line of the source that looks like the bug, if there is one."""
     lines, first = source
     if pattern:
+        prose = docstring_lines(lines)
         for offset, text in enumerate(lines):
-            if re.search(pattern, text.partition("#")[0]):
+            if offset not in prose and re.search(pattern, text.partition("#")[0]):
                 return first + offset
     return None
 

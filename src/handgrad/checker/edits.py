@@ -48,7 +48,7 @@ def edits(function: ast.AST) -> Iterator[Edit]:
     statements = list(_statements(function))
     names = _names(function)
     for rule in (
-        _assignments, _signs, _operators, _comparisons, _constants, _twins, _unwrapped,
+        _assignments, _repeated, _axes, _signs, _operators, _comparisons, _constants, _twins, _unwrapped,
         _indices, _returned, _orders,
     ):  # fmt: skip
         for statement in statements:
@@ -59,6 +59,29 @@ def edits(function: ast.AST) -> Iterator[Edit]:
         yield from _renamed(statement, names)
     for statement in statements:
         yield from _extended(statement, names)
+
+
+def idle_parts(statement: ast.stmt) -> int:
+    """Count what computes nothing in a statement: a - a, a / a, 0 * a, a + 0."""
+    count = 0
+    left: ast.expr
+    for node in _own_and_self(statement):
+        if isinstance(node, ast.AugAssign):
+            left, right = node.target, node.value
+        elif isinstance(node, ast.BinOp):
+            left, right = node.left, node.right
+        else:
+            continue
+        zero = any(isinstance(side, ast.Constant) and side.value == 0 for side in (left, right))
+        equal = ast.unparse(left) == ast.unparse(right)
+        count += zero and isinstance(node.op, ast.Mult | ast.Add | ast.Sub | ast.Pow | ast.Div)
+        count += equal and isinstance(node.op, ast.Sub | ast.Div | ast.FloorDiv)
+    return count
+
+
+def _own_and_self(statement: ast.stmt) -> Iterator[ast.AST]:
+    yield statement
+    yield from _own(statement)
 
 
 def _statements(root: ast.AST) -> Iterator[ast.stmt]:
@@ -147,6 +170,50 @@ def _assignments(statement: ast.stmt) -> Iterator[Edit]:
             statement, statement, ast.Assign(targets=[statement.target], value=statement.value)
         )
         yield _replacing(statement, statement, ast.Pass())
+
+
+def _repeated(statement: ast.stmt) -> Iterator[Edit]:
+    """``np.add.at`` for ``+=`` at an array of indices, which adds once where one comes twice."""
+    if (
+        isinstance(statement, ast.AugAssign)
+        and isinstance(statement.op, ast.Add)
+        and isinstance(statement.target, ast.Subscript)
+        and not isinstance(statement.target.slice, ast.Slice)
+    ):
+        add_at = ast.parse("np.add.at(0, 0, 0)", mode="eval").body
+        assert isinstance(add_at, ast.Call)
+        target, index = ast.unparse(statement.target.value), statement.target.slice
+        place = ast.parse(target, mode="eval").body
+        add_at.args = [place, index, statement.value]
+        words = (
+            f"an index comes twice, and `+=` adds one of the two only: "
+            f"right with `{ast.unparse(add_at)}`"
+        )
+        yield _replacing(statement, statement, ast.Expr(value=add_at))._replace(words=words)
+
+
+_REDUCTIONS = ("sum", "mean", "max", "min", "var", "std", "amax", "amin")
+
+
+def _axes(statement: ast.stmt) -> Iterator[Edit]:
+    """An axis, or keepdims, for a sum that lacks it."""
+    for node in _own(statement):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            continue
+        named = {keyword.arg for keyword in node.keywords}
+        of_module = isinstance(node.func.value, ast.Name) and node.func.value.id in ("np", "numpy")
+        if node.func.attr not in _REDUCTIONS or len(node.args) > 1 + of_module:
+            continue
+        keep = [ast.keyword(arg="keepdims", value=ast.Constant(True))]
+        keep = [] if "keepdims" in named else keep
+        if "axis" in named or len(node.args) == 1 + of_module:
+            if keep:
+                yield _setting(statement, node, "keywords", node.keywords + keep)
+            continue
+        for axis in (0, 1):
+            chosen = [ast.keyword(arg="axis", value=ast.Constant(axis))]
+            yield _setting(statement, node, "keywords", node.keywords + chosen)
+            yield _setting(statement, node, "keywords", node.keywords + chosen + keep)
 
 
 def _signs(statement: ast.stmt) -> Iterator[Edit]:

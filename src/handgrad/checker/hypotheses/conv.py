@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from handgrad.checker.hypotheses.conv_forward import FORWARD
 from handgrad.checker.hypotheses.conv_loops import Loops, Place
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
-from handgrad.checker.records import Call
+from handgrad.checker.records import Call, Raised
 
 
 def _loops(step: Callable[[Loops, Place], None], *keys: str, order: str = "nfij") -> Any:
@@ -193,6 +194,23 @@ def _short(loops: Loops) -> np.ndarray:
     return loops.dx[:, :, loops.pad : H, loops.pad : W]
 
 
+def _crop_by(count: int) -> Callable[[Loops], np.ndarray]:
+    return lambda loops: loops.dx[:, :, count:-count, count:-count]
+
+
+def _empty_at_zero(call: Call) -> dict[str, Any]:
+    """Return the exception that came where pad is 0, if it is one of an empty part of an array."""
+    pad = int(call.options[0]["pad"])
+    return {
+        key: got
+        for key, got in call.got.items()
+        if pad == 0
+        and isinstance(got, Raised)
+        and got.kind == "ValueError"
+        and re.search(r"\b0[,)]", got.message)
+    }
+
+
 def _unpadded_dw(call: Call) -> dict[str, Any]:
     loops = Loops(call)
     H, W = loops.x.shape[2:]
@@ -290,6 +308,21 @@ BACKWARD = [
         _crop(_pad_to_minus_pad),
         r":\s*-\s*\w*pad|:\s*-\s*p\b",
     ),
+    Hypothesis(
+        "crop_negative",
+        "dx is cropped with pad:-pad, which is empty where pad is 0; use pad:pad+H",
+        _empty_at_zero,
+        r":\s*-\s*\w*pad|:\s*-\s*p\b|:\s*-",
+    ),
+    *[
+        Hypothesis(
+            "crop_fixed",
+            f"dx is cropped by {count} on each side, whatever pad is",
+            _crop(_crop_by(count)),
+            rf"{count}\s*:\s*-\s*{count}",
+        )
+        for count in (1, 2)
+    ],
     Hypothesis("crop_missing", "dx still has the padding: cut it off", _crop(_uncut), r"return"),
     Hypothesis(
         "crop_corner",

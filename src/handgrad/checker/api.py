@@ -60,7 +60,7 @@ def check(
     >>> bool(report), report.verdicts[1].function
     (False, 'backward')
     """
-    from handgrad.checker.discover import judge_named, with_meaning
+    from handgrad.checker.discover import Habits, judge_named, with_meaning
 
     if backward is None and networks.is_network(forward):
         return Report(
@@ -75,7 +75,7 @@ def check(
     if inputs is None:
         found = by_function(f"{layer}_forward" if layer else name) or by_function(layer or name)
         if found is None:
-            verdicts = judge_named(name, forward, drops, strict)
+            verdicts = judge_named(name, forward, Habits(drops, strict=strict))
             if verdicts is None:
                 raise OptionError(
                     f"check: {name} is not the name of a function of the courses; give inputs, the "

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from handgrad.checker import hypotheses, repair, structure
+from handgrad.checker import hypotheses, relics, repair, structure
 from handgrad.checker.hypotheses.generic import readings
 from handgrad.checker.hypotheses.hypothesis import Beside, Hypothesis
 from handgrad.checker.known.layer import Layer
@@ -44,6 +44,9 @@ def explain(
     wrong = [key for key in keys if any(call.wrong(key) for call in calls if key in call.expected)]
     if not wrong and not findings:
         return []
+    gone = relics.causes(calls, findings)
+    if gone:
+        return gone
     causes, left = [], list(wrong)
     usual = [call for call in calls if not call.config.optional]
     if any(call.wrong(key) for call in usual for key in call.expected):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from handgrad.checker import diagnosis
 from handgrad.checker.hypotheses.network import Facts
 from handgrad.checker.known.layer import Layer
 from handgrad.checker.records import (
+    NOT_WRITTEN,
     RIGHT,
     UNTESTED,
     WRONG,
@@ -29,6 +31,7 @@ from handgrad.checker.records import (
 )
 from handgrad.checker.repair import Rerun
 from handgrad.checker.running import changed, fresh, quiet, run, source_file, source_lines
+from handgrad.checker.written import LOSS, unwritten
 
 NAMES = ("TwoLayerNet", "FullyConnectedNet", "ThreeLayerConvNet")
 
@@ -123,6 +126,9 @@ def judge(name: str, cls: Any, drops: bool = False, strict: bool = False) -> Ver
         return Verdict(
             name, UNTESTED, reason="its weights are transposed: another course's class", **place
         )
+    reason = unwritten(cls.loss, LOSS) if inspect.isclass(cls) and hasattr(cls, "loss") else ""
+    if reason:
+        return Verdict(name, NOT_WRITTEN, reason=f"loss: {reason}", **place)
     calls: list[Call] = []
     findings: list[Finding] = []
     notes: list[str] = []
@@ -138,6 +144,10 @@ def judge(name: str, cls: Any, drops: bool = False, strict: bool = False) -> Ver
             call = _try(name, cls, scenario, arguments, findings)
             if call is not None:
                 calls.append(call)
+        missing = list(dict.fromkeys(one.says for one in findings if one.name == NOT_WRITTEN))
+        findings = [one for one in findings if one.name != NOT_WRITTEN]
+        if missing and not calls and not findings:
+            return Verdict(name, NOT_WRITTEN, reason=missing[0], **place)
         layer = Layer("", list, family="model")
         rerun = Rerun(cls, lambda other, call: _results(name, other, call, drops))
         judged = [one for one in findings if strict or one.name != "row"]
@@ -156,7 +166,7 @@ def judge(name: str, cls: Any, drops: bool = False, strict: bool = False) -> Ver
         errors,
         causes,
         notes,
-        list(dict.fromkeys(cautions)),
+        [*dict.fromkeys(cautions), *missing],
         configurations=len(calls),
         seconds=time.perf_counter() - start,
         calls=calls,
@@ -217,6 +227,10 @@ def _try(
         findings.append(
             Finding("argument_changed", "the constructor changes its caller's arguments")
         )
+    gap = _gap(model, scenario)
+    if gap:
+        findings.append(Finding(NOT_WRITTEN, gap))
+        return None
     truth = getattr(models, name)(**scenario.arguments)
     if not _check_parameters(model, truth, scenario, findings):
         return None
@@ -247,6 +261,9 @@ def _try(
     loss, grads = trained
     if np.ndim(loss) or not is_numeric(loss):
         findings.append(Finding("returns", f"loss must be one number{where}"))
+        return None
+    if not grads:
+        findings.append(Finding(NOT_WRITTEN, f"the gradients of loss: {NOT_WRITTEN}"))
         return None
     missing = [key for key in model.params if key not in grads]
     if missing:
@@ -286,6 +303,25 @@ def _without_row(value: Any, like: Any) -> Any:
     """Return a row as a vector, where the parameter is a vector."""
     row = is_numeric(value) and np.shape(value) == (1, *np.shape(like))
     return np.asarray(value)[0] if row else value
+
+
+def _gap(model: Any, scenario: Scenario) -> str:
+    """Return what of the model this scenario needs and nobody has written yet, or ""."""
+    params = getattr(model, "params", None)
+    if isinstance(params, dict) and not params:
+        return "its constructor leaves params empty"
+    norm = scenario.arguments.get("normalization")
+    if norm and isinstance(params, dict) and all(key[:1] in "Wb" for key in map(str, params)):
+        return f"{norm}: {NOT_WRITTEN}"
+    if "dropout_keep_ratio" in scenario.arguments and not _mentions(model, r"\bdrop\w*\("):
+        return f"dropout: {NOT_WRITTEN}"
+    return ""
+
+
+def _mentions(model: Any, pattern: str) -> bool:
+    """Whether the code of a model calls such a function, outside of comments."""
+    lines, _ = source_lines(type(model))
+    return not lines or any(re.search(pattern, line.partition("#")[0]) for line in lines)
 
 
 def _check_parameters(model: Any, truth: Any, scenario: Scenario, findings: list[Finding]) -> bool:

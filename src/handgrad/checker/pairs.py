@@ -22,6 +22,7 @@ from handgrad.checker.course import leaves_out, refused, within, without_rows
 from handgrad.checker.expected import GRADIENT_TOLERANCE, expect, smooth_point, without_shift
 from handgrad.checker.known.layer import Layer
 from handgrad.checker.records import (
+    NOT_WRITTEN,
     RIGHT,
     UNTESTED,
     WRONG,
@@ -37,6 +38,8 @@ from handgrad.checker.records import (
 from handgrad.checker.repair import Rerun
 from handgrad.checker.running import fresh, quiet, run, source_file, source_lines
 from handgrad.checker.slopes import COMPLEX, Slope
+from handgrad.checker.standins import lacking
+from handgrad.checker.written import BACKWARD, FORWARD, LOSS, unwritten
 
 FORWARD_TOLERANCE = 1e-8
 
@@ -54,11 +57,9 @@ class Evidence:
 
 def judge(pair: Pair) -> list[Verdict]:
     """Return the verdict on the forward pass, then those on the backward passes."""
-    adapt = pair.layer.adapt
-    pair = pair._replace(
-        forward=adapt("forward", pair.forward),
-        backwards={name: adapt("backward", one) for name, one in pair.backwards.items()},
-    )
+    missing = _not_written(pair)
+    if missing:
+        return missing
     with quiet():
         start = time.perf_counter()
         forward = forward_evidence(pair)
@@ -86,12 +87,34 @@ def judge(pair: Pair) -> list[Verdict]:
         ]
         for name, backward in pair.backwards.items():
             start = time.perf_counter()
+            if reason := unwritten(backward, BACKWARD):
+                verdicts.append(_unjudged(name, backward, NOT_WRITTEN, reason))
+                continue
             evidence = backward_evidence(pair, name, right)
             rerun = Rerun(backward, _gradients_of(pair, name))
             verdicts.append(
                 _verdict(name, backward, evidence, pair.layer, "backward", start, rerun)
             )
     return verdicts
+
+
+def _not_written(pair: Pair) -> list[Verdict]:
+    """The verdicts where the forward pass, or the loss, is not written yet; nothing if it is."""
+    reason = unwritten(pair.forward, LOSS if pair.layer.loss else FORWARD)
+    if not reason:
+        return []
+    verdicts = [_unjudged(pair.forward_name, pair.forward, NOT_WRITTEN, reason)]
+    for name, backward in () if pair.layer.loss else pair.backwards.items():
+        also = unwritten(backward, BACKWARD)
+        says = also or f"{pair.forward_name} is not written yet"
+        verdicts.append(_unjudged(name, backward, NOT_WRITTEN if also else UNTESTED, says))
+    return verdicts
+
+
+def _unjudged(name: str, function: Any, verdict: str, reason: str) -> Verdict:
+    lines, first = source_lines(function)
+    line = first if lines else None
+    return Verdict(name, verdict, reason=reason, file=source_file(function), line=line)
 
 
 def _results(pair: Pair, forward: Any, call: Call) -> dict[str, Any]:
@@ -156,8 +179,8 @@ def forward_evidence(pair: Pair) -> Evidence:
             if not config.optional:
                 evidence.untested.append(f"forward refuses {config.name}: {passed.message}")
             continue
-        if isinstance(passed, Raised) and passed.kind == "NotImplementedError":
-            evidence.untested.append(f"forward raises {passed}")
+        if missing := lacking(passed):
+            evidence.untested.append(missing)
             continue
         if isinstance(passed, Raised):
             call.got = dict.fromkeys(expected, passed)
@@ -201,7 +224,7 @@ def backward_evidence(pair: Pair, name: str, right: set[str]) -> Evidence:
         config, passed, slope = smooth_point(pair, config)
         if isinstance(passed, Raised):
             if not (config.optional or "*" in config.strict):
-                evidence.untested.append(f"forward raises {passed}")
+                evidence.untested.append(lacking(passed) or f"forward raises {passed}")
             continue
         if not np.size(passed.out):
             evidence.untested.append("the output is empty")
@@ -232,6 +255,9 @@ def _compared(
             return call  # right for a dout of the layer's own shape
         truth = None  # only the code's own forward can be compared with
     call = _called(pair, name, config, passed, upstream(config, passed.out), evidence)
+    if missing := next(filter(None, map(lacking, call.got.values())), ""):
+        evidence.untested.append(missing)
+        return None
     if truth:
         call.gradient = truth.gradient
         call.expected = truth.gradient(call.dout)

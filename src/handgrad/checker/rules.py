@@ -14,6 +14,7 @@ from handgrad.checker.hypotheses import defaults
 from handgrad.checker.hypotheses.adam import EPSILON_HAT
 from handgrad.checker.known.layer import Layer
 from handgrad.checker.records import (
+    NOT_WRITTEN,
     RIGHT,
     WRONG,
     Call,
@@ -28,6 +29,7 @@ from handgrad.checker.records import (
 )
 from handgrad.checker.repair import Rerun
 from handgrad.checker.running import changed, fresh, quiet, run, source_file, source_lines
+from handgrad.checker.written import RULE, unwritten
 
 STEPS = 4
 _CHANGED = "input_changed"
@@ -51,6 +53,11 @@ def judge(name: str, rule: Callable[..., Any], strict: bool = False, adam_t: int
     before the first one, 1 in the course of 2017.
     """
     start = time.perf_counter()
+    lines, first = source_lines(rule)
+    missing = unwritten(rule, RULE)
+    if missing:
+        line = first if lines else None
+        return Verdict(name, NOT_WRITTEN, reason=missing, file=source_file(rule), line=line)
     cautions: list[str] = []
     with quiet():
         calls, findings, notes = _evidence(name, rule, adam_t)
@@ -72,7 +79,6 @@ def judge(name: str, rule: Callable[..., Any], strict: bool = False, adam_t: int
     for call in calls:
         for key in call.expected:
             errors[key] = max(errors.get(key, 0.0), error_of(call, key))
-    lines, first = source_lines(rule)
     return Verdict(
         name,
         WRONG if causes else RIGHT,

@@ -27,8 +27,8 @@ def _count(report: Report) -> list[str]:
     missing = found.count(NOT_WRITTEN)
     if not missing:
         return []
-    right, wrong = found.count(RIGHT), found.count(WRONG)
-    return [f"{missing} not written yet; of what is written, {right} right, {wrong} wrong"]
+    counts = [f"{found.count(one)} {one}" for one in (RIGHT, WRONG, UNTESTED) if one in found]
+    return [", ".join([f"{missing} {NOT_WRITTEN}", *counts])]
 
 
 def _shown(file: str) -> str:

@@ -317,6 +317,8 @@ def _factor(hypothesis: Hypothesis, keys: Sequence[str], calls: Sequence[Call]) 
     with np.errstate(all="ignore"):
         factors = [float(hypothesis.size(call)) for call in wrong]
     meant = readings(factors[0], wrong) if np.allclose(factors, factors[0], rtol=1e-6) else []
+    if factors[0] in (2.0, 0.5):  # a factor that is often forgotten: no far-fetched reading
+        meant = [words for words in meant if "root" not in words and "**" not in words]
     if not meant:
         return ""
     plain = {2.0: ": a factor 1/2 is missing,", 0.5: ": a factor 2 is missing,"}

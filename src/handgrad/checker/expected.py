@@ -62,7 +62,9 @@ def expect(call: Call, slope: Slope, forward_right: bool, known: bool) -> None:
         expected["d" + key], error = slope.gradient(key, got if usable else np.zeros(array.shape))
         largest = float(np.max(np.abs(expected["d" + key]), initial=0.0)) or 1.0
         call.tolerance = max(
-            call.tolerance, 1e-6 if slope.method != COMPLEX else 0.0, 10 * error / largest
+            call.tolerance,
+            slope.tolerance if slope.method != COMPLEX else 0.0,
+            10 * error / largest,
         )
     call.expected = expected
 
@@ -75,10 +77,9 @@ def _agrees(gradients: dict[str, Any], slope: Slope, direction: dict[str, np.nda
         float(np.linalg.norm(gradients["d" + key]) * np.linalg.norm(v))
         for key, v in direction.items()
     )
-    tolerance = GRADIENT_TOLERANCE if slope.method == COMPLEX else 1e-6
     moved = max(float(np.linalg.norm(v)) for v in direction.values())
     floor = 1e-10 * float(np.linalg.norm(slope._dout)) * min(1.0, moved)
-    return bool(abs(sum(terms) - slope_there) <= tolerance * size + 10 * error + floor)
+    return bool(abs(sum(terms) - slope_there) <= slope.tolerance * size + 10 * error + floor)
 
 
 def without_shift(pair: Pair, config: Config) -> tuple[Config, Passed] | None:

@@ -94,6 +94,24 @@ def _dw_stride_one(loops: Loops, at: Place) -> None:
     loops.dw[f] += loops.padded[(n, slice(None), *loops.window(i, j, 1))] * loops.dout[at]
 
 
+def _one_way(rows: bool) -> tuple[Any, Any]:
+    """Steps of dx and dw whose rows, or columns, move by 1, not by the stride."""
+
+    def window(loops: Loops, i: int, j: int) -> tuple[slice, slice]:
+        moved, plain = loops.window(i, j, 1), loops.window(i, j)
+        return (moved[0], plain[1]) if rows else (plain[0], moved[1])
+
+    def dx(loops: Loops, at: Place) -> None:
+        n, f, i, j = at
+        loops.dx[(n, slice(None), *window(loops, i, j))] += loops.w[f] * loops.dout[at]
+
+    def dw(loops: Loops, at: Place) -> None:
+        n, f, i, j = at
+        loops.dw[f] += loops.padded[(n, slice(None), *window(loops, i, j))] * loops.dout[at]
+
+    return dx, dw
+
+
 def _dx_with(weight: Callable[[np.ndarray], np.ndarray]) -> Callable[[Loops, Place], None]:
     """dx with each filter changed."""
 
@@ -348,6 +366,16 @@ BACKWARD = [
         _loops(_dw_stride_one, "dw"),
         r"\bdw\[",
     ),
+    *[
+        Hypothesis(
+            "stride_ignored",
+            f"the {words} of the windows of {key} move by 1, not by the stride",
+            _loops(_one_way(words == "rows")[number], key),
+            r"\w+\s*:\s*\w+\s*\+",
+        )
+        for words in ("rows", "columns")
+        for number, key in enumerate(("dx", "dw"))
+    ],
     *[
         Hypothesis(name, f"the kernel {words} in dx", _loops(_dx_with(change), "dx"), line)
         for name, words, change, line in _KERNELS

@@ -1,4 +1,4 @@
-"""Settings of update rules whose default is not the courses': read off the code, or guessed."""
+"""Settings of update rules whose default is not the courses', or that are not read at all."""
 
 from __future__ import annotations
 
@@ -42,7 +42,21 @@ def of_rule(name: str, rule: Callable[..., Any]) -> list[Hypothesis]:
             for other in _OTHERS
             if other != value and key not in stored
         ]
+        found += [_fixed(name, key, other) for other in (value, *_OTHERS)]
     return found
+
+
+def _fixed(name: str, key: str, value: float) -> Hypothesis:
+    """The setting is not read: it always has one value."""
+    known = optim.get_rule(name)
+
+    def rule(w: Any, dw: Any, config: dict[str, Any]) -> Any:
+        new, used = known(w, dw, {**config, key: value})
+        config.update({k: v for k, v in used.items() if k != key})
+        return new, config
+
+    words = f"{key} is fixed at {value:g}: the option {key} is not used"
+    return Hypothesis(f"{key}_fixed", words, of((name,), rule), rf"\b{key}\b|{value:g}")
 
 
 def _wrong_default(name: str, wrong: dict[str, float]) -> Hypothesis:

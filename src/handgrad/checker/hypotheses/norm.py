@@ -293,7 +293,7 @@ def forward(take: Take, more: Sequence[Mistake] = ()) -> list[Hypothesis]:
             forward_of(take, _default_eps(value)),
             r"eps",
         )
-        for value in (0.0, 1e-3, 1e-4, 1e-6, 1e-7, 1e-8, 1e-10, 1e-12)
+        for value in (1e-8, 1e-7, 1e-6, 1e-4, 1e-3, 1e-10, 1e-12, 0.0)
     ]
 
 

@@ -125,18 +125,24 @@ def _check_installed(name: str, only: str, habits: Habits) -> Report:
 
 
 class Habits(NamedTuple):
-    """How to judge: whether dropout's p drops, Adam's count before the first step, the contract."""
+    """How to judge: whether dropout's p drops, Adam's count before the first step, the contract.
+
+    train_only: whether the course's own file of networks never leaves batch norm's train mode.
+    """
 
     drops: bool = False
     adam_t: int = 0
     strict: bool = False
+    train_only: bool = False
 
     @classmethod
     def of(cls, profile: Profile | None, drops: bool | None, strict: bool) -> Habits:
         """Return those of a course; drops: what the caller said of dropout, if anything."""
         if profile is None:
             return cls(bool(drops), strict=strict)
-        return cls(profile.dropout == "drop" if drops is None else drops, profile.adam_t, strict)
+        drops = profile.dropout == "drop" if drops is None else drops
+        train_only = profile.course in ("nndl", "skynet") or profile.year == 2016
+        return cls(drops, profile.adam_t, strict, train_only)
 
 
 COMMON = Habits()
@@ -240,7 +246,7 @@ def judge_named(name: str, thing: Any, habits: Habits) -> list[Verdict] | None:
     if verdicts is not None:
         return verdicts
     if name in models.NAMES:
-        return [models.judge(name, thing, habits.drops, habits.strict)]
+        return [models.judge(name, thing, habits.drops, habits.strict, habits.train_only)]
     return None
 
 

@@ -107,7 +107,7 @@ def _only(axis: int, index: int) -> Callable[[np.ndarray], np.ndarray]:
 
 
 # "Cannot cast ufunc 'add' output from dtype('float64') to dtype('int64')", not "broadcast ... into"
-_INTEGER_CAST = re.compile(r"cannot cast .* to dtype\('u?int\d+'\)", re.I)
+INTEGER_CAST = re.compile(r"cannot cast .* to dtype\('u?int\d+'\)", re.I)
 
 
 def _integers(call: Call) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def _integers(call: Call) -> dict[str, Any]:
     found = {}
     for key, got in call.got.items():
         if isinstance(got, Raised):
-            if _INTEGER_CAST.search(got.message):
+            if INTEGER_CAST.search(got.message):
                 found[key] = got
         elif _integer(got) or (_whole(got) and not _whole(call.expected.get(key))):
             found[key] = got

@@ -245,6 +245,7 @@ def dropout() -> list[Config]:
             {"x": away_from_zero(rng, shape)},
             ({"p": p, "mode": mode, "seed": 7},),
             traits=frozenset({f"mode is {mode}"}),
+            **_beyond_matrices(shape),
         )
         for shape, mode, p in [
             ((4, 6), "train", 0.3),
@@ -254,6 +255,13 @@ def dropout() -> list[Config]:
             ((3, 2, 2), "test", 0.75),
         ]
     ]
+
+
+def _beyond_matrices(shape: tuple[int, ...]) -> dict[str, Any]:
+    """The courses' networks drop units of matrices only."""
+    if len(shape) == 2:
+        return {}
+    return {"strict": frozenset("*"), "beyond": f"with x of {len(shape)} dimensions"}
 
 
 def loss(extreme: bool) -> list[Config]:

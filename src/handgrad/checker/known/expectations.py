@@ -81,6 +81,7 @@ def _kept(shares: np.ndarray, means: np.ndarray, keep: np.ndarray, meaning: str)
                     "the mask is drawn from a normal distribution (randn): draw uniform numbers (rand)",
                 )
             ]
+    kept, lost = ("p", "1 - p") if meaning == "keeping" else ("1 - p", "p")  # probabilities
     ratio = f"E[out] = {means[2]:.2g} E[in] at p = 0.75"
     swapped = np.all(np.abs(shares - (1 - keep)) < close)
     if swapped and np.all(np.abs(means - 1) < close):
@@ -106,7 +107,7 @@ def _kept(shares: np.ndarray, means: np.ndarray, keep: np.ndarray, meaning: str)
         return [
             Finding(
                 "wrong_scale",
-                f"{ratio}: p of the units are dropped, but the rest is divided by p, not 1 - p",
+                f"{ratio}: {kept} of the units are dropped, but the rest is divided by {kept}, not {lost}",
             )
         ]
     if np.all(np.abs(scaled - keep) < close):
@@ -117,5 +118,5 @@ def _kept(shares: np.ndarray, means: np.ndarray, keep: np.ndarray, meaning: str)
             )
         ]
     if np.all(np.abs(scaled * (1 - keep) - 1) < close):
-        return [Finding("wrong_scale", f"{ratio}: kept units are divided by 1 - p, not p")]
+        return [Finding("wrong_scale", f"{ratio}: kept units are divided by {lost}, not {kept}")]
     return [Finding("scale", f"{ratio}: kept units are multiplied by {scaled[2]:.3g}")]

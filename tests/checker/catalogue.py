@@ -98,7 +98,7 @@ def check_bug(bug: Bug, folder: Path, strict: bool | None = None) -> Report:
     path = folder / "submission.py"
     path.write_text(planted(bug), "utf-8")
     strict = is_strict(bug) if strict is None else strict
-    return check_path(str(path), only=bug.function, strict=strict)
+    return check_path(str(path), only=bug.outer, strict=strict)
 
 
 def verdict_on(bug: Bug, report: Report) -> Verdict:

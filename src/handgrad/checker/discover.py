@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import handgrad
-from handgrad.checker import api, models, networks, pairs, rules
+from handgrad.checker import api, classifiers, models, networks, pairs, rules
 from handgrad.checker import relics as relics_of
 from handgrad.checker.calling import Pair
 from handgrad.checker.guess import guess_course
@@ -174,7 +174,7 @@ def check_module(
             continue
         found = by_function(name)
         described = vars(thing).get("__handgrad_check__") if hasattr(thing, "__dict__") else None
-        known = found or name in rules.NAMES or name in models.NAMES
+        known = found or name in (*rules.NAMES, *models.NAMES, *classifiers.NAMES)
         elsewhere = _elsewhere(thing, homes) if known and callable(thing) else ""
         if marked:
             forward, inputs, options = marked
@@ -194,6 +194,7 @@ def check_module(
             verdicts.append(Verdict(name, UNTESTED, reason=reason, file=source_file(thing)))
         elif found[1] == "forward":
             layer = with_meaning(found[0], drops, strict)
+            layer = replace(layer.meant(thing), strict=strict) if layer.meant else layer
             if layer.loss:
                 verdicts += pairs.judge(api.loss_pair(thing, layer))
             else:

@@ -60,6 +60,11 @@ def judge(pair: Pair) -> list[Verdict]:
     missing = _not_written(pair)
     if missing:
         return missing
+    adapt = pair.layer.adapt
+    pair = pair._replace(
+        forward=adapt("forward", pair.forward),
+        backwards={name: adapt("backward", one) for name, one in pair.backwards.items()},
+    )
     with quiet():
         start = time.perf_counter()
         forward = forward_evidence(pair)

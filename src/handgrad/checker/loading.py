@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -110,6 +111,9 @@ def _forget(names: set[str], loaders: tuple[type, ...], place: Place | None = No
 
 def _refuse_cython(module: ModuleType) -> bool:
     """Let the file's own use of a module that is not built be seen; elsewhere the library answers."""
+    text = Path(str(module.__file__)).read_text("utf-8", errors="replace")
+    if not re.search(rf"^\s*(from|import)\b.*{standins.CYTHON}", text, re.MULTILINE):
+        return False
     found = False
     answered = {id(one): name for name, one in standins.cython_functions().items()}
     for name, value in list(vars(module).items()):

@@ -145,12 +145,6 @@ def test_a_small_gradient_is_compared_on_its_own_scale():
     assert check(lambda x: (x**2, x), backward, [1e-6 * X]).exit_code == 1
 
 
-def test_code_in_float32_cannot_be_tested():
-    report = check(lambda x: (x.astype(np.float32) ** 2, x), lambda d, x: 2 * x * d, [X])
-    assert report.verdicts[1].verdict == UNTESTED
-    assert "float32" in report.verdicts[1].reason
-
-
 def test_nothing_comes_of_an_empty_array():
     assert check(double, double_backward, [np.zeros((0, 3))]).verdicts[1].verdict == UNTESTED
 

@@ -67,6 +67,7 @@ def _object(thing: Any) -> Functions:
 
     if not inspect.isclass(layer):
         forward.layer, forward.of = layer, of  # type: ignore[attr-defined]
+        backward.layer = layer  # type: ignore[attr-defined]
 
     name = layer.__name__ if inspect.isclass(layer) else type(layer).__name__
     return _named(forward, f"{name}.forward", layer.forward), _named(

@@ -92,7 +92,8 @@ def judge(pair: Pair) -> list[Verdict]:
         ]
         for name, backward in pair.backwards.items():
             start = time.perf_counter()
-            if reason := unwritten(backward, BACKWARD):
+            reason = "" if hasattr(backward, "layer") else unwritten(backward, BACKWARD)
+            if reason:
                 verdicts.append(_unjudged(name, backward, NOT_WRITTEN, reason))
                 continue
             evidence = backward_evidence(pair, name, right)
@@ -106,7 +107,7 @@ def judge(pair: Pair) -> list[Verdict]:
 def _not_written(pair: Pair) -> list[Verdict]:
     """The verdicts where the forward pass, or the loss, is not written yet; nothing if it is."""
     reason = unwritten(pair.forward, LOSS if pair.layer.loss else FORWARD)
-    if not reason:
+    if not reason or _leaves_results(pair):
         return []
     verdicts = [_unjudged(pair.forward_name, pair.forward, NOT_WRITTEN, reason)]
     for name, backward in () if pair.layer.loss else pair.backwards.items():
@@ -114,6 +115,15 @@ def _not_written(pair: Pair) -> list[Verdict]:
         says = also or f"{pair.forward_name} is not written yet"
         verdicts.append(_unjudged(name, backward, NOT_WRITTEN if also else UNTESTED, says))
     return verdicts
+
+
+def _leaves_results(pair: Pair) -> bool:
+    """Whether forward is the method of an object that leaves its output in an attribute."""
+    if not hasattr(pair.forward, "layer"):
+        return False
+    with quiet():
+        first = pair.configs()[0]
+        return not isinstance(call_forward(pair, first.arrays, first.options), Raised)
 
 
 def _unjudged(name: str, function: Any, verdict: str, reason: str) -> Verdict:
@@ -256,8 +266,9 @@ def _compared(
     truth = pair.layer.truth(config)
     if truth and np.shape(truth.results["out"]) != np.shape(passed.out):
         call = _of_truth(pair, name, config, passed, evidence)
-        if not any(map(call.wrong, call.expected)):
-            return call  # right for a dout of the layer's own shape
+        own = call_backward(pair, name, upstream(config, passed.out), fresh(passed.cache), config)
+        if isinstance(own, Raised) or not any(map(call.wrong, call.expected)):
+            return call  # it takes a dout of the layer's own shape
         truth = None  # only the code's own forward can be compared with
     call = _called(pair, name, config, passed, upstream(config, passed.out), evidence)
     if missing := next(filter(None, map(lacking, call.got.values())), ""):

@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from handgrad.checker.apart import apart
-from handgrad.checker.edits import edits, idle_parts, orders_of
+from handgrad.checker.edit import idle_parts
+from handgrad.checker.edits import edits, orders_of
 from handgrad.checker.records import Call, Raised, same
 
 _SECONDS = 1.0  # of processor time for the edits of one function
@@ -75,16 +76,16 @@ def _search(rerun: Rerun, calls: Sequence[Call], keys: Sequence[str]) -> Repair 
     for edit in (*orders_of(definition.body), *edits(definition)):
         if time.process_time() > end:
             break
-        idle = idle_parts(edit.statement)
         edit.make()
         try:
-            if idle_parts(edit.statement) > idle:
-                continue  # what computes nothing is no repair
             candidate = _made(tree, function, namespace, file)
             right = _right(rerun, candidate, order, keys) if candidate else []
             new = ast.unparse(edit.statement) if right else ""
+            idle = idle_parts(edit.statement) if right else 0
         finally:
             edit.undo()
+        if right and idle > idle_parts(edit.statement):
+            continue  # what computes nothing is no repair
         if len(right) > (len(best.keys) if best else 0):
             old = ast.unparse(edit.statement)
             line, old, new = _difference(old, new, edit.statement.lineno)

@@ -85,6 +85,7 @@ def with_stored(
 def _named_like(function: Callable[..., Any], original: Any) -> Callable[..., Any]:
     function.__name__ = original.__name__
     function.__wrapped__ = original.__wrapped__  # type: ignore[attr-defined]
+    function.layer = original.layer  # type: ignore[attr-defined]
     return function
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import os
 import re
 import traceback
@@ -128,18 +129,20 @@ def _listless(text: str) -> str:
     return f"{kind} makes no list in Python 3: write list(...) around it"
 
 
+@functools.lru_cache(maxsize=16)
+def _functions(file: str, changed: int) -> tuple[ast.Module, list[ast.FunctionDef]]:
+    """Return a file's tree and functions, parsed once: the search for an edit raises often."""
+    tree = ast.parse(Path(file).read_bytes())
+    return tree, [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+
+
 def _division(frame: Any, line: int, file: str) -> Raised | None:
     """Name the ``/`` whose result should have been a whole number."""
     try:
-        source = Path(file).read_bytes()
-        tree = ast.parse(source)
+        tree, every = _functions(file, Path(file).stat().st_mtime_ns)
     except (OSError, ValueError, SyntaxError):
         return None
-    functions = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef) and node.lineno <= line <= (node.end_lineno or 0)
-    ]
+    functions = [node for node in every if node.lineno <= line <= (node.end_lineno or 0)]
     body: Any = max(functions, key=lambda node: node.lineno, default=tree)
     statement = _statement(body, line)
     if statement is None:

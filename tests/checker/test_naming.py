@@ -7,7 +7,9 @@ from checker import slips
 from handgrad import layers
 from handgrad.checker import RIGHT, WRONG, check, rules
 from handgrad.checker.diagnosis import guilty_line
+from handgrad.checker.hypotheses import generic
 from handgrad.checker.reading import reused_loop_variable
+from handgrad.checker.records import Call, Config, Raised
 
 X = np.linspace(-1.0, 1.4, 12).reshape(4, 3)
 
@@ -214,3 +216,17 @@ def test_loops_that_reuse_a_variable():
     assert reused_loop_variable(nested) == ("i", 2, 0)
     apart = ["for i in a:\n", "    pass\n", "for i in b:\n", "    pass\n"]
     assert reused_loop_variable(apart) is None
+
+
+@pytest.mark.parametrize(
+    ("message", "cast"),
+    [
+        ("Cannot cast ufunc 'add' output from dtype('float64') to dtype('int64')", True),
+        ("could not broadcast input array from shape (3,0,0) into shape (3,4,4)", False),
+        ("cannot cast the plan into a tuple", False),
+    ],
+)
+def test_only_a_cast_to_integers_is_called_one(message, cast):
+    config = Config("x", {"x": X})
+    call = Call(config, expected={"dx": X}, got={"dx": Raised("ValueError", message)})
+    assert bool(generic._integers(call)) == cast

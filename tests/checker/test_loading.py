@@ -293,3 +293,16 @@ def test_the_place_of_a_script_beside_the_package(write):
     folder = write({"cs231n/cs231n/layers.py": RIGHT, "cs231n/run.py": "import cs231n.layers"})
     place = place_of(folder / "cs231n" / "run.py")
     assert place.packages["cs231n"] == folder / "cs231n" / "cs231n"
+
+
+def test_a_library_that_is_imported_and_never_used_is_not_loaded(write):
+    pytest.importorskip("torch")
+    text = "import torch\nfrom torch import nn as net\n" + RIGHT
+    unused = str(write({"a/layers.py": text}) / "a" / "layers.py")
+    used = str(write({"b/layers.py": text + "\nclass Net(net.Module): pass\n"}) / "b" / "layers.py")
+    code = "import sys; from handgrad.checker import check_path; r = check_path(sys.argv[1]); "
+    code += "assert r.exit_code == 0; print('torch' in sys.modules)"
+    for path, loaded in ((unused, "False"), (used, "True")):
+        command = [sys.executable, "-c", code, path]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == loaded

@@ -167,3 +167,58 @@ def test_networks_that_are_not_written(tmp_path):
     assert verdicts(tmp_path, skeleton)[1]["FullyConnectedNet"].verdict == NOT_WRITTEN
     halfway = NET.replace("            d, grads[", "            break\n            d, grads[")
     assert verdicts(tmp_path, halfway)[1]["FullyConnectedNet"].verdict == NOT_WRITTEN
+
+
+LOSS_OF_ASSIGNMENT_1 = """
+def svm_loss_naive(W, X, y, reg):
+    dW = np.zeros(W.shape)
+    loss = 0.0
+    for i in range(len(X)):
+        scores = X[i] @ W
+        for j in range(W.shape[1]):
+            if j != y[i]:
+                loss += max(0, scores[j] - scores[y[i]] + 1)
+    loss /= len(X)
+    loss += reg * np.sum(W * W)
+    return loss, dW
+"""
+
+
+def test_a_loss_whose_gradient_is_the_exercise(tmp_path):
+    report, found = verdicts(tmp_path, LOSS_OF_ASSIGNMENT_1)
+    assert found["svm_loss_naive"].verdict == NOT_WRITTEN
+    assert "gradient" in found["svm_loss_naive"].reason
+    assert report.exit_code == 0
+    wrong = LOSS_OF_ASSIGNMENT_1.replace("+ 1)", "+ 2)")
+    assert verdicts(tmp_path, wrong)[1]["svm_loss_naive"].verdict == "WRONG"
+    filled = LOSS_OF_ASSIGNMENT_1.replace("loss /=", "dW[:] = 0 * W\n    loss /=")
+    assert verdicts(tmp_path, filled)[1]["svm_loss_naive"].verdict == "WRONG"
+
+
+def test_distances_that_are_not_filled_in(tmp_path):
+    text = """
+class KNearestNeighbor:
+    def train(self, X, y):
+        self.X_train, self.y_train = X, y
+
+    def compute_distances_one_loop(self, X):
+        dists = np.zeros((len(X), len(self.X_train)))
+        for i in range(len(X)):
+            pass
+        return dists
+"""
+    found = verdicts(tmp_path, text)[1]["KNearestNeighbor.compute_distances_one_loop"]
+    assert found.verdict == NOT_WRITTEN
+    text = text.replace("pass", "dists[i] = 0")
+    found = verdicts(tmp_path, text)[1]["KNearestNeighbor.compute_distances_one_loop"]
+    assert found.verdict == "WRONG"
+
+
+def test_a_layer_that_no_file_defines_is_not_testable(tmp_path):
+    text = "\ndef affine_relu_forward(x, w, b):\n    a, c = affine_forward(x, w, b)\n"
+    text += "    out, r = relu_forward(a)\n    return out, (c, r)\n"
+    _, found = verdicts(tmp_path, text)
+    assert found["affine_relu_forward"].verdict == "not testable here"
+    assert "relu_forward, which its file defines nowhere" in found["affine_relu_forward"].reason
+    _, found = verdicts(tmp_path, text.replace("relu_forward(a)", "rectify(a)"))
+    assert found["affine_relu_forward"].verdict == "WRONG"

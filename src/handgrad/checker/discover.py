@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import handgrad
-from handgrad.checker import api, classifiers, models, networks, pairs, rules
+from handgrad.checker import api, classifiers, models, networks, pairs, repair, rules
 from handgrad.checker import relics as relics_of
 from handgrad.checker.calling import Pair
 from handgrad.checker.guess import guess_course
@@ -25,6 +25,7 @@ from handgrad.checker.running import source_file
 from handgrad.checker.standins import NotHere, lacking
 from handgrad.courses.profiles import Profile, get_profile
 
+_EDITS = 2.0  # seconds of processor time for the edits of one file
 _SKIPPED = {"__pycache__", "node_modules", "site-packages"}
 
 
@@ -64,7 +65,7 @@ def check_path(
     noted: dict[str, list[str]] = {}  # files by what was stood in for
     for file in files:
         try:
-            with loaded(file, profile) as found:
+            with loaded(file, profile) as found, repair.at_most(_EDITS):
                 guess = guess_course(found.place) if profile is None else None
                 habits = Habits.of(guess.profile if guess else profile, drops, strict)
                 verdicts = check_module(
@@ -193,6 +194,8 @@ def check_module(
             reason = "it works on PyTorch's tensors, which need no backward"
             verdicts.append(Verdict(name, UNTESTED, reason=reason, file=source_file(thing)))
         elif found[1] == "forward":
+            if "torch" in getattr(getattr(thing, "__code__", None), "co_names", ()):
+                thing.whole_numbers = False  # PyTorch differentiates no integers
             layer = with_meaning(found[0], drops, strict)
             layer = replace(layer.meant(thing), strict=strict) if layer.meant else layer
             if layer.loss:

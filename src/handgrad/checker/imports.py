@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import sys
 from collections.abc import Sequence
@@ -139,17 +140,37 @@ class StandInFinder(MetaPathFinder, Loader):
             module.__getattr__ = lambda name: standins.refuse(name, why)  # type: ignore[method-assign]
 
 
-class PictureFinder(StandInFinder):
-    """Spares the submission's own imports of Matplotlib, which take longer than the judgement."""
+class SlowFinder(StandInFinder):
+    """Spares the submission's own imports of what takes longer than the judgement and is not needed.
+
+    That is Matplotlib, and a library that a file imports and never uses.
+    """
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return a stand-in for a module of Matplotlib that is not imported yet."""
-        plots = fullname.partition(".")[0] in ("matplotlib", "seaborn")
-        if not plots or not self.session.loading or not isinstance(_importer(), OwnLoader):
+        """Return a stand-in for a module that is not imported yet."""
+        importer, top = _importer(), fullname.partition(".")[0]
+        if not self.session.loading or not isinstance(importer, OwnLoader):
+            return None
+        idle = top in ("torch", "tensorflow") and not _uses(Path(importer.path), top)
+        if top not in ("matplotlib", "seaborn") and not idle:
             return None
         return ModuleSpec(fullname, self, is_package=True)
+
+
+def _uses(file: Path, top: str) -> bool:
+    """Whether a file uses a name that it imports from the library `top`."""
+    tree = ast.parse(file.read_bytes())
+    bound: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found = [one for one in node.names if one.name.partition(".")[0] == top]
+            bound |= {one.asname or top for one in found}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == top:
+            bound |= {one.asname or one.name for one in node.names}
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    return "*" in bound or bool(bound & used)
 
 
 def _importer() -> Any:

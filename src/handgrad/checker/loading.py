@@ -15,7 +15,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from handgrad.checker import relics, standins
-from handgrad.checker.imports import OwnFinder, OwnLoader, PictureFinder, StandInFinder
+from handgrad.checker.imports import OwnFinder, OwnLoader, SlowFinder, StandInFinder
 from handgrad.checker.known import by_function
 from handgrad.checker.places import COURSE_PACKAGES, Place, place_of
 from handgrad.checker.running import quiet
@@ -55,7 +55,7 @@ def loaded(path: Path, course: Profile | None = None) -> Iterator[Loaded]:
     finders: list[MetaPathFinder] = [OwnFinder(place)]
     if course is not None:
         finders.append(ShimFinder(course, shims(course)))
-    finders.append(PictureFinder(session))
+    finders.append(SlowFinder(session))
     last = StandInFinder(session)
     search, writes = list(sys.path), sys.dont_write_bytecode
     hidden = _taken_out(place)

@@ -39,7 +39,7 @@ from handgrad.checker.repair import Rerun
 from handgrad.checker.running import fresh, quiet, run, source_file, source_lines
 from handgrad.checker.slopes import COMPLEX, Slope
 from handgrad.checker.standins import lacking
-from handgrad.checker.written import BACKWARD, FORWARD, LOSS, unwritten
+from handgrad.checker.written import BACKWARD, FORWARD, GRADIENT, LOSS, unwritten
 
 FORWARD_TOLERANCE = 1e-8
 
@@ -75,15 +75,19 @@ def judge(pair: Pair) -> list[Verdict]:
         }
         if pair.layer.loss:
             (name,) = pair.backwards
-            both = _merged(forward, backward_evidence(pair, name, right))
+            half = unwritten(pair.forward, GRADIENT)
+            both = _merged(forward, Evidence() if half else backward_evidence(pair, name, right))
             rerun = Rerun(
                 pair.forward,
                 lambda other, call: _loss_of(adapt("forward", other), call),
                 lambda call: _true_loss(pair.layer, call),
             )
-            return [
-                _verdict(pair.forward_name, pair.forward, both, pair.layer, "forward", start, rerun)
-            ]
+            verdict = _verdict(
+                pair.forward_name, pair.forward, both, pair.layer, "forward", start, rerun
+            )
+            if half and verdict.verdict == RIGHT:
+                return [_unjudged(pair.forward_name, pair.forward, NOT_WRITTEN, half)]
+            return [verdict]
         rerun = Rerun(
             pair.forward, lambda other, call: _results(pair, adapt("forward", other), call)
         )

@@ -58,6 +58,7 @@ def of_error(error: BaseException, file: str) -> Raised | None:
         (frame, line)
         for frame, line in traceback.walk_tb(error.__traceback__)
         if not frame.f_code.co_filename.startswith(_LIBRARIES)
+        and not frame.f_code.co_filename.endswith(".pyx")
     ]
     lines = [line for frame, line in frames if frame.f_code.co_filename == file]
     found = _found(error, *(frames[-1] if frames else (None, None)))

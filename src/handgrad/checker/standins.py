@@ -129,10 +129,17 @@ def lacking(value: Any) -> str:
         return ""
     if value.kind == NotHere.__name__:
         return value.message
-    found = re.match(r"name '((?:im2col|col2im)\w*)' is not defined", value.message)
-    if value.kind == "NameError" and found:
+    found = re.match(r"name '(\w+)' is not defined", value.message)
+    if value.kind == "NameError" and found and _is_the_courses(found[1]):
         return f"it calls {found[1]}, which its file defines nowhere"
     return value.message if value.kind == "NotImplementedError" else ""
+
+
+def _is_the_courses(name: str) -> bool:
+    """Whether a name is a layer's or im2col's: in some years the course's own files lack them."""
+    from handgrad.checker.known import by_function
+
+    return name.startswith(("im2col", "col2im")) or by_function(name) is not None
 
 
 def _old_div(a: Any, b: Any) -> Any:

@@ -17,12 +17,15 @@ from typing import Any
 from handgrad.checker.running import source_lines
 
 FORWARD, BACKWARD, LOSS, RULE = "forward", "backward", "loss", "rule"
+RESULT, GRADIENT = "result", "gradient"
 
 
 def unwritten(function: Any, side: str = FORWARD) -> str:
     """Return how the source of a function shows that it is not written yet, or "".
 
-    side: FORWARD and RULE return (result, more), BACKWARD only results, LOSS a number and gradients.
+    side: FORWARD and RULE return (result, more), BACKWARD only results, LOSS a number and gradients,
+    RESULT one array; GRADIENT asks of a loss whether its gradients are not written.  The zeros that a
+    loss or an array starts with are no result.
     """
     tree = _definition(function)
     if tree is None:
@@ -41,6 +44,10 @@ def unwritten(function: Any, side: str = FORWARD) -> str:
     empty = [skeleton.is_empty_result(value, side) for value in returns]
     if not all(empty):
         return ""
+    if side == GRADIENT:
+        return "its gradient is never filled in"
+    if side == RESULT and not all(skeleton.is_empty(value) for value in returns):
+        return "what it returns is never filled in"
     missing = skeleton.undefined(returns[-1])
     return f"it returns {missing}, which it never assigns" if missing else "it returns None"
 
@@ -72,6 +79,10 @@ class Skeleton:
         parts = value.elts if isinstance(value, ast.Tuple) and value.elts else [value]
         if side in (FORWARD, RULE):
             return self.is_empty(parts[0])
+        if side == RESULT:
+            return self.is_empty(value) or self._is_blank(value)
+        if side == GRADIENT:
+            return len(parts) > 1 and (self.is_empty(parts[1]) or self._is_blank(parts[1]))
         if side == LOSS:
             blank = all(self.is_empty(part) or self._is_blank(part) for part in parts)
             return blank and (len(parts) > 1 or self.is_empty(parts[0]))

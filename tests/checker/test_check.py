@@ -321,3 +321,14 @@ def test_one_layer_is_checked_in_less_than_two_seconds():
     start = time.process_time()
     check(solution.conv_forward_naive, solution.conv_backward_naive)
     assert time.process_time() - start < 2
+
+
+def test_a_cache_that_is_an_array_of_arrays_is_compared():
+    one = np.empty(2, object)
+    one[:] = [np.ones(2), np.ones(3)]
+    other = one.copy()
+    assert running.changed(one, other) is None
+    other[1] = np.zeros(3)
+    assert running.changed(one, other) == "[1]"
+    assert running.changed(one, np.ones(2)) == "[0]"
+    assert running.changed(one, np.ones(3)) == ""

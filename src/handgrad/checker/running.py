@@ -105,6 +105,10 @@ def fresh(value: Any) -> Any:
 
 def changed(before: Any, after: Any, path: str = "") -> str | None:
     """Return the path of the first thing that differs between two copies, or None."""
+    if isinstance(before, np.ndarray) and before.dtype.kind == "O":  # arrays of several shapes
+        same_kind = isinstance(after, np.ndarray) and after.shape == before.shape
+        after = after.ravel().tolist() if same_kind else after
+        return changed(before.ravel().tolist(), after, path)
     if isinstance(before, np.ndarray):
         equal = (
             isinstance(after, np.ndarray)

@@ -178,6 +178,7 @@ def test_imports_are_taken_as_they_are(write, files, target):
 
 
 STAND_INS = """
+import sys
 import matplotlib.pyplot as plt
 from scipy.misc import imread
 import h5py, imageio, six, tensorflow as tf
@@ -196,6 +197,7 @@ class Net(tf.keras.Model):
 
 @tf.function
 def relu_forward(x):
+    assert "tensorflow" not in sys.modules  # other libraries look there
     out = np.array(x)
     for i in xrange(old_div(len(x), 1)):
         out[i] = np.maximum(0, x[i])
@@ -306,3 +308,17 @@ def test_a_library_that_is_imported_and_never_used_is_not_loaded(write):
         command = [sys.executable, "-c", code, path]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         assert done.stdout.strip() == loaded
+
+
+def test_the_edits_of_one_file_have_a_limit(write, monkeypatch):
+    from handgrad.checker import repair
+
+    asked = []
+    monkeypatch.setattr(repair, "apart", lambda work, seconds: asked.append(1))
+    with repair.at_most(0.0):
+        assert repair.find(None, [], []) is None
+    assert not asked
+    with repair.at_most(1.0):
+        assert repair.find(None, [], []) is None
+    assert repair.find(None, [], []) is None
+    assert len(asked) == 2

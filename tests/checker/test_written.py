@@ -49,6 +49,10 @@ WRITTEN = {
     "one gradient": (BACKWARD, "    dx, dw = x * 2, None\n    return dx, dw"),
     "raises something": (FORWARD, "    raise ValueError(x)"),
     "calls another": (FORWARD, "    return other(x)"),
+    "an argument that may be None": (
+        FORWARD,
+        "    if not len(x):\n        x = None\n    return x, 1",
+    ),
     "returns its argument": (FORWARD, "    return x, None"),
     "zeros": (BACKWARD, "    dx = np.zeros_like(x)\n    return dx"),
     "grads filled": (LOSS, "    loss, grads = 0, {}\n    grads['W'] = x\n    return loss, grads"),

@@ -18,6 +18,7 @@ def assert_layer(
     options: Sequence[Any] = (),
     layer: str | None = None,
     drops: bool = False,
+    strict: bool = False,
 ) -> Report:
     """Fail, with the diagnosis as the message, unless the pair is right.
 
@@ -28,7 +29,9 @@ def assert_layer(
     0
     """
     __tracebackhide__ = True  # pytest shows the caller's line
-    report = check(forward, backward, inputs, options=options, layer=layer, drops=drops)
+    report = check(
+        forward, backward, inputs, options=options, layer=layer, drops=drops, strict=strict
+    )
     if not report or any(verdict.verdict == UNTESTED for verdict in report.verdicts):
         raise AssertionError(f"\n{report}")
     return report

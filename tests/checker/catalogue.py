@@ -82,11 +82,23 @@ def planted(bug: Bug) -> str:
     return text[: start.start()] + body.replace(bug.old, bug.new) + text[stop:]
 
 
-def check_bug(bug: Bug, folder: Path) -> Report:
-    """Check the solution's function with the bug in it."""
+# what no course takes points for: right by default, WRONG by the strict contract
+_STRICT = {"dout_changed", "cache_changed", "integer_truncation", "log_of_probability"}
+_STRICT_WORDS = {"db shape (1,M)", "test-mode raise (KeyError) in backward"}
+
+
+def is_strict(bug: Bug) -> bool:
+    """Whether the bug breaks the library's contract only, not the courses'."""
+    odd_image = bug.function == "ThreeLayerConvNet" and "weight_shape" in bug.names
+    return bool(_STRICT & set(bug.names)) or bug.words in _STRICT_WORDS or odd_image
+
+
+def check_bug(bug: Bug, folder: Path, strict: bool | None = None) -> Report:
+    """Check the solution's function with the bug in it, by the contract that the bug breaks."""
     path = folder / "submission.py"
     path.write_text(planted(bug), "utf-8")
-    return check_path(str(path), only=bug.outer)
+    strict = is_strict(bug) if strict is None else strict
+    return check_path(str(path), only=bug.outer, strict=strict)
 
 
 def verdict_on(bug: Bug, report: Report) -> Verdict:

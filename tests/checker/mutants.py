@@ -216,9 +216,9 @@ def pair_of(layer: str) -> tuple:
 def called_wrong(layer: str) -> bool:
     """Whether the checker calls the layer, as it is now, wrong."""
     functions = pair_of(layer)
-    report = check(*functions, layer=layer)
+    report = check(*functions, layer=layer, strict=True)
     if layer == "batchnorm" and not any(v.verdict == WRONG for v in report.verdicts):
-        report = check(functions[0], layers.batchnorm_backward_alt, layer=layer)
+        report = check(functions[0], layers.batchnorm_backward_alt, layer=layer, strict=True)
     return any(verdict.verdict == WRONG for verdict in report.verdicts)
 
 

@@ -133,8 +133,11 @@ def test_contracts():
     assert "input_changed" in names(check(changes_input, lambda d, c: d, [X]), "changes_input")
     report = check(remembers, lambda dout, cache: 2 * kept["x"] * dout, [X])
     assert "hidden_state" in names(report, "<lambda>")
-    assert "cache_changed" in names(check(cube_forward, changes_cache, [X]), "changes_cache")
-    assert "dout_changed" in names(check(cube_forward, changes_dout, [X]), "changes_dout")
+    for backward, name in ((changes_cache, "cache_changed"), (changes_dout, "dout_changed")):
+        verdict = check(cube_forward, backward, [X])[backward.__name__]
+        assert verdict.verdict == RIGHT
+        assert "in place" in verdict.cautions[0]
+        assert name in names(check(cube_forward, backward, [X], strict=True), backward.__name__)
 
 
 def test_state_kept_by_forward():
@@ -318,3 +321,14 @@ def test_one_layer_is_checked_in_less_than_two_seconds():
     start = time.process_time()
     check(solution.conv_forward_naive, solution.conv_backward_naive)
     assert time.process_time() - start < 2
+
+
+def test_a_cache_that_is_an_array_of_arrays_is_compared():
+    one = np.empty(2, object)
+    one[:] = [np.ones(2), np.ones(3)]
+    other = one.copy()
+    assert running.changed(one, other) is None
+    other[1] = np.zeros(3)
+    assert running.changed(one, other) == "[1]"
+    assert running.changed(one, np.ones(2)) == "[0]"
+    assert running.changed(one, np.ones(3)) == ""

@@ -9,6 +9,7 @@ from handgrad.checker.api import backward_of, check, check_with
 from handgrad.checker.discover import check_path
 from handgrad.checker.loading import CheckError
 from handgrad.checker.records import (
+    NOT_WRITTEN,
     RIGHT,
     UNTESTED,
     WRONG,
@@ -18,6 +19,7 @@ from handgrad.checker.records import (
 )
 
 __all__ = [
+    "NOT_WRITTEN",
     "RIGHT",
     "UNTESTED",
     "WRONG",

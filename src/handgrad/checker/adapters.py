@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from handgrad.checker.stored import INPUT_GRADIENTS, OUTPUTS, first_attribute
 from handgrad.errors import OptionError
 
 Functions = tuple[Callable[..., Any], Callable[..., Any] | None]
@@ -50,15 +51,23 @@ def _object(thing: Any) -> Functions:
             ) from None
     takes_cache = _positional(layer.backward) > 1
 
-    def forward(*arguments: Any) -> Any:
-        own: Any = layer if inspect.isclass(layer) else copy.deepcopy(layer)
+    def of(own: Any, *arguments: Any) -> Any:
         result = own.forward(*arguments)
+        result = first_attribute(own, OUTPUTS) if result is None else result
         out, *rest = result if isinstance(result, tuple) else (result,)
         return out, (own, rest[0] if len(rest) == 1 else tuple(rest))
 
+    def forward(*arguments: Any) -> Any:
+        return of(layer if inspect.isclass(layer) else copy.deepcopy(layer), *arguments)
+
     def backward(dout: Any, cache: Any) -> Any:
         own, rest = cache
-        return own.backward(dout, rest) if takes_cache else own.backward(dout)
+        result = own.backward(dout, rest) if takes_cache else own.backward(dout)
+        return first_attribute(own, INPUT_GRADIENTS) if result is None else result
+
+    if not inspect.isclass(layer):
+        forward.layer, forward.of = layer, of  # type: ignore[attr-defined]
+        backward.layer = layer  # type: ignore[attr-defined]
 
     name = layer.__name__ if inspect.isclass(layer) else type(layer).__name__
     return _named(forward, f"{name}.forward", layer.forward), _named(

@@ -15,6 +15,7 @@ from handgrad.checker.known import by_function
 from handgrad.checker.known.layer import Layer
 from handgrad.checker.records import Config, Raised, Report
 from handgrad.checker.running import fresh, quiet, run
+from handgrad.checker.stored import with_stored
 from handgrad.errors import OptionError
 
 Inputs = Mapping[str, Any] | Sequence[Any]
@@ -28,6 +29,7 @@ def check(
     options: Sequence[Any] = (),
     layer: str | None = None,
     drops: bool = False,
+    strict: bool = False,
 ) -> Report:
     """Judge a forward/backward pair: right, wrong (and what is probably wrong), or not testable here.
 
@@ -35,16 +37,18 @@ def check(
 
     Args:
         forward: ``forward(*arrays, *options)`` returns (out, cache); or an object with ``forward``
-            and ``backward``, a ``torch.autograd.Function``, or a JAX ``custom_vjp``; or a loss, an
-            update rule or a model of the courses; or a network or layer of `handgrad.nn`.
+            and ``backward``, whose stored gradients (``self.dW``) are checked too; or a
+            ``torch.autograd.Function``, or a JAX ``custom_vjp``; or a loss, an update rule or a model
+            of the courses; or a network or layer of `handgrad.nn`.
         backward: ``backward(dout, cache)`` returns one gradient for each array.
         inputs: the arrays, as a dictionary by name or a list in argument order; or several of
             these, each a configuration; or a function ``rng -> inputs``.  Points at kinks and ties
             are moved.  Integer arrays behind the others are passed on as labels, without a
-            gradient, if the pair takes them so.
+            gradient, if the pair takes them so.  Of a network: (X, y), what its loss takes.
         options: the arguments behind the arrays, which are not differentiated.
         layer: the name of a known layer that the pair computes, such as "conv".
         drops: dropout's p is the probability of dropping, as in the courses before 2018.
+        strict: judge the library's contract too, not only the courses'; see docs/checker.md.
 
     Raises:
         OptionError: the pair is not a known one, and no inputs, or no backward, were given.
@@ -58,11 +62,11 @@ def check(
     >>> bool(report), report.verdicts[1].function
     (False, 'backward')
     """
-    from handgrad.checker.discover import judge_named, with_meaning
+    from handgrad.checker.discover import Habits, judge_named, with_meaning
 
     if backward is None and networks.is_network(forward):
         return Report(
-            [networks.judge(getattr(forward, "__name__", type(forward).__name__), forward)]
+            [networks.judge(getattr(forward, "__name__", type(forward).__name__), forward, inputs)]
         )
     made = getattr(forward, "__handgrad_layer__", None)
     if made is not None and backward is None:  # by handgrad.nn.layer
@@ -73,20 +77,22 @@ def check(
     if inputs is None:
         found = by_function(f"{layer}_forward" if layer else name) or by_function(layer or name)
         if found is None:
-            verdicts = judge_named(name, forward, drops)
+            verdicts = judge_named(name, forward, Habits(drops, strict=strict))
             if verdicts is None:
                 raise OptionError(
                     f"check: {name} is not the name of a function of the courses; give inputs, the "
                     "arrays that it takes, or layer, the name of the layer that it computes"
                 )
             return Report(verdicts)
-        known = with_meaning(found[0], drops)
+        known = with_meaning(found[0], drops, strict)
         if known.loss:
             return Report(pairs.judge(loss_pair(forward, known)))
     else:
         if backward is None:
             raise OptionError(f"check: there is no backward to check for {name}: give it")
-        known = Layer("", lambda: configurations(forward, inputs, options, backward))
+        configs = configurations(forward, inputs, options, backward)
+        forward, backward, configs = with_stored(forward, backward, configs)
+        known = Layer("", lambda: configs, strict=strict)
     backwards = {}
     if backward is not None:
         backwards[getattr(backward, "__name__", "backward")] = backward
@@ -207,7 +213,8 @@ def _parameters(forward: Callable[..., Any]) -> list[str]:
         parameters = inspect.signature(forward).parameters.values()
     except (TypeError, ValueError):
         return []
-    return [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return names[1:] if hasattr(forward, "layer") else names  # without self
 
 
 def backward_of(

@@ -55,6 +55,8 @@ def call_forward(pair: Pair, arrays: dict[str, Any], options: Sequence[Any]) -> 
             what = type(result).__name__
             return Raised("Missing", f"forward must return (out, cache), got {what}")
         out, cache = result[0], result[1] if len(result) == 2 else tuple(result[1:])
+    if hasattr(out, "detach"):  # a tensor, as in the fast layers of CS231n 2019
+        out = run(lambda: out.detach().cpu().numpy().copy())
     if not is_numeric(out):
         return Raised("Missing", f"forward must return an array, got {type(out).__name__}")
     return Passed(out, cache, own_options, copies)

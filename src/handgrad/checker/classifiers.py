@@ -15,6 +15,7 @@ from handgrad.checker.known import linear
 from handgrad.checker.known.configs import seeded
 from handgrad.checker.known.layer import Layer
 from handgrad.checker.records import (
+    NOT_WRITTEN,
     RIGHT,
     UNTESTED,
     WRONG,
@@ -29,6 +30,7 @@ from handgrad.checker.records import (
 )
 from handgrad.checker.repair import Rerun
 from handgrad.checker.running import fresh, quiet, run, source_file, source_lines
+from handgrad.checker.written import LOSS, RESULT, unwritten
 
 
 class Method(NamedTuple):
@@ -63,6 +65,8 @@ def judge(name: str, thing: Any) -> list[Verdict] | None:
 
 def _judge_method(name: str, thing: Any, method: str, known: Method) -> Verdict:
     start, function = time.perf_counter(), vars(thing)[method]
+    if reason := unwritten(function, RESULT):
+        return _unwritten(name, function, reason)
     calls = []
 
     def results(other: Callable[..., Any], call: Call) -> dict[str, Any]:
@@ -219,7 +223,7 @@ def _judge_train(name: str, thing: Any) -> list[Verdict]:
     place: dict[str, Any] = {"file": source_file(function), "line": first if lines else None}
     unwritten = [one for one in findings if one.name == "not_written"]
     if unwritten:
-        return [Verdict(f"{name}.train", UNTESTED, reason=unwritten[0].says, **place)]
+        return [Verdict(f"{name}.train", NOT_WRITTEN, reason=unwritten[0].says, **place)]
     layer = Layer("", list)
     causes = diagnosis.explain([], findings, layer, "forward", source_lines(function))
     seconds = time.perf_counter() - start
@@ -320,7 +324,15 @@ def _of_steps(
 # the two-layer network
 
 
+def _unwritten(name: str, function: Any, reason: str) -> Verdict:
+    lines, first = source_lines(function)
+    line = first if lines else None
+    return Verdict(name, NOT_WRITTEN, reason=reason, file=source_file(function), line=line)
+
+
 def _judge_net(name: str, thing: Any) -> list[Verdict]:
+    if reason := unwritten(thing.loss, LOSS):
+        return [_unwritten(name, thing, f"loss: {reason}")]
     layer = linear.neural_net(thing)
     (verdict,) = pairs.judge(loss_pair(thing, layer))
     if verdict.verdict != UNTESTED:

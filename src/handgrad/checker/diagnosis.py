@@ -9,19 +9,22 @@ is described by its structure.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
-from handgrad.checker import hypotheses, repair, structure
+from handgrad.checker import hypotheses, relics, repair, structure
+from handgrad.checker.guesses import Guesses
+from handgrad.checker.hypotheses.generic import readings
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
 from handgrad.checker.known.layer import Layer
-from handgrad.checker.records import Call, Cause, Finding, Raised, is_numeric, same
+from handgrad.checker.reading import docstring_lines, reused_loop_variable
+from handgrad.checker.records import Call, Cause, Finding, Raised, is_numeric
 from handgrad.checker.repair import Rerun
 
 _MOST = 0.7  # of the wrong configurations, for a cause that does not explain them all
-_AGREE = 1e-6  # predictions are computed another way, sometimes in another order
 Source = tuple[list[str], int]
 
 
@@ -32,22 +35,28 @@ def explain(
     side: str,
     source: Source,
     rerun: Rerun | None = None,
+    more: Sequence[Hypothesis] = (),
 ) -> list[Cause]:
-    """Return what is wrong, the likeliest cause first; nothing if all is right."""
+    """Return what is wrong, the likeliest cause first; nothing if all is right.
+
+    more: hypotheses about this code alone, tried after those of the family.
+    """
     keys = list(dict.fromkeys(key for call in calls for key in call.expected))
     wrong = [key for key in keys if any(call.wrong(key) for call in calls if key in call.expected)]
     if not wrong and not findings:
         return []
+    gone = relics.causes(calls, findings)
+    if gone:
+        return gone
     causes, left = [], list(wrong)
     usual = [call for call in calls if not call.config.optional]
     if any(call.wrong(key) for call in usual for key in call.expected):
         calls = usual  # hypotheses know nothing of what is beyond the courses
-    guesses = Guesses(calls)
-    known = hypotheses.of(layer.family, side)
+    case = _Case(calls, layer, source, Guesses(calls), [*hypotheses.of(layer.family, side), *more])
     explained = []
-    for hypothesis in known:
+    for hypothesis in case.known:
         for only in ("", *_common_traits(calls, wrong)):
-            covered, denied = guesses.covers(hypothesis, keys, only)
+            covered, denied = case.guesses.covers(hypothesis, keys, only)
             if covered:
                 explained.append((hypothesis, covered, denied, only))
                 break
@@ -61,35 +70,96 @@ def explain(
         causes.append(_cause(hypothesis, now, calls, source, only))
         left = [key for key in left if key not in now]
     named = {cause.name for cause in causes}
-    for finding, more in _once_each([one for one in findings if one.name not in named]):
-        causes.append(Cause(finding.name, finding.says + more, line=finding.line))
-    return causes + _rest(
-        left, calls, layer, rerun, lambda k: _mostly(k, calls, guesses, known, source)
-    )
+    for finding, others in _once_each([one for one in findings if one.name not in named]):
+        causes.append(Cause(finding.name, finding.says + others, line=finding.line))
+    calm = [call for call in calls if not _exceptions(call, left)]
+    if calm and any(call.wrong(key) for call in calm for key in left if key in call.expected):
+        known = {one for cause in causes for call in calls for one in _exceptions(call, cause.keys)}
+        raising = [call for call in calls if _exceptions(call, left)]
+        if raising:  # exceptions here, wrong numbers there: each has its own cause
+            new = {one for call in raising for one in _exceptions(call, left)} - known
+            return _once(
+                causes
+                + explain(_only(calm, left), [], layer, side, source, rerun, more)
+                + (
+                    explain(_only(raising, left), [], layer, side, source, rerun, more)
+                    if new
+                    else []
+                )
+            )
+    return _once(causes + _rest(left, case, rerun))
 
 
-def _rest(
-    left: Sequence[str],
-    calls: Sequence[Call],
-    layer: Layer,
-    rerun: Rerun | None,
-    mostly: Callable[[str], Cause | None],
-) -> list[Cause]:
+class _Case(NamedTuple):
+    """What a diagnosis looks at."""
+
+    calls: Sequence[Call]
+    layer: Layer
+    source: Source
+    guesses: Guesses
+    known: Sequence[Hypothesis]
+
+
+def _exceptions(call: Call, keys: Sequence[str]) -> set[tuple[str, str]]:
+    """The exceptions that came in place of some results, by kind and text."""
+    came = [call.got.get(key) for key in keys if key in call.expected]
+    return {(one.kind, one.message) for one in came if isinstance(one, Raised)}
+
+
+def _only(calls: Sequence[Call], keys: Sequence[str]) -> list[Call]:
+    """The calls with some of their results."""
+    return [
+        replace(call, expected={key: value for key, value in call.expected.items() if key in keys})
+        for call in calls
+    ]
+
+
+def _once(causes: Sequence[Cause]) -> list[Cause]:
+    """Join causes of the same words: the results that they explain are listed once."""
+    joined: dict[tuple[str, str], Cause] = {}
+    for cause in causes:
+        at = (cause.name, cause.says)
+        if at in joined:
+            cause = replace(joined[at], keys=(*joined[at].keys, *cause.keys))
+        joined[at] = cause
+    return list(joined.values())
+
+
+def _rest(left: Sequence[str], case: _Case, rerun: Rerun | None) -> list[Cause]:
     """Explain what no hypothesis does: by its structure, by one edit of the code, by what fits most."""
     causes: list[Cause] = []
     left = list(left)
     while left:
         key = left[0]
-        described = structure.describe(key, calls, layer)
+        several, explained = _together(left, case)
+        if several:
+            causes += several
+            left = [other for other in left if other not in explained]
+            continue
+        described = structure.describe(key, case.calls, case.layer)
+        if not described.certain:
+            described = _reused(described, case.source) or described
         if rerun and not described.certain:
-            repaired = _repaired(left, calls, rerun)
+            repaired = _repaired(left, case.calls, rerun)
             described = repaired or described
             rerun = rerun if repaired else None  # looking again would find nothing either
         if described.name == "unexplained":
-            described = mostly(key) or described
+            described = _mostly(key, case) or described
+        if described.name in ("raises", "missing"):
+            alike = [other for other in left if _raise_alike(key, other, case.calls)]
+            described = replace(described, keys=tuple(alike))
         causes.append(described)
         left = [other for other in left if other not in described.keys and other != key]
     return causes
+
+
+def _raise_alike(key: str, other: str, calls: Sequence[Call]) -> bool:
+    """Whether two results are the same exception wherever one of them is one."""
+    return all(
+        _exceptions(call, [key]) == _exceptions(call, [other])
+        for call in calls
+        if key in call.expected and other in call.expected
+    )
 
 
 def _repaired(keys: Sequence[str], calls: Sequence[Call], rerun: Rerun) -> Cause | None:
@@ -112,14 +182,13 @@ def _once_each(findings: Sequence[Finding]) -> list[tuple[Finding, str]]:
     ]
 
 
-def _mostly(
-    key: str, calls: Sequence[Call], guesses: Guesses, known: Sequence[Hypothesis], source: Source
-) -> Cause | None:
+def _mostly(key: str, case: _Case) -> Cause | None:
     """Return the cause that explains the most of a result's wrong configurations, if nearly all."""
+    calls, guesses = case.calls, case.guesses
     present = [call for call in calls if key in call.expected]
     wrong = [call for call in present if call.wrong(key)]
     best, share = None, 0.0
-    for hypothesis in known:
+    for hypothesis in case.known:
         if hypothesis.some:
             continue
         fits = [guesses.fits(hypothesis, call, key) for call in present]
@@ -128,58 +197,69 @@ def _mostly(
             best, share = hypothesis, hits
     if best is None or share < _MOST * len(wrong):
         return None
-    found = _cause(best, [key], calls, source, "")
+    found = _cause(best, [key], calls, case.source, "")
     says = f"{found.says} (so in {share:g} of {len(wrong)} wrong configurations)"
     return replace(found, says=says, certain=False)
 
 
-class Guesses:
-    """What each hypothesis predicts for each call, computed once."""
+def _together(keys: Sequence[str], case: _Case) -> tuple[list[Cause], list[str]]:
+    """Return two causes that explain the first result between them, and all results that they explain.
 
-    def __init__(self, calls: Sequence[Call]) -> None:
-        """Keep the calls, and which results are wrong anywhere."""
-        self._calls = calls
-        self._wrong = {key for call in calls for key in call.expected if call.wrong(key)}
-        self._predicted: dict[tuple[int, int], dict[str, object]] = {}
+    Each wrong configuration has its own cause; where the first one is made, what is right is as it says.
+    """
+    fits: dict[str, list[tuple[Hypothesis, set[int]]]] = {key: [] for key in keys}
+    wrong = {key: {i for i, c in enumerate(case.calls) if _is_wrong(c, key)} for key in keys}
+    for hypothesis in case.known:
+        for key in keys:
+            fit = {
+                i
+                for i, call in enumerate(case.calls)
+                if key not in call.expected or case.guesses.fits(hypothesis, call, key)
+            }
+            if fit & wrong[key] and (hypothesis.some or len(fit | wrong[key]) == len(case.calls)):
+                fits[key].append((hypothesis, fit & wrong[key]))
+    order = sorted(fits[keys[0]], key=lambda one: -len(one[1]))
+    for number, (first, hits) in enumerate(order):
+        rest = wrong[keys[0]] - hits
+        for second, others in order[number + 1 :]:
+            if not rest or not rest <= others or first.name == second.name:
+                continue
+            explained = [
+                key
+                for key in keys
+                if wrong[key]
+                <= set().union(*(hit for one, hit in fits[key] if one in (first, second)))
+            ]
+            return [
+                _among(one, explained, which, case)
+                for one, which in ((first, hits), (second, rest))
+            ], explained
+    return [], []
 
-    def of(self, hypothesis: Hypothesis, call: Call) -> dict[str, object]:
-        """Return the prediction for one call."""
-        at = (id(hypothesis), id(call))
-        if at not in self._predicted:
-            self._predicted[at] = _predict(hypothesis, call)
-        return self._predicted[at]
 
-    def fits(self, hypothesis: Hypothesis, call: Call, key: str, here: bool = True) -> bool:
-        """Whether the hypothesis predicts one result of one call; here: the mistake is made there."""
-        predicted = self.of(hypothesis, call) if here else {}
-        if key not in predicted and call.wrong(key):
-            return False
-        guess = predicted.get(key, call.expected[key])
-        return same(call.got[key], guess, call.scale.get(key), max(_AGREE, call.tolerance))
+def _is_wrong(call: Call, key: str) -> bool:
+    return key in call.expected and call.wrong(key)
 
-    def covers(
-        self, hypothesis: Hypothesis, keys: Sequence[str], only: str = ""
-    ) -> tuple[list[str], list[str]]:
-        """Return the results whose every value the hypothesis predicts, and those that deny it.
 
-        only: the trait of the configurations in which the mistake is made; in the others the
-        results must be right.
-        """
-        told = dict.fromkeys(keys, False)  # whether it told wrong from right anywhere
-        denied: set[str] = set()
-        wrong = [key for key in keys if key in self._wrong]
-        for call in self._calls:
-            here = not only or only in call.config.traits
-            for key in [key for key in keys if key in call.expected and key not in denied]:
-                if hypothesis.some and not call.wrong(key):
-                    continue
-                if not self.fits(hypothesis, call, key, here):
-                    denied.add(key)
-                elif call.wrong(key):
-                    told[key] = True
-            if denied.issuperset(wrong):
-                break
-        return [key for key in keys if told[key] and key not in denied], sorted(denied)
+def _among(hypothesis: Hypothesis, keys: Sequence[str], which: set[int], case: _Case) -> Cause:
+    """Return the cause of what is wrong in some of the calls."""
+    calls = [case.calls[i] for i in sorted(which)]
+    cause = _cause(hypothesis, keys, calls, case.source, "")
+    return replace(cause, says=cause.says + structure.among(calls, case.calls))
+
+
+def _reused(described: Cause, source: Source) -> Cause | None:
+    """Return the loop that takes the variable of a loop around it, as the cause."""
+    found = reused_loop_variable(source[0])
+    if found is None:
+        return None
+    name, inner, outer = found
+    line, around = source[1] + inner, source[1] + outer
+    says = (
+        f"the inner loop reuses {name}, the variable of the loop around it (line {around}): what "
+        f"follows in that loop reads another {name}"
+    )
+    return Cause("loop_variable_reused", says, described.keys, described.worst, line)
 
 
 def _common_traits(calls: Sequence[Call], wrong: Sequence[str]) -> list[str]:
@@ -195,20 +275,11 @@ def _common_traits(calls: Sequence[Call], wrong: Sequence[str]) -> list[str]:
     )
 
 
-def _predict(hypothesis: Hypothesis, call: Call) -> dict[str, object]:
-    """Run a prediction; a bug that raises is predicted to raise."""
-    try:
-        with np.errstate(all="ignore"):
-            return hypothesis.predict(call)
-    except Exception as error:
-        raised = Raised(type(error).__name__, str(error))
-        return dict.fromkeys(call.expected, raised)
-
-
 def _cause(
     hypothesis: Hypothesis, keys: Sequence[str], calls: Sequence[Call], source: Source, only: str
 ) -> Cause:
     says = hypothesis.says.replace("{key}", " and ".join(keys))
+    says = _factor(hypothesis, keys, calls) or says
     says += f" (where {only})" if only else ""
     line = guilty_line(hypothesis.line, source) or guilty_line(rf"\b{keys[0]}\b\s*[-+*/]?=", source)
     if line is None:
@@ -224,12 +295,33 @@ def _cause(
     return Cause(hypothesis.name, says, tuple(keys), worst(keys, calls), line)
 
 
+def _factor(hypothesis: Hypothesis, keys: Sequence[str], calls: Sequence[Call]) -> str:
+    """Say a factor as a number and as what it may be, where the sizes of the calls cannot tell."""
+    if hypothesis.size is None:
+        return ""
+    wrong = [call for call in calls if any(k in call.expected and call.wrong(k) for k in keys)]
+    with np.errstate(all="ignore"):
+        factors = [float(hypothesis.size(call)) for call in wrong]
+    meant = readings(factors[0], wrong) if np.allclose(factors, factors[0], rtol=1e-6) else []
+    if factors[0] in (2.0, 0.5):  # a factor that is often forgotten: no far-fetched reading
+        meant = [words for words in meant if "root" not in words and "**" not in words]
+    if not meant:
+        return ""
+    plain = {2.0: ": a factor 1/2 is missing,", 0.5: ": a factor 2 is missing,"}
+    return (
+        f"{' and '.join(keys)} is {factors[0]:.4g} times what it should be"
+        f"{plain.get(factors[0], ': this factor,')} or it is {' or '.join(meant)}, "
+        "which is the same here (inputs of other sizes would tell)"
+    )
+
+
 def guilty_line(pattern: str, source: Source) -> int | None:
     """The line of the source that looks like the bug, if there is one."""
     lines, first = source
     if pattern:
+        prose = docstring_lines(lines)
         for offset, text in enumerate(lines):
-            if re.search(pattern, text.partition("#")[0]):
+            if offset not in prose and re.search(pattern, text.partition("#")[0]):
                 return first + offset
     return None
 

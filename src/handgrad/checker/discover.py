@@ -4,78 +4,167 @@ from __future__ import annotations
 
 import ast
 import importlib
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
-from handgrad.checker import api, classifiers, models, networks, pairs, rules
+import handgrad
+from handgrad.checker import api, classifiers, models, networks, pairs, repair, rules
+from handgrad.checker import relics as relics_of
 from handgrad.checker.calling import Pair
+from handgrad.checker.guess import guess_course
+from handgrad.checker.imports import search_path
 from handgrad.checker.known import by_function
 from handgrad.checker.known.layer import Layer
 from handgrad.checker.loading import CheckError, loaded
-from handgrad.checker.records import UNTESTED, Report, Verdict
+from handgrad.checker.records import UNTESTED, WRONG, Report, Verdict
+from handgrad.checker.running import source_file
+from handgrad.checker.standins import NotHere, lacking
+from handgrad.courses.profiles import Profile, get_profile
 
+_EDITS = 2.0  # seconds of processor time for the edits of one file
 _SKIPPED = {"__pycache__", "node_modules", "site-packages"}
 
 
-def check_path(target: str, *, drops: bool = False, only: str = "") -> Report:
+def check_path(
+    target: str,
+    *,
+    drops: bool | None = None,
+    only: str = "",
+    course: str | None = None,
+    strict: bool = False,
+) -> Report:
     """Check a file, all files of a folder, or one function (and its partner) of a module.
 
+    Only what these files define is judged, whatever else has their names.
+
     Args:
-        target: a path, or "package.module:function".
-        drops: dropout's p is the probability of dropping, as in the courses before 2018.
+        target: a path, "package.module", or either with ":function" behind it.
+        drops: dropout's p is the probability of dropping, as in the courses before 2018; None: as the
+            course, or a guess from the files, has it.
         only: check the pair of this function only.
+        course: the course and generation, one of `handgrad.courses.PROFILES`; it answers the imports
+            of the course's modules that are not there.
+        strict: judge the library's contract too, not only the courses'.
 
     Raises:
         CheckError: there is nothing at `target`, or nothing that the checker knows, or a file
             cannot be imported; the message names the line.
+        OptionError: there is no such course.
     """
-    path = Path(target)
-    if not path.exists() and ":" in target:
-        place, _, only = target.rpartition(":")
-        if not Path(place).exists():
-            return _check_module(place, only, drops)
-        path = Path(place)
-    if not path.exists():
-        raise CheckError(f"check: there is no file or folder {target}")
+    profile = None if course is None else get_profile(course)
+    path, name = _found(target)
+    only = name or only
+    if path is None:
+        return _check_installed(target.partition(":")[0], only, Habits.of(profile, drops, strict))
     files = [path] if path.is_file() else _files_of(path)
-    verdicts: list[Verdict] = []
+    report = Report([], by_file=True)
+    noted: dict[str, list[str]] = {}  # files by what was stood in for
     for file in files:
         try:
-            with loaded(file) as module:
-                verdicts += check_module(module, _defined(file), drops, only)
+            with loaded(file, profile) as found, repair.at_most(_EDITS):
+                guess = guess_course(found.place) if profile is None else None
+                habits = Habits.of(guess.profile if guess else profile, drops, strict)
+                verdicts = check_module(
+                    found.module, _defined(file), habits, only, [found.place.file]
+                )
         except CheckError as error:  # of a folder, the other files can still be checked
             if path.is_file():
                 raise
             reason = str(error).removeprefix("check: ")
-            verdicts.append(Verdict(file.name, UNTESTED, reason=reason, file=str(file)))
-    if not verdicts:
+            report.verdicts.append(Verdict(file.name, UNTESTED, reason=reason, file=str(file)))
+            continue
+        if verdicts:
+            report.verdicts += verdicts
+            if guess and not any(guess.profile.name in remark for remark in report.remarks):
+                report.remarks.append(guess.remark)
+            for note in found.notes:
+                noted.setdefault(note, []).append(file.name)
+    if not report.verdicts:
         raise CheckError(
             f"check: {target} defines {f'no {only}' if only else 'nothing that the checker knows'}; "
             "mark pairs of your own with @handgrad.checker.backward_of(forward, inputs)"
         )
-    return Report(verdicts)
+    report.remarks += [f"{note} ({', '.join(names)})" for note, names in noted.items()]
+    return report
 
 
-def _check_module(name: str, only: str, drops: bool) -> Report:
+def _found(target: str) -> tuple[Path | None, str]:
+    """Return the file or folder that `target` names, and the function; None for an installed module."""
+    if Path(target).exists():
+        return Path(target).absolute(), ""
+    place, colon, name = target.rpartition(":") if ":" in target else (target, "", "")
+    if colon and Path(place).exists():
+        return Path(place).absolute(), name
+    if re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*", place):
+        file = search_path(place, [""])
+        if file is not None:
+            return file.absolute(), name
+        if colon or ("." in place and not place.endswith(".py")):
+            return None, name
+    raise CheckError(f"check: there is no file or folder {place}")
+
+
+def _check_installed(name: str, only: str, habits: Habits) -> Report:
+    """Check a module that is found by its name alone."""
     try:
         module = importlib.import_module(name)
     except Exception as error:
         raise CheckError(f"check: {name} cannot be imported: {error}") from None
-    names = [only] if only else _defined(Path(module.__file__ or ""))
-    verdicts = check_module(module, [n for n in vars(module) if only or n in names], drops, only)
+    file = getattr(module, "__file__", None)
+    if not file or not Path(file).exists():
+        raise CheckError(f"check: {name} has no file that could be judged")
+    names = [only] if only else _defined(Path(file))
+    names = [name for name in vars(module) if only or name in names]
+    verdicts = check_module(module, names, habits, only, [Path(file).absolute().parent])
     if not verdicts:
         raise CheckError(f"check: {name} has no {only or 'function'} that the checker knows")
-    return Report(verdicts)
+    return Report(verdicts, by_file=True)
+
+
+class Habits(NamedTuple):
+    """How to judge: whether dropout's p drops, Adam's count before the first step, the contract.
+
+    train_only: whether the course's own file of networks never leaves batch norm's train mode.
+    """
+
+    drops: bool = False
+    adam_t: int = 0
+    strict: bool = False
+    train_only: bool = False
+
+    @classmethod
+    def of(cls, profile: Profile | None, drops: bool | None, strict: bool) -> Habits:
+        """Return those of a course; drops: what the caller said of dropout, if anything."""
+        if profile is None:
+            return cls(bool(drops), strict=strict)
+        drops = profile.dropout == "drop" if drops is None else drops
+        train_only = profile.course in ("nndl", "skynet") or profile.year == 2016
+        return cls(drops, profile.adam_t, strict, train_only)
+
+
+COMMON = Habits()
 
 
 def check_module(
-    module: ModuleType, names: Iterable[str], drops: bool = False, only: str = ""
+    module: ModuleType,
+    names: Iterable[str],
+    habits: Habits = COMMON,
+    only: str = "",
+    homes: Sequence[Path] = (),
 ) -> list[Verdict]:
-    """Judge everything known among the `names` of a module, in their order."""
+    """Judge everything known among the `names` of a module, in their order.
+
+    homes: files or folders; what comes from elsewhere is not judged.
+    """
     defined = {name: getattr(module, name, None) for name in names}
+    drops, strict = habits.drops, habits.strict
+    by_hand = any(
+        known and (known[1] == "backward" or known[0].loss) for known in map(by_function, defined)
+    )
     verdicts: list[Verdict] = []
     for name, thing in defined.items():
         partners = _partners(name, defined)
@@ -86,49 +175,91 @@ def check_module(
             continue
         found = by_function(name)
         described = vars(thing).get("__handgrad_check__") if hasattr(thing, "__dict__") else None
+        known = found or name in (*rules.NAMES, *models.NAMES, *classifiers.NAMES)
+        elsewhere = _elsewhere(thing, homes) if known and callable(thing) else ""
         if marked:
             forward, inputs, options = marked
-            verdicts += api.check(forward, thing, inputs, options=options).verdicts
+            report = api.check(forward, thing, inputs, options=options, strict=strict)
+            verdicts += report.verdicts
         elif described:
-            verdicts += api.check(thing, **described, drops=drops).verdicts
+            verdicts += api.check(thing, **described, drops=drops, strict=strict).verdicts
         elif not callable(thing):
             continue
+        elif elsewhere:
+            reason = f"it comes from {elsewhere}, not from this file"
+            verdicts.append(Verdict(name, UNTESTED, reason=reason, file=str(homes[0])))
         elif found is None:
-            verdicts += judge_named(name, thing, drops) or []
+            verdicts += judge_named(name, thing, habits) or []
+        elif found[1] == "forward" and "torch" in vars(module) and not by_hand:
+            reason = "it works on PyTorch's tensors, which need no backward"
+            verdicts.append(Verdict(name, UNTESTED, reason=reason, file=source_file(thing)))
         elif found[1] == "forward":
-            layer = with_meaning(found[0], drops)
-            layer = layer.meant(thing) if layer.meant else layer
+            if "torch" in getattr(getattr(thing, "__code__", None), "co_names", ()):
+                thing.whole_numbers = False  # PyTorch differentiates no integers
+            layer = with_meaning(found[0], drops, strict)
+            layer = replace(layer.meant(thing), strict=strict) if layer.meant else layer
             if layer.loss:
                 verdicts += pairs.judge(api.loss_pair(thing, layer))
             else:
-                backwards: dict[str, Any] = {partner: defined[partner] for partner in partners}
+                backwards: dict[str, Any] = {
+                    partner: defined[partner]
+                    for partner in partners
+                    if not _elsewhere(defined[partner], homes)
+                }
                 verdicts += pairs.judge(Pair(thing, backwards, name, layer))
         elif not any(name in _partners(other, defined) for other in defined):
-            verdicts.append(
-                Verdict(name, UNTESTED, reason=f"the module has no {found[0].forward[0]}")
-            )
-    return verdicts
+            reason = f"the module has no {found[0].forward[0]}"
+            file = str(getattr(module, "__file__", None) or "")
+            verdicts.append(Verdict(name, UNTESTED, reason=reason, file=file))
+    return [_testable(verdict) for verdict in verdicts]
 
 
-def judge_named(name: str, thing: Any, drops: bool) -> list[Verdict] | None:
+def _elsewhere(thing: Any, homes: Sequence[Path]) -> str:
+    """Return the file that a function comes from, if that is none of `homes` nor below; else ""."""
+    file = source_file(thing)
+    if not file or not homes:
+        return ""
+    path = Path(file).absolute()
+    if any(home == path or home in path.parents for home in homes):
+        return ""
+    library = Path(handgrad.__file__).parent
+    return f"handgrad ({path.name})" if library in path.parents else str(path)
+
+
+def _testable(verdict: Verdict) -> Verdict:
+    """What failed for want of a library, or of something compiled, is not wrong."""
+    if verdict.verdict != WRONG:
+        return verdict
+    values = [value for call in verdict.calls for value in call.got.values()]
+    missing = [reason for reason in map(lacking, values) if reason]
+    for cause in verdict.causes:
+        found = re.search(rf"{NotHere.__name__}: (.*?)(?: \(line \d+\)|$)", cause.says)
+        missing += [found[1]] if found else []
+    if not missing:
+        return verdict
+    return replace(verdict, verdict=UNTESTED, causes=[], errors={}, reason=missing[0])
+
+
+def judge_named(name: str, thing: Any, habits: Habits) -> list[Verdict] | None:
     """Judge an update rule or a model by its name; None if the checker does not know it."""
     if name in rules.NAMES:
-        return [rules.judge(name, thing)]
+        return [rules.judge(name, thing, habits.strict, habits.adam_t)]
     if networks.is_network(thing):
         return [networks.judge(name, thing)]
     verdicts = classifiers.judge(name, thing)
     if verdicts is not None:
         return verdicts
     if name in models.NAMES:
-        return [models.judge(name, thing, drops)]
+        return [models.judge(name, thing, habits.drops, habits.strict, habits.train_only)]
     return None
 
 
-def with_meaning(layer: Layer, drops: bool) -> Layer:
-    """Return the layer with dropout's p read as the probability of dropping."""
-    if not drops or layer.name != "dropout":
+def with_meaning(layer: Layer, drops: bool, strict: bool = False) -> Layer:
+    """Return the layer with dropout's p read as the probability of dropping, and the contract to judge."""
+    drops = drops and layer.name == "dropout"
+    if (drops, strict) == (layer.drops, layer.strict):
         return layer
-    return replace(layer, drops=True, cache={})
+    return replace(layer, drops=drops, strict=strict, cache={})
 
 
 def _partners(name: str, defined: dict[str, Any]) -> list[str]:
@@ -152,9 +283,10 @@ def _files_of(folder: Path) -> list[Path]:
             continue
         try:
             names = _defined(path)
-        except CheckError:
-            names = ["?"]  # a file that cannot be read is reported when it is loaded
-        if any(map(_is_known, names)) or "?" in names or _marks_pairs(path):
+        except CheckError:  # reported when it is loaded
+            text = path.read_text("utf-8", errors="replace") if path.is_file() else ""
+            names = re.findall(r"^(?:def|class)\s+(\w+)", text, re.MULTILINE)
+        if any(map(_is_known, names)) or _marks_pairs(path):
             files.append(path)
     if not files:
         raise CheckError(f"check: no Python file in {folder} defines a function of the courses")
@@ -164,9 +296,9 @@ def _files_of(folder: Path) -> list[Path]:
 def _defined(path: Path) -> list[str]:
     """Names of the functions and classes that a file defines, in its order."""
     try:
-        tree = ast.parse(path.read_text("utf-8"))
+        tree = ast.parse(path.read_bytes(), str(path))
     except SyntaxError as error:
-        raise CheckError(f"check: {path}:{error.lineno}: {error.msg}") from None
+        raise CheckError(f"check: {relics_of.of_syntax(error)}") from None
     except (OSError, ValueError) as error:
         raise CheckError(f"check: {path} cannot be read: {error}") from None
     return list(dict.fromkeys(_names_in(tree.body)))

@@ -10,7 +10,8 @@ import ast
 import copy
 import itertools
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+
+from handgrad.checker.edit import Edit, own, replacing, setting
 
 _OPERATORS: tuple[type[ast.operator], ...] = (ast.Add, ast.Sub, ast.Mult, ast.Div)
 _COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
@@ -31,18 +32,6 @@ _TWINS = {
 Body = list[ast.stmt]
 
 
-class Edit(NamedTuple):
-    """An edit: the statement that it changes, how it is made, and how it is taken back.
-
-    words: what it does, where the changed text does not say it.
-    """
-
-    statement: ast.stmt
-    make: Callable[[], None]
-    undo: Callable[[], None]
-    words: str = ""
-
-
 def edits(function: ast.AST) -> Iterator[Edit]:
     """Yield the edits of a function or class, the likeliest first."""
     statements = list(_statements(function))
@@ -53,12 +42,19 @@ def edits(function: ast.AST) -> Iterator[Edit]:
     ):  # fmt: skip
         for statement in statements:
             yield from rule(statement)
+    counted = {
+        name for node in ast.walk(function) if isinstance(node, ast.For) for name in _stored(node)
+    }
+    for statement in statements:
+        yield from _repeated(statement, counted)
     for statement in statements:
         yield from _indexed(statement, names)
     for statement in statements:
         yield from _renamed(statement, names)
     for statement in statements:
         yield from _extended(statement, names)
+    for statement in statements:
+        yield from _axes(statement)
 
 
 def _statements(root: ast.AST) -> Iterator[ast.stmt]:
@@ -79,16 +75,6 @@ def _walked(root: ast.AST) -> Iterator[ast.AST]:
             queue += ast.iter_child_nodes(node)
 
 
-def _own(statement: ast.stmt) -> Iterator[ast.AST]:
-    """The expressions of a statement, without the statements within it."""
-    queue: list[ast.AST] = [statement]
-    while queue:
-        node = queue.pop(0)
-        if node is not statement:
-            yield node
-        queue += [child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.stmt)]
-
-
 def _names(function: ast.AST) -> list[str]:
     """The names of parameters and variables of the function."""
     found = [node.arg for node in ast.walk(function) if isinstance(node, ast.arg)]
@@ -100,41 +86,12 @@ def _names(function: ast.AST) -> list[str]:
     return [name for name in dict.fromkeys(found) if name != "self"]
 
 
-def _replacing(statement: ast.stmt, node: ast.AST, new: ast.AST) -> Edit:
-    """Turn a node into another one where it stands."""
-    before = (node.__class__, dict(node.__dict__))
-    after = (new.__class__, dict(new.__dict__))
-
-    def put(state: tuple[type, dict[str, object]]) -> None:
-        node.__class__ = state[0]
-        node.__dict__.clear()
-        node.__dict__.update(state[1])
-
-    def make() -> None:
-        put(after)
-        ast.copy_location(node, ast.copy_location(ast.Pass(), statement))
-        ast.fix_missing_locations(statement)
-
-    return Edit(statement, make, lambda: put(before))
-
-
-def _setting(statement: ast.stmt, node: ast.AST, field: str, value: object) -> Edit:
-    """Set one field of a node."""
-    before = getattr(node, field)
-
-    def make() -> None:
-        setattr(node, field, value)
-        ast.fix_missing_locations(statement)  # new expressions stand where the statement does
-
-    return Edit(statement, make, lambda: setattr(node, field, before))
-
-
 def _assignments(statement: ast.stmt) -> Iterator[Edit]:
     """``=`` for ``+=`` and the other way round."""
     if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
         target = statement.targets[0]
         if isinstance(target, ast.Name | ast.Subscript):
-            yield _replacing(
+            yield replacing(
                 statement,
                 statement,
                 ast.AugAssign(target=target, op=ast.Add(), value=statement.value),
@@ -142,128 +99,186 @@ def _assignments(statement: ast.stmt) -> Iterator[Edit]:
     if isinstance(statement, ast.AugAssign):
         for operator in (*_OPERATORS,):
             if not isinstance(statement.op, operator):
-                yield _setting(statement, statement, "op", operator())
-        yield _replacing(
+                yield setting(statement, statement, "op", operator())
+        yield replacing(
             statement, statement, ast.Assign(targets=[statement.target], value=statement.value)
         )
-        yield _replacing(statement, statement, ast.Pass())
+        yield replacing(statement, statement, ast.Pass())
+
+
+def _stored(loop: ast.For) -> set[str]:
+    return {node.id for node in ast.walk(loop.target) if isinstance(node, ast.Name)}
+
+
+def _repeated(statement: ast.stmt, counted: set[str]) -> Iterator[Edit]:
+    """``np.add.at`` for ``+=`` at an array of indices, which adds once where one comes twice.
+
+    counted: variables of loops, which are no arrays.
+    """
+    if (
+        isinstance(statement, ast.AugAssign)
+        and isinstance(statement.op, ast.Add)
+        and isinstance(statement.target, ast.Subscript)
+        and any(
+            isinstance(part, ast.Name | ast.Attribute) and ast.unparse(part) not in counted
+            for part in _parts(statement.target.slice)
+        )
+    ):
+        add_at = ast.parse("np.add.at(0, 0, 0)", mode="eval").body
+        assert isinstance(add_at, ast.Call)
+        target, index = ast.unparse(statement.target.value), statement.target.slice
+        place = ast.parse(target, mode="eval").body
+        add_at.args = [place, index, statement.value]
+        words = (
+            f"an index comes twice, and `+=` adds one of the two only: "
+            f"right with `{ast.unparse(add_at)}`"
+        )
+        yield replacing(statement, statement, ast.Expr(value=add_at))._replace(words=words)
+
+
+def _parts(index: ast.expr) -> list[ast.expr]:
+    return index.elts if isinstance(index, ast.Tuple) else [index]
+
+
+_REDUCTIONS = ("sum", "mean", "max", "min", "var", "std", "amax", "amin")
+
+
+def _axes(statement: ast.stmt) -> Iterator[Edit]:
+    """An axis, or keepdims, for a sum that lacks it."""
+    for node in own(statement):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            continue
+        named = {keyword.arg for keyword in node.keywords}
+        of_module = isinstance(node.func.value, ast.Name) and node.func.value.id in ("np", "numpy")
+        if node.func.attr not in _REDUCTIONS or len(node.args) > 1 + of_module:
+            continue
+        keep = [ast.keyword(arg="keepdims", value=ast.Constant(True))]
+        keep = [] if "keepdims" in named else keep
+        if "axis" in named or len(node.args) == 1 + of_module:
+            if keep:
+                yield setting(statement, node, "keywords", node.keywords + keep)
+            continue
+        for axis in (0, 1):
+            chosen = [ast.keyword(arg="axis", value=ast.Constant(axis))]
+            yield setting(statement, node, "keywords", node.keywords + chosen)
+            yield setting(statement, node, "keywords", node.keywords + chosen + keep)
 
 
 def _signs(statement: ast.stmt) -> Iterator[Edit]:
     """A minus too many, or too few."""
-    for node in _own(statement):
+    for node in own(statement):
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.Invert | ast.Not):
-            yield _replacing(statement, node, node.operand)
+            yield replacing(statement, node, node.operand)
     for holder, field in _values(statement):
         value = getattr(holder, field)
-        yield _setting(statement, holder, field, ast.UnaryOp(op=ast.USub(), operand=value))
+        yield setting(statement, holder, field, ast.UnaryOp(op=ast.USub(), operand=value))
 
 
 def _operators(statement: ast.stmt) -> Iterator[Edit]:
     """Another operator; one of the operands alone."""
-    for node in _own(statement):
+    for node in own(statement):
         if not isinstance(node, ast.BinOp):
             continue
-        yield _replacing(statement, node, node.left)
-        yield _replacing(statement, node, node.right)
+        yield replacing(statement, node, node.left)
+        yield replacing(statement, node, node.right)
         for operator in (*_OPERATORS, ast.FloorDiv):
             exchanged = isinstance(node.op, (ast.Pow, ast.MatMult, *_OPERATORS, ast.FloorDiv))
             if exchanged and not isinstance(node.op, operator):
-                yield _setting(statement, node, "op", operator())
+                yield setting(statement, node, "op", operator())
         inner = node.left
         if isinstance(inner, ast.BinOp) and isinstance(inner.op, ast.Add | ast.Sub):
             for operator in (ast.Mult, ast.Div):  # a + b + c for a + b * c
                 behind = ast.BinOp(left=inner.right, op=operator(), right=node.right)
                 joined = ast.BinOp(left=inner.left, op=inner.op, right=behind)
-                yield _replacing(statement, node, joined)
+                yield replacing(statement, node, joined)
         if isinstance(node.op, ast.Mult | ast.Add):
             for field in ("left", "right"):  # 1 - s for s
                 rest = ast.BinOp(left=ast.Constant(1), op=ast.Sub(), right=getattr(node, field))
-                yield _setting(statement, node, field, rest)
+                yield setting(statement, node, field, rest)
         swapped = ast.BinOp(left=node.right, op=node.op, right=node.left)
         if isinstance(node.op, ast.Sub | ast.Div | ast.MatMult | ast.Pow):
-            yield _replacing(statement, node, swapped)
+            yield replacing(statement, node, swapped)
 
 
 def _comparisons(statement: ast.stmt) -> Iterator[Edit]:
     """Another comparison; a condition that always or never holds."""
-    for node in _own(statement):
+    for node in own(statement):
         if isinstance(node, ast.Compare) and len(node.ops) == 1:
             for other in _COMPARISONS.get(type(node.ops[0]), ()):
-                yield _setting(statement, node, "ops", [other()])
+                yield setting(statement, node, "ops", [other()])
     if isinstance(statement, ast.If):
         for value in (True, False):
-            yield _setting(statement, statement, "test", ast.Constant(value))
+            yield setting(statement, statement, "test", ast.Constant(value))
         if statement.orelse:
             negated = ast.UnaryOp(op=ast.Not(), operand=statement.test)
-            yield _setting(statement, statement, "test", negated)
+            yield setting(statement, statement, "test", negated)
 
 
 def _constants(statement: ast.stmt) -> Iterator[Edit]:
     """Another number; True for False; the first argument of ``range``, a keyword argument."""
-    for node in _own(statement):
+    for node in own(statement):
         if isinstance(node, ast.Call):
             for i in range(len(node.keywords)):
-                yield _setting(
+                yield setting(
                     statement, node, "keywords", node.keywords[:i] + node.keywords[i + 1 :]
                 )
             if isinstance(node.func, ast.Name) and node.func.id == "range":
                 if len(node.args) == 2:
-                    yield _setting(statement, node, "args", node.args[1:])
+                    yield setting(statement, node, "args", node.args[1:])
                 longer = ast.BinOp(left=node.args[-1], op=ast.Add(), right=ast.Constant(1))
-                yield _setting(statement, node, "args", [*node.args[:-1], longer])
+                yield setting(statement, node, "args", [*node.args[:-1], longer])
         if not isinstance(node, ast.Constant):
             continue
         value = node.value
         if isinstance(value, bool):
-            yield _setting(statement, node, "value", not value)
+            yield setting(statement, node, "value", not value)
         elif isinstance(value, int):
             for other in (value + 1, value - 1, 0, 1, 2, -1, 0.5):
                 if other != value:
-                    yield _setting(statement, node, "value", other)
+                    yield setting(statement, node, "value", other)
         elif isinstance(value, float):
             for number in (2 * value, value / 2, 1 - value, -value, 1.0, 0.5, 2.0, 0.0):
                 if number != value:
-                    yield _setting(statement, node, "value", number)
+                    yield setting(statement, node, "value", number)
 
 
 def _twins(statement: ast.stmt) -> Iterator[Edit]:
     """Another function of the same kind: a mean for a sum, a minimum for a maximum."""
-    for node in _own(statement):
+    for node in own(statement):
         if isinstance(node, ast.Attribute):
             for other in _TWINS.get(node.attr, ()):
-                yield _setting(statement, node, "attr", other)
+                yield setting(statement, node, "attr", other)
 
 
 def _unwrapped(statement: ast.stmt) -> Iterator[Edit]:
     """A call left out (its argument, or the object, stays), or an index left out."""
-    for node in _own(statement):
+    for node in own(statement):
         if isinstance(node, ast.Call):
             if node.args and not isinstance(node.args[0], ast.Starred):
-                yield _replacing(statement, node, node.args[0])
+                yield replacing(statement, node, node.args[0])
             if isinstance(node.func, ast.Attribute):
-                yield _replacing(statement, node, node.func.value)
+                yield replacing(statement, node, node.func.value)
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
-            yield _replacing(statement, node, node.value)
+            yield replacing(statement, node, node.value)
         if isinstance(node, ast.Attribute) and node.attr == "T":
-            yield _replacing(statement, node, node.value)
+            yield replacing(statement, node, node.value)
 
 
 def _indices(statement: ast.stmt) -> Iterator[Edit]:
     """Indices, arguments and elements in another order; a whole axis for one index."""
-    for node in _own(statement):
+    for node in own(statement):
         if isinstance(node, ast.Tuple | ast.List) and 2 <= len(node.elts) <= 4:
             for order in list(itertools.permutations(node.elts))[1:]:
-                yield _setting(statement, node, "elts", list(order))
+                yield setting(statement, node, "elts", list(order))
         if isinstance(node, ast.Call) and len(node.args) == 2:
-            yield _setting(statement, node, "args", node.args[::-1])
+            yield setting(statement, node, "args", node.args[::-1])
         if isinstance(node, ast.Slice):
             for field in ("lower", "upper"):
                 bound = getattr(node, field)
                 if bound is not None:
-                    yield _setting(statement, node, field, None)
+                    yield setting(statement, node, field, None)
         if isinstance(node, ast.Subscript) and not isinstance(node.slice, ast.Slice | ast.Tuple):
-            yield _setting(statement, node, "slice", ast.Slice())
+            yield setting(statement, node, "slice", ast.Slice())
 
 
 def _returned(statement: ast.stmt) -> Iterator[Edit]:
@@ -274,7 +289,7 @@ def _returned(statement: ast.stmt) -> Iterator[Edit]:
             for i, j in itertools.combinations(range(len(elements)), 2):
                 order = list(elements)
                 order[i], order[j] = order[j], order[i]
-                yield _setting(statement, statement.value, "elts", order)
+                yield setting(statement, statement.value, "elts", order)
 
 
 def _orders(statement: ast.stmt) -> Iterator[Edit]:
@@ -327,26 +342,26 @@ def _setting_all(statement: ast.stmt, nodes: list[ast.Name], name: str) -> Edit:
 
 def _indexed(statement: ast.stmt, names: list[str]) -> Iterator[Edit]:
     """A variable for a constant index."""
-    for node in _own(statement):
+    for node in own(statement):
         if not isinstance(node, ast.Subscript):
             continue
         for name in (name for name in names if len(name) <= 2):
             index = ast.Name(id=name, ctx=ast.Load())
             if isinstance(node.slice, ast.Constant | ast.Tuple):
-                yield _setting(statement, node, "slice", index)
+                yield setting(statement, node, "slice", index)
             if isinstance(node.slice, ast.Tuple):
                 elements = node.slice.elts
                 for i, element in enumerate(elements):
                     if isinstance(element, ast.Constant):
                         changed = [*elements[:i], index, *elements[i + 1 :]]
-                        yield _setting(statement, node.slice, "elts", changed)
+                        yield setting(statement, node.slice, "elts", changed)
 
 
 def _renamed(statement: ast.stmt, names: list[str]) -> Iterator[Edit]:
     """Another variable: in one place, in all places of the statement, or for a part of another."""
     read = [
         node
-        for node in _own(statement)
+        for node in own(statement)
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in names
     ]
     for old in dict.fromkeys(node.id for node in read):
@@ -355,14 +370,14 @@ def _renamed(statement: ast.stmt, names: list[str]) -> Iterator[Edit]:
             for name in names:
                 if name != old:
                     yield _setting_all(statement, same_name, name)
-    for node in _own(statement):
+    for node in own(statement):
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
             for name in names:
-                yield _replacing(statement, node, ast.Name(id=name, ctx=ast.Load()))
+                yield replacing(statement, node, ast.Name(id=name, ctx=ast.Load()))
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in names:
             for name in names:
                 if name != node.id:
-                    yield _setting(statement, node, "id", name)
+                    yield setting(statement, node, "id", name)
 
 
 def _values(statement: ast.stmt) -> list[tuple[ast.AST, str]]:
@@ -400,15 +415,15 @@ def _extended(statement: ast.stmt, names: list[str]) -> Iterator[Edit]:
             other = ast.Name(id=name, ctx=ast.Load())
             for operator in (ast.Mult, ast.Div, ast.Add, ast.Sub):
                 extended = ast.BinOp(left=copy.copy(value), op=operator(), right=other)
-                yield _setting(statement, holder, field, extended)
+                yield setting(statement, holder, field, extended)
             for before in (ast.FloorDiv(), ast.Sub()):
                 extended = ast.BinOp(left=other, op=before, right=copy.copy(value))
-                yield _setting(statement, holder, field, extended)
+                yield setting(statement, holder, field, extended)
         for text in ("np.sum(0, axis=0)", "np.sum(0, axis=1)", "np.mean(0, axis=0)", "np.sqrt(0)"):
             call = ast.parse(text, mode="eval").body
             assert isinstance(call, ast.Call)
             call.args = [value]
-            yield _setting(statement, holder, field, call)
-        yield _setting(
+            yield setting(statement, holder, field, call)
+        yield setting(
             statement, holder, field, ast.Attribute(value=value, attr="T", ctx=ast.Load())
         )

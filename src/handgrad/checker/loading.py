@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.util
+import re
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from importlib.abc import MetaPathFinder
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
+from typing import Any
 
+from handgrad.checker import relics, standins
+from handgrad.checker.imports import OwnFinder, OwnLoader, SlowFinder, StandInFinder
+from handgrad.checker.known import by_function
+from handgrad.checker.places import COURSE_PACKAGES, Place, place_of
 from handgrad.checker.running import quiet
+from handgrad.checker.standins import refuse
+from handgrad.checker.written import LOSS, unwritten
+from handgrad.courses.finder import ShimFinder
+from handgrad.courses.profiles import Profile
+from handgrad.courses.shims import shims
 from handgrad.errors import HandgradError
 
 
@@ -19,91 +31,163 @@ class CheckError(HandgradError, ValueError):
     """What was to be checked is missing, cannot be imported, or is nothing the checker knows."""
 
 
+@dataclass
+class Loaded:
+    """A module that was imported from its file, where that lies, and what was stood in for."""
+
+    module: ModuleType
+    place: Place
+    notes: list[str] = field(default_factory=list)
+
+
 @contextlib.contextmanager
-def loaded(path: Path) -> Iterator[ModuleType]:
-    """Import the file; its package and the folder beside it can be imported while it is in use.
+def loaded(path: Path, course: Profile | None = None) -> Iterator[Loaded]:
+    """Import exactly this file; its package and what lies beside it can be imported while in use.
+
+    Modules of its own submission come first, then what is installed.  `course` answers the modules
+    of that course which the submission lacks.  Libraries that are not installed are stood in for.
 
     Raises:
         CheckError: the file cannot be imported; the message names the line and the error.
     """
-    path = path.resolve()
-    root, name = _package(path)
-    known, search = dict(sys.modules), list(sys.path)
-    sys.path[:0] = list(dict.fromkeys([str(root), str(path.parent)]))
-    _drop_modules_of(name.split(".")[0])
-    _stand_in_for_past()
-    importlib.invalidate_caches()
-    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    place = place_of(path)
+    session = standins.Session()
+    finders: list[MetaPathFinder] = [OwnFinder(place)]
+    if course is not None:
+        finders.append(ShimFinder(course, shims(course)))
+    finders.append(SlowFinder(session))
+    last = StandInFinder(session)
+    search, writes = list(sys.path), sys.dont_write_bytecode
+    hidden = _taken_out(place)
+    before = set(sys.modules)
+    sys.meta_path[:] = [*finders, *sys.meta_path, last]
+    sys.path += dict.fromkeys([str(place.file.parent), str(place.root)])
+    sys.dont_write_bytecode = True
     try:
         with quiet():
-            module = _import(path, name)
-        yield module
+            module = _import(place)
+        _forget(set(sys.modules) - before, (StandInFinder,))
+        session.loading = False
+        if course is None and _refuse_cython(module):
+            session.notes.clear()
+        _refuse_unwritten(place)
+        yield Loaded(module, place, list(dict.fromkeys(session.notes)))
     finally:
         sys.dont_write_bytecode = writes
         sys.path[:] = search
-        for other in set(sys.modules) - set(known):
-            if _is_below(sys.modules[other], root) or other.split(".")[0] in ("past", name):
-                del sys.modules[other]
-        sys.modules.update(known)
+        sys.meta_path[:] = [one for one in sys.meta_path if one not in (*finders, last)]
+        _forget(set(sys.modules) - before, (), place)
+        sys.modules.update(hidden)
 
 
-def _import(path: Path, name: str) -> ModuleType:
-    try:
-        if "." in name:
-            return importlib.import_module(name)
-        spec = importlib.util.spec_from_file_location(name, path)
-        if spec is None or spec.loader is None:
-            raise CheckError(f"check: {path} is no Python file")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    except CheckError:
-        raise
-    except SyntaxError as error:
-        raise CheckError(f"check: {error.filename}:{error.lineno}: {error.msg}") from None
-    except (KeyboardInterrupt, MemoryError):
-        raise
-    except BaseException as error:
-        lines = [
-            f for f in traceback.extract_tb(error.__traceback__) if "importlib" not in f.filename
-        ]
-        place = f"{lines[-1].filename}:{lines[-1].lineno}" if lines else str(path)
-        for frame in lines:
-            if Path(frame.filename) == path:
-                place = f"{path}:{frame.lineno}"
-        raise CheckError(f"check: {place}: {type(error).__name__}: {error}") from None
-    return module
+def _taken_out(place: Place) -> dict[str, ModuleType]:
+    """Take modules out of ``sys.modules`` that have the names of the submission's own."""
+    tops = set(COURSE_PACKAGES) | {name.partition(".")[0] for name in place.packages}
+    tops |= {place.name.partition(".")[0]}
+    for folder in {place.file.parent, place.root}:
+        with contextlib.suppress(OSError):
+            tops |= {file.stem for file in folder.glob("*.py")}
+            tops |= {file.parent.name for file in folder.glob("*/__init__.py")}
+    tops -= sys.stdlib_module_names | {"handgrad", "numpy"}
+    return {
+        name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] in tops
+    }
 
 
-def _package(path: Path) -> tuple[Path, str]:
-    """The folder from which the file is imported, and its name there."""
-    names, folder = [path.stem], path.parent
-    while (folder / "__init__.py").exists():
-        names.insert(0, folder.name)
-        folder = folder.parent
-    if len(names) > 1 and names[-1] == "__init__":
-        names.pop()
-    if len(names) == 1:
-        return folder, f"checked_{path.stem}"
-    return folder, ".".join(names)
-
-
-def _drop_modules_of(package: str) -> None:
-    """Forget modules of another package of this name: the file's own comes first."""
-    for name in [name for name in sys.modules if name.split(".")[0] == package]:
-        if package != "handgrad":
+def _forget(names: set[str], loaders: tuple[type, ...], place: Place | None = None) -> None:
+    """Take the modules of these loaders, or of the submission, out of ``sys.modules``."""
+    for name in names:
+        module = sys.modules[name]
+        loader = getattr(getattr(module, "__spec__", None), "loader", None)
+        if place is None:
+            gone = isinstance(loader, loaders)
+        else:
+            mine = place.owns(getattr(module, "__file__", None))
+            gone = mine or isinstance(loader, OwnLoader | ShimFinder | StandInFinder)
+            gone = gone or name.partition(".")[0] in place.packages
+        if gone:
             del sys.modules[name]
 
 
-def _stand_in_for_past() -> None:
-    """The courses' files import xrange from `past.builtins`, a package for Python 2."""
-    if importlib.util.find_spec("past") is None and "past" not in sys.modules:
-        past, builtins = ModuleType("past"), ModuleType("past.builtins")
-        builtins.xrange = range  # type: ignore[attr-defined]
-        past.builtins = builtins  # type: ignore[attr-defined]
-        sys.modules |= {"past": past, "past.builtins": builtins}
+def _refuse_cython(module: ModuleType) -> bool:
+    """Let the file's own use of a module that is not built be seen; elsewhere the library answers."""
+    text = Path(str(module.__file__)).read_text("utf-8", errors="replace")
+    if not re.search(rf"^\s*(from|import)\b.*{standins.CYTHON}", text, re.MULTILINE):
+        return False
+    found = False
+    answered = {id(one): name for name, one in standins.cython_functions().items()}
+    for name, value in list(vars(module).items()):
+        if id(value) in answered:
+            why = (
+                f"{standins.CYTHON} is not built (python setup.py build_ext --inplace); "
+                "--course NAME answers it by Handgrad's functions"
+            )
+            setattr(module, name, refuse(name, why))
+            found = True
+    return found
 
 
-def _is_below(module: ModuleType, root: Path) -> bool:
-    file = getattr(module, "__file__", None)
-    return bool(file) and root in Path(str(file)).parents
+def _refuse_unwritten(place: Place) -> None:
+    """Let what builds upon a layer that is not written yet be not testable."""
+    modules = [
+        one for one in list(sys.modules.values()) if place.owns(getattr(one, "__file__", ""))
+    ]
+    refused: dict[int, Callable[..., Any]] = {}
+    for module in modules:
+        for name, value in list(vars(module).items()):
+            known = by_function(name) if isinstance(value, FunctionType) else None
+            if known is None:
+                continue
+            if id(value) not in refused:
+                side = LOSS if known[0].loss else known[1]
+                why = unwritten(value, side)
+                says = f"{name} is not written yet"
+                refused[id(value)] = refuse(name, says, value) if why else value
+            if refused[id(value)] is not value:
+                setattr(module, name, refused[id(value)])
+
+
+def _import(place: Place) -> ModuleType:
+    try:
+        module = importlib.import_module(place.name)
+    except SyntaxError as error:
+        raise CheckError(f"check: {relics.of_syntax(error)}") from None
+    except (KeyboardInterrupt, MemoryError):
+        raise
+    except BaseException as error:
+        raise CheckError(_why(place, error)) from None
+    if Path(str(module.__file__)).absolute() != place.file:
+        raise CheckError(f"check: {place.file} was to be imported, but {module.__file__} came")
+    return module
+
+
+def _why(place: Place, error: BaseException) -> str:
+    """Say where an import failed, and what would help."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if "importlib" not in frame.filename and place.owns(frame.filename)
+    ]
+    own = [frame for frame in frames if frame.filename == str(place.file)]
+    last = (own or frames)[-1:]
+    where = f"{last[0].filename}:{last[0].lineno}" if last else str(place.file)
+    if frames and own and frames[-1].filename != own[-1].filename:
+        where += f" (from {frames[-1].filename}:{frames[-1].lineno})"
+    relic = relics.of_error(error, frames[-1].filename if frames else "")
+    text = relic.message if relic else f"{type(error).__name__}: {error}"
+    return f"check: {where}: {' '.join(text.split())}{_advice(error, place)}"
+
+
+def _advice(error: BaseException, place: Place) -> str:
+    """Name --course where the missing module is one of a course's."""
+    if not isinstance(error, ImportError) or not error.name or "Handgrad" in str(error):
+        return ""
+    packages = {error.name.partition(".")[0], *place.packages}
+    if not packages & {*COURSE_PACKAGES, "utils"}:
+        return ""
+    top = next((name for name in ("nndl", "utils", "skynet") if name in packages), "cs231n")
+    example = {"nndl": "nndl-keep", "utils": "nndl-keep", "skynet": "skynet"}.get(
+        top, "cs231n-2020"
+    )
+    says = "answers the course's modules that are not there"
+    return f"; --course NAME, such as --course {example}, {says}"

@@ -13,14 +13,16 @@ from __future__ import annotations
 import copy
 import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from handgrad import nn
-from handgrad.checker.records import RIGHT, UNTESTED, WRONG, Cause, Raised, Verdict
+from handgrad.checker.records import RIGHT, UNTESTED, WRONG, Cause, Raised, Verdict, is_numeric
 from handgrad.checker.running import quiet, run, seeded, source_file, source_lines
+from handgrad.errors import OptionError
 
 _STEPS = (1e-6, 1e-5, 1e-4)
 _TOLERANCE = 1e-5
@@ -34,8 +36,11 @@ def is_network(thing: Any) -> bool:
     return isinstance(thing, nn.Model)
 
 
-def judge(name: str, thing: Any) -> Verdict:
-    """Return the verdict on a network, or on a class that needs no arguments."""
+def judge(name: str, thing: Any, given: Any = None) -> Verdict:
+    """Return the verdict on a network, or on a class that needs no arguments.
+
+    given: (X, y), or None; the targets of a loss of one's own cannot be guessed from everything.
+    """
     start = time.perf_counter()
     cls = thing if inspect.isclass(thing) else type(thing)
     lines, first = source_lines(cls)
@@ -53,7 +58,9 @@ def judge(name: str, thing: Any) -> Verdict:
         if model._input_shapes is None:
             reason = "the shape of its input is not known; pass input_shape to its constructor"
             return Verdict(name, UNTESTED, reason=reason, **place)
-        errors, causes = _look(model)
+        errors, causes, reason = _look(model, given)
+    if reason and not causes:
+        return Verdict(name, UNTESTED, errors, reason=reason, **place)
     return Verdict(
         name,
         WRONG if causes else RIGHT,
@@ -66,8 +73,11 @@ def judge(name: str, thing: Any) -> Verdict:
     )
 
 
-def _look(model: Any) -> tuple[dict[str, float], list[Cause]]:
-    """Compare the layers' gradients, and the loss's, with differences; in float64."""
+def _look(model: Any, given: Any) -> tuple[dict[str, float], list[Cause], str]:
+    """Compare the layers' gradients, and the loss's, with differences; in float64.
+
+    Returns the errors, the causes, and why the loss could not be tested.
+    """
     rng = np.random.default_rng(7)
     model = copy.deepcopy(model)
     model.compile(None)
@@ -75,11 +85,12 @@ def _look(model: Any) -> tuple[dict[str, float], list[Cause]]:
     model.params = {name: w.astype(np.float64) for name, w in model.params.items()}
     xs = tuple(rng.standard_normal((_ROWS, *shape)) for shape in model._input_shapes)
     X = xs if len(xs) > 1 else xs[0]
-    y = rng.integers(0, model.num_classes, _ROWS)
+    if given is not None:
+        X, target = _given(given)
     causes: list[Cause] = []
     calls = run(lambda: copy.deepcopy(model).trace(X))
     if isinstance(calls, Raised):
-        return {}, [Cause("raises", f"forward raises {calls}", line=calls.line)]
+        return {}, [Cause("raises", f"forward raises {calls}", line=calls.line)], ""
     wrong = set()
     errors: dict[str, float] = {}
     for label, layer, inputs, params in calls:
@@ -98,14 +109,79 @@ def _look(model: Any) -> tuple[dict[str, float], list[Cause]]:
             )
             causes.append(Cause("layer_gradient", says))
     if wrong:
-        return errors, causes
-    trained = run(lambda: copy.deepcopy(model).loss(X, y))
-    if isinstance(trained, Raised):
-        return errors, [Cause("raises", f"loss raises {trained}", line=trained.line)]
+        return errors, causes, ""
+    tried = [("given", target)] if given is not None else _targets(model, X, rng)
+    worst: list[Cause] = []
+    refusals = []
+    for words, y in tried:
+        trained = run(_of(model, partial(copy.deepcopy(model).loss, X, y)))
+        if isinstance(trained, Raised) or not np.all(np.isfinite(trained[0])):
+            refusals.append((words, trained))
+            continue
+        largest, unlike = _of_loss(model, X, y, trained[1], rng)
+        if not unlike:
+            return errors | largest, [], ""
+        worst = worst or unlike
+        errors |= {key: errors.get(key, value) for key, value in largest.items()}
+    if worst:
+        return errors, worst, ""
+    words, trained = refusals[0]
+    if len(tried) == 1 and isinstance(trained, Raised):
+        return errors, [Cause("raises", f"loss raises {trained}", line=trained.line)], ""
+    reason = (
+        f"its loss takes neither {' nor '.join(words for words, _ in refusals)}; give the targets: "
+        "handgrad.check(model, inputs=(X, y))"
+    )
+    return errors, [], reason
+
+
+def _of(model: Any, call: Callable[[], Any]) -> Callable[[], Any]:
+    """Mark a call as one of the model's class, whose file's lines an exception is to name."""
+    call.__wrapped__ = type(model)  # type: ignore[attr-defined]
+    return call
+
+
+def _given(given: Any) -> tuple[Any, Any]:
+    """Return X and y of what the caller gave."""
+    if isinstance(given, Mapping) and {"X", "y"} <= given.keys():
+        return given["X"], given["y"]
+    if isinstance(given, list | tuple) and len(given) == 2:
+        return given[0], given[1]
+    raise OptionError("check: inputs of a network are (X, y), what its loss takes")
+
+
+def _targets(model: Any, X: Any, rng: Any) -> list[tuple[str, Any]]:
+    """Return what the loss may take as y, in words and numbers; the library's own take labels."""
+    labels = ("class labels", rng.integers(0, model.num_classes, _ROWS))
+    loss = getattr(model._loss, "func", model._loss)
+    if loss in nn.model.LOSSES.values():
+        return [labels]
+    scores = run(lambda: copy.deepcopy(model).loss(X))
+    if not is_numeric(scores):
+        return [labels]
+    shape = np.shape(scores)
+    several = len(shape) == 2 and shape[1] > 1
+    return [
+        *([labels] if several else []),
+        ("numbers of the output's shape", rng.standard_normal(shape)),
+        ("probabilities of the output's shape", rng.uniform(0.1, 0.9, shape)),
+        ("0 and 1 of the output's shape", rng.integers(0, 2, shape)),
+        ("one number a row", rng.standard_normal(_ROWS)),
+        ("1 and -1", rng.choice([-1, 1], _ROWS)),
+        *([] if several else [labels]),
+    ]
+
+
+def _of_loss(
+    model: Any, X: Any, y: Any, grads: Any, rng: Any
+) -> tuple[dict[str, float], list[Cause]]:
+    """Compare the gradients of the parameters with differences of the loss."""
+    errors: dict[str, float] = {}
+    causes = []
     for name, w in model.params.items():
-        error = _of_parameter(model, name, w, trained[1][name], X, y, rng)
+        error = _of_parameter(model, name, w, grads[name], X, y, rng)
         errors["gradients"] = max(errors.get("gradients", 0.0), error)
-        if error > _TOLERANCE:
+        if not error <= _TOLERANCE:
             says = f"the gradient of {name} is not that of the loss: off by {error:.2g} along a direction"
             causes.append(Cause("network_gradient", says, keys=(name,)))
     return errors, causes

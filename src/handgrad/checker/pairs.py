@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from handgrad.checker import contracts, diagnosis
 from handgrad.checker.calling import Pair, Passed, call_backward, call_forward, upstream
+from handgrad.checker.course import leaves_out, refused, within, without_rows
+from handgrad.checker.expected import GRADIENT_TOLERANCE, expect, smooth_point, without_shift
 from handgrad.checker.known.layer import Layer
 from handgrad.checker.records import (
+    NOT_WRITTEN,
     RIGHT,
     UNTESTED,
     WRONG,
@@ -35,9 +38,10 @@ from handgrad.checker.records import (
 from handgrad.checker.repair import Rerun
 from handgrad.checker.running import fresh, quiet, run, source_file, source_lines
 from handgrad.checker.slopes import COMPLEX, Slope
+from handgrad.checker.standins import lacking
+from handgrad.checker.written import BACKWARD, FORWARD, GRADIENT, LOSS, unwritten
 
-FORWARD_TOLERANCE, GRADIENT_TOLERANCE = 1e-8, 1e-7
-_MOVES = 6
+FORWARD_TOLERANCE = 1e-8
 
 
 @dataclass
@@ -53,6 +57,9 @@ class Evidence:
 
 def judge(pair: Pair) -> list[Verdict]:
     """Return the verdict on the forward pass, then those on the backward passes."""
+    missing = _not_written(pair)
+    if missing:
+        return missing
     adapt = pair.layer.adapt
     pair = pair._replace(
         forward=adapt("forward", pair.forward),
@@ -64,19 +71,23 @@ def judge(pair: Pair) -> list[Verdict]:
         right = {
             call.config.name
             for call in forward.calls
-            if "out" in call.expected and not any(map(call.wrong, call.expected))
+            if "out" in call.expected and not call.wrong("out")
         }
         if pair.layer.loss:
             (name,) = pair.backwards
-            both = _merged(forward, backward_evidence(pair, name, right))
+            half = unwritten(pair.forward, GRADIENT)
+            both = _merged(forward, Evidence() if half else backward_evidence(pair, name, right))
             rerun = Rerun(
                 pair.forward,
                 lambda other, call: _loss_of(adapt("forward", other), call),
                 lambda call: _true_loss(pair.layer, call),
             )
-            return [
-                _verdict(pair.forward_name, pair.forward, both, pair.layer, "forward", start, rerun)
-            ]
+            verdict = _verdict(
+                pair.forward_name, pair.forward, both, pair.layer, "forward", start, rerun
+            )
+            if half and verdict.verdict == RIGHT:
+                return [_unjudged(pair.forward_name, pair.forward, NOT_WRITTEN, half)]
+            return [verdict]
         rerun = Rerun(
             pair.forward, lambda other, call: _results(pair, adapt("forward", other), call)
         )
@@ -85,6 +96,10 @@ def judge(pair: Pair) -> list[Verdict]:
         ]
         for name, backward in pair.backwards.items():
             start = time.perf_counter()
+            reason = "" if hasattr(backward, "layer") else unwritten(backward, BACKWARD)
+            if reason:
+                verdicts.append(_unjudged(name, backward, NOT_WRITTEN, reason))
+                continue
             evidence = backward_evidence(pair, name, right)
             rerun = Rerun(backward, _gradients_of(pair, name))
             verdicts.append(
@@ -93,13 +108,41 @@ def judge(pair: Pair) -> list[Verdict]:
     return verdicts
 
 
+def _not_written(pair: Pair) -> list[Verdict]:
+    """The verdicts where the forward pass, or the loss, is not written yet; nothing if it is."""
+    reason = unwritten(pair.forward, LOSS if pair.layer.loss else FORWARD)
+    if not reason or _leaves_results(pair):
+        return []
+    verdicts = [_unjudged(pair.forward_name, pair.forward, NOT_WRITTEN, reason)]
+    for name, backward in () if pair.layer.loss else pair.backwards.items():
+        also = unwritten(backward, BACKWARD)
+        says = also or f"{pair.forward_name} is not written yet"
+        verdicts.append(_unjudged(name, backward, NOT_WRITTEN if also else UNTESTED, says))
+    return verdicts
+
+
+def _leaves_results(pair: Pair) -> bool:
+    """Whether forward is the method of an object that leaves its output in an attribute."""
+    if not hasattr(pair.forward, "layer"):
+        return False
+    with quiet():
+        first = pair.configs()[0]
+        return not isinstance(call_forward(pair, first.arrays, first.options), Raised)
+
+
+def _unjudged(name: str, function: Any, verdict: str, reason: str) -> Verdict:
+    lines, first = source_lines(function)
+    line = first if lines else None
+    return Verdict(name, verdict, reason=reason, file=source_file(function), line=line)
+
+
 def _results(pair: Pair, forward: Any, call: Call) -> dict[str, Any]:
     """What another forward gives for a call."""
     passed = call_forward(pair._replace(forward=forward), call.arrays, call.options)
     if isinstance(passed, Raised):
         return {}
     found = {key: _state(passed, key) for key in call.expected if key != "out"}
-    return {**found, "out": passed.out}
+    return without_rows({**found, "out": passed.out}, call)
 
 
 def _loss_of(loss: Any, call: Call) -> dict[str, Any]:
@@ -137,7 +180,7 @@ def _gradients_of(pair: Pair, name: str) -> Callable[[Any, Call], dict[str, Any]
             return {}
         other = pair._replace(backwards={name: pair.layer.adapt("backward", backward)})
         got = call_backward(other, name, fresh(call.dout), fresh(passed.cache), call.config)
-        return {} if isinstance(got, Raised) else got
+        return {} if isinstance(got, Raised) else without_rows(got, call)
 
     return results
 
@@ -151,10 +194,12 @@ def forward_evidence(pair: Pair) -> Evidence:
         expected = dict(truth.results) if truth else {}
         call = Call(config, expected=expected, scale=scales_of(expected))
         call.tolerance = FORWARD_TOLERANCE
-        if isinstance(passed, Raised) and config.optional:
+        if isinstance(passed, Raised) and refused(pair, config, passed):
+            if not config.optional:
+                evidence.untested.append(f"forward refuses {config.name}: {passed.message}")
             continue
-        if isinstance(passed, Raised) and passed.kind == "NotImplementedError":
-            evidence.untested.append(f"forward raises {passed}")
+        if missing := lacking(passed):
+            evidence.untested.append(missing)
             continue
         if isinstance(passed, Raised):
             call.got = dict.fromkeys(expected, passed)
@@ -165,7 +210,7 @@ def forward_evidence(pair: Pair) -> Evidence:
             call.got = {key: _state(passed, key) for key in expected if key != "out"}
             call.got["out"] = passed.out
             state = truth.state if truth else ()
-            evidence.findings += contracts.after_forward(config, passed, state)
+            evidence.findings += contracts.after_forward(pair, config, passed, state)
         evidence.calls.append(call)
     if not evidence.calls:
         return evidence
@@ -193,121 +238,114 @@ def backward_evidence(pair: Pair, name: str, right: set[str]) -> Evidence:
     """
     evidence = Evidence()
     for config in pair.configs():
-        config, passed, slope = _smooth_point(pair, config)
+        if leaves_out(pair, config):
+            continue
+        config, passed, slope = smooth_point(pair, config)
         if isinstance(passed, Raised):
-            if not config.optional:
-                evidence.untested.append(f"forward raises {passed}")
+            if not (config.optional or "*" in config.strict):
+                evidence.untested.append(lacking(passed) or f"forward raises {passed}")
             continue
         if not np.size(passed.out):
             evidence.untested.append("the output is empty")
             continue
-        call = _called(pair, name, config, passed, evidence)
-        truth = pair.layer.truth(config)
-        if truth and np.shape(truth.results["out"]) != np.shape(call.dout):
-            truth = None  # only the code's own forward can be compared with
-        if truth:
-            call.gradient = truth.gradient
-            call.expected = truth.gradient(call.dout)
-        if any(isinstance(value, Raised) for value in call.got.values()):
-            call.expected = call.expected or {"d" + k: v for k, v in config.arrays.items()}
-        elif config.tied:
-            if pair.layer.legitimate and pair.layer.legitimate(config, call.dout, call.got):
-                call.expected = dict(call.got)
-        elif slope and slope.trouble and config.name not in right:
-            evidence.untested.append(slope.trouble)
-            continue
-        elif slope and not slope.trouble:
-            evidence.methods.add(slope.method)
-            _expect(call, slope, config.name in right, truth is not None)
-        if not call.expected:
-            evidence.untested.append("there is no derivative to compare with")
-            continue
-        call.scale = scales_of({**call.expected, "dout": call.dout})
-        evidence.calls.append(call)
+        call = _compared(pair, name, config, passed, slope, config.name in right, evidence)
+        if call is not None:
+            call.scale = scales_of({**call.expected, "dout": call.dout})
+            evidence.calls.append(call)
     if evidence.calls:
         evidence.findings += contracts.of_backward(pair, name, evidence.calls[0].config)
     return evidence
 
 
-def _called(pair: Pair, name: str, config: Config, passed: Passed, evidence: Evidence) -> Call:
-    """Run backward twice, and look at what it did to what it got."""
-    dout = upstream(config, passed.out)
-    call = Call(config, dout=fresh(dout), tolerance=GRADIENT_TOLERANCE, out=passed.out)
-    cache = fresh(passed.cache)
-    got = call_backward(pair, name, dout, passed.cache, config)
-    evidence.findings += contracts.after_backward(call.dout, dout, cache, passed.cache)
-    if isinstance(got, Raised):
-        call.got = dict.fromkeys(["d" + key for key in config.arrays], got)
-        return call
-    again = call_backward(pair, name, fresh(call.dout), passed.cache, config)
-    evidence.findings += contracts.same_again(got, again, evidence.findings)
-    call.got = got
+def _compared(
+    pair: Pair,
+    name: str,
+    config: Config,
+    passed: Passed,
+    slope: Slope | None,
+    forward_right: bool,
+    evidence: Evidence,
+) -> Call | None:
+    """Return one call of backward and what it must return; None if that is not known."""
+    truth = pair.layer.truth(config)
+    if truth and np.shape(truth.results["out"]) != np.shape(passed.out):
+        call = _of_truth(pair, name, config, passed, evidence)
+        own = call_backward(pair, name, upstream(config, passed.out), fresh(passed.cache), config)
+        if isinstance(own, Raised) or not any(map(call.wrong, call.expected)):
+            return call  # it takes a dout of the layer's own shape
+        truth = None  # only the code's own forward can be compared with
+    call = _called(pair, name, config, passed, upstream(config, passed.out), evidence)
+    if missing := next(filter(None, map(lacking, call.got.values())), ""):
+        evidence.untested.append(missing)
+        return None
+    if truth:
+        call.gradient = truth.gradient
+        call.expected = truth.gradient(call.dout)
+    if any(isinstance(value, Raised) for value in call.got.values()):
+        call.expected = call.expected or {"d" + k: v for k, v in config.arrays.items()}
+    elif config.tied:
+        if pair.layer.legitimate and pair.layer.legitimate(config, call.dout, call.got):
+            call.expected = dict(call.got)
+    elif slope and slope.trouble and not forward_right:
+        evidence.untested.append(slope.trouble)
+        return None
+    elif slope and not slope.trouble:
+        evidence.methods.add(slope.method)
+        expect(call, slope, forward_right, truth is not None)
+    if not call.expected:
+        evidence.untested.append("there is no derivative to compare with")
+        return None
+    if pair.layer.known and not (pair.layer.random or pair.layer.loss or forward_right):
+        return _beside_wrong_forward(pair, name, call, evidence)
     return call
 
 
-def _smooth_point(pair: Pair, config: Config) -> tuple[Config, Passed | Raised, Slope | None]:
-    """Move the configuration away from kinks and ties, unless it is there on purpose."""
-    rng = np.random.default_rng(7)
-    slope = None
-    original = config
-    for attempt in range(_MOVES):
-        passed = call_forward(pair, config.arrays, config.options)
-        if isinstance(passed, Raised) or not config.smooth or config.tied:
-            return config, passed, None
-        options = config.options
-
-        def forward(arrays: dict[str, Any], options: Any = options) -> Any:
-            result = call_forward(pair, arrays, options)
-            return result if isinstance(result, Raised) else result.out
-
-        slope = Slope(forward, config.arrays, upstream(config, passed.out), rng)
-        if not slope.trouble or pair.layer.known:
-            break
-        moved = {
-            key: array
-            + 0.02 * (attempt + 1) * (np.std(array) or 1.0) * rng.standard_normal(array.shape)
-            for key, array in original.arrays.items()
-        }
-        config = replace(original, arrays=moved)
-    return config, passed, slope
+def _of_truth(pair: Pair, name: str, config: Config, passed: Passed, evidence: Evidence) -> Call:
+    """Call backward with a dout of the true output's shape; it must return the layer's gradient."""
+    truth = pair.layer.truth(config)
+    assert truth is not None
+    call = _called(pair, name, config, passed, upstream(config, truth.results["out"]), evidence)
+    call.gradient, call.expected = truth.gradient, truth.gradient(call.dout)
+    call.scale = scales_of({**call.expected, "dout": call.dout})
+    return call
 
 
-def _expect(call: Call, slope: Slope, forward_right: bool, known: bool) -> None:
-    """Fill in what the gradients must be; see the head of this file."""
-    if known:
-        call.scale = scales_of({**call.expected, "dout": call.dout})
-        direction = slope.direction(*call.arrays)
-        if forward_right and _agrees(call.expected, slope, direction):
-            return
-        if not forward_right and not any(map(call.wrong, call.expected)):
-            return
-    expected: dict[str, Any] = {}
-    for key, array in call.arrays.items():
-        got = call.got["d" + key]
-        usable = is_numeric(got) and np.shape(got) == array.shape and np.all(np.isfinite(got))
-        if usable and all(_agrees({"d" + key: got}, slope, slope.direction(key)) for _ in range(2)):
-            expected["d" + key] = np.asarray(got)
-            continue
-        expected["d" + key], error = slope.gradient(key, got if usable else np.zeros(array.shape))
-        largest = float(np.max(np.abs(expected["d" + key]), initial=0.0)) or 1.0
-        call.tolerance = max(
-            call.tolerance, 1e-6 if slope.method != COMPLEX else 0.0, 10 * error / largest
-        )
-    call.expected = expected
+def _beside_wrong_forward(pair: Pair, name: str, call: Call, evidence: Evidence) -> Call | None:
+    """Return what can be said of backward where the forward beside it is wrong.
+
+    Where the biases are zero forward may be right, and backward can be judged there.  A gradient of
+    what the forward does not use, and points without a derivative, cannot be judged.
+    """
+    call.scale = scales_of({**call.expected, "dout": call.dout})
+    wrong = [key for key in call.expected if call.wrong(key)]
+    other = without_shift(pair, call.config) if wrong else None
+    if other is not None:
+        return _of_truth(pair, name, *other, evidence)
+    if wrong and not call.config.smooth:
+        return None
+    for key in wrong:
+        if not np.any(call.expected[key]):
+            del call.expected[key]
+            evidence.untested.append(f"{key}: the forward does not use {key[1:]}")
+    return call if call.expected else None
 
 
-def _agrees(gradients: dict[str, Any], slope: Slope, direction: dict[str, np.ndarray]) -> bool:
-    """Whether `gradients` give the derivative along `direction`."""
-    slope_there, error = slope.along(direction)
-    terms = [np.sum(gradients["d" + key] * v) for key, v in direction.items()]
-    size = sum(
-        float(np.linalg.norm(gradients["d" + key]) * np.linalg.norm(v))
-        for key, v in direction.items()
-    )
-    tolerance = GRADIENT_TOLERANCE if slope.method == COMPLEX else 1e-6
-    moved = max(float(np.linalg.norm(v)) for v in direction.values())
-    floor = 1e-10 * float(np.linalg.norm(slope._dout)) * min(1.0, moved)
-    return bool(abs(sum(terms) - slope_there) <= tolerance * size + 10 * error + floor)
+def _called(
+    pair: Pair, name: str, config: Config, passed: Passed, dout: Any, evidence: Evidence
+) -> Call:
+    """Run backward twice, and look at what it did to what it got."""
+    call = Call(config, dout=fresh(dout), tolerance=GRADIENT_TOLERANCE, out=passed.out)
+    cache = fresh(passed.cache)
+    given = fresh(passed.cache)
+    got = call_backward(pair, name, dout, given, config)
+    evidence.findings += contracts.after_backward(call.dout, dout, cache, given)
+    if isinstance(got, Raised):
+        call.got = dict.fromkeys(["d" + key for key in config.arrays], got)
+        return call
+    again = call_backward(pair, name, fresh(call.dout), given, config)
+    evidence.findings += contracts.same_again(got, again, evidence.findings)
+    call.got = got
+    return call
 
 
 # verdicts
@@ -324,16 +362,18 @@ def _verdict(
 ) -> Verdict:
     lines, first = source_lines(function)
     place: dict[str, Any] = {"file": source_file(function), "line": first if lines else None}
-    if not evidence.calls and not evidence.findings:
+    calls, findings = evidence.calls, evidence.findings
+    cautions: list[str] = []
+    if not layer.strict:
+        calls, findings, cautions = within(calls, findings)
+    if not calls and not findings:
         reason = evidence.untested[0] if evidence.untested else "no configuration"
         return Verdict(name, UNTESTED, reason=reason, **place)
     errors: dict[str, float] = {}
-    for call in evidence.calls:
+    for call in calls:
         for key in call.expected:
             errors[key] = max(errors.get(key, 0.0), error_of(call, key))
-    causes = diagnosis.explain(
-        evidence.calls, evidence.findings, layer, side, (lines, first), rerun
-    )
+    causes = diagnosis.explain(calls, findings, layer, side, (lines, first), rerun)
     notes = list(evidence.notes)
     if evidence.untested:
         left_out = sorted(set(evidence.untested))
@@ -345,10 +385,11 @@ def _verdict(
         errors,
         causes,
         notes,
-        configurations=len(evidence.calls),
+        cautions,
+        configurations=len(calls),
         method=COMPLEX if methods == {COMPLEX} else " and ".join(sorted(methods)),
         seconds=time.perf_counter() - start,
-        calls=evidence.calls,
+        calls=calls,
         **place,
     )
 

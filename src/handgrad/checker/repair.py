@@ -7,21 +7,26 @@ right in every configuration when one expression is changed has its mistake ther
 from __future__ import annotations
 
 import ast
+import contextlib
 import inspect
+import os
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from handgrad.checker.apart import apart
+from handgrad.checker.edit import idle_parts
 from handgrad.checker.edits import edits, orders_of
 from handgrad.checker.records import Call, Raised, same
 
 _SECONDS = 1.0  # of processor time for the edits of one function
+_LEAST = 0.2  # of it, while the file has any left
 _PATIENCE = 4.0  # seconds, where the processor is busy
 _LONGEST = 90  # characters of a quoted line
 
@@ -49,17 +54,39 @@ class Repair(NamedTuple):
     words: str
 
 
+_left: ContextVar[list[float] | None] = ContextVar("left", default=None)
+
+
+@contextlib.contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """Spend no more processor time than this on edits inside; each function may take half of the rest."""
+    token = _left.set([seconds])
+    try:
+        yield
+    finally:
+        _left.reset(token)
+
+
 def find(rerun: Rerun, calls: Sequence[Call], keys: Sequence[str]) -> Repair | None:
     """Return the first edit that makes all of the results `keys` right in every call.
 
     Where there is none, the one that makes most of them right; what is right stays right.  Edited
     code may crash or never end, so it runs in a process of its own.
     """
-    found = apart(lambda: _search(rerun, calls, keys), _PATIENCE)
+    left = _left.get()
+    seconds = _SECONDS if left is None else min(_SECONDS, max(_LEAST, left[0] / 2))
+    if left is not None and left[0] <= 0:
+        return None
+    before = os.times().children_user
+    found = apart(lambda: _search(rerun, calls, keys, seconds), _PATIENCE)
+    if left is not None:
+        left[0] -= os.times().children_user - before
     return Repair(tuple(found[0]), *found[1:]) if found else None
 
 
-def _search(rerun: Rerun, calls: Sequence[Call], keys: Sequence[str]) -> Repair | None:
+def _search(
+    rerun: Rerun, calls: Sequence[Call], keys: Sequence[str], seconds: float
+) -> Repair | None:
     function = inspect.unwrap(rerun.function)
     parsed = _parsed(function)
     if parsed is None:
@@ -67,8 +94,10 @@ def _search(rerun: Rerun, calls: Sequence[Call], keys: Sequence[str]) -> Repair 
     tree, namespace, file = parsed
     definition = tree.body[0]
     assert isinstance(definition, ast.FunctionDef | ast.ClassDef)
+    if not any(np.any(value) for call in calls for value in rerun.expected(call).values()):
+        return None  # zeros come of any accident
     order = sorted(calls, key=lambda call: (not _is_wrong(call, keys), _size(call)))
-    end = time.process_time() + _SECONDS
+    end = time.process_time() + seconds
     best: Repair | None = None
     for edit in (*orders_of(definition.body), *edits(definition)):
         if time.process_time() > end:
@@ -78,8 +107,11 @@ def _search(rerun: Rerun, calls: Sequence[Call], keys: Sequence[str]) -> Repair 
             candidate = _made(tree, function, namespace, file)
             right = _right(rerun, candidate, order, keys) if candidate else []
             new = ast.unparse(edit.statement) if right else ""
+            idle = idle_parts(edit.statement) if right else 0
         finally:
             edit.undo()
+        if right and idle > idle_parts(edit.statement):
+            continue  # what computes nothing is no repair
         if len(right) > (len(best.keys) if best else 0):
             old = ast.unparse(edit.statement)
             line, old, new = _difference(old, new, edit.statement.lineno)

@@ -17,8 +17,13 @@ from handgrad.checker.records import Raised
 from handgrad.gradcheck.complex_step import STEP
 
 COMPLEX, CENTRAL = "complex step", "central differences"
+SINGLE = "differences of float32, to about 0.2 %"
+_TOLERANCES = {COMPLEX: 1e-7, CENTRAL: 1e-6, SINGLE: 2e-3}
+_LONG_REACH = 1e-2  # of the same where the output is rounded to float32
+_LONG_STEPS = (1e-1, 3e-2, 1e-2)
 _REACH = 1e-5  # of the probe for kinks
 _STEPS = (1e-3, 1e-4, 1e-5)  # of the differences
+_ROUNDED = "the forward pass computes in float32: what it rounds away hides the slope"
 _ENTRIES = 400  # at most so many entries of one array are differentiated one by one
 
 
@@ -39,8 +44,11 @@ class Slope:
         self._forward, self._arrays, self._dout, self._rng = forward, arrays, np.asarray(dout), rng
         self.method, self.trouble = CENTRAL, ""
         direction = self.direction(*arrays)
-        self.trouble = self._bends(direction)
-        if not self.trouble:
+        self.trouble = self._bends(direction, _REACH)
+        if self.trouble == _ROUNDED:
+            self.method = SINGLE
+            self.trouble = self._bends(direction, _LONG_REACH)
+        elif not self.trouble:
             central, error = self._central(direction)
             slope = self._complex(direction)
             if (
@@ -48,6 +56,11 @@ class Slope:
                 and abs(slope - central) <= 1e-6 * abs(central) + 10 * error + 1e-9
             ):
                 self.method = COMPLEX
+
+    @property
+    def tolerance(self) -> float:
+        """How far a right gradient may be from the derivative, relative to its terms."""
+        return _TOLERANCES[self.method]
 
     def direction(self, *keys: str) -> dict[str, np.ndarray]:
         """Return a random direction in the arrays `keys`, on the scale of each."""
@@ -101,30 +114,31 @@ class Slope:
         rounded = out.astype(np.float32).astype(np.float64)
         return self._dtype.itemsize < 8 or bool(np.any(out) and np.array_equal(out, rounded))
 
-    def _bends(self, direction: dict[str, np.ndarray]) -> str:
+    def _bends(self, direction: dict[str, np.ndarray], reach: float) -> str:
         """Say why there is no derivative: the slopes on both sides differ, and not by curvature."""
-        outs = [self._out(direction, s * _REACH) for s in (-2, -1, 0, 1, 2)]
+        outs = [self._out(direction, s * reach) for s in (-2, -1, 0, 1, 2)]
         if any(out is None for out in outs):
             return "the forward pass fails close to the point"
         far_left, left, here, right, far_right = (np.asarray(out) for out in outs)
         if not all(np.all(np.isfinite(out)) for out in (far_left, left, here, right, far_right)):
             return "the output is not finite"
-        near = np.abs(right - 2 * here + left) / _REACH
-        far = np.abs(far_right - 2 * here + far_left) / (2 * _REACH)
-        slope = np.max(np.abs(far_right - far_left), initial=0.0) / (4 * _REACH)
-        noise = 1e-9 * np.max(np.abs(here), initial=0.0)
+        near = np.abs(right - 2 * here + left) / reach
+        far = np.abs(far_right - 2 * here + far_left) / (2 * reach)
+        slope = np.max(np.abs(far_right - far_left), initial=0.0) / (4 * reach)
+        rounding = 1e-6 / reach if self.method == SINGLE else 1e-9
+        noise = rounding * np.max(np.abs(here), initial=0.0)
         suspicious = np.maximum(near, far) > 1e-3 * slope + noise
-        curved = np.abs(2 * near - far) <= 0.1 * far
+        curved = np.abs(2 * near - far) <= 0.1 * far + (noise if self.method == SINGLE else 0)
         if np.any(suspicious & ~curved):
-            if self._single(here):
-                return "the forward pass computes in float32: what it rounds away hides the slope"
+            if self.method != SINGLE and self._single(here):
+                return _ROUNDED
             return "the output has a kink, a tie or a jump at the point"
         return ""
 
     def _central(self, direction: dict[str, np.ndarray]) -> tuple[float, float]:
         """Fourth-order differences with the step whose halving changes the result least."""
         best = (0.0, np.inf)
-        for step in _STEPS:
+        for step in _LONG_STEPS if self.method == SINGLE else _STEPS:
             values = [self._out(direction, s * step) for s in (-2, -1, -0.5, 0.5, 1, 2)]
             if any(value is None for value in values):
                 continue

@@ -132,6 +132,11 @@ def _situations(failing: Sequence[Call], calls: Sequence[Call]) -> str:
     return f" in {len(failing)} of {len(calls)} configurations ({', '.join(sorted(names)[:3])})"
 
 
+def among(failing: Sequence[Call], calls: Sequence[Call]) -> str:
+    """Return words for where some of the calls are."""
+    return _situations(failing, calls)
+
+
 def _comparable(call: Call, key: str) -> bool:
     got = call.got[key]
     return is_numeric(got) and np.shape(got) == np.shape(call.expected[key])

@@ -2,23 +2,52 @@
 
 from __future__ import annotations
 
+import os
+from itertools import groupby
 from pathlib import Path
 
-from handgrad.checker.records import RIGHT, UNTESTED, Report, Verdict
+from handgrad.checker.records import NOT_WRITTEN, RIGHT, UNTESTED, WRONG, Report, Verdict
 
 
 def as_text(report: Report, *, notes: bool = False) -> str:
     """Return the table: one line for what is right, two or more for what is wrong."""
     width = max((len(verdict.function) for verdict in report.verdicts), default=0) + 2
-    return "\n".join(line for verdict in report.verdicts for line in _lines(verdict, width, notes))
+    lines = list(report.remarks)
+    for file, verdicts in groupby(report.verdicts, lambda verdict: verdict.file):
+        if report.by_file and file:
+            lines.append(_shown(file))
+        for verdict in verdicts:
+            lines += _lines(verdict, width, notes)
+    return "\n".join([*lines, *_count(report)])
+
+
+def _count(report: Report) -> list[str]:
+    """Say how much is not written yet, and what of the rest is right."""
+    found = [verdict.verdict for verdict in report.verdicts]
+    missing = found.count(NOT_WRITTEN)
+    if not missing:
+        return []
+    counts = [f"{found.count(one)} {one}" for one in (RIGHT, WRONG, UNTESTED) if one in found]
+    return [", ".join([f"{missing} {NOT_WRITTEN}", *counts])]
+
+
+def _shown(file: str) -> str:
+    """A file's path from here, or whole where it lies elsewhere."""
+    try:
+        path = os.path.relpath(file)
+    except ValueError:  # on another drive
+        return file
+    return file if path.startswith("..") else path
 
 
 def _lines(verdict: Verdict, width: int, notes: bool) -> list[str]:
     head = f"{verdict.function:<{width}} {verdict.verdict:<8} "
     indent = " " * len(head)
-    if verdict.verdict == UNTESTED:
-        return [f"{head}: {verdict.reason}"]
+    if verdict.verdict in (UNTESTED, NOT_WRITTEN):
+        return [f"{verdict.function:<{width}} {verdict.verdict}: {verdict.reason}"]
     extra = [f"{indent}note: {note}" for note in verdict.notes] if notes else []
+    if verdict.verdict == RIGHT:
+        extra = [f"{indent}note: {caution}" for caution in verdict.cautions] + extra
     if verdict.verdict == RIGHT:
         errors = "  ".join(f"{key} {error:.0e}" for key, error in verdict.errors.items())
         how = f"{verdict.configurations} configurations" if verdict.configurations else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,14 +28,18 @@ _PAUSE = 0.2  # seconds between two looks at the files
 @click.option(
     "--dropout",
     type=click.Choice(["keep", "drop"]),
-    default="keep",
-    show_default=True,
-    help="What dropout's p is the probability of; before 2018 the courses dropped with it.",
+    help="What dropout's p is the probability of; before 2018 the courses dropped with it.  Without "
+    "it, the course or the files' own docstrings say; else it is that of keeping.",
 )
 @click.option(
     "--course",
     help="Course and generation, as in cs231n-2020: says what dropout's p means, and answers imports "
-    "of the course's modules that are not there.",
+    "of the course's modules that are not there.  Without it the course is guessed.",
+)
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Judge the library's contract: also what no course takes points for.",
 )
 @click.option("--notes", is_flag=True, help="Also show what is unusual but not wrong.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
@@ -61,8 +64,9 @@ def command(
     context: click.Context,
     target: str,
     only: str,
-    dropout: str,
+    dropout: str | None,
     course: str | None,
+    strict: bool,
     notes: bool,
     as_json: bool,
     html: Path | None,
@@ -80,12 +84,10 @@ def command(
     if rubric is not None:
         context.exit(_judge_submissions(rubric, Path(target), results))
 
-    drops = dropout == "drop"
-    if course is not None:
-        drops = _use(course, target)
+    drops = None if dropout is None else dropout == "drop"
 
     def once() -> int:
-        report = check_path(target, drops=drops, only=only)
+        report = check_path(target, drops=drops, only=only, course=course, strict=strict)
         _show(report, as_json, notes)
         if html is not None:
             from handgrad.checker.page import page, records_of
@@ -93,21 +95,9 @@ def command(
             html.write_text(page(f"handgrad check {target}", records_of(report)), "utf-8")
         return report.exit_code
 
-    sys.path.insert(0, "")  # package.module is looked for in the current folder too
     if watch:
         _watch(target, once)
     context.exit(once())
-
-
-def _use(course: str, target: str) -> bool:
-    """Stand in for the course's modules; return whether its dropout drops with probability p."""
-    from handgrad import courses
-
-    profile = courses.get_profile(course)
-    parts = Path(target.rpartition(":")[0] or target).resolve().parts
-    if not set(profile.packages) & set(parts):  # within the course's own package, that one answers
-        courses.use(course)
-    return profile.dropout == "drop"
 
 
 def _show(report: Report, as_json: bool, notes: bool) -> None:

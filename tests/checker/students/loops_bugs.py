@@ -115,5 +115,5 @@ ROWS = [
     ('ThreeLayerConvNet', 'd = relu_backward(d, c2)\n', 'pass\n', 'relu_missing', 'relu of the conv forgotten in backward'),
     ('ThreeLayerConvNet', 'loss += 0.5 * self.reg', 'loss += self.reg', 'reg_without_half', 'half missing'),
     ('ThreeLayerConvNet', 'for layer in "123":', 'for layer in "12":', 'reg_not_last', 'W3 not regularised'),
-    ('ThreeLayerConvNet', '(p["W1"].shape[2] - 1) // 2', '0 * p["W1"].shape[2]', 'raises', 'no padding'),
+    ('ThreeLayerConvNet', '(p["W1"].shape[2] - 1) // 2', '0 * p["W1"].shape[2]', 'raises|pad_fixed', 'no padding'),
 ]  # fmt: skip

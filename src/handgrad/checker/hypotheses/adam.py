@@ -48,6 +48,12 @@ def _by_rate(m: Any, v: Any, b1: float, b2: float, t: int) -> tuple[Any, Any]:
     return m * (1 / (1 - b1**t)), v * (1 / (1 - b2**t))
 
 
+def _into_rate(m: Any, v: Any, b1: float, b2: float, t: int) -> tuple[Any, Any]:
+    """The corrections as a factor of the learning rate."""
+    return m * np.sqrt(1 - b2**t) / (1 - b1**t), v
+
+
+EPSILON_HAT = _adam(correct=_into_rate)  # the form at the end of section 2 of Kingma and Ba
 _ADAM = ("adam",)
 _MISTAKES: list[tuple[str, str, dict[str, Any], str]] = [
     (
@@ -97,6 +103,44 @@ _MISTAKES: list[tuple[str, str, dict[str, Any], str]] = [
         "m and v are multiplied by 1 - beta**t, not divided",
         {"correct": lambda m, v, b1, b2, t: (m * (1 - b1**t), v * (1 - b2**t))},
         r"\*\s*\(1",
+    ),
+    *[
+        (
+            "correction_of_rest",
+            f"the bias correction{of} divides by 1 - (1 - beta)**t: it must be 1 - beta**t",
+            {"correct": correct},
+            r"1(\.0)?\s*-\s*\(\s*1|1(\.0)?\s*-\s*.*beta",
+        )
+        for of, correct in (
+            ("", lambda m, v, b1, b2, t: (m / (1 - (1 - b1) ** t), v / (1 - (1 - b2) ** t))),
+            (" of m", lambda m, v, b1, b2, t: (m / (1 - (1 - b1) ** t), v / (1 - b2**t))),
+            (" of v", lambda m, v, b1, b2, t: (m / (1 - b1**t), v / (1 - (1 - b2) ** t))),
+        )
+    ],
+    *[
+        (
+            "epsilon_outside",
+            f"epsilon is {words}, not to the denominator: a parenthesis is missing",
+            {"divide": lambda v, e: (np.sqrt(v), e), "step": step},
+            r"eps",
+        )
+        for words, step in (
+            ("added to the step", lambda w, lr, mt, dw, r: w - lr * mt / r[0] + r[1]),
+            ("subtracted from w", lambda w, lr, mt, dw, r: w - lr * mt / r[0] - r[1]),
+            ("added to the fraction", lambda w, lr, mt, dw, r: w - lr * (mt / r[0] + r[1])),
+        )
+    ],
+    (
+        "epsilon_subtracted",
+        "epsilon is subtracted from the root of v, not added",
+        {"divide": lambda v, e: np.sqrt(v) - e},
+        r"-\s*.*eps",
+    ),
+    (
+        "epsilon_missing_and_rate",
+        "epsilon is not added, and the corrections are put into the learning rate",
+        {"correct": _into_rate, "divide": lambda v, e: np.sqrt(v)},
+        r"sqrt",
     ),
     (
         "correction_plus",
@@ -216,12 +260,7 @@ _MISTAKES: list[tuple[str, str, dict[str, Any], str]] = [
         "epsilon_hat",
         "the corrections are put into the learning rate, and epsilon is not corrected with them "
         "(epsilon-hat)",
-        {
-            "correct": lambda m, v, b1, b2, t: (
-                m * np.sqrt(1 - b2**t) / (1 - b1**t),
-                v,
-            )
-        },
+        {"correct": _into_rate},
         r"sqrt",
     ),
     (

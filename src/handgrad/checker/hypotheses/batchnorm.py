@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from handgrad.checker.hypotheses import norm, norm_backward
-from handgrad.checker.hypotheses.hypothesis import Hypothesis
+from handgrad.checker.hypotheses.hypothesis import Beside, Hypothesis
 from handgrad.checker.hypotheses.norm import Parts, batch_parts
 from handgrad.checker.hypotheses.norm_statistics import STATISTICS
 from handgrad.checker.hypotheses.running import STATES, running, unbiased
@@ -26,11 +26,18 @@ def _unbiased_everywhere(call: Call) -> dict[str, Any]:
     return running(sample_var=unbiased)(call) | {"out": norm.unbiased(parts)}
 
 
+def _images_of(call: Call) -> Any:
+    x = np.asarray(call.arrays["x"], float)
+    if x.ndim != 4:
+        raise Beside("a matrix has no places")
+    return x
+
+
 def _matrix_of_images(out_too: bool) -> Any:
     """The image is cut into rows of C numbers without moving the channels to the end."""
 
     def predict(call: Call) -> dict[str, Any]:
-        x = np.asarray(call.arrays["x"], float)
+        x = _images_of(call)
         N, C, H, W = x.shape
         parts = batch_parts(call)
         rows = parts._replace(
@@ -57,7 +64,7 @@ def _rows_of_channels(out_too: bool) -> Any:
     """The image is cut into C rows without moving the channels to the front."""
 
     def predict(call: Call) -> dict[str, Any]:
-        x = np.asarray(call.arrays["x"], float)
+        x = _images_of(call)
         N, C, H, W = x.shape
         parts = batch_parts(call)
         cut = x.reshape(C, -1).T
@@ -95,7 +102,7 @@ def _rows_of_images(back: bool) -> Any:
 
     def predict(call: Call) -> dict[str, Any]:
         parts = batch_parts(call)
-        N, C, H, W = parts.x.shape
+        N, C, H, W = _images_of(call).shape
         xhat, std = norm.xhat_of(parts)
         rows = np.reshape(call.dout, (-1, C))
         xhat = xhat.transpose(0, 2, 3, 1).reshape(-1, C)
@@ -133,7 +140,7 @@ def _images(axes: tuple[int, ...]) -> Callable[[Parts], Any]:
 
     def value(parts: Parts) -> Any:
         if parts.x.ndim != 4:
-            raise LookupError("not an image")
+            raise Beside("a matrix has no places")
         return norm.over(axes)(parts)
 
     return value
@@ -141,7 +148,7 @@ def _images(axes: tuple[int, ...]) -> Callable[[Parts], Any]:
 
 def _over_rows(parts: Parts) -> Any:
     if parts.x.ndim != 2:
-        raise LookupError("not a matrix")
+        raise Beside("not a matrix")
     return norm.over((1,))(parts)
 
 

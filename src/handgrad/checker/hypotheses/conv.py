@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from handgrad.checker.hypotheses.conv_forward import FORWARD
 from handgrad.checker.hypotheses.conv_loops import Loops, Place
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
-from handgrad.checker.records import Call
+from handgrad.checker.records import Call, Raised
 
 
 def _loops(step: Callable[[Loops, Place], None], *keys: str, order: str = "nfij") -> Any:
@@ -91,6 +92,24 @@ def _dx_stride_one(loops: Loops, at: Place) -> None:
 def _dw_stride_one(loops: Loops, at: Place) -> None:
     n, f, i, j = at
     loops.dw[f] += loops.padded[(n, slice(None), *loops.window(i, j, 1))] * loops.dout[at]
+
+
+def _one_way(rows: bool) -> tuple[Any, Any]:
+    """Steps of dx and dw whose rows, or columns, move by 1, not by the stride."""
+
+    def window(loops: Loops, i: int, j: int) -> tuple[slice, slice]:
+        moved, plain = loops.window(i, j, 1), loops.window(i, j)
+        return (moved[0], plain[1]) if rows else (plain[0], moved[1])
+
+    def dx(loops: Loops, at: Place) -> None:
+        n, f, i, j = at
+        loops.dx[(n, slice(None), *window(loops, i, j))] += loops.w[f] * loops.dout[at]
+
+    def dw(loops: Loops, at: Place) -> None:
+        n, f, i, j = at
+        loops.dw[f] += loops.padded[(n, slice(None), *window(loops, i, j))] * loops.dout[at]
+
+    return dx, dw
 
 
 def _dx_with(weight: Callable[[np.ndarray], np.ndarray]) -> Callable[[Loops, Place], None]:
@@ -193,6 +212,23 @@ def _short(loops: Loops) -> np.ndarray:
     return loops.dx[:, :, loops.pad : H, loops.pad : W]
 
 
+def _crop_by(count: int) -> Callable[[Loops], np.ndarray]:
+    return lambda loops: loops.dx[:, :, count:-count, count:-count]
+
+
+def _empty_at_zero(call: Call) -> dict[str, Any]:
+    """Return the exception that came where pad is 0, if it is one of an empty part of an array."""
+    pad = int(call.options[0]["pad"])
+    return {
+        key: got
+        for key, got in call.got.items()
+        if pad == 0
+        and isinstance(got, Raised)
+        and got.kind == "ValueError"
+        and re.search(r"\b0[,)]", got.message)
+    }
+
+
 def _unpadded_dw(call: Call) -> dict[str, Any]:
     loops = Loops(call)
     H, W = loops.x.shape[2:]
@@ -290,6 +326,21 @@ BACKWARD = [
         _crop(_pad_to_minus_pad),
         r":\s*-\s*\w*pad|:\s*-\s*p\b",
     ),
+    Hypothesis(
+        "crop_negative",
+        "dx is cropped with pad:-pad, which is empty where pad is 0; use pad:pad+H",
+        _empty_at_zero,
+        r":\s*-\s*\w*pad|:\s*-\s*p\b|:\s*-",
+    ),
+    *[
+        Hypothesis(
+            "crop_fixed",
+            f"dx is cropped by {count} on each side, whatever pad is",
+            _crop(_crop_by(count)),
+            rf"{count}\s*:\s*-\s*{count}",
+        )
+        for count in (1, 2)
+    ],
     Hypothesis("crop_missing", "dx still has the padding: cut it off", _crop(_uncut), r"return"),
     Hypothesis(
         "crop_corner",
@@ -315,6 +366,16 @@ BACKWARD = [
         _loops(_dw_stride_one, "dw"),
         r"\bdw\[",
     ),
+    *[
+        Hypothesis(
+            "stride_ignored",
+            f"the {words} of the windows of {key} move by 1, not by the stride",
+            _loops(_one_way(words == "rows")[number], key),
+            r"\w+\s*:\s*\w+\s*\+",
+        )
+        for words in ("rows", "columns")
+        for number, key in enumerate(("dx", "dw"))
+    ],
     *[
         Hypothesis(name, f"the kernel {words} in dx", _loops(_dx_with(change), "dx"), line)
         for name, words, change, line in _KERNELS

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,20 @@ FACTORS: list[tuple[str, str, Callable[[Call], float]]] = [
 ]
 
 
+def readings(factor: float, calls: Sequence[Call]) -> list[str]:
+    """Return what a factor is in all of the calls: sizes, in words."""
+    found = []
+    with np.errstate(all="ignore"):
+        for _, words, size in FACTORS:
+            name = words.partition(":")[0]
+            sizes = np.array([size(call) for call in calls], float)
+            if np.allclose(sizes, factor, rtol=1e-6):
+                found.append(name)
+            elif np.allclose(1 / sizes, factor, rtol=1e-6):
+                found.append(f"1 / ({name})" if " / " in name else f"1 / {name}")
+    return found
+
+
 def _only(axis: int, index: int) -> Callable[[np.ndarray], np.ndarray]:
     def change(dout: np.ndarray) -> np.ndarray:
         kept = np.zeros_like(dout)
@@ -91,13 +106,16 @@ def _only(axis: int, index: int) -> Callable[[np.ndarray], np.ndarray]:
     return change
 
 
+# "Cannot cast ufunc 'add' output from dtype('float64') to dtype('int64')", not "broadcast ... into"
+INTEGER_CAST = re.compile(r"cannot cast .* to dtype\('u?int\d+'\)", re.I)
+
+
 def _integers(call: Call) -> dict[str, Any]:
     """Return what came, where it is an integer though the right result is not."""
     found = {}
     for key, got in call.got.items():
         if isinstance(got, Raised):
-            text = got.kind.lower() + got.message.lower()
-            if "cast" in text and "int" in text:
+            if INTEGER_CAST.search(got.message):
                 found[key] = got
         elif _integer(got) or (_whole(got) and not _whole(call.expected.get(key))):
             found[key] = got
@@ -209,13 +227,29 @@ def _scaled_up(name: str, words: str, size: Callable[[Call], float]) -> list[Hyp
             f"times_{name}",
             f"{{key}} is too large by the factor {words}: a division is missing (a sum, not a mean)",
             scaled(size),
+            size=size,
         ),
         Hypothesis(
             f"over_{name}",
             f"{{key}} is too small by the factor {words}: it is divided once too often (a mean, not a sum)",
             scaled(lambda call: 1.0 / size(call)),
+            size=lambda call: 1.0 / size(call),
         ),
     ]
+
+
+def _repeated(call: Call) -> dict[str, Any]:
+    """Gradients of rows taken by an array of indices, of which the last dout alone is added."""
+    found = {}
+    for index in call.options:
+        if not (isinstance(index, np.ndarray) and index.dtype.kind in "iu"):
+            continue
+        for key, value in call.expected.items():
+            shape = np.shape(value)
+            if shape and np.shape(call.dout) == (*index.shape, *shape[1:]):
+                found[key] = np.zeros(shape)
+                found[key][index] += call.dout
+    return found
 
 
 def _rounded(call: Call) -> dict[str, Any]:
@@ -250,11 +284,13 @@ BOTH = [
         "factor_2",
         "{key} is twice too large: a factor 1/2 is missing, or added twice",
         each(lambda v: 2 * v),
+        size=lambda call: 2.0,
     ),
     Hypothesis(
         "factor_half",
         "{key} is half of what it should be: a factor 2 is missing",
         each(lambda v: v / 2),
+        size=lambda call: 0.5,
     ),
     *[item for factor in FACTORS for item in _scaled_up(*factor)],
     Hypothesis("transposed", "{key} is transposed", each(np.transpose), r"\.T\b|transpose"),
@@ -284,6 +320,13 @@ BOTH = [
 FORWARD = BOTH
 BACKWARD = [
     *BOTH,
+    Hypothesis(
+        "repeated_index",
+        "{key} is wrong where an index comes twice: `d[index] += dout` adds one of the repeated rows "
+        "only; use np.add.at(d, index, dout)",
+        _repeated,
+        r"\]\s*\+=",
+    ),
     Hypothesis(
         "missing_sum",
         "{key} is dout itself: it must be summed over the batch (and the places)",

@@ -8,13 +8,19 @@ from typing import Any, NamedTuple
 from handgrad.checker.records import Call
 
 
+class Beside(Exception):
+    """Raised by a prediction where its mistake cannot be made: another kind of layer, other options."""
+
+
 class Hypothesis(NamedTuple):
     """One mistake.
 
     name: a short name; says: what is wrong, with {key} for the results that it explains; predict:
     call -> what the mistake returns, by name (a result that is left out would be right; an
-    exception that it raises is the prediction); line: a regular expression of the guilty line.
+    exception that it raises is the prediction, but for `Beside`); line: a regular expression of
+    the guilty line.
     some: whether it explains only the results that are wrong, and says nothing of the others.
+    size: the factor that is wrong, if it is one; it may depend on the sizes of the call.
     """
 
     name: str
@@ -22,3 +28,4 @@ class Hypothesis(NamedTuple):
     predict: Callable[[Call], dict[str, Any]]
     line: str = ""
     some: bool = False
+    size: Callable[[Call], float] | None = None

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from handgrad import layers
-from handgrad.checker.hypotheses.hypothesis import Hypothesis
-from handgrad.checker.records import Call
+from handgrad.checker.hypotheses.hypothesis import Beside, Hypothesis
+from handgrad.checker.records import Call, Raised
 
 
 class Facts(NamedTuple):
@@ -43,10 +43,12 @@ def steps_of(facts: Facts) -> list[Step]:
     return steps
 
 
-def _options(kind: str, names: tuple[str, ...], facts: Facts, running: dict[str, Any]) -> Any:
+def _options(
+    kind: str, names: tuple[str, ...], facts: Facts, running: dict[str, Any], pad: int | None
+) -> Any:
     if kind == "conv":
         size = facts.params[names[0]].shape[2]
-        return ({"stride": 1, "pad": (size - 1) // 2},)
+        return ({"stride": 1, "pad": (size - 1) // 2 if pad is None else pad},)
     if kind == "max_pool":
         return ({"pool_height": 2, "pool_width": 2, "stride": 2},)
     if kind in ("batchnorm", "layernorm"):
@@ -61,11 +63,13 @@ def joined(
     skipped: tuple[str, int | None] = ("", None),
     test: bool = True,
     bias: bool = True,
+    pad: int | None = None,
 ) -> dict[str, Any]:
     """Return scores, loss and gradients of a model of these steps.
 
     skipped: the kind of layer that the backward pass leaves out, and its number (None: all of them);
-    test: whether the scores use the running statistics; bias: whether biases are added.
+    test: whether the scores use the running statistics; bias: whether biases are added; pad: of the
+    convolution, whatever its filter.
     """
     facts: Facts = call.options[0]
     running: dict[str, Any] = {}
@@ -76,7 +80,7 @@ def joined(
             values = [np.asarray(facts.params[name], float) for name in names]
             if not bias and kind == "affine":
                 values[1] = 0 * values[1]
-            options = _options(kind, names, facts, running)
+            options = _options(kind, names, facts, running, pad)
             function = getattr(layers, f"{kind}_forward")
             out, cache = function(out, *values, *options, engine="vectorized")
             caches.append(cache)
@@ -141,7 +145,33 @@ def _tanh(steps: list[Step]) -> list[Step]:
     return [step if step[0] != "relu" else ("tanh", ()) for step in steps]
 
 
+def _pad_fixed(pad: int) -> Any:
+    """Predict a convolution of fixed padding: where the sizes then do not fit, an exception."""
+    half = 2 * pad + 1
+
+    def predict(call: Call) -> dict[str, Any]:
+        weights = [value for value in call.options[0].params.values() if np.ndim(value) == 4]
+        if not weights:
+            raise Beside("no convolution")
+        if weights[0].shape[2] == half:
+            return {}
+        raised = {key: got for key, got in call.got.items() if isinstance(got, Raised)}
+        return raised or joined(steps_of(call.options[0]), call, pad=pad)
+
+    return predict
+
+
 FORWARD = [
+    *[
+        Hypothesis(
+            "pad_fixed",
+            f"the padding of the convolution is {pad} whatever filter_size is: it must be "
+            "(filter_size - 1) // 2",
+            _pad_fixed(pad),
+            r"pad",
+        )
+        for pad in range(4)
+    ],
     Hypothesis(
         "relu_missing",
         "ReLU is left out: the layers follow each other directly",

@@ -195,6 +195,12 @@ def forward(take: Take, more: Sequence[Mistake] = ()) -> list[Hypothesis]:
             r"sqrt|std",
         ),
         (
+            "epsilon_outside",
+            "epsilon is added to the fraction, not under its root: it must be sqrt(var + eps)",
+            _standard(lambda x, m, v, e: (x - m) / np.sqrt(v) + e),
+            r"eps",
+        ),
+        (
             "epsilon_missing",
             "epsilon is not added to the variance",
             _standard(lambda x, m, v, e: (x - m) / np.sqrt(v)),
@@ -280,4 +286,23 @@ def forward(take: Take, more: Sequence[Mistake] = ()) -> list[Hypothesis]:
         Hypothesis(name, says, forward_of(take, value, modes), line)
         for modes in ("both", "train", "test")
         for name, says, value, line in [*rows, *more]
+    ] + [
+        Hypothesis(
+            "default_eps",
+            f"the default of eps is {value:g}: the course's is 1e-05",
+            forward_of(take, _default_eps(value)),
+            r"eps",
+        )
+        for value in (1e-8, 1e-7, 1e-6, 1e-4, 1e-3, 1e-10, 1e-12, 0.0)
     ]
+
+
+def _default_eps(eps: float) -> Callable[[Parts], Any]:
+    """Normalise with another epsilon where none is given."""
+
+    def value(parts: Parts) -> Any:
+        centre, var = parts.statistics()
+        used = parts.param.get("eps", eps)
+        return scaled(parts, (parts.x - centre) / np.sqrt(var + used))
+
+    return value

@@ -25,6 +25,7 @@ from handgrad.checker.hypotheses.norm_paths import (
     scaled_paths,
     variance_term,
 )
+from handgrad.checker.hypotheses.norm_sums import wrong_epsilons, wrong_sums
 from handgrad.checker.records import Call
 
 
@@ -165,6 +166,8 @@ def backward(take: Take) -> list[Hypothesis]:
             for name, says, first, second, line in REPLACED
         ],
         *scaled_paths(),
+        *wrong_sums(),
+        *wrong_epsilons(),
         (
             "gamma_missing",
             "dx lacks gamma: dxhat is dout gamma",

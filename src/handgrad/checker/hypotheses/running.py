@@ -50,17 +50,18 @@ def running(
     sample_mean: Sample = mean_of,
     sample_var: Sample = variance_of,
     start: float = 0.0,
+    default: float = 0.9,
 ) -> Callable[[Call], dict[str, Any]]:
     """Predict the running statistics from other updates of other samples.
 
-    start: the running variance before the first batch.
+    start: the running variance before the first batch; default: momentum where none is given.
     """
 
     def predict(call: Call) -> dict[str, Any]:
         parts = batch_parts(call)
         if "running_mean" not in call.expected or parts.test:
             return {}
-        momentum = parts.param.get("momentum", 0.9)
+        momentum = parts.param.get("momentum", default)
         found = {}
         for key, update, sample in zip(_KEYS, (mean, var), (sample_mean, sample_var), strict=True):
             shape = np.shape(call.expected[key])
@@ -281,6 +282,15 @@ STATES = [
         running(start=1.0),
         r"ones",
     ),
+    *[
+        Hypothesis(
+            "default_momentum",
+            f"the default of momentum is {value:g}: the course's is 0.9",
+            running(default=value),
+            r"momentum",
+        )
+        for value in (0.0, 0.01, 0.1, 0.5, 0.8, 0.95, 0.99, 0.999)
+    ],
     *[
         Hypothesis(
             name,

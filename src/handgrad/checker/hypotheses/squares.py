@@ -17,7 +17,6 @@ def _squares(
     divide: Any = lambda cache, eps: np.sqrt(cache) + eps,
     sign: float = -1,
     keep: bool = True,
-    defaults: dict[str, float] | None = None,
     used: Any = lambda cache, before, dw: cache,
     step: Any = lambda w, lr, dw, root: w - lr * dw / root,
 ) -> Rule:
@@ -26,7 +25,6 @@ def _squares(
             "learning_rate": 1e-2,
             "decay_rate": 0.99,
             "epsilon": 1e-8,
-            **(defaults or {}),
             **config,
         }
         old, new = decay(settings["decay_rate"])
@@ -40,16 +38,6 @@ def _squares(
 
 
 _RMS, _ADAGRAD = ("rmsprop",), ("adagrad",)
-_RMS_DEFAULTS = {"learning_rate": 1e-2, "decay_rate": 0.99, "epsilon": 1e-8}
-
-
-def _default(key: str, value: float) -> Hypothesis:
-    return Hypothesis(
-        f"default_{key}",
-        f"the default of {key} is {value:g}",
-        of(_RMS, _squares(defaults={**_RMS_DEFAULTS, key: value})),
-        rf"{key}.*{value:g}",
-    )
 
 
 def _summed(**more: Any) -> Rule:
@@ -68,6 +56,32 @@ FORWARD = [
         "epsilon is not added",
         of(_RMS, _squares(divide=lambda c, e: np.sqrt(c))),
         r"sqrt",
+    ),
+    *[
+        Hypothesis(
+            "epsilon_outside",
+            f"epsilon is {words}, not to the denominator: a parenthesis is missing",
+            of(_RMS, _squares(divide=lambda c, e: (np.sqrt(c), e), step=step)),
+            r"eps",
+        )
+        for words, step in (
+            ("added to the step", lambda w, lr, dw, root: w - lr * dw / root[0] + root[1]),
+            ("subtracted from w", lambda w, lr, dw, root: w - lr * dw / root[0] - root[1]),
+            (
+                "added to the fraction",
+                lambda w, lr, dw, root: w - lr * (dw / root[0] + root[1]),
+            ),
+            (
+                "added to the fraction",
+                lambda w, lr, dw, root: w - lr * (1 / root[0] + root[1]) * dw,
+            ),
+        )
+    ],
+    Hypothesis(
+        "epsilon_subtracted",
+        "epsilon is subtracted from the root of the cache, not added",
+        of(_RMS, _squares(divide=lambda c, e: np.sqrt(c) - e)),
+        r"-\s*.*eps",
     ),
     Hypothesis(
         "root_missing",
@@ -105,10 +119,6 @@ FORWARD = [
         of(_RMS, _squares(sign=1)),
         r"\+.*learning_rate",
     ),
-    *[
-        _default(key, value)
-        for key, value in (("decay_rate", 0.9), ("learning_rate", 1e-3), ("epsilon", 1e-7))
-    ],
     Hypothesis(
         "absolute_gradient",
         "the cache averages |dw|, not dw**2",

@@ -30,13 +30,21 @@ def without_ties(rng: np.random.Generator, shape: Sequence[int]) -> np.ndarray:
 
 
 def with_integers(config: Config, names: Sequence[str]) -> Config:
-    """Return the configuration with integers in the arrays `names`."""
+    """Return the configuration with integers in the arrays `names`.
+
+    The courses pass whole numbers as b, gamma and beta, to forward only, and never as x.
+    """
     arrays = {
         name: np.rint(3 * array).astype(np.int64) if name in names else array
         for name, array in config.arrays.items()
     }
     return replace(
-        config, name=f"{config.name}, integer {', '.join(names)}", arrays=arrays, smooth=False
+        config,
+        name=f"{config.name}, integer {', '.join(names)}",
+        arrays=arrays,
+        smooth=False,
+        strict=frozenset({"*"} if "x" in names else {"d*"}),
+        beyond=f"with integer {' and '.join(names)}",
     )
 
 
@@ -135,7 +143,8 @@ def batchnorm() -> list[Config]:
         x = 2 * rng.standard_normal((N, D)) + 3 if x is None else x
         arrays = {"x": x, "gamma": rng.uniform(0.5, 2, D), "beta": rng.standard_normal(D)}
         traits = frozenset({f"mode is {param['mode']}", *([name] if not smooth else [])})
-        configs.append(Config(name, arrays, (param,), smooth=smooth, traits=traits))
+        strict = frozenset({"d*"} if param["mode"] == "test" else ())  # the skeletons cache nothing
+        configs.append(Config(name, arrays, (param,), smooth=smooth, traits=traits, strict=strict))
 
     def running(D: int) -> dict[str, np.ndarray]:
         return {"running_mean": rng.standard_normal(D), "running_var": rng.uniform(0.5, 2, D)}
@@ -198,7 +207,8 @@ def spatial_batchnorm() -> list[Config]:
         param: dict[str, Any] = {"mode": "train", **extra}
         if "running_mean" in param:
             param |= {"running_mean": rng.standard_normal(C), "running_var": rng.uniform(0.5, 2, C)}
-        configs.append(Config(name, _images(rng, shape, (C,)), (param,)))
+        strict = frozenset({"d*"} if param["mode"] == "test" else ())
+        configs.append(Config(name, _images(rng, shape, (C,)), (param,), strict=strict))
     return configs
 
 
@@ -235,6 +245,7 @@ def dropout() -> list[Config]:
             {"x": away_from_zero(rng, shape)},
             ({"p": p, "mode": mode, "seed": 7},),
             traits=frozenset({f"mode is {mode}"}),
+            **_beyond_matrices(shape),
         )
         for shape, mode, p in [
             ((4, 6), "train", 0.3),
@@ -244,6 +255,13 @@ def dropout() -> list[Config]:
             ((3, 2, 2), "test", 0.75),
         ]
     ]
+
+
+def _beyond_matrices(shape: tuple[int, ...]) -> dict[str, Any]:
+    """The courses' networks drop units of matrices only."""
+    if len(shape) == 2:
+        return {}
+    return {"strict": frozenset("*"), "beyond": f"with x of {len(shape)} dimensions"}
 
 
 def loss(extreme: bool) -> list[Config]:
@@ -261,7 +279,13 @@ def loss(extreme: bool) -> list[Config]:
         trait = frozenset({"scores are large"})
         configs.append(
             Config(
-                "extreme scores", {"x": huge}, (np.array([0, 2, 1]),), smooth=False, traits=trait
+                "extreme scores",
+                {"x": huge},
+                (np.array([0, 2, 1]),),
+                smooth=False,
+                traits=trait,
+                strict=frozenset({"out", "loss"}),  # log(p) is infinite in the courses' own files
+                beyond="at scores of thousands",
             )
         )
     return configs

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from handgrad.checker.records import Finding
+from handgrad.checker.records import Finding, Raised
 from handgrad.checker.running import run
 
 if TYPE_CHECKING:
@@ -28,7 +28,12 @@ def dropout_findings(forward: Any, drops: bool) -> list[Finding]:
     np.random.seed(3)
     shares, means = [], []
     for p in (0.3, 0.6, 0.75):
-        out = np.asarray(forward(x.copy(), {"p": p, "mode": "train"})[0])
+        result = forward(x.copy(), {"p": p, "mode": "train"})
+        if isinstance(result, Raised):
+            return [Finding("raises", f"it raises {result} (train, p {p})", result.line)]
+        if not isinstance(result, tuple | list):
+            return []  # of what each call returns the evidence speaks
+        out = np.asarray(result[0])
         if out.shape != x.shape:
             return [Finding("shape", f"out has shape {out.shape}, expected {x.shape}")]
         kept = out != 0
@@ -67,6 +72,16 @@ def _kept(shares: np.ndarray, means: np.ndarray, keep: np.ndarray, meaning: str)
         return [Finding("never_drops", "nothing is dropped in train mode")]
     if np.all(shares < close):
         return [Finding("drops_all", "everything is dropped in train mode")]
+    normal = np.array([0.6179, 0.7257, 0.7734])  # of normal numbers are below 0.3, 0.6, 0.75
+    for share in (normal, 1 - normal):
+        if np.all(np.abs(shares - share) < 0.01):
+            return [
+                Finding(
+                    "normal_mask",
+                    "the mask is drawn from a normal distribution (randn): draw uniform numbers (rand)",
+                )
+            ]
+    kept, lost = ("p", "1 - p") if meaning == "keeping" else ("1 - p", "p")  # probabilities
     ratio = f"E[out] = {means[2]:.2g} E[in] at p = 0.75"
     swapped = np.all(np.abs(shares - (1 - keep)) < close)
     if swapped and np.all(np.abs(means - 1) < close):
@@ -92,7 +107,7 @@ def _kept(shares: np.ndarray, means: np.ndarray, keep: np.ndarray, meaning: str)
         return [
             Finding(
                 "wrong_scale",
-                f"{ratio}: p of the units are dropped, but the rest is divided by p, not 1 - p",
+                f"{ratio}: {kept} of the units are dropped, but the rest is divided by {kept}, not {lost}",
             )
         ]
     if np.all(np.abs(scaled - keep) < close):
@@ -103,5 +118,5 @@ def _kept(shares: np.ndarray, means: np.ndarray, keep: np.ndarray, meaning: str)
             )
         ]
     if np.all(np.abs(scaled * (1 - keep) - 1) < close):
-        return [Finding("wrong_scale", f"{ratio}: kept units are divided by 1 - p, not p")]
+        return [Finding("wrong_scale", f"{ratio}: kept units are divided by {lost}, not {kept}")]
     return [Finding("scale", f"{ratio}: kept units are multiplied by {scaled[2]:.3g}")]

@@ -35,7 +35,8 @@ class Layer:
     the names that courses give the functions; family: whose hypotheses are tried; loss: whether
     forward and backward are one function; legitimate: whether gradients at a tie are among the right
     ones; expectations: checks of what gradients cannot see; random: whether train mode draws numbers,
-    so that many results are right; drops: whether dropout's p is the probability of dropping.
+    so that many results are right; drops: whether dropout's p is the probability of dropping;
+    strict: whether the library's contract is judged, not only the courses';
     adapt: ("forward" or "backward", function) -> the function as a pair has it; reference: what gives the
     right results where no pair of the library does; meant: function -> the layer as this code means it.
     """
@@ -50,6 +51,7 @@ class Layer:
     expectations: tuple[Callable[[Any], list[Any]], ...] = ()
     random: bool = False
     drops: bool = False
+    strict: bool = False
     adapt: Callable[[str, Any], Any] = lambda side, function: function
     reference: Callable[[Config], Truth] | None = None
     meant: Callable[[Any], Layer] | None = None

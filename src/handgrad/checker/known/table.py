@@ -47,7 +47,7 @@ LAYERS = [
         "max_pool",
         "pool",
         windows.max_pool,
-        ("_naive", "", "_fast", "_im2col"),
+        ("_naive", "", "_fast", "_im2col", "_reshape"),
         legitimate=windows.shares_of_maxima,
     ),
     _pair("spatial_batchnorm", "batchnorm", configs.spatial_batchnorm),

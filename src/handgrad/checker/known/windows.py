@@ -23,6 +23,9 @@ CONV = [
     ("pad 2", (1, 2, 3, 3), 2, (3, 3), 1, 2),
     ("1x1 kernel", (2, 3, 3, 2), 2, (1, 1), 1, 0),
     ("kernel of the image's size", (2, 2, 3, 4), 2, (3, 4), 1, 0),
+    ("3x2 kernel", (1, 2, 5, 4), 2, (3, 2), 1, 0),
+    ("5x5 kernel, pad 2", (1, 2, 4, 3), 2, (5, 5), 1, 2),
+    ("7x7 kernel, pad 3, stride 2", (1, 1, 5, 7), 1, (7, 7), 2, 3),
 ]
 
 
@@ -74,7 +77,13 @@ def conv() -> list[Config]:
 
 
 def _optional(config: Config) -> Config:
-    return replace(config, optional=True, traits=frozenset({"stride and pad are pairs"}))
+    return replace(
+        config,
+        optional=True,
+        traits=frozenset({"stride and pad are pairs"}),
+        strict=frozenset("*"),
+        beyond="with strides and pads as pairs",
+    )
 
 
 # name: x (N, C, H, W), (height, width), stride
@@ -86,6 +95,8 @@ POOL = [
     ("2x3 window, stride 1", (2, 1, 4, 4), (2, 3), 1),
     ("1x2 window, stride 2", (1, 2, 3, 4), (1, 2), 2),
     ("window of the image's size", (3, 2, 3, 3), (3, 3), 1),
+    ("3x2 window, stride 1", (1, 2, 5, 4), (3, 2), 1),
+    ("4x2 window, stride 2", (1, 1, 6, 4), (4, 2), 2),
 ]
 
 
@@ -104,6 +115,7 @@ def max_pool() -> list[Config]:
         )
         traits |= {"stride > window"} if stride > max(window) else set()
         traits |= {"the window is not square"} if window[0] != window[1] else set()
+        traits |= {"the window is taller than wide"} if window[0] > window[1] else set()
         arrays = {"x": without_ties(rng, shape)}
         options = (_pool_param(window, stride),)
         configs.append(Config(name, arrays, options, traits=frozenset(traits)))
@@ -116,7 +128,14 @@ def max_pool() -> list[Config]:
     trait = frozenset({"a window has several maxima"})
     tied = Config("2x2 with ties", {"x": ties}, first.options, tied=True, traits=trait)
     whole = {"x": rng.permutation(first.arrays["x"].size).reshape(first.arrays["x"].shape) - 40}
-    integers = replace(first, name="integer x", arrays=whole, smooth=False)
+    integers = replace(
+        first,
+        name="integer x",
+        arrays=whole,
+        smooth=False,
+        strict=frozenset("*"),
+        beyond="with integer x",
+    )
     unequal = [
         _optional(
             Config(

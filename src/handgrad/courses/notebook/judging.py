@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from handgrad import courses
-from handgrad.checker.discover import check_module
+from handgrad.checker.discover import Habits, check_module
 from handgrad.checker.records import RIGHT, UNTESTED, WRONG, Raised, Report, Verdict, error_of
 from handgrad.checker.text import as_text
 from handgrad.courses.notebook import stubs, student
@@ -57,7 +57,7 @@ def judge(
             continue
         with_partners = list(dict.fromkeys([*map(_forward_of, theirs), *theirs]))
         restore = _count_from_zero(module, profile)
-        found = check_module(module, with_partners, profile.dropout == "drop")
+        found = check_module(module, with_partners, Habits(profile.dropout == "drop"))
         restore()
         found = [_as_asked(verdict) for verdict in found if verdict.function in theirs]
         verdicts += found

@@ -1,0 +1,97 @@
+"""The courses' contract: what of the evidence only the library's own, strict contract judges.
+
+By default WRONG means that a student of the course would lose points or get wrong numbers.  What no
+course asks for is left out of the evidence, and so of the diagnosis; where it is wrong, a caution says
+so beside the verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from handgrad.checker.calling import Pair
+from handgrad.checker.hypotheses.generic import INTEGER_CAST
+from handgrad.checker.records import Call, Config, Finding, Raised, is_numeric
+
+# findings that no course takes points for: its notebooks pass
+_CAUTIONS = {"dout_changed", "cache_changed", "second_backward", "strides", "scores_changed"}
+_QUICK = ("_fast", "_strides", "_im2col", "_reshape", "_pytorch")
+
+
+def leaves_out(pair: Pair, config: Config) -> bool:
+    """Whether no gradient is judged in a configuration, not even for a caution."""
+    judged = any(config.by_course("d" + key) for key in config.arrays)
+    return not (pair.layer.strict or judged or config.beyond)
+
+
+def refused(pair: Pair, config: Config, raised: Raised) -> bool:
+    """Whether code may refuse a configuration: beyond the courses, or by the assertion of a fast layer."""
+    quick = pair.forward_name.endswith(_QUICK)
+    return config.optional or (quick and not pair.layer.strict and raised.kind == "AssertionError")
+
+
+def within(
+    calls: Sequence[Call], findings: Sequence[Finding]
+) -> tuple[list[Call], list[Finding], list[str]]:
+    """Return calls and findings without what only the strict contract judges, and the cautions."""
+    cautions: list[str] = []
+    kept: list[Call] = []
+    for call in calls:
+        if not call.expected:  # somebody's own forward: its contract is judged alone
+            kept.append(call)
+            continue
+        beyond = [key for key in call.expected if not call.config.by_course(key)]
+        if any(call.wrong(key) for key in call.expected if key not in beyond):
+            beyond = []  # what is wrong besides has the same cause
+        for key in beyond:
+            if call.config.beyond and call.wrong(key):
+                cautions.append(f"{call.config.beyond}, {_what(call, key)}")
+            del call.expected[key]
+        if call.expected:
+            kept.append(call)
+    cautions += _squeezed(kept)
+    cautions += [finding.says for finding in findings if finding.name in _CAUTIONS]
+    left = [finding for finding in findings if finding.name not in _CAUTIONS]
+    return kept, left, list(dict.fromkeys(cautions))
+
+
+def _what(call: Call, key: str) -> str:
+    got, expected = call.got[key], call.expected[key]
+    if isinstance(got, Raised):
+        cast = INTEGER_CAST.search(got.message)
+        return "a buffer has their dtype (zeros_like)" if cast else f"it raises {got}"
+    if not is_numeric(got) or np.shape(got) != np.shape(expected):
+        return f"{key} has another shape"
+    if not np.all(np.isfinite(np.asarray(got))):
+        infinite = "infinite" if np.any(np.isinf(np.asarray(got, float))) else "not a number"
+        why = ": log(p) of a p that underflows to 0" if key == "loss" else ""
+        return f"{key} is {infinite}{why}"
+    whole = np.all(np.asarray(got) == np.rint(got)) and not np.all(expected == np.rint(expected))
+    return f"{key} is cut to whole numbers (zeros_like)" if whole else f"{key} is not right"
+
+
+def _squeezed(calls: Sequence[Call]) -> list[str]:
+    """Take vectors that always come as a matrix of one row, (1, M), as (M,), and say so."""
+    cautions = []
+    for key in dict.fromkeys(key for call in calls for key in call.expected):
+        present = [call for call in calls if key in call.expected]
+        if all(_is_row(call.got[key], call.expected[key]) for call in present):
+            for call in present:
+                call.got[key] = np.asarray(call.got[key])[0]
+            cautions.append(f"{key} has the shape (1, M): the courses' is (M,)")
+    return cautions
+
+
+def _is_row(got: Any, expected: Any) -> bool:
+    return is_numeric(got) and np.ndim(expected) == 1 and np.shape(got) == (1, *np.shape(expected))
+
+
+def without_rows(results: dict[str, Any], call: Call) -> dict[str, Any]:
+    """The same for results that another function gives for a call."""
+    return {
+        key: np.asarray(value)[0] if _is_row(value, call.expected.get(key)) else value
+        for key, value in results.items()
+    }

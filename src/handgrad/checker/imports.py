@@ -1,0 +1,193 @@
+"""Answering a student's imports: their own modules first, then the course's, then stand-ins."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import sys
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from handgrad.checker import standins
+from handgrad.checker.places import COURSE_PACKAGES, Place, has_python
+
+
+class OwnLoader(SourceFileLoader):
+    """Runs a student's file: never from a cache of bytecode, with the ``xrange`` of Python 2."""
+
+    def get_code(self, fullname: str) -> Any:
+        """Compile the file as it lies there."""
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run it; a package whose ``__init__`` fails is a package all the same."""
+        module.__dict__.setdefault("xrange", range)
+        try:
+            super().exec_module(module)
+        except Exception:
+            if Path(self.path).stem != "__init__":
+                raise
+
+
+class PlainPackage(Loader):
+    """Makes a package of a folder without ``__init__.py``."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Nothing is to be run."""
+
+
+class OwnFinder(MetaPathFinder):
+    """Finds the modules that lie in the submission, whatever else has their names."""
+
+    def __init__(self, place: Place) -> None:
+        """Answer for the file at `place` and what lies beside it."""
+        self.place = place
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return the spec of a module that lies in the submission."""
+        if fullname == self.place.name:
+            package = [str(self.place.file.parent)] if self.place.file.stem == "__init__" else None
+            return _spec(fullname, self.place.file, package)
+        if fullname in self.place.packages:
+            return _package(fullname, self.place.packages[fullname])
+        if path is None:
+            if fullname in sys.stdlib_module_names:
+                return None
+            folders = dict.fromkeys([self.place.file.parent, self.place.root])
+            return self._within(fullname, list(folders), COURSE_PACKAGES)
+        own = [Path(entry) for entry in path if self._is_own(Path(entry))]
+        return self._within(fullname, own)
+
+    def _is_own(self, folder: Path) -> bool:
+        return folder == self.place.root or self.place.root in folder.parents
+
+    def _within(
+        self, fullname: str, folders: Sequence[Path], plain: frozenset[str] | None = None
+    ) -> ModuleSpec | None:
+        """plain: names that may be folders without ``__init__.py``; None: any."""
+        tail = fullname.rpartition(".")[2]
+        for folder in folders:
+            if (folder / tail / "__init__.py").is_file():
+                return _package(fullname, folder / tail)
+            if (folder / f"{tail}.py").is_file():
+                return _spec(fullname, folder / f"{tail}.py", None)
+            if (plain is None or tail in plain) and has_python(folder / tail):
+                return _package(fullname, folder / tail)
+        return None
+
+
+def _package(fullname: str, folder: Path) -> ModuleSpec | None:
+    if (folder / "__init__.py").is_file():
+        return _spec(fullname, folder / "__init__.py", [str(folder)])
+    spec = ModuleSpec(fullname, PlainPackage(), is_package=True)
+    spec.submodule_search_locations = [str(folder)]
+    return spec
+
+
+def _spec(fullname: str, file: Path, locations: list[str] | None) -> ModuleSpec | None:
+    return importlib.util.spec_from_file_location(
+        fullname,
+        file,
+        loader=OwnLoader(fullname, str(file)),
+        submodule_search_locations=locations,
+    )
+
+
+class StandInFinder(MetaPathFinder, Loader):
+    """Answers what nothing else does, and only for the submission's own imports."""
+
+    def __init__(self, session: standins.Session) -> None:
+        """Keep the session, which learns what was stood in for."""
+        self.session = session
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return the spec of a stand-in."""
+        importer = _importer()
+        if not isinstance(importer, OwnLoader):
+            return None
+        if self._is_cython(fullname, path) or fullname.partition(".")[0] in standins.LIBRARIES:
+            return ModuleSpec(fullname, self, is_package=True)
+        return None
+
+    def _is_cython(self, fullname: str, path: Sequence[str] | None) -> bool:
+        tail = fullname.rpartition(".")[2]
+        return tail == standins.CYTHON or any(
+            (Path(entry) / f"{tail}.pyx").is_file() for entry in path or ()
+        )
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Fill the stand-in; a function that imports while it is judged learns the truth."""
+        top, tail = module.__name__.partition(".")[0], module.__name__.rpartition(".")[2]
+        if not self.session.loading and top in standins.LIBRARIES:
+            raise standins.NotHere(f"{top} is needed, and it is not installed")
+        if top in standins.LIBRARIES:
+            standins.fill(module, self.session)
+        elif tail == standins.CYTHON:
+            module.__dict__.update(standins.cython_functions())
+            self.session.notes.append(
+                f"{tail} is not built: Handgrad's functions of the same names answer for it"
+            )
+        else:
+            why = f"{tail} is not built (python setup.py build_ext --inplace)"
+            module.__getattr__ = lambda name: standins.refuse(name, why)  # type: ignore[method-assign]
+
+
+class SlowFinder(StandInFinder):
+    """Spares the submission's own imports of what takes longer than the judgement and is not needed.
+
+    That is Matplotlib, and a library that a file imports and never uses.
+    """
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return a stand-in for a module that is not imported yet."""
+        importer, top = _importer(), fullname.partition(".")[0]
+        if not self.session.loading or not isinstance(importer, OwnLoader):
+            return None
+        idle = top in ("torch", "tensorflow") and not _uses(Path(importer.path), top)
+        if top not in ("matplotlib", "seaborn") and not idle:
+            return None
+        return ModuleSpec(fullname, self, is_package=True)
+
+
+def _uses(file: Path, top: str) -> bool:
+    """Whether a file uses a name that it imports from the library `top`."""
+    tree = ast.parse(file.read_bytes())
+    bound: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found = [one for one in node.names if one.name.partition(".")[0] == top]
+            bound |= {one.asname or top for one in found}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == top:
+            bound |= {one.asname or one.name for one in node.names}
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    return "*" in bound or bool(bound & used)
+
+
+def _importer() -> Any:
+    """The loader of the module whose import statement is being answered."""
+    frame: Any = sys._getframe(2)
+    while frame is not None and "importlib" in frame.f_code.co_filename:
+        frame = frame.f_back
+    spec = frame.f_globals.get("__spec__") if frame is not None else None
+    return getattr(spec, "loader", None)
+
+
+def search_path(dotted: str, folders: Sequence[str]) -> Path | None:
+    """Return the file of a module ``package.module`` that lies in one of the folders."""
+    parts = dotted.split(".")
+    for folder in folders:
+        place = Path(folder or ".").joinpath(*parts)
+        for file in (place.with_name(place.name + ".py"), place / "__init__.py"):
+            if file.is_file():
+                return file
+    return None

@@ -1,0 +1,241 @@
+"""What Python 3 and today's NumPy no longer have: one line each, with what to write in its place."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import os
+import re
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import handgrad
+from handgrad.checker.records import Call, Cause, Finding, Raised
+
+PYTHON, NUMPY = "Python 2", "old NumPy"
+KINDS = (PYTHON, NUMPY)
+
+_ALIASES = {
+    "int": "int", "float": "float", "bool": "bool", "object": "object", "complex": "complex",
+    "str": "str", "long": "int", "unicode": "str",
+}  # fmt: skip
+_RENAMED = {
+    "float_": "np.float64", "complex_": "np.complex128", "product": "np.prod",
+    "cumproduct": "np.cumprod", "sometrue": "np.any", "alltrue": "np.all", "in1d": "np.isin",
+    "trapz": "np.trapezoid", "row_stack": "np.vstack", "msort": "np.sort(x, axis=0)",
+    "asfarray": "np.asarray(x, dtype=float)", "Inf": "np.inf", "Infinity": "np.inf", "infty": "np.inf",
+    "PINF": "np.inf", "NINF": "-np.inf", "NaN": "np.nan", "NAN": "np.nan", "round_": "np.round",
+    "mat": "np.asmatrix", "asscalar": "x.item()", "unicode_": "np.str_", "string_": "np.bytes_",
+    "rank": "np.ndim", "bool8": "np.bool_", "int0": "np.intp", "uint0": "np.uintp", "PZERO": "0.0",
+    "NZERO": "-0.0", "random_integers": "np.random.randint(low, high + 1)",
+    "find_common_type": "np.result_type", "cast": "np.asarray(x, dtype=...)",
+}  # fmt: skip
+_METHODS = {"ptp": "np.ptp(x)", "itemset": "x[index] = value", "tostring": "x.tobytes()",
+            "newbyteorder": "x.view(x.dtype.newbyteorder())"}  # fmt: skip
+_OF_DICTS = {"iteritems": ".items()", "itervalues": ".values()", "iterkeys": ".keys()",
+             "has_key": "key in d"}  # fmt: skip
+_NAMES = {
+    "unicode": "str", "basestring": "str", "long": "int", "raw_input": "input", "unichr": "chr",
+    "reduce": "functools.reduce", "reload": "importlib.reload", "file": "open", "cmp": "(a > b) - (a < b)",
+    "execfile": "exec(open(...).read())", "xrange": "range",
+}  # fmt: skip
+_LIBRARIES = (*[str(Path(one.__file__ or "").parent) for one in (os, np, handgrad)], "<frozen")
+_WHOLE = re.compile(
+    r"'(numpy\.)?float\d*' object cannot be interpreted as an integer|slice indices must be integers"
+    r"|only integers, slices|can't multiply sequence by non-int of type '(numpy\.)?float"
+    r"|expected a sequence of integers or a single integer|indices must be integers or slices, not"
+    r"|integer argument expected, got float|arrays used as indices must be of integer"
+)
+
+
+def of_error(error: BaseException, file: str) -> Raised | None:
+    """Return what an exception that passed through `file` has to do with old Python or old NumPy."""
+    frames = [
+        (frame, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if not frame.f_code.co_filename.startswith(_LIBRARIES)
+        and not frame.f_code.co_filename.endswith(".pyx")
+    ]
+    lines = [line for frame, line in frames if frame.f_code.co_filename == file]
+    found = _found(error, *(frames[-1] if frames else (None, None)))
+    if found is None or not frames or frames[-1][0].f_code.co_filename == file:
+        return found
+    place = f"{Path(frames[-1][0].f_code.co_filename).name}:{found.line}"
+    line = lines[-1] if lines else None
+    return Raised(found.kind, f"{found.message} ({place})", line)
+
+
+def _found(error: BaseException, frame: Any, line: int | None) -> Raised | None:
+    text = str(error)
+    if isinstance(error, AttributeError):
+        return _attribute(text, line)
+    if isinstance(error, NameError):
+        name = getattr(error, "name", None)
+        if name in _NAMES:
+            return Raised(PYTHON, f"{name} is gone from Python 3: write {_NAMES[name]}", line)
+    if isinstance(error, TypeError) and "argument 'newshape'" in text:
+        says = "newshape= is gone from np.reshape (NumPy 2.1): write shape=, or no name"
+        return Raised(NUMPY, says, line)
+    if isinstance(error, TypeError) and "only 0-dimensional arrays can be converted" in text:
+        says = "an array of one number is no number any more: write x.item(), or x[0]"
+        return Raised(NUMPY, says, line)
+    if isinstance(error, TypeError) and (found := _listless(text)):
+        return Raised(PYTHON, found, line)
+    if isinstance(error, TypeError | IndexError) and _WHOLE.search(text) and frame is not None:
+        return _division(frame, line or 0, frame.f_code.co_filename)
+    return None
+
+
+def _attribute(text: str, line: int | None) -> Raised | None:
+    if found := re.match(r"module 'numpy(?:\.random)?' has no attribute '(\w+)'", text):
+        name = found[1]
+        full = f"np.random.{name}" if name == "random_integers" else f"np.{name}"
+        if name in _ALIASES:
+            return Raised(NUMPY, f"{full} is gone from NumPy (1.24): write {_ALIASES[name]}", line)
+        if name in _RENAMED:
+            return Raised(NUMPY, f"{full} is gone from NumPy: write {_RENAMED[name]}", line)
+    elif found := re.match(r"`np\.(\w+)` was removed in the NumPy 2\.0", text):
+        new = _RENAMED.get(found[1])
+        advice = f": write {new}" if new else ""
+        return Raised(NUMPY, f"np.{found[1]} is gone from NumPy (2.0){advice}", line)
+    elif found := re.search(r"'numpy\.ndarray' object has no attribute '(\w+)'", text) or re.match(
+        r"`(\w+)` was removed from the ndarray class", text
+    ):
+        if found[1] in _METHODS:
+            new = _METHODS[found[1]]
+            return Raised(NUMPY, f"x.{found[1]}() is gone from NumPy (2.0): write {new}", line)
+    elif found := re.match(r"'\w*[dD]ict' object has no attribute '(\w+)'", text):
+        new = _OF_DICTS.get(found[1], "")
+        says = f".{found[1]}() is gone from Python 3: write {new}"
+        return Raised(PYTHON, says, line) if new else None
+    return None
+
+
+def _listless(text: str) -> str:
+    """Map, filter, zip and a dictionary's keys are no lists any more."""
+    found = re.match(
+        r"'(map|filter|zip|dict_keys|dict_values|dict_items)' object is not subscriptable"
+        r"|object of type '(map|filter|zip)' has no len|unsupported operand type\(s\) for \+: "
+        r"'(range|dict_keys|dict_values|dict_items|map|zip)'|'(range)' object does not support item",
+        text,
+    )
+    if not found:
+        return ""
+    kind = next(group for group in found.groups() if group)
+    kind = f".{kind[5:]}()" if kind.startswith("dict_") else f"{kind}()"
+    return f"{kind} makes no list in Python 3: write list(...) around it"
+
+
+@functools.lru_cache(maxsize=16)
+def _functions(file: str, changed: int) -> tuple[ast.Module, list[ast.FunctionDef]]:
+    """Return a file's tree and functions, parsed once: the search for an edit raises often."""
+    tree = ast.parse(Path(file).read_bytes())
+    return tree, [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+
+
+def _division(frame: Any, line: int, file: str) -> Raised | None:
+    """Name the ``/`` whose result should have been a whole number."""
+    try:
+        tree, every = _functions(file, Path(file).stat().st_mtime_ns)
+    except (OSError, ValueError, SyntaxError):
+        return None
+    functions = [node for node in every if node.lineno <= line <= (node.end_lineno or 0)]
+    body: Any = max(functions, key=lambda node: node.lineno, default=tree)
+    statement = _statement(body, line)
+    if statement is None:
+        return None
+    whole = {name for name, value in frame.f_locals.items() if _holds_whole(value)}
+    found = _quotient(statement, body, whole, set())
+    if found is None:
+        return None
+    text = " ".join(ast.unparse(found).split())
+    says = f"/ makes a float in Python 3: write // for whole numbers, in `{text}`"
+    return Raised(PYTHON, says, found.lineno)
+
+
+def _holds_whole(value: Any) -> bool:
+    """Whether a value is a float that is a whole number, or a sequence with such a one."""
+    if isinstance(value, tuple | list):
+        return len(value) < 10 and any(map(_holds_whole, value))
+    return isinstance(value, float) and value.is_integer()
+
+
+def _statement(body: ast.AST, line: int) -> ast.stmt | None:
+    """The innermost statement at a line; of a loop or a condition, its head."""
+    found = [
+        node
+        for node in ast.walk(body)
+        if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or 0)
+    ]
+    return max(found, key=lambda node: (node.lineno, -(node.end_lineno or 0)), default=None)
+
+
+def _heads(statement: ast.stmt) -> list[ast.AST]:
+    """The expressions of a statement, without the statements inside it."""
+    return [child for child in ast.iter_child_nodes(statement) if not isinstance(child, ast.stmt)]
+
+
+def _quotient(
+    statement: ast.stmt, body: ast.AST, whole: set[str], seen: set[str]
+) -> ast.BinOp | ast.AugAssign | None:
+    """The division in a statement, or in what the whole-numbered floats in it were computed from."""
+    if isinstance(statement, ast.AugAssign) and isinstance(statement.op, ast.Div):
+        return statement
+    nodes = [node for head in _heads(statement) for node in ast.walk(head)]
+    names = {node.id for node in nodes if isinstance(node, ast.Name)} & whole - seen
+    for name in sorted(names):
+        for other in ast.walk(body):
+            if isinstance(other, ast.stmt) and name in _targets(other) and other is not statement:
+                found = _quotient(other, body, whole, seen | names)
+                if found is not None:
+                    return found
+    divisions = [n for n in nodes if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Div)]
+    return divisions[0] if divisions else None
+
+
+def _targets(statement: ast.stmt) -> set[str]:
+    targets: list[ast.expr] = []
+    if isinstance(statement, ast.Assign):
+        targets = statement.targets
+    elif isinstance(statement, ast.AugAssign | ast.AnnAssign):
+        targets = [statement.target]
+    return {n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)}
+
+
+def of_syntax(error: SyntaxError) -> str:
+    """Return "file:line: what is wrong", which names Python 2 where it is to blame."""
+    line = (error.text or "").strip()
+    what = error.msg
+    if isinstance(error, TabError):
+        what = "tabs and spaces are mixed, which only Python 2 allows"
+    elif re.match(r"print\b(?!\s*\()", line) or "call to 'print'" in what:
+        what = "a print statement of Python 2: write print(...)"
+    elif re.match(r"exec\b(?!\s*\()", line) or "call to 'exec'" in what:
+        what = "an exec statement of Python 2: write exec(...)"
+    elif re.match(r"except\b[^:]*,\s*\w+\s*:", line):
+        what = "`except Error, name` of Python 2: write `except Error as name`"
+    elif re.match(r"raise\s+\w+\s*,", line):
+        what = "`raise Error, text` of Python 2: write `raise Error(text)`"
+    elif "<>" in line:
+        what = "`<>` of Python 2: write !="
+    elif "leading zeros in decimal" in what or "invalid decimal literal" in what:
+        what = f"{what} (Python 2 wrote 0777 and 10L: write 0o777 and 10)"
+    return f"{error.filename}:{error.lineno}: {what}"
+
+
+def causes(calls: Sequence[Call], findings: Sequence[Finding]) -> list[Cause]:
+    """Return the one cause that code for old Python or old NumPy has; nothing if it is not such."""
+    for call in calls:
+        for value in call.got.values():
+            if isinstance(value, Raised) and value.kind in KINDS:
+                keys = tuple(key for key, other in call.got.items() if other == value)
+                return [Cause("relic", f"{value.kind}: {value.message}", keys, line=value.line)]
+    for finding in findings:
+        found = re.search(rf"raises (({'|'.join(KINDS)}): .*?)( \(line \d+\)|$)", finding.says)
+        if found:
+            return [Cause("relic", found[1], line=finding.line)]
+    return []

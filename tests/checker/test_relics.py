@@ -1,0 +1,150 @@
+"""Python 2 and NumPy's removed names: one line with the line's number and what to write."""
+
+import pytest
+
+from handgrad.checker import CheckError, check_path
+
+CONV = """
+import numpy as np
+
+def conv_forward_naive(x, w, b, conv_param):
+    s, p = conv_param["stride"], conv_param["pad"]
+    n, c, H, W = x.shape
+    f, _, hh, ww = w.shape
+    xp = np.pad(x, ((0, 0), (0, 0), (p, p), (p, p)))
+    oh = (H + 2 * p - hh) // s + 1
+    ow = (W + 2 * p - ww) // s + 1
+    out = np.zeros((n, f, oh, ow))
+    for i in range(oh):
+        for j in range(ow):
+            part = xp[:, :, i * s : i * s + hh, j * s : j * s + ww]
+            out[:, :, i, j] = np.einsum("nchw,fchw->nf", part, w) + b
+    return out, (x, w, b, conv_param)
+"""
+
+
+def only_cause(tmp_path, text, name="conv_forward_naive"):
+    path = tmp_path / "layers.py"
+    path.write_text(text)
+    verdict = check_path(str(path))[name]
+    assert verdict.verdict == "WRONG"
+    (cause,) = verdict.causes
+    assert "\n" not in cause.says
+    return cause
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("(H + 2 * p - hh) // s + 1", "(H + 2 * p - hh) / s + 1", 9),
+        ("(W + 2 * p - ww) // s + 1", "1 + (W + 2 * p - ww) / s", 10),
+        ("range(ow)", "range(2 * ow / 2)", 13),
+        ("i * s : i * s + hh", "2 * i * s / 2 : i * s + hh", 14),
+        ("(n, f, oh, ow)", "(n, f, oh * 1 / 1, ow)", 11),
+        ("np.zeros((n, f, oh, ow))", "np.zeros(shape)", 11),
+        ("oh = (H", "oh = H; oh /= 1; oh = (H", None),
+    ],
+)
+def test_a_division_that_should_be_whole(tmp_path, old, new, line):
+    text = CONV.replace(old, new)
+    if new == "np.zeros(shape)":
+        text = text.replace("    out = ", "    shape = (n, f, oh, ow / 1)\n    out = ")
+    assert text != CONV
+    if line is None:
+        path = tmp_path / "layers.py"
+        path.write_text(text)
+        assert check_path(str(path))["conv_forward_naive"].verdict == "right"
+        return
+    cause = only_cause(tmp_path, text)
+    assert "write //" in cause.says
+    assert cause.line == line
+
+
+def test_a_wrong_type_of_index_without_a_division_is_no_relic(tmp_path):
+    path = tmp_path / "layers.py"
+    path.write_text(CONV.replace("range(ow)", "range(float(ow))"))
+    verdict = check_path(str(path))["conv_forward_naive"]
+    assert verdict.causes
+    assert "Python 2" not in verdict.causes[0].says
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("np.int(1)", "np.int is gone from NumPy (1.24): write int"),
+        ("np.float(1)", "write float"),
+        ("np.bool(1) or np.product([1])", "np.product is gone from NumPy: write np.prod"),
+        ("np.Inf", "write np.inf"),
+        ("np.in1d([1], [1])", "write np.isin"),
+        ("{}.iteritems()", ".iteritems() is gone from Python 3: write .items()"),
+        ("{}.has_key(1)", "write key in d"),
+        ("map(len, [])[0]", "map() makes no list in Python 3"),
+        ("{}.keys()[0]", ".keys() makes no list"),
+        ("unicode('')", "unicode is gone from Python 3: write str"),
+        ("reduce(max, [1])", "write functools.reduce"),
+        ("int(np.ones(1))", "write x.item()"),
+        ("np.reshape(np.ones(4), newshape=(2, 2))", "newshape= is gone"),
+        ("np.ones(2).ptp()", "write np.ptp(x)"),
+    ],
+)
+def test_names_that_are_gone(tmp_path, code, says):
+    import numpy as np
+
+    text = f"import numpy as np\ndef relu_forward(x):\n    {code}\n    return np.maximum(0, x), x\n"
+    try:
+        eval(code, {"np": np})
+    except Exception:
+        cause = only_cause(tmp_path, text, "relu_forward")
+        assert says in cause.says
+        assert cause.line == 3
+    else:
+        pytest.skip(f"this NumPy still has it: {np.__version__}")
+
+
+def test_the_line_of_a_helper_in_another_file(tmp_path):
+    (tmp_path / "sizes.py").write_text("def half(n):\n    k = n / 2\n    return range(k)\n")
+    text = "import numpy as np\nfrom sizes import half\ndef relu_forward(x):\n    half(4)\n    return x, x"
+    cause = only_cause(tmp_path, text, "relu_forward")
+    assert "(sizes.py:2)" in cause.says
+    assert cause.line == 4
+
+
+def test_a_constructor_for_python_2(tmp_path):
+    text = """
+import numpy as np
+class TwoLayerNet:
+    def __init__(self, input_dim=4, hidden_dim=3, num_classes=2, weight_scale=1e-3, reg=0.0):
+        self.params = {"W1": np.zeros((2, 2))}
+        for k, v in self.params.iteritems():
+            pass
+    def loss(self, X, y=None):
+        return X.sum()
+"""
+    assert ".iteritems() is gone from Python 3" in only_cause(tmp_path, text, "TwoLayerNet").says
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("print 'x'", "a print statement of Python 2"),
+        ("print x", "a print statement of Python 2"),
+        ("raise ValueError, 'x'", "of Python 2: write `raise Error(text)`"),
+        ("x = 1 <> 2", "of Python 2: write !="),
+        ("x = 0777", "of Python 2|Python 2 wrote"),
+    ],
+)
+def test_files_for_python_2(tmp_path, line, says):
+    path = tmp_path / "layers.py"
+    path.write_text(f"import numpy\n{line}\ndef relu_forward(x):\n    return x, x\n")
+    with pytest.raises(CheckError) as caught:
+        check_path(str(path))
+    text = str(caught.value)
+    assert f"{path}:2: " in text
+    assert any(part in text for part in says.split("|"))
+    assert "\n" not in text
+
+
+def test_xrange_works(tmp_path):
+    path = tmp_path / "layers.py"
+    path.write_text(CONV.replace("range(", "xrange("))
+    assert check_path(str(path)).exit_code == 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Set
 from math import inf, isfinite, prod
 from pathlib import Path
 from typing import Any
@@ -135,14 +135,43 @@ def check_choice(layer: str, name: str, value: Any, choices: Collection[Any]) ->
         raise OptionError(f"{layer}: {name} must be one of {known}; got {shown(value)}")
 
 
-def check_known(where: str, given: Iterable[str], known: Collection[str]) -> None:
-    """Raise OptionError if `given` holds a name that is not in `known`."""
+def check_known(where: str, given: Iterable[Any], known: Collection[str]) -> None:
+    """Raise OptionError if `given` holds a name that is not in `known`; it names the nearest known one."""
     unknown = [name for name in given if name not in known]
     if unknown:
         names = ", ".join(f'"{name}"' for name in unknown)
+        near = dict.fromkeys(f'"{close}"' for name in unknown if (close := nearest(name, known)))
+        hint = f"; did you mean {', '.join(near)}?" if near else ""
         raise OptionError(
-            f"{where}: unrecognized {names}; known are {', '.join(sorted(known)) or 'none'}"
+            f"{where}: unrecognized {names}; known are {', '.join(sorted(known)) or 'none'}{hint}"
         )
+
+
+def nearest(name: Any, known: Iterable[str]) -> str | None:
+    """Return the name of `known` that `name` most likely stands for, or None if it is like none.
+
+    >>> nearest("padding", ["stride", "pad"]), nearest("lr", ["learning_rate", "l2"]), nearest("xyz", ["pad"])
+    ('pad', 'learning_rate', None)
+    """
+    import difflib  # 10 ms, that only a mistake costs
+
+    name = str(name)
+    plain = {other.replace("_", "").lower(): other for other in known}
+    initials = {
+        "".join(word[:1] for word in other.split("_")): other for other in known if "_" in other
+    }
+    same = name.replace("_", "").lower()
+    if same in initials:
+        return initials[same]
+    found = difflib.get_close_matches(same, plain, n=1, cutoff=0.5)
+    return plain[found[0]] if found else None
+
+
+def check_keys(layer: str, name: str, param: Any, known: Set[str], hint: str = "") -> None:
+    """Raise OptionError unless `param`, the argument `name`, is a dictionary with `known` keys alone."""
+    check_dictionary(layer, name, param, hint)
+    if not param.keys() <= known:
+        check_known(f"{layer}: {name}", param, known)
 
 
 def check_dictionary(layer: str, name: str, value: Any, hint: str = "") -> None:

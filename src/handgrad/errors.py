@@ -7,6 +7,7 @@ TypeError), so ``except ValueError`` keeps working.
 
 from __future__ import annotations
 
+import inspect
 import operator
 import os
 from collections.abc import Collection, Iterable, Mapping, Set
@@ -19,6 +20,9 @@ import numpy as np
 LARGEST_COUNT = 2**63 - 1
 LARGEST_SIZE = 2**59
 """An array of more numbers is refused: as complex128 it would not fit 63-bit addresses."""
+
+
+_COLLECTING = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 class HandgradError(Exception):
@@ -165,6 +169,16 @@ def nearest(name: Any, known: Iterable[str]) -> str | None:
         return initials[same]
     found = difflib.get_close_matches(same, plain, n=1, cutoff=0.5)
     return plain[found[0]] if found else None
+
+
+def keywords_of(cls: type, last: type) -> list[str]:
+    """Return the names that the constructors of `cls` and its bases, down to `last`, take."""
+    names: dict[str, None] = {}
+    for base in cls.__mro__[: cls.__mro__.index(last) + 1]:
+        if "__init__" in vars(base):
+            _, *parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
+            names |= {p.name: None for p in parameters if p.kind not in _COLLECTING}
+    return list(names)
 
 
 def check_keys(layer: str, name: str, param: Any, known: Set[str], hint: str = "") -> None:

@@ -18,7 +18,9 @@ from handgrad.errors import (
 )
 
 Pair = tuple[int, int]  # (vertical, horizontal)
-Border = tuple[Pair, Pair]  # as the engines take it: pad above and on the left, rows and columns of windows
+Border = tuple[
+    Pair, Pair
+]  # as the engines take it: pad above and on the left, rows and columns of windows
 
 CONV_KEYS = frozenset({"stride", "pad", "dilation", "groups"})
 POOL_KEYS = frozenset({"pool_height", "pool_width", "stride", "pad", "ceil_mode"})
@@ -152,8 +154,9 @@ def check_windows(
     """Check, before any allocation, that windows fit images (N, C, H, W) and the output fits memory.
 
     There are ``H' = 1 + (H + 2 pad - HH) // stride`` rows of windows; what no whole window reaches
-    is left out.  `far` is the pad at the far ends, where it differs.  Raises ShapeError where no window fits, and where a stride spans, or the padded images
-    or the output with its `channels` channels would hold, more than `LARGEST_SIZE`.
+    is left out.  `far` is the pad at the far ends, where it differs.  Raises ShapeError where no window
+    fits, and where a stride spans, or the padded images or the output with its `channels` channels would
+    hold, more than `LARGEST_SIZE`.
     """
     if min(window) < 1:
         raise ShapeError(f"{layer}: the window must have pixels, got {window[0]} x {window[1]}")

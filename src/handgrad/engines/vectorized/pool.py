@@ -35,9 +35,7 @@ def max_pool_forward(
     return out, (x, index, window, stride, None)
 
 
-def _bordered_max_pool(
-    x: Array, window: Pair, stride: Pair, border: Border
-) -> tuple[Array, tuple]:
+def _bordered_max_pool(x: Array, window: Pair, stride: Pair, border: Border) -> tuple[Array, tuple]:
     xp = namespace(x)
     parts = _parts(x, window, stride, border)
     shape = (*x.shape[:2], *border[1])
@@ -48,7 +46,9 @@ def _bordered_max_pool(
         value, largest = real_part(candidate), real_part(out[place])
         larger = (~(value <= largest) & (largest == largest)) | ~seen[place[2:]]
         out[place] = xp.where(larger, candidate, out[place])
-        index[place] = xp.where(larger, xp.asarray(k, dtype=index.dtype, device=x.device), index[place])
+        index[place] = xp.where(
+            larger, xp.asarray(k, dtype=index.dtype, device=x.device), index[place]
+        )
         seen[place[2:]] = True
     return out, (x, index, window, stride, border)
 

@@ -19,7 +19,9 @@ def shifted(images: Array, u: int, v: int, counts: Pair, stride: Pair) -> Array:
     return images[:, :, u : bottom : stride[0], v : right : stride[1]]
 
 
-def inside(size: int, window: int, stride: int, pad: int, windows: int) -> list[tuple[slice, slice]]:
+def inside(
+    size: int, window: int, stride: int, pad: int, windows: int
+) -> list[tuple[slice, slice]]:
     """Return for each offset of a window the windows that have it in the image, and the places there.
 
     Of one axis, of which the image has `size` places; window i begins at ``i * stride - pad``.

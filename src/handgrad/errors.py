@@ -7,7 +7,6 @@ TypeError), so ``except ValueError`` keeps working.
 
 from __future__ import annotations
 
-import inspect
 import operator
 import os
 from collections.abc import Collection, Iterable, Mapping, Set
@@ -20,9 +19,6 @@ import numpy as np
 LARGEST_COUNT = 2**63 - 1
 LARGEST_SIZE = 2**59
 """An array of more numbers is refused: as complex128 it would not fit 63-bit addresses."""
-
-
-_COLLECTING = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 class HandgradError(Exception):
@@ -157,7 +153,7 @@ def nearest(name: Any, known: Iterable[str]) -> str | None:
     >>> nearest("padding", ["stride", "pad"]), nearest("lr", ["learning_rate", "l2"]), nearest("xyz", ["pad"])
     ('pad', 'learning_rate', None)
     """
-    import difflib  # 10 ms, that only a mistake costs
+    import difflib  # which only a mistake needs
 
     name = str(name)
     plain = {other.replace("_", "").lower(): other for other in known}
@@ -173,11 +169,15 @@ def nearest(name: Any, known: Iterable[str]) -> str | None:
 
 def keywords_of(cls: type, last: type) -> list[str]:
     """Return the names that the constructors of `cls` and its bases, down to `last`, take."""
+    import inspect  # which importing a layer does not need
+
     names: dict[str, None] = {}
     for base in cls.__mro__[: cls.__mro__.index(last) + 1]:
         if "__init__" in vars(base):
             _, *parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
-            names |= {p.name: None for p in parameters if p.kind not in _COLLECTING}
+            names |= {
+                p.name: None for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+            }
     return list(names)
 
 

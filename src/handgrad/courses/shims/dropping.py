@@ -45,24 +45,24 @@ def lenient(function: Callable[..., Any]) -> Callable[..., Any]:
             value = values[place] if place < len(values) else options.get(name)
             if isinstance(value, dict) and any(key not in keys for key in value):
                 kept = read_of(value, keys)
-                originals.append((value, kept))
+                originals.append((value, kept, dict(kept)))
                 if place < len(values):
                     values[place] = kept
                 else:
                     options[name] = kept
         result = function(*values, **options)
-        for value, kept in originals:
-            value.update(kept)
+        for value, kept, before in originals:
+            value.update({k: v for k, v in kept.items() if k not in before or v is not before[k]})
         return _with(result, originals)
 
     return call
 
 
-def _with(result: Any, originals: list[tuple[Any, Any]]) -> Any:
+def _with(result: Any, originals: list[tuple[Any, Any, Any]]) -> Any:
     """Return `result`, with the caller's dictionary in place of the one that the function was given."""
     if not isinstance(result, tuple):
         return result
-    theirs = {id(kept): value for value, kept in originals}
+    theirs = {id(kept): value for value, kept, _ in originals}
     return tuple(theirs.get(id(part), part) for part in result)
 
 

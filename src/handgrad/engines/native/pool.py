@@ -1,38 +1,30 @@
 """Pooling; the largest element of each window is remembered by its number, as a byte.
 
-The kernels know windows inside of the image alone; with a border the array code computes.
+The kernels know windows inside of the image alone; others are array code (`handgrad.engines.bordered`).
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import numpy as np
 
+from handgrad.engines import bordered
 from handgrad.engines.native import _kernels
-from handgrad.engines.vectorized import pool
-from handgrad.engines.vectorized.windows import Border, Pair
 
-
-class Bordered(NamedTuple):
-    """What the array code keeps."""
-
-    saved: Any
+Pair = tuple[int, int]
 
 
 def max_pool_forward(
-    x: np.ndarray, window: Pair, stride: Pair, border: Border | None = None
+    x: np.ndarray, window: Pair, stride: Pair, border: bordered.Border | None = None
 ) -> tuple[np.ndarray, tuple]:
     if border is not None:
-        out, saved = pool.max_pool_forward(x, window, stride, border)
-        return out, Bordered(saved)
+        return bordered.max_pool_forward(x, window, stride, border)
     out, index = _kernels.max_pool_forward(x, window, stride, False)
     return out, (index, x.shape, window, stride)
 
 
 def max_pool_backward(dout: np.ndarray, saved: tuple) -> np.ndarray:
-    if isinstance(saved, Bordered):
-        return pool.max_pool_backward(dout, saved.saved)
+    if isinstance(saved, bordered.Saved):
+        return bordered.max_pool_backward(dout, saved)
     return _kernels.max_pool_backward(dout, *saved)
 
 
@@ -40,18 +32,17 @@ def avg_pool_forward(
     x: np.ndarray,
     window: Pair,
     stride: Pair,
-    border: Border | None = None,
-    sizes: pool.Sizes | None = None,
+    border: bordered.Border | None = None,
+    sizes: bordered.Sizes | None = None,
 ) -> tuple[np.ndarray, tuple]:
-    if border is not None:
-        out, saved = pool.avg_pool_forward(x, window, stride, border, sizes)
-        return out, Bordered(saved)
+    if border is not None and sizes is not None:
+        return bordered.avg_pool_forward(x, window, stride, border, sizes)
     return _kernels.avg_pool_forward(x, window, stride), (x.shape, window, stride)
 
 
 def avg_pool_backward(dout: np.ndarray, saved: tuple) -> np.ndarray:
-    if isinstance(saved, Bordered):
-        return pool.avg_pool_backward(dout, saved.saved)
+    if isinstance(saved, bordered.Saved):
+        return bordered.avg_pool_backward(dout, saved)
     return _kernels.avg_pool_backward(dout, *saved)
 
 

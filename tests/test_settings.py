@@ -257,6 +257,7 @@ DATA = {
     "arrays": "arrays by name, of any name",
     "params": "parameters by name",
     "grads": "gradients by name",
+    "before": "parameters by name, of a step",
     "buffers": "running statistics by name: what does not fit is refused, see test_files and test_model",
     "state": "of a checkpoint",
     "metadata": "whatever the caller wants to keep",

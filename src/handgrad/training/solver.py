@@ -17,7 +17,6 @@ import numpy as np
 
 from handgrad.errors import (
     NonFiniteError,
-    OptionError,
     ShapeError,
     as_count,
     as_number,

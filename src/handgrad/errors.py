@@ -169,6 +169,18 @@ def nearest(name: Any, known: Iterable[str]) -> str | None:
     return plain[found[0]] if found else None
 
 
+def keywords_of(cls: type, last: type) -> list[str]:
+    """Return the names that the constructors of `cls` and its bases, down to `last`, take."""
+    names: dict[str, None] = {}
+    for base in cls.__mro__[: cls.__mro__.index(last) + 1]:
+        if "__init__" in vars(base):
+            _, *parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
+            names |= {
+                p.name: None for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+            }
+    return list(names)
+
+
 def check_keys(layer: str, name: str, param: Any, known: Set[str], hint: str = "") -> None:
     """Raise OptionError unless `param`, the argument `name`, is a dictionary with `known` keys alone."""
     check_dictionary(layer, name, param, hint)

@@ -14,7 +14,6 @@ CONV: dict[str, tuple[tuple[int, ...], int, tuple[int, int], dict[str, Any]]] = 
     "defaults": ((2, 2, 4, 4), 2, (3, 3), {}),
     "default-stride": ((1, 2, 3, 4), 2, (3, 3), {"pad": 1}),
     "default-pad": ((1, 2, 5, 4), 2, (3, 2), {"stride": 2}),
-    "other-keys": ((1, 1, 3, 3), 2, (2, 2), {"stride": 1, "pad": 0, "mode": "train"}),
     "pad-0": ((2, 3, 4, 3), 2, (2, 2), {"stride": 1, "pad": 0}),
     "stride-2": ((2, 2, 5, 5), 2, (3, 3), {"stride": 2, "pad": 1}),
     "stride-2-pad-0": ((1, 2, 5, 7), 2, (3, 3), {"stride": 2, "pad": 0}),
@@ -104,7 +103,6 @@ TRANSPOSE: dict[str, tuple[tuple[int, ...], int, tuple[int, int], dict[str, Any]
         (3, 3),
         {"stride": [2, 1], "pad": 1, "output_pad": [1, 0]},
     ),
-    "other-keys": ((1, 1, 3, 3), 2, (2, 2), {"stride": 1, "pad": 0, "mode": "train"}),
     "floats": ((1, 2, 3, 3), 2, (3, 3), {"stride": 2.0, "pad": 1.0, "output_pad": 1.0}),
     "wide-kernel": ((1, 2, 3, 4), 2, (1, 4), {"stride": (1, 2), "pad": (0, 1)}),
     "tall-kernel": ((1, 2, 4, 3), 2, (4, 1), {"stride": (2, 1)}),
@@ -247,6 +245,37 @@ def _upsample_cases() -> list[Case]:
     ]
 
 
+# name: x (N, C, H, W), pool_height, pool_width, the other keys of pool_param
+BORDERED: dict[str, tuple[tuple[int, ...], int, int, dict[str, Any]]] = {
+    "pad": ((2, 2, 4, 5), 2, 2, {"stride": 2, "pad": 1}),
+    "pad-3x3-stride-2": ((2, 3, 7, 6), 3, 3, {"stride": 2, "pad": 1}),
+    "pad-default-stride": ((1, 2, 4, 7), 3, 3, {"pad": 1}),
+    "pad-pair": ((1, 2, 5, 4), 2, 3, {"stride": 1, "pad": (0, 1)}),
+    "pad-list": ((1, 2, 5, 4), 4, 2, {"stride": [3, 1], "pad": [2, 0]}),
+    "pad-float": ((1, 2, 4, 4), 2, 2, {"pad": 1.0}),
+    "pad-over-image": ((1, 2, 2, 1), 4, 6, {"stride": 1, "pad": (2, 3)}),
+    "pad-one-pixel": ((2, 1, 1, 1), 2, 2, {"stride": 1, "pad": 1}),
+    "ceil": ((2, 2, 5, 5), 2, 2, {"stride": 2, "ceil_mode": True}),
+    "ceil-without-rest": ((2, 2, 4, 4), 2, 2, {"stride": 2, "ceil_mode": True}),
+    "ceil-rows": ((1, 2, 7, 4), 3, 2, {"stride": (3, 2), "ceil_mode": True}),
+    "ceil-window-over-image": ((1, 2, 2, 2), 3, 3, {"stride": 2, "ceil_mode": True}),
+    "ceil-stride-over-window": ((1, 2, 6, 5), 2, 1, {"stride": (3, 4), "ceil_mode": True}),
+    "ceil-drops-a-window": ((1, 2, 3, 5), 2, 2, {"stride": 3, "pad": 1, "ceil_mode": True}),
+    "ceil-pad": ((2, 2, 6, 7), 3, 3, {"stride": 2, "pad": 1, "ceil_mode": True}),
+    "no-ceil": ((1, 2, 5, 5), 2, 2, {"stride": 2, "pad": 0, "ceil_mode": False}),
+}
+
+
+def _bordered_cases(layer: str, **more: Any) -> list[Case]:
+    rng = np.random.default_rng(231)
+    cases = []
+    for name, (shape, height, width, options) in BORDERED.items():
+        x = rng.permutation(np.linspace(-1.0, 1.0, int(np.prod(shape)) + 1)[1:]).reshape(shape)
+        pool_param = {"pool_height": height, "pool_width": width, **options, **more}
+        cases.append(Case(layer, "-".join([name, *more]), {"x": x}, (pool_param,)))
+    return cases
+
+
 def _pool_cases(layer: str) -> list[Case]:
     rng = np.random.default_rng(231)
     cases = []
@@ -274,5 +303,8 @@ CASES = [
     *_upsample_cases(),
     *_pool_cases("max_pool"),
     *_pool_cases("avg_pool"),
+    *_bordered_cases("max_pool"),
+    *_bordered_cases("avg_pool"),
+    *_bordered_cases("avg_pool", count_include_pad=False),
     *_global_cases(),
 ]

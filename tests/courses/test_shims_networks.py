@@ -379,7 +379,7 @@ def solver(course, **options):
 
 @pytest.mark.parametrize("course", COURSES)
 def test_solver_prints_and_keeps(course, capsys):
-    trained = solver(course, update_rule="adam", optim_config={"learning_rate": 1e-2, "odd": 1})
+    trained = solver(course, update_rule="adam", optim_config={"learning_rate": 1e-2})
     np.random.seed(1)
     trained.train()
     lines = capsys.readouterr().out.splitlines()

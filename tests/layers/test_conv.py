@@ -287,7 +287,6 @@ def test_pass_leaves_its_inputs_alone(rng, engine, pad):
         {"stride": 2.0, "pad": np.float64(1.0)},
         {"stride": np.int32(2), "pad": (1, 1)},
         {"stride": [2, 2], "pad": [1.0, 1]},
-        {"stride": 2, "pad": 1, "mode": 7},
     ],
 )
 def test_parameters_may_be_integral_floats_or_pairs(rng, engine, param):

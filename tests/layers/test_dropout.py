@@ -159,8 +159,8 @@ def test_dtypes(dtype, engine, rng):
         assert dropout_backward(np.ones_like(out), cache).dtype == dtype
 
 
-def test_other_keys_are_ignored_and_the_dictionary_is_left_alone(rng):
-    param = {"p": 0.5, "mode": "train", "seed": 3, "author": "somebody"}
+def test_the_dictionary_is_left_alone(rng):
+    param = {"p": 0.5, "mode": "train", "seed": 3}
     before = dict(param)
     dropout_forward(rng.standard_normal((2, 2)), param)
     assert param == before

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from handgrad import layers
+from handgrad import engines, layers
 from handgrad.errors import OptionError, ShapeError
 from handgrad.gradcheck import eval_numerical_gradient_array, rel_error
 from handgrad.layers import (
@@ -16,6 +16,7 @@ from handgrad.layers import (
 )
 
 ENGINES = ["naive", "vectorized"]
+every_engine = pytest.mark.parametrize("engine", engines.available())
 each_engine = pytest.mark.parametrize("engine", ENGINES)
 each_layer = pytest.mark.parametrize("layer", ["max_pool", "avg_pool"])
 
@@ -270,6 +271,103 @@ def test_pass_leaves_its_inputs_alone(rng, layer, engine, window):
         np.testing.assert_array_equal(dx, packed[1])
         dx += 1
     assert param == pool_param(window)
+
+
+# padding and ceil_mode
+
+
+@every_engine
+@each_layer
+@pytest.mark.parametrize("pad", [0, 1, (0, 1), (2, 1)])
+@pytest.mark.parametrize("ceil_mode", [False, True])
+@pytest.mark.parametrize("window", [(2, 2), (3, 3), (4, 2)])
+@pytest.mark.parametrize("stride", [None, 1, 2, (3, 4)])
+def test_pools_beside_torch(rng, engine, layer, pad, ceil_mode, window, stride):
+    torch = pytest.importorskip("torch")
+    theirs = getattr(torch.nn.functional, f"{layer}2d")
+    options = {"ceil_mode": ceil_mode}
+    for include in (True, False) if layer == "avg_pool" else (None,):
+        if include is not None:
+            options["count_include_pad"] = include
+        param = pool_param(window, stride) | options | {"pad": pad}
+        for image in ((1, 1), (2, 5), (5, 4), (7, 6)):
+            x = rng.standard_normal((2, 3, *image))
+            tensor = torch.tensor(x, requires_grad=True)
+            try:
+                expected = theirs(tensor, window, stride, pad, **options)
+            except RuntimeError:  # the pad is too large, or no window fits
+                with pytest.raises((OptionError, ShapeError)):
+                    getattr(layers, f"{layer}_forward")(x, param, engine=engine)
+                continue
+            dout = rng.standard_normal(tuple(expected.shape))
+            expected.backward(torch.tensor(dout))
+            out, dx = run(layer, x, param, engine, dout)
+            np.testing.assert_allclose(out, expected.detach().numpy(), rtol=0, atol=1e-14)
+            np.testing.assert_allclose(dx, tensor.grad.numpy(), rtol=0, atol=1e-13)
+
+
+@every_engine
+@pytest.mark.parametrize("value", [-np.inf, np.nan, -1e300])
+def test_padding_is_never_the_maximum(engine, value):
+    x = np.full((1, 1, 2, 3), value)
+    dout = np.arange(1.0, 13.0).reshape(1, 1, 3, 4)
+    out, dx = run("max_pool", x, pool_param((2, 2), 1) | {"pad": 1}, engine, dout)
+    np.testing.assert_array_equal(out, np.full((1, 1, 3, 4), value))
+    expected = [[1 + 2 + 5 + 6, 3 + 7, 4 + 8], [9 + 10, 11, 12]]
+    np.testing.assert_array_equal(dx, [[expected]])
+
+
+@every_engine
+def test_a_pad_of_many_rows_costs_no_more_than_the_image(engine):
+    param = {"pool_height": 2 * 10**8, "pool_width": 1, "stride": 1, "pad": (10**8, 0)}
+    out, dx = run("max_pool", np.array([[[[1.0], [2.0]]]]), param, engine)
+    np.testing.assert_array_equal(out, np.full((1, 1, 3, 1), 2.0))
+    assert dx.shape == (1, 1, 2, 1)
+
+
+@each_layer
+def test_padding_and_its_neighbours_are_checked(layer):
+    forward = getattr(layers, f"{layer}_forward")
+    for options, message in (
+        ({"pad": 2}, "pad'] must be at most half of the window"),
+        ({"pad": (0, 2)}, "pad'] must be at most half of the window"),
+        ({"pad": -1}, "pad'] must be at least 0"),
+        ({"ceil_mode": 1}, "ceil_mode'] must be true or false"),
+        ({"padding": 1}, 'unrecognized "padding"; known are .*; did you mean "pad"'),
+    ):
+        with pytest.raises(OptionError, match=message):
+            forward(np.ones((1, 1, 4, 4)), pool_param((3, 3)) | options)
+    with pytest.raises(ShapeError, match=f"{layer}_forward: the window is larger"):
+        forward(np.ones((1, 1, 1, 4)), pool_param((3, 3), 2) | {"ceil_mode": True})
+    with pytest.raises(OptionError, match="count_include_pad"):
+        forward(np.ones((1, 1, 4, 4)), pool_param((3, 3)) | {"count_include_pad": 1})
+
+
+# the native engine computes images of few and of many channels by kernels that pool inside of the image
+@pytest.mark.parametrize(
+    ("channels", "filters", "size", "rows"), [(3, 32, 3, 31), (3, 32, 3, 32), (32, 32, 3, 31)]
+)
+@pytest.mark.parametrize("name", ["conv_pool", "conv_relu_pool", "conv_bn_relu_pool"])
+@pytest.mark.parametrize("options", [{"pad": 1}, {"ceil_mode": True}, {}])
+def test_sandwiches_pool_with_padding(rng, name, options, channels, filters, size, rows):
+    shapes = [(2, channels, rows, rows), (filters, channels, size, size), (filters,)]
+    params = [{"pad": size // 2}, pool_param((2, 2)) | options]
+    if "bn" in name:
+        shapes += [(filters,), (filters,)]
+        params.insert(1, {"mode": "train"})
+    arrays = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
+    results = []
+    for engine in engines.available()[1:]:
+        forward, backward = (getattr(layers, f"{name}_{way}") for way in ("forward", "backward"))
+        out, cache = forward(*arrays, *[dict(param) for param in params], engine=engine)
+        windows = 1 + (rows + 2 * options.get("pad", 0) - 2 + options.get("ceil_mode", 0)) // 2
+        assert out.shape == (2, filters, windows, windows)
+        dout = np.random.default_rng(0).standard_normal(out.shape).astype(np.float32)
+        results.append([out, *backward(dout, cache)])
+    for other in results[1:]:
+        for mine, theirs in zip(results[0][:1], other[:1], strict=True):
+            np.testing.assert_allclose(theirs, mine, rtol=0, atol=1e-4 * np.abs(mine).max())
+        assert [g.shape for g in other] == [g.shape for g in results[0]]
 
 
 # global average pooling

@@ -171,7 +171,7 @@ def test_defaults_are_the_courses():
 
 
 def test_history_lengths_epochs_and_decay():
-    solver = quiet(num_epochs=4, lr_decay=0.5, optim_config={"learning_rate": 0.08, "lr_decay": 9})
+    solver = quiet(num_epochs=4, lr_decay=0.5, optim_config={"learning_rate": 0.08})
     solver.train()
     assert len(solver.loss_history) == 12
     assert len(solver.train_acc_history) == len(solver.val_acc_history) == 5
@@ -521,7 +521,7 @@ def labels(**changes):
     ("data", "options", "error", "match"),
     [
         (make_data(), {"learning_rate": 1, "epochs": 2}, OptionError,
-         'Unrecognized arguments "learning_rate", "epochs"'),
+         'Solver: unrecognized "learning_rate", "epochs"; known are .*; did you mean "num_epochs"'),
         (make_data(), {"update_rule": "sdg"}, OptionError, 'Invalid update_rule "sdg"'),
         (make_data(), {"batch_size": 0}, OptionError, "batch_size must be at least 1"),
         (make_data(), {"batch_size": 2.5}, OptionError, "batch_size must be an integer"),

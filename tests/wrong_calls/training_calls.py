@@ -20,7 +20,7 @@ from handgrad.report import write_report
 # fmt: off
 TRAINING = [
     ("an unknown keyword", lambda: solver(bacth_size=2), OptionError,
-     'Unrecognized arguments "bacth_size" of Solver'),
+     'Solver: unrecognized "bacth_size"; known are .*; did you mean "batch_size"'),
     ("a rule's name", lambda: solver(update_rule="lion"), OptionError,
      'Invalid update_rule "lion"; known are'),
     ("rules", lambda: solver(update_rule=["sgd"]), OptionError, "Invalid update_rule .*; known are"),

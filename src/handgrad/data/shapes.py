@@ -9,12 +9,13 @@ elementary arithmetic.
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 from typing import Any, Final
 
 import numpy as np
 
 from handgrad.data.dataset import SPLITS, Dataset, build
-from handgrad.errors import as_count, check_size
+from handgrad.errors import as_count, check_known, check_size
 
 SIZE: Final = 32
 CHUNK: Final = 500  # images drawn at a time
@@ -229,4 +230,5 @@ def shapes_dataset(
 
 def load_shapes(**options: Any) -> dict[str, np.ndarray]:
     """Return the courses' dictionary of generated shapes; options as in `shapes_dataset`."""
+    check_known("load_shapes", options, signature(shapes_dataset).parameters)
     return shapes_dataset(**options).arrays

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from handgrad import models
+from handgrad.errors import check_known, keywords_of
 from handgrad.models import ConvNet, Network
 from handgrad.models.network import Stage
 
@@ -45,5 +46,6 @@ def build_network(
     sizes: dict[str, Any] = {"input_dim": image_shape, "num_classes": num_classes}
     rest = {key: value for key, value in options.items() if key != "name"}
     if options["name"] == "StudyNet":
+        check_known("StudyNet", rest, keywords_of(StudyNet, ConvNet))
         return StudyNet(**sizes, **rest)
     return models.build(options["name"], **sizes, **rest)

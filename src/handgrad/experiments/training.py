@@ -10,11 +10,13 @@ import numpy as np
 
 from handgrad import data
 from handgrad.data import Augmentation, Dataset
-from handgrad.errors import NonFiniteError
+from handgrad.errors import NonFiniteError, check_known
 from handgrad.experiments.networks import build_network
 from handgrad.training import Solver
 
 VALIDATION_IMAGES = 1000
+_SPEC = ("data", "model", "solver", "augment", "seed")
+_DATA = ("name", "num_training", "standardize")
 
 
 @lru_cache(maxsize=2)
@@ -67,6 +69,8 @@ def run_training(spec: Mapping[str, Any]) -> dict[str, Any]:
     epoch), steps (in an epoch), parameters (their number), and diverged: where the training blew up,
     or None.
     """
+    check_known("trial", spec, _SPEC)
+    check_known("trial, data", spec["data"], _DATA)
     np.random.seed(spec["seed"])
     dataset = load_images(**spec["data"])
     model = build_network(spec["model"], dataset.image_shape, dataset.num_classes)

@@ -5,6 +5,8 @@
 Every number of a window moves the output by the same share:
 
     dx[n, c, r, q]  = 1 / (HH WW) sum of dout[n, c, i, j] over the windows (i, j) that hold (r, q)
+
+With padding, x is zero outside of the image; in place of HH WW stands how many numbers of a window count.
 """
 
 from __future__ import annotations
@@ -12,9 +14,11 @@ from __future__ import annotations
 from typing import Any
 
 from handgrad.engines.arrays import Array, promote
-from handgrad.errors import check_ndim
+from handgrad.errors import as_flag, check_ndim
 from handgrad.layers.pair import Cache, run_backward, run_forward
-from handgrad.layers.windows import check_windows, pool_options
+from handgrad.layers.windows import POOL_KEYS, check_pool, pool_options, pool_sizes
+
+_KEYS = POOL_KEYS | {"count_include_pad"}
 
 
 def avg_pool_forward(
@@ -24,25 +28,33 @@ def avg_pool_forward(
 
     Args:
         x: images, (N, C, H, W).
-        pool_param: 'pool_height' and 'pool_width', the window; 'stride', an integer or a pair
-            (vertical, horizontal), by default the window; other keys are ignored.
+        pool_param: 'pool_height' and 'pool_width', the window; 'stride' (default: the window) and
+            'pad' (default 0, on each side, at most half of the window), each an integer or a pair
+            (vertical, horizontal); 'ceil_mode' (default False): whether a last window that reaches
+            beyond the far end counts, if it begins in the image or in the padding before it.
+            'count_include_pad' (default True): whether the zeros of the padding count in the mean;
+            what lies beyond them never does.
         engine: the engine for this call; None is the chosen one.
 
     Returns:
-        out, (N, C, H', W') with ``H' = 1 + (H - pool_height) // stride`` and W' likewise, and the
-        cache for `avg_pool_backward`.
+        out, (N, C, H', W') with ``H' = 1 + (H + 2 pad - pool_height) // stride``, rounded up with
+        ceil_mode, and W' likewise, and the cache for `avg_pool_backward`.
 
     Raises:
         ShapeError, DtypeError: x is not four-dimensional, or smaller than the window.
-        OptionError: pool_param lacks a key, or has a number below 1.
+        OptionError: pool_param lacks a key, has an unknown one, or a number out of range.
 
     Source: LeCun et al., Gradient-based learning applied to document recognition (1998).
     """
     (x,) = promote("avg_pool_forward", x=x)
     check_ndim("avg_pool_forward", "x", x, 4, "(N, C, H, W)")
-    window, stride = pool_options("avg_pool_forward", pool_param)
-    check_windows("avg_pool_forward", tuple(x.shape), x.shape[1], window, stride)
-    return run_forward("avg_pool", engine, (x,), window, stride)
+    where = "avg_pool_forward"
+    options = pool_options(where, pool_param, _KEYS)
+    name = "pool_param['count_include_pad']"
+    counts_pad = as_flag(where, name, pool_param.get("count_include_pad", True))
+    border = check_pool(where, tuple(x.shape), options)
+    sizes = None if border is None else pool_sizes(x.shape[2:], options, border, counts_pad)
+    return run_forward("avg_pool", engine, (x,), options.window, options.stride, border, sizes)
 
 
 def avg_pool_backward(dout: Array, cache: Cache) -> Array:

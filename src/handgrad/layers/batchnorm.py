@@ -51,7 +51,7 @@ def batchnorm_forward(
         gamma: scales, (D,).
         beta: shifts, (D,).
         bn_param: 'mode', 'train' or 'test'; optional 'eps' (1e-5), 'momentum' (0.9),
-            'running_mean' and 'running_var', (D,).  Other keys are ignored.
+            'running_mean' and 'running_var', (D,).
         engine: the engine for this call; None is the chosen one.
 
     Returns:
@@ -59,7 +59,7 @@ def batchnorm_forward(
 
     Raises:
         ShapeError, DtypeError: an argument does not fit the others, or a train batch is empty.
-        OptionError: `bn_param` has no valid mode, or eps or momentum is outside its range.
+        OptionError: `bn_param` has no valid mode or an unknown key, or eps or momentum is outside its range.
 
     Source: Ioffe and Szegedy 2015, arXiv:1502.03167; CS231n assignment 2, ``batchnorm_forward``.
     """

@@ -46,7 +46,7 @@ def conv_forward(
         b: biases, (F,).
         conv_param: 'stride' (default 1), 'pad' (default 0, zeros on each side) and 'dilation'
             (default 1), each an integer or a pair (vertical, horizontal); 'groups' (default 1), by
-            which C and F can be divided; other keys are ignored.
+            which C and F can be divided.
         engine: the engine for this call; None is the chosen one.
 
     Returns:
@@ -55,8 +55,8 @@ def conv_forward(
 
     Raises:
         ShapeError, DtypeError: an argument does not fit the others, or no window fits the image.
-        OptionError: conv_param is no dictionary, or has a stride, dilation or number of groups below
-            1 or a pad below 0.
+        OptionError: conv_param is no dictionary, or has an unknown key, a stride, dilation or number
+            of groups below 1 or a pad below 0.
 
     Source: CS231n assignment 2, ``conv_forward_naive``; groups: Krizhevsky, Sutskever and Hinton
     (2012); dilation: Yu and Koltun (2016), arXiv:1511.07122.

@@ -24,11 +24,14 @@ from handgrad.engines.arrays import Array, promote
 from handgrad.errors import OptionError, as_pair, check_ndim, check_shape
 from handgrad.layers.pair import Cache, run_forward, run_linear_backward
 from handgrad.layers.windows import (
+    CONV_KEYS,
     check_groups,
     check_transposed_windows,
     conv_options,
     reach_of,
 )
+
+_KEYS = CONV_KEYS | {"output_pad"}
 
 
 def conv_transpose_forward(
@@ -42,7 +45,7 @@ def conv_transpose_forward(
         b: biases, (F,).
         conv_param: 'stride' (default 1), 'pad' (default 0), 'dilation' (default 1) and 'output_pad'
             (default 0), each an integer or a pair (vertical, horizontal); 'groups' (default 1), by
-            which C and F can be divided; other keys are ignored.
+            which C and F can be divided.
         engine: the engine for this call; None is the chosen one.
 
     Returns:
@@ -52,8 +55,8 @@ def conv_transpose_forward(
 
     Raises:
         ShapeError, DtypeError: an argument does not fit the others, or nothing is left of the output.
-        OptionError: conv_param is no dictionary, or has a number out of range, as an output_pad that is
-            not below the stride.
+        OptionError: conv_param is no dictionary, or has an unknown key or a number out of range, as an
+            output_pad that is not below the stride.
 
     Source: Zeiler et al., Deconvolutional networks (2010); Dumoulin and Visin, arXiv:1603.07285.
     """
@@ -61,7 +64,7 @@ def conv_transpose_forward(
     x, w, b = promote(where, x=x, w=w, b=b)
     check_ndim(where, "x", x, 4, "(N, C, H, W)")
     check_ndim(where, "w", w, 4, "(C, F, HH, WW)")
-    stride, pad, dilation, groups = conv_options(where, conv_param)
+    stride, pad, dilation, groups = conv_options(where, conv_param, _KEYS)
     given = conv_param.get("output_pad", 0)
     output_pad = as_pair(where, "conv_param['output_pad']", given, minimum=0)
     if output_pad[0] >= stride[0] or output_pad[1] >= stride[1]:

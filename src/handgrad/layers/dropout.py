@@ -14,8 +14,17 @@ from typing import Any
 import numpy as np
 
 from handgrad.engines.arrays import Array, namespace, promote
-from handgrad.errors import OptionError, as_number, check_choice, check_min_ndim, required
+from handgrad.errors import (
+    OptionError,
+    as_number,
+    check_choice,
+    check_keys,
+    check_min_ndim,
+    required,
+)
 from handgrad.layers.pair import Cache, run_backward, run_forward
+
+_KEYS = frozenset({"p", "mode", "seed", "rng"})
 
 
 def dropout_forward(
@@ -41,13 +50,15 @@ def dropout_forward(
 
     Raises:
         ShapeError, DtypeError: x is not an array of real or complex numbers.
-        OptionError: p, mode, seed or rng is missing or not as above, or both seed and rng are given.
+        OptionError: p, mode, seed or rng is missing or not as above, both seed and rng are given, or
+            there is an unknown key.
 
     Source: N. Srivastava et al., "Dropout" (2014); CS231n assignment 2, ``dropout_forward``, of
     2018 and later (earlier years called p the probability of dropping).
     """
     (x,) = promote("dropout_forward", x=x)
     check_min_ndim("dropout_forward", "x", x, 1, "(N, ...)")
+    check_keys("dropout_forward", "dropout_param", dropout_param, _KEYS)
     p = required("dropout_forward", "dropout_param", dropout_param, "p")
     p = as_number("dropout_forward", "p (the probability of keeping)", p, 0, 1, open_low=True)
     mode = required("dropout_forward", "dropout_param", dropout_param, "mode")

@@ -45,7 +45,7 @@ from handgrad.layers.norms import (
 from handgrad.layers.pair import Cache
 from handgrad.layers.relu import relu_forward
 from handgrad.layers.spatial_batchnorm import spatial_batchnorm_forward
-from handgrad.layers.windows import check_windows, pool_options
+from handgrad.layers.windows import check_pool, pool_options
 
 
 class FusedSaved(NamedTuple):
@@ -69,7 +69,9 @@ def is_fused(engine: str, steps: list[Any]) -> bool:
         names = names[1:]
         if names == [gelu_forward]:
             return True
-    return names in ([relu_forward], [relu_forward, max_pool_forward])
+    if names == [relu_forward, max_pool_forward]:
+        return pool_options("max_pool_forward", steps[-1][1]).is_plain
+    return names == [relu_forward]
 
 
 def forward(y: Array, steps: list[Any], engine: str) -> tuple[Array, Cache]:
@@ -87,8 +89,9 @@ def forward(y: Array, steps: list[Any], engine: str) -> tuple[Array, Cache]:
         gamma_shape, beta_shape = tuple(gamma.shape), tuple(beta.shape)
         norm = _norm(gamma, beta, options)
     if steps[-1][0] is max_pool_forward:
-        pool = pool_options("max_pool_forward", steps[-1][1])
-        check_windows("max_pool_forward", tuple(y.shape), y.shape[1], *pool)
+        pooling = pool_options("max_pool_forward", steps[-1][1])
+        check_pool("max_pool_forward", tuple(y.shape), pooling)
+        pool = (pooling.window, pooling.stride)
     elif steps[-1][0] is gelu_forward:
         gelu = steps[-1][1]
     out, saved = engines.get(engine).fused.follow_forward(y, norm, pool, gelu)
@@ -147,8 +150,9 @@ def _pooled(x: Array, steps: list[Any], engine: str, fused: Any) -> tuple[Array,
     (_, w, b, conv_param), *middle, (_, pool_param) = steps
     rectify = bool(middle)
     stride, pad, dilation, groups = checked_conv(x, w, b, conv_param)
-    pool = pool_options("max_pool_forward", pool_param)
-    simple = dilation == (1, 1) and groups == 1
+    options = pool_options("max_pool_forward", pool_param)
+    pool = (options.window, options.stride)
+    simple = dilation == (1, 1) and groups == 1 and options.is_plain
     if not (simple and fused.takes_pooled(x, w, stride, pad, pool, rectify)):
         return None
     out, saved = fused.pooled_forward(x, w, b, pad, rectify)
@@ -163,8 +167,9 @@ def _stem(x: Array, steps: list[Any], engine: str, fused: Any) -> tuple[Array, C
     stride, pad, dilation, groups = checked_conv(x, w, b, conv_param)
     check_channels("spatial_batchnorm_forward", "gamma", gamma, w.shape[0])
     check_channels("spatial_batchnorm_forward", "beta", beta, w.shape[0])
-    pool = pool_options("max_pool_forward", pool_param)
-    simple = dilation == (1, 1) and groups == 1
+    pooling = pool_options("max_pool_forward", pool_param)
+    pool = (pooling.window, pooling.stride)
+    simple = dilation == (1, 1) and groups == 1 and pooling.is_plain
     if not (simple and fused.takes_stem(x, w, stride, pad, pool)):
         return None
     options = batch_norm_options("spatial_batchnorm", bn_param, x, (x.shape[0], w.shape[0]))

@@ -34,7 +34,7 @@ def layernorm_forward(
         x: inputs, (N, D).
         gamma: scales, (D,).
         beta: shifts, (D,).
-        ln_param: optional 'eps' (1e-5); may be empty.  Other keys are ignored.
+        ln_param: optional 'eps' (1e-5) and 'mode', which changes nothing; may be empty.
         engine: the engine for this call; None is the chosen one.
 
     Returns:
@@ -42,7 +42,7 @@ def layernorm_forward(
 
     Raises:
         ShapeError, DtypeError: an argument does not fit the others, or D is 0.
-        OptionError: `ln_param` is no dictionary, or eps is not positive.
+        OptionError: `ln_param` is no dictionary or has an unknown key, or eps is not positive.
 
     Source: Ba, Kiros and Hinton 2016, arXiv:1607.06450; CS231n assignment 2, ``layernorm_forward``.
     """

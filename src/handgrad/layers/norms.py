@@ -11,12 +11,16 @@ from handgrad.errors import (
     OptionError,
     ShapeError,
     as_number,
-    check_dictionary,
+    check_choice,
+    check_keys,
     check_shape,
     is_one_of,
     required,
 )
 from handgrad.layers.pair import Cache, check_backward
+
+BATCH_NORM_KEYS = frozenset({"mode", "eps", "momentum", "running_mean", "running_var"})
+GROUP_NORM_KEYS = frozenset({"eps", "mode"})
 
 
 class NormSaved(NamedTuple):
@@ -78,13 +82,14 @@ def batch_norm_options(
     shape = tuple(x.shape) if shape is None else shape
     where = layer + "_forward"
     bn_param = of_call(bn_param)
+    check_keys(where, "bn_param", bn_param, BATCH_NORM_KEYS)
     mode = required(where, "bn_param", bn_param, "mode")
     if not is_one_of(mode, ("train", "test")):
         raise OptionError(
             f'{where}: Invalid forward batchnorm mode "{mode}"; '
             "bn_param['mode'] must be 'train' or 'test'"
         )
-    eps = eps_of(where, "bn_param", bn_param)
+    eps = _eps(where, "bn_param", bn_param)
     momentum = as_number(where, "bn_param['momentum']", bn_param.get("momentum", 0.9), 0, 1)
     mean = _running(where, "running_mean", bn_param, x, shape[1])
     var = _running(where, "running_var", bn_param, x, shape[1])
@@ -143,8 +148,17 @@ def group_norm_forward(
 
 
 def eps_of(layer: str, where: str, param: Any) -> float:
-    """Return the option eps of `param`, the argument `where`: 1e-5 unless it says otherwise."""
-    check_dictionary(layer, where, param)
+    """Return the option eps of `param`, the argument `where`: 1e-5 unless it says otherwise.
+
+    It may also have a mode, which changes nothing: the courses' notebooks pass one.
+    """
+    check_keys(layer, where, param, GROUP_NORM_KEYS)
+    if "mode" in param:
+        check_choice(layer, f"{where}['mode']", param["mode"], ("train", "test"))
+    return _eps(layer, where, param)
+
+
+def _eps(layer: str, where: str, param: Any) -> float:
     eps = param.get("eps", 1e-5)
     return as_number(layer, f"{where}['eps']", eps, 0, open_low=True)
 

@@ -32,7 +32,7 @@ def spatial_batchnorm_forward(
 
     Raises:
         ShapeError, DtypeError: an argument does not fit the others, or a train batch is empty.
-        OptionError: `bn_param` has no valid mode, or eps or momentum is outside its range.
+        OptionError: `bn_param` has no valid mode or an unknown key, or eps or momentum is outside its range.
 
     Source: Ioffe and Szegedy 2015, arXiv:1502.03167, section 3.2; CS231n assignment 2,
     ``spatial_batchnorm_forward``.

@@ -43,7 +43,7 @@ def spatial_groupnorm_forward(
         gamma: scales, (1, C, 1, 1) or (C,).
         beta: shifts, (1, C, 1, 1) or (C,).
         G: number of groups; divides C.
-        gn_param: optional 'eps' (1e-5); may be empty.  Other keys are ignored.
+        gn_param: optional 'eps' (1e-5) and 'mode', which changes nothing; may be empty.
         engine: the engine for this call; None is the chosen one.
 
     Returns:
@@ -51,7 +51,8 @@ def spatial_groupnorm_forward(
 
     Raises:
         ShapeError, DtypeError: an argument does not fit the others, or an image is empty.
-        OptionError: G does not divide C, `gn_param` is no dictionary, or eps is not positive.
+        OptionError: G does not divide C, `gn_param` is no dictionary or has an unknown key, or eps is not
+            positive.
 
     Source: Wu and He 2018, arXiv:1803.08494; CS231n assignment 2, ``spatial_groupnorm_forward``.
     """

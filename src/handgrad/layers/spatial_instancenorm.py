@@ -23,7 +23,7 @@ def spatial_instancenorm_forward(
         x: images, (N, C, H, W).
         gamma: scales, (1, C, 1, 1) or (C,).
         beta: shifts, (1, C, 1, 1) or (C,).
-        in_param: optional 'eps' (1e-5); may be empty.  Other keys are ignored.
+        in_param: optional 'eps' (1e-5) and 'mode', which changes nothing; may be empty.
         engine: the engine for this call; None is the chosen one.
 
     Returns:
@@ -31,7 +31,7 @@ def spatial_instancenorm_forward(
 
     Raises:
         ShapeError, DtypeError: an argument does not fit the others, or an image is empty.
-        OptionError: `in_param` is no dictionary, or eps is not positive.
+        OptionError: `in_param` is no dictionary or has an unknown key, or eps is not positive.
 
     Source: Ulyanov, Vedaldi and Lempitsky 2016, arXiv:1607.08022.
     """

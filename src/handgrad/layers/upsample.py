@@ -17,8 +17,18 @@ from __future__ import annotations
 from typing import Any
 
 from handgrad.engines.arrays import Array, promote
-from handgrad.errors import ShapeError, as_pair, check_choice, check_ndim, check_size, required
+from handgrad.errors import (
+    ShapeError,
+    as_pair,
+    check_choice,
+    check_keys,
+    check_ndim,
+    check_size,
+    required,
+)
 from handgrad.layers.pair import Cache, run_backward, run_forward
+
+_KEYS = frozenset({"scale", "mode"})
 
 
 def upsample_forward(
@@ -29,7 +39,7 @@ def upsample_forward(
     Args:
         x: images, (N, C, H, W).
         upsample_param: 'scale', an integer or a pair (vertical, horizontal); 'mode', 'nearest' (the
-            default) or 'bilinear'; other keys are ignored.
+            default) or 'bilinear'.
         engine: the engine for this call; None is the chosen one.
 
     Returns:
@@ -37,13 +47,15 @@ def upsample_forward(
 
     Raises:
         ShapeError, DtypeError: x is not four-dimensional, or its images have no pixels.
-        OptionError: upsample_param lacks the scale, or has one below 1 or an unknown mode.
+        OptionError: upsample_param lacks the scale, or has one below 1, an unknown mode or an unknown
+            key.
 
     Source: Odena, Dumoulin and Olah, Deconvolution and checkerboard artifacts (2016).
     """
     where = "upsample_forward"
     (x,) = promote(where, x=x)
     check_ndim(where, "x", x, 4, "(N, C, H, W)")
+    check_keys(where, "upsample_param", upsample_param, _KEYS)
     given = required(where, "upsample_param", upsample_param, "scale")
     scale = as_pair(where, "upsample_param['scale']", given)
     mode = upsample_param.get("mode", "nearest")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.errors import OptionError
+from handgrad.errors import OptionError, check_known
 
 
 class Configured(type):
@@ -27,8 +27,11 @@ class Configured(type):
 
     def __call__(cls, *args: Any, **options: Any) -> Any:
         """Make an object, and keep the arguments by name."""
+        signature = cls.__signature__
+        if all(p.kind is not p.VAR_KEYWORD for p in signature.parameters.values()):
+            check_known(cls.__name__, options, signature.parameters)
         made = super().__call__(*args, **options)
-        bound = cls.__signature__.bind(*args, **options)
+        bound = signature.bind(*args, **options)
         given = dict(bound.arguments)
         for parameter in bound.signature.parameters.values():
             if parameter.kind is parameter.VAR_KEYWORD:

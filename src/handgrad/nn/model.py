@@ -24,6 +24,7 @@ from handgrad.errors import (
     check_dictionary,
     check_known,
     check_takes,
+    keywords_of,
 )
 from handgrad.nn.built import Arrays, Built, current_mode, in_mode
 from handgrad.nn.configured import import_path, plain, shown_call
@@ -96,6 +97,7 @@ class Model(Built):
         device: str = "cpu",
         fuse: bool = True,
         rng: Any = None,
+        **unknown: Any,
     ) -> None:
         """Describe the network; a block of another network needs no arguments.
 
@@ -116,6 +118,7 @@ class Model(Built):
             OptionError, DtypeError, EngineError: an option is unknown or out of range.
         """
         name = self._name
+        check_known(name, unknown, keywords_of(type(self), Model))
         super().__init__(
             input_shapes(name, input_shape),
             as_init(name, init),

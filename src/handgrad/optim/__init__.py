@@ -17,7 +17,7 @@ from handgrad.optim.rules import (
     sgd_nesterov_momentum,
 )
 from handgrad.optim.schedules import SCHEDULES, Schedule, build_schedule
-from handgrad.optim.settings import DECAYS, Rule
+from handgrad.optim.settings import DECAYS, Rule, keys_of
 
 __all__ = [
     "DECAYS",
@@ -33,6 +33,7 @@ __all__ = [
     "clip_by_norm",
     "get_rule",
     "global_norm",
+    "keys_of",
     "leaves_weights",
     "muon",
     "orthogonal",

@@ -16,11 +16,12 @@ from handgrad import engines
 from handgrad.engines.arrays import Array, namespace, promote
 from handgrad.engines.weights import compiled_rules
 from handgrad.errors import DtypeError, as_count, check_min_ndim
-from handgrad.optim.settings import Config, nesterov, setting_of, started, velocity_of
+from handgrad.optim.settings import Config, nesterov, setting_of, started, takes, velocity_of
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # a, b, c
 
 
+@takes("learning_rate", "momentum", "rounds", "radius", "vector_rate", state=("velocity",))
 def muon(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Config]:
     """Descent by orthogonal matrices: ``v' = momentum v + dw``, ``next_w = w - learning_rate O``.
 

@@ -3,7 +3,7 @@
 Every rule is ``rule(w, dw, config=None) -> (next_w, config)``.  `config` holds the settings and the
 state of one parameter: missing settings are filled in with their defaults, the state is replaced
 by the new one, both in the dictionary that was passed, and the same dictionary is returned.  None
-makes a fresh one.  Keys that a rule does not know are left alone.
+makes a fresh one.  A key that a rule does not know is refused.
 
 Except for `sgd`, which changes w in place, no array that came in is written to.  The result's dtype
 follows the promotion of w, dw and the state: float32 stays float32 (settings count as Python
@@ -55,10 +55,12 @@ from handgrad.optim.settings import (
     setting_of,
     started,
     state_of,
+    takes,
     velocity_of,
 )
 
 
+@takes("learning_rate")
 def sgd(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Config]:
     """Stochastic gradient descent, **in place**: ``w -= learning_rate * dw``; returns the same w.
 
@@ -78,6 +80,7 @@ def sgd(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Confi
     return w, config
 
 
+@takes("learning_rate", "momentum", state=("velocity",))
 def sgd_momentum(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Config]:
     """Descent with momentum: ``v = momentum * v - learning_rate * dw``, ``next_w = w + v``.
 
@@ -99,6 +102,7 @@ def sgd_momentum(w: Array, dw: Array, config: Config | None = None) -> tuple[Arr
     return next_w, config
 
 
+@takes("learning_rate", "momentum", state=("velocity",))
 def sgd_nesterov_momentum(
     w: Array, dw: Array, config: Config | None = None
 ) -> tuple[Array, Config]:
@@ -117,6 +121,7 @@ def sgd_nesterov_momentum(
     return next_w, config
 
 
+@takes("learning_rate", "epsilon", state=("cache",))
 def adagrad(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Config]:
     """AdaGrad: ``cache += dw**2``, ``next_w = w - learning_rate * dw / (sqrt(cache) + epsilon)``.
 
@@ -136,6 +141,7 @@ def adagrad(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, C
     return next_w, config
 
 
+@takes("learning_rate", "decay_rate", "epsilon", state=("cache",))
 def rmsprop(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Config]:
     """RMSProp: ``next_w = w - learning_rate * dw / (sqrt(cache) + epsilon)``.
 
@@ -159,6 +165,7 @@ def rmsprop(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, C
     return next_w, config
 
 
+@takes("learning_rate", "decay_rate", "epsilon", state=("cache", "updates"))
 def adadelta(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Config]:
     """AdaDelta: ``step = dw * sqrt(updates + epsilon) / sqrt(cache + epsilon)``.
 
@@ -180,6 +187,7 @@ def adadelta(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, 
     return w - learning_rate * step, config
 
 
+@takes("learning_rate", "beta1", "beta2", "epsilon", state=("m", "v", "t"))
 def adam(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Config]:
     """Adam: RMSProp on a momentum, both corrected for their start at zero (t counts from 1).
 
@@ -192,6 +200,7 @@ def adam(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Conf
     return _adam("adam", w, dw, config)
 
 
+@takes("learning_rate", "beta1", "beta2", "epsilon", state=("m", "v", "t"))
 def adamw(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Config]:
     """Adam with decoupled weight decay: ``next_w = w - learning_rate * weight_decay * w - step``.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from math import inf
 from typing import Any
 
@@ -12,17 +13,69 @@ from handgrad.engines.arrays import Array, namespace
 from handgrad.engines.weights import compiled_rules
 from handgrad.errors import (
     DtypeError,
+    OptionError,
     ShapeError,
     as_number,
-    check_dictionary,
+    check_keys,
     check_shape,
     shape_of,
+    shown,
 )
 
 Config = dict[str, Any]
 Rule = Callable[..., tuple[Array, Config]]
 
 DECAYS = ("l2", "weight_decay")
+
+_KEYS: dict[str, frozenset[str]] = {}  # of the rules of the library, by name
+
+
+def takes(*settings: str, state: Sequence[str] = ()) -> Callable[[Rule], Rule]:
+    """Say which settings a rule of the library knows, all `DECAYS` among them, and what its state is.
+
+    They become its attributes ``settings`` and ``state``, which a rule of one's own may have, too.
+    """
+
+    def named(rule: Rule) -> Rule:
+        known = (*settings, *DECAYS)
+        vars(rule).update(settings=known, state=tuple(state))
+        _KEYS[rule.__name__] = frozenset((*known, *state))
+        return rule
+
+    return named
+
+
+def keys_of(rule: Rule) -> frozenset[str] | None:
+    """Return the keys that a config of `rule` may have; None for a rule that does not say its settings.
+
+    A rule of one's own says them in its attribute ``settings``, and keys that it keeps from step to step
+    in ``state``, where a config may begin with such::
+
+        def slow_sgd(w, dw, config):
+            return w - config["learning_rate"] / config["slowness"] * dw, config
+
+        slow_sgd.settings = ("learning_rate", "slowness")
+
+    What `functools.partial` or `functools.wraps` makes of a rule has those of the rule.
+
+    >>> from handgrad.optim import sgd_momentum
+    >>> sorted(keys_of(sgd_momentum))
+    ['l2', 'learning_rate', 'momentum', 'velocity', 'weight_decay']
+    """
+    while isinstance(rule, partial):
+        rule = rule.func
+    settings = getattr(rule, "settings", None)
+    if settings is None:
+        return None
+    name = getattr(rule, "__name__", type(rule).__name__)
+    names: list[str] = []
+    for what, given in (("settings", settings), ("state", getattr(rule, "state", ()))):
+        if isinstance(given, str) or not isinstance(given, Iterable):
+            raise OptionError(
+                f"update rule {name}: its attribute {what} must be a list of names, got {shown(given)}"
+            )
+        names += given
+    return frozenset(names)
 
 
 def started(
@@ -71,7 +124,9 @@ def averaged(decay: float, old: Array, new: Array) -> Array:
 
 
 def checked(rule: str, w: Array, dw: Array, config: Config | None) -> Config:
-    """Check that w and dw are real arrays of one shape; return the config, {} for None."""
+    """Check that w and dw are real arrays of one shape, and the config's keys; return it, {} for None."""
+    if config is not None:
+        check_keys(rule, "config", config, _KEYS[rule])
     if _is_like(dw, w) and type(config) is dict:
         return config
     shape = shape_of(rule, "w", w)
@@ -79,10 +134,7 @@ def checked(rule: str, w: Array, dw: Array, config: Config | None) -> Config:
         raise ShapeError(f"{rule}: dw must have the shape of w {shape}, got {tuple(dw.shape)}")
     _check_real(rule, "w", w, w, "real floating")
     _check_real(rule, "dw", dw, w, "real floating", "integral")
-    if config is None:
-        return {}
-    check_dictionary(rule, "config", config)
-    return config
+    return {} if config is None else config
 
 
 def _is_like(array: Array, w: Array) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 from handgrad import models
 from handgrad.data import DATASETS, Dataset, load
 from handgrad.engines.devices import check_device
-from handgrad.errors import CheckpointError, as_path, check_known
+from handgrad.errors import CheckpointError, as_path
 from handgrad.optim import DECAYS, get_rule, settings_of
 from handgrad.training.checks import split_settings
 from handgrad.training.config import RunConfig
@@ -48,11 +48,11 @@ def completed(config: RunConfig, dataset: Dataset) -> RunConfig:
     sizes = _sizes(config, dataset.image_shape, dataset.num_classes)
     model = {**config.model, **sizes, **options_of(config.model)}
     optimizer = dict(config.optimizer)
-    known = {*settings_of(optimizer["name"]), *DECAYS}
-    options, special = split_settings(options_of(optimizer), None)
-    for table in (options, *special.values()):
-        check_known(f"config [optimizer] of {optimizer['name']}", table, known)
-    _, settings = get_rule(optimizer["name"])(np.zeros(1), np.ones(1), options)
+    rule = get_rule(optimizer["name"])
+    known = getattr(rule, "settings", None) or (*settings_of(optimizer["name"]), *DECAYS)
+    where = f"config [optimizer] of {optimizer['name']}"
+    options, _ = split_settings(options_of(optimizer), None, where, known)
+    _, settings = rule(np.zeros(1), np.ones(1), options)
     optimizer |= {key: value for key, value in settings.items() if isinstance(value, float)}
     return replace(
         config,

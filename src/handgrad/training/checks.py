@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from handgrad.errors import (
     ShapeError,
     as_items,
     check_dictionary,
+    check_known,
     required,
     shown,
 )
@@ -251,18 +252,26 @@ def _several(names: list[Any]) -> str:
 
 
 def split_settings(
-    config: dict[str, Any], params: Arrays | None
+    config: dict[str, Any],
+    params: Arrays | None,
+    where: str,
+    known: Collection[str] | None,
 ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """Return the settings of a rule for all parameters, and by name those of single ones.
 
-    The latter are under "parameters" in `config`, each by a pattern, which must fit a name out of
-    `params`; of several that fit, the last counts.  For None they are returned by pattern.
+    Those of single ones are under "parameters" in `config`, each by a pattern, which must fit a name out
+    of `params`; of several that fit, the last counts.  For None they are returned by pattern.  Keys that
+    are not `known` are refused, unless it is None; `where` says to whom they belong.
     """
     common = dict(config)
+    if known is not None:
+        check_known(where, common, {*known, "parameters"})
     special = common.pop("parameters", {})
     check_dictionary("optim_config", "parameters", special)
     for pattern, settings in special.items():
         check_dictionary("optim_config", f"parameters of {pattern}", settings)
+        if known is not None:
+            check_known(f"{where}, parameters of {pattern}", settings, known)
     if params is None:
         return common, special
     found: dict[str, dict[str, Any]] = {name: {} for name in params}

@@ -18,17 +18,18 @@ import numpy as np
 from handgrad.engines.arrays import as_numpy
 from handgrad.errors import (
     NonFiniteError,
-    OptionError,
     ShapeError,
     as_count,
     as_number,
     as_path,
     check_callable,
     check_dictionary,
+    check_known,
     check_size,
+    keywords_of,
 )
 from handgrad.nn.state import Stateful, is_trained_elsewhere, training
-from handgrad.optim import Rule, clip_by_norm, get_rule, leaves_weights
+from handgrad.optim import Rule, clip_by_norm, get_rule, keys_of, leaves_weights
 from handgrad.training.arrays import Arrays, all_finite, buffers_of, commit, steady
 from handgrad.training.averaging import Average, replace, weights_of
 from handgrad.training.callbacks import Callback, Record
@@ -131,7 +132,9 @@ class Solver:
             update_rule: name of a rule of `handgrad.optim`, or such a function.
             optim_config: settings of the rule, as in ``{"learning_rate": 1e-3}``; under "parameters"
                 those of single parameters by name, ``{"parameters": {"conv1.*": {"learning_rate": 0}}}``,
-                where * stands for anything.
+                where * stands for anything.  Keys that the rule does not know are refused; a rule of
+                your own says what it knows in its attribute ``settings`` (`handgrad.optim.keys_of`),
+                and takes everything if it has none.
             lr_decay: factor on the learning rate after each epoch.
             batch_size: rows of a step.
             num_epochs: epochs of a call of `train`.
@@ -161,11 +164,7 @@ class Solver:
             OptionError: an option is unknown or out of range.
             ShapeError, DtypeError, LabelError, NonFiniteError: the data cannot be trained on.
         """
-        if unknown:
-            names = ", ".join(f'"{name}"' for name in unknown)
-            raise OptionError(
-                f"Unrecognized arguments {names} of Solver; see help(Solver.__init__)"
-            )
+        check_known("Solver", unknown, keywords_of(Solver, Solver))
         rule = update_rule if callable(update_rule) else get_rule(update_rule)
         check_model(model)
         num_classes = getattr(model, "num_classes", None)
@@ -256,7 +255,10 @@ class Solver:
 
     def _first_configs(self) -> dict[str, dict[str, Any]]:
         """Return the settings of the update rule for each parameter, before training."""
-        config, special = split_settings(self.optim_config, self.model.params)
+        rule = self.update_rule
+        where = f"Solver: optim_config of {getattr(rule, '__name__', type(rule).__name__)}"
+        known = keys_of(rule)
+        config, special = split_settings(self.optim_config, self.model.params, where, known)
         if self.schedule is not None and "learning_rate" not in config:
             # a schedule needs the base rate before the rule has filled in its default
             config["learning_rate"] = self.update_rule(np.zeros(1), np.zeros(1), {})[1][

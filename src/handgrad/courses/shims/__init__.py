@@ -7,10 +7,12 @@ the other files hold what the library does not have under that name or with that
 from __future__ import annotations
 
 import importlib
+import inspect
 from dataclasses import dataclass, field
 from typing import Any
 
 from handgrad.courses.profiles import Profile
+from handgrad.courses.shims.dropping import lenient
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,12 @@ class Shim:
 
 
 def pick(module: Any, *names: str) -> dict[str, Any]:
-    """Return the attributes `names` of `module` by name."""
-    return {name: getattr(module, name) for name in names}
+    """Return the attributes `names` of `module` by name; of functions, what `lenient` makes of them."""
+    found = {name: getattr(module, name) for name in names}
+    return {
+        name: lenient(thing) if inspect.isfunction(thing) else thing
+        for name, thing in found.items()
+    }
 
 
 def shims(profile: Profile) -> dict[str, Shim]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from handgrad import models
+from handgrad.courses.shims.dropping import CONVOLUTION, read_of
 from handgrad.courses.shims.networks import DroppingMixin
 from handgrad.errors import as_number
 from handgrad.models.network import Network, Stage
@@ -40,7 +41,7 @@ class AntConvNet(DroppingMixin, models.ConvNet):
         drop = as_number("AntConvNet", "dropout", dropout, 0, 1)
         super().__init__(
             input_dim,
-            conv_params,
+            [read_of(given, CONVOLUTION) for given in conv_params],
             hidden_dims,
             num_classes,
             normalization="batchnorm" if use_batchnorm else None,
@@ -94,7 +95,7 @@ class FunConvNet(DroppingMixin):
         if self.use_dropout:
             self.dropout_param["p"] = dropout
         for i, given in enumerate(conv_params):
-            self._add_conv(*as_conv(f"FunConvNet: conv_params[{i}]", given))
+            self._add_conv(*as_conv(f"FunConvNet: conv_params[{i}]", read_of(given, CONVOLUTION)))
         for width in as_widths("FunConvNet", hidden_dims):
             if self.use_dropout:
                 self._stages.append(Stage(f"affine{self.num_layers + 1}", "dropout"))

@@ -30,6 +30,7 @@ from handgrad.courses.shims import (
     vis_utils,
 )
 from handgrad.courses.shims import layers as faces
+from handgrad.courses.shims.dropping import lenient
 from handgrad.courses.shims.recurrent import recurrent_modules
 
 AFFINE = ("affine_forward", "affine_backward", "relu_forward", "relu_backward")
@@ -79,7 +80,7 @@ CYTHON = ("im2col_cython", "col2im_cython", "col2im_6d_cython")
 ONLY_2025 = ("get_num_fields", "field_coords", "im2col_naive", "col2im")
 
 _FAST = {
-    f"{layer}_{way}_{how}": getattr(layers, f"{layer}_{way}")
+    f"{layer}_{way}_{how}": lenient(getattr(layers, f"{layer}_{way}"))
     for layer, ways in (
         ("conv", ("fast", "strides", "im2col")),
         ("max_pool", ("fast", "reshape", "im2col")),
@@ -93,7 +94,7 @@ def dropout(profile: Profile) -> dict[str, Any]:
     """Return the pair of dropout, with the profile's meaning of p."""
     drops = profile.dropout == "drop"
     forward = faces.dropout_forward_drop if drops else layers.dropout_forward
-    return {"dropout_forward": forward, "dropout_backward": layers.dropout_backward}
+    return {"dropout_forward": lenient(forward), "dropout_backward": layers.dropout_backward}
 
 
 def fast_layers() -> dict[str, Any]:
@@ -170,7 +171,8 @@ def modules(profile: Profile) -> dict[str, Shim]:
         data["load_imagenet_val"] = data_utils.load_imagenet_val
     if year == 2019:
         found["cs231n.fast_layers"].names.update(
-            conv_forward_pytorch=layers.conv_forward, conv_backward_pytorch=layers.conv_backward
+            conv_forward_pytorch=lenient(layers.conv_forward),
+            conv_backward_pytorch=layers.conv_backward,
         )
     elif year == 2025:
         found["cs231n.im2col"].names.update(pick(columns, *ONLY_2025))

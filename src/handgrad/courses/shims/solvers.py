@@ -13,6 +13,7 @@ import numpy as np
 from handgrad import optim, training
 from handgrad.courses.pickles import write_pickle
 from handgrad.courses.shims import rules
+from handgrad.courses.shims.dropping import known_to
 from handgrad.errors import NonFiniteError, OptionError
 
 _OPTIONS_2016 = (
@@ -29,8 +30,9 @@ _OPTIONS_2016 = (
 class Solver(training.Solver):
     """The Solver of CS231n since 2017; `handgrad.training.Solver` says what it does.
 
-    Unlike the library's it goes on where a step is not finite: the parameters become NaN, and so do
-    all later losses, as they did in the courses.  Its checkpoints are pickles.
+    Unlike the library's it drops settings that the rule does not read, with a warning.  It goes on
+    where a step is not finite: the parameters become NaN, and so do all later losses, as they did in the
+    courses.  Its checkpoints are pickles.
     """
 
     options: tuple[str, ...] = (
@@ -49,6 +51,7 @@ class Solver(training.Solver):
             if update_rule not in self.rules:
                 raise OptionError(f'Invalid update_rule "{update_rule}"')
             update_rule = self.rules[update_rule]
+        kwargs["optim_config"] = known_to(update_rule, kwargs.get("optim_config"))
         super().__init__(model, data, update_rule=update_rule, **kwargs)
         self._diverged = False
 

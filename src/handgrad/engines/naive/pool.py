@@ -5,71 +5,85 @@ from __future__ import annotations
 import numpy as np
 
 Pair = tuple[int, int]
+Border = tuple[Pair, Pair]  # the padding above and on the left; the rows and columns of windows
+Sizes = tuple[list[int], list[int]]  # how many rows and columns of each window count in its mean
 
 
-def max_pool_forward(x: np.ndarray, window: Pair, stride: Pair) -> tuple[np.ndarray, tuple]:
-    N, C, H_out, W_out = _output_shape(x, window, stride)
+def max_pool_forward(
+    x: np.ndarray, window: Pair, stride: Pair, border: Border | None = None
+) -> tuple[np.ndarray, tuple]:
+    N, C, H_out, W_out = _output_shape(x, window, stride, border)
+    above, left = border[0] if border else (0, 0)
     out = np.zeros((N, C, H_out, W_out), x.dtype)
     for n in range(N):
         for c in range(C):
             for i in range(H_out):
                 for j in range(W_out):
-                    row, col = _first_maximum(x[n, c], i * stride[0], j * stride[1], window)
-                    out[n, c, i, j] = x[n, c, row, col]
-    return out, (x, window, stride)
+                    rows = _inside(i * stride[0] - above, window[0], x.shape[2])
+                    cols = _inside(j * stride[1] - left, window[1], x.shape[3])
+                    out[n, c, i, j] = x[n, c][_first_maximum(x[n, c], rows, cols)]
+    return out, (x, window, stride, (above, left))
 
 
 def max_pool_backward(dout: np.ndarray, saved: tuple) -> np.ndarray:
-    x, window, stride = saved
+    x, window, stride, (above, left) = saved
     N, C, H_out, W_out = dout.shape
     dx = np.zeros(x.shape, x.dtype)
     for n in range(N):
         for c in range(C):
             for i in range(H_out):
                 for j in range(W_out):
-                    row, col = _first_maximum(x[n, c], i * stride[0], j * stride[1], window)
-                    dx[n, c, row, col] += dout[n, c, i, j]
+                    rows = _inside(i * stride[0] - above, window[0], x.shape[2])
+                    cols = _inside(j * stride[1] - left, window[1], x.shape[3])
+                    dx[n, c][_first_maximum(x[n, c], rows, cols)] += dout[n, c, i, j]
     return dx
 
 
-def _first_maximum(image: np.ndarray, top: int, left: int, window: Pair) -> Pair:
-    """Return (row, column) of the window's first maximum; the first NaN, where there is one."""
-    best = top, left
-    for row in range(top, top + window[0]):
-        for col in range(left, left + window[1]):
+def _first_maximum(image: np.ndarray, rows: range, cols: range) -> Pair:
+    """Return (row, column) of the first maximum of a window; the first NaN, where there is one."""
+    best = rows[0], cols[0]
+    for row in rows:
+        for col in cols:
             value, largest = image[row, col].real, image[best].real
             if value > largest or (np.isnan(value) and not np.isnan(largest)):
                 best = row, col
     return best
 
 
-def avg_pool_forward(x: np.ndarray, window: Pair, stride: Pair) -> tuple[np.ndarray, tuple]:
-    N, C, H_out, W_out = _output_shape(x, window, stride)
-    HH, WW = window
+def avg_pool_forward(
+    x: np.ndarray,
+    window: Pair,
+    stride: Pair,
+    border: Border | None = None,
+    sizes: Sizes | None = None,
+) -> tuple[np.ndarray, tuple]:
+    N, C, H_out, W_out = _output_shape(x, window, stride, border)
+    above, left = border[0] if border else (0, 0)
+    heights, widths = sizes or ([window[0]] * H_out, [window[1]] * W_out)
     out = np.zeros((N, C, H_out, W_out), x.dtype)
     for n in range(N):
         for c in range(C):
             for i in range(H_out):
                 for j in range(W_out):
-                    for u in range(HH):
-                        for v in range(WW):
-                            out[n, c, i, j] += x[n, c, i * stride[0] + u, j * stride[1] + v]
-                    out[n, c, i, j] /= HH * WW
-    return out, (x.shape, window, stride)
+                    for row in _inside(i * stride[0] - above, window[0], x.shape[2]):
+                        for col in _inside(j * stride[1] - left, window[1], x.shape[3]):
+                            out[n, c, i, j] += x[n, c, row, col]
+                    out[n, c, i, j] /= heights[i] * widths[j]
+    return out, (x.shape, window, stride, (above, left), heights, widths)
 
 
 def avg_pool_backward(dout: np.ndarray, saved: tuple) -> np.ndarray:
-    shape, (HH, WW), stride = saved
+    shape, window, stride, (above, left), heights, widths = saved
     N, C, H_out, W_out = dout.shape
     dx = np.zeros(shape, dout.dtype)
     for n in range(N):
         for c in range(C):
             for i in range(H_out):
                 for j in range(W_out):
-                    share = dout[n, c, i, j] / (HH * WW)
-                    for u in range(HH):
-                        for v in range(WW):
-                            dx[n, c, i * stride[0] + u, j * stride[1] + v] += share
+                    share = dout[n, c, i, j] / (heights[i] * widths[j])
+                    for row in _inside(i * stride[0] - above, window[0], shape[2]):
+                        for col in _inside(j * stride[1] - left, window[1], shape[3]):
+                            dx[n, c, row, col] += share
     return dx
 
 
@@ -96,6 +110,15 @@ def global_avg_pool_backward(dout: np.ndarray, saved: tuple) -> np.ndarray:
     return dx
 
 
-def _output_shape(x: np.ndarray, window: Pair, stride: Pair) -> tuple[int, int, int, int]:
+def _inside(start: int, length: int, size: int) -> range:
+    """Return those of the `length` rows from `start` on that an image of `size` rows has."""
+    return range(max(start, 0), min(start + length, size))
+
+
+def _output_shape(
+    x: np.ndarray, window: Pair, stride: Pair, border: Border | None
+) -> tuple[int, int, int, int]:
     N, C, H, W = x.shape
+    if border:
+        return N, C, *border[1]
     return N, C, 1 + (H - window[0]) // stride[0], 1 + (W - window[1]) // stride[1]

@@ -6,11 +6,16 @@ its memory layout.
 
 from __future__ import annotations
 
+from handgrad.engines import bordered
 from handgrad.engines.arrays import Array, namespace, real_part
 from handgrad.engines.vectorized.windows import Pair, count, shifted
 
 
-def max_pool_forward(x: Array, window: Pair, stride: Pair) -> tuple[Array, tuple]:
+def max_pool_forward(
+    x: Array, window: Pair, stride: Pair, border: bordered.Border | None = None
+) -> tuple[Array, tuple]:
+    if border is not None:
+        return bordered.max_pool_forward(x, window, stride, border)
     xp = namespace(x)
     first, *others = _slices(x, window, stride)
     out = xp.asarray(first, copy=True)
@@ -26,6 +31,8 @@ def max_pool_forward(x: Array, window: Pair, stride: Pair) -> tuple[Array, tuple
 
 
 def max_pool_backward(dout: Array, saved: tuple) -> Array:
+    if isinstance(saved, bordered.Saved):
+        return bordered.max_pool_backward(dout, saved)
     x, index, window, stride = saved
     xp = namespace(x)
     dx = xp.zeros_like(x)
@@ -38,7 +45,15 @@ def max_pool_backward(dout: Array, saved: tuple) -> Array:
     return dx
 
 
-def avg_pool_forward(x: Array, window: Pair, stride: Pair) -> tuple[Array, tuple]:
+def avg_pool_forward(
+    x: Array,
+    window: Pair,
+    stride: Pair,
+    border: bordered.Border | None = None,
+    sizes: bordered.Sizes | None = None,
+) -> tuple[Array, tuple]:
+    if border is not None and sizes is not None:
+        return bordered.avg_pool_forward(x, window, stride, border, sizes)
     xp = namespace(x)
     first, *others = _slices(x, window, stride)
     out = xp.asarray(first, copy=True)
@@ -49,6 +64,8 @@ def avg_pool_forward(x: Array, window: Pair, stride: Pair) -> tuple[Array, tuple
 
 
 def avg_pool_backward(dout: Array, saved: tuple) -> Array:
+    if isinstance(saved, bordered.Saved):
+        return bordered.avg_pool_backward(dout, saved)
     x, window, stride = saved
     dx = namespace(x).zeros_like(x)
     share = dout / (window[0] * window[1])

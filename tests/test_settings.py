@@ -214,7 +214,7 @@ def _keywords():
     )
     yield ("RunConfig", "optimizer"), _optimizer, ["learning_rate", "beta1", "parameters", "l2"]
     yield ("TrainingOptions", "augment"), data.Augmentation, ["flip", "crop"]
-    for name in {*nn.__all__} & {*nn.LAYERS}:
+    for name in sorted({*nn.__all__} & {*nn.LAYERS}):
         known = list(inspect.signature(nn.LAYERS[name]).parameters)
         yield (name, "keywords"), functools.partial(_make, nn.LAYERS[name]), known
 

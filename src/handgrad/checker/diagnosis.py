@@ -300,8 +300,11 @@ def _factor(hypothesis: Hypothesis, keys: Sequence[str], calls: Sequence[Call]) 
     if hypothesis.size is None:
         return ""
     wrong = [call for call in calls if any(k in call.expected and call.wrong(k) for k in keys)]
-    with np.errstate(all="ignore"):
-        factors = [float(hypothesis.size(call)) for call in wrong]
+    try:
+        with np.errstate(all="ignore"):
+            factors = [float(hypothesis.size(call)) for call in wrong]
+    except ZeroDivisionError:  # a size of nothing: the number cannot be said
+        return ""
     meant = readings(factors[0], wrong) if np.allclose(factors, factors[0], rtol=1e-6) else []
     if factors[0] in (2.0, 0.5):  # a factor that is often forgotten: no far-fetched reading
         meant = [words for words in meant if "root" not in words and "**" not in words]

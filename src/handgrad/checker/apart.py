@@ -13,13 +13,20 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+_exit = os._exit  # the worker of a rubric replaces it, see `worker`
+
+
+def can_fork() -> bool:
+    """Whether this system can copy a process; Windows cannot."""
+    return hasattr(os, "fork")
+
 
 def apart(work: Callable[[], Any], seconds: float) -> Any:
     """Return what ``work()`` returns (as JSON carries it), computed in a forked process.
 
     None, if it crashes, raises, takes longer than `seconds`, or if this system cannot fork.
     """
-    if not hasattr(os, "fork"):
+    if not can_fork():
         return None
     read, write = os.pipe()
     try:
@@ -38,7 +45,7 @@ def apart(work: Callable[[], Any], seconds: float) -> Any:
             os.dup2(nowhere, 1)
             os.dup2(nowhere, 2)
             os.write(write, json.dumps(work()).encode())
-        os._exit(0)
+        _exit(0)
     os.close(write)
     try:
         return _answer(read, time.monotonic() + seconds)

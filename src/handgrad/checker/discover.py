@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import handgrad
-from handgrad.checker import api, classifiers, models, networks, pairs, repair, rules
+from handgrad.checker import api, classifiers, models, networks, pairs, repair, rules, spawned
 from handgrad.checker import relics as relics_of
 from handgrad.checker.calling import Pair
 from handgrad.checker.guess import guess_course
@@ -68,9 +68,10 @@ def check_path(
             with loaded(file, profile) as found, repair.at_most(_EDITS):
                 guess = guess_course(found.place) if profile is None else None
                 habits = Habits.of(guess.profile if guess else profile, drops, strict)
-                verdicts = check_module(
-                    found.module, _defined(file), habits, only, [found.place.file]
-                )
+                with spawned.judging(file, habits.drops, course, strict):
+                    verdicts = check_module(
+                        found.module, _defined(file), habits, only, [found.place.file]
+                    )
         except CheckError as error:  # of a folder, the other files can still be checked
             if path.is_file():
                 raise

@@ -18,7 +18,7 @@ from handgrad.checker import relics, standins
 from handgrad.checker.imports import OwnFinder, OwnLoader, SlowFinder, StandInFinder
 from handgrad.checker.known import by_function
 from handgrad.checker.places import COURSE_PACKAGES, Place, place_of
-from handgrad.checker.running import quiet
+from handgrad.checker.running import ends_program, quiet
 from handgrad.checker.standins import refuse
 from handgrad.checker.written import LOSS, unwritten
 from handgrad.courses.finder import ShimFinder
@@ -175,6 +175,7 @@ def _why(place: Place, error: BaseException) -> str:
         where += f" (from {frames[-1].filename}:{frames[-1].lineno})"
     relic = relics.of_error(error, frames[-1].filename if frames else "")
     text = relic.message if relic else f"{type(error).__name__}: {error}"
+    text = ends_program(error) or text
     return f"check: {where}: {' '.join(text.split())}{_advice(error, place)}"
 
 

@@ -2,49 +2,113 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import inspect
+import linecache
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
 from handgrad.checker.heat import maps
-from handgrad.checker.records import Report
+from handgrad.checker.points import parts
+from handgrad.checker.records import WRONG, Report, Verdict
 from handgrad.html import POLICY
 
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto;
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto;
   padding: 0 1rem; color: #222 }
-table { border-collapse: collapse }
+h1, h2, code { overflow-wrap: anywhere } h2 { font-size: 1.15rem }
+table { border-collapse: collapse } .wide { overflow-x: auto }
 td, th { padding: .2rem .8rem .2rem 0; text-align: left; vertical-align: top }
 .right { color: #137333 } .WRONG { color: #b3261e; font-weight: 600 } code { font-size: .9em }
+.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
 .heat td { width: 14px; height: 14px; padding: 0; border: 1px solid #fff } .heat { margin: .2rem 0 .8rem }
 section { border-top: 1px solid #ddd; margin-top: 1.5rem } small { color: #555 }
+.source { font: 13px/1.45 ui-monospace, monospace; border: 1px solid #ddd; margin: .5rem 0 1rem }
+.line { display: grid; grid-template-columns: 3rem minmax(0, 3fr) minmax(0, 2fr) }
+.line > b { font-weight: normal; color: #767676; text-align: right; padding-right: .7rem }
+.line > code { font: inherit; white-space: pre-wrap; padding-left: 4ch; text-indent: -4ch }
+.line > div { font: 14px/1.45 system-ui, sans-serif; padding: .1rem .6rem; border-left: 3px solid #b3261e }
+.marked { background: #fdeceb }
+@media (max-width: 44rem) {
+  body { margin: 1rem auto } .line { grid-template-columns: 2.2rem minmax(0, 1fr) }
+  .line > div { grid-column: 1 / -1; margin: .1rem .4rem .3rem }
+  .verdicts tr { display: block; border-top: 1px solid #eee; padding: .3rem 0 }
+  .verdicts td { display: block; padding: 0; text-align: left } .verdicts tr:first-child { display: none }
+}
 """
+_LONGEST = 120  # lines of a function that are shown
 
 
 def records_of(report: Report) -> list[dict[str, Any]]:
-    """Return the verdicts as plain records, with the maps of their errors."""
-    return [{**verdict.as_dict(), "maps": maps(verdict)} for verdict in report.verdicts]
+    """Return the verdicts as plain records, with their parts, the maps of their errors, the source."""
+    return [
+        {
+            **verdict.as_dict(),
+            "parts": parts(verdict),
+            "maps": maps(verdict),
+            "source": _source(verdict),
+        }
+        for verdict in report.verdicts
+    ]
 
 
-def page(title: str, records: Sequence[dict[str, Any]]) -> str:
-    """Return the page; everything that comes from the checked code is escaped."""
-    rows = "".join(_row(record) for record in records)
-    details = "".join(_details(record) for record in records if record["causes"])
+def _source(verdict: Verdict) -> dict[str, Any] | None:
+    """The lines of a function that is wrong, and the number of the first."""
+    if verdict.verdict != WRONG or not verdict.file or not verdict.line:
+        return None
+    lines = linecache.getlines(verdict.file)[verdict.line - 1 :]
+    try:
+        lines = inspect.getblock(lines)
+    except (SyntaxError, IndexError):
+        return None
+    while lines and not lines[-1].strip():
+        lines.pop()
+    return {"first": verdict.line, "lines": [line.rstrip("\n") for line in lines[:_LONGEST]]}
+
+
+def document(title: str, body: str) -> str:
+    """Return a whole page, which loads nothing; the body must be escaped already."""
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         f"<title>{escape(title)}</title>"
-        f"<style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>"
-        f"<table><tr><th>function<th>verdict<th>what</tr>{rows}</table>{details}</body></html>\n"
+        f"<style>{STYLE}</style></head><body><h1>{escape(title)}</h1>{body}</body></html>\n"
     )
 
 
-def _row(record: dict[str, Any]) -> str:
+def page(
+    title: str,
+    records: Sequence[dict[str, Any]],
+    *,
+    points: Mapping[str, str] | None = None,
+    above: Sequence[str] = (),
+) -> str:
+    """Return the page; everything that comes from the checked code is escaped.
+
+    points: what each function earned, as a text; above: lines above the table.
+    """
+    rows = "".join(_row(record, points) for record in records)
+    details = "".join(_details(record) for record in records if record["causes"])
+    head = "<th>points" if points is not None else ""
+    lines = "".join(f"<p>{escape(line)}</p>" for line in above)
+    return document(
+        title,
+        f'{lines}<table class="verdicts"><tr><th>function{head}<th>verdict<th>what</tr>{rows}</table>'
+        f"{details}",
+    )
+
+
+def _row(record: dict[str, Any], points: Mapping[str, str] | None) -> str:
     causes = record["causes"]
     what = causes[0]["says"] if causes else record["reason"] or _errors(record["errors"])
     verdict = escape(record["verdict"])
     name = f"<code>{escape(record['function'])}</code>"
-    return f'<tr><td>{name}<td class="{verdict}">{verdict}<td>{escape(what)}</tr>'
+    earned = ""
+    if points is not None:
+        earned = f'<td class="number">{escape(points.get(record["function"], ""))}'
+    notes = "".join(f"<br><small>note: {escape(one)}</small>" for one in record.get("cautions", ()))
+    return f'<tr><td>{name}{earned}<td class="{verdict}">{verdict}<td>{escape(what)}{notes}</tr>'
 
 
 def _errors(errors: dict[str, Any]) -> str:
@@ -56,17 +120,42 @@ def _errors(errors: dict[str, Any]) -> str:
 
 def _details(record: dict[str, Any]) -> str:
     place = f"{record['file']}:{record['line']}" if record["file"] else ""
-    parts = [
-        f"<section><h2><code>{escape(record['function'])}</code></h2><small>{escape(place)}</small><ul>"
-    ]
-    for cause in record["causes"]:
-        line = f" <small>line {int(cause['line'])}</small>" if cause["line"] else ""
-        parts.append(
-            f"<li>{escape(cause['says'])}<br><code>{escape(cause['worst'])}</code>{line}</li>"
+    source = record.get("source")
+    last = source["first"] + len(source["lines"]) if source else 0
+    shown = [one for one in record["causes"] if source and source["first"] <= _line(one) < last]
+    head = (
+        f"<section><h2><code>{escape(record['function'])}</code></h2><small>{escape(place)}</small>"
+    )
+    others = [one for one in record["causes"] if one not in shown]
+    listed = "".join(
+        f"<li>{_diagnosis(one)}{f' <small>line {_line(one)}</small>' if _line(one) else ''}</li>"
+        for one in others
+    )
+    listed = f"<ul>{listed}</ul>" if listed else ""
+    beside = _beside(source, shown) if source else ""
+    drawn = "".join(_heat(one) for one in record.get("maps", ()))
+    return f"{head}{listed}{beside}{drawn}</section>"
+
+
+def _line(cause: dict[str, Any]) -> int:
+    return int(cause["line"] or 0)
+
+
+def _diagnosis(cause: dict[str, Any]) -> str:
+    worst = f"<br><code>{escape(cause['worst'])}</code>" if cause["worst"] else ""
+    return escape(cause["says"]) + worst
+
+
+def _beside(source: dict[str, Any], causes: Sequence[dict[str, Any]]) -> str:
+    """The lines of the function, with the diagnosis beside the guilty ones."""
+    rows = []
+    for number, text in enumerate(source["lines"], source["first"]):
+        notes = "<br>".join(_diagnosis(one) for one in causes if _line(one) == number)
+        marked, note = (" marked", f"<div>{notes}</div>") if notes else ("", "")
+        rows.append(
+            f'<div class="line{marked}"><b>{number}</b><code>{escape(text) or " "}</code>{note}</div>'
         )
-    parts.append("</ul>")
-    parts += [_heat(one) for one in record.get("maps", ())]
-    return "".join(parts) + "</section>"
+    return f'<div class="source">{"".join(rows)}</div>'
 
 
 def _heat(one: dict[str, Any]) -> str:

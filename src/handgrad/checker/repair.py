@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from handgrad.checker.apart import apart
+from handgrad.checker import spawned
+from handgrad.checker.apart import apart, can_fork
 from handgrad.checker.edit import idle_parts
 from handgrad.checker.edits import edits, orders_of
 from handgrad.checker.records import Call, Raised, same
@@ -71,14 +72,19 @@ def find(rerun: Rerun, calls: Sequence[Call], keys: Sequence[str]) -> Repair | N
     """Return the first edit that makes all of the results `keys` right in every call.
 
     Where there is none, the one that makes most of them right; what is right stays right.  Edited
-    code may crash or never end, so it runs in a process of its own.
+    code may crash or never end, so it runs in a process of its own: a copy of this one, or, where
+    the system cannot make one, a new one that judges the function once more.
     """
     left = _left.get()
     seconds = _SECONDS if left is None else min(_SECONDS, max(_LEAST, left[0] / 2))
     if left is not None and left[0] <= 0:
         return None
     before = os.times().children_user
-    found = apart(lambda: _search(rerun, calls, keys, seconds), _PATIENCE)
+    if can_fork() and not spawned.is_asked():
+        found = apart(lambda: _search(rerun, calls, keys, seconds), _PATIENCE)
+    else:
+        name = getattr(inspect.unwrap(rerun.function), "__qualname__", "")
+        found = spawned.search(name, keys, lambda: _search(rerun, calls, keys, seconds))
     if left is not None:
         left[0] -= os.times().children_user - before
     return Repair(tuple(found[0]), *found[1:]) if found else None

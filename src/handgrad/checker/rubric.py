@@ -1,193 +1,331 @@
 """Judging many submissions: each in a process of its own, with limits, for a table of points.
 
-A rubric is a TOML file::
-
-    dropout = "keep"          # what dropout's p means; or "drop"
-    seconds = 60              # for one submission
-    memory = 2048             # MiB
-
-    [points]
-    affine_forward = 1
-    affine_backward = 2
-
-A submission is a folder, or a Python file.  It is copied, and the copy is checked by
-`handgrad.checker.worker`, which can write nowhere else; what it prints is thrown away.
+A submission is a folder, a Python file, a zip file or a notebook.  It is copied, and the copy is
+checked by `handgrad.checker.worker`, which can write nowhere else; what it prints is thrown away.
+The rubric is read by `handgrad.checker.points`, the results are written by `handgrad.checker.results`.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 import os
-import shutil
+import re
 import signal
+import site
 import subprocess
 import sys
 import tempfile
-import tomllib
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from handgrad.checker import results as written
+from handgrad.checker.likeness import Pair, alike, read_sources
 from handgrad.checker.loading import CheckError
-from handgrad.checker.page import page
-from handgrad.checker.records import RIGHT, UNTESTED
+from handgrad.checker.points import Rubric, read_rubric
+from handgrad.checker.records import NOT_WRITTEN, UNTESTED
+from handgrad.checker.submissions import copy, name_of, submissions_in
+from handgrad.checker.worker import JUDGING, can_limit_memory
 
-_KEYS = {"dropout", "memory", "points", "seconds"}
-_LARGEST_ANSWER = 20_000_000  # bytes
+__all__ = ["Class", "Row", "Rubric", "judge_all", "judge_one", "read_rubric"]
 
-
-@dataclass(frozen=True)
-class Rubric:
-    """Points for each function, and the limits of one submission."""
-
-    points: dict[str, float]
-    seconds: float = 60.0
-    memory: int = 2048
-    dropout: str = "keep"
+_LARGEST_ANSWER = 64 << 20  # bytes
+_GRACE = 10.0  # seconds: for the start of a process, which has its own clock
+_KEPT = (
+    "PATH", "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "NUMBER_OF_PROCESSORS",
+    "PROCESSOR_ARCHITECTURE", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL",
+)  # fmt: skip
+NO_LIMIT = "this system limits no process's memory: a submission that takes too much is not stopped"
 
 
 @dataclass
 class Row:
-    """What became of one submission: its records, or the reason why there are none."""
+    """What became of one submission: its records, or the reason why there are none.
+
+    records: one for each function; problem: what kept some or all of it from being judged; remarks:
+    the course that was guessed, which of two definitions counts, what was left out; sources: see
+    `likeness.read_sources`.
+    """
 
     name: str
     records: list[dict[str, Any]] = field(default_factory=list)
     problem: str = ""
+    remarks: list[str] = field(default_factory=list)
+    sources: dict[str, Any] = field(default_factory=dict)
+
+    def record(self, function: str) -> dict[str, Any] | None:
+        """Return the record of a function, or None."""
+        return next((one for one in self.records if one["function"] == function), None)
+
+    def points_of(self, rubric: Rubric, function: str) -> float:
+        """Return the points of one function."""
+        return rubric.of(function, self.record(function))
 
     def points(self, rubric: Rubric) -> float:
-        """Return the points of the functions that are right."""
-        right = {record["function"] for record in self.records if record["verdict"] == RIGHT}
-        return sum(points for name, points in rubric.points.items() if name in right)
+        """Return the points of all functions."""
+        return sum(self.points_of(rubric, function) for function in rubric.points)
+
+    @property
+    def libraries(self) -> list[str]:
+        """Libraries that differentiate by themselves, and where they are used."""
+        return list(self.sources.get("libraries", ()))
 
 
-def read_rubric(path: Path) -> Rubric:
-    """Read a rubric; CheckError says what is wrong with it."""
-    try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckError(f"check: the rubric {path} cannot be read: {error}") from None
-    unknown = sorted(set(table) - _KEYS)
-    points = table.get("points")
-    if unknown:
-        raise CheckError(
-            f"check: {path}: unknown {', '.join(unknown)}; known are {', '.join(sorted(_KEYS))}"
-        )
-    if not isinstance(points, dict) or not points:
-        raise CheckError(f"check: {path} needs a table [points], function = points")
-    numbers = [*points.values(), table.get("seconds", 60), table.get("memory", 2048)]
-    if not all(isinstance(number, int | float) and number >= 0 for number in numbers):
-        raise CheckError(f"check: {path}: points, seconds and memory must be numbers of at least 0")
-    if table.get("dropout", "keep") not in ("keep", "drop"):
-        raise CheckError(f'check: {path}: dropout must be "keep" or "drop"')
-    return Rubric(**table)
+@dataclass
+class Class:
+    """All rows, and the pairs of submissions that should be looked at together."""
+
+    rows: list[Row]
+    pairs: list[Pair]
+    remarks: list[str]
 
 
-def judge_all(rubric: Rubric, folder: Path, results: Path, *, seen: Any = None) -> list[Row]:
-    """Judge every submission in `folder`; write results.csv and one page for each.
+def judge_all(
+    rubric: Rubric, folder: Path, results: Path, *, seen: Callable[[Row], None] | None = None
+) -> list[Row]:
+    """Judge every submission in `folder`; write tables and pages into `results`.
 
     seen: called with each row when it is there.
     """
-    submissions = sorted(
-        path
-        for path in folder.iterdir()
-        if not path.name.startswith((".", "_")) and (path.is_dir() or path.suffix == ".py")
-    )
-    if not submissions:
-        raise CheckError(f"check: {folder} holds no submissions (folders or Python files)")
-    results.mkdir(parents=True, exist_ok=True)
     rows = []
-    for submission in submissions:
-        row = judge_one(rubric, submission)
+    found = submissions_in(folder)
+    results.mkdir(parents=True, exist_ok=True)
+    for submission in found:
+        row = judge_one(rubric, submission.path, name=submission.name)
         rows.append(row)
-        records = row.records or [_nothing(row.problem)]
-        (results / f"{row.name}.html").write_text(page(row.name, records), "utf-8")
         if seen:
             seen(row)
-    _write_table(rubric, rows, results / "results.csv")
+    remarks = [] if can_limit_memory() else [NO_LIMIT]
+    written.write(rubric, Class(rows, _pairs(rubric, rows), remarks), results)
     return rows
 
 
-def judge_one(rubric: Rubric, submission: Path) -> Row:
-    """Check a copy of a submission in a process with limits."""
-    with tempfile.TemporaryDirectory(prefix="handgrad-") as scratch:
-        copy, answer = Path(scratch, "submission"), Path(scratch, "answer.json")
-        copy.mkdir()
+def _pairs(rubric: Rubric, rows: Sequence[Row]) -> list[Pair]:
+    skeleton = None
+    if rubric.skeleton is not None:
+        with tempfile.TemporaryDirectory(prefix="handgrad-") as scratch:
+            copy(rubric.skeleton, Path(scratch), frozenset(rubric.points))
+            skeleton = read_sources(Path(scratch), rubric.points)["functions"]
+    functions = {row.name: _own_functions(row) for row in rows}
+    return alike(functions, rubric.points, skeleton)
+
+
+def _own_functions(row: Row) -> dict[str, Sequence[str]]:
+    """The functions of a submission, without those that are still the skeleton's."""
+    empty = {f"{one['file']}:{one['function']}" for one in row.records
+             if one["verdict"] == NOT_WRITTEN}  # fmt: skip
+    functions = row.sources.get("functions", {})
+    return {place: tokens for place, tokens in functions.items() if place not in empty}
+
+
+def judge_one(rubric: Rubric, submission: Path, *, name: str = "") -> Row:
+    """Check a copy of a submission in a process with limits.
+
+    Where one function hangs, crashes or takes too much memory, the others are judged again one by
+    one, within as much time once more.
+    """
+    row = Row(name or name_of(submission))
+    with tempfile.TemporaryDirectory(prefix="handgrad-", ignore_cleanup_errors=True) as scratch:
+        folder = Path(scratch).resolve() / "submission"
+        folder.mkdir()
         try:
-            if submission.is_dir():
-                shutil.copytree(submission, copy, dirs_exist_ok=True, symlinks=True)
-            else:
-                shutil.copy(submission, copy)
-        except (OSError, shutil.Error) as error:
-            return Row(submission.stem, problem=f"cannot be copied: {error}")
-        name = submission.name if submission.is_dir() else submission.stem
-        command = [sys.executable, "-P", "-m", "handgrad.checker.worker", str(copy), str(answer)]
-        command += [rubric.dropout, str(rubric.memory), str(int(rubric.seconds) + 1)]
-        environment = {
-            "PATH": os.environ.get("PATH", ""),
-            "PYTHONPATH": str(Path(__file__).parents[2]),  # -P keeps the submission's folder out
-            "HOME": scratch,
-            "TMPDIR": scratch,
-            "OPENBLAS_NUM_THREADS": "1",
-        }
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd=copy,
-            env=environment,
-            start_new_session=True,
+            row.remarks += copy(submission, folder, frozenset(rubric.points))
+        except CheckError as error:
+            row.problem = str(error).removeprefix("check: ")
+            return row
+        answer = _ask(rubric, folder, "", rubric.seconds)
+        row.sources = answer.get("sources", {})
+        records = answer["records"]
+        row.problem = answer["problem"]
+        row.remarks += answer["remarks"]
+        if answer.get("again"):
+            records, notes = _one_by_one(rubric, folder)
+            row.remarks += notes
+    row.records, notes = _counted(rubric, records, row.sources.get("imports", {}))
+    row.remarks += notes
+    if row.records and all(record["verdict"] == UNTESTED for record in row.records):
+        row.problem = row.problem or str(row.records[0]["reason"])
+    return row
+
+
+def _one_by_one(rubric: Rubric, folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    end = time.monotonic() + rubric.seconds + _GRACE
+    records: list[dict[str, Any]] = []
+    remarks: list[str] = []
+    for function in rubric.points:
+        if any(record["function"] == function for record in records):
+            continue
+        left = end - time.monotonic()
+        if left <= 0:
+            records.append(_unjudged(function, "there was no time left to judge it"))
+            continue
+        answer = _ask(
+            rubric, folder, function.partition(".")[0], min(left, max(rubric.seconds / 4, 2.0))
         )
-        try:
-            code = process.wait(rubric.seconds)
-        except subprocess.TimeoutExpired:
-            _kill(process)
-            return Row(name, problem=f"stopped after {rubric.seconds:g} seconds")
-        finally:
-            _kill(process)
-        return _read_answer(name, answer, code)
+        known = {record["function"] for record in records}
+        records += [one for one in answer["records"] if one["function"] not in known]
+        remarks += [one for one in answer["remarks"] if one not in remarks]
+        if answer.get("again"):
+            records.append(_unjudged(function, answer["problem"]))
+    return records, remarks
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End the process and all that it started."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        process.kill()
-    process.wait()
-
-
-def _read_answer(name: str, answer: Path, code: int) -> Row:
-    try:
-        if answer.stat().st_size > _LARGEST_ANSWER:
-            return Row(name, problem="its report is too large")
-        found = json.loads(answer.read_text("utf-8"))
-        row = Row(name, found["records"], found["problem"])
-        if row.records and all(record["verdict"] == UNTESTED for record in row.records):
-            row.problem = row.problem or str(row.records[0]["reason"])
-        return row
-    except (OSError, ValueError, KeyError):
-        how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
-        return Row(name, problem=f"it ended before it was judged ({how})")
-
-
-def _nothing(problem: str) -> dict[str, Any]:
+def _unjudged(function: str, reason: str) -> dict[str, Any]:
     return {
-        "function": "submission", "verdict": "not testable here", "reason": problem, "causes": [],
-        "errors": {}, "file": "", "line": None,
+        "function": function, "verdict": UNTESTED, "reason": reason, "causes": [], "errors": {},
+        "notes": [], "cautions": [], "file": "", "line": None, "parts": {}, "maps": [],
     }  # fmt: skip
 
 
-def _write_table(rubric: Rubric, rows: list[Row], path: Path) -> None:
-    total = sum(rubric.points.values())
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["submission", "points", "of", "problem", *rubric.points])
-        for row in rows:
-            verdicts = {record["function"]: record["verdict"] for record in row.records}
-            cells = [verdicts.get(function, "missing") for function in rubric.points]
-            name = (
-                "'" + row.name if row.name[:1] in "=+-@" else row.name
-            )  # no formula in a spreadsheet
-            writer.writerow([name, f"{row.points(rubric):g}", f"{total:g}", row.problem, *cells])
+# the process
+
+
+def _ask(rubric: Rubric, folder: Path, only: str, seconds: float) -> dict[str, Any]:
+    """Return what the process says: records, remarks, a problem, and whether to try again."""
+    scratch = folder.parent
+    answer, trace = scratch / "answer.json", scratch / "trace.txt"
+    for path in (answer, trace):
+        path.unlink(missing_ok=True)
+    task = {
+        "folder": str(folder), "answer": str(answer), "trace": str(trace), "only": only,
+        "drops": None if rubric.dropout is None else rubric.dropout == "drop",
+        "course": rubric.course, "strict": rubric.strict, "memory": rubric.memory,
+        "seconds": seconds, "functions": list(rubric.points),
+    }  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "handgrad.checker.worker", json.dumps(task)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=folder,
+        env=environment(scratch),
+        start_new_session=True,
+    )
+    late = False
+    try:
+        process.wait(seconds + _GRACE)
+    except subprocess.TimeoutExpired:
+        late = True
+    finally:
+        kill(process)
+    found: dict[str, Any] = {"records": [], "remarks": [], "problem": ""}
+    complete = _read(answer, found)
+    if not complete:
+        lines = _text(trace)
+        how = _how(process.returncode, late, seconds, lines)
+        found["problem"] = f"{how}{_place(lines, folder)}"
+        found["again"] = JUDGING in lines or not lines
+    return found
+
+
+def environment(scratch: Path) -> dict[str, str]:
+    """Return the worker's environment: nothing of the teacher's but what Python needs to start."""
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    paths = [str(Path(__file__).parents[2])]  # -P keeps the submission's folder out
+    paths += [one for one in os.environ.get("PYTHONPATH", "").split(os.pathsep)
+              if one and Path(one).is_absolute()]  # fmt: skip
+    own = dict.fromkeys(("HOME", "USERPROFILE", "TMPDIR", "TEMP", "TMP"), str(scratch))
+    base = {"PYTHONUSERBASE": site.getuserbase()} if site.ENABLE_USER_SITE else {}
+    threads = {"OPENBLAS_NUM_THREADS": "1", "HANDGRAD_NUM_THREADS": "1"}
+    return {**kept, **own, **base, **threads, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """End the process, and all that it started where the system knows groups of processes."""
+    killpg = getattr(os, "killpg", None)
+    if killpg is not None:
+        with suppress(ProcessLookupError, PermissionError):
+            killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
+
+
+def _read(answer: Path, found: dict[str, Any]) -> bool:
+    """Take over what the process wrote; whether it came to its end."""
+    try:
+        if answer.stat().st_size > _LARGEST_ANSWER:
+            found["problem"] = "its report is too large"
+            return True
+        for line in answer.read_text("utf-8").splitlines():
+            found |= json.loads(line)
+            if "records" in json.loads(line):
+                return True
+    except (OSError, ValueError, TypeError):
+        pass
+    return False
+
+
+def _how(code: int, late: bool, seconds: float, trace: str) -> str:
+    if late or trace.startswith("Timeout"):
+        return f"stopped after {seconds:g} seconds"
+    crash = re.match(r"(?:Fatal Python error|Windows fatal exception): (.*)", trace)
+    if crash:
+        return f"it crashed ({crash[1]})"
+    how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+    return f"it ended before it was judged ({how})"
+
+
+def _place(trace: str, folder: Path) -> str:
+    """Where in the submission the process stood, by the trace that it left."""
+    for file, line, name in re.findall(r'File "(.*?)", line (\d+) in (.*)', trace):
+        path = Path(file)
+        if folder in path.parents:
+            where = "while it was imported" if name == "<module>" else f"in {name}"
+            return f" {where} ({path.relative_to(folder).as_posix()}:{line})"
+    return ""
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8", errors="replace")[:100_000]
+    except OSError:
+        return ""
+
+
+# one verdict for each function
+
+
+def _counted(
+    rubric: Rubric, records: Sequence[dict[str, Any]], imports: dict[str, list[str]]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return one record for each function, and remarks about those that were defined twice.
+
+    The rubric's file counts; else the one that most of the submission's files import; else the one
+    of a course's place, the nearest to the top, the first by name.
+    """
+    importers = {
+        file: [
+            other for other, names in imports.items() if other != file and Path(file).stem in names
+        ]
+        for file in {record["file"] for record in records}
+    }
+
+    def rank(record: dict[str, Any]) -> tuple[Any, ...]:
+        file = record["file"]
+        named = [i for i, name in enumerate(rubric.file) if f"/{file}".endswith(f"/{name}")]
+        return (min(named, default=len(rubric.file)), record["verdict"] == UNTESTED,
+                -len(importers[file]), file.count("/"), file)  # fmt: skip
+
+    chosen: dict[str, dict[str, Any]] = {}
+    remarks: dict[str, list[str]] = {}
+    for record in records:
+        name = record["function"]
+        if name in chosen:
+            continue
+        same = sorted((one for one in records if one["function"] == name), key=rank)
+        chosen[name] = same[0]
+        files = list(dict.fromkeys(one["file"] for one in same))
+        if len(files) > 1:
+            file = files[0]
+            others = "; ".join(f"{one['file']}: {one['verdict']}" for one in same[1:])
+            if rank(same[0])[0] < len(rubric.file):
+                why = "the rubric names it"
+            elif importers[file] and len(importers[file]) > len(importers[files[1]]):
+                why = f"imported by {', '.join(sorted(importers[file])[:3])}"
+            else:
+                why = "no file is imported more than another: the first one is taken"
+            remarks.setdefault(f"{file} counts ({why}), not {others}", []).append(name)
+    return list(chosen.values()), [f"{', '.join(names)}: {why}" for why, names in remarks.items()]

@@ -64,8 +64,19 @@ def run(function: Callable[..., Any], *arguments: Any, seed: int | None = SEED) 
         raise
     except BaseException as error:  # a SystemExit of the code is its own mistake too
         relic = relics.of_error(error, source_file(function))
-        text = " ".join(str(error).split()) or "no message"
+        text = ends_program(error) or " ".join(str(error).split()) or "no message"
         return relic or Raised(type(error).__name__, text, _line(function, error))
+
+
+def ends_program(error: BaseException) -> str:
+    """Say that an exception would end the whole program; "" of another."""
+    if not isinstance(error, SystemExit):
+        return ""
+    code = error.code if error.code is not None else 0
+    if str(code).startswith("os._exit"):
+        return f"it ends the whole program ({code})"
+    how = f"exit code {code}" if isinstance(code, int) else repr(code)
+    return f"it ends the whole program (sys.exit, {how})"
 
 
 def _line(function: Callable[..., Any], error: BaseException) -> int | None:

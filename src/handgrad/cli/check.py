@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,7 @@ _PAUSE = 0.2  # seconds between two looks at the files
 @click.option(
     "--rubric",
     type=click.Path(path_type=Path),
-    help="PATH holds submissions; points are in this file.",
+    help="PATH holds submissions; points are in this file.  --course, --dropout and --strict go before it.",
 )
 @click.option(
     "--results",
@@ -82,7 +83,17 @@ def command(
     from handgrad.checker import check_path
 
     if rubric is not None:
-        context.exit(_judge_submissions(rubric, Path(target), results))
+        without = {
+            "--only": only,
+            "--notes": notes,
+            "--json": as_json,
+            "--html": html,
+            "--watch": watch,
+        }
+        for option, given in without.items():
+            if given:
+                raise click.UsageError(f"{option} has no meaning with --rubric")
+        context.exit(_judge_submissions(rubric, Path(target), results, dropout, course, strict))
 
     drops = None if dropout is None else dropout == "drop"
 
@@ -133,16 +144,34 @@ def _times(path: Path) -> list[tuple[str, int]]:
     return [(str(file), file.stat().st_mtime_ns) for file in files if file.exists()]
 
 
-def _judge_submissions(rubric: Path, folder: Path, results: Path) -> int:
-    from handgrad.checker.rubric import Row, judge_all, read_rubric
+def _judge_submissions(
+    rubric: Path,
+    folder: Path,
+    results: Path,
+    dropout: str | None,
+    course: str | None,
+    strict: bool,
+) -> int:
+    from handgrad.checker.rubric import NO_LIMIT, Row, judge_all, read_rubric
+    from handgrad.checker.worker import can_limit_memory
+    from handgrad.courses.profiles import get_profile
 
     points = read_rubric(rubric)
+    if course is not None:
+        get_profile(course)
+        points = replace(points, course=course)
+    if dropout is not None:
+        points = replace(points, dropout=dropout)
+    points = replace(points, strict=points.strict or strict)
     if not folder.is_dir():
         raise click.BadParameter(f"{folder} is no folder of submissions")
+    if not can_limit_memory():
+        click.echo(f"Note: {NO_LIMIT}", err=True)
 
     def seen(row: Row) -> None:
         click.echo(f"{row.name:<24} {row.points(points):>6g}  {row.problem}".rstrip())
 
     judge_all(points, folder, results, seen=seen)
-    click.echo(f"Table: {results / 'results.csv'}")
+    click.echo(f"Overview: {results / 'index.html'}")
+    click.echo(f"Tables: {results / 'results.csv'}, {results / 'grades.csv'}")
     return 0

@@ -312,7 +312,8 @@ def _compared(
         return None
     similarity = sum(one.size * value for one, value in matched) / size
     same = [(one, value) for one, value in matched if value >= _ALIKE]
-    much = sum(one.size for one, _ in same)
-    if much < (_SOME if similarity >= _NEARLY_ALL else _MUCH):
+    some = sum(one.size for one, _ in same)
+    much = sum(one.size for one, _ in same if one.name.partition(".")[0] not in _SUPPLIED_FUNCTIONS)
+    if much < _MUCH and (some < _SOME or similarity < _NEARLY_ALL):
         return None
     return Pair(first, second, similarity, tuple(one.name for one, _ in same))

@@ -10,6 +10,7 @@ from typing import Any
 
 from handgrad.checker.heat import maps
 from handgrad.checker.points import parts
+from handgrad.checker.reading import docstring_lines
 from handgrad.checker.records import WRONG, Report, Verdict
 from handgrad.html import POLICY
 
@@ -18,6 +19,7 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto
   padding: 0 1rem; color: #222 }
 h1, h2, code { overflow-wrap: anywhere } h2 { font-size: 1.15rem }
 table { border-collapse: collapse } .wide { overflow-x: auto }
+.verdicts .number { white-space: normal; max-width: 11rem }
 td, th { padding: .2rem .8rem .2rem 0; text-align: left; vertical-align: top }
 .right { color: #137333 } .WRONG { color: #b3261e; font-weight: 600 } code { font-size: .9em }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
@@ -33,7 +35,10 @@ section { border-top: 1px solid #ddd; margin-top: 1.5rem } small { color: #555 }
   body { margin: 1rem auto } .line { grid-template-columns: 2.2rem minmax(0, 1fr) }
   .line > div { grid-column: 1 / -1; margin: .1rem .4rem .3rem }
   .verdicts tr { display: block; border-top: 1px solid #eee; padding: .3rem 0 }
-  .verdicts td { display: block; padding: 0; text-align: left } .verdicts tr:first-child { display: none }
+  .verdicts td { display: block; padding: 0; text-align: left }
+  .verdicts td:not(:first-child):not(:last-child) { display: inline-block; padding-right: 1rem }
+  .verdicts td:empty { display: none !important }
+  .verdicts tr:first-child { display: none }
 }
 """
 _LONGEST = 120  # lines of a function that are shown
@@ -52,18 +57,24 @@ def records_of(report: Report) -> list[dict[str, Any]]:
     ]
 
 
-def _source(verdict: Verdict) -> dict[str, Any] | None:
-    """The lines of a function that is wrong, and the number of the first."""
+def _source(verdict: Verdict) -> list[tuple[int, str]]:
+    """The numbered lines of a function that is wrong, without docstrings and comments."""
     if verdict.verdict != WRONG or not verdict.file or not verdict.line:
-        return None
+        return []
     lines = linecache.getlines(verdict.file)[verdict.line - 1 :]
     try:
         lines = inspect.getblock(lines)
     except (SyntaxError, IndexError):
-        return None
+        return []
     while lines and not lines[-1].strip():
         lines.pop()
-    return {"first": verdict.line, "lines": [line.rstrip("\n") for line in lines[:_LONGEST]]}
+    hidden = docstring_lines(lines)
+    shown = [
+        (number, line.rstrip("\n"))
+        for number, line in enumerate(lines, verdict.line)
+        if number - verdict.line not in hidden and not line.lstrip().startswith("#")
+    ]
+    return shown[:_LONGEST]
 
 
 def document(title: str, body: str) -> str:
@@ -120,9 +131,9 @@ def _errors(errors: dict[str, Any]) -> str:
 
 def _details(record: dict[str, Any]) -> str:
     place = f"{record['file']}:{record['line']}" if record["file"] else ""
-    source = record.get("source")
-    last = source["first"] + len(source["lines"]) if source else 0
-    shown = [one for one in record["causes"] if source and source["first"] <= _line(one) < last]
+    source = record.get("source") or []
+    numbers = {number for number, _ in source}
+    shown = [one for one in record["causes"] if _line(one) in numbers]
     head = (
         f"<section><h2><code>{escape(record['function'])}</code></h2><small>{escape(place)}</small>"
     )
@@ -146,10 +157,10 @@ def _diagnosis(cause: dict[str, Any]) -> str:
     return escape(cause["says"]) + worst
 
 
-def _beside(source: dict[str, Any], causes: Sequence[dict[str, Any]]) -> str:
+def _beside(source: Sequence[tuple[int, str]], causes: Sequence[dict[str, Any]]) -> str:
     """The lines of the function, with the diagnosis beside the guilty ones."""
     rows = []
-    for number, text in enumerate(source["lines"], source["first"]):
+    for number, text in source:
         notes = "<br>".join(_diagnosis(one) for one in causes if _line(one) == number)
         marked, note = (" marked", f"<div>{notes}</div>") if notes else ("", "")
         rows.append(

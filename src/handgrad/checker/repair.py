@@ -75,6 +75,8 @@ def find(rerun: Rerun, calls: Sequence[Call], keys: Sequence[str]) -> Repair | N
     code may crash or never end, so it runs in a process of its own: a copy of this one, or, where
     the system cannot make one, a new one that judges the function once more.
     """
+    if any(_ends(got) for call in calls for got in call.got.values()):
+        return None  # the mistake is that it ends the program, whatever makes it go on
     left = _left.get()
     seconds = _SECONDS if left is None else min(_SECONDS, max(_LEAST, left[0] / 2))
     if left is not None and left[0] <= 0:
@@ -127,6 +129,10 @@ def _search(
                 break
     raising = any(isinstance(got, Raised) for call in calls for got in call.got.values())
     return best if best and (len(best.keys) == len(keys) or not raising) else None
+
+
+def _ends(got: Any) -> bool:
+    return isinstance(got, Raised) and got.kind in ("SystemExit", "EOFError")
 
 
 def _is_wrong(call: Call, keys: Sequence[str]) -> bool:

@@ -107,10 +107,12 @@ def _submission(rubric: Rubric, row: Row) -> str:
 
 
 _OVERVIEW_STYLE = """<style>
-.matrix td, .matrix th { padding: .15rem .45rem; border: 1px solid #ddd }
-.matrix th { background: #f6f6f6 } .matrix .full { background: #e3f2e6 } .matrix .part { background: #fff3d6 }
-.matrix .none { background: #fdeceb } .matrix .absent { color: #767676 }
-.matrix th:first-child { position: sticky; left: 0; max-width: 12rem; overflow-wrap: anywhere }
+.matrix td, .matrix th { padding: .15rem .5rem; border: 1px solid #ddd; white-space: nowrap }
+.matrix th { background: #f6f6f6; font-weight: 500 } .matrix .full { background: #e3f2e6 }
+.matrix .part { background: #fff3d6 } .matrix .none { background: #fdeceb } .matrix .absent { color: #6b6b6b }
+.matrix .head { writing-mode: vertical-rl; transform: rotate(180deg); padding: .5rem .15rem }
+.matrix th:first-child { position: sticky; left: 0; max-width: 40vw; overflow: hidden }
+.matrix th:first-child { text-overflow: ellipsis }
 </style>"""
 
 
@@ -123,32 +125,37 @@ def overview(rubric: Rubric, found: Class) -> str:
         f"<p>{len(found.rows)} submissions, {mean:.4g} of {rubric.total:g} points on average.</p>"
     )
     parts += [f"<p>{escape(remark)}</p>" for remark in found.remarks]
-    parts += [_matrix(rubric, found.rows), _problems(found.rows), _mistakes(found.rows)]
+    parts += [_matrix(rubric, found.rows), _problems(found.rows), _mistakes(rubric, found.rows)]
     parts += [_together(found), _libraries(found.rows)]
     return document("Overview", "".join(parts))
 
 
 def _matrix(rubric: Rubric, rows: list[Row]) -> str:
-    heads = "".join(f'<th class="number">{escape(row.name).join(_link(row))}' for row in rows)
-    lines = [f'<tr><th>function{heads}<th class="number">right</tr>']
-    for function, most in rubric.points.items():
-        cells = [_cell(rubric, row, function) for row in rows]
-        right = sum(1 for row in rows if (row.record(function) or {}).get("verdict") == RIGHT)
-        lines.append(
-            f"<tr><th><code>{escape(function)}</code> <small>{worth(most):g}</small>{''.join(cells)}"
-            f'<td class="number">{right} of {len(rows)}</tr>'
-        )
-    totals = "".join(f'<td class="number">{row.points(rubric):g}' for row in rows)
-    lines.append(f"<tr><th>all <small>{rubric.total:g}</small>{totals}<td></tr>")
+    """A line for each submission, a column for each function."""
+    heads = "".join(
+        f'<th class="head"><code>{escape(function)}</code> <small>{worth(most):g}</small>'
+        for function, most in rubric.points.items()
+    )
+    lines = [f'<tr><th>submission<th class="head">all <small>{rubric.total:g}</small>{heads}</tr>']
+    for row in rows:
+        cells = "".join(_cell(rubric, row, function) for function in rubric.points)
+        name = f'<th title="{escape(row.name)}">{_linked(row)}'
+        lines.append(f'<tr>{name}<td class="number">{row.points(rubric):g}{cells}</tr>')
+    right = [
+        sum((row.record(function) or {}).get("verdict") == RIGHT for row in rows)
+        for function in rubric.points
+    ]
+    counts = "".join(f'<td class="number">{count}' for count in right)
+    lines.append(f"<tr><th>right<td>{counts}</tr>")
     return (
         f'<div class="wide"><table class="matrix">{"".join(lines)}</table></div>'
-        "<p><small>Points by function. Green: all of them, yellow: some, red: none; "
-        "n: not written yet, -: missing, ?: not testable. A name leads to the submission's page.</small></p>"
+        "<p><small>Points. Green: all of them; yellow: some; red: none; n: not written yet; -: missing; "
+        "?: not testable. A name leads to the submission's page.</small></p>"
     )
 
 
-def _link(row: Row) -> tuple[str, str]:
-    return f'<a href="{quote(_page_of(row))}">', "</a>"
+def _linked(row: Row) -> str:
+    return f'<a href="{quote(_page_of(row))}">{escape(row.name)}</a>'
 
 
 def _cell(rubric: Rubric, row: Row, function: str) -> str:
@@ -165,43 +172,40 @@ def _cell(rubric: Rubric, row: Row, function: str) -> str:
 
 
 def _problems(rows: list[Row]) -> str:
-    lines = [
-        f"<li>{escape(row.name).join(_link(row))}: {escape(row.problem)}"
-        for row in rows
-        if row.problem
-    ]
+    lines = [f"<li>{_linked(row)}: {escape(row.problem)}" for row in rows if row.problem]
     return _listed("Not judged, or not all of it", lines)
 
 
-def _mistakes(rows: list[Row]) -> str:
+def _mistakes(rubric: Rubric, rows: list[Row]) -> str:
     """Count each mistake of each function once for a submission, the commonest first."""
     counts: Counter[tuple[str, str]] = Counter()
     examples: dict[tuple[str, str], tuple[str, list[Row]]] = {}
     for row in rows:
-        for key, says in _mistakes_of(row).items():
+        for key, says in _mistakes_of(rubric, row).items():
             counts[key] += 1
             examples.setdefault(key, (says, []))[1].append(row)
     lines = []
     for key, count in counts.most_common(_MOST):
         says, who = examples[key]
-        names = ", ".join(escape(row.name).join(_link(row)) for row in who)
+        names = ", ".join(_linked(row) for row in who)
         lines.append(
             f"<li>{count}: <code>{escape(key[0])}</code>: {escape(says)} <small>({names})</small>"
         )
     return _listed("Common mistakes", lines)
 
 
-def _mistakes_of(row: Row) -> Mapping[tuple[str, str], str]:
+def _mistakes_of(rubric: Rubric, row: Row) -> Mapping[tuple[str, str], str]:
     found: dict[tuple[str, str], str] = {}
-    for record in row.records:
-        for cause in record["causes"]:
+    for function in rubric.points:
+        record = row.record(function)
+        for cause in record["causes"] if record else ():
             name: Any = cause["name"] if cause.get("explained", True) else cause["says"]
-            found.setdefault((record["function"], str(name)), cause["says"])
+            found.setdefault((function, str(name)), cause["says"])
     return found
 
 
 def _together(found: Class) -> str:
-    links = {row.name: escape(row.name).join(_link(row)) for row in found.rows}
+    links = {row.name: _linked(row) for row in found.rows}
     lines = [
         f"<li>{links[pair.first]} and {links[pair.second]}: {100 * pair.similarity:.0f} % alike; "
         f"<code>{escape(', '.join(pair.functions))}</code>"
@@ -217,9 +221,7 @@ def _together(found: Class) -> str:
 
 def _libraries(rows: list[Row]) -> str:
     lines = [
-        f"<li>{escape(row.name).join(_link(row))}: {escape(', '.join(row.libraries))}"
-        for row in rows
-        if row.libraries
+        f"<li>{_linked(row)}: {escape(', '.join(row.libraries))}" for row in rows if row.libraries
     ]
     return _listed(
         "Libraries that differentiate by themselves, and code that is made while it runs", lines

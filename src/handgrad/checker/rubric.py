@@ -270,12 +270,17 @@ def _how(code: int, late: bool, seconds: float, trace: str) -> str:
 
 def _place(trace: str, folder: Path) -> str:
     """Where in the submission the process stood, by the trace that it left."""
-    for file, line, name in re.findall(r'File "(.*?)", line (\d+) in (.*)', trace):
-        path = Path(file)
-        if folder in path.parents:
-            where = "while it was imported" if name == "<module>" else f"in {name}"
-            return f" {where} ({path.relative_to(folder).as_posix()}:{line})"
-    return ""
+    inside = [
+        (Path(file).relative_to(folder).as_posix(), line, name)
+        for file, line, name in re.findall(r'File "(.*?)", line (\d+) in (.*)', trace)
+        if folder in Path(file).parents
+    ]
+    if not inside:
+        return ""
+    file, line, _ = inside[0]  # the innermost
+    names = [name for *_, name in inside if not name.startswith("<")]
+    where = f"in {names[0]}" if names else "while it was imported"
+    return f" {where} ({file}:{line})"
 
 
 def _text(path: Path) -> str:

@@ -99,7 +99,9 @@ def _place(error: BaseException, folder: Path) -> str:
     ]
     if not frames:
         return ""
-    return f" in {frames[-1].name} ({frames[-1].filename}:{frames[-1].lineno})"
+    names = [frame.name for frame in frames if not frame.name.startswith("<")]
+    where = f"in {names[-1]}" if names else "while it was imported"
+    return f" {where} ({frames[-1].filename}:{frames[-1].lineno})"
 
 
 def _inside(value: Any, folder: Path) -> Any:

@@ -50,7 +50,7 @@ def test_a_submission_harms_nothing_but_its_own_row(tmp_path):
     assert rows["wrong"]["relu_backward"] == "WRONG"
     assert rows["good"]["of"] == "3"
     assert "6 seconds" in rows["hangs"]["problem"]
-    assert "imported (layers.py:9)" in rows["hangs"]["problem"]
+    assert "imported (layers.py:" in rows["hangs"]["problem"]
     assert "os._exit, exit code 0" in rows["exits"]["problem"]
     assert "sys.exit, exit code 0" in rows["quits"]["problem"]
     assert "out of memory" in rows["eats"]["problem"].lower()

@@ -29,7 +29,7 @@ import numpy as np
 from handgrad.checker import classifiers, models, rules
 from handgrad.checker.known import LAYERS, by_function
 from handgrad.checker.loading import CheckError
-from handgrad.checker.records import NOT_WRITTEN, RIGHT, UNTESTED, Call, Raised, Verdict
+from handgrad.checker.records import NOT_WRITTEN, RIGHT, UNTESTED, Call, Raised, Verdict, is_numeric
 from handgrad.courses.profiles import get_profile
 
 Points = float | dict[str, float]
@@ -219,11 +219,23 @@ def parts(verdict: Verdict) -> dict[str, bool]:
         VALUE: not wrong - gradients,
         GRADIENT: not gradients,
         SHAPES: not misshapen,
-        STABLE: not any(call.wrong(key) for call in huge for key in call.expected)
-        and not any(_STABLE in caution for caution in verdict.cautions),
+        STABLE: _is_stable(verdict, huge, wrong),
         STRICT: verdict.verdict == RIGHT and not verdict.cautions,
     }
     return {part: found.get(part, not {part, GRADIENT} & wrong) for part in known}
+
+
+def _is_stable(verdict: Verdict, huge: list[Call], wrong: set[str]) -> bool:
+    """Whether all is finite at extreme scores, and right there if it is at ordinary ones."""
+    finite = all(
+        is_numeric(value) and bool(np.all(np.isfinite(value)))
+        for call in huge
+        for value in call.got.values()
+    )
+    values = {key for key in wrong if not _is_gradient(key)}
+    noted = not values and any(_STABLE in caution for caution in verdict.cautions)
+    off = any(call.wrong(key) for call in huge for key in call.expected if key not in wrong)
+    return finite and not noted and not off
 
 
 def _is_gradient(key: str) -> bool:

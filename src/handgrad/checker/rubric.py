@@ -325,7 +325,7 @@ def _counted(
         files = list(dict.fromkeys(one["file"] for one in same))
         if len(files) > 1:
             file = files[0]
-            others = "; ".join(f"{one['file']}: {one['verdict']}" for one in same[1:])
+            others = ", ".join(files[1:])
             if rank(same[0])[0] < len(rubric.file):
                 why = "the rubric names it"
             elif importers[file] and len(importers[file]) > len(importers[files[1]]):

@@ -175,7 +175,8 @@ def _why(place: Place, error: BaseException) -> str:
         where += f" (from {frames[-1].filename}:{frames[-1].lineno})"
     relic = relics.of_error(error, frames[-1].filename if frames else "")
     text = relic.message if relic else f"{type(error).__name__}: {error}"
-    text = ends_program(error) or text
+    if ends := ends_program(error):
+        text = f"{type(error).__name__}: {ends}"
     return f"check: {where}: {' '.join(text.split())}{_advice(error, place)}"
 
 

@@ -1,5 +1,8 @@
 """What a rubric may say, and what the parts of a function earn."""
 
+import re
+from pathlib import Path
+
 import pytest
 from checker.submissions import AFFINE, LAYERS, OVERFLOWING, SOFTMAX
 
@@ -45,6 +48,13 @@ def rubric_of(folder, text):
 def test_bad_rubrics(tmp_path, text, says):
     with pytest.raises(CheckError, match=says):
         rubric_of(tmp_path, text)
+
+
+def test_the_rubric_of_the_docs_is_one(tmp_path):
+    docs = Path(__file__).parents[2] / "docs" / "checker.md"
+    (text,) = re.findall(r"```toml\n(.*?)```", docs.read_text("utf-8"), re.DOTALL)
+    (tmp_path / "starter").mkdir()
+    assert rubric_of(tmp_path, text).total == 10
 
 
 def test_an_unknown_course_is_refused(tmp_path):

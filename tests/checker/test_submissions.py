@@ -249,14 +249,37 @@ def test_short_functions_say_nothing(tmp_path):
     assert likeness.alike(found, ["relu_forward", "affine_forward"]) == []
 
 
+def test_a_formula_is_not_a_copy(tmp_path):
+    adam = """
+def adam(w, dw, config=None):
+    config = config or {}
+    config.setdefault("t", 0)
+    m, v = config.setdefault("m", 0 * w), config.setdefault("v", 0 * w)
+    config["t"] += 1
+    config["m"] = m = config["beta1"] * m + (1 - config["beta1"]) * dw
+    config["v"] = v = config["beta2"] * v + (1 - config["beta2"]) * dw**2
+    m, v = m / (1 - config["beta1"] ** config["t"]), v / (1 - config["beta2"] ** config["t"])
+    return w - config["learning_rate"] * m / (np.sqrt(v) + config["epsilon"]), config
+"""
+    found = {
+        name: functions_of(tmp_path / name, text)
+        for name, text in [("a", adam + CONV), ("b", adam + INDEPENDENT)]
+    }
+    assert likeness.alike(found, ["adam", "conv_forward_naive"]) == []
+
+
 def test_libraries_are_found_where_the_functions_need_them(tmp_path):
     (tmp_path / "layers.py").write_text(
-        "from helper import f\nimport jax.numpy as jnp\n" + LAYERS + "__import__('autograd')\n"
+        "from helper import f\nimport fast_layers, jax.numpy as jnp\n"
+        + LAYERS
+        + "__import__('autograd')\n"
     )
     (tmp_path / "helper.py").write_text("from torch import nn\nf = eval('1')\n")
-    (tmp_path / "other.py").write_text("import tensorflow\n")
-    libraries = likeness.read_sources(tmp_path, ["relu_forward"])["libraries"]
-    assert sorted(libraries) == [
+    (tmp_path / "other.py").write_text("import tensorflow\n" + CONV)
+    (tmp_path / "fast_layers.py").write_text("import torch\n" + CONV)  # the course's own
+    found = likeness.read_sources(tmp_path, ["relu_forward"])
+    assert not any("conv" in place for place in found["functions"])
+    assert sorted(found["libraries"]) == [
         "autograd at layers.py:9", "eval at helper.py:2", "jax.numpy at layers.py:2",
         "torch at helper.py:1",
     ]  # fmt: skip

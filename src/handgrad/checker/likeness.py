@@ -35,11 +35,14 @@ _SUPPLIED_FUNCTIONS = frozenset({
     "conv_bn_relu_forward", "conv_bn_relu_backward", "sgd", "sigmoid",
     "LinearClassifier", "Solver",
 })  # fmt: skip
+# functions that are one formula, which most people write in one way
+_FORMULAS = frozenset({
+    "sgd", "sgd_momentum", "sgd_nesterov_momentum", "rmsprop", "adagrad", "adam", "__init__",
+})  # fmt: skip
 _GRAM = 5  # tokens
 _SHORT = 40  # tokens: a function of fewer says nothing
 _ALIKE = 0.9  # from here on two functions are alike
 # A pair is listed if its alike functions have as many tokens; or fewer, and nearly all is alike.
-# Of 3,081 pairs of strangers' layers.py 36 are, most of them by one hand; the median similarity is 0.33.
 _MUCH, _SOME, _NEARLY_ALL = 100, 60, 0.8
 _MOST = 0.5  # of a class of at least _CLASS: shared by so many it is no copy
 _CLASS = 6
@@ -60,10 +63,11 @@ class Pair(NamedTuple):
 def read_sources(folder: Path, wanted: Iterable[str]) -> dict[str, Any]:
     """Return what the files of a copy show without being run.
 
-    functions: the tokens of each function, by "file:name"; imports: of each file, what it imports;
-    libraries: what is used in the files that define the functions `wanted`, and in those they import.
+    Of the files that define the functions `wanted`, and those that they import, but for a course's own:
+    functions: the tokens of each function, by "file:name"; libraries: uses of them, with file and line.
+    imports: of all files, what they import.
     """
-    functions: dict[str, list[str]] = {}
+    functions: dict[str, dict[str, list[str]]] = {}
     imports: dict[str, list[str]] = {}
     uses: dict[str, list[str]] = {}
     defines: set[str] = set()
@@ -77,17 +81,17 @@ def read_sources(folder: Path, wanted: Iterable[str]) -> dict[str, Any]:
             imports[file] = sorted(_imports(tree))
         except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
             continue
-        functions |= found
+        functions[file] = found
         names = {
             node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)
         }
         if names & wanted:
             defines.add(file)
-    files = _reached(defines, imports)
+    files = sorted(_reached(defines, imports))
     return {
-        "functions": functions,
+        "functions": {place: tokens for file in files for place, tokens in functions[file].items()},
         "imports": imports,
-        "libraries": [use for file in sorted(files) for use in uses.get(file, ())],
+        "libraries": [use for file in files for use in uses[file]],
     }
 
 
@@ -213,8 +217,8 @@ def _reached(files: set[str], imports: Mapping[str, Sequence[str]]) -> set[str]:
     """The files, and those of the submission that they import, directly or not."""
     todo, reached = sorted(files), set(files)
     while todo:
-        wanted = imports.get(todo.pop(), ())
-        new = {other for other in imports if Path(other).stem in wanted} - reached
+        wanted = set(imports.get(todo.pop(), ()))
+        new = {other for other in imports if Path(other).stem in wanted - _SUPPLIED_FILES} - reached
         reached |= new
         todo += sorted(new)
     return reached
@@ -268,9 +272,8 @@ def _sketches(
     found = []
     for place, tokens in functions.items():
         file, _, name = place.rpartition(":")
-        root = name.partition(".")[0]
-        supplied = Path(file).stem in _SUPPLIED_FILES or root in _SUPPLIED_FUNCTIONS
-        if len(tokens) < _SHORT or tuple(tokens) in given or (supplied and root not in wanted):
+        supplied = name.partition(".")[0] in _SUPPLIED_FUNCTIONS - wanted
+        if len(tokens) < _SHORT or tuple(tokens) in given or supplied:
             continue
         grams = Counter(tuple(tokens[i : i + _GRAM]) for i in range(len(tokens) - _GRAM + 1))
         found.append(_Sketch(file, name, grams, grams.total()))
@@ -289,6 +292,12 @@ def _common(sketches: Mapping[str, Sequence[_Sketch]]) -> set[tuple[str, int]]:
 
 def _key(sketch: _Sketch) -> tuple[str, int]:
     return sketch.name, hash(frozenset(sketch.grams.items()))
+
+
+def _tells(name: str) -> bool:
+    """Whether a function of this name is more than a formula, and the student's own."""
+    root, _, method = name.partition(".")
+    return not {root, method} & _FORMULAS and root not in _SUPPLIED_FUNCTIONS
 
 
 def _compared(
@@ -313,7 +322,7 @@ def _compared(
     similarity = sum(one.size * value for one, value in matched) / size
     same = [(one, value) for one, value in matched if value >= _ALIKE]
     some = sum(one.size for one, _ in same)
-    much = sum(one.size for one, _ in same if one.name.partition(".")[0] not in _SUPPLIED_FUNCTIONS)
+    much = sum(one.size for one, _ in same if _tells(one.name))
     if much < _MUCH and (some < _SOME or similarity < _NEARLY_ALL):
         return None
     return Pair(first, second, similarity, tuple(one.name for one, _ in same))

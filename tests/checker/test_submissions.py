@@ -1,14 +1,17 @@
 """Zip files, notebooks and folders as submissions: read safely, judged once for each function."""
 
+import ast
 import csv
 import json
 import os
 import stat
 import zipfile
+from pathlib import Path
 
 import pytest
 from checker.submissions import AFFINE, CONV, INDEPENDENT, LAYERS, RENAMED
 
+import handgrad
 from handgrad.checker import CheckError, likeness, results, submissions
 from handgrad.checker.notebooks import code_of
 from handgrad.checker.rubric import judge_all, judge_one, read_rubric
@@ -355,7 +358,66 @@ def test_the_command_line_takes_the_course_and_refuses_what_it_would_not_use(tmp
     assert "--only" in capsys.readouterr().err
 
 
+def test_ctrl_c_keeps_the_rows_that_there_are(tmp_path):
+    folder = tmp_path / "submissions"
+    folder.mkdir()
+    for name in "abc":
+        (folder / f"{name}.py").write_text(LAYERS)
+    rows = []
+
+    def stop(row):
+        rows.append(row)
+        if len(rows) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        judge_all(rubric_in(tmp_path), folder, tmp_path / "results", seen=stop)
+    assert (tmp_path / "results" / "grades.csv").read_text().count("\n") == 3
+    assert "stopped after 2 of 3" in (tmp_path / "results" / "index.html").read_text()
+
+
 # systems that lack what Linux has
+
+_LACKING = {  # what Windows lacks, by the guard that must be around it
+    "os": {"fork", "killpg", "waitpid", "setsid", "getuid", "geteuid", "register_at_fork",
+           "sched_getaffinity", "sched_setaffinity", "getpgid", "uname", "wait"},
+    "signal": {"SIGKILL", "SIGALRM", "SIGHUP", "SIGUSR1", "SIGUSR2", "alarm", "setitimer"},
+}  # fmt: skip
+_MODULES = {"resource", "fcntl", "pwd", "grp", "termios"}
+
+
+def unguarded(tree):
+    """Lines that use what Windows lacks, outside of an ``if``, a ``try``, or behind an early return."""
+    guarded = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            kinds = [type(one) for one in node.body]
+            first = next((i for i, kind in enumerate(kinds) if kind is ast.If), len(kinds))
+            for one in node.body[first:]:
+                guarded |= {id(inner) for inner in ast.walk(one)}
+        if isinstance(node, ast.If | ast.IfExp | ast.Try):
+            guarded |= {id(inner) for inner in ast.walk(node)}
+    for node in ast.walk(tree):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module] if isinstance(node, ast.ImportFrom) else []
+        lacks = bool(_MODULES & set(names))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            lacks = node.attr in _LACKING.get(node.value.id, ())
+        if lacks and id(node) not in guarded:
+            yield node.lineno
+
+
+def test_what_windows_lacks_is_used_behind_a_guard_only():
+    assert list(unguarded(ast.parse("import os\ndef f(p):\n    os.killpg(p, 9)\n"))) == [3]
+    assert list(unguarded(ast.parse("def f():\n    import resource\n"))) == [2]
+    root = Path(handgrad.__file__).parent
+    found = {
+        f"{path.relative_to(root)}:{line}"
+        for path in root.rglob("*.py")
+        for line in unguarded(ast.parse(path.read_text("utf-8")))
+    }
+    assert found == set()
+
 
 _WINDOWS = """
 import os, sys

@@ -120,7 +120,7 @@ def overview(rubric: Rubric, found: Class) -> str:
     """Return the page of the class: functions and submissions, mistakes, what to look at."""
     parts = [_OVERVIEW_STYLE]
     totals = [row.points(rubric) for row in found.rows]
-    mean = sum(totals) / len(totals)
+    mean = sum(totals) / max(len(totals), 1)
     parts.append(
         f"<p>{len(found.rows)} submissions, {mean:.4g} of {rubric.total:g} points on average.</p>"
     )

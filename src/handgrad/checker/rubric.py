@@ -93,13 +93,16 @@ def judge_all(
     rows = []
     found = submissions_in(folder)
     results.mkdir(parents=True, exist_ok=True)
-    for submission in found:
-        row = judge_one(rubric, submission.path, name=submission.name)
-        rows.append(row)
-        if seen:
-            seen(row)
     remarks = [] if can_limit_memory() else [NO_LIMIT]
-    written.write(rubric, Class(rows, _pairs(rubric, rows), remarks), results)
+    try:
+        for submission in found:
+            row = judge_one(rubric, submission.path, name=submission.name)
+            rows.append(row)
+            if seen:
+                seen(row)
+    finally:  # after Ctrl-C, what there is
+        remarks += [f"stopped after {len(rows)} of {len(found)}"] if len(rows) < len(found) else []
+        written.write(rubric, Class(rows, _pairs(rubric, rows), remarks), results)
     return rows
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from handgrad.checker import RIGHT, UNTESTED, WRONG, check_path
+from handgrad.checker import NOT_WRITTEN, RIGHT, WRONG, check_path
 
 SOLUTION = Path(__file__).parent / "students" / "assignments.py"
 
@@ -102,7 +102,7 @@ def test_the_loop_of_a_linear_classifier(tmp_path, old, new, name):
     assert (verdict.verdict, verdict.causes[0].name) == (WRONG, name)
 
 
-def test_a_loop_that_draws_no_batch_yet_is_not_testable(tmp_path):
+def test_a_loop_that_draws_no_batch_yet_is_not_written(tmp_path):
     change = ("self.loss(X[rows], y[rows], reg)", "self.loss(None, None, reg)")
     verdict = check(tmp_path, change, only="LinearClassifier")["LinearClassifier.train"]
-    assert verdict.verdict == UNTESTED
+    assert verdict.verdict == NOT_WRITTEN

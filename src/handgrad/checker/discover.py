@@ -11,7 +11,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-import handgrad
 from handgrad.checker import api, classifiers, models, networks, pairs, repair, rules, spawned
 from handgrad.checker import relics as relics_of
 from handgrad.checker.calling import Pair
@@ -227,7 +226,7 @@ def _elsewhere(thing: Any, homes: Sequence[Path]) -> str:
     path = Path(file).absolute()
     if any(home == path or home in path.parents for home in homes):
         return ""
-    library = Path(handgrad.__file__).parent
+    library = Path(__file__).parents[1]
     return f"handgrad ({path.name})" if library in path.parents else str(path)
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-import handgrad
 from handgrad.checker.records import Call, Cause, Finding, Raised
 
 PYTHON, NUMPY = "Python 2", "old NumPy"
@@ -43,7 +42,8 @@ _NAMES = {
     "reduce": "functools.reduce", "reload": "importlib.reload", "file": "open", "cmp": "(a > b) - (a < b)",
     "execfile": "exec(open(...).read())", "xrange": "range",
 }  # fmt: skip
-_LIBRARIES = (*[str(Path(one.__file__ or "").parent) for one in (os, np, handgrad)], "<frozen")
+_PACKAGE = str(Path(__file__).parents[1])
+_LIBRARIES = (*[str(Path(one.__file__ or "").parent) for one in (os, np)], _PACKAGE, "<frozen")
 _WHOLE = re.compile(
     r"'(numpy\.)?float\d*' object cannot be interpreted as an integer|slice indices must be integers"
     r"|only integers, slices|can't multiply sequence by non-int of type '(numpy\.)?float"

@@ -9,7 +9,7 @@ not built, is answered by the library's functions.
 from __future__ import annotations
 
 import builtins
-import pickle
+import importlib
 import re
 from collections.abc import Callable, Iterator
 from functools import reduce
@@ -152,7 +152,7 @@ def _moves() -> dict[str, Any]:
     return {name: getattr(builtins, name) for name in names} | {
         "xrange": range,
         "reduce": reduce,
-        "cPickle": pickle,
+        "cPickle": importlib.import_module("pickle"),  # for the student's own code
     }
 
 
@@ -173,5 +173,5 @@ _ANSWERS: dict[str, Callable[[], dict[str, Any]]] = {
     "past.builtins": lambda: _moves() | {"basestring": str, "unicode": str, "long": int},
     "past.utils": lambda: {"old_div": _old_div},
     "six": _six,
-    "cPickle": lambda: dict(vars(pickle)),
+    "cPickle": lambda: dict(vars(importlib.import_module("pickle"))),
 }

@@ -15,7 +15,7 @@ Shape = tuple[int, ...]
 
 MATRICES = [(1, 3), (3, 1), (4, 3), (5, 2), (7, 4)]
 IMAGES = [(1, 2, 1, 3), (3, 1, 1, 1), (2, 3, 2, 2), (1, 4, 3, 2), (3, 2, 2, 1)]
-OPTIONS: list[dict[str, Any]] = [{}, {"eps": 0.25}, {"eps": 1e-3, "unknown": None}]
+OPTIONS: list[dict[str, Any]] = [{}, {"eps": 0.25}, {"eps": 1e-3}]
 
 
 def _text(values: tuple[Any, ...]) -> str:

@@ -106,3 +106,48 @@ def test_a_loop_that_draws_no_batch_yet_is_not_written(tmp_path):
     change = ("self.loss(X[rows], y[rows], reg)", "self.loss(None, None, reg)")
     verdict = check(tmp_path, change, only="LinearClassifier")["LinearClassifier.train"]
     assert verdict.verdict == NOT_WRITTEN
+
+
+SANDWICHES = """
+from handgrad.layers import affine_forward, affine_backward, batchnorm_forward, batchnorm_backward
+from handgrad.layers import relu_forward, relu_backward
+
+
+def affine_batchnorm_relu_forward(x, w, b, gamma, beta, bn_param):
+    a, first = affine_forward(x, w, b)
+    n, second = batchnorm_forward(a, gamma, beta, bn_param)
+    out, third = relu_forward(n)
+    return out, (first, second, third)
+
+
+def affine_batchnorm_relu_backward(dout, cache):
+    first, second, third = cache
+    dn = relu_backward(dout, third)
+    da, dgamma, dbeta = batchnorm_backward(dn, second)
+    dx, dw, db = affine_backward(da, first)
+    return dx, dw, db, dgamma, dbeta
+
+
+def conv_batch_relu_forward(x, w):
+    return x, w
+"""
+
+
+def test_sandwiches_by_a_student_s_own_word(tmp_path):
+    path = tmp_path / "sandwiches.py"
+    path.write_text(SANDWICHES, "utf-8")
+    report = check_path(str(path))
+    found = {verdict.function: verdict.verdict for verdict in report.verdicts}
+    words = ("affine_batchnorm_relu_forward", "affine_batchnorm_relu_backward")
+    assert found == dict.fromkeys(
+        words, RIGHT
+    )  # of other arguments, conv_batch_relu is something else
+    path.write_text(SANDWICHES.replace("relu_backward(dout, third)", "dout"), "utf-8")
+    wrong = check_path(str(path))["affine_batchnorm_relu_backward"]
+    assert wrong.verdict == WRONG
+
+
+def test_matrices_of_numpy_are_judged(tmp_path):
+    change = ("    dW /= N\n    loss += reg", "    dW = np.matrix(dW) / N\n    loss += reg")
+    report = check(tmp_path, change, only="svm_loss_naive")
+    assert report["svm_loss_naive"].verdict in (RIGHT, WRONG)

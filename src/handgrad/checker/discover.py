@@ -194,6 +194,8 @@ def check_module(
             verdicts.append(Verdict(name, UNTESTED, reason=reason, file=str(homes[0])))
         elif found is None:
             verdicts += judge_named(name, thing, habits) or []
+        elif found[1] == "forward" and not found[0].fits(thing):
+            continue  # a student's own word for something else
         elif found[1] == "forward" and "torch" in vars(module) and not by_hand:
             reason = "it works on PyTorch's tensors, which need no backward"
             verdicts.append(Verdict(name, UNTESTED, reason=reason, file=source_file(thing)))
@@ -271,10 +273,8 @@ def _partners(name: str, defined: dict[str, Any]) -> list[str]:
     found = by_function(name)
     if found is None or found[1] != "forward":
         return []
-    layer = found[0]
-    variant = name.removeprefix(layer.name + "_forward")
-    wanted = [layer.name + "_backward" + variant]
-    wanted += [other for other in layer.backward if other.endswith("_alt")]
+    wanted = [name.replace("_forward", "_backward", 1)]
+    wanted += [other for other in found[0].backward if other.endswith("_alt")]
     return [other for other in wanted if callable(defined.get(other))]
 
 

@@ -271,9 +271,8 @@ def is_numeric(value: Any) -> bool:
 def scales_of(results: Mapping[str, Any]) -> dict[str, float]:
     """Return each result's scale: its largest number, or all results' where it is rounding noise."""
     sizes = {
-        key: float(np.max(np.abs(value), initial=0.0, where=np.isfinite(value)))
-        for key, value in results.items()
-        if is_numeric(value)
+        key: float(np.max(np.abs(array), initial=0.0, where=np.isfinite(array)))
+        for key, array in ((k, np.asarray(v)) for k, v in results.items() if is_numeric(v))
     }
     largest = max(sizes.values(), default=0.0)
     return {key: size if size > 1e-9 * largest else largest for key, size in sizes.items()}

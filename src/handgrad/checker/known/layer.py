@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -38,7 +39,9 @@ class Layer:
     so that many results are right; drops: whether dropout's p is the probability of dropping;
     strict: whether the library's contract is judged, not only the courses';
     adapt: ("forward" or "backward", function) -> the function as a pair has it; reference: what gives the
-    right results where no pair of the library does; meant: function -> the layer as this code means it.
+    right results where no pair of the library does; meant: function -> the layer as this code means it;
+    own_word: whether its functions are named by a student's own word, so that one of other arguments is
+    something else.
     """
 
     name: str
@@ -55,12 +58,27 @@ class Layer:
     adapt: Callable[[str, Any], Any] = lambda side, function: function
     reference: Callable[[Config], Truth] | None = None
     meant: Callable[[Any], Layer] | None = None
+    own_word: bool = False
     cache: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def known(self) -> bool:
         """Whether the library can compute it."""
         return bool(self.name)
+
+    def fits(self, function: Any) -> bool:
+        """Whether a function of a student's own word has the arguments of the layer's forward."""
+        if not self.own_word:
+            return True
+        try:
+            parameters = inspect.signature(function).parameters.values()
+        except (TypeError, ValueError):
+            return False
+        config = self.configs()[0]
+        needed = [
+            p for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD
+        ]
+        return len(needed) == len(config.arrays) + len(config.options)
 
     def configs(self) -> list[Config]:
         """Return the configurations, made once."""

@@ -17,11 +17,17 @@ def _pair(
     make: Callable[[], list[Config]],
     variants: tuple[str, ...] = ("",),
     backward: tuple[str, ...] = (),
+    called: str = "",
     **more: Any,
 ) -> Layer:
-    """A layer whose functions are <name>_forward<variant> and <name>_backward<variant>."""
-    forwards = tuple(f"{name}_forward{variant}" for variant in variants)
-    backwards = tuple(f"{name}_backward{variant}" for variant in variants) + backward
+    """A layer whose functions are <name>_forward<variant> and <name>_backward<variant>.
+
+    called: a student's own word for it, which may stand for something else too.
+    """
+    stem = called or name
+    forwards = tuple(f"{stem}_forward{variant}" for variant in variants)
+    backwards = tuple(f"{stem}_backward{variant}" for variant in variants) + backward
+    more["own_word"] = bool(called)
     return Layer(name, make, forwards, backwards, family, **more)
 
 
@@ -67,6 +73,27 @@ LAYERS = [
     _pair("prelu", "", configs.prelu),
     _pair("maxout", "", configs.maxout),
     _pair("spatial_instancenorm", "", configs.spatial_instancenorm),
+    *[
+        _pair(
+            "affine_bn_relu", "sandwich", functools.partial(configs.affine_like, "bn"), called=word
+        )
+        for word in ("affine_batchnorm_relu", "affine_batch_relu")
+    ],
+    *[
+        _pair(
+            "conv_bn_relu", "sandwich", functools.partial(windows.conv_sandwich, "bn"), called=word
+        )
+        for word in ("conv_batchnorm_relu", "conv_batch_relu")
+    ],
+    *[
+        _pair(
+            "conv_bn_relu_pool",
+            "sandwich",
+            functools.partial(windows.conv_sandwich, "bn", pool=True),
+            called=word,
+        )
+        for word in ("conv_batchnorm_relu_pool", "conv_batch_relu_pool")
+    ],
     linear.linear("svm_loss", ("svm_loss_naive", "svm_loss_vectorized")),
     linear.linear("softmax_loss", ("softmax_loss_naive", "softmax_loss_vectorized")),
     _pair("rnn_step", "recurrent", functools.partial(sequences.steps, 1)),

@@ -130,7 +130,7 @@ def test_a_real_package_of_the_courses_name_elsewhere_does_not_answer(write, mon
     assert report["affine_relu_forward"].verdict == "WRONG"
     assert sys.modules["cs231n"].__file__ == str(folder / "installed" / "cs231n" / "__init__.py")
     for name in ("cs231n", "cs231n.layers"):
-        monkeypatch.delitem(sys.modules, name)
+        del sys.modules[name]  # for good: monkeypatch would put it back
 
 
 @pytest.mark.parametrize(

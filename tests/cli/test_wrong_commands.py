@@ -204,7 +204,7 @@ SETTINGS = {
     "model.conv_params=[{num_filters=2}]": "conv_params[0]: it lacks the key 'filter_size'",
     "model.conv_params=[{num_filters=2, filter_size=99, pad=0}]": "has nothing left to compute",
     "model.conv_params=[{num_filters=2, filter_size=3, pool=1}]": "pool must be true or false, got 1",
-    "model.hidden_dims={a=1}": "hidden_dims[0] must be an integer of at least 1, got 'a'",
+    "model.hidden_dims={a=1}": "hidden_dims must be a list of the hidden layers' widths, got {'a': 1}",
     "model.hidden_dims=[true]": "hidden_dims[0] must be an integer of at least 1, got True",
     "model.hidden_dims=[4611686018427387904]": "would hold 512 x 4611686018427387904 numbers, beyond",
     "model.hidden_dims=[100000000000]": "out of memory: Unable to allocate",

@@ -199,7 +199,13 @@ def number(low, high):
     return lambda rng: float(rng.uniform(low, high))
 
 
+def embedding(rng):
+    words = rng.integers(0, 7, sizes(rng, 1, 6, 2))
+    return pair(rng, "word_embedding", [rng.standard_normal((7, 5))], (words,))
+
+
 KINDS = {
+    "word_embedding": embedding,
     "add": lambda rng: join(rng, "add"),
     "affine": affine,
     "affine_bn_relu": sandwich("affine_bn_relu"),

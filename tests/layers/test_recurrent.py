@@ -84,9 +84,7 @@ def test_no_words_and_later_changes_of_them(engine):
 
 @pytest.mark.parametrize("words", [[0, 3], [-1, 0], [0.0, 1.0], ["a"], None, [True, False]])
 def test_what_is_no_word_is_refused(words):
-    with pytest.raises(
-        LabelError, match=r"^word_embedding_forward: x must hold integers in \[0, 3"
-    ):
+    with pytest.raises((LabelError, DtypeError), match=r"^word_embedding_forward: x must "):
         layers.word_embedding_forward(words, np.ones((3, 2)))
 
 

@@ -314,7 +314,7 @@ def test_check_accuracy_from_another_thread_leaves_the_random_stream_alone(restl
 
     def ask():
         is_inside.wait(60)
-        return {solver.check_accuracy(X, y, num_samples=3)} if solver._started else set()
+        return {solver.check_accuracy(X, y, num_samples=3)} if solver.iteration else set()
 
     np.random.seed(1)
     with Asking(ask, ask):

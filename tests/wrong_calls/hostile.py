@@ -184,6 +184,7 @@ OTHERS = {  # function -> right arguments, made anew for each call
     "constructor": lambda: {"name": "TwoLayerNet"},
     "get_rule": lambda: {"name": "sgd"},
     "settings_of": lambda: {"name": "sgd"},
+    "keys_of": lambda: {"rule": optim.sgd},
     "leaves_weights": lambda: {"rule": optim.sgd},
     "orthogonal": lambda: {"m": np.eye(3)},
     "global_norm": lambda: {"arrays": {"w": ONE3}},

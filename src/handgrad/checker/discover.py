@@ -59,10 +59,10 @@ def check_path(
     only = name or only
     if path is None:
         return _check_installed(target.partition(":")[0], only, Habits.of(profile, drops, strict))
-    if path.suffix.lower() in (".zip", ".ipynb") and path.is_file():
-        raise CheckError(
-            f"check: {target} is no Python file; a folder of zip files or notebooks is judged with --rubric"
-        )
+    if path.suffix.lower() != ".py" and path.is_file():
+        more = "; a folder of zip files or notebooks is judged with --rubric"
+        judged_elsewhere = path.suffix.lower() in (".zip", ".ipynb")
+        raise CheckError(f"check: {target} is no Python file{more if judged_elsewhere else ''}")
     files = [path] if path.is_file() else _files_of(path)
     report = Report([], by_file=True)
     noted: dict[str, list[str]] = {}  # files by what was stood in for

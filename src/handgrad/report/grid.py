@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import ceil, sqrt
+from math import ceil, isnan, sqrt
 
 import numpy as np
 
@@ -33,7 +33,8 @@ def visualize_grid(
         raise DtypeError(
             f"visualize_grid: Xs must hold real numbers, got {Xs.dtype} of shape {Xs.shape}"
         )
-    constant = as_number("visualize_grid", "constant", constant)
+    if not isinstance(constant, float) or not isnan(constant):  # NaN leaves such images empty
+        constant = as_number("visualize_grid", "constant", constant)
     ubound = as_number("visualize_grid", "ubound", ubound)
     padding = as_count("visualize_grid", "padding", padding, minimum=0)
     N, H, W, C = Xs.shape

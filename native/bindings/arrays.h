@@ -76,6 +76,14 @@ class In {
     Scratch<T> copy_;
 };
 
+// A vector of `count` numbers; `message` says whose.
+template <class T>
+In<T> vector_of(const AnyArray& array, int64_t count, const char* message) {
+    In<T> vector(array, Order::kRows);
+    check(vector.shape == Shape({count}), message);
+    return vector;
+}
+
 inline bool is_dense(const AnyArray& array, Order order) {
     const Shape shape(array);
     int64_t strides[kMaxDims] = {};

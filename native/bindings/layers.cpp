@@ -1,18 +1,15 @@
-// Affine and convolution for Python.
+// Affine layers for Python.
 #include "bindings/layers.h"
 
 #include <algorithm>
 
 #include "bindings/arrays.h"
-#include "bindings/convs.h"
 #include "core/threads.h"
 #include "kernels/dispatch.h"
 #include "ops/product.h"
 
 namespace handgrad {
 namespace {
-
-// Affine
 
 template <class T>
 void affine(const T* x, const T* w, const T* b, int64_t rows, int64_t depth, int64_t columns, T* out) {
@@ -125,47 +122,6 @@ nb::tuple affine_relu_backward(const AnyArray& dout, const AnyArray& x, const An
     return affine_backward_(dout, x, w, &positive, need_dx, true);
 }
 
-// Convolution
-
-nb::object conv_forward_(const AnyArray& x, const AnyArray& w, const AnyArray& b, Pair stride, Pair pad) {
-    return with_dtype(x, [&](auto zero) {
-        using T = decltype(zero);
-        std::optional<Out<T>> out;
-        {
-            Unlocked unlocked;
-            const ConvSizes s = conv_sizes(Shape(x), Shape(w), stride, pad);
-            out.emplace(Shape{s.N, s.F, s.OH, s.OW}, Order::kChannelsLast);
-            const In<T> in(x, Order::kChannelsLast), weights(w, Order::kRows), bias(b, Order::kRows);
-            check(bias.shape.count() == s.F, "conv_forward: b does not fit w");
-            conv_forward(s, in.get(), weights.get(), bias.get(), out->get());
-        }
-        return out->array();
-    });
-}
-
-nb::tuple conv_backward(const AnyArray& dout, const AnyArray& x, const AnyArray& w, Pair stride, Pair pad,
-                        bool need_dx, bool need_db) {
-    return with_dtype(x, [&](auto zero) {
-        using T = decltype(zero);
-        std::optional<Out<T>> dx, dw, db;
-        {
-            Unlocked unlocked;
-            const ConvSizes s = conv_sizes(Shape(x), Shape(w), stride, pad);
-            const In<T> upstream(dout, Order::kChannelsLast), in(x, Order::kChannelsLast), weights(w, Order::kRows);
-            check(upstream.shape == Shape({s.N, s.F, s.OH, s.OW}), "conv_backward: dout does not fit");
-            dw.emplace(weights.shape);
-            db.emplace(Shape{s.F});
-            conv_backward_weights(s, upstream.get(), in.get(), dw->get(), need_db ? db->get() : nullptr);
-            if (!need_db) std::fill_n(db->get(), s.F, T(0));
-            if (need_dx) {
-                dx.emplace(in.shape, Order::kChannelsLast);
-                conv_backward_input(s, upstream.get(), weights.get(), dx->get());
-            }
-        }
-        return nb::make_tuple(need_dx ? dx->array() : nb::none(), dw->array(), db->array());
-    });
-}
-
 }  // namespace
 
 void bind_layers(nb::module_& module) {
@@ -173,8 +129,6 @@ void bind_layers(nb::module_& module) {
     module.def("affine_backward", affine_backward);
     module.def("affine_relu_forward", affine_relu_forward);
     module.def("affine_relu_backward", affine_relu_backward);
-    module.def("conv_forward", conv_forward_);
-    module.def("conv_backward", conv_backward);
 }
 
 }  // namespace handgrad

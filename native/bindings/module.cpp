@@ -17,7 +17,7 @@ NB_MODULE(_kernels, module) {
     module.doc() = "Compiled kernels of the native engine.";
     nb::set_leak_warnings(false);
     bind_layers(module);
-    bind_grouped(module);
+    bind_convs(module);
     bind_muon(module);
     bind_norms(module);
     bind_pools(module);

@@ -16,10 +16,8 @@ Order order_of_channels(const Shape& shape) { return shape.ndim > 2 ? Order::kCh
 int64_t rows_of(const Shape& shape) { return shape[0] * (shape.ndim > 2 ? shape.count(2) : 1); }
 
 template <class T>
-In<T> vector_of(const AnyArray& array, int64_t channels) {
-    In<T> vector(array, Order::kRows);
-    check(vector.shape == Shape({channels}), "norm: a vector has not one number for each channel");
-    return vector;
+In<T> of_channels(const AnyArray& array, int64_t channels) {
+    return vector_of<T>(array, channels, "norm: a vector has not one number for each channel");
 }
 
 // scale = gamma / std and inv_std = 1 / std.
@@ -58,12 +56,12 @@ nb::tuple batchnorm_forward(const AnyArray& x, const AnyArray& gamma, const AnyA
             const Order order = order_of_channels(Shape(x));
             const In<T> in(x, order);
             const int64_t channels = in.shape[1], rows = rows_of(in.shape);
-            const In<T> weight = vector_of<T>(gamma, channels), shift = vector_of<T>(beta, channels);
+            const In<T> weight = of_channels<T>(gamma, channels), shift = of_channels<T>(beta, channels);
             used_mean.emplace(Shape{channels});
             used_var.emplace(Shape{channels});
             if (mean && var) {
-                std::memcpy(used_mean->get(), vector_of<T>(*mean, channels).get(), static_cast<size_t>(channels) * sizeof(T));
-                std::memcpy(used_var->get(), vector_of<T>(*var, channels).get(), static_cast<size_t>(channels) * sizeof(T));
+                std::memcpy(used_mean->get(), of_channels<T>(*mean, channels).get(), static_cast<size_t>(channels) * sizeof(T));
+                std::memcpy(used_var->get(), of_channels<T>(*var, channels).get(), static_cast<size_t>(channels) * sizeof(T));
             } else {
                 check(rows > 0, "batchnorm: no rows to take the mean of");
                 batch_moments(in.get(), rows, channels, used_mean->get(), used_var->get());
@@ -101,8 +99,8 @@ nb::tuple batchnorm_backward(const AnyArray& dout, const AnyArray& x, const AnyA
             const Order order = order_of_channels(Shape(x));
             const In<T> in(x, order), upstream(dout, order);
             const int64_t channels = in.shape[1], rows = rows_of(in.shape);
-            const In<T> means = vector_of<T>(mean, channels), inverse = vector_of<T>(inv_std, channels),
-                        scales = vector_of<T>(scale, channels), shifts = vector_of<T>(beta, channels);
+            const In<T> means = of_channels<T>(mean, channels), inverse = of_channels<T>(inv_std, channels),
+                        scales = of_channels<T>(scale, channels), shifts = of_channels<T>(beta, channels);
             Affine<T> map{means.get(), inverse.get(), scales.get(), shifts.get(), rectify};
             dx.emplace(in.shape, order);
             dgamma.emplace(Shape{channels});

@@ -23,7 +23,7 @@ inline int64_t index_bytes(const PoolSizes& s) {
 }
 
 // Images of few channels, dense in rows order, are pooled as planes: images of one channel.
-constexpr int64_t kFewChannels = 16;
+constexpr int64_t kPlanes = 16;
 inline PoolSizes of_planes(PoolSizes s) {
     s.N = times(s.N, s.C);
     s.C = 1;

@@ -18,11 +18,8 @@ bool stem_fits_(const AnyArray& x, const AnyArray& w, Pair stride, Pair pad) {
     return x.dtype() == nb::dtype<float>() && stem_fits(conv_sizes(Shape(x), Shape(w), stride, pad));
 }
 
-template <class T>
-In<T> vector_of(const AnyArray& array, int64_t channels) {
-    In<T> vector(array, Order::kRows);
-    check(vector.shape == Shape({channels}), "stem: a vector has not one number for each filter");
-    return vector;
+In<float> of_filters(const AnyArray& array, int64_t filters) {
+    return vector_of<float>(array, filters, "stem: a vector has not one number for each filter");
 }
 
 // Returns out, mean, var, and what backward takes behind w: xhat, index, inv_std, scale, patches.
@@ -36,8 +33,8 @@ nb::tuple stem_forward_(const AnyArray& x, const AnyArray& w, const AnyArray& b,
         const ConvSizes s = conv_sizes(Shape(x), Shape(w), {1, 1}, pad);
         check(stem_fits(s), "stem_forward: x and w do not fit");
         const In<float> in(x, Order::kChannelsLast), weights(w, Order::kRows);
-        const In<float> bias = vector_of<float>(b, s.F), factor = vector_of<float>(gamma, s.F),
-                        shift = vector_of<float>(beta, s.F);
+        const In<float> bias = of_filters(b, s.F), factor = of_filters(gamma, s.F),
+                        shift = of_filters(beta, s.F);
         out.emplace(pooled(s), Order::kChannelsLast);
         xhat.emplace(pooled(s), Order::kChannelsLast);
         index.emplace(Shape{out->shape.count(), 1});
@@ -59,9 +56,9 @@ nb::object stem_infer_(const AnyArray& x, const AnyArray& w, const AnyArray& b, 
         const ConvSizes s = conv_sizes(Shape(x), Shape(w), {1, 1}, pad);
         check(stem_fits(s), "stem_infer: x and w do not fit");
         const In<float> in(x, Order::kChannelsLast), weights(w, Order::kRows);
-        const In<float> bias = vector_of<float>(b, s.F), factor = vector_of<float>(gamma, s.F),
-                        shift = vector_of<float>(beta, s.F), centre = vector_of<float>(mean, s.F),
-                        spread = vector_of<float>(var, s.F);
+        const In<float> bias = of_filters(b, s.F), factor = of_filters(gamma, s.F),
+                        shift = of_filters(beta, s.F), centre = of_filters(mean, s.F),
+                        spread = of_filters(var, s.F);
         out.emplace(pooled(s), Order::kChannelsLast);
         stem_infer(s, in.get(), weights.get(), bias.get(), {factor.get(), shift.get(), centre.get(), spread.get(), eps},
                    out->get());
@@ -81,7 +78,7 @@ nb::tuple stem_backward_(const AnyArray& dout, const AnyArray& x, const AnyArray
             chosen(xhat, Order::kChannelsLast);
         const In<uint8_t> places(index, Order::kRows);
         const In<double> moments(patches, Order::kRows);
-        const In<float> inverse = vector_of<float>(inv_std, s.F), factor = vector_of<float>(scale, s.F);
+        const In<float> inverse = of_filters(inv_std, s.F), factor = of_filters(scale, s.F);
         check(upstream.shape == pooled(s) && chosen.shape == pooled(s) &&
                   places.shape == Shape({upstream.shape.count(), 1}) && moments.shape == patch_shape(s),
               "stem_backward: dout does not fit");
@@ -106,7 +103,7 @@ nb::tuple pooled_forward_(const AnyArray& x, const AnyArray& w, const AnyArray& 
         Unlocked unlocked;
         const ConvSizes s = conv_sizes(Shape(x), Shape(w), {1, 1}, pad);
         check(pooled_fits(s), "pooled_forward: x and w do not fit");
-        const In<float> in(x, Order::kChannelsLast), weights(w, Order::kRows), bias = vector_of<float>(b, s.F);
+        const In<float> in(x, Order::kChannelsLast), weights(w, Order::kRows), bias = of_filters(b, s.F);
         out.emplace(pooled(s), Order::kChannelsLast);
         index.emplace(Shape{out->shape.count(), 1});
         pooled_forward(s, in.get(), weights.get(), bias.get(), out->get(), index->get());

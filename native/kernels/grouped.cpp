@@ -2,6 +2,7 @@
 // several places of a row.  Every lane reads its own channel of the image where a group has one; the k-th
 // channel of its group, by a permutation of the vector that holds them all, or, where all the lanes are of
 // one group, by a broadcast.
+#include "kernels/index.h"
 #include "kernels/simd.h"
 #include "kernels/table.h"
 
@@ -16,17 +17,7 @@ constexpr int kPlaces = 4;
 constexpr int kMostChannels = 16;  // of a group: no vector has more lanes
 
 template <class T>
-struct Lane;
-template <>
-struct Lane<float> {
-    typedef int32_t Index __attribute__((vector_size(kVectorBytes)));
-};
-template <>
-struct Lane<double> {
-    typedef int64_t Index __attribute__((vector_size(kVectorBytes)));
-};
-template <class T>
-using Index = typename Lane<T>::Index;
+using Index = typename Lanes<T>::Index;
 
 #if defined(__AVX512F__)
 template <class T>

@@ -76,12 +76,18 @@ HG_INLINE void put_some_index(uint8_t* to, typename Lanes<T>::Index index, int64
     __builtin_memcpy(to, bytes, static_cast<size_t>(count));
 }
 
-// Element number k of a window against the largest of those before it; the first of several, or the first NaN, stays.
-// Returns where it is the larger.
+// Where an element of a window is larger than the largest of those before it; the first of several, or the first
+// NaN, stays.
+template <class V>
+HG_INLINE auto is_larger(V v, V best) {
+    return ~(v <= best) & (best == best);
+}
+
+// Keeps element number k where it is larger, and returns where.
 template <class T>
 HG_INLINE typename Lanes<T>::Index keep_larger(Vec<T> v, typename Lanes<T>::Number k, Vec<T>& best, typename Lanes<T>::Index& place) {
     using Index = typename Lanes<T>::Index;
-    const Index larger = ~(v <= best) & (best == best);
+    const Index larger = is_larger(v, best);
     best = larger ? v : best;
     place = larger ? Index{} + k : place;
     return larger;
@@ -92,6 +98,17 @@ template <class T>
 HG_INLINE void rectify_window(typename Lanes<T>::Number closed, Vec<T>& best, typename Lanes<T>::Index& place) {
     place = best > 0 ? place : typename Lanes<T>::Index{} + closed;
     best = best < 0 ? Vec<T>{} : best;
+}
+
+// The place of the largest of the four elements of a window, 4 where `rectify` closes it.
+template <class T>
+HG_INLINE typename Lanes<T>::Index largest_of_four(const Vec<T> (&y)[4], bool rectify, Vec<T>& best) {
+    typename Lanes<T>::Index place{};
+    best = y[0];
+#pragma GCC unroll 4
+    for (int k = 1; k < 4; ++k) keep_larger<T>(y[k], k, best, place);
+    if (rectify) rectify_window<T>(4, best, place);
+    return place;
 }
 
 }  // namespace handgrad::HANDGRAD_ISA

@@ -85,10 +85,8 @@ void max_of_pairs(const PoolSizes& s, bool rectify, const T* x, int64_t first, i
                 const T* from = corner + u * s.W + 2 * j;
                 split_pairs(load<T>(from), load<T>(from + lanes), of[2 * u], of[2 * u + 1], each);
             }
-            Vec<T> best = of[0];
-            I place{};
-            for (int k = 1; k < 4; ++k) keep_larger<T>(of[k], k, best, place);
-            if (rectify) rectify_window<T>(4, best, place);
+            Vec<T> best;
+            const I place = largest_of_four<T>(of, rectify, best);
             store<T>(out + row * s.OW + j, best);
             put_index<T>(index + row * s.OW + j, place);
         }

@@ -9,9 +9,9 @@ namespace handgrad::HANDGRAD_ISA {
 namespace {
 
 #if defined(__AVX512F__)
-constexpr int kMost = 4;  // vectors of a block
+constexpr int kMostVectors = 4;  // vectors of a block
 #else
-constexpr int kMost = 2;
+constexpr int kMostVectors = 2;
 #endif
 
 template <class V, class T>
@@ -51,8 +51,8 @@ template <class T, class Body>
 HG_INLINE void for_blocks(int64_t channels, Body&& body) {
     constexpr int lanes = kLanes<T>;
     int64_t c = 0;
-    for (; c + kMost * lanes <= channels; c += kMost * lanes) body(Block<Vec<T>, T, kMost>{c});
-    if constexpr (kMost > 2)
+    for (; c + kMostVectors * lanes <= channels; c += kMostVectors * lanes) body(Block<Vec<T>, T, kMostVectors>{c});
+    if constexpr (kMostVectors > 2)
         if (c + 2 * lanes <= channels) body(Block<Vec<T>, T, 2>{c}), c += 2 * lanes;
     if (c + lanes <= channels) body(Block<Vec<T>, T, 1>{c}), c += lanes;
     for (; c < channels; ++c) body(Block<T, T, 1>{c});

@@ -18,7 +18,7 @@ constexpr int kVectors = 2;  // of features in a tile
 constexpr int kVectors = 1;
 #endif
 constexpr int64_t kPanel = 2 * kWidth;  // the micro-kernel's tile_columns
-constexpr int kColumns = 4;             // pixels of a tile: 2 rows of 4, so two windows side by side
+constexpr int kTilePixels = 4;          // pixels of a tile: 2 rows of 4, so two windows side by side
 
 // Calls body(constant, first) for pieces of 0 .. count-1, the constants being at most kMost.
 template <int size, class Body>
@@ -41,13 +41,12 @@ HG_INLINE void pool(const V (&y)[4], const Affine<float>& map, int64_t f, float*
 #pragma GCC unroll 4
     for (int k = 1; k < 4; ++k) {
         const V centred = y[k] - mean, z = fma(centred, scale, shift);
-        const I larger = ~(z <= best) & (best == best);  // true of the first NaN, too
+        const I larger = is_larger(z, best);  // written out: keep_larger costs the kernel 6 % of its time
         best = larger ? z : best;
         chosen = larger ? centred : chosen;
         place = larger ? I{} + k : place;
     }
-    place = best > 0 ? place : I{} + 4;
-    best = best < 0 ? V{} : best;
+    rectify_window<float>(4, best, place);
     store<float>(out + f, best);
     if (xhat) store<float>(xhat + f, chosen * load<float>(map.inv_std + f));
     if (index) put_index<float>(index + f, place);
@@ -55,9 +54,9 @@ HG_INLINE void pool(const V (&y)[4], const Affine<float>& map, int64_t f, float*
 
 void forward(const StemSizes& s, const float* band, const float* filters, int64_t row_stride,
              const Affine<float>& map, float* out, float* xhat, uint8_t* index) {
-    for (int64_t j = 0; j < s.windows; j += 2, band += kColumns * s.step) {
+    for (int64_t j = 0; j < s.windows; j += 2, band += kTilePixels * s.step) {
         for (int64_t half = 0; half < kPanel; half += kVectors * kWidth) {
-            V sum[2][kColumns][kVectors] = {};
+            V sum[2][kTilePixels][kVectors] = {};
             const float* b = filters + half;
             for (int64_t u = 0; u < s.runs; ++u) {
                 const float* a = band + u * s.line;
@@ -68,7 +67,7 @@ void forward(const StemSizes& s, const float* band, const float* filters, int64_
 #pragma GCC unroll 2
                     for (int r = 0; r < 2; ++r)
 #pragma GCC unroll 4
-                        for (int i = 0; i < kColumns; ++i) {
+                        for (int i = 0; i < kTilePixels; ++i) {
                             const V left = splat(a[r * s.line + i * s.step]);
 #pragma GCC unroll 2
                             for (int v = 0; v < kVectors; ++v) sum[r][i][v] = fma(left, row[v], sum[r][i][v]);

@@ -1,8 +1,6 @@
 // Winograd's convolution: patches, filters, products and outputs through the transforms of toom_cook.h.
 #include "kernels/winograd.h"
 
-#include <utility>
-
 #include "kernels/index.h"
 #include "kernels/simd.h"
 #include "kernels/table.h"
@@ -137,23 +135,6 @@ void patches(const TileGrid& grid, const Pixels& from, const float* zeros, int64
                                                                    v, largest);
 }
 
-// Transposes kWidth vectors: step by step, exchanges the halves of blocks twice as large.
-template <int span, int... i>
-HG_INLINE void exchange(V& a, V& b, std::integer_sequence<int, i...>) {
-    const V low = __builtin_shufflevector(a, b, ((i & span) ? kWidth + (i ^ span) : i)...);
-    const V high = __builtin_shufflevector(a, b, ((i & span) ? kWidth + i : (i ^ span))...);
-    a = low;
-    b = high;
-}
-
-template <int span = 1>
-HG_INLINE void transpose(V (&rows)[kWidth]) {
-#pragma GCC unroll 16
-    for (int i = 0; i < kWidth; ++i)
-        if (!(i & span)) exchange<span>(rows[i], rows[i | span], std::make_integer_sequence<int, kWidth>());
-    if constexpr (2 * span < kWidth) transpose<2 * span>(rows);
-}
-
 // taps[i] = number i of each of kWidth filters, `stride` apart; zeros for those from `count` on.
 HG_INLINE void load_taps(const float* w, const float* end, int64_t stride, int64_t count, V (&taps)[kTaps]) {
 #pragma GCC unroll 4
@@ -165,7 +146,7 @@ HG_INLINE void load_taps(const float* w, const float* end, int64_t stride, int64
             const int useful = kTaps - first < kWidth ? kTaps - first : kWidth;
             rows[i] = i >= count ? V{} : from + kWidth <= end ? load(from) : load_some<float>(from, useful);
         }
-        transpose(rows);
+        transpose<float>(rows);
 #pragma GCC unroll 16
         for (int i = 0; i < kWidth; ++i)
             if (first + i < kTaps) taps[first + i] = rows[i];
@@ -249,12 +230,9 @@ void pooled_outputs(const TileGrid& grid, const float* m, int64_t first, int64_t
                             if (i % 2 == 0) upper[j] = value;
                             if (j % 2 == 0) left = value;
                             if (i % 2 == 0 || j % 2 == 0 || i / 2 >= rows || j / 2 >= columns) return;
-                            V best = upper[j - 1];
-                            VecI place{};
-                            keep_larger<float>(upper[j], 1, best, place);
-                            keep_larger<float>(left, 2, best, place);
-                            keep_larger<float>(value, 3, best, place);
-                            if (to.rectify) rectify_window<float>(4, best, place);
+                            V best;
+                            const V window[4] = {upper[j - 1], upper[j], left, value};
+                            const VecI place = largest_of_four<float>(window, to.rectify, best);
                             const int64_t here = corner + i / 2 * line + j / 2 * grid.C + c;
                             store_some<float>(to.out + here, best, some);
                             put_some_index<float>(to.places + here, place, some);
@@ -311,7 +289,7 @@ HG_INLINE void store_taps(const V (&taps)[kTaps], float* w, int64_t stride, int6
         V rows[kWidth];
 #pragma GCC unroll 16
         for (int i = 0; i < kWidth; ++i) rows[i] = first + i < kTaps ? taps[first + i] : V{};
-        transpose(rows);
+        transpose<float>(rows);
         const int useful = kTaps - first < kWidth ? kTaps - first : kWidth;
 #pragma GCC unroll 16
         for (int i = 0; i < kWidth; ++i)

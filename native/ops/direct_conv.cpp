@@ -46,12 +46,7 @@ template <class T>
 void direct_forward(const ConvSizes& s, const T* x, const T* w, const T* b, T* out) {
     if (few_windows(s)) return few_windows_forward(s, x, w, b, out);
     const int64_t area = s.HH * s.WW, depth = times(area, s.C);
-    Scratch<T> matrix(times(depth, s.F));  // ((y, x, c), f)
-    parallel(s.F, [&](int64_t f, int) {
-        for (int64_t c = 0; c < s.C; ++c)
-            for (int64_t t = 0; t < area; ++t)
-                matrix.get()[f * depth + t * s.C + c] = w[(f * s.C + c) * area + t];
-    });
+    const Scratch<T> matrix = filter_rows(s.F, s.C, area, w);
     const RightFactor<T> filters(matrix.get(), 1, depth, depth, s.F);
     const Taps taps = window(s);
     multiply_windows<T>(forward_windows(s, x), s.N, taps, filters, b, out);

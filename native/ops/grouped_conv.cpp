@@ -61,11 +61,7 @@ void grouped_forward(const ConvSizes& s, int64_t groups, const T* x, const T* w,
     const ConvSizes own = of_group(s, groups);
     const int64_t area = times(s.HH, s.WW);
     if (kernels<T>().grouped.fits(own.C, own.F)) {
-        Scratch<T> filters(times(area, own.C, s.F));  // (tap, c, f)
-        for (int64_t f = 0; f < s.F; ++f)
-            for (int64_t c = 0; c < own.C; ++c)
-                for (int64_t t = 0; t < area; ++t)
-                    filters.get()[(t * own.C + c) * s.F + f] = w[(f * own.C + c) * area + t];
+        const Scratch<T> filters = filter_columns<T>(s.F, own.C, area, w);
         const Taps taps = window(s);
         return correlate_all<T>(over_windows(s, groups, taps), s.N, x, filters.get(), b, out);
     }

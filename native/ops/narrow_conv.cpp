@@ -11,28 +11,26 @@
 namespace handgrad {
 namespace {
 
-constexpr int64_t kFewChannels = 16, kLargestPatches = 1 << 22, kLargestSums = 1 << 17;
-constexpr int64_t kDepth = 256;  // patches of a block in backward
+constexpr int64_t kNarrow = 16;  // channels are too many
+constexpr int64_t kLargestPatches = 1 << 22, kLargestSums = 1 << 17;
+constexpr int64_t kPatches = 256;  // patches of a block in backward
 
 }  // namespace
 
 bool narrow_input_fits(const ConvSizes& s) {
-    return s.C < kFewChannels && times(s.HH, s.WW, times(s.C, s.OH, s.OW)) < kLargestPatches;
+    return s.C < kNarrow && times(s.HH, s.WW, times(s.C, s.OH, s.OW)) < kLargestPatches;
 }
 bool narrow_weights_fit(const ConvSizes& s) {
-    return s.C < kFewChannels && times(s.HH, s.WW, s.C, s.F) <= kLargestSums && s.OW > 0 &&
-           times(plus(s.W, times(2, s.pad_x)), s.C, plus(s.HH, times(s.stride_y, ceil_div(kDepth, s.OW)))) < kLargestPatches &&
-           times(plus(s.OW, kDepth), s.HH, s.WW, s.C) < kLargestPatches;
+    return s.C < kNarrow && times(s.HH, s.WW, s.C, s.F) <= kLargestSums && s.OW > 0 &&
+           times(plus(s.W, times(2, s.pad_x)), s.C, plus(s.HH, times(s.stride_y, ceil_div(kPatches, s.OW)))) < kLargestPatches &&
+           times(plus(s.OW, kPatches), s.HH, s.WW, s.C) < kLargestPatches;
 }
 
 // The gradients of all patches, image by image, added where they came from.
 template <class T>
 void narrow_backward_input(const ConvSizes& s, const T* dout, const T* w, T* dx) {
     const int64_t area = s.HH * s.WW, columns = area * s.C, pixels = s.OH * s.OW;
-    Scratch<T> matrix(times(s.F, columns));  // (f, (y, x, c))
-    for (int64_t f = 0; f < s.F; ++f)
-        for (int64_t c = 0; c < s.C; ++c)
-            for (int64_t t = 0; t < area; ++t) matrix.get()[f * columns + t * s.C + c] = w[(f * s.C + c) * area + t];
+    const Scratch<T> matrix = filter_rows(s.F, s.C, area, w);
     const RightFactor<T> factor(matrix.get(), columns, 1, s.F, columns);
     Scratch<T> patches(times(thread_count(), pixels, columns));
     // multiply() inside of a chunk runs on the chunk's own thread.
@@ -63,7 +61,7 @@ void narrow_backward_weights(const ConvSizes& s, const T* dout, const T* x, T* d
     const int64_t width = round_up(columns, gemm.tile_columns);
     // Rows of an even number of tiles would fall on few lines of the cache.
     const int64_t line = width == gemm.tile_columns ? width : width + kBlock;
-    const int64_t rows = std::min(s.OH, ceil_div(kDepth, s.OW)), bands = ceil_div(s.OH, rows), blocks = times(s.N, bands);
+    const int64_t rows = std::min(s.OH, ceil_div(kPatches, s.OW)), bands = ceil_div(s.OH, rows), blocks = times(s.N, bands);
     const int64_t each = std::max<int64_t>(1, ceil_div(blocks, kChunks)), chunks = ceil_div(blocks, each);
     const int64_t filters = round_up(s.F, gemm.tile_rows), padded_w = s.W + 2 * s.pad_x;
     // Of each patch, runs of memory in blocks; what they copy too much is copied over, or not used.

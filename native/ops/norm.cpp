@@ -10,8 +10,6 @@
 namespace handgrad {
 namespace {
 
-constexpr int64_t kChunk = 16384;  // elements of a chunk: read twice from the nearest caches
-
 int64_t rows_of_chunk(int64_t channels, int64_t least = 16) {
     return std::max(least, kChunk / std::max<int64_t>(1, channels));
 }

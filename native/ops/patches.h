@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "core/buffers.h"
+#include "core/threads.h"
 #include "ops/conv.h"
 
 namespace handgrad {
@@ -65,24 +66,50 @@ void for_taps_of_phase(const ConvSizes& s, int64_t phase_y, int64_t phase_x, Bod
     }
 }
 
+// The filters w (F, C, area) as a matrix ((tap, c), f), and as rows (f, (tap, c)).
+template <class T, class Given>
+Scratch<T> filter_columns(int64_t F, int64_t C, int64_t area, const Given* w) {
+    Scratch<T> matrix(times(area, C, F));
+    for (int64_t f = 0; f < F; ++f)
+        for (int64_t c = 0; c < C; ++c)
+            for (int64_t t = 0; t < area; ++t) matrix.get()[(t * C + c) * F + f] = static_cast<T>(w[(f * C + c) * area + t]);
+    return matrix;
+}
+template <class T>
+Scratch<T> filter_rows(int64_t F, int64_t C, int64_t area, const T* w) {
+    Scratch<T> matrix(times(area, C, F));
+    parallel(F, [&](int64_t f, int) {
+        for (int64_t c = 0; c < C; ++c)
+            for (int64_t t = 0; t < area; ++t) matrix.get()[(f * area + t) * C + c] = w[(f * C + c) * area + t];
+    });
+    return matrix;
+}
+
 template <class T>
 WindowGrid<T> forward_windows(const ConvSizes& s, const T* x) {
     return {x, s.H, s.W, s.C, s.OH, s.OW, s.stride_y, s.stride_x, -s.pad_y, -s.pad_x};
 }
 
-// Rows [y, y + rows) of an image with its padding, zeros outside; rows are width * C numbers.
+// Rows [y, y + rows) and columns [x, x + width) of an image (H, W, C), zeros outside.
 template <class T>
-void copy_band(const ConvSizes& s, const T* image, int64_t y, int64_t rows, T* band) {
-    const int64_t width = (s.W + 2 * s.pad_x) * s.C, pad = s.pad_x * s.C, line = s.W * s.C;
-    for (int64_t r = 0; r < rows; ++r, band += width) {
-        if (y + r < 0 || y + r >= s.H) {
-            std::fill_n(band, width, T(0));
+inline void copy_rectangle(int64_t H, int64_t W, int64_t C, const T* image, int64_t y, int64_t rows, int64_t x, int64_t width, T* to) {
+    const int64_t before = std::clamp<int64_t>(-x, 0, width), after = std::clamp<int64_t>(x + width - W, 0, width - before);
+    const int64_t inside = width - before - after;
+    for (int64_t r = y; r < y + rows; ++r, to += width * C) {
+        if (r < 0 || r >= H || !inside) {
+            std::fill_n(to, width * C, T(0));
             continue;
         }
-        std::fill_n(band, pad, T(0));
-        std::memcpy(band + pad, image + (y + r) * line, static_cast<size_t>(line) * sizeof(T));
-        std::fill_n(band + pad + line, pad, T(0));
+        std::fill_n(to, before * C, T(0));
+        std::memcpy(to + before * C, image + (r * W + x + before) * C, static_cast<size_t>(inside * C) * sizeof(T));
+        std::fill_n(to + (before + inside) * C, after * C, T(0));
     }
+}
+
+// Rows [y, y + rows) of an image with its padding.
+template <class T>
+void copy_band(const ConvSizes& s, const T* image, int64_t y, int64_t rows, T* band) {
+    copy_rectangle(s.H, s.W, s.C, image, y, rows, -s.pad_x, s.W + 2 * s.pad_x, band);
 }
 
 }  // namespace handgrad

@@ -15,10 +15,10 @@ namespace {
 
 constexpr int64_t kLongest = 32;  // numbers of a filter
 constexpr int64_t kImages = 4;    // of a task
-constexpr int64_t kTasks = 32;    // wanted, of pooled_gradients
-constexpr int64_t kRows = 8;      // rows of windows of a band
+constexpr int64_t kSumTasks = 32;  // wanted, of pooled_gradients
+constexpr int64_t kBandRows = 8;   // rows of windows of a band
 constexpr int64_t kWidest = 1 << 17;  // numbers of a padded row
-constexpr int64_t kFewChannels = 8, kLongestPooled = 256, kLargestBand = 1 << 22;  // without batch norm
+constexpr int64_t kPooledChannels = 8, kLongestPooled = 256, kLargestBand = 1 << 22;  // without batch norm
 
 // A padded image, or a band of one: rows of `line` numbers, and as many behind the last as a kernel may read.
 struct Bands {
@@ -41,12 +41,7 @@ StemSizes stem_sizes(const ConvSizes& s, int64_t line) {
 // Filter f at [k][f], k = (y, x, c).
 template <class T>
 Scratch<T> filter_matrix(const ConvSizes& s, const float* w) {
-    Scratch<T> matrix(times(s.HH, s.WW, s.C, s.F));
-    for (int64_t f = 0; f < s.F; ++f)
-        for (int64_t c = 0; c < s.C; ++c)
-            for (int64_t t = 0; t < s.HH * s.WW; ++t)
-                matrix.get()[(t * s.C + c) * s.F + f] = static_cast<T>(w[(f * s.C + c) * s.HH * s.WW + t]);
-    return matrix;
+    return filter_columns<T>(s.F, s.C, s.HH * s.WW, w);
 }
 
 // mean(P) and C.  Row r of a padded image meets rows r .. r + HH - 1; the pair (r, r + d) belongs to the runs
@@ -141,11 +136,11 @@ void forward_bands(const ConvSizes& s, const float* x, const float* w, const Aff
     const Scratch<float> matrix = filter_matrix<float>(s, w);
     const RightFactor<float> filters(matrix.get(), s.F, 1, s.HH * s.WW * s.C, s.F);
     const Bands bands(s);
-    const int64_t band_rows = 2 * kRows + s.HH - 1, windows_down = s.OH / 2, per_image = ceil_div(windows_down, kRows);
+    const int64_t band_rows = 2 * kBandRows + s.HH - 1, windows_down = s.OH / 2, per_image = ceil_div(windows_down, kBandRows);
     Scratch<float> images = bands.make<float>(band_rows);
     const StemSizes sizes = stem_sizes(s, bands.line);
     parallel(times(s.N, per_image), [&](int64_t task, int worker) {
-        const int64_t n = task / per_image, first = task % per_image * kRows, rows = std::min(kRows, windows_down - first);
+        const int64_t n = task / per_image, first = task % per_image * kBandRows, rows = std::min(kBandRows, windows_down - first);
         float* band = images.get() + worker * bands.size(band_rows);
         copy_band(s, x + n * s.H * s.W * s.C, 2 * first - s.pad_y, 2 * rows + s.HH - 1, band);
         for (int64_t i = 0; i < rows; ++i)
@@ -168,8 +163,8 @@ class ChosenSums {
         const auto& kernel = kernels<float>().stem;
         const Bands bands(s);
         const StemSizes sizes = stem_sizes(s, bands.line);
-        const int64_t band_rows = 2 * kRows + s.HH - 1, windows_down = s.OH / 2;
-        const int64_t quad_line = (2 * sizes.windows - 2 + s.WW) * s.C, quad_rows = 2 * kRows - 2 + s.HH;
+        const int64_t band_rows = 2 * kBandRows + s.HH - 1, windows_down = s.OH / 2;
+        const int64_t quad_line = (2 * sizes.windows - 2 + s.WW) * s.C, quad_rows = 2 * kBandRows - 2 + s.HH;
         Scratch<float> padded = bands.make<float>(band_rows);
         Scratch<float> quads(times(thread_count(), quad_rows, quad_line, 4));
         parallel(count_, [&](int64_t task, int worker) {
@@ -178,8 +173,8 @@ class ChosenSums {
             float* part = parts_.get() + task * size_;
             std::fill_n(part, size_, 0.0f);
             for (int64_t n = task * images; n < std::min(s.N, (task + 1) * images); ++n)
-                for (int64_t first = 0; first < windows_down; first += kRows) {
-                    const int64_t rows = std::min(kRows, windows_down - first);
+                for (int64_t first = 0; first < windows_down; first += kBandRows) {
+                    const int64_t rows = std::min(kBandRows, windows_down - first);
                     copy_band(s, x + n * s.H * s.W * s.C, 2 * first - s.pad_y, 2 * rows + s.HH - 1, band);
                     for (int64_t r = 0; r < 2 * rows - 2 + s.HH; ++r)
                         kernel.quads(band + r * bands.line, band + (r + 1) * bands.line, s.C, quad_line,
@@ -268,8 +263,8 @@ void stem_infer(const ConvSizes& s, const float* x, const float* w, const float*
 }
 
 bool pooled_fits(const ConvSizes& s) {
-    return is_simple(s) && s.C < kFewChannels && times(s.HH, s.WW, s.C) <= kLongestPooled &&
-           times(2 * kRows + s.HH, s.W + 2 * s.pad_x, s.C) <= kLargestBand;
+    return is_simple(s) && s.C < kPooledChannels && times(s.HH, s.WW, s.C) <= kLongestPooled &&
+           times(2 * kBandRows + s.HH, s.W + 2 * s.pad_x, s.C) <= kLargestBand;
 }
 
 void pooled_forward(const ConvSizes& s, const float* x, const float* w, const float* b, float* out, uint8_t* index) {
@@ -286,7 +281,7 @@ bool pooled_gradients(const ConvSizes& s, const float* x, const float* dout, con
     });
     if (!is_finite) return false;
     const int64_t area = s.HH * s.WW;
-    const ChosenSums sums(s, ceil_div(s.N, kTasks), x, dout, dout, index);
+    const ChosenSums sums(s, ceil_div(s.N, kSumTasks), x, dout, dout, index);
     parallel(s.F, [&](int64_t f, int) {
         db[f] = static_cast<float>(sums.total(area * s.C, f));
         for (int64_t c = 0; c < s.C; ++c)

@@ -11,8 +11,8 @@ namespace {
 
 constexpr int64_t kPixels = 128;    // of a task, at least
 constexpr int64_t kBand = 1 << 15;  // numbers of the images' part that a task reads: of a second-level cache
-constexpr int64_t kTasks = 32;      // wanted
-constexpr int64_t kDepth = 192;     // of a block of filters: a panel is 24 KiB of float32, of a first-level cache
+constexpr int64_t kPieces = 32;     // wanted
+constexpr int64_t kFilterDepth = 192;  // of a block of filters: a panel is 24 KiB of float32, of a first-level cache
 
 // The rectangle of an image that windows see, and how the images are cut; depends on the sizes only.
 struct Plan {
@@ -39,7 +39,7 @@ Plan make_plan(const WindowGrid<T>& g, int64_t N, const Taps& taps, bool may_rea
                     plus(plan.top, times(g.grid_h - 1, g.step_y)) + plan.height <= g.H;
     plan.line = times(plan.in_place ? g.W : plan.width, g.C);
     const int64_t by_size = std::max<int64_t>(1, (kBand / times(plan.width, g.C) - plan.height) / g.step_y + 1);
-    const int64_t by_tasks = ceil_div(times(N, g.grid_h), kTasks), by_pixels = ceil_div(kPixels, g.grid_w);
+    const int64_t by_tasks = ceil_div(times(N, g.grid_h), kPieces), by_pixels = ceil_div(kPixels, g.grid_w);
     plan.bands = ceil_div(g.grid_h, std::max(by_pixels, std::min(by_size, by_tasks)));
     plan.rows = ceil_div(g.grid_h, plan.bands);
     plan.bands = ceil_div(g.grid_h, plan.rows);
@@ -58,7 +58,7 @@ struct Block {
 };
 struct Blocks {
     Blocks(const Taps& taps, int64_t C, int64_t pixel, int64_t line)
-        : runs(times(taps.count, ceil_div(C, kDepth) + 1)), blocks_(times(taps.count, ceil_div(C, kDepth) + 1)) {
+        : runs(times(taps.count, ceil_div(C, kFilterDepth) + 1)), blocks_(times(taps.count, ceil_div(C, kFilterDepth) + 1)) {
         const int64_t low_y = *std::min_element(taps.dy, taps.dy + taps.count);
         const int64_t low_x = *std::min_element(taps.dx, taps.dx + taps.count);
         for (int64_t tap = 0; tap < taps.count;) {
@@ -67,7 +67,7 @@ struct Blocks {
                    taps.dx[tap + side_by_side] == taps.dx[tap] + side_by_side)
                 ++side_by_side;
             const int64_t start = (taps.dy[tap] - low_y) * line + (taps.dx[tap] - low_x) * pixel;
-            const int64_t length = side_by_side * C, pieces = ceil_div(length, kDepth);
+            const int64_t length = side_by_side * C, pieces = ceil_div(length, kFilterDepth);
             const int64_t piece = round_up(ceil_div(length, pieces), kBlock);
             for (int64_t at = 0; at < length; at += piece) add({start + at, std::min(piece, length - at)});
             tap += side_by_side;
@@ -79,7 +79,7 @@ struct Blocks {
 
   private:
     void add(const Run& run) {
-        if (!count_ || blocks_.get()[count_ - 1].depth + run.count > kDepth) blocks_.get()[count_++] = {run_count_, 0, 0};
+        if (!count_ || blocks_.get()[count_ - 1].depth + run.count > kFilterDepth) blocks_.get()[count_++] = {run_count_, 0, 0};
         Block& block = blocks_.get()[count_ - 1];
         ++block.runs;
         block.depth += run.count;
@@ -88,22 +88,6 @@ struct Blocks {
     Scratch<Block> blocks_;
     int64_t count_ = 0, run_count_ = 0;
 };
-
-// Rows [y, y + rows) and columns [x, x + width) of an image, zeros outside.
-template <class T>
-void copy_rectangle(const WindowGrid<T>& g, const T* image, int64_t y, int64_t rows, int64_t x, int64_t width, T* to) {
-    const int64_t before = std::clamp<int64_t>(-x, 0, width), after = std::clamp<int64_t>(x + width - g.W, 0, width - before);
-    const int64_t inside = width - before - after;
-    for (int64_t r = y; r < y + rows; ++r, to += width * g.C) {
-        if (r < 0 || r >= g.H || !inside) {
-            std::fill_n(to, width * g.C, T(0));
-            continue;
-        }
-        std::fill_n(to, before * g.C, T(0));
-        std::memcpy(to + before * g.C, image + (r * g.W + x + before) * g.C, static_cast<size_t>(inside * g.C) * sizeof(T));
-        std::fill_n(to + (before + inside) * g.C, after * g.C, T(0));
-    }
-}
 
 // The places of the windows of a piece, in memory of a worker's own.
 template <class T>
@@ -134,7 +118,7 @@ class Places {
                 start = source + (y * g.W + plan_.left) * g.C;
             } else {
                 T* copy = bands_.get() + worker * band_size_ + (n - image) * plan_.band_rows * plan_.line;
-                copy_rectangle(g, source, y, (rows - 1) * g.step_y + plan_.height, plan_.left, plan_.width, copy);
+                copy_rectangle(g.H, g.W, g.C, source, y, (rows - 1) * g.step_y + plan_.height, plan_.left, plan_.width, copy);
                 start = copy;
             }
             for (int64_t i = 0; i < rows; ++i)
@@ -170,7 +154,7 @@ void multiply_windows(const WindowGrid<T>& g, int64_t N, const Taps& taps, const
     const Plan plan = make_plan(g, N, taps, true);
     const Blocks blocks(taps, g.C, g.C, plan.line);
     const Places<T> places(g, N, plan, 2 * height);
-    const int64_t group = ceil_div(panels, std::min(panels, ceil_div(kTasks, plan.pieces()))), groups = ceil_div(panels, group);
+    const int64_t group = ceil_div(panels, std::min(panels, ceil_div(kPieces, plan.pieces()))), groups = ceil_div(panels, group);
     Scratch<T> padded_bias(bias ? panels * width : 0);
     if (bias) {
         std::fill_n(padded_bias.get(), panels * width, T(0));
@@ -216,7 +200,7 @@ void multiply_windows_turned(const WindowGrid<T>& g, int64_t N, const Taps& taps
             tiles.get()[count++] = {run->offset + i, row + i, std::min(height, run->count - i)};
 
     const int64_t parts = std::clamp<int64_t>(windows / kPartWindows, 1, std::min(kParts, plan.pieces()));
-    const int64_t group = ceil_div(count, std::min(count, ceil_div(kTasks, parts))), groups = ceil_div(count, group);
+    const int64_t group = ceil_div(count, std::min(count, ceil_div(kPieces, parts))), groups = ceil_div(count, group);
     const int64_t packed_size = times(plan.pixels, panels, width), size = rows * F;
     Scratch<T> packed(times(thread_count(), packed_size)), more(times(parts - 1, size));
     parallel(parts * groups, [&](int64_t task, int worker) {

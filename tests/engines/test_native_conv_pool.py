@@ -35,7 +35,7 @@ def one_by_one(x, w, b, pad, dout, rectify):
     channels_last = np.ascontiguousarray(y.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
     out, places = _kernels.max_pool_forward(channels_last, *WINDOW, rectify)
     dy = _kernels.max_pool_backward(dout, places, y.shape, *WINDOW)
-    return [out, places, *_kernels.conv_backward(dy, x, w, (1, 1), pad, True, True)]
+    return [out, places, *_kernels.conv_backward(dy, x, w, (1, 1), pad)]
 
 
 def assert_the_same(got, wanted):
@@ -103,7 +103,7 @@ def test_exact_convolutions_are_exact_here_too():
     with setting(exact=True):  # a backward after a change
         after = _kernels.conv_pool_backward(dout, x, w, kept, pad, True)
         dy = _kernels.max_pool_backward(dout, kept, (2, 40, 13, 11), *WINDOW)
-        assert_the_same(after, _kernels.conv_backward(dy, x, w, (1, 1), pad, True, True))
+        assert_the_same(after, _kernels.conv_backward(dy, x, w, (1, 1), pad))
 
 
 def test_the_same_bits_for_any_number_of_threads():

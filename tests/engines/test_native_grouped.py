@@ -75,13 +75,13 @@ def test_wrong_sizes_are_refused_by_the_kernels_themselves(rng):
     x, w, b = np.zeros((2, 6, 5, 5)), np.zeros((4, 3, 3, 3)), np.zeros(4)
     one, none = (1, 1), (0, 0)
     with pytest.raises(ValueError, match="fit"):
-        _kernels.grouped_conv_forward(x, w, b, one, none, one, 3)
+        _kernels.conv_forward(x, w, b, one, none, one, 3)
     with pytest.raises(ValueError, match="fit"):
-        _kernels.grouped_conv_forward(x, w, b[:3], one, none, one, 2)
+        _kernels.conv_forward(x, w, b[:3], one, none, one, 2)
     with pytest.raises(ValueError, match="window"):
-        _kernels.grouped_conv_forward(x, w, b, one, none, (3, 1), 2)
+        _kernels.conv_forward(x, w, b, one, none, (3, 1), 2)
     with pytest.raises(ValueError, match="fit"):
-        _kernels.grouped_conv_backward(x, x, w, one, none, one, 2, True, True)
+        _kernels.conv_backward(x, x, w, one, none, one, 2, True, True)
     with pytest.raises(ValueError, match="fit"):
         _kernels.conv_transpose_forward(x, w, b, one, none, one, 1, (7, 7))
     with pytest.raises(ValueError, match="fit"):

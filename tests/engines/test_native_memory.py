@@ -86,8 +86,8 @@ def every_kernel(dtype=np.float32):
     out, places = k.conv_pool_forward(x4, w4, b4, (1, 1), True)
     k.conv_pool_backward(out, x4, w4, places, (1, 1), True)
     options, w = ((1, 1), (1, 1), (1, 1), 2), draw(18, 9, 3, 3)
-    out = k.grouped_conv_forward(x, w, scale, *options)
-    k.grouped_conv_backward(out, x, w, *options, True, True)
+    out = k.conv_forward(x, w, scale, *options)
+    k.conv_backward(out, x, w, *options, True, True)
     out = k.conv_transpose_forward(x, w, scale, *options, (9, 8))
     k.conv_transpose_backward(out, x, w, *options)
     for bilinear in False, True:

@@ -15,23 +15,25 @@ def affine_relu_forward(x: Array, w: Array, b: Array) -> tuple[Array, Array]: ..
 def affine_relu_backward(
     dout: Array, x: Array, w: Array, positive: Array, need_dx: bool
 ) -> tuple[Array, Array, Array]: ...
-def conv_forward(x: Array, w: Array, b: Array, stride: Pair, pad: Pair) -> Array: ...
-def conv_backward(
-    dout: Array, x: Array, w: Array, stride: Pair, pad: Pair, need_dx: bool, need_db: bool
-) -> tuple[Array, Array, Array]: ...
-def grouped_conv_forward(
-    x: Array, w: Array, b: Array, stride: Pair, pad: Pair, dilation: Pair, groups: int
+def conv_forward(
+    x: Array,
+    w: Array,
+    b: Array,
+    stride: Pair,
+    pad: Pair,
+    dilation: Pair = (1, 1),
+    groups: int = 1,
 ) -> Array: ...
-def grouped_conv_backward(
+def conv_backward(
     dout: Array,
     x: Array,
     w: Array,
     stride: Pair,
     pad: Pair,
-    dilation: Pair,
-    groups: int,
-    need_dx: bool,
-    need_db: bool,
+    dilation: Pair = (1, 1),
+    groups: int = 1,
+    need_dx: bool = True,
+    need_db: bool = True,
 ) -> tuple[Array, Array, Array]: ...
 def conv_transpose_forward(
     x: Array, w: Array, b: Array, stride: Pair, pad: Pair, dilation: Pair, groups: int, size: Pair

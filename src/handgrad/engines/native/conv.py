@@ -9,8 +9,7 @@ from handgrad.engines.native import _kernels
 
 Array = np.ndarray
 Pair = tuple[int, int]
-Saved = tuple[np.ndarray, np.ndarray, Pair, Pair]  # x, w, stride, pad
-GroupedSaved = tuple[np.ndarray, np.ndarray, Pair, Pair, Pair, int]  # and dilation, groups
+Saved = tuple[Array, Array, Pair, Pair, Pair, int]  # x, w, stride, pad, dilation, groups
 
 
 def conv_forward(
@@ -21,24 +20,20 @@ def conv_forward(
     pad: Pair,
     dilation: Pair = (1, 1),
     groups: int = 1,
-) -> tuple[Array, Saved | GroupedSaved]:
-    if groups == 1 and dilation == (1, 1):
-        return _kernels.conv_forward(x, w, b, stride, pad), (x, w, stride, pad)
-    out = _kernels.grouped_conv_forward(x, w, b, stride, pad, dilation, groups)
-    return out, (x, w, stride, pad, dilation, groups)
+) -> tuple[Array, Saved]:
+    options = stride, pad, dilation, groups
+    return _kernels.conv_forward(x, w, b, *options), (x, w, *options)
 
 
-def conv_backward(dout: Array, saved: Saved | GroupedSaved) -> tuple[Array, Array, Array]:
+def conv_backward(dout: Array, saved: Saved) -> tuple[Array, Array, Array]:
     return gradients(dout, saved)
 
 
 def gradients(
-    dout: Array, saved: Saved | GroupedSaved, *, need_dx: bool = True, need_db: bool = True
+    dout: Array, saved: Saved, *, need_dx: bool = True, need_db: bool = True
 ) -> tuple[Array, Array, Array]:
     """Return dx (None where it is not needed), dw and db (zero where it is not needed)."""
-    if len(saved) == 4:
-        return _kernels.conv_backward(dout, *saved, need_dx, need_db)
-    return _kernels.grouped_conv_backward(dout, *saved, need_dx, need_db)
+    return _kernels.conv_backward(dout, *saved, need_dx, need_db)
 
 
 def conv_transpose_forward(
@@ -50,7 +45,7 @@ def conv_transpose_forward(
     output_pad: Pair,
     dilation: Pair,
     groups: int,
-) -> tuple[Array, GroupedSaved]:
+) -> tuple[Array, Saved]:
     height, width = (
         (x.shape[axis + 2] - 1) * stride[axis]
         - 2 * pad[axis]
@@ -64,5 +59,5 @@ def conv_transpose_forward(
     return out, (x, w, *options)
 
 
-def conv_transpose_backward(dout: Array, saved: GroupedSaved) -> tuple[Array, Array, Array]:
+def conv_transpose_backward(dout: Array, saved: Saved) -> tuple[Array, Array, Array]:
     return _kernels.conv_transpose_backward(dout, *saved)

@@ -15,6 +15,7 @@
 namespace handgrad {
 
 namespace nb = nanobind;
+using namespace nb::literals;  // "x"_a
 using AnyArray = nb::ndarray<nb::ro, nb::device::cpu>;
 
 // While one lives, other Python threads run, and no setting changes under the kernels.

@@ -51,9 +51,9 @@ nb::tuple conv_pool_backward_(const AnyArray& dout, const AnyArray& x, const Any
 }  // namespace
 
 void bind_conv_pool(nb::module_& module) {
-    module.def("conv_pool_fits", conv_pool_fits_);
-    module.def("conv_pool_forward", conv_pool_forward_);
-    module.def("conv_pool_backward", conv_pool_backward_);
+    module.def("conv_pool_fits", conv_pool_fits_, "x"_a, "w"_a, "stride"_a, "pad"_a);
+    module.def("conv_pool_forward", conv_pool_forward_, "x"_a, "w"_a, "b"_a, "pad"_a, "rectify"_a);
+    module.def("conv_pool_backward", conv_pool_backward_, "dout"_a, "x"_a, "w"_a, "places"_a, "pad"_a, "need_dx"_a);
 }
 
 }  // namespace handgrad

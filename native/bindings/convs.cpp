@@ -103,12 +103,14 @@ nb::tuple conv_transpose_backward(const AnyArray& dout, const AnyArray& x, const
 }  // namespace
 
 void bind_convs(nb::module_& module) {
-    module.def("conv_forward", conv_forward_, nb::arg("x"), nb::arg("w"), nb::arg("b"), nb::arg("stride"), nb::arg("pad"),
-               nb::arg("dilation") = Pair{1, 1}, nb::arg("groups") = 1);
-    module.def("conv_backward", conv_backward_, nb::arg("dout"), nb::arg("x"), nb::arg("w"), nb::arg("stride"), nb::arg("pad"),
-               nb::arg("dilation") = Pair{1, 1}, nb::arg("groups") = 1, nb::arg("need_dx") = true, nb::arg("need_db") = true);
-    module.def("conv_transpose_forward", conv_transpose_forward);
-    module.def("conv_transpose_backward", conv_transpose_backward);
+    module.def("conv_forward", conv_forward_, "x"_a, "w"_a, "b"_a, "stride"_a, "pad"_a,
+               "dilation"_a = Pair{1, 1}, "groups"_a = 1);
+    module.def("conv_backward", conv_backward_, "dout"_a, "x"_a, "w"_a, "stride"_a, "pad"_a,
+               "dilation"_a = Pair{1, 1}, "groups"_a = 1, "need_dx"_a = true, "need_db"_a = true);
+    module.def("conv_transpose_forward", conv_transpose_forward, "x"_a, "w"_a, "b"_a, "stride"_a, "pad"_a,
+               "dilation"_a, "groups"_a, "size"_a);
+    module.def("conv_transpose_backward", conv_transpose_backward, "dout"_a, "x"_a, "w"_a, "stride"_a, "pad"_a,
+               "dilation"_a, "groups"_a);
 }
 
 }  // namespace handgrad

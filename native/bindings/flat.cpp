@@ -315,19 +315,19 @@ bool all_finite(const AnyArray& x) {
 }  // namespace
 
 void bind_flat(nb::module_& module) {
-    module.def("relu_forward", relu_forward, nb::arg(), nb::arg().none() = nb::none());
-    module.def("rectify", rectify);
-    module.def("relu_backward", relu_backward, nb::arg(), nb::arg(), nb::arg().none() = nb::none());
-    module.def("product", product);
-    module.def("sum", sum);
-    module.def("curve_forward", curve_forward);
-    module.def("curve_backward", curve_backward);
-    module.def("loss", loss);
-    module.def("sgd", sgd);
-    module.def("update", update);
-    module.def("adam", adam);
-    module.def("penalty", penalty);
-    module.def("all_finite", all_finite);
+    module.def("relu_forward", relu_forward, "x"_a, "alpha"_a.none() = nb::none());
+    module.def("rectify", rectify, "x"_a);
+    module.def("relu_backward", relu_backward, "dout"_a, "positive"_a, "alpha"_a.none() = nb::none());
+    module.def("product", product, "a"_a, "b"_a);
+    module.def("sum", sum, "a"_a, "b"_a);
+    module.def("curve_forward", curve_forward, "x"_a, "curve"_a, "alpha"_a);
+    module.def("curve_backward", curve_backward, "dout"_a, "x"_a, "curve"_a, "alpha"_a);
+    module.def("loss", loss, "x"_a, "y"_a, "softmax"_a, "smoothing"_a);
+    module.def("sgd", sgd, "w"_a, "dw"_a, "settings"_a);
+    module.def("update", update, "kind"_a, "w"_a, "dw"_a, "state"_a, "settings"_a);
+    module.def("adam", adam, "w"_a, "dw"_a, "m"_a, "v"_a, "settings"_a);
+    module.def("penalty", penalty, "w"_a, "dw"_a, "strength"_a);
+    module.def("all_finite", all_finite, "x"_a);
 }
 
 }  // namespace handgrad

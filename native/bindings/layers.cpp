@@ -125,10 +125,10 @@ nb::tuple affine_relu_backward(const AnyArray& dout, const AnyArray& x, const An
 }  // namespace
 
 void bind_layers(nb::module_& module) {
-    module.def("affine_forward", affine_forward);
-    module.def("affine_backward", affine_backward);
-    module.def("affine_relu_forward", affine_relu_forward);
-    module.def("affine_relu_backward", affine_relu_backward);
+    module.def("affine_forward", affine_forward, "x"_a, "w"_a, "b"_a);
+    module.def("affine_backward", affine_backward, "dout"_a, "x"_a, "w"_a, "need_dx"_a, "need_db"_a);
+    module.def("affine_relu_forward", affine_relu_forward, "x"_a, "w"_a, "b"_a);
+    module.def("affine_relu_backward", affine_relu_backward, "dout"_a, "x"_a, "w"_a, "positive"_a, "need_dx"_a);
 }
 
 }  // namespace handgrad

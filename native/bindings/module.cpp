@@ -12,6 +12,7 @@
 
 namespace nb = nanobind;
 using namespace handgrad;
+using namespace nb::literals;
 
 NB_MODULE(_kernels, module) {
     module.doc() = "Compiled kernels of the native engine.";
@@ -26,7 +27,7 @@ NB_MODULE(_kernels, module) {
     bind_flat(module);
 
     module.def("thread_count", thread_count);
-    module.def("set_thread_count", set_thread_count, nb::call_guard<nb::gil_scoped_release>());
+    module.def("set_thread_count", set_thread_count, "count"_a, nb::call_guard<nb::gil_scoped_release>());
     module.def("isa", [] { return std::string(isa_name()); });
     module.def("isas", [] {
         std::vector<std::string> names;
@@ -37,14 +38,14 @@ NB_MODULE(_kernels, module) {
         nb::gil_scoped_release released;
         const Changing nothing_computes;
         return choose_isa(name.c_str());
-    });
-    module.def("set_exact", [](bool exact) { set_conv_mode(exact ? ConvMode::kExact : ConvMode::kFast); });
+    }, "name"_a);
+    module.def("set_exact", [](bool exact) { set_conv_mode(exact ? ConvMode::kExact : ConvMode::kFast); }, "exact"_a);
     module.def("is_exact", [] { return conv_mode() == ConvMode::kExact; });
-    module.def("set_winograd_tile", set_winograd_tile);
+    module.def("set_winograd_tile", set_winograd_tile, "size"_a);
     module.def("buffer_statistics", [] {
         const BufferStatistics s = buffer_statistics();
         return nb::make_tuple(s.in_use, s.cached, s.system_calls);
     });
     module.def("trim_buffers", trim_buffers);
-    module.def("fail_allocation_after", fail_allocation_after);
+    module.def("fail_allocation_after", fail_allocation_after, "count"_a);
 }

@@ -40,6 +40,9 @@ nb::object muon_(const AnyArray& w, const AnyArray& dw, const AnyArray& velocity
 
 }  // namespace
 
-void bind_muon(nb::module_& module) { module.def("muon", muon_); }
+void bind_muon(nb::module_& module) {
+    module.def("muon", muon_, "w"_a, "dw"_a, "velocity"_a, "learning_rate"_a, "momentum"_a, "radius"_a, "rounds"_a,
+               "coefficients"_a);
+}
 
 }  // namespace handgrad

@@ -187,14 +187,14 @@ nb::tuple groupnorm_backward(const AnyArray& dout, const AnyArray& xhat, const A
 }  // namespace
 
 void bind_norms(nb::module_& module) {
-    module.def("batchnorm_forward", batchnorm_forward, nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
-               nb::arg().none() = nb::none(), nb::arg().none() = nb::none(), nb::arg().none() = nb::none(),
-               nb::arg().none() = nb::none());
-    module.def("batchnorm_backward", batchnorm_backward, nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
-               nb::arg().none(), nb::arg().none(), nb::arg(), nb::arg(), nb::arg(), nb::arg().none() = nb::none(),
-               nb::arg().none() = nb::none());
-    module.def("groupnorm_forward", groupnorm_forward);
-    module.def("groupnorm_backward", groupnorm_backward);
+    module.def("batchnorm_forward", batchnorm_forward, "x"_a, "gamma"_a, "beta"_a, "eps"_a, "rectify"_a,
+               "mean"_a.none() = nb::none(), "var"_a.none() = nb::none(), "pool"_a.none() = nb::none(),
+               "curve"_a.none() = nb::none());
+    module.def("batchnorm_backward", batchnorm_backward, "dout"_a, "x"_a, "mean"_a, "inv_std"_a, "scale"_a,
+               "places"_a.none(), "largest"_a.none(), "beta"_a, "rectify"_a, "of_batch"_a,
+               "pool"_a.none() = nb::none(), "curve"_a.none() = nb::none());
+    module.def("groupnorm_forward", groupnorm_forward, "x"_a, "gamma"_a, "beta"_a, "groups"_a, "eps"_a);
+    module.def("groupnorm_backward", groupnorm_backward, "dout"_a, "xhat"_a, "inv_std"_a, "gamma"_a);
 }
 
 }  // namespace handgrad

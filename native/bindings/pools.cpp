@@ -128,12 +128,12 @@ nb::object upsample_backward_(const AnyArray& dout, const Shape4& shape, Pair sc
 }  // namespace
 
 void bind_pools(nb::module_& module) {
-    module.def("max_pool_forward", max_pool_forward_);
-    module.def("max_pool_backward", max_pool_backward_);
-    module.def("avg_pool_forward", avg_pool_forward);
-    module.def("avg_pool_backward", avg_pool_backward);
-    module.def("upsample_forward", upsample_forward_);
-    module.def("upsample_backward", upsample_backward_);
+    module.def("max_pool_forward", max_pool_forward_, "x"_a, "window"_a, "stride"_a, "rectify"_a);
+    module.def("max_pool_backward", max_pool_backward_, "dout"_a, "places"_a, "shape"_a, "window"_a, "stride"_a);
+    module.def("avg_pool_forward", avg_pool_forward, "x"_a, "window"_a, "stride"_a);
+    module.def("avg_pool_backward", avg_pool_backward, "dout"_a, "shape"_a, "window"_a, "stride"_a);
+    module.def("upsample_forward", upsample_forward_, "x"_a, "scale"_a, "bilinear"_a);
+    module.def("upsample_backward", upsample_backward_, "dout"_a, "shape"_a, "scale"_a, "bilinear"_a);
 }
 
 }  // namespace handgrad

@@ -135,13 +135,15 @@ nb::object pooled_gradients_(const AnyArray& dout, const AnyArray& x, const AnyA
 }  // namespace
 
 void bind_stem(nb::module_& module) {
-    module.def("stem_fits", stem_fits_);
-    module.def("stem_forward", stem_forward_);
-    module.def("stem_infer", stem_infer_);
-    module.def("stem_backward", stem_backward_);
-    module.def("pooled_fits", pooled_fits_);
-    module.def("pooled_forward", pooled_forward_);
-    module.def("pooled_gradients", pooled_gradients_);
+    module.def("stem_fits", stem_fits_, "x"_a, "w"_a, "stride"_a, "pad"_a);
+    module.def("stem_forward", stem_forward_, "x"_a, "w"_a, "b"_a, "gamma"_a, "beta"_a, "eps"_a, "pad"_a);
+    module.def("stem_infer", stem_infer_, "x"_a, "w"_a, "b"_a, "gamma"_a, "beta"_a, "mean"_a, "var"_a, "eps"_a,
+               "pad"_a);
+    module.def("stem_backward", stem_backward_, "dout"_a, "x"_a, "w"_a, "xhat"_a, "places"_a, "inv_std"_a, "scale"_a,
+               "patches"_a, "pad"_a);
+    module.def("pooled_fits", pooled_fits_, "x"_a, "w"_a, "stride"_a, "pad"_a);
+    module.def("pooled_forward", pooled_forward_, "x"_a, "w"_a, "b"_a, "pad"_a);
+    module.def("pooled_gradients", pooled_gradients_, "dout"_a, "x"_a, "w"_a, "places"_a, "pad"_a);
 }
 
 }  // namespace handgrad

@@ -11,7 +11,6 @@
 #include "core/threads.h"
 #include "kernels/dispatch.h"
 #include "ops/conv.h"
-#include "ops/conv_pool.h"
 #include "ops/norm.h"
 #include "ops/product.h"
 #include "ops/winograd.h"
@@ -64,9 +63,8 @@ void convolution(const ConvSizes& s, double limit) {
     const auto x = draw<T>(s.N * s.H * s.W * s.C), w = draw<T>(s.F * s.C * s.HH * s.WW), b = draw<T>(s.F),
                dout = draw<T>(s.N * s.OH * s.OW * s.F);
     std::vector<T> out(dout.size()), dx(x.size()), dw(w.size()), db(b.size());
-    conv_forward(s, x.data(), w.data(), b.data(), out.data());
-    conv_backward_input(s, dout.data(), w.data(), dx.data());
-    conv_backward_weights(s, dout.data(), x.data(), dw.data(), db.data());
+    conv_forward<T>(s, x.data(), w.data(), {out.data(), b.data()});
+    conv_backward<T>(s, {dout.data()}, x.data(), w.data(), {dx.data(), dw.data(), db.data()});
 
     std::vector<Sum> out_sum(out.size()), dx_sum(dx.size()), dw_sum(dw.size()), db_sum(db.size());
     for (int64_t o = 0; o < s.N * s.OH * s.OW; ++o) {
@@ -107,12 +105,12 @@ void pooled_convolution(const ConvSizes& s) {
     const auto x = draw<float>(s.N * s.H * s.W * s.C), w = draw<float>(s.F * s.C * s.HH * s.WW), b = draw<float>(s.F),
                dout = draw<float>(s.N * (s.OH / 2) * (s.OW / 2) * s.F);
     std::vector<float> y(static_cast<size_t>(s.N * s.OH * s.OW * s.F)), dy(y.size());
-    conv_forward(s, x.data(), w.data(), b.data(), y.data());
+    conv_forward<float>(s, x.data(), w.data(), {y.data(), b.data()});
     for (bool rectify : {false, true}) {
         std::vector<float> out(dout.size()), expected(out.size()), dx(x.size()), dw(w.size()), db(b.size());
         std::vector<uint8_t> places(out.size());
-        conv_pool_forward(s, x.data(), w.data(), b.data(), rectify, out.data(), places.data());
-        conv_pool_backward(s, dout.data(), places.data(), x.data(), w.data(), dx.data(), dw.data(), db.data());
+        conv_forward<float>(s, x.data(), w.data(), {out.data(), b.data(), places.data(), rectify});
+        conv_backward<float>(s, {dout.data(), places.data()}, x.data(), w.data(), {dx.data(), dw.data(), db.data()});
         std::fill(dy.begin(), dy.end(), 0.0f);
         for (int64_t o = 0; o < static_cast<int64_t>(out.size()); ++o) {
             const int64_t f = o % s.F, j = o / s.F % (s.OW / 2), i = o / s.F / (s.OW / 2) % (s.OH / 2);
@@ -128,8 +126,7 @@ void pooled_convolution(const ConvSizes& s) {
         }
         same("conv pool forward", s, out, expected);
         std::vector<float> dx_of_all(dx.size()), dw_of_all(dw.size());
-        conv_backward_input(s, dy.data(), w.data(), dx_of_all.data());
-        conv_backward_weights<float>(s, dy.data(), x.data(), dw_of_all.data(), nullptr);
+        conv_backward<float>(s, {dy.data()}, x.data(), w.data(), {dx_of_all.data(), dw_of_all.data(), nullptr});
         same("conv pool dx", s, dx, dx_of_all);
         same("conv pool dw", s, dw, dw_of_all);
         std::vector<Sum> db_sum(db.size());

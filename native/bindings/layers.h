@@ -9,8 +9,6 @@ namespace handgrad {
 using Pair = std::pair<int64_t, int64_t>;  // (vertical, horizontal)
 
 void bind_layers(nanobind::module_& module);
-void bind_conv_pool(nanobind::module_& module);
-void bind_stem(nanobind::module_& module);
 void bind_convs(nanobind::module_& module);
 void bind_muon(nanobind::module_& module);
 void bind_norms(nanobind::module_& module);

@@ -22,8 +22,6 @@ NB_MODULE(_kernels, module) {
     bind_muon(module);
     bind_norms(module);
     bind_pools(module);
-    bind_conv_pool(module);
-    bind_stem(module);
     bind_flat(module);
 
     module.def("thread_count", thread_count);

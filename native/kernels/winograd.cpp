@@ -54,7 +54,7 @@ template <int size, bool pooled>
 struct Patch {
     const float* at[size][size];
     const uint8_t* places[pooled ? size : 1][size];
-    HG_INLINE void find(Patch& patch, const TileGrid& grid, const Pixels& from, const float* zeros, int64_t tile,
+    HG_INLINE void find(Patch& patch, const TileGrid& grid, const Source<float>& from, const float* zeros, int64_t tile,
                         int64_t channel) {
         const Place place = place_of(grid, tile);
         constexpr int halves = pooled;
@@ -79,7 +79,7 @@ struct Patch {
 };
 
 template <class Map, bool pooled>
-void patches_of(const TileGrid& grid, const Pixels& source, const float* zeros, int64_t first, int64_t count,
+void patches_of(const TileGrid& grid, const Source<float>& source, const float* zeros, int64_t first, int64_t count,
                 int64_t channel, int64_t channels, const TilePlaces& to, float* v, int32_t* largest) {
     constexpr int in = Map::in, out = Map::out;
     using Found = Patch<in, pooled>;
@@ -129,7 +129,7 @@ void patches_of(const TileGrid& grid, const Pixels& source, const float* zeros, 
 }
 
 template <class Map>
-void patches(const TileGrid& grid, const Pixels& from, const float* zeros, int64_t first, int64_t count, int64_t channel,
+void patches(const TileGrid& grid, const Source<float>& from, const float* zeros, int64_t first, int64_t count, int64_t channel,
              int64_t channels, const TilePlaces& to, float* v, int32_t* largest) {
     (from.places ? patches_of<Map, true> : patches_of<Map, false>)(grid, from, zeros, first, count, channel, channels, to,
                                                                    v, largest);
@@ -212,74 +212,99 @@ HG_INLINE void output(const float* from, V bias, Largest& seen, Store&& put) {
         });
 }
 
+// The sinks of one tile of outputs after the other; put() takes kWidth channels, or the `some` that are left.
 template <class Map>
-void pooled_outputs(const TileGrid& grid, const float* m, int64_t first, int64_t count, int64_t channel,
-                    int64_t channels, const float* bias, const Written& to, int32_t* largest) {
-    constexpr int size = Map::out;
-    const int64_t height = grid.H / 2, width = grid.W / 2, line = width * grid.C;
-    Largest seen;
-    for (int64_t t = 0; t < count; ++t) {
-        const Place at = place_of(grid, first + t);
-        const int64_t rows = height - at.y / 2, columns = width - at.x / 2;
-        const int64_t corner = (at.image * height + at.y / 2) * line + at.x / 2 * grid.C + channel;
-        for (int64_t c = 0; c < channels; c += kWidth) {
-            const int64_t some = channels - c < kWidth ? channels - c : kWidth;
-            V upper[size], left;
-            output<Map>(m + t * kProductSize<Map> + c, bias ? load_some<float>(bias + c, some) : V{}, seen,
-                        [&](int i, int j, V value) {
-                            if (i % 2 == 0) upper[j] = value;
-                            if (j % 2 == 0) left = value;
-                            if (i % 2 == 0 || j % 2 == 0 || i / 2 >= rows || j / 2 >= columns) return;
-                            V best;
-                            const V window[4] = {upper[j - 1], upper[j], left, value};
-                            const VecI place = largest_of_four<float>(window, to.rectify, best);
-                            const int64_t here = corner + i / 2 * line + j / 2 * grid.C + c;
-                            store_some<float>(to.out + here, best, some);
-                            put_some_index<float>(to.places + here, place, some);
-                        });
+class ToImages {
+  public:
+    static constexpr int size = Map::out;
+    ToImages(const TileGrid& grid, const Sink<float>& to, int64_t channel) : grid_(grid), out_(to.out + channel) {}
+    HG_INLINE void put(const ToImages& to, const float* from, V bias, int64_t c, int64_t some, Largest& seen) {
+        const int64_t pixel = to.grid_.C, line = to.grid_.W * pixel;
+        float* here = to.here_ + c;
+        if (to.rows_ >= size && to.columns_ >= size && some == kWidth) {
+            float* after = to.next_ + c;
+            output<Map>(from, bias, seen, [&](int, int j, V value) {
+                store(here + j * pixel, value);
+                __builtin_prefetch(after + j * pixel, 1);
+                if (j + 1 < size) return;
+                advance(here, line);
+                advance(after, line);
+            });
+        } else {
+            output<Map>(from, bias, seen, [&](int i, int j, V value) {
+                if (i < to.rows_ && j < to.columns_) store_some<float>(here + i * line + j * pixel, value, some);
+            });
         }
+    }
+    void find(const Place& at, const Place& next) {
+        rows_ = grid_.H - at.y, columns_ = grid_.W - at.x;
+        here_ = find(at), next_ = find(next);
+    }
+
+  private:
+    float* find(const Place& at) const { return out_ + ((at.image * grid_.H + at.y) * grid_.W + at.x) * grid_.C; }
+    const TileGrid& grid_;
+    float *out_, *here_ = nullptr, *next_ = nullptr;
+    int64_t rows_ = 0, columns_ = 0;
+};
+
+template <class Map>
+class ToWindows {
+  public:
+    static constexpr int size = Map::out;
+    ToWindows(const TileGrid& grid, const Sink<float>& to, int64_t channel) : grid_(grid), to_(to), channel_(channel) {}
+    HG_INLINE void put(const ToWindows& to, const float* from, V bias, int64_t c, int64_t some, Largest& seen) {
+        const int64_t line = to.grid_.W / 2 * to.grid_.C;
+        V upper[size], left;
+        output<Map>(from, bias, seen, [&](int i, int j, V value) {
+            if (i % 2 == 0) upper[j] = value;
+            if (j % 2 == 0) left = value;
+            if (i % 2 == 0 || j % 2 == 0 || i / 2 >= to.rows_ || j / 2 >= to.columns_) return;
+            V best;
+            const V window[4] = {upper[j - 1], upper[j], left, value};
+            const VecI place = largest_of_four<float>(window, to.to_.rectify, best);
+            const int64_t here = to.corner_ + i / 2 * line + j / 2 * to.grid_.C + c;
+            store_some<float>(to.to_.out + here, best, some);
+            put_some_index<float>(to.to_.places + here, place, some);
+        });
+    }
+    void find(const Place& at, const Place&) {
+        const int64_t height = grid_.H / 2, width = grid_.W / 2;
+        rows_ = height - at.y / 2, columns_ = width - at.x / 2;
+        corner_ = ((at.image * height + at.y / 2) * width + at.x / 2) * grid_.C + channel_;
+    }
+
+  private:
+    const TileGrid& grid_;
+    const Sink<float>& to_;
+    int64_t channel_, corner_ = 0, rows_ = 0, columns_ = 0;
+};
+
+template <class Map, class To>
+void outputs_to(const TileGrid& grid, const float* m, int64_t first, int64_t count, int64_t channel, int64_t channels,
+                const Sink<float>& sink, int32_t* largest) {
+    const float* bias = sink.bias ? sink.bias + channel : nullptr;
+    To to(grid, sink, channel);
+    Largest seen;
+    Place at = place_of(grid, first);
+    for (int64_t t = 0; t < count; ++t) {
+        const Place next = place_of(grid, first + t + 1);
+        to.find(at, next);
+        at = next;
+        const float* from = m + t * kProductSize<Map>;
+        int64_t c = 0;
+        for (; c + kWidth <= channels; c += kWidth) To::put(to, from + c, bias ? load(bias + c) : V{}, c, kWidth, seen);
+        if (c < channels)
+            To::put(to, from + c, bias ? load_some<float>(bias + c, channels - c) : V{}, c, channels - c, seen);
     }
     seen.put(largest);
 }
 
 template <class Map>
 void outputs(const TileGrid& grid, const float* m, int64_t first, int64_t count, int64_t channel, int64_t channels,
-             const float* bias, const Written& written, int32_t* largest) {
-    if (written.places) return pooled_outputs<Map>(grid, m, first, count, channel, channels, bias, written, largest);
-    constexpr int size = Map::out;
-    float* out = written.out;
-    const int64_t pixel = grid.C, line = grid.W * grid.C;
-    const auto find = [&](const Place& at) { return out + (at.image * grid.H + at.y) * line + at.x * pixel + channel; };
-    Largest seen;
-    Place at = place_of(grid, first);
-    for (int64_t t = 0; t < count; ++t) {
-        const Place next = place_of(grid, first + t + 1);
-        const int64_t rows = grid.H - at.y, columns = grid.W - at.x;
-        float *target = find(at), *next_target = find(next);
-        at = next;
-        const bool whole = rows >= size && columns >= size;
-        for (int64_t c = 0; c < channels; c += kWidth, target += kWidth, next_target += kWidth) {
-            const int64_t some = channels - c;
-            const float* from = m + t * kProductSize<Map> + c;
-            if (whole && some >= kWidth) {
-                float *to = target, *after = next_target;
-                output<Map>(from, bias ? load(bias + c) : V{}, seen, [&](int, int j, V value) {
-                    store(to + j * pixel, value);
-                    __builtin_prefetch(after + j * pixel, 1);
-                    if (j + 1 < size) return;
-                    advance(to, line);
-                    advance(after, line);
-                });
-            } else {
-                output<Map>(from, bias ? load_some<float>(bias + c, some < kWidth ? some : kWidth) : V{}, seen,
-                            [&](int i, int j, V value) {
-                                if (i < rows && j < columns)
-                                    store_some<float>(target + i * line + j * pixel, value, some < kWidth ? some : kWidth);
-                            });
-            }
-        }
-    }
-    seen.put(largest);
+             const Sink<float>& to, int32_t* largest) {
+    (to.places ? outputs_to<Map, ToWindows<Map>> : outputs_to<Map, ToImages<Map>>)(grid, m, first, count, channel, channels,
+                                                                                   to, largest);
 }
 
 // The inverse of load_taps, for `count` of the filters.

@@ -7,28 +7,15 @@
 
 #include <cstdint>
 
+#include "kernels/images.h"
+
 namespace handgrad {
 
 // Tiles over channels-last images (N, H, W, C), `step` pixels apart, the first pixel of the first tile
 // at (y0, x0); pixels outside the image read as zero and are never written.  Tile number t is
-// (n, row, column), the last fastest.
+// (n, row, column), the last fastest.  Of a source with places, H and W are even.
 struct TileGrid {
     int64_t H, W, C, rows, columns, step, y0, x0;
-};
-
-// Images; or, with places, the gradient of 2 x 2 max pooling's input: x (N, H / 2, W / 2, C) at the pixel whose
-// number in its window (0 to 3; 4 for none) is its place, zeros elsewhere.  H and W are even then.
-struct Pixels {
-    const float* x;
-    const uint8_t* places;
-};
-
-// Images to write; or, with places, the largest of each 2 x 2 window, with `rectify` of zero too, and its number as
-// above; what is left over of an odd H or W is in no window.
-struct Written {
-    float* out;
-    uint8_t* places;
-    bool rectify;
 };
 
 // Where the numbers of tile t and channel c lie in each plane: at
@@ -45,20 +32,19 @@ struct WinogradTransforms {
     // Input patches (side x side), or patches of output gradients (size x size), of tiles
     // [first, first + count) and channels [channel, channel + channels), to places 0 .. of v.
     // zeros: at least `channels` of them.
-    void (*inputs)(const TileGrid& grid, const Pixels& from, const float* zeros, int64_t first, int64_t count,
+    void (*inputs)(const TileGrid& grid, const Source<float>& from, const float* zeros, int64_t first, int64_t count,
                    int64_t channel, int64_t channels, const TilePlaces& to, float* v, int32_t* largest);
-    void (*gradients)(const TileGrid& grid, const Pixels& from, const float* zeros, int64_t first, int64_t count,
+    void (*gradients)(const TileGrid& grid, const Source<float>& from, const float* zeros, int64_t first, int64_t count,
                       int64_t channel, int64_t channels, const TilePlaces& to, float* v, int32_t* largest);
     // Filters of 9 numbers, those of (k, column) at k * k_stride + column * column_stride, to a panel
     // [points][depth][columns of the micro-kernel], zeros behind the last column.
     void (*filters)(const float* w, const float* end, int64_t k_stride, int64_t column_stride, bool flip,
                     int64_t depth, int64_t columns, float* u, int64_t plane, int32_t* largest);
     // Tiles [first, first + count) of channels [channel, channel + channels) from
-    // m [tile][points][columns of the micro-kernel], tiles product_size apart; bias: of these channels, or
-    // null.
+    // m [tile][points][columns of the micro-kernel], tiles product_size apart.
     int64_t product_size;
     void (*outputs)(const TileGrid& grid, const float* m, int64_t first, int64_t count, int64_t channel,
-                    int64_t channels, const float* bias, const Written& to, int32_t* largest);
+                    int64_t channels, const Sink<float>& to, int32_t* largest);
     // Gradients of 9 numbers, those of (k, column) at 9 k + column * column_stride, from the sum of `parts`
     // blocks [points][depth][columns of the micro-kernel], part_stride apart.
     void (*weights)(const float* m, int64_t parts, int64_t part_stride, int64_t plane, int64_t column_stride,

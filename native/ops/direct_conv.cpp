@@ -19,7 +19,7 @@ constexpr int64_t kFewWindows = 64;  // whose patches stay in a second-level cac
 // The patches, numbers in the order of the filters', whose rows they are multiplied with: the filters, which are the
 // most of what is read, stay as they are.
 template <class T>
-void few_windows_forward(const ConvSizes& s, const T* x, const T* w, const T* b, T* out) {
+void few_windows_forward(const ConvSizes& s, const T* x, const T* w, const Sink<T>& to) {
     const int64_t area = s.HH * s.WW, depth = area * s.C, windows = s.N * s.OH * s.OW;
     Scratch<T> patches(times(windows, depth));
     parallel(windows, [&](int64_t window, int) {
@@ -33,7 +33,7 @@ void few_windows_forward(const ConvSizes& s, const T* x, const T* w, const T* b,
             for (int64_t c = 0; c < s.C; ++c) patch[c * area + t] = inside ? x[pixel + c] : T(0);
         }
     });
-    multiply_rows(patches.get(), windows, w, s.F, depth, b, out, s.F);
+    multiply_rows(patches.get(), windows, w, s.F, depth, to.bias, to.out, s.F);
 }
 
 }  // namespace
@@ -43,13 +43,13 @@ bool few_windows(const ConvSizes& s) {
 }
 
 template <class T>
-void direct_forward(const ConvSizes& s, const T* x, const T* w, const T* b, T* out) {
-    if (few_windows(s)) return few_windows_forward(s, x, w, b, out);
+void direct_forward(const ConvSizes& s, const T* x, const T* w, const Sink<T>& to) {
+    if (few_windows(s)) return few_windows_forward(s, x, w, to);
     const int64_t area = s.HH * s.WW, depth = times(area, s.C);
     const Scratch<T> matrix = filter_rows(s.F, s.C, area, w);
     const RightFactor<T> filters(matrix.get(), 1, depth, depth, s.F);
     const Taps taps = window(s);
-    multiply_windows<T>(forward_windows(s, x), s.N, taps, filters, b, out);
+    multiply_windows<T>(forward_windows(s, x), s.N, taps, filters, to.bias, to.out);
 }
 
 // Each phase of the input pixels modulo the stride sees its own part of the window.
@@ -104,7 +104,7 @@ void direct_backward_weights(const ConvSizes& s, const T* dout, const T* x, T* d
 }
 
 #define HG_INSTANTIATE(T)                                                                       \
-    template void direct_forward(const ConvSizes&, const T*, const T*, const T*, T*);           \
+    template void direct_forward(const ConvSizes&, const T*, const T*, const Sink<T>&);         \
     template void direct_backward_input(const ConvSizes&, const T*, const T*, T*);              \
     template void direct_backward_weights(const ConvSizes&, const T*, const T*, T*);
 HG_INSTANTIATE(float)

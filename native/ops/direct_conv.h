@@ -1,4 +1,4 @@
-// Convolution by matrix products; see conv.h for the arguments.
+// Convolution by matrix products, without groups; see conv.h for the arguments.  A sink without places.
 #pragma once
 
 #include "ops/conv.h"
@@ -9,7 +9,7 @@ namespace handgrad {
 bool few_windows(const ConvSizes& s);
 
 template <class T>
-void direct_forward(const ConvSizes& s, const T* x, const T* w, const T* b, T* out);
+void direct_forward(const ConvSizes& s, const T* x, const T* w, const Sink<T>& to);
 template <class T>
 void direct_backward_input(const ConvSizes& s, const T* dout, const T* w, T* dx);
 template <class T>

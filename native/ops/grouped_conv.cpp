@@ -7,7 +7,6 @@
 #include "core/threads.h"
 #include "kernels/dispatch.h"
 #include "ops/patches.h"
-#include "ops/product.h"
 
 namespace handgrad {
 namespace {
@@ -15,10 +14,11 @@ namespace {
 constexpr int64_t kRowsOfTask = 8;
 
 // What convolution s does with one of its groups.
-ConvSizes of_group(const ConvSizes& s, int64_t groups) {
+ConvSizes of_group(const ConvSizes& s) {
     ConvSizes own = s;
-    own.C = s.C / groups;
-    own.F = s.F / groups;
+    own.C = s.C / s.groups;
+    own.F = s.F / s.groups;
+    own.groups = 1;
     return own;
 }
 
@@ -39,8 +39,8 @@ void put_channels(const T* own, int64_t pixels, int64_t channels, int64_t first,
 }
 
 // Places of the windows over the image, whose outputs lie side by side.
-GroupSizes over_windows(const ConvSizes& s, int64_t groups, const Taps& taps) {
-    return {s.C / groups, s.F / groups, s.F, s.H, s.W, s.C, s.OH, s.OW, s.stride_y, s.stride_x, -s.pad_y, -s.pad_x,
+GroupSizes over_windows(const ConvSizes& s, const Taps& taps) {
+    return {s.C / s.groups, s.F / s.groups, s.F, s.H, s.W, s.C, s.OH, s.OW, s.stride_y, s.stride_x, -s.pad_y, -s.pad_x,
             taps.count, taps.dy, taps.dx, s.OH, s.OW, 0, 0, 1, 1};
 }
 
@@ -56,30 +56,29 @@ void correlate_all(const GroupSizes& s, int64_t N, const T* image, const T* w, c
 }  // namespace
 
 template <class T>
-void grouped_forward(const ConvSizes& s, int64_t groups, const T* x, const T* w, const T* b, T* out) {
-    if (groups == 1) return conv_forward(s, x, w, b, out);
-    const ConvSizes own = of_group(s, groups);
+void grouped_forward(const ConvSizes& s, const T* x, const T* w, const Sink<T>& to) {
+    const ConvSizes own = of_group(s);
     const int64_t area = times(s.HH, s.WW);
     if (kernels<T>().grouped.fits(own.C, own.F)) {
         const Scratch<T> filters = filter_columns<T>(s.F, own.C, area, w);
         const Taps taps = window(s);
-        return correlate_all<T>(over_windows(s, groups, taps), s.N, x, filters.get(), b, out);
+        return correlate_all<T>(over_windows(s, taps), s.N, x, filters.get(), to.bias, to.out);
     }
     const int64_t pixels = times(s.N, s.H, s.W), places = times(s.N, s.OH, s.OW);
     Scratch<T> in(times(pixels, own.C)), result(times(places, own.F));
-    for (int64_t g = 0; g < groups; ++g) {
+    for (int64_t g = 0; g < s.groups; ++g) {
         take_channels(x, pixels, s.C, g * own.C, own.C, in.get());
-        conv_forward(own, in.get(), w + g * own.F * own.C * area, b + g * own.F, result.get());
-        put_channels(result.get(), places, s.F, g * own.F, own.F, out);
+        const T* bias = to.bias ? to.bias + g * own.F : nullptr;
+        conv_forward<T>(own, in.get(), w + g * own.F * own.C * area, {result.get(), bias});
+        put_channels(result.get(), places, s.F, g * own.F, own.F, to.out);
     }
 }
 
 // The roles are exchanged: outputs are the pixels, and each phase of them modulo the stride sees its own
 // taps, as in direct_conv.cpp.
 template <class T>
-void grouped_backward_input(const ConvSizes& s, int64_t groups, const T* dout, const T* w, T* dx) {
-    if (groups == 1) return conv_backward_input(s, dout, w, dx);
-    const ConvSizes own = of_group(s, groups);
+void grouped_backward_input(const ConvSizes& s, const T* dout, const T* w, T* dx) {
+    const ConvSizes own = of_group(s);
     const int64_t area = times(s.HH, s.WW);
     if (kernels<T>().grouped.fits(own.F, own.C)) {
         Taps taps(area);
@@ -103,22 +102,20 @@ void grouped_backward_input(const ConvSizes& s, int64_t groups, const T* dout, c
     }
     const int64_t pixels = times(s.N, s.H, s.W), places = times(s.N, s.OH, s.OW);
     Scratch<T> upstream(times(places, own.F)), result(times(pixels, own.C));
-    for (int64_t g = 0; g < groups; ++g) {
+    for (int64_t g = 0; g < s.groups; ++g) {
         take_channels(dout, places, s.F, g * own.F, own.F, upstream.get());
-        conv_backward_input(own, upstream.get(), w + g * own.F * own.C * area, result.get());
+        conv_backward<T>(own, {upstream.get()}, nullptr, w + g * own.F * own.C * area, {result.get(), nullptr, nullptr});
         put_channels(result.get(), pixels, s.C, g * own.C, own.C, dx);
     }
 }
 
 template <class T>
-void grouped_backward_weights(const ConvSizes& s, int64_t groups, const T* dout, const T* x, T* dw, T* db) {
-    if (groups == 1) return conv_backward_weights(s, dout, x, dw, db);
-    const ConvSizes own = of_group(s, groups);
+void grouped_backward_weights(const ConvSizes& s, const T* dout, const T* x, T* dw) {
+    const ConvSizes own = of_group(s);
     const int64_t area = times(s.HH, s.WW), places = times(s.N, s.OH, s.OW);
-    if (db) column_sums(dout, places, s.F, db);
     if (kernels<T>().grouped.fits(own.C, own.F)) {
         const Taps taps = window(s);
-        const GroupSizes sizes = over_windows(s, groups, taps);
+        const GroupSizes sizes = over_windows(s, taps);
         constexpr int64_t kParts = 16;
         const int64_t rows = times(s.N, s.OH), each = std::max<int64_t>(4, ceil_div(rows, kParts));
         const int64_t parts = ceil_div(rows, each), count = times(area, own.C, s.F);
@@ -139,17 +136,17 @@ void grouped_backward_weights(const ConvSizes& s, int64_t groups, const T* dout,
     }
     const int64_t pixels = times(s.N, s.H, s.W);
     Scratch<T> in(times(pixels, own.C)), upstream(times(places, own.F));
-    for (int64_t g = 0; g < groups; ++g) {
+    for (int64_t g = 0; g < s.groups; ++g) {
         take_channels(x, pixels, s.C, g * own.C, own.C, in.get());
         take_channels(dout, places, s.F, g * own.F, own.F, upstream.get());
-        conv_backward_weights<T>(own, upstream.get(), in.get(), dw + g * own.F * own.C * area, nullptr);
+        conv_backward<T>(own, {upstream.get()}, in.get(), nullptr, {nullptr, dw + g * own.F * own.C * area, nullptr});
     }
 }
 
-#define HG_INSTANTIATE(T)                                                                             \
-    template void grouped_forward(const ConvSizes&, int64_t, const T*, const T*, const T*, T*);       \
-    template void grouped_backward_input(const ConvSizes&, int64_t, const T*, const T*, T*);          \
-    template void grouped_backward_weights(const ConvSizes&, int64_t, const T*, const T*, T*, T*);
+#define HG_INSTANTIATE(T)                                                                      \
+    template void grouped_forward(const ConvSizes&, const T*, const T*, const Sink<T>&);       \
+    template void grouped_backward_input(const ConvSizes&, const T*, const T*, T*);            \
+    template void grouped_backward_weights(const ConvSizes&, const T*, const T*, T*);
 HG_INSTANTIATE(float)
 HG_INSTANTIATE(double)
 

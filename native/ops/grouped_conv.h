@@ -1,5 +1,4 @@
-// Convolution in groups of channels, dilated or not; see conv.h for the arguments.  Weights are
-// (F, C / groups, HH, WW), dense.
+// Convolution in groups of channels, two at least; see conv.h for the arguments.  A sink without places.
 #pragma once
 
 #include "ops/conv.h"
@@ -7,11 +6,10 @@
 namespace handgrad {
 
 template <class T>
-void grouped_forward(const ConvSizes& s, int64_t groups, const T* x, const T* w, const T* b, T* out);
+void grouped_forward(const ConvSizes& s, const T* x, const T* w, const Sink<T>& to);
 template <class T>
-void grouped_backward_input(const ConvSizes& s, int64_t groups, const T* dout, const T* w, T* dx);
-// db may be null.
+void grouped_backward_input(const ConvSizes& s, const T* dout, const T* w, T* dx);
 template <class T>
-void grouped_backward_weights(const ConvSizes& s, int64_t groups, const T* dout, const T* x, T* dw, T* db);
+void grouped_backward_weights(const ConvSizes& s, const T* dout, const T* x, T* dw);
 
 }  // namespace handgrad

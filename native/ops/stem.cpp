@@ -123,9 +123,9 @@ Scratch<double> covariance_of_filters(const ConvSizes& s, const double* covarian
     return product;
 }
 
-// What both blocks want: stride 1, filters of whole panels, at least one window.
+// What both blocks want: stride 1, no groups or dilation, filters of whole panels, at least one window.
 bool is_simple(const ConvSizes& s) {
-    return s.N > 0 && s.stride_y == 1 && s.stride_x == 1 && s.C > 0 && s.F > 0 && s.OH >= 2 && s.OW >= 2 &&
+    return s.N > 0 && s.stride_y == 1 && s.stride_x == 1 && s.groups == 1 && !s.dilated() && s.C > 0 && s.F > 0 && s.OH >= 2 && s.OW >= 2 &&
            s.F % kernels<float>().gemm.tile_columns == 0 && times(plus(s.W, times(2, s.pad_x)), s.C) < kWidest;
 }
 
@@ -267,23 +267,23 @@ bool pooled_fits(const ConvSizes& s) {
            times(2 * kBandRows + s.HH, s.W + 2 * s.pad_x, s.C) <= kLargestBand;
 }
 
-void pooled_forward(const ConvSizes& s, const float* x, const float* w, const float* b, float* out, uint8_t* index) {
+void pooled_forward(const ConvSizes& s, const float* x, const float* w, const Sink<float>& to) {
     Scratch<float> constants(3 * s.F);
     float *shifted = constants.get(), *one = shifted + s.F, *zero = one + s.F;
-    for (int64_t f = 0; f < s.F; ++f) shifted[f] = -b[f], one[f] = 1, zero[f] = 0;
-    forward_bands(s, x, w, {shifted, one, one, zero, true}, out, nullptr, index);
+    for (int64_t f = 0; f < s.F; ++f) shifted[f] = to.bias ? -to.bias[f] : 0, one[f] = 1, zero[f] = 0;
+    forward_bands(s, x, w, {shifted, one, one, zero, true}, to.out, nullptr, to.places);
 }
 
-bool pooled_gradients(const ConvSizes& s, const float* x, const float* dout, const uint8_t* index, float* dw, float* db) {
+bool pooled_gradients(const ConvSizes& s, const Source<float>& dout, const float* x, float* dw, float* db) {
     std::atomic<bool> is_finite{true};
     for_chunks(times(s.N, s.H, s.W, s.C), [&](int64_t at, int64_t n) {
         if (!kernels<float>().flat.all_finite(x + at, n)) is_finite = false;
     });
     if (!is_finite) return false;
     const int64_t area = s.HH * s.WW;
-    const ChosenSums sums(s, ceil_div(s.N, kSumTasks), x, dout, dout, index);
+    const ChosenSums sums(s, ceil_div(s.N, kSumTasks), x, dout.x, dout.x, dout.places);
     parallel(s.F, [&](int64_t f, int) {
-        db[f] = static_cast<float>(sums.total(area * s.C, f));
+        if (db) db[f] = static_cast<float>(sums.total(area * s.C, f));
         for (int64_t c = 0; c < s.C; ++c)
             for (int64_t t = 0; t < area; ++t)
                 dw[(f * s.C + c) * area + t] = static_cast<float>(sums.total(t * s.C + c, f));

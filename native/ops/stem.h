@@ -46,10 +46,10 @@ struct GivenNorm {
 void stem_infer(const ConvSizes& s, const float* x, const float* w, const float* b, const GivenNorm& norm, float* out);
 
 // The same block without batch norm, out = pool(max(0, P W + b)): dW = P^T dZ, of which only the chosen pixels are summed.
-// index: of the chosen pixels, (N, OH / 2, OW / 2, F).
+// Of a sink with places and a rectifier, and of a source with places; see conv.h.
 bool pooled_fits(const ConvSizes& s);
-void pooled_forward(const ConvSizes& s, const float* x, const float* w, const float* b, float* out, uint8_t* index);
+void pooled_forward(const ConvSizes& s, const float* x, const float* w, const Sink<float>& to);
 // Returns false, with nothing of use written, where x is not finite: then zero gradients count too.
-bool pooled_gradients(const ConvSizes& s, const float* x, const float* dout, const uint8_t* index, float* dw, float* db);
+bool pooled_gradients(const ConvSizes& s, const Source<float>& dout, const float* x, float* dw, float* db);
 
 }  // namespace handgrad

@@ -60,7 +60,7 @@ TileGrid grid_of(int64_t H, int64_t W, int64_t C, int64_t OH, int64_t OW, int64_
 }
 
 // Of `size` rows or columns of outputs those that a gradient is of: all, or those in windows.
-int64_t seen(const Pixels& dout, int64_t size) { return dout.places ? size / 2 * 2 : size; }
+int64_t seen(const Source<float>& dout, int64_t size) { return dout.places ? size / 2 * 2 : size; }
 
 // The correlation of images (N, H, W, C) with F filters, the numbers of filter (c, f) at c * c_stride + f * f_stride.
 struct Correlation {
@@ -68,8 +68,8 @@ struct Correlation {
     bool flip;
 };
 
-bool correlate(const WinogradTransforms& kernel, const Correlation& s, const Pixels& x, const float* w,
-               const float* bias, const Written& out) {
+bool correlate(const WinogradTransforms& kernel, const Correlation& s, const Source<float>& x, const float* w,
+               const Sink<float>& sink) {
     const auto& gemm = kernels<float>().gemm;
     const int64_t height = gemm.tile_rows, width = gemm.tile_columns, points = kernel.points, threads = thread_count();
     const TileGrid from = grid_of(s.H, s.W, s.C, s.OH, s.OW, kernel.size, s.pad_y, s.pad_x);
@@ -116,8 +116,7 @@ bool correlate(const WinogradTransforms& kernel, const Correlation& s, const Pix
                           filter + p * u_plane, width, product + t * kernel.product_size + p * width,
                           kernel.product_size, height, columns, false, nullptr);
         int32_t largest = 0;
-        kernel.outputs(to, product, first, count, channel, std::min(width, s.F - channel),
-                       bias ? bias + channel : nullptr, out, &largest);
+        kernel.outputs(to, product, first, count, channel, std::min(width, s.F - channel), sink, &largest);
         largest_out.see(largest);
     };
 
@@ -154,7 +153,7 @@ bool correlate(const WinogradTransforms& kernel, const Correlation& s, const Pix
     return largest_v.normal() && largest_u.normal() && largest_out.finite();
 }
 
-bool weight_gradients(const WinogradTransforms& kernel, const ConvSizes& s, const Pixels& dout, const float* x,
+bool weight_gradients(const WinogradTransforms& kernel, const ConvSizes& s, const Source<float>& dout, const float* x,
                       float* dw) {
     const auto& gemm = kernels<float>().gemm;
     const int64_t height = gemm.tile_rows, width = gemm.tile_columns, points = kernel.points, threads = thread_count();
@@ -189,7 +188,7 @@ bool weight_gradients(const WinogradTransforms& kernel, const ConvSizes& s, cons
 
     auto inputs = [&](int64_t first, int64_t count, float* target) {
         int32_t largest = 0;
-        kernel.inputs(from, {x, nullptr}, nothing.get(), first, count, 0, s.C, v_places, target, &largest);
+        kernel.inputs(from, {x}, nothing.get(), first, count, 0, s.C, v_places, target, &largest);
         largest_v.see(largest);
     };
     auto products = [&](int64_t b, int64_t panel, const float* in, float* gradient, float* sum, bool accumulate) {
@@ -300,23 +299,22 @@ void set_winograd_tile(int size) { forced = size; }
 
 bool winograd_takes(const ConvSizes& s) { return choose(s, Pass::kForward, s.C, s.F, s.OH, s.OW); }
 
-bool winograd_forward(const ConvSizes& s, const float* x, const float* w, const float* b, const Written& out) {
+bool winograd_forward(const ConvSizes& s, const float* x, const float* w, const Sink<float>& to) {
     const WinogradTransforms* kernel = choose(s, Pass::kForward, s.C, s.F, s.OH, s.OW);
-    return kernel && correlate(*kernel, {s.N, s.H, s.W, s.C, s.F, s.OH, s.OW, s.pad_y, s.pad_x, 9, s.C * 9, false},
-                               {x, nullptr}, w, b, out);
+    return kernel && correlate(*kernel, {s.N, s.H, s.W, s.C, s.F, s.OH, s.OW, s.pad_y, s.pad_x, 9, s.C * 9, false}, {x}, w, to);
 }
 
 // dx is the correlation of dout, padded by what the forward pass left of the filter, with the filters
 // turned by half a turn.
-bool winograd_backward_input(const ConvSizes& s, const Pixels& dout, const float* w, float* dx) {
+bool winograd_backward_input(const ConvSizes& s, const Source<float>& dout, const float* w, float* dx) {
     const WinogradTransforms* kernel = choose(s, Pass::kInput, s.F, s.C, s.H, s.W);
     return kernel && correlate(*kernel,
                                {s.N, seen(dout, s.OH), seen(dout, s.OW), s.F, s.C, s.H, s.W, 2 - s.pad_y, 2 - s.pad_x,
                                 s.C * 9, 9, true},
-                               dout, w, nullptr, {dx, nullptr, false});
+                               dout, w, {dx});
 }
 
-bool winograd_backward_weights(const ConvSizes& s, const Pixels& dout, const float* x, float* dw) {
+bool winograd_backward_weights(const ConvSizes& s, const Source<float>& dout, const float* x, float* dw) {
     const WinogradTransforms* kernel = choose(s, Pass::kWeights, s.C, s.F, s.OH, s.OW);
     return kernel && weight_gradients(*kernel, s, dout, x, dw);
 }

@@ -1,7 +1,6 @@
 // Convolution by Winograd's algorithm, float32, 3 x 3, stride 1; see conv.h for the arguments.
 #pragma once
 
-#include "kernels/winograd.h"
 #include "ops/conv.h"
 
 namespace handgrad {
@@ -9,10 +8,9 @@ namespace handgrad {
 // Each returns false where the direct algorithm is to compute instead: because this convolution is of
 // another kind, or the direct algorithm is faster, or (then the output is overwritten) because a result is
 // not finite, or so small are the numbers that the transforms would round them to subnormal ones.
-// With places, out and dout are of 2 x 2 max pooling behind the convolution.
-bool winograd_forward(const ConvSizes& s, const float* x, const float* w, const float* b, const Written& out);
-bool winograd_backward_input(const ConvSizes& s, const Pixels& dout, const float* w, float* dx);
-bool winograd_backward_weights(const ConvSizes& s, const Pixels& dout, const float* x, float* dw);
+bool winograd_forward(const ConvSizes& s, const float* x, const float* w, const Sink<float>& to);
+bool winograd_backward_input(const ConvSizes& s, const Source<float>& dout, const float* w, float* dx);
+bool winograd_backward_weights(const ConvSizes& s, const Source<float>& dout, const float* x, float* dw);
 
 // Whether winograd_forward would begin.
 bool winograd_takes(const ConvSizes& s);

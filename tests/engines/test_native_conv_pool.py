@@ -25,12 +25,12 @@ def arguments(*sizes, seed=0):
 
 
 def at_once(x, w, b, pad, dout, rectify):
-    out, places = _kernels.conv_pool_forward(x, w, b, pad, rectify)
-    return [out, places, *_kernels.conv_pool_backward(dout, x, w, places, pad, True)]
+    out, kept = _kernels.conv_forward(x, w, b, (1, 1), pad, pool=True, rectify=rectify)
+    return [out, *kept, *_kernels.conv_backward(dout, x, w, (1, 1), pad, kept=kept)]
 
 
 def one_by_one(x, w, b, pad, dout, rectify):
-    y = _kernels.conv_forward(x, w, b, (1, 1), pad)
+    y, _ = _kernels.conv_forward(x, w, b, (1, 1), pad)
     # of few channels, dense in rows, the pooling would keep its places in another order
     channels_last = np.ascontiguousarray(y.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
     out, places = _kernels.max_pool_forward(channels_last, *WINDOW, rectify)
@@ -52,7 +52,7 @@ def assert_the_same(got, wanted):
 def test_at_once_and_one_by_one_are_the_same(sizes, size, rectify, isa):
     drawn = arguments(*sizes)
     with setting(isa=isa), tile(size):
-        assert _kernels.conv_pool_fits(*drawn[:2], (1, 1), drawn[3])
+        assert _kernels.conv_takes_pool(*drawn[:2], (1, 1), drawn[3], rectify=rectify)
         got = at_once(*drawn, rectify)
         assert_the_same(got, one_by_one(*drawn, rectify))
     assert set(np.unique(got[1])) == set(range(5 if rectify else 4))
@@ -93,16 +93,16 @@ def test_numbers_that_winograd_does_not_take(bad, place):
 def test_exact_convolutions_are_exact_here_too():
     x, w, b, pad, dout = arguments(*SIZES[1])
     with tile(4), setting(exact=True):
-        assert not _kernels.conv_pool_fits(x, w, (1, 1), pad)
+        assert not _kernels.conv_takes_pool(x, w, (1, 1), pad)
         got = at_once(x, w, b, pad, dout, True)
         assert_the_same(got, one_by_one(x, w, b, pad, dout, True))
     with tile(4):
         out = at_once(x, w, b, pad, dout, True)[0]
-        kept = _kernels.conv_pool_forward(x, w, b, pad, True)[1]
+        _, kept = _kernels.conv_forward(x, w, b, (1, 1), pad, pool=True, rectify=True)
     assert not np.array_equal(out, got[0])
     with setting(exact=True):  # a backward after a change
-        after = _kernels.conv_pool_backward(dout, x, w, kept, pad, True)
-        dy = _kernels.max_pool_backward(dout, kept, (2, 40, 13, 11), *WINDOW)
+        after = _kernels.conv_backward(dout, x, w, (1, 1), pad, kept=kept)
+        dy = _kernels.max_pool_backward(dout, *kept, (2, 40, 13, 11), *WINDOW)
         assert_the_same(after, _kernels.conv_backward(dy, x, w, (1, 1), pad))
 
 
@@ -115,6 +115,49 @@ def test_the_same_bits_for_any_number_of_threads():
     for result in results[1:]:
         for a, b in zip(result, results[0], strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+def test_what_the_door_does_not_take_is_refused():
+    x, w, b, pad, dout = arguments(*SIZES[0])
+    sizes = x, w, b, (1, 1), pad
+    out, kept = _kernels.conv_forward(*sizes, pool=True)
+    norm = b, b, 1e-5
+    with pytest.raises(ValueError, match="a pass of its own"):
+        _kernels.conv_forward(*sizes, rectify=True)
+    with pytest.raises(ValueError, match="behind a norm"):
+        _kernels.conv_forward(*sizes, pool=True, norm=norm)
+    with pytest.raises(ValueError, match=r"norm is \(gamma, beta, eps\)"):
+        _kernels.conv_forward(*sizes, pool=True, rectify=True, norm=norm[1:])
+    with pytest.raises(ValueError, match="takes a norm"):  # of 8 x 8 images in steps of 2
+        _kernels.conv_forward(x, w, b, (2, 2), pad, pool=True, rectify=True, norm=norm)
+    for wrong in (kept * 2, kept * 7):
+        with pytest.raises(ValueError, match="kept is not of a forward"):
+            _kernels.conv_backward(dout, x, w, (1, 1), pad, kept=wrong)
+    for other in (dout[:1], out[:, :1]):
+        with pytest.raises(ValueError, match="dout does not fit"):
+            _kernels.conv_backward(other, x, w, (1, 1), pad, kept=kept)
+    with pytest.raises(ValueError, match="dout does not fit"):
+        _kernels.conv_backward(dout, x, w, (1, 1), pad, kept=(kept[0][1:],))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "options",
+    [((1, 1), (1, 1), (1, 1), 2), ((2, 1), (1, 1), (1, 1), 1), ((1, 1), (2, 2), (2, 2), 1)],
+)
+def test_a_pooling_that_no_driver_takes_is_a_pass_behind(options, dtype):
+    """In groups, with strides or dilated, the door gives the bits of its two steps."""
+    x, w, b, _, _ = arguments(2, 8, 9, 8, 16, 3, 3, (1, 1))
+    x, w, b = (array.astype(dtype) for array in (x, w[:, : 8 // options[3]], b))
+    assert not _kernels.conv_takes_pool(x, w, *options)
+    for rectify in False, True:
+        y, _ = _kernels.conv_forward(x, w, b, *options)
+        out, kept = _kernels.conv_forward(x, w, b, *options, pool=True, rectify=rectify)
+        wanted, places = _kernels.max_pool_forward(y, *WINDOW, rectify)
+        dout = np.random.default_rng(5).standard_normal(out.shape).astype(dtype)
+        dy = _kernels.max_pool_backward(dout, places, y.shape, *WINDOW)
+        got = [out, *kept, *_kernels.conv_backward(dout, x, w, *options, kept=kept)]
+        assert_the_same(got, [wanted, places, *_kernels.conv_backward(dy, x, w, *options)])
 
 
 PAIRS = {

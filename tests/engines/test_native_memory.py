@@ -83,10 +83,10 @@ def every_kernel(dtype=np.float32):
     out, cache = layers.conv_relu_pool_forward(*stem[:3], params[0], pooling, engine="native")
     layers.conv_relu_pool_backward(out, cache, need_dx=False)
     x4, w4, b4 = (draw(*shape).astype("f") for shape in ((2, 40, 12, 12), (30, 40, 3, 3), (30,)))
-    out, places = k.conv_pool_forward(x4, w4, b4, (1, 1), True)
-    k.conv_pool_backward(out, x4, w4, places, (1, 1), True)
+    out, kept = k.conv_forward(x4, w4, b4, (1, 1), (1, 1), pool=True, rectify=True)
+    k.conv_backward(out, x4, w4, (1, 1), (1, 1), kept=kept)
     options, w = ((1, 1), (1, 1), (1, 1), 2), draw(18, 9, 3, 3)
-    out = k.conv_forward(x, w, scale, *options)
+    out, _ = k.conv_forward(x, w, scale, *options)
     k.conv_backward(out, x, w, *options, True, True)
     out = k.conv_transpose_forward(x, w, scale, *options, (9, 8))
     k.conv_transpose_backward(out, x, w, *options)
@@ -114,8 +114,7 @@ def every_kernel(dtype=np.float32):
 
 
 IN_SANDWICHES = {
-    "batchnorm_forward", "batchnorm_backward", "stem_fits", "stem_forward", "stem_infer", "stem_backward",
-    "pooled_fits", "pooled_forward", "pooled_gradients", "conv_pool_fits", "rectify",
+    "batchnorm_forward", "batchnorm_backward", "conv_takes_pool", "rectify",
 }  # fmt: skip
 SETTINGS = {
     "buffer_statistics", "fail_allocation_after", "is_exact", "isa", "isas", "set_exact", "set_isa",

@@ -36,7 +36,7 @@ def run(arrays, conv_param, dout, engine, need_dx=False, given=None):
 
 
 def takes(arrays, pad):
-    return native.fused.takes_stem(*arrays[:2], (1, 1), pad, ((2, 2), (2, 2)))
+    return native.fused.takes_block(*arrays[:2], (1, 1), pad, ((2, 2), (2, 2)), normed=True)
 
 
 def assert_close(got, wanted, bound=2e-6):
@@ -219,14 +219,14 @@ def test_other_sizes_and_dtypes_take_the_layers():
     ]
     for given, pad in cases:
         assert not takes(given, pad)
-    assert not native.fused.takes_stem(*arrays[:2], (2, 2), (1, 1), ((2, 2), (2, 2)))
-    assert not native.fused.takes_stem(*arrays[:2], (1, 1), (1, 1), ((3, 3), (2, 2)))
+    assert not native.fused.takes_block(*arrays[:2], (2, 2), (1, 1), ((2, 2), (2, 2)), normed=True)
+    assert not native.fused.takes_block(*arrays[:2], (1, 1), (1, 1), ((3, 3), (2, 2)), normed=True)
     _, cache = run(arrays, {"pad": 1}, dout, "native")
     saved = cache.saved[0][0].saved.saved
     _, cache = run(arrays, {"pad": 1}, dout, "native")
     saved = cache.saved[0][0].saved.saved
-    with pytest.raises(ValueError, match="stem_backward: dout does not fit"):
-        native.fused.stem_backward(dout[:1], saved, False)
+    with pytest.raises(ValueError, match="conv_backward: dout does not fit"):
+        native.fused.block_backward(dout[:1], saved, False)
 
 
 @pytest.mark.parametrize("name", ["gamma", "beta"])

@@ -12,14 +12,11 @@ It also has pairs for whole sandwiches,
 
     affine_relu_forward(x, w, b) -> (out, saved)
     affine_relu_backward(dout, saved, need_dx)
-    stem_forward(x, w, b, norm, pad) -> (out, saved)
-    stem_backward(dout, saved, need_dx)
-    pooled_forward(x, w, b, pad, rectify) -> (out, saved)
-    pooled_backward(dout, saved, need_dx)
+    block_forward(x, w, b, pad, rectify=, norm=) -> (out, saved)
+    block_backward(dout, saved, need_dx)
 
-the second for conv_bn_relu_pool (saved.made begins with the moments, where none were given), the third for
-conv_relu_pool, or, not `rectify`, conv_pool; ``takes_stem(x, w, stride, pad, pool)`` and ``takes_pooled(...,
-rectify)`` say of which.
+the second for conv_bn_relu_pool (saved.made begins with the moments, where none were given), conv_relu_pool
+and, not `rectify`, conv_pool; ``takes_block(x, w, stride, pad, pool, rectify=, normed=)`` says of which.
 The sandwich has checked the dout of a backward, and an engine's own kernels made what lies between.
 The checks are those of the layers.
 """
@@ -130,11 +127,12 @@ def whole_backward(dout: Array, cache: Cache, need_dx: bool) -> tuple[Array | No
     """Return dx (None where it is not needed) and the parameters' gradients in the order of forward."""
     fused = engines.get(cache.engine).fused
     if cache.layer != "stem":
-        backward_of = getattr(fused, cache.layer + "_backward")
+        whole = "affine_relu" if cache.layer == "affine_relu" else "block"
+        backward_of = getattr(fused, whole + "_backward")
         gradients: tuple[Array | None, ...] = backward_of(dout, cache.saved, need_dx)
         return gradients
     gamma_shape, beta_shape, saved = cache.saved
-    dx, dw, db, dgamma, dbeta = fused.stem_backward(dout, saved, need_dx)
+    dx, dw, db, dgamma, dbeta = fused.block_backward(dout, saved, need_dx)
     return dx, dw, db, dgamma.reshape(gamma_shape), dbeta.reshape(beta_shape)
 
 
@@ -153,9 +151,9 @@ def _pooled(x: Array, steps: list[Any], engine: str, fused: Any) -> tuple[Array,
     options = pool_options("max_pool_forward", pool_param)
     pool = (options.window, options.stride)
     simple = dilation == (1, 1) and groups == 1 and options.is_plain
-    if not (simple and fused.takes_pooled(x, w, stride, pad, pool, rectify)):
+    if not (simple and fused.takes_block(x, w, stride, pad, pool, rectify=rectify)):
         return None
-    out, saved = fused.pooled_forward(x, w, b, pad, rectify)
+    out, saved = fused.block_forward(x, w, b, pad, rectify=rectify)
     return out, Cache("pooled", engine, tuple(out.shape), out[:0], saved)
 
 
@@ -170,10 +168,10 @@ def _stem(x: Array, steps: list[Any], engine: str, fused: Any) -> tuple[Array, C
     pooling = pool_options("max_pool_forward", pool_param)
     pool = (pooling.window, pooling.stride)
     simple = dilation == (1, 1) and groups == 1 and pooling.is_plain
-    if not (simple and fused.takes_stem(x, w, stride, pad, pool)):
+    if not (simple and fused.takes_block(x, w, stride, pad, pool, normed=True)):
         return None
     options = batch_norm_options("spatial_batchnorm", bn_param, x, (x.shape[0], w.shape[0]))
-    out, saved = fused.stem_forward(x, w, b, _norm(gamma, beta, options), pad)
+    out, saved = fused.block_forward(x, w, b, pad, norm=_norm(gamma, beta, options))
     if options.mode == "train":
         keep_running(bn_param, options, *saved.made[:2])
     kept = FusedSaved(tuple(gamma.shape), tuple(beta.shape), saved)

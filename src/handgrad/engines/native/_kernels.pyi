@@ -17,6 +17,16 @@ def affine_relu_forward(x: Array, w: Array, b: Array) -> tuple[Array, Array]: ..
 def affine_relu_backward(
     dout: Array, x: Array, w: Array, positive: Array, need_dx: bool
 ) -> tuple[Array, Array, Array]: ...
+def conv_takes_pool(
+    x: Array,
+    w: Array,
+    stride: Pair,
+    pad: Pair,
+    dilation: Pair = (1, 1),
+    groups: int = 1,
+    rectify: bool = False,
+    normed: bool = False,
+) -> bool: ...
 def conv_forward(
     x: Array,
     w: Array,
@@ -25,7 +35,10 @@ def conv_forward(
     pad: Pair,
     dilation: Pair = (1, 1),
     groups: int = 1,
-) -> Array: ...
+    pool: bool = False,
+    rectify: bool = False,
+    norm: tuple | None = None,
+) -> tuple[Array, tuple[Array, ...]]: ...
 def conv_backward(
     dout: Array,
     x: Array,
@@ -36,7 +49,8 @@ def conv_backward(
     groups: int = 1,
     need_dx: bool = True,
     need_db: bool = True,
-) -> tuple[Array, Array, Array]: ...
+    kept: tuple = (),
+) -> tuple[Array, ...]: ...
 def conv_transpose_forward(
     x: Array, w: Array, b: Array, stride: Pair, pad: Pair, dilation: Pair, groups: int, size: Pair
 ) -> Array: ...
@@ -70,44 +84,6 @@ def batchnorm_backward(
     pool: Pool | None = None,
     curve: int | None = None,
 ) -> tuple[Array, Array, Array]: ...
-def stem_fits(x: Array, w: Array, stride: Pair, pad: Pair) -> bool: ...
-def stem_forward(
-    x: Array, w: Array, b: Array, gamma: Array, beta: Array, eps: float, pad: Pair
-) -> tuple[Array, ...]: ...
-def stem_infer(
-    x: Array,
-    w: Array,
-    b: Array,
-    gamma: Array,
-    beta: Array,
-    mean: Array,
-    var: Array,
-    eps: float,
-    pad: Pair,
-) -> Array: ...
-def stem_backward(
-    dout: Array,
-    x: Array,
-    w: Array,
-    xhat: Array,
-    places: Array,
-    inv_std: Array,
-    scale: Array,
-    patches: Array,
-    pad: Pair,
-) -> tuple[Array, Array, Array]: ...
-def pooled_fits(x: Array, w: Array, stride: Pair, pad: Pair) -> bool: ...
-def pooled_forward(x: Array, w: Array, b: Array, pad: Pair) -> tuple[Array, Array]: ...
-def pooled_gradients(
-    dout: Array, x: Array, w: Array, places: Array, pad: Pair
-) -> tuple[Array, Array] | None: ...
-def conv_pool_fits(x: Array, w: Array, stride: Pair, pad: Pair) -> bool: ...
-def conv_pool_forward(
-    x: Array, w: Array, b: Array, pad: Pair, rectify: bool
-) -> tuple[Array, Array]: ...
-def conv_pool_backward(
-    dout: Array, x: Array, w: Array, places: Array, pad: Pair, need_dx: bool
-) -> tuple[Array | None, Array, Array]: ...
 def groupnorm_forward(
     x: Array, gamma: Array, beta: Array, groups: int, eps: float
 ) -> tuple[Array, Array, Array]: ...

@@ -22,7 +22,8 @@ def conv_forward(
     groups: int = 1,
 ) -> tuple[Array, Saved]:
     options = stride, pad, dilation, groups
-    return _kernels.conv_forward(x, w, b, *options), (x, w, *options)
+    out, _ = _kernels.conv_forward(x, w, b, *options)
+    return out, (x, w, *options)
 
 
 def conv_backward(dout: Array, saved: Saved) -> tuple[Array, Array, Array]:
@@ -33,7 +34,8 @@ def gradients(
     dout: Array, saved: Saved, *, need_dx: bool = True, need_db: bool = True
 ) -> tuple[Array, Array, Array]:
     """Return dx (None where it is not needed), dw and db (zero where it is not needed)."""
-    return _kernels.conv_backward(dout, *saved, need_dx, need_db)
+    dx, dw, db = _kernels.conv_backward(dout, *saved, need_dx, need_db)
+    return dx, dw, db
 
 
 def conv_transpose_forward(

@@ -8,7 +8,9 @@ pool: None, or (window, stride) of a max pooling.  Without both, y itself become
 
 The backwards of what is in front return None for dx that nobody needs, and zero for db.
 
-The first block of a network over images, with few channels, is one call (native/ops/stem.h).
+A convolution and the 2x2 pooling behind it are one call where a driver takes the pooling
+(native/ops/conv.h); with a normalisation between them, in the first block of a network over images
+(native/ops/stem.h).
 """
 
 from __future__ import annotations
@@ -80,106 +82,72 @@ def affine_relu_backward(
     return _kernels.affine_relu_backward(dout, *saved, need_dx)
 
 
-class StemSaved(NamedTuple):
+class BlockSaved(NamedTuple):
     """What forward keeps: its arguments (of the vectors copies, as a backward may run it again), and what the
-    kernel made; with given moments, nothing.
+    kernel made.
 
-    made: the batch's mean and variance; xhat and place of the chosen pixel of each window; the channels'
-    1 / std and scale; the moments of the images' patches.
+    norm: as above, or None; then b is None, too.
+    made: (places,), of the chosen pixel of each window.  With a norm by the batch's moments: its mean and
+    variance, xhat and places of the chosen pixels, the channels' 1 / std and scale, and the moments of the
+    images' patches; with given moments nothing.
     """
 
     x: Array
     w: Array
-    b: Array
-    norm: tuple[Any, ...]
+    b: Array | None
+    norm: tuple[Any, ...] | None
     pad: Pair
     made: tuple[Array, ...]
 
 
-def takes_stem(x: Array, w: Array, stride: Pair, pad: Pair, pool: tuple[Pair, Pair]) -> bool:
-    """Return whether `stem_forward` computes these sizes."""
-    return pool == POOL and _kernels.stem_fits(x, w, stride, pad)
+def takes_block(
+    x: Array,
+    w: Array,
+    stride: Pair,
+    pad: Pair,
+    pool: tuple[Pair, Pair],
+    *,
+    rectify: bool = True,
+    normed: bool = False,
+) -> bool:
+    """Return whether `block_forward` computes these sizes in fewer passes."""
+    options = stride, pad, (1, 1), 1, rectify, normed
+    return pool == POOL and _kernels.conv_takes_pool(x, w, *options)
 
 
-def stem_forward(
-    x: Array, w: Array, b: Array, norm: tuple[Any, ...], pad: Pair
-) -> tuple[Array, StemSaved]:
-    """conv - norm - relu - 2x2 pool."""
-    gamma, beta, *moments, eps = norm
-    if moments:
-        mean, var = moments
-        out = _kernels.stem_infer(x, w, b, gamma, beta, mean, var, eps, pad)
-        made: tuple[Array, ...] = ()
-    else:
-        out, *rest = _kernels.stem_forward(x, w, b, gamma, beta, eps, pad)
-        made = tuple(rest)
-    kept = (*(vector.copy() for vector in norm[:-1]), eps)
-    return out, StemSaved(x, w, b.copy(), kept, pad, made)
+def block_forward(
+    x: Array,
+    w: Array,
+    b: Array,
+    pad: Pair,
+    *,
+    rectify: bool = True,
+    norm: tuple[Any, ...] | None = None,
+) -> tuple[Array, BlockSaved]:
+    """conv - 2x2 pool; between them ReLU where `rectify`, and norm - ReLU with a norm."""
+    out, made = _kernels.conv_forward(x, w, b, (1, 1), pad, (1, 1), 1, True, rectify, norm)
+    if norm is None:
+        return out, BlockSaved(x, w, None, None, pad, made)
+    kept = (*(vector.copy() for vector in norm[:-1]), norm[-1])
+    return out, BlockSaved(x, w, b.copy(), kept, pad, made)
 
 
-def stem_backward(
-    dout: Array, saved: StemSaved, need_dx: bool
-) -> tuple[Array | None, Array, Array, Array, Array]:
-    """Return dx, dw, db, dgamma and dbeta.
+def block_backward(dout: Array, saved: BlockSaved, need_dx: bool) -> tuple[Array | None, ...]:
+    """Return dx, dw, db, and with a norm dgamma and dbeta.
 
-    What dx or given moments need is computed again, and all if the instruction set is another by now.
+    With a norm, what dx or given moments need is computed again, and all if the instruction set is another
+    by now.
     """
     x, w, b, norm, pad, made = saved
-    if need_dx or not made or not takes_stem(x, w, (1, 1), pad, POOL):
-        y, linear = conv.conv_forward(x, w, b, (1, 1), pad)
-        _, followers = follow_forward(y, norm, POOL)
-        dy, dgamma, dbeta = follow_backward(dout, followers)
-        need_db = not takes_off_mean(followers)
-        return *conv_backward(dy, linear, need_dx=need_dx, need_db=need_db), dgamma, dbeta
-    _, _, xhat, places, inv_std, scale, patches = made
-    dw, dgamma, dbeta = _kernels.stem_backward(
-        dout, x, w, xhat, places, inv_std, scale, patches, pad
-    )
-    return None, dw, np.zeros_like(b), dgamma, dbeta
-
-
-class PooledSaved(NamedTuple):
-    """places: the number of the chosen pixel, or of none, of each window; few: whether of few channels."""
-
-    x: Array
-    w: Array
-    pad: Pair
-    places: Array
-    few: bool
-
-
-def takes_pooled(
-    x: Array, w: Array, stride: Pair, pad: Pair, pool: tuple[Pair, Pair], rectify: bool
-) -> bool:
-    """Return whether `pooled_forward` computes these sizes."""
-    if pool != POOL:
-        return False
-    few = rectify and _kernels.pooled_fits(x, w, stride, pad)
-    return few or _kernels.conv_pool_fits(x, w, stride, pad)
-
-
-def pooled_forward(
-    x: Array, w: Array, b: Array, pad: Pair, rectify: bool
-) -> tuple[Array, PooledSaved]:
-    """conv - relu - 2x2 pool, of few channels or by Winograd's algorithm; else conv - 2x2 pool."""
-    few = rectify and _kernels.pooled_fits(x, w, (1, 1), pad)
-    if few:
-        out, places = _kernels.pooled_forward(x, w, b, pad)
-    else:
-        out, places = _kernels.conv_pool_forward(x, w, b, pad, rectify)
-    return out, PooledSaved(x, w, pad, places, few)
-
-
-def pooled_backward(
-    dout: Array, saved: PooledSaved, need_dx: bool
-) -> tuple[Array | None, Array, Array]:
-    """Return dx, dw and db; of few channels, where x is finite, from the chosen pixels alone."""
-    x, w, pad, places, few = saved
-    if few and not need_dx and _kernels.pooled_fits(x, w, (1, 1), pad):
-        gradients = _kernels.pooled_gradients(dout, x, w, places, pad)
-        if gradients is not None:
-            return None, *gradients
-    return _kernels.conv_pool_backward(dout, x, w, places, pad, need_dx)
+    if b is None or norm is None:
+        return _kernels.conv_backward(dout, x, w, (1, 1), pad, (1, 1), 1, need_dx, True, made)
+    if made and not need_dx and takes_block(x, w, (1, 1), pad, POOL, normed=True):
+        return _kernels.conv_backward(dout, x, w, (1, 1), pad, (1, 1), 1, False, False, made)
+    y, linear = conv.conv_forward(x, w, b, (1, 1), pad)
+    _, followers = follow_forward(y, norm, POOL)
+    dy, dgamma, dbeta = follow_backward(dout, followers)
+    need_db = not takes_off_mean(followers)
+    return *conv_backward(dy, linear, need_dx=need_dx, need_db=need_db), dgamma, dbeta
 
 
 conv_backward = conv.gradients

@@ -49,7 +49,7 @@ void compare(const char* what, const ConvSizes& s, const std::vector<T>& got, co
     for (const Sum& sum : expected) largest = std::max(largest, sum.size);
     for (size_t i = 0; i < got.size(); ++i)
         worst = std::max(worst, std::abs(static_cast<double>(got[i]) - expected[i].value));
-    worst /= largest * static_cast<double>(std::numeric_limits<T>::epsilon());
+    if (worst > 0) worst /= largest * static_cast<double>(std::numeric_limits<T>::epsilon());  // of zeros nothing is off
     ++comparisons;
     if (worst <= limit) return;
     ++failures;

@@ -1,4 +1,4 @@
-"""What the normalisation layers share: options, checks, the way to the engine, and `normalise`."""
+"""What the normalisation layers share: their options, their checks, and the way to the engine."""
 
 from __future__ import annotations
 
@@ -189,20 +189,3 @@ def _running(layer: str, key: str, bn_param: dict[str, Any], x: Array, C: int) -
     value = cast(layer, name, value, x)
     check_shape(layer, name, value, (C,), "one number for each channel of x (N, C, ...)")
     return value
-
-
-def normalise(x: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, Array, Array, Array]:
-    """Return xhat = (x - mean) / std, and with `axes` of size 1: mean, var, std = sqrt(var + eps).
-
-    The mean of x - mean is zero but for rounding; taking it off as well keeps float32 accurate
-    where the mean is large against the deviation.
-    """
-    xp = namespace(x)
-    m = prod(x.shape[axis] for axis in axes)
-    mean = xp.sum(x, axis=axes, keepdims=True) / m
-    centred = x - mean
-    rest = xp.sum(centred, axis=axes, keepdims=True) / m
-    centred = centred - rest
-    var = xp.sum(centred * centred, axis=axes, keepdims=True) / m
-    std = xp.sqrt(var + eps)
-    return centred / std, mean + rest, var, std

@@ -22,12 +22,12 @@ from typing import Any, NamedTuple
 from handgrad.engines import vectorized
 from handgrad.engines.arrays import Array, namespace, promote
 from handgrad.errors import OptionError, as_count, check_ndim
+from handgrad.layers.batchnorm import normalise
 from handgrad.layers.norms import (
     check_channels,
     eps_of,
     group_norm_forward,
     norm_backward,
-    normalise,
 )
 from handgrad.layers.pair import Cache
 

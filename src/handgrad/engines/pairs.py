@@ -27,6 +27,7 @@ PAIRS = (
     "prelu",
     "relu",
     "sigmoid",
+    "softplus",
     "tanh",
     "upsample",
     "word_embedding",

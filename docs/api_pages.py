@@ -26,9 +26,6 @@ FOLDER = Path(__file__).parent / "reference"
 # Packages whose names are documented where they come from, or are nobody's to call.
 ELSEWHERE = {
     "handgrad": "each name is on the page of its own package",
-    "handgrad.engines.naive": "called through handgrad.layers",
-    "handgrad.engines.native": "called through handgrad.layers",
-    "handgrad.engines.vectorized": "called through handgrad.layers",
     "handgrad.checker.hypotheses": "the checker's own knowledge",
     "handgrad.checker.hypotheses.conv": "the checker's own knowledge",
     "handgrad.checker.known": "the checker's own knowledge",

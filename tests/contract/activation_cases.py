@@ -97,4 +97,5 @@ CASES = [
     *elementwise_cases(_rng, "tanh", [()]),
     *maxout_cases(_rng),
     *dropout_cases(_rng),
+    *elementwise_cases(_rng, "softplus", [()]),
 ]

@@ -10,6 +10,7 @@ from handgrad import engines
 if "native" not in engines.available():
     pytest.skip("the native engine is not built here", allow_module_level=True)
 
+import handgrad.layers  # noqa: F401, its files hold the vectorized engine's code
 from handgrad.engines import native, vectorized
 from handgrad.engines.native import _kernels, control
 

@@ -2,15 +2,19 @@
 
 import asyncio
 import inspect
+import re
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from handgrad import engines, environment, layers
+from handgrad.engines.pairs import FUNCTIONS, LOSSES, PAIRS
 from handgrad.errors import EngineError, OptionError
 
 OTHERS = [name for name in engines.available() if name != "naive"]
+LAYERS = Path(layers.__file__).parent
 
 
 @pytest.fixture
@@ -18,40 +22,53 @@ def arrays(rng):
     return rng.standard_normal((4, 3)), rng.standard_normal((3, 2)), rng.standard_normal(2)
 
 
-def functions(engine):
+# one list of names, one face
+
+
+@pytest.mark.parametrize("engine", engines.available())
+def test_every_engine_computes_what_the_list_names(engine):
     module = engines.get(engine)
-    return {name: getattr(module, name) for name in module.__all__}
+    assert [name for name in sorted(FUNCTIONS) if not callable(vars(module).get(name))] == []
 
 
-# one face
+def test_the_list_is_that_of_the_layers():
+    """What a layer asks its engine for is in the list, and nothing else is."""
+    text = "".join(path.read_text("utf-8") for path in LAYERS.glob("*.py"))
+    asked = set(re.findall(r'run_(?:linear_)?forward\(\s*"(\w+)"', text))
+    asked |= set(re.findall(r'norm_forward\(layer, "(\w+)"', text))
+    assert asked == set(PAIRS)
+    assert {f"{name}_loss" for name in re.findall(r"module\.(\w+)_loss\(", text)} == set(LOSSES)
 
 
-def test_the_names_are_pairs_and_losses():
-    names = set(functions("naive"))
-    assert names >= {"affine_forward", "affine_backward", "conv_forward", "softmax_loss"}
-    for name in names:
-        if not name.endswith("_loss"):
-            pair = name.rpartition("_forward" if "_forward" in name else "_backward")[0]
-            assert {f"{pair}_forward", f"{pair}_backward"} <= names
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+def test_the_vectorized_engine_is_the_code_of_the_layer_files(name):
+    function = vars(engines.get("vectorized"))[name]
+    assert function.__module__.startswith("handgrad.layers.")
+    if name.endswith("_backward"):
+        forward = vars(engines.get("vectorized"))[name.replace("_backward", "_forward")]
+        assert forward.__module__ == function.__module__
+
+
+def test_an_engine_takes_no_other_names_and_none_twice():
+    for name in ("relu", "relu_forward"):
+        with pytest.raises(ValueError, match=f"^{name} is no name of"):
+            engines.get("vectorized").computes(name)
+    with pytest.raises(AttributeError, match=r"'relu'.*import handgrad\.layers"):
+        _ = engines.get("vectorized").relu
 
 
 @pytest.mark.parametrize("engine", OTHERS)
-def test_engines_have_the_same_names(engine):
-    assert set(functions(engine)) == set(functions("naive"))
-
-
-@pytest.mark.parametrize("engine", OTHERS)
-@pytest.mark.parametrize("name", functions("naive"))
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
 def test_engines_have_the_same_signatures(engine, name):
     """The same parameters in the same order, with the same defaults; annotations may differ."""
 
-    def parameters(function):
+    def parameters(module):
         return [
             (parameter.name, parameter.kind, parameter.default)
-            for parameter in inspect.signature(function).parameters.values()
+            for parameter in inspect.signature(getattr(module, name)).parameters.values()
         ]
 
-    assert parameters(functions(engine)[name]) == parameters(functions("naive")[name])
+    assert parameters(engines.get(engine)) == parameters(engines.get("naive"))
 
 
 # choosing

@@ -30,7 +30,7 @@ def run(arrays, conv_param, dout, engine, need_dx=False):
 
 
 def is_whole(cache):
-    return cache.saved[0][0].layer == "pooled"
+    return cache.saved.caches[0].layer == "pooled"
 
 
 def assert_close(got, wanted):

@@ -54,7 +54,7 @@ def test_the_block_equals_its_layers(sizes, isa):
     with setting(isa=isa):
         assert takes(arrays, sizes[-1])
         got, cache = run(arrays, conv_param, dout, "native")
-        assert cache.saved[0][0].layer == "stem"
+        assert cache.saved.caches[0].layer == "stem"
         both, _ = run(arrays, conv_param, dout, "native", need_dx=True)
     exact = [array.astype(np.float64) for array in arrays]
     wanted, _ = run(exact, conv_param, dout.astype(np.float64), "vectorized", need_dx=True)
@@ -74,7 +74,7 @@ def test_the_block_with_given_moments_equals_its_layers(sizes, isa):
     for need_dx in (False, True):
         with setting(isa=isa):
             got, cache = run(arrays, conv_param, dout, "native", need_dx, given)
-        assert cache.saved[0][0].layer == "stem"
+        assert cache.saved.caches[0].layer == "stem"
         exact = [array.astype(np.float64) for array in arrays]
         wanted, _ = run(exact, conv_param, dout.astype(np.float64), "vectorized", need_dx, given)
         assert_close(got, wanted)
@@ -222,9 +222,9 @@ def test_other_sizes_and_dtypes_take_the_layers():
     assert not native.fused.takes_block(*arrays[:2], (2, 2), (1, 1), ((2, 2), (2, 2)), normed=True)
     assert not native.fused.takes_block(*arrays[:2], (1, 1), (1, 1), ((3, 3), (2, 2)), normed=True)
     _, cache = run(arrays, {"pad": 1}, dout, "native")
-    saved = cache.saved[0][0].saved.saved
+    saved = cache.saved.caches[0].saved.saved
     _, cache = run(arrays, {"pad": 1}, dout, "native")
-    saved = cache.saved[0][0].saved.saved
+    saved = cache.saved.caches[0].saved.saved
     with pytest.raises(ValueError, match="conv_backward: dout does not fit"):
         native.fused.block_backward(dout[:1], saved, False)
 
@@ -251,5 +251,5 @@ def test_groups_and_dilations_take_the_layers(option):
     dout = np.random.default_rng(1).standard_normal(wanted.shape)
     wanted, _ = run(exact, parameters[0], dout, "vectorized", need_dx=True)
     got, cache = run(arrays, parameters[0], dout.astype(np.float32), "native", need_dx=True)
-    assert cache.saved[0][0].layer == "conv"
+    assert cache.saved.caches[0].layer == "conv"
     assert_close(got, wanted)

@@ -11,7 +11,8 @@ from handgrad.errors import CacheError, DtypeError, OptionError, ShapeError
 from handgrad.gradcheck import eval_numerical_gradient_array, rel_error
 
 ENGINES = ["naive", "vectorized"]
-ELEMENTWISE = ["relu", "leaky_relu", "elu", "gelu", "sigmoid", "tanh"]
+ELEMENTWISE = ["relu", "leaky_relu", "elu", "gelu", "sigmoid", "softplus", "tanh"]
+AT_ZERO = {"sigmoid": 0.5, "softplus": math.log(2)}  # where it is not 0
 
 
 def pair(layer):
@@ -67,6 +68,7 @@ FORMULAS = [
         lambda x: x * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))) / 2,
     ),
     ("sigmoid", (), lambda x: 1 / (1 + math.exp(-x))),
+    ("softplus", (), lambda x: math.log(1 + math.exp(x))),
     ("tanh", (), math.tanh),
 ]
 
@@ -126,13 +128,14 @@ def test_maxout_ties_go_to_the_first_piece(engine):
         ("elu", (0.7,), 0.7),
         ("gelu", (), 0.5),
         ("sigmoid", (), 0.25),
+        ("softplus", (), 0.5),
         ("tanh", (), 1.0),
     ],
 )
 def test_slope_at_zero(layer, options, slope, engine):
     out, gradients = out_and_slope(layer, np.array([0.0, -0.0]), *options, engine=engine)
     dx = gradients[0] if isinstance(gradients, tuple) else gradients
-    np.testing.assert_array_equal(out, [0.5, 0.5] if layer == "sigmoid" else [0.0, 0.0])
+    np.testing.assert_array_equal(out, [AT_ZERO.get(layer, 0.0)] * 2)
     np.testing.assert_array_equal(dx, [slope, slope])
     steps = np.array([1e-30j, complex(-0.0, 1e-30)])  # what the complex step takes for the slope
     out, _ = pair(layer)[0](steps, *options, engine=engine)
@@ -148,6 +151,7 @@ def test_slope_at_zero(layer, options, slope, engine):
         ("sigmoid", (), (0, 1), (0, 0)),
         ("tanh", (), (-1, 1), (0, 0)),
         ("relu", (), (0, 1e300), (0, 1)),
+        ("softplus", (), (0, 1e300), (0, 1)),
         ("elu", (2.0,), (-2, 1e300), (0, 1)),
         ("gelu", (), (0, 1e300), (0, 1)),
         ("gelu", ("tanh",), (0, 1e300), (0, 1)),
@@ -177,6 +181,8 @@ def test_tails_keep_their_digits(engine):
     np.testing.assert_allclose(slope, math.exp(-30), rtol=1e-12)
     _, slope = out_and_slope("tanh", x, engine=engine)
     np.testing.assert_allclose(slope, 4 * math.exp(-60), rtol=1e-12)
+    out, slope = out_and_slope("softplus", np.array([-40.0]), engine=engine)
+    np.testing.assert_allclose([out, slope], math.exp(-40), rtol=1e-13)
     out, _ = out_and_slope("gelu", np.array([-9.0]), engine=engine)
     np.testing.assert_allclose(out, -9 * math.erfc(9 / math.sqrt(2)) / 2, rtol=1e-13)
 

@@ -69,7 +69,7 @@ def reached(paths: dict[str, Path], roots: re.Pattern[str]) -> set[str]:
     """Of the files (label -> path): the functions with such names, and all that these call, by name.
 
     Returned as "label function".  What is called is told by its name only, so that rather too many
-    functions are found than too few.
+    functions are found than too few; a private name is that of the same file, if it has one.
     """
     homes: dict[str, set[str]] = defaultdict(set)
     uses: dict[str, set[str]] = {}
@@ -85,8 +85,11 @@ def reached(paths: dict[str, Path], roots: re.Pattern[str]) -> set[str]:
     waiting = [name for name in uses if roots.search(name.rpartition(".")[2])]
     found = set(waiting)
     while waiting:
-        for called in uses[waiting.pop()]:
-            new = homes.get(called, set()) - found
+        name = waiting.pop()
+        for called in uses[name]:
+            known = homes.get(called, set())
+            own = {home for home in known if home.partition(" ")[0] == name.partition(" ")[0]}
+            new = (own if called.startswith("_") and own else known) - found
             found |= new
             waiting += new
     return found

@@ -51,10 +51,6 @@ import handgrad
 PACKAGE = Path(handgrad.__file__).parent
 FILES = (
     *sorted(f"layers/{path.name}" for path in (PACKAGE / "layers").glob("[a-z]*.py")),
-    *sorted(
-        f"engines/vectorized/{path.name}"
-        for path in (PACKAGE / "engines/vectorized").glob("[a-z]*.py")
-    ),
     *sorted(f"models/{path.name}" for path in (PACKAGE / "models").glob("[a-z]*.py")),
     "optim/muon.py",
     "optim/rules.py",
@@ -66,8 +62,8 @@ FILES = (
     "training/circumstances.py",
     "training/tensorfile.py",
 )
-LAYERED = ("engines/", "layers/", "models/")  # of which only the backward passes count
-BACKWARD = re.compile(r"backward|_loss$|regularize|_gelu_gate|_normalise")
+LAYERED = ("layers/", "models/")  # of which only the backward passes count
+BACKWARD = re.compile(r"backward|_loss$|regularize|_gelu_gate|\bnormalise$")
 SUITES = ("contract", "engines", "layers", "models", "optim", "training", "test_gradcheck.py",
           "test_wrong_calls.py")  # fmt: skip
 KEPT = Path("build/mutants")

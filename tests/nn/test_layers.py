@@ -31,6 +31,7 @@ CASES = {
     "GELU": ([nn.GELU], IMAGES),
     "GELU, tanh": ([nn.GELU, ("tanh",)], ROWS),
     "Sigmoid": ([nn.Sigmoid], ROWS),
+    "Softplus": ([nn.Softplus], IMAGES),
     "Tanh": ([nn.Tanh], IMAGES),
     "Maxout": ([nn.Maxout, (2,)], IMAGES),
     "Dropout": ([nn.Dropout, (0.6,), {"seed": 5}], IMAGES),

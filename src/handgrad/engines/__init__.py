@@ -1,12 +1,12 @@
 """Engines: the ways to compute the pairs.
 
-An engine is a package with one function for each forward and backward, under the same name and with
-the same signature in every engine.  Engines receive checked arrays of one dtype and plain options;
-checking, dictionaries and random numbers belong to `handgrad.layers`.
+An engine has one function for each name of `handgrad.engines.pairs`, with the same signature in every
+engine.  Engines receive checked arrays of one dtype and plain options; checking, dictionaries and random
+numbers belong to `handgrad.layers`.
 
 ======================  ==========================================================================
 ``naive``               plain loops, the text to learn from and the oracle; NumPy arrays
-``vectorized``          the Python array API standard; any array library, on its own device
+``vectorized``          the layer files' own array code; any array library, on its own device
 ``native``              compiled kernels; NumPy float32 and float64
 ``auto`` (default)      native where it is built and takes the arrays, vectorized for everything else
 ======================  ==========================================================================
@@ -108,7 +108,7 @@ def select(engine: str | None, array: Any) -> tuple[str, ModuleType]:
     """Return (name, module) of the engine for a call on `array`, whose dtype is already checked."""
     name = _chosen.get() if engine is None else check_name(engine)
     if name == "vectorized":
-        return name, get(name)
+        return name, _load(name)
     is_numpy = isinstance(array, np.ndarray)
     takes_native = is_numpy and array.dtype.kind == "f"
     if name == "auto":
@@ -123,4 +123,4 @@ def select(engine: str | None, array: Any) -> tuple[str, ModuleType]:
             f"engine 'naive' takes NumPy arrays, got {type(array).__module__}."
             f"{type(array).__name__}; use 'vectorized'"
         )
-    return name, get(name)
+    return name, _load(name)

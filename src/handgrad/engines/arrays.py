@@ -18,7 +18,10 @@ _NAMES = "float32, float64 or complex128"
 
 def namespace(*arrays: Array) -> ModuleType:
     """Return the array API namespace of `arrays` (NumPy's own for NumPy arrays)."""
-    if all(isinstance(array, np.ndarray | np.generic) for array in arrays):
+    for array in arrays:
+        if not isinstance(array, np.ndarray | np.generic):
+            break
+    else:
         return np
     import array_api_compat
 

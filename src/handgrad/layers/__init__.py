@@ -43,6 +43,7 @@ from handgrad.layers.sandwich import (
 )
 from handgrad.layers.sigmoid import sigmoid_backward, sigmoid_forward
 from handgrad.layers.softmax_loss import softmax_loss
+from handgrad.layers.softplus import softplus_backward, softplus_forward
 from handgrad.layers.spatial_batchnorm import spatial_batchnorm_backward, spatial_batchnorm_forward
 from handgrad.layers.spatial_groupnorm import spatial_groupnorm_backward, spatial_groupnorm_forward
 from handgrad.layers.spatial_instancenorm import (
@@ -123,6 +124,8 @@ __all__ = [
     "sigmoid_backward",
     "sigmoid_forward",
     "softmax_loss",
+    "softplus_backward",
+    "softplus_forward",
     "spatial_batchnorm_backward",
     "spatial_batchnorm_forward",
     "spatial_groupnorm_backward",

@@ -6,7 +6,8 @@ da = dout      db = dout        each term has the slope 1
 
 from __future__ import annotations
 
-from handgrad.engines.arrays import Array, promote
+from handgrad.engines import vectorized
+from handgrad.engines.arrays import Array, namespace, promote
 from handgrad.errors import check_min_ndim, check_shape
 from handgrad.layers.pair import Cache, run_backward, run_forward
 
@@ -47,3 +48,14 @@ def add_backward(dout: Array, cache: Cache) -> tuple[Array, Array]:
         ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
     """
     return run_backward("add", dout, cache)
+
+
+@vectorized.computes("add_forward")
+def _forward(a: Array, b: Array) -> tuple[Array, None]:
+    return a + b, None
+
+
+@vectorized.computes("add_backward")
+def _backward(dout: Array, saved: None) -> tuple[Array, Array]:
+    xp = namespace(dout)
+    return xp.asarray(dout, copy=True), xp.asarray(dout, copy=True)

@@ -11,8 +11,10 @@ With x flattened to rows of D numbers, and dout the upstream gradient dL/dout:
 from __future__ import annotations
 
 from math import prod
+from typing import NamedTuple
 
-from handgrad.engines.arrays import Array, promote
+from handgrad.engines import vectorized
+from handgrad.engines.arrays import Array, namespace, promote
 from handgrad.errors import ShapeError, check_ndim, check_shape
 from handgrad.layers.pair import Cache, run_forward, run_linear_backward
 
@@ -69,3 +71,25 @@ def affine_backward(
         ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
     """
     return run_linear_backward("affine", dout, cache, need_dx)
+
+
+class Saved(NamedTuple):
+    """x: as it came, (N, d_1, ..., d_k); w: (D, M)."""
+
+    x: Array
+    w: Array
+
+
+@vectorized.computes("affine_forward")
+def _forward(x: Array, w: Array, b: Array) -> tuple[Array, Saved]:
+    rows = namespace(x).reshape(x, (x.shape[0], w.shape[0]))
+    return rows @ w + b, Saved(x, w)
+
+
+@vectorized.computes("affine_backward")
+def _backward(dout: Array, saved: Saved) -> tuple[Array, Array, Array]:
+    x, w = saved
+    xp = namespace(x)
+    rows = xp.reshape(x, (x.shape[0], w.shape[0]))
+    dx = xp.reshape(dout @ w.T, x.shape)
+    return dx, rows.T @ dout, xp.sum(dout, axis=0)

@@ -11,12 +11,21 @@ With padding, x is zero outside of the image; in place of HH WW stands how many 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from handgrad.engines.arrays import Array, promote
+from handgrad.engines import bordered, vectorized
+from handgrad.engines.arrays import Array, namespace, promote
 from handgrad.errors import as_flag, check_ndim
 from handgrad.layers.pair import Cache, run_backward, run_forward
-from handgrad.layers.windows import POOL_KEYS, check_pool, pool_options, pool_sizes
+from handgrad.layers.windows import (
+    POOL_KEYS,
+    Border,
+    Pair,
+    check_pool,
+    pool_options,
+    pool_sizes,
+    slices,
+)
 
 _KEYS = POOL_KEYS | {"count_include_pad"}
 
@@ -71,3 +80,42 @@ def avg_pool_backward(dout: Array, cache: Cache) -> Array:
         ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
     """
     return run_backward("avg_pool", dout, cache)
+
+
+class Saved(NamedTuple):
+    """x: kept so that dx takes its shape and memory layout."""
+
+    x: Array
+    window: Pair
+    stride: Pair
+
+
+@vectorized.computes("avg_pool_forward")
+def _forward(
+    x: Array,
+    window: Pair,
+    stride: Pair,
+    border: Border | None = None,
+    sizes: bordered.Sizes | None = None,
+) -> tuple[Array, Saved | bordered.Saved]:
+    """One step for each offset of the window, for all windows at once."""
+    if border is not None and sizes is not None:
+        return bordered.avg_pool_forward(x, window, stride, border, sizes)
+    first, *others = slices(x, window, stride)
+    out = namespace(x).asarray(first, copy=True)
+    for other in others:
+        out += other
+    out /= window[0] * window[1]
+    return out, Saved(x, window, stride)
+
+
+@vectorized.computes("avg_pool_backward")
+def _backward(dout: Array, saved: Saved | bordered.Saved) -> Array:
+    if isinstance(saved, bordered.Saved):
+        return bordered.avg_pool_backward(dout, saved)
+    x, window, stride = saved
+    dx = namespace(x).zeros_like(x)
+    share = dout / (window[0] * window[1])
+    for dslice in slices(dx, window, stride):
+        dslice += share
+    return dx

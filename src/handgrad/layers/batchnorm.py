@@ -27,9 +27,11 @@ dx = g / std.
 
 from __future__ import annotations
 
-from typing import Any
+from math import prod
+from typing import Any, NamedTuple
 
-from handgrad.engines.arrays import Array, promote
+from handgrad.engines import vectorized
+from handgrad.engines.arrays import Array, namespace, promote
 from handgrad.errors import check_ndim, check_shape
 from handgrad.layers.norms import batch_norm_forward, norm_backward
 from handgrad.layers.pair import Cache
@@ -93,3 +95,114 @@ def batchnorm_backward_alt(dout: Array, cache: Cache) -> tuple[Array, Array, Arr
     Arguments, returns and errors are those of `batchnorm_backward`.
     """
     return norm_backward("batchnorm", dout, cache, alt=True)
+
+
+# The arithmetic, of x (N, C, ...)
+
+
+class Saved(NamedTuple):
+    """mean, var, std: (C,), var without eps, std with; xhat: the normalised x; gamma: (C,)."""
+
+    mean: Array
+    var: Array
+    std: Array
+    xhat: Array
+    gamma: Array
+
+
+class TestSaved(NamedTuple):
+    """std: (C,), of the running variance and eps; xhat: the normalised x; gamma: (C,)."""
+
+    std: Array
+    xhat: Array
+    gamma: Array
+
+
+@vectorized.computes("batchnorm_forward")
+def _forward(x: Array, gamma: Array, beta: Array, eps: float) -> tuple[Array, Saved]:
+    xp = namespace(x)
+    xhat, mean, var, std = normalise(x, _all_but_channels(x), eps)
+    mean, var, std = (xp.reshape(value, gamma.shape) for value in (mean, var, std))
+    out = xhat * _along_channels(gamma, x) + _along_channels(beta, x)
+    return out, Saved(mean, var, std, xhat, gamma)
+
+
+@vectorized.computes("batchnorm_backward")
+def _backward(dout: Array, saved: Saved) -> tuple[Array, Array, Array]:
+    xp = namespace(dout)
+    xhat = saved.xhat
+    axes = _all_but_channels(dout)
+    m = prod(dout.shape[axis] for axis in axes)
+    std = _along_channels(saved.std, dout)
+    centred = xhat * std
+    # out = gamma xhat + beta
+    dbeta = xp.sum(dout, axis=axes)
+    dgamma = xp.sum(dout * xhat, axis=axes)
+    dxhat = dout * _along_channels(saved.gamma, dout)
+    # xhat = centred / std
+    dstd = -xp.sum(dxhat * centred, axis=axes, keepdims=True) / (std * std)
+    dcentred = dxhat / std
+    # std = sqrt(var + eps)
+    dvar = dstd / (2 * std)
+    # var = sum of centred^2 / m
+    dcentred = dcentred + 2 * centred * dvar / m
+    # centred = x - mean
+    dmean = -xp.sum(dcentred, axis=axes, keepdims=True)
+    # mean = sum of x / m
+    return dcentred + dmean / m, dgamma, dbeta
+
+
+@vectorized.computes("batchnorm_backward_alt")
+def _backward_alt(dout: Array, saved: Saved) -> tuple[Array, Array, Array]:
+    xp = namespace(dout)
+    xhat = saved.xhat
+    axes = _all_but_channels(dout)
+    m = prod(dout.shape[axis] for axis in axes)
+    dbeta = xp.sum(dout, axis=axes)
+    dgamma = xp.sum(dout * xhat, axis=axes)
+    dx = dout - xhat * _along_channels(dgamma / m, dout) - _along_channels(dbeta / m, dout)
+    return dx * _along_channels(saved.gamma / saved.std, dout), dgamma, dbeta
+
+
+@vectorized.computes("batchnorm_test_forward")
+def _test_forward(
+    x: Array, gamma: Array, beta: Array, mean: Array, var: Array, eps: float
+) -> tuple[Array, TestSaved]:
+    std = namespace(x).sqrt(var + eps)
+    xhat = (x - _along_channels(mean, x)) / _along_channels(std, x)
+    out = xhat * _along_channels(gamma, x) + _along_channels(beta, x)
+    return out, TestSaved(std, xhat, gamma)
+
+
+@vectorized.computes("batchnorm_test_backward")
+def _test_backward(dout: Array, saved: TestSaved) -> tuple[Array, Array, Array]:
+    xp = namespace(dout)
+    axes = _all_but_channels(dout)
+    dx = dout * _along_channels(saved.gamma / saved.std, dout)
+    return dx, xp.sum(dout * saved.xhat, axis=axes), xp.sum(dout, axis=axes)
+
+
+def normalise(x: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, Array, Array, Array]:
+    """Return xhat = (x - mean) / std, and with `axes` of size 1: mean, var, std = sqrt(var + eps).
+
+    The mean of x - mean is zero but for rounding; taking it off as well keeps float32 accurate
+    where the mean is large against the deviation.
+    """
+    xp = namespace(x)
+    m = prod(x.shape[axis] for axis in axes)
+    mean = xp.sum(x, axis=axes, keepdims=True) / m
+    centred = x - mean
+    rest = xp.sum(centred, axis=axes, keepdims=True) / m
+    centred = centred - rest
+    var = xp.sum(centred * centred, axis=axes, keepdims=True) / m
+    std = xp.sqrt(var + eps)
+    return centred / std, mean + rest, var, std
+
+
+def _all_but_channels(x: Array) -> tuple[int, ...]:
+    return (0, *range(2, x.ndim))
+
+
+def _along_channels(vector: Array, x: Array) -> Array:
+    """View `vector` (C,) so that it broadcasts along the channels of x (N, C, ...)."""
+    return namespace(vector).reshape(vector, (1, *vector.shape) + (1,) * (x.ndim - 2))

@@ -8,7 +8,7 @@ both in fewer passes over memory; z, which GELU's backward needs, is then comput
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from handgrad import engines
 from handgrad.engines.arrays import Array, promote
@@ -18,6 +18,12 @@ from handgrad.layers.batchnorm import batchnorm_backward_alt, batchnorm_forward
 from handgrad.layers.gelu import gelu_backward, gelu_forward
 from handgrad.layers.pair import Cache, check_backward
 from handgrad.layers.spatial_batchnorm import spatial_batchnorm_backward, spatial_batchnorm_forward
+
+
+class Saved(NamedTuple):
+    """caches: those of the norm and of GELU, or the one of both in one call."""
+
+    caches: tuple[Cache, ...]
 
 
 def bn_gelu_forward(
@@ -56,10 +62,10 @@ def bn_gelu_forward(
     name, _ = engines.select(engine, x)
     if x.ndim in (2, 4) and fusion.is_fused(name, steps):
         out, cache = fusion.forward(x, steps, name)
-        return out, Cache("bn_gelu", name, cache.shape, cache.like, (cache,))
+        return out, Cache("bn_gelu", name, cache.shape, cache.like, Saved((cache,)))
     z, first = norm(x, gamma, beta, bn_param, engine=engine)
     out, second = gelu_forward(z, approximate, engine=engine)
-    return out, Cache("bn_gelu", second.engine, tuple(out.shape), out[:0, ...], (first, second))
+    return out, Cache("bn_gelu", second.engine, second.shape, second.like, Saved((first, second)))
 
 
 def bn_gelu_backward(dout: Array, cache: Cache, *, need_dx: bool = True) -> tuple[Array, ...]:
@@ -68,9 +74,10 @@ def bn_gelu_backward(dout: Array, cache: Cache, *, need_dx: bool = True) -> tupl
     need_dx is there for the other sandwiches' sake; dx costs next to nothing here.
     """
     dout = check_backward("bn_gelu", dout, cache)
-    if len(cache.saved) == 1:
-        return fusion.backward(dout, cache.saved[0])
-    first, second = cache.saved
+    (caches,) = cache.saved
+    if len(caches) == 1:
+        return fusion.backward(dout, caches[0])
+    first, second = caches
     dz = gelu_backward(dout, second)
     if first.layer == "spatial_batchnorm":
         return spatial_batchnorm_backward(dz, first)

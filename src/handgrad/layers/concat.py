@@ -7,8 +7,10 @@ da = the first channels of dout      db = those behind them
 from __future__ import annotations
 
 from math import prod
+from typing import NamedTuple
 
-from handgrad.engines.arrays import Array, promote
+from handgrad.engines import vectorized
+from handgrad.engines.arrays import Array, namespace, promote
 from handgrad.errors import LARGEST_SIZE, ShapeError, check_min_ndim
 from handgrad.layers.pair import Cache, run_backward, run_forward
 
@@ -59,3 +61,20 @@ def concat_backward(dout: Array, cache: Cache) -> tuple[Array, Array]:
         ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
     """
     return run_backward("concat", dout, cache)
+
+
+class Saved(NamedTuple):
+    """channels: C, those of a."""
+
+    channels: int
+
+
+@vectorized.computes("concat_forward")
+def _forward(a: Array, b: Array) -> tuple[Array, Saved]:
+    return namespace(a).concat([a, b], axis=1), Saved(a.shape[1])
+
+
+@vectorized.computes("concat_backward")
+def _backward(dout: Array, saved: Saved) -> tuple[Array, Array]:
+    xp, C = namespace(dout), saved.channels
+    return xp.asarray(dout[:, :C, ...], copy=True), xp.asarray(dout[:, C:, ...], copy=True)

@@ -21,16 +21,27 @@ own part of the channels alone: G convolutions side by side.  G = C is the depth
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from handgrad.engines.arrays import Array, promote
+from handgrad.engines import vectorized
+from handgrad.engines.arrays import Array, namespace, promote
 from handgrad.errors import check_ndim, check_shape
 from handgrad.layers.pair import Cache, run_forward, run_linear_backward
+from handgrad.layers.products import (
+    Windows,
+    as_images,
+    as_matrix,
+    filter_gradient,
+    image_gradient,
+    padded,
+    products,
+)
 from handgrad.layers.windows import (
     Pair,
     check_groups,
     check_windows,
     conv_options,
+    count,
     reach_of,
 )
 
@@ -102,3 +113,39 @@ def conv_backward(
         ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
     """
     return run_linear_backward("conv", dout, cache, need_dx)
+
+
+class Saved(NamedTuple):
+    """images: x, padded and channels-first, (C, N, H + 2 pad, W + 2 pad); w: the filters."""
+
+    images: Array
+    w: Array
+    windows: Windows
+
+
+@vectorized.computes("conv_forward")
+def _forward(
+    x: Array,
+    w: Array,
+    b: Array,
+    stride: Pair,
+    pad: Pair,
+    dilation: Pair = (1, 1),
+    groups: int = 1,
+) -> tuple[Array, Saved]:
+    """Sums of matrix products, see `handgrad.layers.products`."""
+    images = padded(x, pad)
+    counts = count(images.shape[2:], reach_of(w.shape[2:], dilation), stride)
+    windows = Windows(counts, stride, pad, dilation, groups)
+    out = products(images, w, windows)
+    out += b[:, None]
+    return as_images(out, counts), Saved(images, w, windows)
+
+
+@vectorized.computes("conv_backward")
+def _backward(dout: Array, saved: Saved) -> tuple[Array, Array, Array]:
+    images, w, windows = saved
+    dout = as_matrix(dout)
+    dx = image_gradient(dout, w, images.shape, windows)
+    dw = filter_gradient(dout, images, w.shape, windows)
+    return dx, dw, namespace(dout).sum(dout, axis=1)

@@ -18,13 +18,24 @@ below s, says which of them the output has.  Its last rows and columns are then 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from handgrad.engines.arrays import Array, promote
+from handgrad.engines import vectorized
+from handgrad.engines.arrays import Array, namespace, promote
 from handgrad.errors import OptionError, as_pair, check_ndim, check_shape
 from handgrad.layers.pair import Cache, run_forward, run_linear_backward
+from handgrad.layers.products import (
+    Windows,
+    as_images,
+    as_matrix,
+    filter_gradient,
+    image_gradient,
+    padded,
+    products,
+)
 from handgrad.layers.windows import (
     CONV_KEYS,
+    Pair,
     check_groups,
     check_transposed_windows,
     conv_options,
@@ -100,3 +111,42 @@ def conv_transpose_backward(
         ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
     """
     return run_linear_backward("conv_transpose", dout, cache, need_dx)
+
+
+class Saved(NamedTuple):
+    """x: as it came; w: the filters."""
+
+    x: Array
+    w: Array
+    windows: Windows
+
+
+@vectorized.computes("conv_transpose_forward")
+def _forward(
+    x: Array,
+    w: Array,
+    b: Array,
+    stride: Pair,
+    pad: Pair,
+    output_pad: Pair,
+    dilation: Pair,
+    groups: int,
+) -> tuple[Array, Saved]:
+    """The gradient of the images of a convolution."""
+    N, _, H, W = x.shape
+    reach = reach_of(w.shape[2:], dilation)
+    height = (H - 1) * stride[0] + reach[0] + output_pad[0]
+    width = (W - 1) * stride[1] + reach[1] + output_pad[1]
+    windows = Windows((H, W), stride, pad, dilation, groups)
+    out = image_gradient(as_matrix(x), w, (groups * w.shape[1], N, height, width), windows)
+    return out + b[:, None, None], Saved(x, w, windows)
+
+
+@vectorized.computes("conv_transpose_backward")
+def _backward(dout: Array, saved: Saved) -> tuple[Array, Array, Array]:
+    """The convolution itself."""
+    x, w, windows = saved
+    images = padded(dout, windows.pad)
+    dx = as_images(products(images, w, windows), windows.counts)
+    dw = filter_gradient(as_matrix(x), images, w.shape, windows)
+    return dx, dw, namespace(dout).sum(dout, axis=(0, 2, 3))

@@ -9,10 +9,11 @@ The scaling keeps E[out] = x, so test mode needs none.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from handgrad.engines import vectorized
 from handgrad.engines.arrays import Array, namespace, promote
 from handgrad.errors import (
     OptionError,
@@ -85,6 +86,25 @@ def dropout_backward(dout: Array, cache: Cache) -> Array:
         ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
     """
     return run_backward("dropout", dout, cache)
+
+
+class Saved(NamedTuple):
+    """mask: 1/p where x is kept, else 0; None in test mode."""
+
+    mask: Array | None
+
+
+@vectorized.computes("dropout_forward")
+def _forward(x: Array, mask: Array | None) -> tuple[Array, Saved]:
+    saved = Saved(mask)
+    return _backward(x, saved), saved  # the same product
+
+
+@vectorized.computes("dropout_backward")
+def _backward(dout: Array, saved: Saved) -> Array:
+    if saved.mask is None:
+        return namespace(dout).asarray(dout, copy=True)
+    return dout * saved.mask
 
 
 def _random_source(seed: Any, rng: Any) -> Any:

@@ -8,9 +8,13 @@ At x = 0 the gradient is that of the negative side, alpha; the two sides agree f
 
 from __future__ import annotations
 
-from handgrad.engines.arrays import Array, promote
+from typing import NamedTuple
+
+from handgrad.engines import vectorized
+from handgrad.engines.arrays import Array, namespace, promote
 from handgrad.errors import as_number, check_min_ndim
 from handgrad.layers.pair import Cache, run_backward, run_forward
+from handgrad.layers.signs import is_positive, negative_part, positive_part
 
 
 def elu_forward(x: Array, alpha: float = 1.0, *, engine: str | None = None) -> tuple[Array, Cache]:
@@ -51,3 +55,24 @@ def elu_backward(dout: Array, cache: Cache) -> Array:
         ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
     """
     return run_backward("elu", dout, cache)
+
+
+class Saved(NamedTuple):
+    """x: as it came; alpha: minus the limit for large negative x."""
+
+    x: Array
+    alpha: float
+
+
+@vectorized.computes("elu_forward")
+def _forward(x: Array, alpha: float) -> tuple[Array, Saved]:
+    out = positive_part(x) + alpha * namespace(x).expm1(negative_part(x))
+    return out, Saved(x, alpha)
+
+
+@vectorized.computes("elu_backward")
+def _backward(dout: Array, saved: Saved) -> Array:
+    x, alpha = saved
+    positive = is_positive(x)
+    slope = alpha * namespace(x).exp(negative_part(x))
+    return dout * (positive + slope * (1.0 - positive))

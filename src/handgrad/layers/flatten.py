@@ -6,7 +6,11 @@ dx = dout in the shape of x
 
 from __future__ import annotations
 
-from handgrad.engines.arrays import Array, promote
+from math import prod
+from typing import NamedTuple
+
+from handgrad.engines import vectorized
+from handgrad.engines.arrays import Array, namespace, promote
 from handgrad.errors import check_min_ndim
 from handgrad.layers.pair import Cache, run_backward, run_forward
 
@@ -43,3 +47,21 @@ def flatten_backward(dout: Array, cache: Cache) -> Array:
         ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
     """
     return run_backward("flatten", dout, cache)
+
+
+class Saved(NamedTuple):
+    """shape: that of x."""
+
+    shape: tuple[int, ...]
+
+
+@vectorized.computes("flatten_forward")
+def _forward(x: Array) -> tuple[Array, Saved]:
+    shape = tuple(x.shape)
+    out = namespace(x).reshape(x, (shape[0], prod(shape[1:])), copy=True)
+    return out, Saved(shape)
+
+
+@vectorized.computes("flatten_backward")
+def _backward(dout: Array, saved: Saved) -> Array:
+    return namespace(dout).reshape(dout, saved.shape, copy=True)

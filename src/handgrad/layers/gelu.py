@@ -17,9 +17,15 @@ Both are evaluated without the difference 1 - tanh or 1 - erf, so small outputs 
 
 from __future__ import annotations
 
-from handgrad.engines.arrays import Array, promote
+from math import pi, sqrt
+from typing import NamedTuple
+
+from handgrad.engines import vectorized
+from handgrad.engines.arrays import Array, namespace, promote, real_part
+from handgrad.engines.erf import erfc
 from handgrad.errors import check_choice, check_min_ndim
 from handgrad.layers.pair import Cache, run_backward, run_forward
+from handgrad.layers.sigmoid import sigmoid_and_slope
 
 
 def gelu_forward(
@@ -61,3 +67,33 @@ def gelu_backward(dout: Array, cache: Cache) -> Array:
         ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
     """
     return run_backward("gelu", dout, cache)
+
+
+class Saved(NamedTuple):
+    """slope: g(x) + x g'(x), the derivative."""
+
+    slope: Array
+
+
+@vectorized.computes("gelu_forward")
+def _forward(x: Array, approximate: str) -> tuple[Array, Saved]:
+    gate, slope = _gelu_gate(x, approximate)
+    return x * gate, Saved(gate + x * slope)
+
+
+@vectorized.computes("gelu_backward")
+def _backward(dout: Array, saved: Saved) -> Array:
+    return dout * saved.slope
+
+
+def _gelu_gate(x: Array, approximate: str) -> tuple[Array, Array]:
+    """The gate g(x), and its slope g'(x)."""
+    xp = namespace(x)
+    real = real_part(x)
+    # Beyond 40 the gate is 0 or 1 to the last digit; stopping there keeps x^3 finite.
+    x = xp.where(xp.abs(real) > 40.0, 40.0 * xp.sign(real), x)
+    if approximate == "none":
+        return erfc(x / -sqrt(2.0)) / 2.0, xp.exp(x * x / -2.0) / sqrt(2.0 * pi)
+    scale = 2.0 * sqrt(2.0 / pi)
+    gate, slope = sigmoid_and_slope(scale * (x + 0.044715 * x * x * x))
+    return gate, slope * scale * (1.0 + 3.0 * 0.044715 * x * x)

@@ -6,7 +6,10 @@ dx[n, c, r, q] = dout[n, c] / (H W)       every pixel has the same share in the 
 
 from __future__ import annotations
 
-from handgrad.engines.arrays import Array, promote
+from typing import NamedTuple
+
+from handgrad.engines import vectorized
+from handgrad.engines.arrays import Array, namespace, promote
 from handgrad.errors import ShapeError, check_ndim
 from handgrad.layers.pair import Cache, run_backward, run_forward
 
@@ -49,3 +52,21 @@ def global_avg_pool_backward(dout: Array, cache: Cache) -> Array:
         ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
     """
     return run_backward("global_avg_pool", dout, cache)
+
+
+class Saved(NamedTuple):
+    """x: kept so that dx takes its shape and memory layout."""
+
+    x: Array
+
+
+@vectorized.computes("global_avg_pool_forward")
+def _forward(x: Array) -> tuple[Array, Saved]:
+    return namespace(x).sum(x, axis=(2, 3)) / (x.shape[2] * x.shape[3]), Saved(x)
+
+
+@vectorized.computes("global_avg_pool_backward")
+def _backward(dout: Array, saved: Saved) -> Array:
+    x = saved.x
+    share = dout / (x.shape[2] * x.shape[3])
+    return namespace(x).zeros_like(x) + share[:, :, None, None]

@@ -8,9 +8,13 @@ At x = 0, where the function has a kink, the gradient is that of the negative si
 
 from __future__ import annotations
 
-from handgrad.engines.arrays import Array, promote
+from typing import NamedTuple
+
+from handgrad.engines import vectorized
+from handgrad.engines.arrays import Array, namespace, promote, real_part
 from handgrad.errors import as_number, check_min_ndim
 from handgrad.layers.pair import Cache, run_backward, run_forward
+from handgrad.layers.signs import negative_part, positive_part
 
 
 def leaky_relu_forward(
@@ -53,3 +57,22 @@ def leaky_relu_backward(dout: Array, cache: Cache) -> Array:
         ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
     """
     return run_backward("leaky_relu", dout, cache)
+
+
+class Saved(NamedTuple):
+    """positive: where x > 0, booleans in the shape of x; alpha: the slope elsewhere."""
+
+    positive: Array
+    alpha: float
+
+
+@vectorized.computes("leaky_relu_forward")
+def _forward(x: Array, alpha: float) -> tuple[Array, Saved]:
+    out = positive_part(x) + alpha * negative_part(x)
+    return out, Saved(real_part(x) > 0, alpha)
+
+
+@vectorized.computes("leaky_relu_backward")
+def _backward(dout: Array, saved: Saved) -> Array:
+    positive = namespace(dout).astype(saved.positive, dout.dtype)
+    return dout * (positive + saved.alpha * (1.0 - positive))

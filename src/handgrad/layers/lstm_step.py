@@ -20,6 +20,8 @@ which go through the slopes of sigmoid and tanh into da, and from there through 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from handgrad.engines.arrays import Array, namespace, promote
 from handgrad.errors import check_shape
 from handgrad.layers.pair import Cache, check_backward
@@ -27,6 +29,22 @@ from handgrad.layers.rnn_step import joined_affine_backward, joined_affine_forwa
 from handgrad.layers.sequences import check_step
 from handgrad.layers.sigmoid import sigmoid_backward, sigmoid_forward
 from handgrad.layers.tanh import tanh_backward, tanh_forward
+
+
+class Saved(NamedTuple):
+    """The caches of the affine layer, the sigmoids and both tanh, and the letters of the derivation."""
+
+    affine: Cache
+    D: int
+    gates: Cache
+    squashed_g: Cache
+    squashed_c: Cache
+    i: Array
+    f: Array
+    o: Array
+    g: Array
+    s: Array
+    prev_c: Array
 
 
 def lstm_step_forward(
@@ -81,7 +99,7 @@ def lstm_step_forward(
     next_c = f * prev_c + i * g
     s, squashed_c = tanh_forward(next_c, engine=engine)
     next_h = o * s
-    saved = (affine, D, gates, squashed_g, squashed_c, (i, f, o, g, s, prev_c))
+    saved = Saved(affine, D, gates, squashed_g, squashed_c, i, f, o, g, s, prev_c)
     cache = Cache("lstm_step", affine.engine, tuple(next_h.shape), next_h[:0, ...], saved)
     return next_h, next_c, cache
 
@@ -105,7 +123,7 @@ def lstm_step_backward(
     """
     dnext_h = check_backward("lstm_step", dnext_h, cache, name="dnext_h")
     dnext_c = check_backward("lstm_step", dnext_c, cache, name="dnext_c")
-    affine, D, gates, squashed_g, squashed_c, (i, f, o, g, s, prev_c) = cache.saved
+    affine, D, gates, squashed_g, squashed_c, i, f, o, g, s, prev_c = cache.saved
     xp = namespace(dnext_h)
     dc = dnext_c + tanh_backward(dnext_h * o, squashed_c)
     difo = xp.concat([dc * g, dc * prev_c, dnext_h * s], axis=1)

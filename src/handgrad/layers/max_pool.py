@@ -14,12 +14,13 @@ all minus infinity.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from handgrad.engines.arrays import Array, promote
+from handgrad.engines import bordered, vectorized
+from handgrad.engines.arrays import Array, namespace, promote, real_part
 from handgrad.errors import check_ndim
 from handgrad.layers.pair import Cache, run_backward, run_forward
-from handgrad.layers.windows import check_pool, pool_options
+from handgrad.layers.windows import Border, Pair, check_pool, pool_options, slices
 
 
 def max_pool_forward(
@@ -66,3 +67,49 @@ def max_pool_backward(dout: Array, cache: Cache) -> Array:
         ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
     """
     return run_backward("max_pool", dout, cache)
+
+
+class Saved(NamedTuple):
+    """x: kept so that dx takes its memory layout; index: each maximum's number in its window."""
+
+    x: Array
+    index: Array
+    window: Pair
+    stride: Pair
+
+
+@vectorized.computes("max_pool_forward")
+def _forward(
+    x: Array, window: Pair, stride: Pair, border: Border | None = None
+) -> tuple[Array, Saved | bordered.Saved]:
+    """One step for each offset of the window, for all windows at once."""
+    if border is not None:
+        return bordered.max_pool_forward(x, window, stride, border)
+    xp = namespace(x)
+    first, *others = slices(x, window, stride)
+    out = xp.asarray(first, copy=True)
+    index_dtype = xp.uint8 if len(others) < 256 else xp.int32
+    index = xp.zeros_like(out, dtype=index_dtype)
+    for k, candidate in enumerate(others, start=1):
+        value, largest = real_part(candidate), real_part(out)
+        larger = ~(value <= largest) & (largest == largest)  # true of the first NaN, too
+        is_real = value is candidate  # where would do for both, at six times the price
+        out = xp.maximum(out, candidate) if is_real else xp.where(larger, candidate, out)
+        index = xp.maximum(index, xp.astype(larger, index_dtype) * k)
+    return out, Saved(x, index, window, stride)
+
+
+@vectorized.computes("max_pool_backward")
+def _backward(dout: Array, saved: Saved | bordered.Saved) -> Array:
+    if isinstance(saved, bordered.Saved):
+        return bordered.max_pool_backward(dout, saved)
+    x, index, window, stride = saved
+    xp = namespace(x)
+    dx = xp.zeros_like(x)
+    zero = xp.zeros((), dtype=dout.dtype, device=dout.device)
+    finite = bool(xp.all(xp.isfinite(dout)))
+    for k, dslice in enumerate(slices(dx, window, stride)):
+        chosen = index == k
+        # The product is several times faster than where, but infinity times zero is NaN.
+        dslice += dout * xp.astype(chosen, dout.dtype) if finite else xp.where(chosen, dout, zero)
+    return dx

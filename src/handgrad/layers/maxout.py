@@ -11,7 +11,10 @@ themselves come from an affine or convolution layer with C * pieces outputs.
 
 from __future__ import annotations
 
-from handgrad.engines.arrays import Array, promote
+from typing import NamedTuple
+
+from handgrad.engines import vectorized
+from handgrad.engines.arrays import Array, namespace, promote, real_part
 from handgrad.errors import ShapeError, as_count, check_min_ndim
 from handgrad.layers.pair import Cache, run_backward, run_forward
 
@@ -58,3 +61,27 @@ def maxout_backward(dout: Array, cache: Cache) -> Array:
         ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
     """
     return run_backward("maxout", dout, cache)
+
+
+class Saved(NamedTuple):
+    """wins: which piece is the largest, booleans (N, C, pieces, ...)."""
+
+    wins: Array
+
+
+@vectorized.computes("maxout_forward")
+def _forward(x: Array, pieces: int) -> tuple[Array, Saved]:
+    xp = namespace(x)
+    groups = xp.reshape(x, (x.shape[0], x.shape[1] // pieces, pieces, *x.shape[2:]))
+    winner = xp.argmax(real_part(groups), axis=2, keepdims=True)
+    piece = xp.reshape(xp.arange(pieces, device=x.device), (pieces,) + (1,) * (x.ndim - 2))
+    wins = piece == winner
+    return xp.sum(xp.where(wins, groups, 0.0), axis=2), Saved(wins)
+
+
+@vectorized.computes("maxout_backward")
+def _backward(dout: Array, saved: Saved) -> Array:
+    xp = namespace(dout)
+    N, C, pieces, *rest = saved.wins.shape
+    dgroups = xp.where(saved.wins, xp.expand_dims(dout, axis=2), 0.0)
+    return xp.reshape(dgroups, (N, C * pieces, *rest))

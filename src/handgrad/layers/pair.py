@@ -8,12 +8,19 @@ from handgrad import engines
 from handgrad.engines.arrays import Array, cast
 from handgrad.errors import CacheError, ShapeError, as_flag
 
+_SHOWN = 4  # items of a list in the text of a cache
+
 
 class Cache(NamedTuple):
     """What forward hands to backward, and to nobody else.
 
     layer: name of the layer; engine: the engine that made it; shape: the output's, so also dout's;
-    like: an empty array of the output's library and dtype; saved: what the engine's backward needs.
+    like: an empty array of the output's library and dtype; saved: what the engine's backward needs, in
+    the vectorized engine the ``Saved`` of the layer's file.
+
+    >>> import numpy as np
+    >>> Cache("relu", "naive", (2, 3), np.zeros((0, 3)), np.ones((2, 3)))
+    Cache(layer='relu', engine='naive', shape=(2, 3), like=float64[0, 3], saved=float64[2, 3])
     """
 
     layer: str
@@ -21,6 +28,25 @@ class Cache(NamedTuple):
     shape: tuple[int, ...]
     like: Array
     saved: Any
+
+    def __repr__(self) -> str:
+        return in_short(self)
+
+
+def in_short(value: Any) -> str:
+    """Return `value` as text, with the dtype and shape of arrays in place of their numbers."""
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"{str(value.dtype).rpartition('.')[2]}{list(value.shape)}"
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        fields = (
+            f"{name}={in_short(item)}" for name, item in zip(value._fields, value, strict=True)
+        )
+        return f"{type(value).__name__}({', '.join(fields)})"
+    if isinstance(value, tuple | list):
+        items = [in_short(item) for item in value[:_SHOWN]]
+        items += [f"and {len(value) - _SHOWN} more"] if len(value) > _SHOWN else []
+        return f"({', '.join(items)})"
+    return repr(value)
 
 
 def run_forward(

@@ -9,9 +9,13 @@ At x = 0, where the function has a kink, the gradient is that of the negative si
 
 from __future__ import annotations
 
-from handgrad.engines.arrays import Array, promote
+from typing import NamedTuple
+
+from handgrad.engines import vectorized
+from handgrad.engines.arrays import Array, namespace, promote
 from handgrad.errors import ShapeError, check_min_ndim
 from handgrad.layers.pair import Cache, run_backward, run_forward
+from handgrad.layers.signs import is_positive, negative_part, positive_part
 
 
 def prelu_forward(x: Array, a: Array, *, engine: str | None = None) -> tuple[Array, Cache]:
@@ -55,3 +59,35 @@ def prelu_backward(dout: Array, cache: Cache) -> tuple[Array, Array]:
         ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
     """
     return run_backward("prelu", dout, cache)
+
+
+class Saved(NamedTuple):
+    """x: as it came; a: its slopes."""
+
+    x: Array
+    a: Array
+
+
+@vectorized.computes("prelu_forward")
+def _forward(x: Array, a: Array) -> tuple[Array, Saved]:
+    return positive_part(x) + _slopes(a, x) * negative_part(x), Saved(x, a)
+
+
+@vectorized.computes("prelu_backward")
+def _backward(dout: Array, saved: Saved) -> tuple[Array, Array]:
+    x, a = saved
+    xp = namespace(x)
+    slope = _slopes(a, x)
+    positive = is_positive(x)
+    dx = dout * (positive + slope * (1.0 - positive))
+    shared_axes = tuple(axis for axis in range(x.ndim) if slope.shape[axis] == 1)
+    da = xp.sum(dout * negative_part(x), axis=shared_axes)
+    return dx, xp.reshape(da, a.shape)
+
+
+def _slopes(a: Array, x: Array) -> Array:
+    """One slope for all, or one for each channel (axis 1), in a shape that broadcasts over x."""
+    shape = [1] * x.ndim
+    if tuple(a.shape) not in ((), (1,)):
+        shape[1] = a.shape[0]
+    return namespace(a).reshape(a, tuple(shape))

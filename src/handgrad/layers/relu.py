@@ -8,9 +8,13 @@ At x = 0, where the function has a kink, the gradient is 0.
 
 from __future__ import annotations
 
-from handgrad.engines.arrays import Array, promote
+from typing import NamedTuple
+
+from handgrad.engines import vectorized
+from handgrad.engines.arrays import Array, namespace, promote, real_part
 from handgrad.errors import check_min_ndim
 from handgrad.layers.pair import Cache, run_backward, run_forward
+from handgrad.layers.signs import positive_part
 
 
 def relu_forward(x: Array, *, engine: str | None = None) -> tuple[Array, Cache]:
@@ -47,3 +51,19 @@ def relu_backward(dout: Array, cache: Cache) -> Array:
         ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
     """
     return run_backward("relu", dout, cache)
+
+
+class Saved(NamedTuple):
+    """positive: where x > 0, booleans in the shape of x."""
+
+    positive: Array
+
+
+@vectorized.computes("relu_forward")
+def _forward(x: Array) -> tuple[Array, Saved]:
+    return positive_part(x), Saved(real_part(x) > 0)
+
+
+@vectorized.computes("relu_backward")
+def _backward(dout: Array, saved: Saved) -> Array:
+    return dout * namespace(dout).astype(saved.positive, dout.dtype)

@@ -14,11 +14,21 @@ behind it.  So with da the gradient of a, dout dnext_h:
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from handgrad.engines.arrays import Array, namespace, promote
 from handgrad.layers.affine import affine_backward, affine_forward
 from handgrad.layers.pair import Cache, check_backward
 from handgrad.layers.sequences import check_step
 from handgrad.layers.tanh import tanh_backward, tanh_forward
+
+
+class Saved(NamedTuple):
+    """affine, squashed: the caches of the affine layer and of tanh; D: the columns of x."""
+
+    affine: Cache
+    squashed: Cache
+    D: int
 
 
 def rnn_step_forward(
@@ -52,7 +62,7 @@ def rnn_step_forward(
     check_step("rnn_step_forward", *arrays, gates=1)
     a, affine, _ = joined_affine_forward(*arrays, engine=engine)
     next_h, squashed = tanh_forward(a, engine=engine)
-    saved = (affine, squashed, x.shape[1])
+    saved = Saved(affine, squashed, x.shape[1])
     return next_h, Cache("rnn_step", affine.engine, tuple(next_h.shape), next_h[:0, ...], saved)
 
 

@@ -17,7 +17,7 @@ first, as in every pair.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from handgrad.engines.arrays import Array, promote
 from handgrad.errors import as_flag
@@ -34,6 +34,14 @@ from handgrad.layers.spatial_batchnorm import spatial_batchnorm_backward, spatia
 
 Step = tuple[Any, ...]  # a layer's forward, and its arguments behind x
 Param = dict[str, Any]
+
+
+class Saved(NamedTuple):
+    """caches: of the steps, or of what an engine computes in one call; left_out: whether the norm is."""
+
+    caches: tuple[Cache, ...]
+    left_out: bool
+
 
 _BACKWARDS: dict[str, Callable[..., Any]] = {
     "affine": affine_backward,
@@ -383,7 +391,8 @@ def _forward(
     whole = fusion.whole_forward(x, present, engine)
     if whole is not None:
         out, cache = whole
-        return out, Cache(sandwich, cache.engine, cache.shape, cache.like, ([cache], None in steps))
+        saved = Saved((cache,), None in steps)
+        return out, Cache(sandwich, cache.engine, cache.shape, cache.like, saved)
     (forward, *arguments), *followers = present
     out, cache = forward(x, *arguments, engine=engine)
     caches = [cache]
@@ -394,8 +403,8 @@ def _forward(
     for forward, *arguments in followers:
         out, cache = forward(out, *arguments, engine=engine)
         caches.append(cache)
-    left_out = None in steps
-    return out, Cache(sandwich, cache.engine, tuple(out.shape), out[:0, ...], (caches, left_out))
+    saved = Saved(tuple(caches), None in steps)
+    return out, Cache(sandwich, cache.engine, cache.shape, cache.like, saved)
 
 
 def _backward(

@@ -64,3 +64,10 @@ def _first(mask: Array) -> int:
     """Index of the first True of `mask`, in row-major order."""
     xp = namespace(mask)
     return int(xp.argmax(xp.astype(xp.reshape(mask, (-1,)), xp.int32)))
+
+
+def one_hot(x: Array, y: Array) -> Array:
+    """Return rows of zeros with a one at the label, (N, C), in x's dtype."""
+    xp = namespace(x)
+    classes = xp.arange(x.shape[1], device=x.device)
+    return xp.astype(xp.expand_dims(y, axis=1) == classes, x.dtype)

@@ -11,9 +11,13 @@ Both are computed from ``z = exp(-|x|)``, which lies in (0, 1] and never overflo
 
 from __future__ import annotations
 
-from handgrad.engines.arrays import Array, promote
+from typing import NamedTuple
+
+from handgrad.engines import vectorized
+from handgrad.engines.arrays import Array, namespace, promote
 from handgrad.errors import check_min_ndim
 from handgrad.layers.pair import Cache, run_backward, run_forward
+from handgrad.layers.signs import negative_part, positive_part
 
 
 def sigmoid_forward(x: Array, *, engine: str | None = None) -> tuple[Array, Cache]:
@@ -50,3 +54,28 @@ def sigmoid_backward(dout: Array, cache: Cache) -> Array:
         ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
     """
     return run_backward("sigmoid", dout, cache)
+
+
+class Saved(NamedTuple):
+    """slope: the derivative, sigmoid'(x)."""
+
+    slope: Array
+
+
+@vectorized.computes("sigmoid_forward")
+def _forward(x: Array) -> tuple[Array, Saved]:
+    out, slope = sigmoid_and_slope(x)
+    return out, Saved(slope)
+
+
+@vectorized.computes("sigmoid_backward")
+def _backward(dout: Array, saved: Saved) -> Array:
+    return dout * saved.slope
+
+
+def sigmoid_and_slope(x: Array) -> tuple[Array, Array]:
+    """Sigmoid and its slope; no exponent is above zero, so nothing overflows."""
+    xp = namespace(x)
+    negative = negative_part(x)
+    z = xp.exp(negative - positive_part(x))  # exp(-|x|)
+    return xp.exp(negative) / (1.0 + z), z / ((1.0 + z) * (1.0 + z))

@@ -23,9 +23,10 @@ place of [c = y[n]] stands the target
 from __future__ import annotations
 
 from handgrad import engines
-from handgrad.engines.arrays import Array
+from handgrad.engines import vectorized
+from handgrad.engines.arrays import Array, namespace, real_part
 from handgrad.errors import as_number
-from handgrad.layers.scores import check_scores
+from handgrad.layers.scores import check_scores, one_hot
 
 
 def softmax_loss(
@@ -54,3 +55,16 @@ def softmax_loss(
     smoothing = as_number("softmax_loss", "label_smoothing", label_smoothing, 0.0, 1.0)
     _, module = engines.select(engine, x)
     return module.softmax_loss(x, y, smoothing)
+
+
+@vectorized.computes("softmax_loss")
+def _loss(x: Array, y: Array, smoothing: float = 0.0) -> tuple[Array, Array]:
+    xp = namespace(x)
+    N, C = x.shape
+    target = one_hot(x, y)
+    if smoothing:
+        target = (1.0 - smoothing) * target + smoothing / C
+    shifted = x - xp.max(real_part(x), axis=1, keepdims=True)
+    log_sum = xp.log(xp.sum(xp.exp(shifted), axis=1, keepdims=True))
+    log_p = shifted - log_sum
+    return -xp.sum(log_p * target) / N, (xp.exp(log_p) - target) / N

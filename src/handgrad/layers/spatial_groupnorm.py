@@ -16,11 +16,19 @@ g = dout gamma:
 
 from __future__ import annotations
 
-from typing import Any
+from math import prod
+from typing import Any, NamedTuple
 
-from handgrad.engines.arrays import Array, promote
+from handgrad.engines import vectorized
+from handgrad.engines.arrays import Array, namespace, promote
 from handgrad.errors import OptionError, as_count, check_ndim
-from handgrad.layers.norms import check_channels, eps_of, group_norm_forward, norm_backward
+from handgrad.layers.batchnorm import normalise
+from handgrad.layers.norms import (
+    check_channels,
+    eps_of,
+    group_norm_forward,
+    norm_backward,
+)
 from handgrad.layers.pair import Cache
 
 
@@ -85,3 +93,48 @@ def spatial_groupnorm_backward(dout: Array, cache: Cache) -> tuple[Array, Array,
         ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
     """
     return norm_backward("spatial_groupnorm", dout, cache)
+
+
+# The arithmetic, of x (N, C, ...); one group is layer normalisation, C groups are instance normalisation
+
+
+class Saved(NamedTuple):
+    """std: (N, G, 1, 1); xhat: the normalised x, (N, G, C/G, positions); gamma: (C,)."""
+
+    std: Array
+    xhat: Array
+    gamma: Array
+
+
+@vectorized.computes("groupnorm_forward")
+def _forward(x: Array, gamma: Array, beta: Array, groups: int, eps: float) -> tuple[Array, Saved]:
+    xp = namespace(x)
+    grouped = _grouped(x, groups)
+    xhat, _, _, std = normalise(grouped, (2, 3), eps)
+    out = xhat * _along_groups(gamma, grouped) + _along_groups(beta, grouped)
+    return xp.reshape(out, x.shape), Saved(std, xhat, gamma)
+
+
+@vectorized.computes("groupnorm_backward")
+def _backward(dout: Array, saved: Saved) -> tuple[Array, Array, Array]:
+    xp = namespace(dout)
+    xhat = saved.xhat
+    grouped = _grouped(dout, xhat.shape[1])
+    m = xhat.shape[2] * xhat.shape[3]
+    dbeta = xp.reshape(xp.sum(grouped, axis=(0, 3)), saved.gamma.shape)
+    dgamma = xp.reshape(xp.sum(grouped * xhat, axis=(0, 3)), saved.gamma.shape)
+    dxhat = grouped * _along_groups(saved.gamma, grouped)
+    mean_dxhat = xp.sum(dxhat, axis=(2, 3), keepdims=True) / m
+    mean_dxhat_xhat = xp.sum(dxhat * xhat, axis=(2, 3), keepdims=True) / m
+    dx = (dxhat - mean_dxhat - xhat * mean_dxhat_xhat) / saved.std
+    return xp.reshape(dx, dout.shape), dgamma, dbeta
+
+
+def _grouped(x: Array, groups: int) -> Array:
+    N, C = x.shape[:2]
+    return namespace(x).reshape(x, (N, groups, C // groups, prod(x.shape[2:])))
+
+
+def _along_groups(vector: Array, grouped: Array) -> Array:
+    """View `vector` (C,) so that it broadcasts along the channels of (N, G, C/G, positions)."""
+    return namespace(vector).reshape(vector, (1, grouped.shape[1], grouped.shape[2], 1))

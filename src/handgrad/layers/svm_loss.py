@@ -13,8 +13,9 @@ At a margin of exactly 0, where the function has a kink, the gradient is 0.
 from __future__ import annotations
 
 from handgrad import engines
-from handgrad.engines.arrays import Array
-from handgrad.layers.scores import check_scores
+from handgrad.engines import vectorized
+from handgrad.engines.arrays import Array, namespace, real_part
+from handgrad.layers.scores import check_scores, one_hot
 
 
 def svm_loss(x: Array, y: Array, *, engine: str | None = None) -> tuple[Array, Array]:
@@ -39,3 +40,15 @@ def svm_loss(x: Array, y: Array, *, engine: str | None = None) -> tuple[Array, A
     x, y = check_scores("svm_loss", x, y)
     _, module = engines.select(engine, x)
     return module.svm_loss(x, y)
+
+
+@vectorized.computes("svm_loss")
+def _loss(x: Array, y: Array) -> tuple[Array, Array]:
+    xp = namespace(x)
+    N = x.shape[0]
+    target = one_hot(x, y)
+    correct = xp.sum(x * target, axis=1, keepdims=True)
+    margins = (x - correct + 1.0) * (1.0 - target)
+    violated = xp.astype(real_part(margins) > 0, x.dtype)
+    count = xp.sum(violated, axis=1, keepdims=True)
+    return xp.sum(margins * violated) / N, (violated - count * target) / N

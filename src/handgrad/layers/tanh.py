@@ -8,9 +8,13 @@ The backward pass uses the second form, which keeps all its digits where 1 - out
 
 from __future__ import annotations
 
-from handgrad.engines.arrays import Array, promote
+from typing import NamedTuple
+
+from handgrad.engines import vectorized
+from handgrad.engines.arrays import Array, namespace, promote
 from handgrad.errors import check_min_ndim
 from handgrad.layers.pair import Cache, run_backward, run_forward
+from handgrad.layers.sigmoid import sigmoid_and_slope
 
 
 def tanh_forward(x: Array, *, engine: str | None = None) -> tuple[Array, Cache]:
@@ -47,3 +51,20 @@ def tanh_backward(dout: Array, cache: Cache) -> Array:
         ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
     """
     return run_backward("tanh", dout, cache)
+
+
+class Saved(NamedTuple):
+    """x: as it came."""
+
+    x: Array
+
+
+@vectorized.computes("tanh_forward")
+def _forward(x: Array) -> tuple[Array, Saved]:
+    return namespace(x).tanh(x), Saved(x)
+
+
+@vectorized.computes("tanh_backward")
+def _backward(dout: Array, saved: Saved) -> Array:
+    _, slope = sigmoid_and_slope(2.0 * saved.x)
+    return dout * 4.0 * slope

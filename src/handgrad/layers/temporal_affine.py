@@ -8,10 +8,19 @@ steps.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from handgrad.engines.arrays import Array, namespace, promote
 from handgrad.errors import ShapeError, check_ndim, check_shape
 from handgrad.layers.affine import affine_backward, affine_forward
 from handgrad.layers.pair import Cache, check_backward
+
+
+class Saved(NamedTuple):
+    """affine: the cache of the affine layer of all rows; shape: that of x."""
+
+    affine: Cache
+    shape: tuple[int, int, int]
 
 
 def temporal_affine_forward(
@@ -52,7 +61,7 @@ def temporal_affine_forward(
     xp = namespace(x)
     rows, affine = affine_forward(xp.reshape(x, (N * T, D)), w, b, engine=engine)
     out = xp.reshape(rows, (N, T, w.shape[1]))
-    saved = (affine, (N, T, D))
+    saved = Saved(affine, (N, T, D))
     return out, Cache("temporal_affine", affine.engine, tuple(out.shape), out[:0, ...], saved)
 
 

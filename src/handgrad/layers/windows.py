@@ -6,6 +6,7 @@ from collections.abc import Sequence, Set
 from math import prod
 from typing import Any, NamedTuple
 
+from handgrad.engines.arrays import Array
 from handgrad.errors import (
     LARGEST_SIZE,
     OptionError,
@@ -212,3 +213,21 @@ def check_transposed_windows(
         raise ShapeError(f"{layer}: the pad leaves nothing of the output, {H} x {W}: {given}")
     if max(prod((N, channels, *padded)), prod((N, C, *sizes)), *stride) > LARGEST_SIZE:
         raise ShapeError(f"{layer}: these sizes are beyond any memory (2**59 elements): {given}")
+
+
+def count(size: Sequence[int], window: Pair, stride: Pair) -> Pair:
+    """Return the numbers of windows, vertical and horizontal, in images of `size`."""
+    return 1 + (size[0] - window[0]) // stride[0], 1 + (size[1] - window[1]) // stride[1]
+
+
+def shifted(images: Array, u: int, v: int, counts: Pair, stride: Pair) -> Array:
+    """Return the view ``images[:, :, i * stride + u, j * stride + v]`` for all windows (i, j)."""
+    bottom, right = u + (counts[0] - 1) * stride[0] + 1, v + (counts[1] - 1) * stride[1] + 1
+    return images[:, :, u : bottom : stride[0], v : right : stride[1]]
+
+
+def slices(images: Array, window: Pair, stride: Pair) -> list[Array]:
+    """Return what each offset (u, v) of the window sees, row by row: views of (N, C, H', W')."""
+    counts = count(images.shape[2:], window, stride)
+    offsets = [(u, v) for u in range(window[0]) for v in range(window[1])]
+    return [shifted(images, u, v, counts, stride) for u, v in offsets]

@@ -11,8 +11,11 @@ In NumPy the sum needs ``np.add.at(dW, x, dout)``; ``dW[x] += dout`` would keep 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
+
+from handgrad.engines import vectorized
 from handgrad.engines.arrays import Array, as_numpy, namespace, promote
 from handgrad.errors import LabelError, check_ndim
 from handgrad.layers.pair import Cache, run_backward, run_forward
@@ -59,6 +62,34 @@ def word_embedding_backward(dout: Array, cache: Cache) -> Array:
         ShapeError: dout does not have the output's shape.  CacheError: cache is another layer's.
     """
     return run_backward("word_embedding", dout, cache)
+
+
+class Saved(NamedTuple):
+    """words: x, as int64; shape: that of W, (V, D)."""
+
+    words: Array
+    shape: tuple[int, ...]
+
+
+@vectorized.computes("word_embedding_forward")
+def _forward(W: Array, words: Array) -> tuple[Array, Saved]:
+    xp = namespace(W)
+    rows = xp.take(W, xp.reshape(words, (-1,)), axis=0)
+    return xp.reshape(rows, (*words.shape, W.shape[1])), Saved(words, W.shape)
+
+
+@vectorized.computes("word_embedding_backward")
+def _backward(dout: Array, saved: Saved) -> Array:
+    words, (V, D) = saved
+    xp = namespace(dout)
+    words, rows = xp.reshape(words, (-1,)), xp.reshape(dout, (-1, D))
+    if isinstance(dout, np.ndarray):
+        dW = np.zeros((V, D), dout.dtype)
+        np.add.at(dW, words, rows)
+        return dW
+    # the standard has no sum by index: a product with one-hot rows is the same sum
+    numbers = xp.expand_dims(xp.arange(V, device=dout.device), axis=1)
+    return xp.astype(numbers == xp.expand_dims(words, axis=0), dout.dtype) @ rows
 
 
 def _check_words(x: Any, W: Array) -> Array:

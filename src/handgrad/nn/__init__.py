@@ -20,6 +20,7 @@ from handgrad.nn.activations import (
     PReLU,
     ReLU,
     Sigmoid,
+    Softplus,
     Tanh,
 )
 from handgrad.nn.build import LAYERS, build_layer, check_options, model_class, sequential
@@ -61,6 +62,7 @@ __all__ = [
     "ReLU",
     "Sequential",
     "Sigmoid",
+    "Softplus",
     "Tanh",
     "Upsample",
     "Value",

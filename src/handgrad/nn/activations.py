@@ -39,6 +39,12 @@ class Sigmoid(Activation):
     kind = pair_name = "sigmoid"
 
 
+class Softplus(Activation):
+    """``log(1 + exp(x))`` (`softplus_forward`)."""
+
+    kind = pair_name = "softplus"
+
+
 class Tanh(Activation):
     """``tanh(x)`` (`tanh_forward`)."""
 

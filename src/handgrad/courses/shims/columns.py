@@ -16,9 +16,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from handgrad.engines.vectorized.windows import count, shifted
 from handgrad.errors import OptionError, ShapeError, as_count, check_ndim, check_shape
-from handgrad.layers.windows import check_windows
+from handgrad.layers.windows import check_windows, count, shifted
 
 Shape = Sequence[int]
 

@@ -1,108 +1,19 @@
 """Plain loops, to be read beside the formulas; the oracle that every other engine is tested against."""
 
-from handgrad.engines.naive.activations import (
-    elu_backward,
-    elu_forward,
-    gelu_backward,
-    gelu_forward,
-    leaky_relu_backward,
-    leaky_relu_forward,
-    maxout_backward,
-    maxout_forward,
-    prelu_backward,
-    prelu_forward,
-    relu_backward,
-    relu_forward,
-    sigmoid_backward,
-    sigmoid_forward,
-    tanh_backward,
-    tanh_forward,
+from handgrad.engines.naive import (
+    activations,
+    affine,
+    conv,
+    dropout,
+    embedding,
+    joins,
+    losses,
+    norm,
+    pool,
+    upsample,
 )
-from handgrad.engines.naive.affine import affine_backward, affine_forward
-from handgrad.engines.naive.conv import (
-    conv_backward,
-    conv_forward,
-    conv_transpose_backward,
-    conv_transpose_forward,
-)
-from handgrad.engines.naive.dropout import dropout_backward, dropout_forward
-from handgrad.engines.naive.embedding import word_embedding_backward, word_embedding_forward
-from handgrad.engines.naive.joins import (
-    add_backward,
-    add_forward,
-    concat_backward,
-    concat_forward,
-    flatten_backward,
-    flatten_forward,
-)
-from handgrad.engines.naive.losses import softmax_loss, svm_loss
-from handgrad.engines.naive.norm import (
-    batchnorm_backward,
-    batchnorm_backward_alt,
-    batchnorm_forward,
-    batchnorm_test_backward,
-    batchnorm_test_forward,
-    groupnorm_backward,
-    groupnorm_forward,
-)
-from handgrad.engines.naive.pool import (
-    avg_pool_backward,
-    avg_pool_forward,
-    global_avg_pool_backward,
-    global_avg_pool_forward,
-    max_pool_backward,
-    max_pool_forward,
-)
-from handgrad.engines.naive.upsample import upsample_backward, upsample_forward
+from handgrad.engines.pairs import functions_of
 
-__all__ = [
-    "add_backward",
-    "add_forward",
-    "affine_backward",
-    "affine_forward",
-    "avg_pool_backward",
-    "avg_pool_forward",
-    "batchnorm_backward",
-    "batchnorm_backward_alt",
-    "batchnorm_forward",
-    "batchnorm_test_backward",
-    "batchnorm_test_forward",
-    "concat_backward",
-    "concat_forward",
-    "conv_backward",
-    "conv_forward",
-    "conv_transpose_backward",
-    "conv_transpose_forward",
-    "dropout_backward",
-    "dropout_forward",
-    "elu_backward",
-    "elu_forward",
-    "flatten_backward",
-    "flatten_forward",
-    "gelu_backward",
-    "gelu_forward",
-    "global_avg_pool_backward",
-    "global_avg_pool_forward",
-    "groupnorm_backward",
-    "groupnorm_forward",
-    "leaky_relu_backward",
-    "leaky_relu_forward",
-    "max_pool_backward",
-    "max_pool_forward",
-    "maxout_backward",
-    "maxout_forward",
-    "prelu_backward",
-    "prelu_forward",
-    "relu_backward",
-    "relu_forward",
-    "sigmoid_backward",
-    "sigmoid_forward",
-    "softmax_loss",
-    "svm_loss",
-    "tanh_backward",
-    "tanh_forward",
-    "upsample_backward",
-    "upsample_forward",
-    "word_embedding_backward",
-    "word_embedding_forward",
-]
+globals().update(
+    functions_of(activations, affine, conv, dropout, embedding, joins, losses, norm, pool, upsample)
+)

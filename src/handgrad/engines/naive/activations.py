@@ -140,6 +140,24 @@ def _sigmoid(x: Any) -> Any:
     return 1 / (1 + np.exp(-x))
 
 
+def softplus_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    out = np.zeros_like(x)
+    for i in np.ndindex(x.shape):
+        if x[i].real > 0:
+            out[i] = x[i] + np.log1p(np.exp(-x[i]))
+        else:
+            out[i] = np.log1p(np.exp(x[i]))
+    return out, x
+
+
+def softplus_backward(dout: np.ndarray, saved: np.ndarray) -> np.ndarray:
+    x = saved
+    dx = np.zeros_like(dout)
+    for i in np.ndindex(x.shape):
+        dx[i] = dout[i] * _sigmoid(x[i])
+    return dx
+
+
 def tanh_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     out = np.zeros_like(x)
     for i in np.ndindex(x.shape):

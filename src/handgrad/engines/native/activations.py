@@ -54,7 +54,15 @@ def _curve_backward(dout: np.ndarray, saved: tuple) -> np.ndarray:
 elu_backward = gelu_backward = sigmoid_backward = tanh_backward = _curve_backward
 
 
-# Whole-array expressions: the parameters' gradients, and the groups of channels, are no flat passes.
+# Whole-array expressions: no curve of the kernels, or, with parameters' gradients and groups, no flat pass.
+
+
+def softplus_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.logaddexp(x, x.dtype.type(0)), x
+
+
+def softplus_backward(dout: np.ndarray, saved: np.ndarray) -> np.ndarray:
+    return dout * _kernels.curve_forward(saved, _SIGMOID, 0.0)
 
 
 def prelu_forward(x: np.ndarray, a: np.ndarray) -> tuple[np.ndarray, tuple]:

@@ -6,8 +6,8 @@ other factor: the output is the sum of HH such products.  Images are kept channe
 whole batch, (C, N, H, W), so that all slices are blocks of whole image rows.  With G groups of
 channels all matrices become stacks of G smaller ones.
 
-The transposed convolution is the same sums with the parts changed: its output is the gradient of the
-images, its gradient of the images an output.
+`conv` and `conv_transpose` are made of the same sums: the output of the transposed convolution is the
+gradient of the images, its gradient of the images an output.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from handgrad.engines.arrays import Array, namespace
-from handgrad.engines.vectorized.windows import Pair, count, shifted
+from handgrad.layers.windows import Pair, shifted
 
 
 class Windows(NamedTuple):
@@ -28,64 +28,7 @@ class Windows(NamedTuple):
     groups: int
 
 
-def conv_forward(
-    x: Array,
-    w: Array,
-    b: Array,
-    stride: Pair,
-    pad: Pair,
-    dilation: Pair = (1, 1),
-    groups: int = 1,
-) -> tuple[Array, tuple]:
-    _, _, H, W = x.shape
-    _, _, HH, WW = w.shape
-    reach = dilation[0] * (HH - 1) + 1, dilation[1] * (WW - 1) + 1
-    counts = count((H + 2 * pad[0], W + 2 * pad[1]), reach, stride)
-    windows = Windows(counts, stride, pad, dilation, groups)
-    images = _padded(x, pad)
-    out = _products(images, w, windows)
-    out += b[:, None]
-    return _as_images(out, counts), (images, w, windows)
-
-
-def conv_backward(dout: Array, saved: tuple) -> tuple[Array, Array, Array]:
-    images, w, windows = saved
-    xp = namespace(images)
-    dout = _as_matrix(dout)
-    dx = _image_gradient(dout, w, images.shape, windows)
-    return dx, _filter_gradient(dout, images, w.shape, windows), xp.sum(dout, axis=1)
-
-
-def conv_transpose_forward(
-    x: Array,
-    w: Array,
-    b: Array,
-    stride: Pair,
-    pad: Pair,
-    output_pad: Pair,
-    dilation: Pair,
-    groups: int,
-) -> tuple[Array, tuple]:
-    N, _, H, W = x.shape
-    _, depth, HH, WW = w.shape
-    height = (H - 1) * stride[0] + dilation[0] * (HH - 1) + 1 + output_pad[0]
-    width = (W - 1) * stride[1] + dilation[1] * (WW - 1) + 1 + output_pad[1]
-    windows = Windows((H, W), stride, pad, dilation, groups)
-    matrix = _as_matrix(x)
-    out = _image_gradient(matrix, w, (groups * depth, N, height, width), windows)
-    return out + b[:, None, None], (x, w, windows)
-
-
-def conv_transpose_backward(dout: Array, saved: tuple) -> tuple[Array, Array, Array]:
-    x, w, windows = saved
-    xp = namespace(dout)
-    images = _padded(dout, windows.pad)
-    dx = _as_images(_products(images, w, windows), windows.counts)
-    dw = _filter_gradient(_as_matrix(x), images, w.shape, windows)
-    return dx, dw, xp.sum(dout, axis=(0, 2, 3))
-
-
-def _products(images: Array, w: Array, windows: Windows) -> Array:
+def products(images: Array, w: Array, windows: Windows) -> Array:
     """Return the convolution of `images` without its bias, as a matrix (F, N H' W')."""
     xp = namespace(images)
     F, _, HH, WW = w.shape
@@ -95,9 +38,7 @@ def _products(images: Array, w: Array, windows: Windows) -> Array:
     return xp.reshape(out, (F, out.shape[2]))
 
 
-def _image_gradient(
-    dout: Array, w: Array, padded_shape: tuple[int, ...], windows: Windows
-) -> Array:
+def image_gradient(dout: Array, w: Array, padded_shape: tuple[int, ...], windows: Windows) -> Array:
     """Return dx, (N, C, H, W), for dout (F, N H' W') and padded images of `padded_shape`."""
     xp = namespace(dout)
     C, N, H, W = padded_shape
@@ -114,7 +55,7 @@ def _image_gradient(
     return xp.permute_dims(dimages[:, :, top : H - top, left : W - left], (1, 0, 2, 3))
 
 
-def _filter_gradient(dout: Array, images: Array, shape: tuple[int, ...], windows: Windows) -> Array:
+def filter_gradient(dout: Array, images: Array, shape: tuple[int, ...], windows: Windows) -> Array:
     """Return dw, of w's `shape`, for dout (F, N H' W') and padded images."""
     xp = namespace(images)
     F, depth, HH, WW = shape
@@ -126,26 +67,26 @@ def _filter_gradient(dout: Array, images: Array, shape: tuple[int, ...], windows
     return dw
 
 
-def _padded(x: Array, pad: Pair) -> Array:
+def padded(x: Array, pad: Pair) -> Array:
     """Return x, (N, C, H, W), as (C, N, H + 2 pad, W + 2 pad), with zeros around each image."""
     xp = namespace(x)
     N, C, H, W = x.shape
     images = xp.permute_dims(x, (1, 0, 2, 3))
     if pad == (0, 0):
         return images
-    padded = xp.zeros((C, N, H + 2 * pad[0], W + 2 * pad[1]), dtype=x.dtype, device=x.device)
-    padded[:, :, pad[0] : pad[0] + H, pad[1] : pad[1] + W] = images
-    return padded
+    bordered = xp.zeros((C, N, H + 2 * pad[0], W + 2 * pad[1]), dtype=x.dtype, device=x.device)
+    bordered[:, :, pad[0] : pad[0] + H, pad[1] : pad[1] + W] = images
+    return bordered
 
 
-def _as_matrix(images: Array) -> Array:
+def as_matrix(images: Array) -> Array:
     """Return images (N, F, H', W') as a matrix (F, N H' W')."""
     xp = namespace(images)
     N, F, H, W = images.shape
     return xp.reshape(xp.permute_dims(images, (1, 0, 2, 3)), (F, N * H * W))
 
 
-def _as_images(matrix: Array, counts: Pair) -> Array:
+def as_images(matrix: Array, counts: Pair) -> Array:
     """Return a matrix (F, N H' W') as images (N, F, H', W')."""
     xp = namespace(matrix)
     N = matrix.shape[1] // (counts[0] * counts[1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import isfinite, sqrt
 from statistics import fmean, stdev
 from typing import Any
 
@@ -32,7 +32,9 @@ class Sample:
 
     @property
     def spread(self) -> float:
-        """The standard deviation over the seeds, with n - 1; 0 of one seed."""
+        """The standard deviation over the seeds, with n - 1; 0 of one seed, NaN if a number is not finite."""
+        if not isfinite(self.mean):
+            return float("nan")
         return stdev(self.values) if len(self.values) > 1 else 0.0
 
 

@@ -15,7 +15,6 @@ Record = Mapping[str, Any]
 MANY = 8
 """So many names or fewer are listed; of more, only their number is said."""
 
-VALIDATION = "best validation accuracy"
 UNRANKED = (
     "With one seed, differences of less than a few points say nothing, so nothing is ranked here; "
     "--seeds 3 ranks."
@@ -119,7 +118,7 @@ def tie(others: Sequence[str], what: str = "others") -> str:
 
 def standing(
     values: Mapping[str, Sample],
-    measure: str = VALIDATION,
+    measure: str = "validation accuracy",
     *,
     ends: tuple[str, str] = ("highest", "lowest"),
     text: Callable[[Sample], str] = percent,
@@ -198,14 +197,15 @@ def unranked(results: Results) -> tuple[str, str]:
     accuracy = measured(results, best_val)
     if len(accuracy) <= MANY:
         each = listing([f"{percent(values)} with {name}" for name, values in accuracy.items()])
-        first = f"The {VALIDATION} is {each}."
+        first = f"The best validation accuracy is {each}."
     else:
-        order = ranked(accuracy)
-        first = (
-            f"The {VALIDATION} of the {len(accuracy)} trainings is {percent(accuracy[order[-1]])} to "
-            f"{percent(accuracy[order[0]])}."
-        )
+        low, high = (percent(pick(accuracy.values(), key=_mean)) for pick in (min, max))
+        first = f"The {len(accuracy)} trainings reach {low} to {high} validation accuracy."
     return first, UNRANKED
+
+
+def _mean(values: Sample) -> float:
+    return values.mean
 
 
 def capital(sentence: str) -> str:

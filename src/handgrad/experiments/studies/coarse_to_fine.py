@@ -95,7 +95,6 @@ def _draw(results: Results) -> Figure:
     figure.suptitle("Random search over learning rate and regularisation: coarse, then fine")
     accuracy = {**_stage(results, COARSE), **_stage(results, FINE)}
     low, high = min(accuracy.values()), max(accuracy.values())
-    best = max(accuracy, key=accuracy.__getitem__)
     for axes, stage in zip(figure.subplots(1, 2), (COARSE, FINE), strict=True):
         names = list(_stage(results, stage))
         points = [settings_of(results, name) for name in names]
@@ -110,11 +109,14 @@ def _draw(results: Results) -> Figure:
             edgecolors="black",
             linewidths=0.5,
         )
-        if best in names:
-            rate, reg = settings_of(results, best)
-            axes.scatter([rate], [reg], s=220, facecolors="none", edgecolors="red", linewidths=1.5)
-        axes.set(title=f"{stage.capitalize()}: {len(names)} trials", xlabel="learning rate",
-                 ylabel="strength of the regularisation", xscale="log", yscale="log")  # fmt: skip
+        rate, reg = settings_of(results, _best(results, stage))
+        axes.scatter([rate], [reg], s=220, facecolors="none", edgecolors="red", linewidths=1.5)
+        title = f"{stage.capitalize()}: {len(names)} trials"
+        if AGAIN[stage] in results:
+            again = sample(results[AGAIN[stage]], best_val)
+            title += f"\nits choice from {len(again.values)} other seeds: {percent(again)}"
+        axes.set(title=title, xlabel="learning rate", ylabel="strength of the regularisation",
+                 xscale="log", yscale="log")  # fmt: skip
         if stage == FINE:
             for axis in (axes.xaxis, axes.yaxis):
                 axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -123,7 +125,7 @@ def _draw(results: Results) -> Figure:
         axes.grid(alpha=0.25)
         axes.margins(0.08)
     figure.colorbar(
-        dots, ax=figure.axes, label="best validation accuracy (%), one seed; the highest is ringed"
+        dots, ax=figure.axes, label="validation accuracy (%) of one seed; choices are ringed"
     )
     return figure
 

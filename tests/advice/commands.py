@@ -297,7 +297,7 @@ def a_study_that_does_not_overfit():
                                  verbose=False, rng=0)  # fmt: skip
         solver.train()
         history = {"train_acc": solver.train_acc_history, "val_acc": solver.val_acc_history}
-        return overfit_small._sentences({"net": history})[0]
+        return overfit_small._sentences({"net": [history]})[0]
 
     assert "or train longer" in sentence(1)
     assert "train longer" not in sentence(30)

@@ -16,6 +16,7 @@ from handgrad.cli.app import run
 from handgrad.errors import HandgradError
 from handgrad.experiments import NAMES, Results, Setting, get_study
 from handgrad.experiments.folder import read_results
+from handgrad.experiments.page import markdown, trial_rows, write_page
 from handgrad.experiments.running import Workers, run_studies
 from handgrad.report.figures import png
 
@@ -29,7 +30,7 @@ def done(name, out, setting=SETTING, workers=1, **options):
 
 
 def records(outcome):
-    return {trial["name"]: trial["record"] for trial in outcome.results["trials"]}
+    return {trial["label"]: trial["record"] for trial in outcome.results["trials"]}
 
 
 def test_all_studies(tmp_path, capsys):
@@ -154,6 +155,59 @@ def test_the_fine_search_follows_the_coarse_one_and_resumes(tmp_path):
     assert records(done("coarse-to-fine", tmp_path)) == records(first)
 
 
+def test_more_seeds_keep_the_trials_of_one(tmp_path):
+    first = done("dropout", tmp_path)
+    for file in (first.folder / "trials").iterdir():  # as folders of one seed were written before
+        trial = json.loads(file.read_text())
+        del trial["label"]
+        file.write_text(json.dumps(trial))
+    told = []
+    setting = replace(SETTING, seeds=3)
+    more = done(
+        "dropout",
+        tmp_path,
+        setting,
+        tell=lambda study, trial, *n: told.append((trial["label"], *n)),
+    )
+    names = list(records(first))
+    assert [label for label, *_ in told] == [f"{n}, seed {seed}" for seed in (1, 2) for n in names]
+    assert [n for _, *n in told] == [[i, 12] for i in range(5, 13)]
+    assert more.results["trials"][:4] == first.results["trials"]
+    assert more.results["provenance"]["seed"] == "0, 1 and 2"
+    for name in names:
+        losses = [str(record["loss"]) for record in Results(more.results["trials"])[name]]
+        assert len(set(losses)) == 3
+    assert records(done("dropout", tmp_path)) == records(first)
+
+
+def test_results_of_one_seed_as_they_were_written_before_are_readable(tmp_path):
+    outcome = done("filter-size", tmp_path)
+    old = json.loads((outcome.folder / "results.json").read_text())
+    for trial in old["trials"]:
+        del trial["label"]
+    (outcome.folder / "results.json").write_text(json.dumps(old))
+    results = read_results(outcome.folder / "results.json")
+    study = outcome.study
+    assert (
+        png(study.draw(Results(results["trials"]))) == (outcome.folder / "figure.png").read_bytes()
+    )
+    assert study.sentences(Results(results["trials"])) == tuple(outcome.results["sentences"])
+    rows = trial_rows(results, study.columns)
+    assert [row[0] for row in rows] == ["trial", *records(outcome)]
+    write_page(tmp_path / "page.html", [(results, study.columns, b"")])
+    assert "| filter-size | digits (a quick trial) | 0 |" in markdown([results])
+
+
+def test_the_choices_of_the_searches_are_trained_again_and_resume(tmp_path):
+    one = done("coarse-to-fine", tmp_path)
+    two = done("coarse-to-fine", tmp_path, replace(SETTING, seeds=2))
+    labels = [f"best of {stage}, seed {seed}" for stage in ("coarse", "fine") for seed in (1, 2)]
+    assert list(records(two)) == [*records(one), *labels]
+    assert two.results["sentences"][1].startswith("Trained again for 1 epoch from 2 other seeds")
+    (two.folder / "trials/best_of_fine__seed_2.json").unlink()
+    assert records(done("coarse-to-fine", tmp_path, replace(SETTING, seeds=2))) == records(two)
+
+
 def test_a_failing_trial_is_an_error_that_says_why(tmp_path):
     study = get_study("dropout")
     trial = study.trials(SETTING)[0]
@@ -165,9 +219,9 @@ def test_a_failing_trial_is_an_error_that_says_why(tmp_path):
 
 def test_an_interrupt_ends_all_processes_and_keeps_what_is_finished(tmp_path):
     command = [sys.executable, "-m", "handgrad", "experiment", "batchnorm-batch-size",
-               "--dataset", "digits", "--workers", "2", "--out", str(tmp_path)]  # fmt: skip
+               "--dataset", "digits", "--seeds", "2", "--workers", "2", "--out", str(tmp_path)]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert "1/8" in process.stdout.readline()
+    assert "1/16" in process.stdout.readline()
     children = children_of(process.pid)
     assert len(children) == 2
     process.send_signal(signal.SIGINT)
@@ -177,7 +231,7 @@ def test_an_interrupt_ends_all_processes_and_keeps_what_is_finished(tmp_path):
     assert out.endswith("the same command goes on from there.\n")
     assert not [pid for pid in children if Path("/proc", pid).exists()]
     kept = len(list((tmp_path / "digits/batchnorm-batch-size/trials").iterdir()))
-    assert 1 <= kept < 8
+    assert 1 <= kept < 16
     assert not (tmp_path / "digits/batchnorm-batch-size/results.json").exists()
 
 
@@ -190,9 +244,9 @@ def children_of(pid):
 
 def test_a_request_to_terminate_ends_all_processes(tmp_path):
     command = [sys.executable, "-m", "handgrad", "experiment", "batchnorm-batch-size",
-               "--dataset", "digits", "--workers", "2", "--out", str(tmp_path)]  # fmt: skip
+               "--dataset", "digits", "--seeds", "2", "--workers", "2", "--out", str(tmp_path)]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert "1/8" in process.stdout.readline()
+    assert "1/16" in process.stdout.readline()
     children = children_of(process.pid)
     process.terminate()
     process.communicate(timeout=60)

@@ -1,45 +1,19 @@
-"""The studies on made-up results: each sentence says what the numbers say, each line shows them."""
+"""The studies: what they compute, and figures and tables of made-up results."""
 
 import json
 
 import numpy as np
 import pytest
+from experiments.made_up import RANKING, results_of
 
-from handgrad.experiments import NAMES, Results, Setting, get_study
+from handgrad.experiments import NAMES, Setting, get_study
+from handgrad.experiments.figures import draw_line
 from handgrad.experiments.networks import StudyNet, build_network
 from handgrad.experiments.page import trial_rows
 from handgrad.gradcheck import eval_numerical_gradient, rel_error
+from handgrad.report.figures import new_figure
 
 DATASETS = ("digits", "shapes", "cifar10")
-
-
-def results_of(name, val, train=0.9, loss=1.0, dataset="shapes"):
-    """Made-up results of the study: val, train and loss are numbers or functions of a trial's name."""
-
-    def of(value, trial):
-        return value(trial) if callable(value) else value
-
-    study, setting = get_study(name), Setting(dataset)
-    trials = study.trials(setting)
-    made = []
-    for stage in range(2):
-        for number, trial in enumerate(trials):
-            record = {
-                "loss": [2.3, of(loss, trial.name), of(loss, trial.name)],
-                "train_acc": [0.1, of(train, trial.name)],
-                "val_acc": [0.1, of(val, trial.name)],
-                "steps": 2,
-                "parameters": 1000 - number,
-                "diverged": None,
-            }
-            made.append({"name": trial.name, "spec": trial.spec, "record": record})
-        if stage == 0:
-            trials = study.more(setting, Results(made))
-    return Results(made)
-
-
-def said(name, *arguments, **options):
-    return get_study(name).sentences(results_of(name, *arguments, **options))
 
 
 # what is to be computed
@@ -48,15 +22,32 @@ def said(name, *arguments, **options):
 @pytest.mark.parametrize("quick", [False, True])
 @pytest.mark.parametrize("dataset", DATASETS)
 @pytest.mark.parametrize("name", NAMES)
-def test_trials_are_plain_and_have_names_of_their_own(name, dataset, quick):
-    trials = get_study(name).trials(Setting(dataset, quick))
+def test_trials_are_plain_and_have_labels_of_their_own(name, dataset, quick):
+    setting = Setting(dataset, quick, seeds=2)
+    trials = get_study(name).trials(setting)
     for trial in trials:
         assert json.loads(json.dumps(trial.spec)) == trial.spec
-    names = ["".join(c if c.isalnum() or c in "-." else "_" for c in t.name) for t in trials]
+    names = ["".join(c if c.isalnum() or c in "-." else "_" for c in t.label) for t in trials]
     assert len(set(names)) == len(names)
-    assert [t.spec for t in trials] == [
-        t.spec for t in get_study(name).trials(Setting(dataset, quick))
-    ]
+    assert trials == get_study(name).trials(setting)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n in RANKING or n == "overfit-small"])
+def test_seeds_repeat_every_trial_and_leave_the_first_as_it_was(name):
+    study = get_study(name)
+    if name == "coarse-to-fine":
+        trials = [t for t in results_of(name, 0.5).trials if t["name"].startswith("best of")]
+        seeds = {(t["name"], t["spec"]["seed"]) for t in trials}
+        assert seeds == {(f"best of {s}", n) for s in ("coarse", "fine") for n in (1, 2, 3)}
+        return
+    one, three = (study.trials(Setting("shapes", seed=4, seeds=n)) for n in (1, 3))
+    assert three[: len(one)] == one
+    for number in range(3):
+        part = three[number * len(one) : (number + 1) * len(one)]
+        assert [t.name for t in part] == [t.name for t in one]
+        assert [t.spec for t in part] == [{**t.spec, "seed": 4 + number} for t in one]
+    last = study.trials(Setting("shapes", seed=2**32 - 1, seeds=2))[-1]
+    assert last.spec["seed"] == 0  # numpy takes no larger one than 2^32 - 1
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -78,190 +69,13 @@ def test_the_courses_settings():
     assert max(scales) == 1
 
 
-# sentences
-
-
-def test_overfit_small():
-    good = said("overfit-small", val=0.2, train=1.0)
-    assert "classify every training image rightly" in good[0]
-    assert "learnt the images, not the classes" in good[1]
-    bad = said("overfit-small", val=0.2, train=lambda name: 0.5 if name == "ConvNet" else 1.0)
-    assert "the three-layer net and the five-layer net classify" in bad[0].lower()
-    assert "ConvNet only 50.0 %" in bad[0]
-    assert "fault" in bad[0]
-    none = said("overfit-small", val=0.2, train=0.4)
-    assert "every training image" not in none[0]
-    assert "carries over" in said("overfit-small", val=0.95, train=1.0)[1]
-
-
-def test_update_rules():
-    losses = {"SGD": 1.0, "momentum": 0.5, "Nesterov": 0.4, "Adam": 0.1}
-    first, second = said("update-rules", val=0.5, loss=lambda name: losses.get(name, 0.8))
-    assert first.startswith(
-        "Adam has the lowest training loss of the last epoch, 0.10, then Nesterov"
+def test_the_choices_of_a_search_are_trained_as_long_as_each_other():
+    results = results_of(
+        "coarse-to-fine", lambda n: 0.01 * int(n.split()[-1]) if n[-1].isdigit() else 0.5
     )
-    assert "SGD has the highest, 1.00" in first
-    assert "momentum and Nesterov get below its loss of 1.00" in second
-    first, second = said("update-rules", val=lambda n: 0.6 if n == "AdaGrad" else 0.5,
-                         loss=lambda name: 1.1 - losses.get(name, 0.8))  # fmt: skip
-    assert first.startswith("SGD has the lowest")
-    assert "neither momentum nor Nesterov gets below" in second
-    assert "60.0 %, by AdaGrad" in second
-
-
-def test_activations():
-    first, second = said("activations", val=lambda n: 0.6 if n == "ReLU" else 0.2 if n == "sigmoid" else 0.5,
-                         loss=lambda n: 2.3 if n == "sigmoid" else 0.5)  # fmt: skip
-    assert first.startswith(
-        "ReLU reaches the best validation accuracy, 60.0 %, and sigmoid the lowest, 20"
-    )
-    assert "40.0 points more validation accuracy than the sigmoid" in second
-    assert "hardly reaches the first layers" in second
-    _, second = said("activations", val=lambda n: 0.7 if n == "sigmoid" else 0.5)
-    assert "20.0 points less validation accuracy than the sigmoid" in second
-    assert "hardly" not in second
-
-
-def test_dropout():
-    first, second = said("dropout", val=lambda n: 0.6 if n == "keep 0.5" else 0.5,
-                         train=lambda n: 0.7 if n == "keep 0.25" else 1.0)  # fmt: skip
-    assert "Dropout narrows the gap" in first
-    assert "50.0 points without, and 20.0 with keep 0.25" in first
-    assert "keep 0.5, reaches 10.0 points more" in second
-    first, second = said("dropout", val=lambda n: 0.5 if n == "no dropout" else 0.3)
-    assert "Dropout does not narrow the gap" in first
-    assert "20.0 points less" in second
-
-
-def test_batchnorm_depth():
-    first, second = said("batchnorm-depth", val=lambda n: 0.5 if "with batch" in n else 0.2,
-                         loss=lambda n: 0.5 if "with batch" in n else 2.3)  # fmt: skip
-    assert first.startswith("At every depth")
-    assert "30.0 points more" in second
-    first, second = said("batchnorm-depth", val=lambda n: 0.2 if "with batch" in n else 0.5,
-                         loss=lambda n: 0.5 if "without" in n else 2.3)  # fmt: skip
-    assert first.startswith("At no depth")
-    assert "30.0 points less" in second
-    deep = said(
-        "batchnorm-depth", val=0.3, loss=lambda n: 0.1 if n == "8 hidden, with batch norm" else 1.0
-    )
-    assert "at a depth of 8 only" in deep[0]
-
-
-def test_batchnorm_init():
-    def val(wide, narrow):
-        def of(name):
-            scale, _, label = name.partition(", ")
-            return 0.5 if label == wide or (label == narrow and scale == "1") else 0.1
-
-        return of
-
-    with_, without = "with batch norm", "without"
-    first, _ = said("batchnorm-init", val(with_, without))
-    assert "20 of 20 scales" in first
-    assert "more than without (1)" in first
-    first, second = said("batchnorm-init", val(without, with_))
-    assert "1 of 20 scales" in first
-    assert "fewer than without (20)" in first
-    assert "50.0 % with it, at a scale of 1," in second
-    assert "as many as without" in said("batchnorm-init", 0.3)[0]
-
-
-@pytest.mark.parametrize("kind", ["batch norm", "layer norm", "group norm"])
-def test_batch_sizes(kind):
-    name = f"{kind.replace(' ', '')}-batch-size"
-    small = {"batch norm": "batch 3", "layer norm": "batch 3", "group norm": "batch 1"}[kind]
-
-    def poor(trial):
-        return 0.2 if trial == f"{kind}, {small}" else 0.5
-
-    first, second = said(name, poor)
-    size = small.removeprefix("batch ")
-    assert (
-        f"batches of {size} give 30.0 points less validation accuracy than batches of 50" in first
-    )
-    assert "reaches 30.0 points less validation accuracy than" in second
-    first, second = said(name, lambda trial: 1 - poor(trial))
-    assert "give 30.0 points more" in first
-    assert "reaches 30.0 points more validation accuracy than" in second
-    assert "about the same" in said(name, 0.5)[0]
-
-
-def test_filter_size():
-    first, second = said(
-        "filter-size", val=lambda n: 0.6 if n == "3 x 3" else 0.2 if n == "9 x 9" else 0.5
-    )
-    assert "Filters of 3 x 3 reach the best validation accuracy, 60.0 %; those of 9 x 9" in first
-    assert "overfit more" in second
-    assert "overfit no more" in said("filter-size", val=lambda n: 0.2 if n == "1 x 1" else 0.5)[1]
-
-
-def test_depth():
-    first, second = said("depth", val=lambda n: 0.6 if n == "4 blocks" else 0.5)
-    assert first.startswith("4 blocks reach 10.0 points more")
-    assert "with 4 blocks" in first
-    assert "fewer than the 1,000" in second
-    assert "10.0 points less" in said("depth", val=lambda n: 0.4 if n == "4 blocks" else 0.5)[0]
-
-
-def test_augmentation():
-    first, second = said("augmentation", val=lambda n: 0.6 if n == "crop" else 0.5)
-    assert "crop, reaches 10.0 points more" in first
-    assert "It narrows the gap" in second
-    first, second = said("augmentation", val=lambda n: 0.6 if n == "none" else 0.5)
-    assert "10.0 points less" in first
-    assert "does not narrow" in second
-
-
-def test_coarse_to_fine():
-    def val(trial):
-        stage, number = trial.split()
-        return 0.5 + 0.01 * int(number) if stage == "fine" else 0.1 + 0.01 * int(number)
-
-    first, second = said("coarse-to-fine", val)
-    assert "The coarse search found 40.0 %" in first
-    assert "30.0 points more" in second
-    assert "even its worst" in second
-    second = said("coarse-to-fine", lambda trial: 0.6 if trial.startswith("coarse") else 0.4)[1]
-    assert "20.0 points less" in second
-    assert "even" not in second
-
-
-def test_image_filters():
-    flat = {
-        "image": [[[10, 10], [10, 10]]] * 3,
-        "grey": [[10, 10], [10, 10]],
-        "edges": [[129, 129], [129, 129]],
-    }
-    study = get_study("image-filters")
-
-    def of(**changes):
-        trial = {"name": "p.png", "spec": {}, "record": {**flat, **changes}}
-        return study.sentences(Results([trial]))
-
-    assert "output is the weighted mean" in of()[0]
-    assert "output is not the weighted mean" in of(grey=[[10, 10], [10, 50]])[0]
-    assert "so there are no clear edges" in of()[1] or "25 %" in of()[1]
-    assert "100 % of its response, the edges" in of(edges=[[128, 128], [128, 190]])[1]
-
-
-def test_naive_against_fast():
-    study = get_study("naive-against-fast")
-
-    def of(seconds, error):
-        trials = [
-            {"name": t.name, "spec": t.spec,
-             "record": {"seconds": seconds(t.spec["engine"]), "calls": 1, "error": error}}
-            for t in study.trials(Setting("shapes"))
-        ]  # fmt: skip
-        return study.sentences(Results(trials))
-
-    first, second = of(lambda engine: 1.0 if engine == "naive" else 0.001, 1e-15)
-    assert "The vectorized engine is 1,000 to 1,000 times as fast" in first
-    assert "All give the same results" in second
-    first, second = of(lambda engine: 0.001 if engine == "naive" else 0.01, 0.5)
-    assert "0.1 to 0.1 times as fast" in first
-    assert "NOT the same" in second
+    coarse, fine, again = (results.spec(n) for n in ("coarse 30", "fine 20", "best of coarse"))
+    assert again == {**coarse, "seed": 1, "solver": {**coarse["solver"], "num_epochs": 6}}
+    assert results.spec("best of fine") == {**fine, "seed": 1}
 
 
 # figures
@@ -277,11 +91,17 @@ def accuracies(name):
     return {n: 0.2 + 0.5 * i / len(names) for i, n in enumerate(names)}
 
 
+def ends(band, x):
+    """Return the lower and the upper end of a band of ± one standard deviation at `x`."""
+    heights = [y for at, y in band.get_paths()[0].vertices if at == pytest.approx(x)]
+    return [min(heights), max(heights)]
+
+
 @pytest.mark.parametrize("name", CURVES)
 def test_curves_show_the_numbers(name):
     values = accuracies(name)
     results = results_of(
-        name, val=values.get, train=lambda n: values[n] / 2, loss=lambda n: values[n] + 1
+        name, values.get, lambda n: values[n] / 2, lambda n: values[n] + 1, spread=0.05
     )
     loss, train, val = get_study(name).draw(results).axes
     for axes, expected in ((train, lambda v: 50 * v), (val, lambda v: 100 * v)):
@@ -289,6 +109,11 @@ def test_curves_show_the_numbers(name):
         assert shown == pytest.approx({n: expected(v) for n, v in values.items()})
     shown = {line.get_label(): line.get_ydata()[-1] for line in loss.lines}
     assert shown == pytest.approx({n: v + 1 for n, v in values.items()})
+    for axes, scale in ((loss, 1), (train, 100), (val, 100)):
+        for line, band in zip(axes.lines, axes.collections, strict=True):
+            assert ends(band, line.get_xdata()[-1]) == pytest.approx(
+                [line.get_ydata()[-1] - 0.05 * scale, line.get_ydata()[-1] + 0.05 * scale]
+            )
     assert all(
         axes.get_title() and axes.get_xlabel() and axes.get_ylabel() for axes in (loss, train, val)
     )
@@ -298,13 +123,17 @@ def test_curves_show_the_numbers(name):
 def test_sweeps_show_the_numbers(name):
     values = accuracies(name)
     results = results_of(
-        name, val=values.get, train=lambda n: values[n] / 2, loss=lambda n: values[n] + 1
+        name, values.get, lambda n: values[n] / 2, lambda n: values[n] + 1, spread=0.05
     )
     figure = get_study(name).draw(results)
     expected = (lambda v: 100 * v, lambda v: 50 * v, lambda v: v + 1)
     for axes, of in zip(figure.axes, expected, strict=True):
         shown = sorted(y for line in axes.lines for y in line.get_ydata())
         assert shown == pytest.approx(sorted(of(v) for v in values.values()))
+        for line, band in zip(axes.lines, axes.collections, strict=True):
+            for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True):
+                move = abs(of(0.05) - of(0.0)) * (2 if axes is figure.axes[1] else 1)
+                assert ends(band, x) == pytest.approx([y - move, y + move])
         assert axes.get_title()
         assert axes.get_xlabel()
         assert axes.get_ylabel()
@@ -313,7 +142,9 @@ def test_sweeps_show_the_numbers(name):
 
 
 def test_the_search_is_drawn_where_it_was():
-    results = results_of("coarse-to-fine", lambda trial: 0.2 + 0.01 * int(trial.split()[1]))
+    results = results_of(
+        "coarse-to-fine", lambda trial: 0.2 + 0.01 * int(trial.split()[1]), seeds=1
+    )
     coarse = get_study("coarse-to-fine").draw(results).axes[0]
     offsets = coarse.collections[0].get_offsets()
     expected = [results.spec(n) for n in results if n.startswith("coarse")]
@@ -327,14 +158,37 @@ def test_the_search_is_drawn_where_it_was():
 @pytest.mark.parametrize("name", [*CURVES, "batchnorm-init", "filter-size"])
 def test_a_training_that_blew_up_at_once_is_shown_and_said(name):
     results = results_of(name, 0.5)
-    record = results[next(iter(results))]
+    record = results[next(iter(results))][0]
     record |= {"loss": [], "train_acc": [], "val_acc": [], "diverged": "the loss is inf"}
     if name == "dropout":
         return  # nothing to compare with is left: not a result of the study
     study = get_study(name)
     study.draw(results)
     rows = trial_rows({"trials": results.trials}, study.columns)
-    assert rows[1][-1] == "diverged"
+    assert rows[1][-1] == "1 of 3 diverged"
+
+
+def test_a_line_goes_on_with_the_seeds_that_are_left():
+    axes = new_figure(3, 3).subplots()
+    draw_line(axes, range(3), [[1.0, 2.0, 3.0], [3.0]], "a", {"color": "black"})
+    assert axes.lines[0].get_ydata() == pytest.approx([2, 2, 3])
+
+
+def test_one_seed_is_drawn_without_a_band_and_tables_show_mean_and_spread():
+    one, three = (results_of("dropout", 0.5, seeds=n, spread=0.01) for n in (1, 3))
+    study = get_study("dropout")
+    assert not study.draw(one).axes[0].collections
+    assert "seeds" not in study.draw(one).get_suptitle()
+    assert "mean of 3 seeds" in study.draw(three).get_suptitle()
+    rows = trial_rows({"trials": three.trials}, study.columns)
+    assert rows[0] == ["trial", "seeds", "final loss", "training", "best validation"]
+    assert rows[1] == ["no dropout", "3", "1.000 ± 0.010", "90.0 ± 1.0 %", "50.0 ± 1.0 %"]
+    assert trial_rows({"trials": one.trials}, study.columns)[1] == [
+        "no dropout",
+        "1.000",
+        "90.0 %",
+        "50.0 %",
+    ]
 
 
 # networks

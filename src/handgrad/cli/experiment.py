@@ -25,6 +25,7 @@ Examples:
   handgrad experiment list
   handgrad experiment dropout
   handgrad experiment update-rules batchnorm-init --data-dir ~/cifar
+  handgrad experiment activations --seeds 5
   handgrad experiment image-filters --image photo.jpg
   handgrad experiment all --report
 """
@@ -35,7 +36,9 @@ Examples:
 @click.option("--dataset", help="digits, shapes or cifar10 (default: the study's own, offline).")
 @click.option("--data-dir", help="Folder or archive of cifar10; do the studies on it.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True,
-              help="Seed of every trial.")  # fmt: skip
+              help="First seed of every trial.")  # fmt: skip
+@click.option("--seeds", type=click.IntRange(1, 1000),
+              help="How many seeds (default: 3 where trials are compared; 1 with --quick).")  # fmt: skip
 @click.option("--image", type=PathType(exists=True, dir_okay=False),
               help="Picture for image-filters.")  # fmt: skip
 @click.option("--out", type=PathType(file_okay=False), default="experiments", show_default=True,
@@ -51,6 +54,7 @@ def command(
     dataset: str | None,
     data_dir: str | None,
     seed: int,
+    seeds: int | None,
     image: Path | None,
     out: Path,
     workers: int | None,
@@ -59,7 +63,8 @@ def command(
     report: bool,
     markdown: bool,
 ) -> int:
-    """Do studies: train several networks, draw a figure, say in two sentences what to see.
+    """Do studies: train several networks from several seeds, draw a figure, say in two sentences what
+    to see.
 
     NAME is a study, `all`, or `list`.  What was finished before is kept: after Ctrl-C the same
     command goes on.
@@ -76,7 +81,9 @@ def command(
     studies = [experiments.get_study(name) for name in wanted]
     chosen = _dataset(dataset, data_dir)
     settings = {
-        study.name: experiments.Setting(chosen or study.dataset, quick, seed, image)
+        study.name: experiments.Setting(
+            chosen or study.dataset, quick, seed, image, seeds or (1 if quick else study.seeds)
+        )
         for study in studies
     }
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
@@ -128,7 +135,7 @@ def _dataset(dataset: str | None, data_dir: str | None) -> str | None:
 
 
 def _tell(study: Study, trial: dict[str, Any], done: int, of: int) -> None:
-    click.echo(f"{study.name}  {done}/{of}  {trial['name']}  {trial['seconds']:.1f} s")
+    click.echo(f"{study.name}  {done}/{of}  {trial['label']}  {trial['seconds']:.1f} s")
 
 
 def _show(outcome: Outcome, rows: Sequence[Sequence[str]]) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 
 from handgrad.errors import OptionError, is_one_of
-from handgrad.experiments.study import Record, Results, Setting, Study, Trial
+from handgrad.experiments.study import Record, Results, Setting, Study, Trial, each_seed
 
 NAMES = (
     "overfit-small",
@@ -40,4 +40,4 @@ def get_study(name: str) -> Study:
     return module.STUDY
 
 
-__all__ = ["NAMES", "Record", "Results", "Setting", "Study", "Trial", "get_study"]
+__all__ = ["NAMES", "Record", "Results", "Setting", "Study", "Trial", "each_seed", "get_study"]

@@ -7,9 +7,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from handgrad.experiments.figures import ACCURACY, LOSS, sweep
-from handgrad.experiments.study import Record, Results, Setting, Study, Trial
+from handgrad.experiments.seeds import sample, told_apart
+from handgrad.experiments.study import Record, Results, Setting, Study, Trial, each_seed
 from handgrad.experiments.training import training
-from handgrad.experiments.words import TRAINING_COLUMNS, best_val, compared, percent
+from handgrad.experiments.words import (
+    TRAINING_COLUMNS,
+    best_val,
+    capital,
+    compared,
+    listing,
+    of_several_seeds,
+    percent,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,7 +44,7 @@ def batch_size_study(
         title=title,
         source=source,
         dataset=dataset,
-        trials=partial(_trials, networks=networks, sizes=sizes, epochs=epochs, lr=lr),
+        trials=each_seed(partial(_trials, networks=networks, sizes=sizes, epochs=epochs, lr=lr)),
         draw=partial(_draw, networks=networks, sizes=sizes, title=f"{title}: {subtitle}"),
         sentences=partial(_sentences, networks=networks, sizes=sizes),
         columns=TRAINING_COLUMNS,
@@ -69,25 +78,32 @@ def _draw(results: Results, networks: Networks, sizes: Sequence[int], title: str
     return sweep(series, title, "images in a batch", panels, log=True, ticks=sizes)
 
 
-def _points(results: Results, label: str, sizes: Sequence[int]) -> list[tuple[float, Record]]:
+def _points(results: Results, label: str, sizes: Sequence[int]) -> list[tuple[float, list[Record]]]:
     return [(size, results[f"{label}, batch {size}"]) for size in sizes]
 
 
+@of_several_seeds
 def _sentences(results: Results, networks: Networks, sizes: Sequence[int]) -> tuple[str, str]:
     asked, *others = networks
     small, large = min(sizes), max(sizes)
     accuracy = {
-        label: {size: best_val(results[f"{label}, batch {size}"]) for size in sizes}
+        label: {size: sample(results[f"{label}, batch {size}"], best_val) for size in sizes}
         for label in networks
     }
-    change = accuracy[asked][small] - accuracy[asked][large]
+    mine = accuracy[asked]
     first = (
-        f"With {asked}, batches of {small} give {compared(change)} batches of {large} "
-        f"({percent(accuracy[asked][small])} against {percent(accuracy[asked][large])})."
+        f"With {asked}, batches of {small} give {compared(mine[small], mine[large])} batches of {large} "
+        f"({percent(mine[small])} against {percent(mine[large])})."
     )
-    parts = [
-        f"{compared(accuracy[asked][small] - accuracy[other][small])} {other} at batches of {small} "
-        f"and {compared(accuracy[asked][large] - accuracy[other][large])} it at batches of {large}"
-        for other in others
-    ]
-    return first, f"{asked.capitalize()} reaches {'; '.join(parts)}."
+    told, untold = [], []
+    for other in others:
+        for size in (small, large):
+            a, b, where = mine[size], accuracy[other][size], f"{other} at batches of {size}"
+            if told_apart(a, b):
+                told.append(f"{compared(a, b)} {where} ({percent(b)})")
+            else:
+                untold.append(f"{where} ({percent(b)})")
+    parts = [f"{asked} reaches {listing(told)}"] if told else []
+    if untold:
+        parts.append(f"the seeds do not tell {'it' if told else asked} from {listing(untold)}")
+    return first, capital("; ".join(parts)) + "."

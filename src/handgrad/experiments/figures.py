@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from handgrad.experiments.seeds import sample
 from handgrad.experiments.study import Record, Results
 from handgrad.experiments.words import best_val, final_loss, final_train
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Measure = Callable[[Record], float]
-Series = Mapping[str, Sequence[tuple[float, Record]]]
+Series = Mapping[str, Sequence[tuple[float, Sequence[Record]]]]
 
 ACCURACY_LABEL = "accuracy (%)"
 ACCURACY = {
@@ -36,21 +37,30 @@ def look(number: int) -> dict[str, Any]:
     }
 
 
-def curves(results: Results, title: str, names: Sequence[str] | None = None) -> Figure:
-    """Training loss of every step, training and validation accuracy of every epoch, a line a trial."""
+def curves(results: Results, title: str) -> Figure:
+    """Training loss of every step, training and validation accuracy of every epoch, a line a trial.
+
+    A line is the mean over the seeds, in a band of one standard deviation to each side.
+    """
     from matplotlib.ticker import MaxNLocator
 
     from handgrad.report.figures import new_figure
 
     figure = new_figure(11, 4.4)
-    figure.suptitle(title)
+    figure.suptitle(title + band_note(results.seeds))
     loss, train, val = figure.subplots(1, 3)
-    for number, name in enumerate(names or list(results)):
-        draw_run(loss, train, val, results[name], name, look(number))
+    for number, name in enumerate(results):
+        records, style = results[name], look(number)
+        losses = [smoothed(record) for record in records]
+        draw_line(loss, range(1, 1 + max(map(len, losses))), losses, name, style)
+        for axes, key in ((train, "train_acc"), (val, "val_acc")):
+            accuracies = [100 * np.asarray(record[key]) for record in records]
+            epochs = range(max(map(len, accuracies)))
+            draw_line(axes, epochs, accuracies, name, {**style, "marker": "o", "ms": 3})
     loss.set(title="Training loss (smoothed)", xlabel="iteration", ylabel="loss (nats an image)")
     train.set(title="Training accuracy", xlabel="epoch", ylabel=ACCURACY_LABEL)
     val.set(title="Validation accuracy", xlabel="epoch", ylabel=ACCURACY_LABEL)
-    _keep_in_view(loss, [smoothed(results[name]) for name in names or list(results)])
+    _keep_in_view(loss, [smoothed(record) for name in results for record in results[name]])
     for axes in (train, val):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     share_height(train, val)
@@ -66,15 +76,33 @@ def smoothed(record: Record) -> np.ndarray:
     return smooth(losses, max(1, record["steps"] // 10, len(losses) // 50))
 
 
-def draw_run(
-    loss: Axes, train: Axes, val: Axes, record: Record, label: str, style: Mapping[str, Any]
+def band_note(seeds: int) -> str:
+    """Return the words behind a title that say what line and band are, "" for one seed."""
+    return f"\nmean of {seeds} seeds, in a band of ± one standard deviation" if seeds > 1 else ""
+
+
+def draw_line(
+    axes: Axes,
+    places: Sequence[float],
+    runs: Sequence[Sequence[float] | np.ndarray],
+    label: str,
+    style: Mapping[str, Any],
 ) -> None:
-    """Draw one training into the three panels of `curves`."""
-    losses = smoothed(record)
-    loss.plot(np.arange(1, len(losses) + 1), losses, label=label, lw=1.4, **style)
-    for axes, key in ((train, "train_acc"), (val, "val_acc")):
-        accuracies = 100 * np.asarray(record[key])
-        axes.plot(np.arange(len(accuracies)), accuracies, marker="o", ms=3, label=label, **style)
+    """Draw the mean of `runs` over `places`, in a light band of their standard deviation.
+
+    A run that ended early, because it diverged, counts as far as it goes.
+    """
+    values = np.full((len(runs), len(places)), np.nan)
+    for row, run in zip(values, runs, strict=True):
+        row[: len(run)] = run
+    of_each = [sample(column[~np.isnan(column)].tolist(), float) for column in values.T]
+    mean = np.array([of.mean if of.values else np.nan for of in of_each])
+    spread = np.array([of.spread for of in of_each])
+    axes.plot(places, mean, label=label, **{"lw": 1.4, **style})
+    if len(runs) > 1:
+        axes.fill_between(
+            places, mean - spread, mean + spread, color=style["color"], alpha=0.18, lw=0
+        )
 
 
 def sweep(
@@ -88,22 +116,25 @@ def sweep(
 ) -> Figure:
     """What came out against a quantity: a panel for each measure, a line for each series.
 
-    series: label -> [(value of the quantity, record)].  panels: title -> (axis label, measure).
+    series: label -> [(value of the quantity, records of its seeds)].  panels: title -> (axis label,
+    measure).  A line is the mean over the seeds, in a band of one standard deviation to each side.
     """
     from handgrad.report.figures import new_figure
 
     figure = new_figure(3.7 * len(panels) if len(panels) > 2 else 9, 4.2)
-    figure.suptitle(title)
+    seeds = min(len(records) for points in series.values() for _, records in points)
+    figure.suptitle(title + band_note(seeds))
     all_axes = np.atleast_1d(figure.subplots(1, len(panels)))
     for axes, (heading, (ylabel, measure)) in zip(all_axes, panels.items(), strict=True):
         for number, (label, points) in enumerate(series.items()):
             values = [x for x, _ in points]
-            results = [measure(record) for _, record in points]
-            axes.plot(values, results, marker="o", ms=4, label=label, **look(number))
+            runs = [[measure(r) for r in of] for of in zip(*(of for _, of in points), strict=True)]
+            draw_line(axes, values, runs, label, {**look(number), "marker": "o", "ms": 4})
         axes.set(title=heading, xlabel=xlabel, ylabel=ylabel)
         if log:
             axes.set_xscale("log")
-        low, high = axes.dataLim.intervaly
+        heights = np.concatenate([np.asarray(line.get_ydata(), float) for line in axes.lines])
+        low, high = np.nanmin(heights), np.nanmax(heights)
         if ylabel != ACCURACY_LABEL and high > 100 * low > 0:
             axes.set_yscale("log")
         if ticks:

@@ -24,7 +24,7 @@ class StudyFolder:
         try:
             finished = json.loads(self._file(trial).read_text(encoding="utf-8"))
             if finished["spec"] == trial.spec and finished["version"] == handgrad.__version__:
-                return finished
+                return {**finished, "name": trial.name, "label": trial.label}
         except (OSError, ValueError, LookupError, TypeError):
             pass  # missing or damaged: it is computed anew
         return None
@@ -33,6 +33,7 @@ class StudyFolder:
         """Write the finished `trial`, and return it."""
         finished = {
             "name": trial.name,
+            "label": trial.label,
             "spec": trial.spec,
             "record": record,
             "seconds": seconds,
@@ -51,7 +52,7 @@ class StudyFolder:
         atomic_write(self.path / "figure.png", figure)
 
     def _file(self, trial: Trial) -> Path:
-        safe = "".join(c if c.isalnum() or c in "-." else "_" for c in trial.name)
+        safe = "".join(c if c.isalnum() or c in "-." else "_" for c in trial.label)
         return self.path / "trials" / f"{safe}.json"
 
 

@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from handgrad.experiments.study import Results
 from handgrad.files import atomic_write
 from handgrad.report.page import document, picture, table
 
@@ -19,11 +20,17 @@ Columns = Mapping[str, Callable[[Mapping[str, Any]], str]]
 
 
 def trial_rows(results: Mapping[str, Any], columns: Columns) -> list[list[str]]:
-    """Return the table of a study's trials: a row of headings, and a row of texts for each trial."""
-    shown = {"trial": lambda trial: trial["name"], **columns}
-    rows = [[cell(trial) for cell in shown.values()] for trial in results["trials"]]
+    """Return the table of a study: a row of headings, and a row of texts for the seeds of each trial."""
+    shown = {"trial": lambda group: group["name"], "seeds": _seeds, **columns}
+    groups = Results(results["trials"]).groups()
+    rows = [[cell(group) for cell in shown.values()] for group in groups]
     kept = [i for i in range(len(shown)) if any(row[i] for row in rows)]
     return [[row[i] for i in kept] for row in [list(shown), *rows]]
+
+
+def _seeds(group: Mapping[str, Any]) -> str:
+    number = len(group["records"])
+    return str(number) if number > 1 else ""
 
 
 def write_page(path: Path, studies: Sequence[tuple[Mapping[str, Any], Columns, bytes]]) -> None:
@@ -40,7 +47,7 @@ def write_page(path: Path, studies: Sequence[tuple[Mapping[str, Any], Columns, b
             f'<section id="{escape(results["study"])}"><h2>{title}</h2>',
             f"<p>{escape(' '.join(results['sentences']))}</p>",
             f'<img alt="{title}" src="{picture(png)}">',
-            f"<details><summary>The {len(rows) - 1} trials</summary>{_html(rows)}</details>",
+            f"<details><summary>The {len(results['trials'])} trials</summary>{_html(rows)}</details>",
             f"<details><summary>Provenance</summary>{table(results['provenance'])}"
             f"<p>After: {escape(results['source'])}.</p></details></section>",
         ]
@@ -49,14 +56,13 @@ def write_page(path: Path, studies: Sequence[tuple[Mapping[str, Any], Columns, b
 
 def markdown(studies: Sequence[Mapping[str, Any]]) -> str:
     """Return a table of studies and what their sentences say, with its provenance below."""
-    lines = ["| study | data | what came out |", "|---|---|---|"]
+    lines = ["| study | data | seed | what came out |", "|---|---|---|---|"]
     for results in studies:
-        data = results["provenance"]["data set"]
-        lines.append(f"| {results['study']} | {data} | {' '.join(results['sentences'])} |")
+        data, seed = (results["provenance"][key] for key in ("data set", "seed"))
+        lines.append(f"| {results['study']} | {data} | {seed} | {' '.join(results['sentences'])} |")
     origins = {
         ", ".join(
-            f"{key} {results['provenance'][key]}"
-            for key in ("handgrad", "numpy", "cpu", "seed", "date")
+            f"{key} {results['provenance'][key]}" for key in ("handgrad", "numpy", "cpu", "date")
         )
         for results in studies
     }

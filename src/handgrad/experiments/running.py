@@ -15,6 +15,7 @@ from handgrad import environment
 from handgrad.errors import as_count
 from handgrad.experiments.folder import StudyFolder
 from handgrad.experiments.study import Results, Setting, Study, Trial
+from handgrad.experiments.words import listing
 from handgrad.processes import Process, ProcessError
 
 Tell = Callable[[Study, dict[str, Any], int, int], None]
@@ -116,12 +117,12 @@ class _Work:
 
     def keep(self, trial: Trial, record: dict[str, Any], seconds: float) -> None:
         """Note and save a finished trial."""
-        self.finished[trial.name] = self.folder.save(trial, record, seconds)
+        self.finished[trial.label] = self.folder.save(trial, record, seconds)
         self.open.remove(trial)
 
     def results(self) -> Results:
         """Return the finished trials, in the order of the study."""
-        return Results([self.finished[t.name] for t in self.trials if t.name in self.finished])
+        return Results([self.finished[t.label] for t in self.trials if t.label in self.finished])
 
     def finish(self) -> Outcome:
         """Draw the figure, find the sentences, and write both."""
@@ -146,7 +147,7 @@ class _Work:
             if finished is None:
                 missing.append(trial)
             else:
-                self.finished[trial.name] = finished
+                self.finished[trial.label] = finished
         return missing
 
 
@@ -205,7 +206,7 @@ def _run_group(
             (work, trial), record, seconds = workers.next()
             work.keep(trial, record, seconds)
             if tell is not None:
-                tell(work.study, work.finished[trial.name], len(work.finished), len(work.trials))
+                tell(work.study, work.finished[trial.label], len(work.finished), len(work.trials))
             if work.open:
                 continue
             for trial in work.advance():
@@ -218,9 +219,10 @@ def _run_group(
 def _provenance(setting: Setting, results: Results) -> dict[str, str]:
     versions = environment.versions()
     seconds = sum(trial["seconds"] for trial in results.trials)
+    seeds = dict.fromkeys(trial["spec"].get("seed") for trial in results.trials)
     return {
         "data set": setting.dataset + (" (a quick trial)" if setting.quick else ""),
-        "seed": str(setting.seed),
+        "seed": listing([str(seed) for seed in seeds if seed is not None]) or "none",
         "computing time": f"{seconds:.1f} s on one thread a trial",
         "cpu": environment.cpu(),
         "date": f"{datetime.now().astimezone():%Y-%m-%d}",

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from handgrad.experiments.figures import curves
-from handgrad.experiments.study import Results, Setting, Study, Trial
+from handgrad.experiments.seeds import told_apart
+from handgrad.experiments.study import Results, Setting, Study, Trial, each_seed
 from handgrad.experiments.training import training
 from handgrad.experiments.words import (
     TRAINING_COLUMNS,
     best_val,
     capital,
     compared,
-    percent,
-    ranked,
+    measured,
+    of_several_seeds,
+    standing,
 )
 
 if TYPE_CHECKING:
@@ -60,28 +63,28 @@ def _draw(results: Results) -> Figure:
     )
 
 
+@of_several_seeds
 def _sentences(results: Results) -> tuple[str, str]:
-    accuracy = {name: best_val(results[name]) for name in results}
-    order = ranked(accuracy)
-    first = (
-        f"{order[0]} reaches the best validation accuracy, {percent(accuracy[order[0]])}, and "
-        f"{order[-1]} the lowest, {percent(accuracy[order[-1]])}."
+    accuracy = measured(results, best_val)
+    first = f"{capital(standing(accuracy))}."
+    relu, sigmoid = accuracy["ReLU"], accuracy["sigmoid"]
+    start, end = (
+        fmean(record["loss"][i] for record in results["sigmoid"] if record["loss"]) for i in (0, -1)
     )
-    difference = accuracy["ReLU"] - accuracy["sigmoid"]
-    start, end = (results["sigmoid"]["loss"][i] for i in (0, -1))
+    better = told_apart(relu, sigmoid) and relu.mean > sigmoid.mean
     second = (
-        f"ReLU reaches {compared(difference)} the sigmoid, whose loss went from {start:.2f} to {end:.2f}"
+        f"ReLU reaches {compared(relu, sigmoid)} the sigmoid, whose loss went from {start:.2f} to {end:.2f}"
         + (": its gradient, at most a quarter a layer, hardly reaches the first layers."
-           if end > 0.8 * start and difference > 0 else ".")
+           if end > 0.8 * start and better else ".")
     )  # fmt: skip
-    return capital(first), second
+    return first, second
 
 
 STUDY = Study(
     name="activations",
     title="Activation functions",
     source="CS231n, Neural Networks part 1",
-    trials=_trials,
+    trials=each_seed(_trials),
     draw=_draw,
     sentences=_sentences,
     columns=TRAINING_COLUMNS,

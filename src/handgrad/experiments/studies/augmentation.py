@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handgrad.experiments.figures import curves
-from handgrad.experiments.study import Results, Setting, Study, Trial
+from handgrad.experiments.seeds import ahead
+from handgrad.experiments.study import Results, Setting, Study, Trial, each_seed
 from handgrad.experiments.training import training
 from handgrad.experiments.words import (
     TRAINING_COLUMNS,
     best_val,
     compared,
-    final_train,
+    gap_change,
+    measured,
+    of_several_seeds,
     percent,
-    ranked,
+    tie,
 )
 
 if TYPE_CHECKING:
@@ -61,27 +64,27 @@ def _draw(results: Results) -> Figure:
     return curves(results, "Augmentation of 1,000 training images")
 
 
+@of_several_seeds
 def _sentences(results: Results) -> tuple[str, str]:
-    accuracy = {name: best_val(results[name]) for name in results}
-    best = ranked({name: value for name, value in accuracy.items() if name != NONE})[0]
+    accuracy = measured(results, best_val)
+    best, near = ahead({name: values for name, values in accuracy.items() if name != NONE})
+    who = (
+        f"augmentation of the highest mean, {best}{tie(near)}"
+        if near
+        else f"best augmentation, {best}"
+    )
     first = (
-        f"The best augmentation, {best}, reaches {compared(accuracy[best] - accuracy[NONE])} none "
+        f"The {who}, reaches {compared(accuracy[best], accuracy[NONE])} none "
         f"({percent(accuracy[best])} against {percent(accuracy[NONE])})."
     )
-    gap = {name: final_train(results[name]) - results[name]["val_acc"][-1] for name in results}
-    change = "narrows" if gap[best] < gap[NONE] else "does not narrow"
-    second = (
-        f"It {change} the gap between training and validation accuracy at the end: "
-        f"{100 * gap[NONE]:.1f} points without, {100 * gap[best]:.1f} with it."
-    )
-    return first, second
+    return first, gap_change(results, best, NONE, "it" if not near else best)
 
 
 STUDY = Study(
     name="augmentation",
     title="Augmentation",
     source="CS231n, Neural Networks part 2",
-    trials=_trials,
+    trials=each_seed(_trials),
     draw=_draw,
     sentences=_sentences,
     columns=TRAINING_COLUMNS,

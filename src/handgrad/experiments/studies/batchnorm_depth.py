@@ -5,9 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handgrad.experiments.figures import ACCURACY, LOSS, sweep
-from handgrad.experiments.study import Record, Results, Setting, Study, Trial
+from handgrad.experiments.seeds import sample, told_apart
+from handgrad.experiments.study import Record, Results, Setting, Study, Trial, each_seed
 from handgrad.experiments.training import training
-from handgrad.experiments.words import TRAINING_COLUMNS, best_val, compared, final_loss, listing
+from handgrad.experiments.words import (
+    TRAINING_COLUMNS,
+    best_val,
+    compared,
+    final_loss,
+    listing,
+    loss_text,
+    of_several_seeds,
+    percent,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,8 +54,8 @@ def _trials(setting: Setting) -> list[Trial]:
     ]
 
 
-def _series(results: Results) -> dict[str, list[tuple[float, Record]]]:
-    series: dict[str, list[tuple[float, Record]]] = {label: [] for label in NORMS}
+def _series(results: Results) -> dict[str, list[tuple[float, list[Record]]]]:
+    series: dict[str, list[tuple[float, list[Record]]]] = {label: [] for label in NORMS}
     for name in results:
         depth, label = name.split(" hidden, ")
         series[label].append((int(depth), results[name]))
@@ -59,29 +69,37 @@ def _draw(results: Results) -> Figure:
     return sweep(series, title, "hidden layers", {**ACCURACY, **LOSS}, ticks=depths)
 
 
+@of_several_seeds
 def _sentences(results: Results) -> tuple[str, str]:
-    series = _series(results)
-    pairs = [
-        (depth, with_, without)
-        for (depth, with_), (_, without) in zip(*series.values(), strict=True)
+    with_, without = _series(results).values()
+    depths = [int(depth) for depth, _ in with_]
+    losses = [
+        (sample(a, final_loss), sample(b, final_loss))
+        for (_, a), (_, b) in zip(with_, without, strict=True)
     ]
-    lower = [int(depth) for depth, a, b in pairs if final_loss(a) < final_loss(b)]
-    if len(lower) == len(pairs):
-        first = "At every depth the training loss ends lower with batch normalisation than without."
+    told = [told_apart(a, b, 0) for a, b in losses]
+    lower = [
+        depth
+        for depth, (a, b), apart in zip(depths, losses, told, strict=True)
+        if apart and a.mean < b.mean
+    ]
+    open_ = [str(depth) for depth, apart in zip(depths, told, strict=True) if not apart]
+    if len(lower) == len(depths):
+        first = "At every depth the training loss ends lower with batch normalisation than without"
     elif lower:
-        depths = listing([str(depth) for depth in lower])
-        first = (
-            f"The training loss ends lower with batch normalisation at a depth of {depths} only."
-        )
+        names = listing([str(depth) for depth in lower])
+        first = f"The training loss ends lower with batch normalisation at a depth of {names} only"
     else:
-        first = "At no depth does the training loss end lower with batch normalisation."
-    depth, with_, without = pairs[-1]
+        first = "At no depth does the training loss end lower with batch normalisation"
+    if open_:
+        first += f"; at {listing(open_)} the seeds do not tell the two apart"
+    deepest = [sample(of[-1][1], best_val) for of in (with_, without)]
     second = (
-        f"With {depth:g} hidden layers it gives {compared(best_val(with_) - best_val(without))} the "
-        f"plain network, whose loss ends at {final_loss(without):.2f} "
-        f"(guessing among ten classes is 2.30)."
+        f"With {depths[-1]} hidden layers it gives {compared(*deepest)} the plain network "
+        f"({percent(deepest[0])} against {percent(deepest[1])}), whose loss ends at "
+        f"{loss_text(losses[-1][1])} (guessing among ten classes is 2.30)."
     )
-    return first, second
+    return f"{first}.", second
 
 
 STUDY = Study(
@@ -89,7 +107,7 @@ STUDY = Study(
     title="Batch normalisation and depth",
     source="CS231n assignment 2, BatchNormalization",
     dataset="digits",
-    trials=_trials,
+    trials=each_seed(_trials),
     draw=_draw,
     sentences=_sentences,
     columns=TRAINING_COLUMNS,

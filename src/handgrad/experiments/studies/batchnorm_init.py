@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from handgrad.experiments.figures import ACCURACY, LOSS, sweep
-from handgrad.experiments.study import Record, Results, Setting, Study, Trial
+from handgrad.experiments.seeds import Sample, ahead, sample, told_apart
+from handgrad.experiments.study import Record, Results, Setting, Study, Trial, each_seed
 from handgrad.experiments.training import training
-from handgrad.experiments.words import TRAINING_COLUMNS, best_val, percent, ranked
+from handgrad.experiments.words import (
+    TRAINING_COLUMNS,
+    best_val,
+    compared,
+    number,
+    of_several_seeds,
+    percent,
+    tie,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,8 +56,8 @@ def _trials(setting: Setting) -> list[Trial]:
     ]
 
 
-def _series(results: Results) -> dict[str, list[tuple[float, Record]]]:
-    series: dict[str, list[tuple[float, Record]]] = {label: [] for label in NORMS}
+def _series(results: Results) -> dict[str, list[tuple[float, list[Record]]]]:
+    series: dict[str, list[tuple[float, list[Record]]]] = {label: [] for label in NORMS}
     for name in results:
         scale = results.spec(name)["model"]["weight_scale"]
         series[name.partition(", ")[2]].append((scale, results[name]))
@@ -64,31 +74,37 @@ def _draw(results: Results) -> Figure:
     )
 
 
+@of_several_seeds
 def _sentences(results: Results) -> tuple[str, str]:
-    series = {
-        label: {scale: best_val(record) for scale, record in points}
-        for label, points in _series(results).items()
-    }
-    best = {label: ranked(values)[0] for label, values in series.items()}
-    usable = {label: _usable(values) for label, values in series.items()}
-    with_, without = NORMS
-    wider = len(usable[with_]) - len(usable[without])
-    verdict = "more" if wider > 0 else "fewer" if wider < 0 else "as many"
-    first = (
-        f"With batch normalisation {len(usable[with_])} of {len(series[with_])} scales come within "
-        f"5 points of its best validation accuracy, {verdict}{' as' if not wider else ' than'} without "
-        f"({len(usable[without])})."
+    with_, without = (
+        {scale: sample(records, best_val) for scale, records in points}
+        for points in _series(results).values()
     )
+    count, plain = _usable(with_), _usable(without)
+    verdict = "as many as without, as far as the seeds tell"
+    if told_apart(count, plain, 0):
+        verdict = f"{'more' if count.mean > plain.mean else 'fewer'} than without"
+    first = (
+        f"With batch normalisation {number(count, '.1f')} of {len(with_)} scales come within 5 points of "
+        f"the best validation accuracy of their seed, {verdict} ({number(plain, '.1f')})."
+    )
+    (best, near), (other, its) = ahead(with_), ahead(without)
     second = (
-        f"The best accuracy is {percent(series[with_][best[with_]])} with it, at a scale of "
-        f"{best[with_]:.2g}, and {percent(series[without][best[without]])} without, at {best[without]:.2g}."
+        f"At its highest mean, with a scale of {_scale(best, near)}, it reaches "
+        f"{compared(with_[best], without[other])} the plain network at its own, with {_scale(other, its)}: "
+        f"{percent(with_[best])} against {percent(without[other])}."
     )
     return first, second
 
 
-def _usable(accuracy: dict[float, float]) -> list[float]:
-    """Return the scales whose accuracy is within 5 points of the best."""
-    return [scale for scale, value in accuracy.items() if value > max(accuracy.values()) - 0.05]
+def _usable(accuracy: Mapping[float, Sample]) -> Sample:
+    """Return, for each seed, how many scales have an accuracy within 5 points of its best."""
+    seeds = zip(*(of.values for of in accuracy.values()), strict=True)
+    return Sample(tuple(sum(value > max(values) - 0.05 for value in values) for values in seeds))
+
+
+def _scale(best: float, near: Sequence[float]) -> str:
+    return f"{best:.2g}{tie([f'{scale:.2g}' for scale in sorted(near)], 'other scales')}"
 
 
 STUDY = Study(
@@ -96,7 +112,7 @@ STUDY = Study(
     title="Batch normalisation and the scale of the initial weights",
     source="CS231n assignment 2, BatchNormalization",
     dataset="digits",
-    trials=_trials,
+    trials=each_seed(_trials),
     draw=_draw,
     sentences=_sentences,
     columns=TRAINING_COLUMNS,

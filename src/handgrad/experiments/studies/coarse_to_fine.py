@@ -1,4 +1,8 @@
-"""A random search over learning rate and regularisation, then a finer one around its best."""
+"""A random search over learning rate and regularisation, then a finer one around its best.
+
+Every trial of the searches has one seed.  The best of a search is the luckiest of many too, so both are
+trained again, as long as each other and from other seeds, before they are compared.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +11,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from handgrad.experiments.study import Results, Setting, Study, Trial
+from handgrad.experiments.seeds import sample
+from handgrad.experiments.study import Record, Results, Setting, Study, Trial
 from handgrad.experiments.training import training
-from handgrad.experiments.words import TRAINING_COLUMNS, best_val, compared, percent, ranked
+from handgrad.experiments.words import TRAINING_COLUMNS, UNRANKED, best_val, compared, percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COARSE, FINE = "coarse", "fine"
 LR, REG = (-6.0, 0.0), (-5.0, 1.0)  # powers of ten
+AGAIN = {COARSE: "best of coarse", FINE: "best of fine"}
 AROUND = 0.5  # powers of ten each way, of the fine search around the best of the coarse one
 
 
@@ -45,13 +51,33 @@ def _trials(setting: Setting) -> list[Trial]:
 
 
 def _more(setting: Setting, results: Results) -> list[Trial]:
-    if any(name.startswith(FINE) for name in results):
+    if not _stage(results, FINE):
+        lr, reg = (
+            (log10(value) - AROUND, log10(value) + AROUND)
+            for value in settings_of(results, _best(results, COARSE))
+        )
+        return _search(setting, FINE, setting.few(20, 3), lr, reg)
+    if setting.seeds == 1 or AGAIN[FINE] in results:
         return []
-    best = ranked({name: best_val(results[name]) for name in results})[0]
-    lr, reg = (
-        (log10(value) - AROUND, log10(value) + AROUND) for value in settings_of(results, best)
-    )
-    return _search(setting, FINE, setting.few(20, 3), lr, reg)
+    solver = results.spec(_best(results, FINE))["solver"]
+    trials = []
+    for stage, name in AGAIN.items():
+        spec: Record = dict(results.spec(_best(results, stage)))
+        spec["solver"] = {**spec["solver"], "num_epochs": solver["num_epochs"]}
+        for number in range(1, 1 + setting.seeds):
+            seed = setting.numbered(number)
+            trials.append(Trial(name, {**spec, "seed": seed}, seed))
+    return trials
+
+
+def _stage(results: Results, stage: str) -> dict[str, float]:
+    """Return the trials of a search: name -> best validation accuracy."""
+    return {name: best_val(results[name][0]) for name in results if name.startswith(stage)}
+
+
+def _best(results: Results, stage: str) -> str:
+    accuracy = _stage(results, stage)
+    return max(accuracy, key=accuracy.__getitem__)
 
 
 def settings_of(results: Results, name: str) -> tuple[float, float]:
@@ -67,16 +93,15 @@ def _draw(results: Results) -> Figure:
 
     figure = new_figure(10, 4.6)
     figure.suptitle("Random search over learning rate and regularisation: coarse, then fine")
-    low = min(best_val(results[name]) for name in results)
-    high = max(best_val(results[name]) for name in results)
-    best = ranked({name: best_val(results[name]) for name in results})[0]
+    accuracy = {**_stage(results, COARSE), **_stage(results, FINE)}
+    low, high = min(accuracy.values()), max(accuracy.values())
     for axes, stage in zip(figure.subplots(1, 2), (COARSE, FINE), strict=True):
-        names = [name for name in results if name.startswith(stage)]
+        names = list(_stage(results, stage))
         points = [settings_of(results, name) for name in names]
         dots = axes.scatter(
             [rate for rate, _ in points],
             [reg for _, reg in points],
-            c=[100 * best_val(results[name]) for name in names],
+            c=[100 * accuracy[name] for name in names],
             vmin=100 * low,
             vmax=100 * high,
             cmap="viridis",
@@ -84,11 +109,14 @@ def _draw(results: Results) -> Figure:
             edgecolors="black",
             linewidths=0.5,
         )
-        if best in names:
-            rate, reg = settings_of(results, best)
-            axes.scatter([rate], [reg], s=220, facecolors="none", edgecolors="red", linewidths=1.5)
-        axes.set(title=f"{stage.capitalize()}: {len(names)} trials", xlabel="learning rate",
-                 ylabel="strength of the regularisation", xscale="log", yscale="log")  # fmt: skip
+        rate, reg = settings_of(results, _best(results, stage))
+        axes.scatter([rate], [reg], s=220, facecolors="none", edgecolors="red", linewidths=1.5)
+        title = f"{stage.capitalize()}: {len(names)} trials"
+        if AGAIN[stage] in results:
+            again = sample(results[AGAIN[stage]], best_val)
+            title += f"\nits choice from {len(again.values)} other seeds: {percent(again)}"
+        axes.set(title=title, xlabel="learning rate", ylabel="strength of the regularisation",
+                 xscale="log", yscale="log")  # fmt: skip
         if stage == FINE:
             for axis in (axes.xaxis, axes.yaxis):
                 axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -96,27 +124,37 @@ def _draw(results: Results) -> Figure:
                 axis.set_minor_locator(NullLocator())
         axes.grid(alpha=0.25)
         axes.margins(0.08)
-    figure.colorbar(dots, ax=figure.axes, label="best validation accuracy (%); the best is ringed")
+    figure.colorbar(
+        dots, ax=figure.axes, label="validation accuracy (%) of one seed; choices are ringed"
+    )
     return figure
 
 
 def _sentences(results: Results) -> tuple[str, str]:
-    accuracy = {name: best_val(results[name]) for name in results}
-    coarse = ranked({n: value for n, value in accuracy.items() if n.startswith(COARSE)})
-    fine = ranked({n: value for n, value in accuracy.items() if n.startswith(FINE)})
-    rate, reg = settings_of(results, coarse[0])
+    def found(stage: str) -> tuple[int, str, str]:
+        accuracy = _stage(results, stage)
+        rate, reg = settings_of(results, _best(results, stage))
+        reach = f"{100 * min(accuracy.values()):.1f} to {100 * max(accuracy.values()):.1f} %"
+        return (
+            len(accuracy),
+            reach,
+            f"a learning rate of {rate:.2g} and a regularisation of {reg:.2g}",
+        )
+
+    number, reach, choice = found(COARSE)
+    others, later, refined = found(FINE)
     first = (
-        f"The coarse search found {percent(accuracy[coarse[0]])} at a learning rate of {rate:.2g} and a "
-        f"regularisation of {reg:.2g}; its worst trial has {percent(accuracy[coarse[-1]])}."
+        f"The {number} trials of the coarse search, one seed each, reach {reach}, and it chooses {choice}; "
+        f"the {others} of the fine one around that reach {later}, and it chooses {refined}."
     )
-    rate, reg = settings_of(results, fine[0])
+    if AGAIN[FINE] not in results:
+        return first, UNRANKED
+    coarse, fine = (sample(results[AGAIN[stage]], best_val) for stage in (COARSE, FINE))
+    epochs = results.spec(AGAIN[FINE])["solver"]["num_epochs"]
     second = (
-        f"The fine one found {compared(accuracy[fine[0]] - accuracy[coarse[0]])} that: "
-        f"{percent(accuracy[fine[0]])} at {rate:.2g} and {reg:.2g}; even its worst trial has "
-        f"{percent(accuracy[fine[-1]])}."
-        if accuracy[fine[-1]] > accuracy[coarse[-1]]
-        else f"The fine one found {compared(accuracy[fine[0]] - accuracy[coarse[0]])} that: "
-        f"{percent(accuracy[fine[0]])} at {rate:.2g} and {reg:.2g}."
+        f"Trained again for {epochs} {'epoch' if epochs == 1 else 'epochs'} from {len(fine.values)} other "
+        f"seeds, the choice of the fine search reaches {compared(fine, coarse)} the choice of the coarse "
+        f"one ({percent(fine)} against {percent(coarse)})."
     )
     return first, second
 
@@ -130,10 +168,10 @@ STUDY = Study(
     draw=_draw,
     sentences=_sentences,
     columns={
-        "learning rate": lambda trial: (
-            f"{trial['spec']['solver']['optim_config']['learning_rate']:.3g}"
+        "learning rate": lambda group: (
+            f"{group['spec']['solver']['optim_config']['learning_rate']:.3g}"
         ),
-        "regularisation": lambda trial: f"{trial['spec']['model']['reg']:.3g}",
+        "regularisation": lambda group: f"{group['spec']['model']['reg']:.3g}",
         **TRAINING_COLUMNS,
     },
 )

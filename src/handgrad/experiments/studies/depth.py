@@ -5,9 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handgrad.experiments.figures import ACCURACY, LOSS, sweep
-from handgrad.experiments.study import Results, Setting, Study, Trial
+from handgrad.experiments.seeds import ahead
+from handgrad.experiments.study import Results, Setting, Study, Trial, each_seed
 from handgrad.experiments.training import training
-from handgrad.experiments.words import TRAINING_COLUMNS, best_val, compared, percent, ranked
+from handgrad.experiments.words import (
+    TRAINING_COLUMNS,
+    best_val,
+    compared,
+    measured,
+    of_several_seeds,
+    percent,
+    tie,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,18 +64,20 @@ def _blocks(name: str) -> int:
     return int(name.partition(" ")[0])
 
 
+@of_several_seeds
 def _sentences(results: Results) -> tuple[str, str]:
-    accuracy = {name: best_val(results[name]) for name in results}
-    best = ranked(accuracy)[0]
+    accuracy = measured(results, best_val)
+    best, near = ahead(accuracy)
     shallow, deep = min(results, key=_blocks), max(results, key=_blocks)
     first = (
-        f"{deep} reach {compared(accuracy[deep] - accuracy[shallow])} {shallow}; the best is "
-        f"{percent(accuracy[best])}, with {best}."
+        f"{deep} reach {compared(accuracy[deep], accuracy[shallow])} {shallow}; "
+        f"{'the highest mean' if near else 'the best'} is {percent(accuracy[best])}, with {best}{tie(near)}."
     )
-    fewer = results[deep]["parameters"] < results[shallow]["parameters"]
+    deep_size, shallow_size = (results[name][0]["parameters"] for name in (deep, shallow))
+    fewer = deep_size < shallow_size
     second = (
-        f"The deepest network has {results[deep]['parameters']:,} parameters, "
-        f"{'fewer' if fewer else 'more'} than the {results[shallow]['parameters']:,} of the shallowest"
+        f"The deepest network has {deep_size:,} parameters, {'fewer' if fewer else 'more'} than the "
+        f"{shallow_size:,} of the shallowest"
         + (", whose last layer sees a larger image." if fewer else ".")
     )
     return first, second
@@ -76,7 +87,7 @@ STUDY = Study(
     name="depth",
     title="The depth of a ConvNet",
     source="CS231n assignment 2, ConvolutionalNetworks (things to try)",
-    trials=_trials,
+    trials=each_seed(_trials),
     draw=_draw,
     sentences=_sentences,
     columns=TRAINING_COLUMNS,

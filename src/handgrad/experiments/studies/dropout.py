@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handgrad.experiments.figures import curves
-from handgrad.experiments.study import Results, Setting, Study, Trial
+from handgrad.experiments.seeds import ahead
+from handgrad.experiments.study import Results, Setting, Study, Trial, each_seed
 from handgrad.experiments.training import training
 from handgrad.experiments.words import (
     TRAINING_COLUMNS,
     best_val,
     compared,
-    final_train,
+    gap_change,
+    measured,
+    of_several_seeds,
     percent,
-    ranked,
+    tie,
 )
 
 if TYPE_CHECKING:
@@ -54,19 +57,17 @@ def _draw(results: Results) -> Figure:
     return curves(results, f"Dropout behind a hidden layer of 500 units, {images} training images")
 
 
+@of_several_seeds
 def _sentences(results: Results) -> tuple[str, str]:
     without, most = name_of(KEEP[0]), name_of(KEEP[-1])
-    gap = {n: final_train(results[n]) - results[n]["val_acc"][-1] for n in (without, most)}
-    change = "narrows" if gap[most] < gap[without] else "does not narrow"
-    first = (
-        f"Dropout {change} the gap between training and validation accuracy: it is "
-        f"{100 * gap[without]:.1f} points without, and {100 * gap[most]:.1f} with {most}."
-    )
-    accuracy = {name: best_val(results[name]) for name in results}
-    best = ranked({name: value for name, value in accuracy.items() if name != without})[0]
+    first = gap_change(results, most, without, f"dropout with {most}")
+    accuracy = measured(results, best_val)
+    best, near = ahead({name: values for name, values in accuracy.items() if name != without})
+    kind = "network with dropout"
+    who = f"{kind} of the highest mean, {best}{tie(near)}" if near else f"best {kind}, {best}"
     second = (
-        f"The best network with dropout, {best}, reaches {compared(accuracy[best] - accuracy[without])} "
-        f"the one without ({percent(accuracy[best])} against {percent(accuracy[without])})."
+        f"The {who}, reaches {compared(accuracy[best], accuracy[without])} the one without "
+        f"({percent(accuracy[best])} against {percent(accuracy[without])})."
     )
     return first, second
 
@@ -76,7 +77,7 @@ STUDY = Study(
     title="Dropout as a regulariser",
     source="CS231n assignment 2, Dropout",
     dataset="digits",
-    trials=_trials,
+    trials=each_seed(_trials),
     draw=_draw,
     sentences=_sentences,
     columns=TRAINING_COLUMNS,

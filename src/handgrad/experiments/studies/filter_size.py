@@ -5,9 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handgrad.experiments.figures import ACCURACY, LOSS, sweep
-from handgrad.experiments.study import Results, Setting, Study, Trial
+from handgrad.experiments.seeds import told_apart
+from handgrad.experiments.study import Results, Setting, Study, Trial, each_seed
 from handgrad.experiments.training import training
-from handgrad.experiments.words import TRAINING_COLUMNS, best_val, final_train, percent, ranked
+from handgrad.experiments.words import (
+    TRAINING_COLUMNS,
+    best_val,
+    capital,
+    final_gap,
+    measured,
+    of_several_seeds,
+    points,
+    standing,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,9 +55,9 @@ def _size(name: str) -> int:
 
 
 def _draw(results: Results) -> Figure:
-    points = [(float(_size(name)), results[name]) for name in results]
+    places = [(float(_size(name)), results[name]) for name in results]
     return sweep(
-        {"conv - relu - pool - affine - relu - affine, 32 filters": points},
+        {"conv - relu - pool - affine - relu - affine, 32 filters": places},
         "The size of the filters in the three-layer ConvNet",
         "height and width of a filter (pixels)",
         {**ACCURACY, **LOSS},
@@ -55,20 +65,21 @@ def _draw(results: Results) -> Figure:
     )
 
 
+@of_several_seeds
 def _sentences(results: Results) -> tuple[str, str]:
-    accuracy = {name: best_val(results[name]) for name in results}
-    order = ranked(accuracy)
-    first = (
-        f"Filters of {order[0]} reach the best validation accuracy, {percent(accuracy[order[0]])}; those "
-        f"of {order[-1]} the lowest, {percent(accuracy[order[-1]])}."
-    )
+    named = {f"filters of {name}": of for name, of in measured(results, best_val).items()}
+    first = f"{capital(standing(named, plural=True))}."
     sizes = sorted(results, key=_size)
-    gap = {name: final_train(results[name]) - results[name]["val_acc"][-1] for name in sizes}
     small, large = sizes[0], sizes[-1]
+    gap = measured(results, final_gap)
+    verdict = "larger filters overfit no more here"
+    if not told_apart(gap[large], gap[small]):
+        verdict = "the seeds do not tell whether larger filters overfit more"
+    elif gap[large].mean > gap[small].mean:
+        verdict = "larger filters overfit more here"
     second = (
-        f"The gap between training and validation accuracy at the end is {100 * gap[small]:.1f} points "
-        f"for {small} and {100 * gap[large]:.1f} for {large}: larger filters overfit "
-        f"{'more' if gap[large] > gap[small] else 'no more'} here."
+        f"The gap between training and validation accuracy at the end is {points(gap[small])} points "
+        f"for {small} and {points(gap[large])} for {large}: {verdict}."
     )
     return first, second
 
@@ -77,7 +88,7 @@ STUDY = Study(
     name="filter-size",
     title="The size of the filters",
     source="CS231n assignment 2, ConvolutionalNetworks (things to try)",
-    trials=_trials,
+    trials=each_seed(_trials),
     draw=_draw,
     sentences=_sentences,
     columns=TRAINING_COLUMNS,

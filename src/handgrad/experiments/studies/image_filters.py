@@ -63,7 +63,7 @@ def _draw(results: Results) -> Figure:
     figure = new_figure(10, 3.9)
     (name,) = results
     figure.suptitle(f"Two filters of one convolution on {name}")
-    record = results[name]
+    (record,) = results[name]
     image = np.asarray(record["image"], np.uint8).transpose(1, 2, 0)
     edges = np.asarray(record["edges"])
     reach = np.abs(edges - 128).max()
@@ -84,7 +84,7 @@ def _draw(results: Results) -> Figure:
 
 def _sentences(results: Results) -> tuple[str, str]:
     (name,) = results
-    record = results[name]
+    (record,) = results[name]
     red, green, blue = np.asarray(record["image"], float)
     grey, edges = np.asarray(record["grey"], float), np.abs(np.asarray(record["edges"]) - 128.0)
     formula = GREY[0] * red + GREY[1] * green + GREY[2] * blue
@@ -116,9 +116,10 @@ STUDY = Study(
     draw=_draw,
     sentences=_sentences,
     columns={
-        "mean grey": lambda trial: f"{np.mean(trial['record']['grey']):.1f}",
-        "strongest edge": lambda trial: (
-            f"{np.abs(np.subtract(trial['record']['edges'], 128)).max():d}"
+        "mean grey": lambda group: f"{np.mean(group['records'][0]['grey']):.1f}",
+        "strongest edge": lambda group: (
+            f"{np.abs(np.subtract(group['records'][0]['edges'], 128)).max():d}"
         ),
     },
+    seeds=1,
 )

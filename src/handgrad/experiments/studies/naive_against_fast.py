@@ -89,7 +89,7 @@ def _draw(results: Results) -> Figure:
     names = _engines(results)
     width = 0.8 / len(names)
     for number, engine in enumerate(names):
-        times = [1000 * results[f"{what}, {engine}"]["seconds"] for what in PASSES]
+        times = [1000 * results[f"{what}, {engine}"][0]["seconds"] for what in PASSES]
         places = np.arange(len(PASSES)) + (number - (len(names) - 1) / 2) * width
         bars = axes.bar(places, times, 0.92 * width, color=COLOURS[number], label=engine)
         axes.bar_label(bars, [f"{t:,.0f}" if t >= 1000 else f"{t:.3g}" for t in times], fontsize=8)
@@ -116,14 +116,14 @@ def _sentences(results: Results) -> tuple[str, str]:
     parts = []
     for engine in fast:
         ratios = [
-            results[f"{what}, naive"]["seconds"] / results[f"{what}, {engine}"]["seconds"]
+            results[f"{what}, naive"][0]["seconds"] / results[f"{what}, {engine}"][0]["seconds"]
             for what in PASSES
         ]
         pace = "as fast as the plain loops"
         parts.append(
             f"the {engine} engine is {_round(min(ratios))} to {_round(max(ratios))} times {pace}"
         )
-    error = max(results[name]["error"] for name in results)
+    error = max(results[name][0]["error"] for name in results)
     verdict = "the same results" if error < CLOSE else "NOT the same results: something is wrong"
     second = (
         f"All give {verdict}; the largest difference from the plain loops is {error:.1g} of the largest "
@@ -142,9 +142,10 @@ STUDY = Study(
     draw=_draw,
     sentences=_sentences,
     columns={
-        "time": lambda trial: f"{1000 * trial['record']['seconds']:.3g} ms",
-        "calls": lambda trial: str(trial["record"]["calls"]),
-        "difference": lambda trial: f"{trial['record']['error']:.1g}",
+        "time": lambda group: f"{1000 * group['records'][0]['seconds']:.3g} ms",
+        "calls": lambda group: str(group["records"][0]["calls"]),
+        "difference": lambda group: f"{group['records'][0]['error']:.1g}",
     },
     alone=True,
+    seeds=1,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from handgrad.experiments.figures import curves
-from handgrad.experiments.study import Results, Setting, Study, Trial
+from handgrad.experiments.study import Results, Setting, Study, Trial, each_seed
 from handgrad.experiments.training import training
 from handgrad.experiments.words import (
     TRAINING_COLUMNS,
@@ -13,6 +13,7 @@ from handgrad.experiments.words import (
     capital,
     final_train,
     listing,
+    measured,
     percent,
 )
 
@@ -43,8 +44,8 @@ def _draw(results: Results) -> Figure:
 
 
 def _sentences(results: Results) -> tuple[str, str]:
-    reached = {name: final_train(results[name]) for name in results}
-    perfect = [name for name in results if reached[name] >= PERFECT]
+    reached = measured(results, final_train)
+    perfect = [name for name in results if min(reached[name].values) >= PERFECT]
     others = [
         f"the {name} only {percent(reached[name])}" for name in results if name not in perfect
     ]
@@ -56,8 +57,9 @@ def _sentences(results: Results) -> tuple[str, str]:
     if others:
         parts.append(f"{listing(others)}, so look for a fault there, or train longer")
     first = capital("; ".join(parts)) + "."
-    gap = min(reached[name] - best_val(results[name]) for name in results)
-    values = listing([percent(best_val(results[name])) for name in results])
+    accuracy = measured(results, best_val)
+    gap = min(reached[name].mean - accuracy[name].mean for name in results)
+    values = listing([percent(of) for of in accuracy.values()])
     second = (
         f"On images they have not seen they are right in {values} of the cases: "
         + ("they have learnt the images, not the classes." if gap > 0.1
@@ -70,8 +72,9 @@ STUDY = Study(
     name="overfit-small",
     title="Learning a few images by heart",
     source="CS231n assignment 2, FullyConnectedNets and ConvolutionalNetworks",
-    trials=_trials,
+    trials=each_seed(_trials),
     draw=_draw,
     sentences=_sentences,
     columns=TRAINING_COLUMNS,
+    seeds=1,
 )

@@ -5,15 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handgrad.experiments.figures import curves
-from handgrad.experiments.study import Results, Setting, Study, Trial
+from handgrad.experiments.seeds import told_apart
+from handgrad.experiments.study import Results, Setting, Study, Trial, each_seed
 from handgrad.experiments.training import training
 from handgrad.experiments.words import (
     TRAINING_COLUMNS,
     best_val,
     capital,
     final_loss,
-    percent,
-    ranked,
+    listing,
+    loss_text,
+    measured,
+    of_several_seeds,
+    standing,
 )
 
 if TYPE_CHECKING:
@@ -55,29 +59,47 @@ def _draw(results: Results) -> Figure:
     return curves(results, "Update rules on a five-layer network of 100 units a layer")
 
 
+@of_several_seeds
 def _sentences(results: Results) -> tuple[str, str]:
-    losses = {name: final_loss(results[name]) for name in results}
-    order = ranked({name: -loss for name, loss in losses.items()})
-    first = (
-        f"{order[0]} has the lowest training loss of the last epoch, {losses[order[0]]:.2f}, then "
-        f"{order[1]} with {losses[order[1]]:.2f}; {order[-1]} has the highest, {losses[order[-1]]:.2f}."
-    )
-    sgd = losses["SGD"]
-    ahead = [name for name in ("momentum", "Nesterov") if losses[name] < sgd]
-    who = " and ".join(ahead) or "neither momentum nor Nesterov"
-    best = ranked({name: best_val(results[name]) for name in results})[0]
-    second = (
-        f"At SGD's own learning rate {who} {'gets' if len(ahead) < 2 else 'get'} below its loss of "
-        f"{sgd:.2f}; the best validation accuracy is {percent(best_val(results[best]))}, by {best}."
-    )
-    return capital(first), second
+    losses = {
+        name: values
+        for name, values in measured(results, final_loss).items()
+        if not any(record["diverged"] for record in results[name])
+    }
+    lost = [name for name in results if name not in losses]
+    parts = []
+    if losses:
+        parts.append(
+            standing(
+                losses,
+                "training loss of the last epoch",
+                ends=("lowest", "highest"),
+                text=loss_text,
+                least=0,
+            )
+        )
+    if lost:
+        parts.append(f"{listing(lost)} diverged with one seed or more")
+    first = capital("; ".join(parts)) + "."
+    second = standing(measured(results, best_val))
+    sgd = losses.get("SGD")
+    if sgd is not None:
+        near = [name for name in ("momentum", "Nesterov") if name in losses]
+        below = [n for n in near if losses[n].mean < sgd.mean and told_apart(losses[n], sgd, 0)]
+        who = listing(below) or "neither momentum nor Nesterov"
+        verb = "gets" if len(below) < 2 else "get"
+        second = (
+            f"At SGD's own learning rate {who} {verb} below its loss of {loss_text(sgd)} by more than "
+            f"the seeds explain; {second}"
+        )
+    return first, f"{capital(second)}."
 
 
 STUDY = Study(
     name="update-rules",
     title="Update rules",
     source="CS231n assignment 2, FullyConnectedNets; nndl, Optimization",
-    trials=_trials,
+    trials=each_seed(_trials),
     draw=_draw,
     sentences=_sentences,
     columns=TRAINING_COLUMNS,

@@ -4,7 +4,8 @@ import csv
 
 from checker.submissions import LAYERS
 
-from handgrad.checker.rubric import judge_all, read_rubric
+from handgrad.checker.points import read_rubric
+from handgrad.checker.rubric import judge_all
 
 SUBMISSIONS = {
     "good": LAYERS,

@@ -14,7 +14,8 @@ from checker.submissions import AFFINE, CONV, INDEPENDENT, LAYERS, RENAMED
 import handgrad
 from handgrad.checker import CheckError, likeness, results, submissions
 from handgrad.checker.notebooks import code_of
-from handgrad.checker.rubric import judge_all, judge_one, read_rubric
+from handgrad.checker.points import read_rubric
+from handgrad.checker.rubric import judge_all, judge_one
 from handgrad.cli.app import run
 
 

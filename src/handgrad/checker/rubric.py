@@ -25,12 +25,10 @@ from typing import Any
 from handgrad.checker import results as written
 from handgrad.checker.likeness import Pair, alike, read_sources
 from handgrad.checker.loading import CheckError
-from handgrad.checker.points import Rubric, read_rubric
+from handgrad.checker.points import Rubric
 from handgrad.checker.records import NOT_WRITTEN, UNTESTED
 from handgrad.checker.submissions import copy, name_of, submissions_in
 from handgrad.checker.worker import JUDGING, can_limit_memory
-
-__all__ = ["Class", "Row", "Rubric", "judge_all", "judge_one", "read_rubric"]
 
 _LARGEST_ANSWER = 64 << 20  # bytes
 _GRACE = 10.0  # seconds: for the start of a process, which has its own clock

@@ -152,7 +152,8 @@ def _judge_submissions(
     course: str | None,
     strict: bool,
 ) -> int:
-    from handgrad.checker.rubric import NO_LIMIT, Row, judge_all, read_rubric
+    from handgrad.checker.points import read_rubric
+    from handgrad.checker.rubric import NO_LIMIT, Row, judge_all
     from handgrad.checker.worker import can_limit_memory
     from handgrad.courses.profiles import get_profile
 

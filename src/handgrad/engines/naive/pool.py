@@ -68,19 +68,19 @@ def avg_pool_forward(
                     for row in _inside(i * stride[0] - above, window[0], x.shape[2]):
                         for col in _inside(j * stride[1] - left, window[1], x.shape[3]):
                             out[n, c, i, j] += x[n, c, row, col]
-                    out[n, c, i, j] /= heights[i] * widths[j]
-    return out, (x.shape, window, stride, (above, left), heights, widths)
+                    out[n, c, i, j] /= _size(window, sizes, i, j)
+    return out, (x.shape, window, stride, (above, left), sizes)
 
 
 def avg_pool_backward(dout: np.ndarray, saved: tuple) -> np.ndarray:
-    shape, window, stride, (above, left), heights, widths = saved
+    shape, window, stride, (above, left), sizes = saved
     N, C, H_out, W_out = dout.shape
     dx = np.zeros(shape, dout.dtype)
     for n in range(N):
         for c in range(C):
             for i in range(H_out):
                 for j in range(W_out):
-                    share = dout[n, c, i, j] / (heights[i] * widths[j])
+                    share = dout[n, c, i, j] / _size(window, sizes, i, j)
                     for row in _inside(i * stride[0] - above, window[0], shape[2]):
                         for col in _inside(j * stride[1] - left, window[1], shape[3]):
                             dx[n, c, row, col] += share
@@ -113,6 +113,11 @@ def global_avg_pool_backward(dout: np.ndarray, saved: tuple) -> np.ndarray:
 def _inside(start: int, length: int, size: int) -> range:
     """Return those of the `length` rows from `start` on that an image of `size` rows has."""
     return range(max(start, 0), min(start + length, size))
+
+
+def _size(window: Pair, sizes: Sizes | None, i: int, j: int) -> int:
+    """Return how many numbers count in the mean of window (i, j)."""
+    return sizes[0][i] * sizes[1][j] if sizes else window[0] * window[1]
 
 
 def _output_shape(

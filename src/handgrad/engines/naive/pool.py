@@ -60,7 +60,6 @@ def avg_pool_forward(
     N, C, H_out, W_out = _output_shape(x, window, stride, border)
     above, left = border[0] if border else (0, 0)
     out = np.zeros((N, C, H_out, W_out), x.dtype)
-    heights, widths = sizes or ([window[0]] * H_out, [window[1]] * W_out)
     for n in range(N):
         for c in range(C):
             for i in range(H_out):

@@ -27,8 +27,8 @@ def advice_on_kind(name: str, y: Any) -> str:
             f"; number the classes: classes = np.unique({train}), then {name} = "
             f"np.searchsorted(classes, {name})"
         )
-    if kind == "O" and all(isinstance(value, int | np.integer) for value in values):
-        return f"; {convert}"
+    if kind == "O":
+        return advice_on_integers(name, y)
     if kind == "f" and not np.isfinite(values).all():
         return (
             f"; leave out the rows without a label, keep = np.isfinite({name}), and then {convert}"
@@ -36,6 +36,12 @@ def advice_on_kind(name: str, y: Any) -> str:
     if kind == "b" or (kind == "f" and (values == np.round(values)).all()):
         return f"; {convert}"
     return f"; {REGRESSION}" if kind == "f" else ""
+
+
+def advice_on_integers(name: str, x: np.ndarray) -> str:
+    """Return what makes integers of the Python objects in `x`, if they are whole numbers; else ""."""
+    is_whole = all(isinstance(value, int | np.integer | np.bool_) for value in x.reshape(-1))
+    return f"; convert it with {name}.astype(int)" if is_whole else ""
 
 
 def advice_on_shape(name: str, y: Any, rows: int) -> str:

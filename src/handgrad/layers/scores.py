@@ -36,20 +36,21 @@ def _check_labels(layer: str, y: Any, x: Array) -> Array:
     if plain and y.view(np.uint64).max() < C:  # negative ones are large
         return y  # the quick way to the same answer
     xp = namespace(x)
-    if isinstance(x, np.ndarray) or not hasattr(y, "shape"):
-        y = as_numpy(layer, "y", y, "be an array of integers")
+    if isinstance(x, np.ndarray) or isinstance(y, np.ndarray) or not hasattr(y, "shape"):
+        y = as_numpy(layer, "y", y, "be an array of integers", advice_on_kind)
     if tuple(y.shape) != (N,):
         raise ShapeError(
             f"{layer}: y must have shape ({N},), one label a row of x {tuple(x.shape)}, "
             f"got {tuple(y.shape)}{advice_on_shape('y', y, N)}"
         )
-    if isinstance(y, np.ndarray) and not isinstance(x, np.ndarray):
-        y = xp.asarray(y, device=x.device)
-    if not xp.isdtype(y.dtype, "integral"):
+    is_own = isinstance(y, np.ndarray)
+    if not (y.dtype.kind in "iu" if is_own else xp.isdtype(y.dtype, "integral")):
         raise LabelError(
             f"{layer}: y must hold integers in [0, {C}), got {y.dtype} (y[0] = {shown(y[0])})"
             f"{advice_on_kind('y', y)}"
         )
+    if is_own and not isinstance(x, np.ndarray):
+        y = xp.asarray(y, device=x.device)
     y = xp.astype(y, xp.int64, copy=False)
     if int(xp.min(y)) < 0 or int(xp.max(y)) >= C:
         n = _first((y < 0) | (y >= C))

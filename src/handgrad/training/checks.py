@@ -64,9 +64,10 @@ def check_data(data: Any, num_classes: int | None) -> tuple[np.ndarray, ...]:
     """Return X_train, y_train, X_val, y_val of `data`; raise the error that says what is wrong."""
     checked: list[np.ndarray] = []
     for part in ("train", "val"):
-        X, y = (
-            as_numpy("Solver", name, required("Solver", "data", data, name))
-            for name in (f"X_{part}", f"y_{part}")
+        X = as_numpy("Solver", f"X_{part}", required("Solver", "data", data, f"X_{part}"))
+        y = required("Solver", "data", data, f"y_{part}")
+        y = as_numpy(
+            "Solver", f"y_{part}", y, "hold integers, the numbers of classes", advice_on_kind
         )
         _check_images(f"X_{part}", X)
         _check_labels(f"y_{part}", y, f"X_{part}", len(X), num_classes)

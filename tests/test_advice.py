@@ -16,7 +16,8 @@ VERBS = (
     "scale|see|set|split|step|take|train|try|unpack|use|wrap|write"
 )
 ADVICE = re.compile(
-    rf"(; |, or |: |\. +)(it is one-hot: |if .*, )?(for a regression, )?(?i:{VERBS})\b(?! must| \w+ must)|"
+    r"(; |, or |: |\. +|\? +|^if .*, )(it is one-hot: |if .*, )?(for a regression, )?"
+    rf"(?i:{VERBS})\b(?! must| \w+ must)|"
     r"^(convert|give|look|pass|try|use|for a regression,) |pip install|: handgrad "
 )
 # verdicts of the checker and of notebooks are judged by their own tests

@@ -40,8 +40,7 @@ class Table(Frame):
 
 
 @follows(
-    "with no plain numbers in the {which}", "; convert or drop ",
-    "such, as in {name}.drop(columns={columns!r})",
+    "with no plain numbers in the {which}", "; convert or drop such, as in ",
     "whose columns are of several kinds; pass {name}.astype(float)",
 )  # fmt: skip
 def data_frames():
@@ -152,7 +151,7 @@ def params_of_other_kinds():
         assert np.array_equal(model.loss(X), expected)
 
 
-@follows("{name}: {where} must be float32, float64 or complex128, got {got}{how_to_convert")
+@follows("; convert it with {call}")
 @pytest.mark.parametrize("dtype", [np.float16, np.longdouble, bool, np.complex64, object])
 def params_of_another_dtype(dtype):
     model = net()

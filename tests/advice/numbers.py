@@ -29,15 +29,19 @@ def train(y_train, y_val=None):
     Solver(model, data, num_epochs=1, batch_size=3, verbose=False).train()
 
 
-@follows("convert it with {name}.astype(int)")
-@pytest.mark.parametrize("y", [CLASSES.astype(float), CLASSES.astype(object), CLASSES == 1])
+@follows("convert it with {call_of('long()' if is_torch else 'astype(int)', name, given)}",
+         "; convert it with {call_of('astype(int)', name, given)}")  # fmt: skip
+@pytest.mark.parametrize(
+    "y",
+    [CLASSES.astype(float), CLASSES.astype(object), CLASSES == 1, CLASSES.astype(float).tolist()],
+)
 def whole_numbers_become_integers(y):
     for call in (train, lambda y: layers.softmax_loss(SCORES, y)):
         text = refused(lambda call=call: call(y))
-        names = {"y": y, "y_train": y}
+        names = {"y": y, "y_train": y, "np": np}
         converted = eval(said(text, r"; convert it with (\S+)$"), names)
         assert converted.dtype == int
-        assert np.array_equal(converted, y.astype(int))
+        assert np.array_equal(converted, np.asarray(y).astype(int))
         call(converted)
 
 
@@ -97,7 +101,7 @@ def a_regression():
     assert model.loss(X, y)[0] < before / 100
 
 
-@follows("convert it with {name}.long()")
+@follows("convert it with {call_of('long()'")
 def labels_of_torch():
     torch = pytest.importorskip("torch")
     y, scores = torch.tensor([0.0, 1, 2, 0, 1, 2]), torch.tensor(SCORES)
@@ -106,16 +110,26 @@ def labels_of_torch():
 
 
 @follows(
-    "; flatten it with {name}.reshape(-1)",
-    "; it is one-hot: take the class numbers, {name}.argmax(1)",
+    "; flatten it with {call_of('reshape(-1)', name, given)}",
+    "; it is one-hot: take the class numbers, {call_of('argmax(1)', name, given)}",
 )
 @pytest.mark.parametrize(
-    "y", [CLASSES[:, None], CLASSES[None], np.eye(3)[CLASSES], np.eye(3, dtype=int)[CLASSES]]
+    "y",
+    [
+        CLASSES[:, None],
+        CLASSES[None],
+        CLASSES[:, None].tolist(),
+        np.eye(3)[CLASSES],
+        np.eye(3, dtype=int)[CLASSES],
+        np.eye(3).tolist() * 2,
+    ],
 )
 def labels_of_another_shape(y):
     pattern = r"(?:flatten it with|the class numbers,) (\S+)$"
     for call in (train, lambda y: layers.softmax_loss(SCORES, y)):
-        made = eval(said(refused(lambda call=call: call(y)), pattern), {"y": y, "y_train": y})
+        made = eval(
+            said(refused(lambda call=call: call(y)), pattern), {"y": y, "y_train": y, "np": np}
+        )
         assert np.array_equal(made, CLASSES)
         call(made)
     assert "argmax" not in refused(lambda: train(SCORES))
@@ -131,8 +145,9 @@ def masked_numbers():
 
 
 @follows(
-    "; convert it with {name}.astype(np.float32)",
-    "; convert it with {name}.astype(np.complex128)",
+    "; convert it with {call}",
+    "; convert it with {call_of('astype(np.complex128)', name, given)}",
+    "; convert it with {floats}",
     "of Python objects; pass np.array({name}, float)",
 )
 @pytest.mark.parametrize("dtype", [bool, np.float16, object, np.complex64])
@@ -142,6 +157,11 @@ def arrays_of_another_dtype(dtype):
     made = eval(said(text, r"(?:convert it with|; pass) (.+)$"), {"x": x, "np": np})
     assert np.array_equal(made, x)
     layers.relu_forward(made)
+    for given in ([[True], [False]], np.array([[True], [False]])):
+        for call in (layers.relu_forward, lambda x: solver_of(data={**make_data(columns=1), "X_val": x,
+                                                                    "y_val": CLASSES[:2]})):  # fmt: skip
+            text = refused(lambda call=call, given=given: call(given))
+            call(eval(said(text, r"(?:with|pass) (.+)$"), {"x": given, "X_val": given, "np": np}))
     for none in (np.array([["a"]]), np.array([[None, "b"]]), np.array([["1"]])):
         text = refused(lambda none=none: layers.relu_forward(none))
         assert not re.search(r"astype|pass", text)

@@ -34,7 +34,7 @@ def as_numpy(
     name: str,
     value: Any,
     must: str = "be an array of numbers",
-    advise: Callable[[str, np.ndarray], str] | None = None,
+    advise: Callable[[str, np.ndarray, Any], str] | None = None,
 ) -> np.ndarray:
     """Return `value`, an array or nested lists, as a NumPy array; masks are refused, never dropped.
 
@@ -54,7 +54,7 @@ def as_numpy(
     except Exception as error:  # other libraries raise errors of many kinds
         raise _unconverted(layer, name, value, error) from None
     if array.dtype.kind == "O":
-        advice = advise(name, array) if advise and hasattr(value, "astype") else ""
+        advice = advise(name, array, value) if advise else ""
         got = f"{type(value).__name__} of objects{advice}" if advice else objects_in(name, value)
         raise DtypeError(f"{layer}: {name} must {must}, got {got}")
     return array
@@ -157,22 +157,36 @@ def _promote_numpy(layer: str, arrays: dict[str, Array]) -> tuple[np.ndarray, ..
         elif array.dtype.newbyteorder("=") not in _DTYPES:
             raise DtypeError(
                 f"{layer}: {name} must be {_NAMES} (or integers), got {array.dtype}"
-                f"{how_to_convert(name, array)}"
+                f"{how_to_convert(name, array, value)}"
             )
         converted.append(array)
     dtype = np.result_type(*(array.dtype for array in converted)).newbyteorder("=")
     return tuple(np.require(array, dtype, ["ALIGNED"]) for array in converted)
 
 
-def how_to_convert(name: str, array: np.ndarray) -> str:
-    """Return how `array` becomes one of the dtypes; "" where it holds no numbers, or would lose some."""
+def call_of(method: str, name: str, given: Any) -> str:
+    """Return the call of a `method` of arrays on `name`, which is `given`: perhaps a list, which lacks it.
+
+    >>> call_of("astype(int)", "y", np.zeros(2)), call_of("astype(int)", "y", [0.0, 0.0])
+    ('y.astype(int)', 'np.asarray(y).astype(int)')
+    """
+    has_it = hasattr(given, method.partition("(")[0])
+    return f"{name}.{method}" if has_it else f"np.asarray({name}).{method}"
+
+
+def how_to_convert(name: str, array: np.ndarray, given: Any) -> str:
+    """Return how `given`, the array `array`, becomes one of the dtypes; "" where nothing does.
+
+    It is "" also where numbers would be lost.
+    """
     if array.dtype.kind == "c":
-        return f"; convert it with {name}.astype(np.complex128)"
+        return f"; convert it with {call_of('astype(np.complex128)', name, given)}"
     try:
         is_possible = array.dtype.kind in "fb" and array.astype(np.float32) is not None
     except (TypeError, ValueError):
         is_possible = False
-    return f"; convert it with {name}.astype(np.float32)" if is_possible else ""
+    call = call_of("astype(np.float32)", name, given)
+    return f"; convert it with {call}" if is_possible else ""
 
 
 def _promote_foreign(layer: str, arrays: dict[str, Array]) -> tuple[Array, ...]:

@@ -60,8 +60,9 @@ def check_params(
             )
         if w.dtype.kind not in "iu" and w.dtype.newbyteorder("=") not in _PLAIN:
             got = objects_in(where, w) if w.dtype.kind == "O" else w.dtype
+            hint = how_to_convert(where, w, w)
             raise DtypeError(
-                f"{name}: {where} must be float32, float64 or complex128, got {got}{how_to_convert(where, w)}"
+                f"{name}: {where} must be float32, float64 or complex128, got {got}{hint}"
             )
 
 

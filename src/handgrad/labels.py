@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.engines.arrays import call_of
+from handgrad.errors import call_of
 
 REGRESSION = (
     "for a regression, give a network a loss of your own, as nn.Sequential(layers, loss=f) with f(scores, y) "

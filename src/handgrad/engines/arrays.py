@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.errors import DtypeError, ShapeError, shown
+from handgrad.errors import DtypeError, ShapeError, call_of, shown
 
 Array = Any  # an array of any library that the array API standard describes
 
@@ -162,16 +162,6 @@ def _promote_numpy(layer: str, arrays: dict[str, Array]) -> tuple[np.ndarray, ..
         converted.append(array)
     dtype = np.result_type(*(array.dtype for array in converted)).newbyteorder("=")
     return tuple(np.require(array, dtype, ["ALIGNED"]) for array in converted)
-
-
-def call_of(method: str, name: str, given: Any) -> str:
-    """Return the call of a `method` of arrays on `name`, which is `given`: perhaps a list, which lacks it.
-
-    >>> call_of("astype(int)", "y", np.zeros(2)), call_of("astype(int)", "y", [0.0, 0.0])
-    ('y.astype(int)', 'np.asarray(y).astype(int)')
-    """
-    has_it = hasattr(given, method.partition("(")[0])
-    return f"{name}.{method}" if has_it else f"np.asarray({name}).{method}"
 
 
 def how_to_convert(name: str, array: np.ndarray, given: Any) -> str:

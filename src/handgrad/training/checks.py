@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from handgrad.engines.arrays import as_numpy, call_of
+from handgrad.engines.arrays import as_numpy
 from handgrad.errors import (
     DtypeError,
     LabelError,
@@ -17,6 +17,7 @@ from handgrad.errors import (
     OptionError,
     ShapeError,
     as_items,
+    call_of,
     check_dictionary,
     check_known,
     required,

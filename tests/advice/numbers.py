@@ -107,6 +107,12 @@ def labels_of_torch():
     y, scores = torch.tensor([0.0, 1, 2, 0, 1, 2]), torch.tensor(SCORES)
     text = refused(lambda: layers.softmax_loss(scores, y))
     layers.softmax_loss(scores, eval(said(text, r"convert it with (\S+)$")))
+    for y in (CLASSES.astype(object), CLASSES.astype(float), CLASSES == 1):
+        text = refused(lambda y=y: layers.softmax_loss(scores, y))
+        layers.softmax_loss(scores, eval(said(text, r"convert it with (\S+)$"), {"y": y}))
+    assert "np.unique(y)" in refused(lambda: layers.softmax_loss(scores, CLASSES.astype(str)))
+    masked = np.ma.masked_array(CLASSES, CLASSES == 1)
+    assert "y must have no mask" in refused(lambda: layers.softmax_loss(scores, masked))
 
 
 @follows(

@@ -4,19 +4,20 @@ import ast
 import re
 from pathlib import Path
 
-from advice import commands, networks, numbers
+from advice import arrivals, commands, networks, numbers, students
 from advice.rows import ROWS
 
 import handgrad
 
 ROOT = Path(handgrad.__file__).parent
 VERBS = (
-    "ask|build|call|cast|check|choose|continue|convert|copy|draw|fetch|fill|finish|flatten|give|import|"
-    "install|keep|leave|look|make|mark|measure|move|name|number|pass|put|raise|remove|rename|run|say|"
+    "ask|build|call|cast|check|choose|collect|continue|convert|copy|did you mean|draw|fetch|fill|finish|"
+    "flatten|give|import|install|keep|leave|look|make|mark|measure|mend|move|name|number|pass|put|raise|remove|rename|run|say|"
     "scale|see|set|split|step|take|train|try|unpack|use|wrap|write"
 )
 ADVICE = re.compile(
-    rf"(; |, or |: |\. +)(it is one-hot: |if .*, )?(for a regression, )?(?i:{VERBS})\b(?! must| \w+ must)|"
+    r"(; |, or |: |\. +|\? +|^if .*, )(it is one-hot: |if .*, )?(for a regression, )?"
+    rf"(?i:{VERBS})\b(?! must| \w+ must)|"
     r"^(convert|give|look|pass|try|use|for a regression,) |pip install|: handgrad "
 )
 # verdicts of the checker and of notebooks are judged by their own tests
@@ -29,7 +30,7 @@ ELSEWHERE = (
 
 
 def pieces_of(path):
-    """Yield the texts of a module, f-strings as they are written, but for docstrings and help."""
+    """Yield the texts of a module, f-strings as they are written, but for docstrings, help and patterns."""
     tree = ast.parse(path.read_text())
     left_out = set()
     for node in ast.walk(tree):
@@ -37,6 +38,8 @@ def pieces_of(path):
             left_out.add(node.value)
         if isinstance(node, ast.JoinedStr):
             left_out |= {part for part in ast.walk(node) if part is not node}
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("re."):
+            left_out |= set(node.args)  # patterns
         if isinstance(node, ast.Call):
             left_out |= {k.value for k in node.keywords if k.arg in ("help", "epilog")}
     for node in ast.walk(tree):
@@ -76,7 +79,13 @@ def test_all_advice_is_followed_somewhere():
     assert not gone, f"no message says any more: {gone}"
 
 
-for module in (numbers, networks, commands):  # pytest finds them here by their names
+for module in (
+    numbers,
+    arrivals,
+    networks,
+    students,
+    commands,
+):  # pytest finds them here by their names
     own = {test for _, test in ROWS if test.__module__ == module.__name__}
     globals().update({f"test_{test.__name__}": test for test in own})
 archive = commands.archive

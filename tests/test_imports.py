@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "errors": set(),
     "files": {"errors"},
     "html": set(),
-    "labels": set(),
+    "labels": {"errors"},
     "processes": {"errors"},
     "engines": {"errors"},
     "layers": {"errors", "engines", "labels"},

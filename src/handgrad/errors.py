@@ -80,6 +80,16 @@ def shown(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
+def call_of(method: str, name: str, given: Any) -> str:
+    """Return the call of a `method` of arrays on `name`, which is `given`: perhaps a list, which lacks it.
+
+    >>> call_of("astype(int)", "y", np.zeros(2)), call_of("astype(int)", "y", [0.0, 0.0])
+    ('y.astype(int)', 'np.asarray(y).astype(int)')
+    """
+    has_it = hasattr(given, method.partition("(")[0])
+    return f"{name}.{method}" if has_it else f"np.asarray({name}).{method}"
+
+
 def shape_of(layer: str, name: str, array: Any) -> tuple[int, ...]:
     """Return the shape of `array`; DtypeError if it is no array."""
     try:

@@ -6,18 +6,21 @@ from typing import Any
 
 import numpy as np
 
+from handgrad.errors import call_of
+
 REGRESSION = (
     "for a regression, give a network a loss of your own, as nn.Sequential(layers, loss=f) with f(scores, y) "
     "-> (loss, dscores), and follow model.loss(X, y) with a rule of handgrad.optim, batch by batch"
 )
 
 
-def advice_on_kind(name: str, y: Any) -> str:
-    """Return what makes class numbers of the labels `y`, which are not integers; "" if nothing does."""
+def advice_on_kind(name: str, y: Any, given: Any) -> str:
+    """Return what makes class numbers of labels that are not integers; "" if nothing does.
+
+    They came as `given`, and are the array `y`.
+    """
     is_torch = type(y).__module__.partition(".")[0] == "torch"
-    convert = (
-        f"convert it with {name}.long()" if is_torch else f"convert it with {name}.astype(int)"
-    )
+    convert = f"convert it with {call_of('long()' if is_torch else 'astype(int)', name, given)}"
     if is_torch:
         y = np.array(y.detach().cpu().tolist())
     kind, values = y.dtype.kind, y.reshape(-1)
@@ -27,8 +30,8 @@ def advice_on_kind(name: str, y: Any) -> str:
             f"; number the classes: classes = np.unique({train}), then {name} = "
             f"np.searchsorted(classes, {name})"
         )
-    if kind == "O" and all(isinstance(value, int | np.integer) for value in values):
-        return f"; {convert}"
+    if kind == "O":
+        return advice_on_integers(name, y, given)
     if kind == "f" and not np.isfinite(values).all():
         return (
             f"; leave out the rows without a label, keep = np.isfinite({name}), and then {convert}"
@@ -38,13 +41,19 @@ def advice_on_kind(name: str, y: Any) -> str:
     return f"; {REGRESSION}" if kind == "f" else ""
 
 
-def advice_on_shape(name: str, y: Any, rows: int) -> str:
+def advice_on_integers(name: str, x: np.ndarray, given: Any) -> str:
+    """Return what makes integers of the Python objects in `x`, if they are whole numbers; else ""."""
+    is_whole = all(isinstance(value, int | np.integer | np.bool_) for value in x.reshape(-1))
+    return f"; convert it with {call_of('astype(int)', name, given)}" if is_whole else ""
+
+
+def advice_on_shape(name: str, y: Any, rows: int, given: Any) -> str:
     """Return what makes labels of the shape (rows,) of `y`, which has another one; "" if nothing does."""
     shape = tuple(y.shape)
     if len(shape) > 1 and rows in shape and int(np.prod(shape)) == rows:
-        return f"; flatten it with {name}.reshape(-1)"
+        return f"; flatten it with {call_of('reshape(-1)', name, given)}"
     if len(shape) == 2 and shape[0] == rows and _is_one_hot(y):
-        return f"; it is one-hot: take the class numbers, {name}.argmax(1)"
+        return f"; it is one-hot: take the class numbers, {call_of('argmax(1)', name, given)}"
     return ""
 
 

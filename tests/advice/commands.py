@@ -141,6 +141,21 @@ def more_threads_than_cores(monkeypatch):
     assert done.stdout.strip() in (value, "None")
 
 
+@follows("looks like {fork[1]} under another name; say --package {fork[0]}")
+def a_fork_of_a_course(tmp_path):
+    from courses.notebooks import write
+
+    from handgrad.courses import profiles
+    from handgrad.courses.notebook.guess import guess_course
+    from handgrad.courses.notebook.read import read_notebook
+
+    source = "from mine.layers import *\nfrom mine.gradient_check import *\nf(dropout_keep_ratio=1)"
+    path = write(tmp_path / "n.ipynb", code(source))
+    package = said(refused(lambda: guess_course(read_notebook(path))), r"--package (\S+)$")
+    choice = guess_course(read_notebook(path), package=package)
+    assert profiles.get_profile(choice.profile).packages == ("cs231n",)
+
+
 @follows(
     "say --course NAME",
     "say --course nndl-drop",
@@ -169,19 +184,34 @@ def courses_that_cannot_be_told(tmp_path, source):
         assert profiles.get_profile(name.strip())
 
 
-@follows("write it in Python 3: print(x) for print x, except E as e for except E, e")
-def notebooks_of_python_2(tmp_path):
+@follows("--python2 could not convert it; mend this line by hand")
+def notebooks_of_python_2(tmp_path, capsys):
     from courses.notebooks import write
 
     from handgrad.courses.notebook.read import read_notebook
 
     source = "try:\n    print 'hello'\nexcept E, e:\n    pass"
-    text = refused(lambda: read_notebook(write(tmp_path / "n.ipynb", code(source))))
-    assert "write it in Python 3" in text
-    source = source.replace("print 'hello'", "print('hello')").replace(
-        "except E, e", "except E as e"
-    )
-    assert read_notebook(write(tmp_path / "n.ipynb", code(source))).cells
+    path = write(tmp_path / "n.ipynb", code(source))
+    option = said(refused(lambda: read_notebook(path)), r"; --(\w+) converts its cells")
+    assert read_notebook(path, **{option: True}).cells
+    # and by the option of the command
+    write(path, code("import numpy as np\nprint 3 / 2"))
+    command = ["notebook", "run", str(path), "--course", "cs231n-2015"]
+    assert run(command) == 2
+    assert f"--{option} converts" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as end:
+        cli.main([*command, f"--{option}", "--help"])
+    assert end.value.code == 0
+    # what is beyond conversion
+    source = "print 'hello'\na = print 'world'"
+    write(path, code(source))
+    text = refused(lambda: read_notebook(path, **{option: True}))
+    assert "by hand" in text
+    line = int(said(text, r"cell 0, line (\d+)"))
+    lines = source.split("\n")
+    lines[line - 1] = "a = print('world')"
+    write(path, code("\n".join(lines)))
+    assert read_notebook(path, **{option: True}).cells
 
 
 @follows("if you trust the file, call handgrad.courses.use(NAME, trust_pickles=True)")

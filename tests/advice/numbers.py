@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from advice.rows import follows, refused, said
@@ -27,14 +29,19 @@ def train(y_train, y_val=None):
     Solver(model, data, num_epochs=1, batch_size=3, verbose=False).train()
 
 
-@follows("convert it with {name}.astype(int)")
-@pytest.mark.parametrize("y", [CLASSES.astype(float), CLASSES.astype(object), CLASSES == 1])
+@follows("convert it with {call_of('long()' if is_torch else 'astype(int)', name, given)}",
+         "; convert it with {call_of('astype(int)', name, given)}")  # fmt: skip
+@pytest.mark.parametrize(
+    "y",
+    [CLASSES.astype(float), CLASSES.astype(object), CLASSES == 1, CLASSES.astype(float).tolist()],
+)
 def whole_numbers_become_integers(y):
     for call in (train, lambda y: layers.softmax_loss(SCORES, y)):
         text = refused(lambda call=call: call(y))
-        names = {"y": y, "y_train": y}
+        names = {"y": y, "y_train": y, "np": np}
         converted = eval(said(text, r"; convert it with (\S+)$"), names)
-        assert np.array_equal(converted, y.astype(int))
+        assert converted.dtype == int
+        assert np.array_equal(converted, np.asarray(y).astype(int))
         call(converted)
 
 
@@ -94,25 +101,41 @@ def a_regression():
     assert model.loss(X, y)[0] < before / 100
 
 
-@follows("convert it with {name}.long()")
+@follows("convert it with {call_of('long()'")
 def labels_of_torch():
     torch = pytest.importorskip("torch")
     y, scores = torch.tensor([0.0, 1, 2, 0, 1, 2]), torch.tensor(SCORES)
     text = refused(lambda: layers.softmax_loss(scores, y))
     layers.softmax_loss(scores, eval(said(text, r"convert it with (\S+)$")))
+    for y in (CLASSES.astype(object), CLASSES.astype(float), CLASSES == 1):
+        text = refused(lambda y=y: layers.softmax_loss(scores, y))
+        layers.softmax_loss(scores, eval(said(text, r"convert it with (\S+)$"), {"y": y}))
+    assert "np.unique(y)" in refused(lambda: layers.softmax_loss(scores, CLASSES.astype(str)))
+    masked = np.ma.masked_array(CLASSES, CLASSES == 1)
+    assert "y must have no mask" in refused(lambda: layers.softmax_loss(scores, masked))
 
 
 @follows(
-    "; flatten it with {name}.reshape(-1)",
-    "; it is one-hot: take the class numbers, {name}.argmax(1)",
+    "; flatten it with {call_of('reshape(-1)', name, given)}",
+    "; it is one-hot: take the class numbers, {call_of('argmax(1)', name, given)}",
 )
 @pytest.mark.parametrize(
-    "y", [CLASSES[:, None], CLASSES[None], np.eye(3)[CLASSES], np.eye(3, dtype=int)[CLASSES]]
+    "y",
+    [
+        CLASSES[:, None],
+        CLASSES[None],
+        CLASSES[:, None].tolist(),
+        np.eye(3)[CLASSES],
+        np.eye(3, dtype=int)[CLASSES],
+        np.eye(3).tolist() * 2,
+    ],
 )
 def labels_of_another_shape(y):
     pattern = r"(?:flatten it with|the class numbers,) (\S+)$"
     for call in (train, lambda y: layers.softmax_loss(SCORES, y)):
-        made = eval(said(refused(lambda call=call: call(y)), pattern), {"y": y, "y_train": y})
+        made = eval(
+            said(refused(lambda call=call: call(y)), pattern), {"y": y, "y_train": y, "np": np}
+        )
         assert np.array_equal(made, CLASSES)
         call(made)
     assert "argmax" not in refused(lambda: train(SCORES))
@@ -128,17 +151,26 @@ def masked_numbers():
 
 
 @follows(
-    "; convert it with {name}.astype(np.float32)", "; convert it with {name}.astype(np.complex128)"
+    "; convert it with {call}",
+    "; convert it with {call_of('astype(np.complex128)', name, given)}",
+    "; convert it with {floats}",
+    "of Python objects; pass np.array({name}, float)",
 )
 @pytest.mark.parametrize("dtype", [bool, np.float16, object, np.complex64])
 def arrays_of_another_dtype(dtype):
     x = np.array([[1, 0.5], [2, 3]]).astype(dtype)
     text = refused(lambda: layers.relu_forward(x))
-    made = eval(said(text, r"convert it with (\S+)$"), {"x": x, "np": np})
+    made = eval(said(text, r"(?:convert it with|; pass) (.+)$"), {"x": x, "np": np})
     assert np.array_equal(made, x)
     layers.relu_forward(made)
+    for given in ([[True], [False]], np.array([[True], [False]])):
+        for call in (layers.relu_forward, lambda x: solver_of(data={**make_data(columns=1), "X_val": x,
+                                                                    "y_val": CLASSES[:2]})):  # fmt: skip
+            text = refused(lambda call=call, given=given: call(given))
+            call(eval(said(text, r"(?:with|pass) (.+)$"), {"x": given, "X_val": given, "np": np}))
     for none in (np.array([["a"]]), np.array([[None, "b"]]), np.array([["1"]])):
-        assert "astype" not in refused(lambda none=none: layers.relu_forward(none))
+        text = refused(lambda none=none: layers.relu_forward(none))
+        assert not re.search(r"astype|pass", text)
 
 
 @follows(
@@ -244,10 +276,14 @@ def batches_of_one_row():
     solver_of(model=model, batch_size=2).train()
 
 
-@follows("Unrecognized arguments {names} of Solver; see help(Solver.__init__)")
-def arguments_of_the_solver():
-    assert "help(Solver.__init__)" in refused(lambda: solver_of(num_epoch=3))
-    assert "num_epochs: " in Solver.__init__.__doc__
+@follows("; did you mean {', '.join(near)}?")
+@pytest.mark.parametrize("wrong", ["num_epoch", "numEpochs", "epochs"])
+def arguments_of_the_solver(wrong):
+    text = refused(lambda: solver_of(**{wrong: 3}))
+    known = said(text, r"known are (.*?);").split(", ")
+    meant = said(text, r'did you mean "(.*)"\?$')
+    assert meant in known
+    assert solver_of(**{meant: 3}).num_epochs == 3
 
 
 @follows("epochs are done: train() has no step to do")

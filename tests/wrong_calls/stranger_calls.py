@@ -65,7 +65,7 @@ STRANGERS = [
         "a tensor elsewhere",
         lambda: net().predict(tensor(device="meta")),
         DtypeError,
-        r"pass X\.cpu\(\)",
+        r"X must hold numbers, got Tensor without data",
     ),
     (
         "a list of tensors",
@@ -95,7 +95,7 @@ STRANGERS = [
         "None among numbers",
         lambda: network().loss([[1.0] * 6, [None] * 6], [0, 1]),
         DtypeError,
-        r"X must hold real numbers, got list of objects: X\[1\]\[0\] is None, no number",
+        r"X must hold real numbers, got list of objects: X\[1\]\[0\] is None, no real number",
     ),
     (
         "a generator of rows",

@@ -218,7 +218,7 @@ def of_syntax(error: SyntaxError) -> str:
         what = "an exec statement of Python 2: write exec(...)"
     elif re.match(r"except\b[^:]*,\s*\w+\s*:", line):
         what = "`except Error, name` of Python 2: write `except Error as name`"
-    elif re.match(r"raise\s+\w+\s*,", line):
+    elif re.search(r"\braise\s+[\w.]+\s*,", line):
         what = "`raise Error, text` of Python 2: write `raise Error(text)`"
     elif "<>" in line:
         what = "`<>` of Python 2: write !="

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from numbers import Number
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from handgrad.errors import DtypeError, ShapeError, shown
+from handgrad.errors import DtypeError, ShapeError, call_of, shown
 
 Array = Any  # an array of any library that the array API standard describes
 
@@ -28,11 +29,18 @@ def namespace(*arrays: Array) -> ModuleType:
     return array_api_compat.array_namespace(*arrays)
 
 
-def as_numpy(layer: str, name: str, value: Any, must: str = "be an array of numbers") -> np.ndarray:
+def as_numpy(
+    layer: str,
+    name: str,
+    value: Any,
+    must: str = "be an array of numbers",
+    advise: Callable[[str, np.ndarray, Any], str] | None = None,
+) -> np.ndarray:
     """Return `value`, an array or nested lists, as a NumPy array; masks are refused, never dropped.
 
-    `must` says in messages what is wanted.  Raises DtypeError for what holds objects or cannot be
-    converted, and ShapeError for ragged lists; the messages say what to do.
+    `must` says in messages what is wanted, `advise` what to do about an array of objects, such as labels
+    (`handgrad.labels`).  Raises DtypeError for what holds objects or cannot be converted, and ShapeError
+    for ragged lists; the messages say what to do.
     """
     if type(value) is np.ndarray and value.dtype.kind != "O":
         return value
@@ -46,29 +54,37 @@ def as_numpy(layer: str, name: str, value: Any, must: str = "be an array of numb
     except Exception as error:  # other libraries raise errors of many kinds
         raise _unconverted(layer, name, value, error) from None
     if array.dtype.kind == "O":
-        raise DtypeError(f"{layer}: {name} must {must}, got {objects_in(name, value)}")
+        advice = advise(name, array, value) if advise else ""
+        got = f"{type(value).__name__} of objects{advice}" if advice else objects_in(name, value)
+        raise DtypeError(f"{layer}: {name} must {must}, got {got}")
     return array
 
 
 def _unconverted(layer: str, name: str, value: Any, error: Exception) -> DtypeError | ShapeError:
     """The error to raise where NumPy or another library could not make an array of `value`."""
-    kind = type(value).__name__
+    kind, given = type(value).__name__, name
     if isinstance(value, list | tuple):
         first = next((item for item in value if hasattr(item, "requires_grad")), None)
         if first is None:
             return ShapeError(f"{layer}: {name} is not a rectangular array: {error}")
         value, kind = first, f"a {kind} of {type(first).__name__}s"
+        given = f"torch.stack({name})"
+    place = getattr(getattr(value, "device", None), "type", "cpu")
+    if place == "meta":
+        return DtypeError(
+            f"{layer}: {name} must hold numbers, got {kind} without data (device meta)"
+        )
     hints = {
-        "requires grad": getattr(value, "requires_grad", False) is True and f"{name}.detach()",
-        "is bfloat16": "bfloat16" in str(getattr(value, "dtype", "")) and f"{name}.float()",
-        "is on a GPU": getattr(getattr(value, "device", None), "type", "cpu") != "cpu"
-        and f"{name}.cpu()",
-        "is sparse": "sparse" in str(getattr(value, "layout", "")) and f"{name}.to_dense()",
+        "requires grad": getattr(value, "requires_grad", False) is True and "detach()",
+        "is bfloat16": "bfloat16" in str(getattr(value, "dtype", "")) and "float()",
+        "is on a GPU": place != "cpu" and "cpu()",
+        "is sparse": "sparse" in str(getattr(value, "layout", "")) and "to_dense()",
     }
     for what, hint in hints.items():
         if hint:
             return DtypeError(
-                f"{layer}: {name} must be an array that NumPy can read, got {kind} that {what}; pass {hint}"
+                f"{layer}: {name} must be an array that NumPy can read, got {kind} that {what}; "
+                f"pass {given}.{hint}"
             )
     return DtypeError(f"{layer}: {name} must be an array, got {kind}: {shown(error)}")
 
@@ -93,13 +109,21 @@ def objects_in(name: str, value: Any) -> str:
         return f"the class {kind if kind != 'type' else value.__name__}, not an array"
     if isinstance(value, np.ndarray | list | tuple) or hasattr(value, "dtype"):
         flat = np.asarray(value, dtype=object).ravel()
-        wrong = next((i for i, item in enumerate(flat) if not isinstance(item, int | float)), None)
+        wrong = next((i for i, item in enumerate(flat) if not _is_real(item)), None)
         if wrong is None:
             return f"{kind} of Python objects; pass np.array({name}, float)"
         place = np.unravel_index(wrong, np.asarray(value, dtype=object).shape)
         where = "".join(f"[{i}]" for i in place)
-        return f"{kind} of objects: {name}{where} is {shown(flat[wrong])}, no number"
+        return f"{kind} of objects: {name}{where} is {shown(flat[wrong])}, no real number"
     return kind
+
+
+def _is_real(item: Any) -> bool:
+    """Whether `item` is a number that NumPy makes a float of."""
+    try:
+        return isinstance(item, Number) and float(item) is not None  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 def promote(layer: str, **arrays: Array) -> tuple[Array, ...]:
@@ -133,22 +157,26 @@ def _promote_numpy(layer: str, arrays: dict[str, Array]) -> tuple[np.ndarray, ..
         elif array.dtype.newbyteorder("=") not in _DTYPES:
             raise DtypeError(
                 f"{layer}: {name} must be {_NAMES} (or integers), got {array.dtype}"
-                f"{_how_to_convert(name, array)}"
+                f"{how_to_convert(name, array, value)}"
             )
         converted.append(array)
     dtype = np.result_type(*(array.dtype for array in converted)).newbyteorder("=")
     return tuple(np.require(array, dtype, ["ALIGNED"]) for array in converted)
 
 
-def _how_to_convert(name: str, array: np.ndarray) -> str:
-    """Return how `array` becomes one of the dtypes; "" where it holds no numbers, or would lose some."""
+def how_to_convert(name: str, array: np.ndarray, given: Any) -> str:
+    """Return how `given`, the array `array`, becomes one of the dtypes; "" where nothing does.
+
+    It is "" also where numbers would be lost.
+    """
     if array.dtype.kind == "c":
-        return f"; convert it with {name}.astype(np.complex128)"
+        return f"; convert it with {call_of('astype(np.complex128)', name, given)}"
     try:
         is_possible = array.dtype.kind in "fb" and array.astype(np.float32) is not None
     except (TypeError, ValueError):
         is_possible = False
-    return f"; convert it with {name}.astype(np.float32)" if is_possible else ""
+    call = call_of("astype(np.float32)", name, given)
+    return f"; convert it with {call}" if is_possible else ""
 
 
 def _promote_foreign(layer: str, arrays: dict[str, Array]) -> tuple[Array, ...]:

@@ -35,21 +35,22 @@ def _check_labels(layer: str, y: Any, x: Array) -> Array:
     plain = type(y) is np.ndarray is type(x) and y.dtype == np.int64 and y.shape == (N,)
     if plain and y.view(np.uint64).max() < C:  # negative ones are large
         return y  # the quick way to the same answer
-    xp = namespace(x)
-    if isinstance(x, np.ndarray) or not hasattr(y, "shape"):
-        y = as_numpy(layer, "y", y, "be an array of integers")
+    xp, given = namespace(x), y
+    if isinstance(x, np.ndarray) or isinstance(y, np.ndarray) or not hasattr(y, "shape"):
+        y = as_numpy(layer, "y", y, "be an array of integers", advice_on_kind)
     if tuple(y.shape) != (N,):
         raise ShapeError(
             f"{layer}: y must have shape ({N},), one label a row of x {tuple(x.shape)}, "
-            f"got {tuple(y.shape)}{advice_on_shape('y', y, N)}"
+            f"got {tuple(y.shape)}{advice_on_shape('y', y, N, given)}"
         )
-    if isinstance(y, np.ndarray) and not isinstance(x, np.ndarray):
-        y = xp.asarray(y, device=x.device)
-    if not xp.isdtype(y.dtype, "integral"):
+    is_own = isinstance(y, np.ndarray)
+    if not (y.dtype.kind in "iu" if is_own else xp.isdtype(y.dtype, "integral")):
         raise LabelError(
             f"{layer}: y must hold integers in [0, {C}), got {y.dtype} (y[0] = {shown(y[0])})"
-            f"{advice_on_kind('y', y)}"
+            f"{advice_on_kind('y', y, given)}"
         )
+    if is_own and not isinstance(x, np.ndarray):
+        y = xp.asarray(y, device=x.device)
     y = xp.astype(y, xp.int64, copy=False)
     if int(xp.min(y)) < 0 or int(xp.max(y)) >= C:
         n = _first((y < 0) | (y >= C))

@@ -17,6 +17,7 @@ import numpy as np
 
 from handgrad.engines.arrays import Array, as_numpy, namespace, promote
 from handgrad.errors import LabelError, ShapeError, check_ndim
+from handgrad.labels import advice_on_kind
 from handgrad.layers.softmax_loss import softmax_loss
 
 
@@ -80,7 +81,8 @@ def _two_dimensional(layer: str, name: str, value: Any, shape: tuple[int, int]) 
     """Return labels or a mask as a NumPy array, wherever they come from."""
     if hasattr(value, "requires_grad") and value.device.type != "meta":
         value = value.detach().cpu()
-    array = as_numpy(layer, name, value)
+    advise = advice_on_kind if name == "y" else None
+    array = as_numpy(layer, name, value, "be an array of integers", advise)
     if array.shape != shape:
         raise ShapeError(
             f"{layer}: {name} must have shape {shape}, one for each step of x, got {array.shape}"

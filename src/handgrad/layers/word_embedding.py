@@ -18,6 +18,7 @@ import numpy as np
 from handgrad.engines import vectorized
 from handgrad.engines.arrays import Array, as_numpy, namespace, promote
 from handgrad.errors import LabelError, check_ndim
+from handgrad.labels import advice_on_integers
 from handgrad.layers.pair import Cache, run_backward, run_forward
 
 
@@ -96,7 +97,7 @@ def _check_words(x: Any, W: Array) -> Array:
     """Return the numbers of words as int64 of W's array library."""
     layer, xp, V = "word_embedding_forward", namespace(W), W.shape[0]
     if not hasattr(x, "shape") or xp.__name__ == "numpy":
-        x = as_numpy(layer, "x", x)
+        x = as_numpy(layer, "x", x, "hold integers", advice_on_integers)
     if not hasattr(W, "__array_interface__") or not hasattr(x, "__array_interface__"):
         x = xp.asarray(x, device=W.device)
     if not xp.isdtype(x.dtype, "integral"):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.engines.arrays import Array, as_numpy
+from handgrad.engines.arrays import Array, as_numpy, how_to_convert, objects_in
 from handgrad.errors import (
     DtypeError,
     OptionError,
@@ -49,9 +49,8 @@ def check_params(
             continue
         where = f"params[{key!r}]"
         if not isinstance(w, np.ndarray) or hasattr(w, "mask"):
-            kind = type(w).__name__
             raise DtypeError(
-                f"{name}: {where} must be a NumPy array, got {kind}; pass np.asarray(...)"
+                f"{name}: {where} must be a NumPy array, got {type(w).__name__}; {_as_array(where, w)}"
             )
         if w.shape != shapes[key]:
             turned = "; did you mean its transpose?" if w.T.shape == shapes[key] else ""
@@ -60,10 +59,22 @@ def check_params(
                 f"got {w.shape}{turned}"
             )
         if w.dtype.kind not in "iu" and w.dtype.newbyteorder("=") not in _PLAIN:
+            got = objects_in(where, w) if w.dtype.kind == "O" else w.dtype
+            hint = how_to_convert(where, w, w)
             raise DtypeError(
-                f"{name}: {where} must be float32, float64 or complex128, got {w.dtype}; convert it with "
-                ".astype(np.float32)"
+                f"{name}: {where} must be float32, float64 or complex128, got {got}{hint}"
             )
+
+
+def _as_array(name: str, w: Any) -> str:
+    """Return what makes a NumPy array of `w`, called `name`."""
+    if isinstance(w, np.ndarray):
+        return f"put a number of your choice in the place of masked ones, {name}.filled(number)"
+    return (
+        f"pass {name}.detach().cpu().numpy()"
+        if hasattr(w, "detach")
+        else f"pass np.asarray({name})"
+    )
 
 
 def checked_buffers(name: str, buffers: Mapping[str, Any]) -> dict[str, np.ndarray]:

@@ -17,6 +17,7 @@ from handgrad.errors import (
     OptionError,
     ShapeError,
     as_items,
+    call_of,
     check_dictionary,
     check_known,
     required,
@@ -64,12 +65,12 @@ def check_data(data: Any, num_classes: int | None) -> tuple[np.ndarray, ...]:
     """Return X_train, y_train, X_val, y_val of `data`; raise the error that says what is wrong."""
     checked: list[np.ndarray] = []
     for part in ("train", "val"):
-        X, y = (
-            as_numpy("Solver", name, required("Solver", "data", data, name))
-            for name in (f"X_{part}", f"y_{part}")
-        )
-        _check_images(f"X_{part}", X)
-        _check_labels(f"y_{part}", y, f"X_{part}", len(X), num_classes)
+        given = [required("Solver", "data", data, f"{name}_{part}") for name in "Xy"]
+        must = "hold integers, the numbers of classes"
+        X = as_numpy("Solver", f"X_{part}", given[0])
+        y = as_numpy("Solver", f"y_{part}", given[1], must, advice_on_kind)
+        _check_images(f"X_{part}", X, given[0])
+        _check_labels(f"y_{part}", y, f"X_{part}", len(X), num_classes, given[1])
         checked += [X, y]
     X_train, _, X_val, _ = checked
     if X_train.shape[1:] != X_val.shape[1:]:
@@ -80,9 +81,10 @@ def check_data(data: Any, num_classes: int | None) -> tuple[np.ndarray, ...]:
     return tuple(checked)
 
 
-def _check_images(name: str, X: np.ndarray) -> None:
+def _check_images(name: str, X: np.ndarray, given: Any) -> None:
     if X.dtype.kind not in "fiu":
-        hint = f"; for 0 and 1 pass {name}.astype(np.float32)" if X.dtype.kind == "b" else ""
+        floats = call_of("astype(np.float32)", name, given)
+        hint = f"; convert it with {floats}" if X.dtype.kind == "b" else ""
         raise DtypeError(f"Solver: {name} must hold real numbers, got {X.dtype}{hint}")
     if X.ndim < 2 or len(X) == 0:
         raise ShapeError(
@@ -100,16 +102,18 @@ def _check_images(name: str, X: np.ndarray) -> None:
                 )
 
 
-def _check_labels(name: str, y: np.ndarray, X_name: str, rows: int, classes: int | None) -> None:
+def _check_labels(
+    name: str, y: np.ndarray, X_name: str, rows: int, classes: int | None, given: Any
+) -> None:
     if y.ndim != 1 or len(y) != rows:
         raise ShapeError(
             f"Solver: {name} must have shape ({rows},), one label for each row of {X_name}, "
-            f"got {y.shape}{advice_on_shape(name, y, rows)}"
+            f"got {y.shape}{advice_on_shape(name, y, rows, given)}"
         )
     if y.dtype.kind not in "iu":
         raise LabelError(
             f"Solver: {name} must hold integers, the numbers of classes, got {y.dtype} "
-            f"({name}[0] = {shown(y[0])}){advice_on_kind(name, y)}"
+            f"({name}[0] = {shown(y[0])}){advice_on_kind(name, y, given)}"
         )
     wrong = y < 0 if classes is None else (y < 0) | (y >= classes)
     if wrong.any():

@@ -19,6 +19,7 @@ from handgrad.errors import (
     check_callable,
     shown,
 )
+from handgrad.labels import advice_on_kind
 from handgrad.training.arrays import all_finite, steady
 
 
@@ -216,7 +217,7 @@ def _two_axes(scores: np.ndarray) -> tuple[int, int]:
 
 
 def _checked_labels(y: Any, N: int, C: int) -> np.ndarray:
-    y = as_numpy("evaluate", "y", y)
+    y = as_numpy("evaluate", "y", y, "hold integers", advice_on_kind)
     if y.shape != (N,):
         raise ShapeError(f"evaluate: y must have shape ({N},), a label for each row, got {y.shape}")
     if y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= C:

@@ -29,6 +29,7 @@ from handgrad import layers
 from handgrad.checker import WRONG, check
 from handgrad.checker.known.table import by_function
 from handgrad.engines import naive
+from handgrad.engines.pairs import FUNCTIONS
 
 FILES = ("affine", "activations", "conv", "dropout", "losses", "norm", "pool")
 _SWAPS = {
@@ -131,7 +132,7 @@ def in_place(mutant: Mutant) -> Iterator[ModuleType]:
     module = ModuleType(original.__name__)
     module.__file__ = original.__file__
     sys.modules[original.__name__] = module
-    saved = {name: getattr(naive, name) for name in naive.__all__}
+    saved = {name: getattr(naive, name) for name in sorted(FUNCTIONS)}
     try:
         exec(compile(mutant.tree, original.__file__, "exec"), vars(module))
         for name in saved:
@@ -146,7 +147,9 @@ def in_place(mutant: Mutant) -> Iterator[ModuleType]:
 
 def layers_of(file: str) -> list[str]:
     """The layers whose results come from a file of the engine."""
-    own = [name for name in naive.__all__ if getattr(naive, name).__module__.endswith(f".{file}")]
+    own = [
+        name for name in sorted(FUNCTIONS) if getattr(naive, name).__module__.endswith(f".{file}")
+    ]
     found = {name.split("_forward")[0].split("_backward")[0] for name in own}
     found = {name for name in found if name.endswith("_loss") or by_function(f"{name}_forward")}
     if file == "norm":

@@ -1,15 +1,13 @@
 #include "core/buffers.h"
 
-#include <pthread.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <mutex>
 #include <new>
 #include <vector>
+
+#include "core/system.h"
 
 namespace handgrad {
 namespace {
@@ -34,8 +32,7 @@ Pool& pool() {
         auto* made = new Pool;  // never destroyed: arrays may outlive static destructors
         if (const char* bytes = std::getenv("HANDGRAD_CACHE_BYTES")) made->limit = std::atoll(bytes);
         if (const char* guard = std::getenv("HANDGRAD_GUARD_PAGES")) made->guard = *guard == '1';
-        pthread_atfork([] { pool().mutex.lock(); }, [] { pool().mutex.unlock(); },
-                       [] { new (&pool().mutex) std::mutex; });
+        at_fork([] { pool().mutex.lock(); }, [] { pool().mutex.unlock(); }, [] { new (&pool().mutex) std::mutex; });
         return made;
     }();
     return *instance;
@@ -66,8 +63,8 @@ int64_t size_class(int64_t bytes) {
 
 void* from_system(int64_t size) {
     int64_t length = plus(size, kAlignment);
-    void* base = nullptr;
-    if (posix_memalign(&base, kAlignment, static_cast<size_t>(length)) != 0) throw NoMemory(size);
+    void* base = aligned_memory(length, kAlignment);
+    if (!base) throw NoMemory(size);
     void* data = static_cast<char*>(base) + kAlignment;
     *header(data) = {size, base, 0};
     return data;
@@ -75,23 +72,19 @@ void* from_system(int64_t size) {
 
 // The block ends at an unmapped page, so that any access behind it is a fault.
 void* from_system_guarded(int64_t size) {
-    const int64_t page = sysconf(_SC_PAGESIZE);
-    int64_t body = round_up(plus(size, kAlignment), page), length = plus(body, page);
-    void* base = mmap(nullptr, static_cast<size_t>(length), PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (base == MAP_FAILED) throw NoMemory(size);
-    mprotect(static_cast<char*>(base) + body, static_cast<size_t>(page), PROT_NONE);
-    void* data = static_cast<char*>(base) + body - size;
-    *header(data) = {size, base, length};
+    const Guarded block = guarded_memory(plus(size, kAlignment));
+    if (!block.base) throw NoMemory(size);
+    void* data = static_cast<char*>(block.base) + block.usable - size;
+    *header(data) = {size, block.base, block.length};
     return data;
 }
 
 void to_system(void* data) {
     Header copy = *header(data);
     if (copy.length) {
-        munmap(copy.base, static_cast<size_t>(copy.length));
+        free_guarded(copy.base, copy.length);
     } else {
-        std::free(copy.base);
+        free_aligned(copy.base);
     }
 }
 

@@ -1,8 +1,5 @@
 #include "core/threads.h"
 
-#include <pthread.h>
-#include <sched.h>
-
 #include <atomic>
 #include <condition_variable>
 #include <cstdlib>
@@ -10,16 +7,10 @@
 #include <thread>
 #include <vector>
 
+#include "core/system.h"
+
 namespace handgrad {
 namespace {
-
-inline void relax() {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    asm volatile("yield");
-#endif
-}
 
 constexpr int kSpins = 20000;  // some 250 us: the usual gap between two regions of a training step, and more
 
@@ -70,7 +61,7 @@ struct Pool {
             if (take_one(worker)) {
                 idle = 0;
             } else if (++idle < kSpins) {
-                relax();
+                relax_processor();
             } else {
                 std::unique_lock<std::mutex> lock(sleep);
                 sleeping.fetch_add(1);
@@ -108,23 +99,48 @@ struct Pool {
         }
         for (int spins = 0; done.load(std::memory_order_acquire) < chunks;) {
             if (++spins < kSpins) {
-                relax();
+                relax_processor();
             } else {
-                sched_yield();
+                yield_processor();
             }
         }
     }
 };
 
-// Held to read by what computes, to write by what changes a setting; writers first, or many that compute in
-// turns would keep them waiting for ever.
-#if defined(PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP)
-#define HANDGRAD_LOCK PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP
-#else
-#define HANDGRAD_LOCK PTHREAD_RWLOCK_INITIALIZER
-#endif
-const pthread_rwlock_t kFree = HANDGRAD_LOCK;
-pthread_rwlock_t settings = kFree;
+// Held by all that compute, or by the one that changes a setting; who changes goes first, or many that compute in
+// turns would keep it waiting for ever.
+class SettingsLock {
+  public:
+    void enter() {
+        std::unique_lock<std::mutex> lock(mutex_);
+        free_.wait(lock, [&] { return !changing_ && waiting_ == 0; });
+        ++computing_;
+    }
+    void leave() {
+        std::lock_guard<std::mutex> lock(mutex_);
+        if (--computing_ == 0 && waiting_ > 0) free_.notify_all();
+    }
+    void enter_alone() {
+        std::unique_lock<std::mutex> lock(mutex_);
+        ++waiting_;
+        free_.wait(lock, [&] { return !changing_ && computing_ == 0; });
+        --waiting_;
+        changing_ = true;
+    }
+    void leave_alone() {
+        std::lock_guard<std::mutex> lock(mutex_);
+        changing_ = false;
+        free_.notify_all();
+    }
+
+  private:
+    std::mutex mutex_;
+    std::condition_variable free_;
+    int computing_ = 0, waiting_ = 0;
+    bool changing_ = false;
+};
+
+SettingsLock& settings = *new SettingsLock;  // never destroyed: threads may compute while the process ends
 std::mutex configuration;
 Pool* current = nullptr;
 int threads = 0;
@@ -135,20 +151,19 @@ int default_threads() {
         int count = std::atoi(given);
         if (count >= 1) return count < kMaxThreads ? count : kMaxThreads;
     }
-    cpu_set_t set;
-    int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    const int count = processor_count();
     return count < kMaxThreads ? count : kMaxThreads;
 }
 
 // In the child of a fork there are no workers, and locks may be held by threads that do not exist.
 void forget_pool() {
-    settings = kFree;
+    new (&settings) SettingsLock;
     new (&configuration) std::mutex;
     current = nullptr;
     inside = false;
 }
 
-[[maybe_unused]] const int registered = pthread_atfork(nullptr, nullptr, forget_pool);
+[[maybe_unused]] const bool registered = (at_fork(nullptr, nullptr, forget_pool), true);
 
 Pool* running_pool() {
     std::lock_guard<std::mutex> lock(configuration);
@@ -183,10 +198,10 @@ void set_thread_count(int count) {
     current = nullptr;
 }
 
-Computing::Computing() { pthread_rwlock_rdlock(&settings); }
-Computing::~Computing() { pthread_rwlock_unlock(&settings); }
-Changing::Changing() { pthread_rwlock_wrlock(&settings); }
-Changing::~Changing() { pthread_rwlock_unlock(&settings); }
+Computing::Computing() { settings.enter(); }
+Computing::~Computing() { settings.leave(); }
+Changing::Changing() { settings.enter_alone(); }
+Changing::~Changing() { settings.leave_alone(); }
 
 void run_chunks(int64_t count, ChunkFunction function, void* context) {
     constexpr int64_t kMost = int64_t{1} << 31;

@@ -25,7 +25,8 @@ from typing import Any
 from handgrad.checker import results as written
 from handgrad.checker.likeness import Pair, alike, read_sources
 from handgrad.checker.loading import CheckError
-from handgrad.checker.points import Rubric
+from handgrad.checker.points import Rubric as Rubric
+from handgrad.checker.points import read_rubric as read_rubric
 from handgrad.checker.records import NOT_WRITTEN, UNTESTED
 from handgrad.checker.submissions import copy, name_of, submissions_in
 from handgrad.checker.worker import JUDGING, can_limit_memory

@@ -80,7 +80,12 @@ def call_backward(
             "Missing",
             f"backward must return {', '.join(names)}; it returned {len(gradients)} results",
         )
-    return dict(zip(names, gradients, strict=True))
+    return dict(zip(names, map(_as_array, gradients), strict=True))
+
+
+def _as_array(value: Any) -> Any:
+    """NumPy's matrix as the array that it holds: its * is a product of matrices."""
+    return np.asarray(value) if isinstance(value, np.matrix) else value
 
 
 def _by_name(gradients: Mapping[Any, Any], keys: Sequence[str]) -> dict[str, Any] | Raised:

@@ -31,6 +31,14 @@ def test_a_step_at_the_course_s_figures(engine):
     np.testing.assert_allclose(next_h, expected, atol=5e-9)
 
 
+def test_a_step_takes_lists_as_other_layers_do():
+    arrays = [line(-1, 1, *shape) for shape in [(2, 3), (2, 4), (3, 4), (4, 4), (4,)]]
+    expected, _ = layers.rnn_step_forward(*arrays)
+    next_h, cache = layers.rnn_step_forward(arrays[0].tolist(), *arrays[1:])
+    np.testing.assert_array_equal(next_h, expected)
+    assert layers.rnn_step_backward(next_h, cache)[0].shape == (2, 3)
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("kind", ["rnn", "lstm"])
 def test_sequences_are_those_of_pytorch(kind, engine):

@@ -60,9 +60,9 @@ def rnn_step_forward(
     """
     arrays = promote("rnn_step_forward", x=x, prev_h=prev_h, Wx=Wx, Wh=Wh, b=b)
     check_step("rnn_step_forward", *arrays, gates=1)
-    a, affine, _ = joined_affine_forward(*arrays, engine=engine)
+    a, affine, D = joined_affine_forward(*arrays, engine=engine)
     next_h, squashed = tanh_forward(a, engine=engine)
-    saved = Saved(affine, squashed, x.shape[1])
+    saved = Saved(affine, squashed, D)
     return next_h, Cache("rnn_step", affine.engine, tuple(next_h.shape), next_h[:0, ...], saved)
 
 

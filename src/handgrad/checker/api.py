@@ -12,10 +12,10 @@ from handgrad.checker import networks, pairs
 from handgrad.checker.adapters import as_functions
 from handgrad.checker.calling import Pair, call_forward, upstream
 from handgrad.checker.known import by_function
-from handgrad.checker.known.layer import Layer
+from handgrad.checker.known.layer import KnownLayer
 from handgrad.checker.records import Config, Raised, Report
-from handgrad.checker.running import fresh, quiet, run
 from handgrad.checker.stored import with_stored
+from handgrad.checker.undisturbed import fresh, quiet, run
 from handgrad.errors import OptionError
 
 Inputs = Mapping[str, Any] | Sequence[Any]
@@ -92,7 +92,7 @@ def check(
             raise OptionError(f"check: there is no backward to check for {name}: give it")
         configs = configurations(forward, inputs, options, backward)
         forward, backward, configs = with_stored(forward, backward, configs)
-        known = Layer("", lambda: configs, strict=strict)
+        known = KnownLayer("", lambda: configs, strict=strict)
     backwards = {}
     if backward is not None:
         backwards[getattr(backward, "__name__", "backward")] = backward
@@ -123,7 +123,7 @@ def check_with(
     return mark
 
 
-def loss_pair(function: Callable[..., Any], layer: Layer) -> Pair:
+def loss_pair(function: Callable[..., Any], layer: KnownLayer) -> Pair:
     """See a loss as a pair: its gradient is what forward caches, times dout."""
 
     def backward(dout: Any, gradients: Any) -> Any:
@@ -185,7 +185,9 @@ def _results_of(
     forward: Callable[..., Any], backward: Callable[..., Any] | None, config: Config
 ) -> int | None:
     """Return how many gradients backward returns; None if one of the two raises."""
-    pair = Pair(forward, {"backward": backward} if backward else {}, "forward", Layer("", list))
+    pair = Pair(
+        forward, {"backward": backward} if backward else {}, "forward", KnownLayer("", list)
+    )
     passed = call_forward(pair, config.arrays, config.options)
     if isinstance(passed, Raised):
         return None

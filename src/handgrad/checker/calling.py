@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from handgrad.checker.known.layer import Layer
+from handgrad.checker.known.layer import KnownLayer
 from handgrad.checker.records import Config, Raised, is_numeric
-from handgrad.checker.running import fresh, run
+from handgrad.checker.undisturbed import fresh, run
 
 
 class Pair(NamedTuple):
@@ -19,7 +19,7 @@ class Pair(NamedTuple):
     forward: Callable[..., Any]
     backwards: dict[str, Callable[..., Any]]
     forward_name: str
-    layer: Layer
+    layer: KnownLayer
 
     def configs(self) -> list[Config]:
         """The configurations that it is tried in; autograd takes no derivatives of whole numbers."""

@@ -19,9 +19,9 @@ from handgrad.checker import hypotheses, relics, repair, structure
 from handgrad.checker.guesses import Guesses
 from handgrad.checker.hypotheses.generic import readings
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
-from handgrad.checker.known.layer import Layer
+from handgrad.checker.known.layer import KnownLayer
 from handgrad.checker.reading import docstring_lines, reused_loop_variable
-from handgrad.checker.records import Call, Cause, Finding, Raised, is_numeric
+from handgrad.checker.records import Breach, Call, Cause, Raised, is_numeric
 from handgrad.checker.repair import Rerun
 
 _MOST = 0.7  # of the wrong configurations, for a cause that does not explain them all
@@ -30,8 +30,8 @@ Source = tuple[list[str], int]
 
 def explain(
     calls: Sequence[Call],
-    findings: Sequence[Finding],
-    layer: Layer,
+    findings: Sequence[Breach],
+    layer: KnownLayer,
     side: str,
     source: Source,
     rerun: Rerun | None = None,
@@ -94,7 +94,7 @@ class _Case(NamedTuple):
     """What a diagnosis looks at."""
 
     calls: Sequence[Call]
-    layer: Layer
+    layer: KnownLayer
     source: Source
     guesses: Guesses
     known: Sequence[Hypothesis]
@@ -171,9 +171,9 @@ def _repaired(keys: Sequence[str], calls: Sequence[Call], rerun: Rerun) -> Cause
     return Cause("repair", says, found.keys, worst(found.keys, calls), found.line)
 
 
-def _once_each(findings: Sequence[Finding]) -> list[tuple[Finding, str]]:
+def _once_each(findings: Sequence[Breach]) -> list[tuple[Breach, str]]:
     """Return the first finding of each name, and how many more there are."""
-    by_name: dict[str, list[Finding]] = {}
+    by_name: dict[str, list[Breach]] = {}
     for finding in dict.fromkeys(findings):
         by_name.setdefault(finding.name, []).append(finding)
     return [

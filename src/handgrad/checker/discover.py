@@ -11,17 +11,26 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from handgrad.checker import api, classifiers, models, networks, pairs, repair, rules, spawned
+from handgrad.checker import (
+    api,
+    classifiers,
+    models,
+    networks,
+    pairs,
+    repair,
+    spawned,
+    update_rules,
+)
 from handgrad.checker import relics as relics_of
 from handgrad.checker.calling import Pair
 from handgrad.checker.guess import guess_course
 from handgrad.checker.imports import search_path
 from handgrad.checker.known import by_function
-from handgrad.checker.known.layer import Layer
+from handgrad.checker.known.layer import KnownLayer
 from handgrad.checker.loading import CheckError, loaded
 from handgrad.checker.records import UNTESTED, WRONG, Report, Verdict
-from handgrad.checker.running import source_file
 from handgrad.checker.standins import NotHere, lacking
+from handgrad.checker.undisturbed import source_file
 from handgrad.courses.profiles import Profile, get_profile
 
 _EDITS = 2.0  # seconds of processor time for the edits of one file
@@ -179,7 +188,7 @@ def check_module(
             continue
         found = by_function(name)
         described = vars(thing).get("__handgrad_check__") if hasattr(thing, "__dict__") else None
-        known = found or name in (*rules.NAMES, *models.NAMES, *classifiers.NAMES)
+        known = found or name in (*update_rules.NAMES, *models.NAMES, *classifiers.NAMES)
         elsewhere = _elsewhere(thing, homes) if known and callable(thing) else ""
         if marked:
             forward, inputs, options = marked
@@ -248,8 +257,8 @@ def _testable(verdict: Verdict) -> Verdict:
 
 def judge_named(name: str, thing: Any, habits: Habits) -> list[Verdict] | None:
     """Judge an update rule or a model by its name; None if the checker does not know it."""
-    if name in rules.NAMES:
-        return [rules.judge(name, thing, habits.strict, habits.adam_t)]
+    if name in update_rules.NAMES:
+        return [update_rules.judge(name, thing, habits.strict, habits.adam_t)]
     if networks.is_network(thing):
         return [networks.judge(name, thing)]
     verdicts = classifiers.judge(name, thing)
@@ -260,7 +269,7 @@ def judge_named(name: str, thing: Any, habits: Habits) -> list[Verdict] | None:
     return None
 
 
-def with_meaning(layer: Layer, drops: bool, strict: bool = False) -> Layer:
+def with_meaning(layer: KnownLayer, drops: bool, strict: bool = False) -> KnownLayer:
     """Return the layer with dropout's p read as the probability of dropping, and the contract to judge."""
     drops = drops and layer.name == "dropout"
     if (drops, strict) == (layer.drops, layer.strict):
@@ -320,7 +329,7 @@ def _names_in(body: list[ast.stmt]) -> Iterator[str]:
 
 
 def _is_known(name: str) -> bool:
-    others = (*rules.NAMES, *models.NAMES, *classifiers.NAMES)
+    others = (*update_rules.NAMES, *models.NAMES, *classifiers.NAMES)
     return bool(by_function(name)) or name in others
 
 

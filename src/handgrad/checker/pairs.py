@@ -20,15 +20,15 @@ from handgrad.checker import contracts, diagnosis
 from handgrad.checker.calling import Pair, Passed, call_backward, call_forward, upstream
 from handgrad.checker.course import leaves_out, refused, within, without_rows
 from handgrad.checker.expected import GRADIENT_TOLERANCE, expect, smooth_point, without_shift
-from handgrad.checker.known.layer import Layer
+from handgrad.checker.known.layer import KnownLayer
 from handgrad.checker.records import (
     NOT_WRITTEN,
     RIGHT,
     UNTESTED,
     WRONG,
+    Breach,
     Call,
     Config,
-    Finding,
     Raised,
     Verdict,
     error_of,
@@ -36,9 +36,9 @@ from handgrad.checker.records import (
     scales_of,
 )
 from handgrad.checker.repair import Rerun
-from handgrad.checker.running import fresh, quiet, run, source_file, source_lines
 from handgrad.checker.slopes import COMPLEX, Slope
 from handgrad.checker.standins import lacking
+from handgrad.checker.undisturbed import fresh, quiet, run, source_file, source_lines
 from handgrad.checker.written import BACKWARD, FORWARD, GRADIENT, LOSS, unwritten
 
 FORWARD_TOLERANCE = 1e-8
@@ -49,7 +49,7 @@ class Evidence:
     """What was seen of one function: calls, findings, how derivatives were taken, what was left out."""
 
     calls: list[Call] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Breach] = field(default_factory=list)
     methods: set[str] = field(default_factory=set)
     untested: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -159,7 +159,7 @@ def _loss_of(loss: Any, call: Call) -> dict[str, Any]:
     return {"loss": result[0], **scaled}
 
 
-def _true_loss(layer: Layer, call: Call) -> dict[str, Any]:
+def _true_loss(layer: KnownLayer, call: Call) -> dict[str, Any]:
     """What the right loss and its gradient are; the call expects the gradient of the code's own loss."""
     truth = layer.truth(call.config)
     if truth is None or call.dout is None:
@@ -205,7 +205,7 @@ def forward_evidence(pair: Pair) -> Evidence:
             call.got = dict.fromkeys(expected, passed)
             if not expected:
                 says = passed.message if passed.kind == "Missing" else f"it raises {passed}"
-                evidence.findings.append(Finding("raises", says, passed.line))
+                evidence.findings.append(Breach("raises", says, passed.line))
         else:
             call.got = {key: _state(passed, key) for key in expected if key != "out"}
             call.got["out"] = passed.out
@@ -355,7 +355,7 @@ def _verdict(
     name: str,
     function: Callable[..., Any],
     evidence: Evidence,
-    layer: Layer,
+    layer: KnownLayer,
     side: str,
     start: float,
     rerun: Rerun | None = None,

@@ -103,7 +103,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Breach:
     """One thing that is wrong and that needs no hypothesis: a changed input, a missing return."""
 
     name: str

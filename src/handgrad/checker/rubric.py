@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from handgrad.checker import results as written
-from handgrad.checker.likeness import Pair, alike, read_sources
+from handgrad.checker.likeness import Likeness, alike, read_sources
 from handgrad.checker.loading import CheckError
 from handgrad.checker.points import Rubric as Rubric
 from handgrad.checker.points import read_rubric as read_rubric
@@ -78,7 +78,7 @@ class Class:
     """All rows, and the pairs of submissions that should be looked at together."""
 
     rows: list[Row]
-    pairs: list[Pair]
+    pairs: list[Likeness]
     remarks: list[str]
 
 
@@ -105,7 +105,7 @@ def judge_all(
     return rows
 
 
-def _pairs(rubric: Rubric, rows: Sequence[Row]) -> list[Pair]:
+def _pairs(rubric: Rubric, rows: Sequence[Row]) -> list[Likeness]:
     skeleton = None
     if rubric.skeleton is not None:
         with tempfile.TemporaryDirectory(prefix="handgrad-") as scratch:

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.checker.known.layer import Layer
+from handgrad.checker.known.layer import KnownLayer
 from handgrad.checker.records import Call, Cause, Raised, is_numeric
 
 
-def describe(key: str, calls: Sequence[Call], layer: Layer) -> Cause:
+def describe(key: str, calls: Sequence[Call], layer: KnownLayer) -> Cause:
     """Return a cause that says no more than what can be seen."""
     from handgrad.checker.diagnosis import worst
 

@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> None:
     """Judge the submission and write the answer, line by line; arguments: see `rubric`."""
     task = json.loads(arguments[0])
     from handgrad.checker import apart, check_path, likeness, spawned
-    from handgrad.checker.page import records_of
+    from handgrad.checker.verdict_page import records_of
 
     folder = Path(task["folder"]).resolve()
     _limit(int(task["memory"]), task["seconds"])

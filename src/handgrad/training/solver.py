@@ -49,7 +49,7 @@ from handgrad.training.circumstances import fingerprint
 from handgrad.training.parts import Part, part_of
 from handgrad.training.place import AT_EPOCH_END, DUE, Best, Clock, Histories, Place
 from handgrad.training.sampling import Sampling, augmented
-from handgrad.training.telling import Call, Telling, calls_of
+from handgrad.training.telling import PendingCall, Telling, calls_of
 from handgrad.training.undo import Before
 
 Random = Any  # np.random.Generator or np.random.RandomState
@@ -464,7 +464,7 @@ class Solver:
         own = []
         if self.verbose and t % self.print_every == 0:
             text = f"(Iteration {t + 1} / {num_iterations}) loss: {self.loss_history[-1]:f}"
-            own.append(Call(None, _print, text))
+            own.append(PendingCall(None, _print, text))
         self._clock.count_step(perf_counter() - started)
         told = calls_of(self, "on_step_end", self._step_record()) if self.callbacks else []
         if own or told:
@@ -598,7 +598,7 @@ class Solver:
             f"(Epoch {self.epoch} / {self.num_epochs}) "
             f"train acc: {train_acc:f}; val_acc: {val_acc:f}"
         )
-        lines = [Call(None, _print, text)] if self.verbose else []
+        lines = [PendingCall(None, _print, text)] if self.verbose else []
         told = calls_of(self, "on_epoch_end", record)
         self.telling.add([*self._calls_to_save(), *lines], told)
         self._before = None  # here the estimate is done
@@ -611,14 +611,14 @@ class Solver:
         finally:
             self._is_estimating = None
 
-    def _calls_to_save(self) -> list[Call]:
+    def _calls_to_save(self) -> list[PendingCall]:
         if self.checkpoint_name is None:
             return []
         filename = f"{self.checkpoint_name}_epoch_{self.epoch}.{self._suffix}"
-        save = Call(None, self._save_checkpoint, filename)
+        save = PendingCall(None, self._save_checkpoint, filename)
         if not self.verbose:
             return [save]
-        return [Call(None, _print, f'Saving checkpoint to "{filename}"'), save]
+        return [PendingCall(None, _print, f'Saving checkpoint to "{filename}"'), save]
 
     _suffix = "safetensors"
 

@@ -14,7 +14,7 @@ def of(names: tuple[str, ...], rule: Rule) -> Callable[[Call], dict[str, Any]]:
     """Predict what the rules `names` give if they are `rule`."""
 
     def predict(call: Call) -> dict[str, Any]:
-        from handgrad.checker.rules import simulate
+        from handgrad.checker.update_rules import simulate
 
         name, start, dws = call.options
         if name not in names:

@@ -12,14 +12,14 @@ from handgrad import optim
 from handgrad.checker import diagnosis
 from handgrad.checker.hypotheses.rules import defaults
 from handgrad.checker.hypotheses.rules.adam_rule import EPSILON_HAT
-from handgrad.checker.known.layer import Layer
+from handgrad.checker.known.layer import KnownLayer
 from handgrad.checker.records import (
     NOT_WRITTEN,
     RIGHT,
     WRONG,
+    Breach,
     Call,
     Config,
-    Finding,
     Raised,
     Verdict,
     error_of,
@@ -28,7 +28,7 @@ from handgrad.checker.records import (
     scales_of,
 )
 from handgrad.checker.repair import Rerun
-from handgrad.checker.running import changed, fresh, quiet, run, source_file, source_lines
+from handgrad.checker.undisturbed import changed, fresh, quiet, run, source_file, source_lines
 from handgrad.checker.written import RULE, unwritten
 
 STEPS = 4
@@ -65,7 +65,7 @@ def judge(name: str, rule: Callable[..., Any], strict: bool = False, adam_t: int
             cautions += [one.says for one in dict.fromkeys(findings) if one.name == _CHANGED]
             findings = [one for one in findings if one.name != _CHANGED]
             cautions += _accepted(name, calls, adam_t)
-        layer = Layer("", list, family="optim")
+        layer = KnownLayer("", list, family="optim")
         causes = diagnosis.explain(
             calls,
             findings,
@@ -152,7 +152,7 @@ def _counting(rule: Callable[..., Any], start: int) -> Callable[..., Any]:
 
 def _evidence(
     name: str, rule: Callable[..., Any], adam_t: int = 0
-) -> tuple[list[Call], list[Finding], list[str]]:
+) -> tuple[list[Call], list[Breach], list[str]]:
     rng = np.random.default_rng(5)
     calls, findings, notes = [], [], []
     probe: dict[str, Any] = {}
@@ -191,7 +191,7 @@ def _tried(
     dws: list[Any],
     start: dict[str, Any] | None,
     names: dict[str, str],
-) -> tuple[dict[str, Any], list[Finding]]:
+) -> tuple[dict[str, Any], list[Breach]]:
     """Run the rule from a config in the library's names; without a config, only the first step counts."""
     mine = None if start is None else {names.get(key, key): v for key, v in start.items()}
     got, seen = _steps(rule, name, w, dws, mine, names)
@@ -238,11 +238,11 @@ def _steps(
     dws: list[Any],
     start: dict[str, Any] | None,
     names: dict[str, str],
-) -> tuple[dict[str, Any], list[Finding]]:
+) -> tuple[dict[str, Any], list[Breach]]:
     """Run the rule; keep the dictionary that was passed, as the Solver's caller does."""
     keys = ("next_w", *STATE[name])
     history: dict[str, list[Any]] = {key: [] for key in keys}
-    findings: list[Finding] = []
+    findings: list[Breach] = []
     config = fresh(start)
     w = w.copy()
     for dw in dws:
@@ -254,7 +254,7 @@ def _steps(
             raised = Raised("Missing", "the rule must return (next_w, config)")
             return dict.fromkeys(keys, raised), findings
         if changed(dw, mine) is not None:
-            findings.append(Finding(_CHANGED, "the rule changes dw in place"))
+            findings.append(Breach(_CHANGED, "the rule changes dw in place"))
         w = np.array(result[0])
         history["next_w"].append(w.copy())
         config = result[1] if config is None else config

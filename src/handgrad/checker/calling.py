@@ -33,6 +33,18 @@ class Pair(NamedTuple):
         ]
 
 
+def loss_pair(function: Callable[..., Any], layer: KnownLayer) -> Pair:
+    """See a loss as a pair: its gradient is what forward caches, times dout."""
+
+    def backward(dout: Any, gradients: Any) -> Any:
+        if isinstance(gradients, tuple):
+            return tuple(dout * one for one in gradients)
+        return dout * gradients
+
+    backward.__wrapped__ = function  # type: ignore[attr-defined]
+    return Pair(function, {function.__name__: backward}, function.__name__, layer)
+
+
 class Passed(NamedTuple):
     """What one forward call left behind."""
 

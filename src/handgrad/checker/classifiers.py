@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from handgrad.checker import diagnosis, pairs
-from handgrad.checker.api import loss_pair
+from handgrad.checker.calling import loss_pair
 from handgrad.checker.known import linear
 from handgrad.checker.known.configs import seeded
 from handgrad.checker.known.layer import KnownLayer

@@ -21,8 +21,9 @@ from handgrad.checker.hypotheses.generic import readings
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
 from handgrad.checker.known.layer import KnownLayer
 from handgrad.checker.reading import docstring_lines, reused_loop_variable
-from handgrad.checker.records import Breach, Call, Cause, Raised, is_numeric
+from handgrad.checker.records import Breach, Call, Cause, Raised
 from handgrad.checker.repair import Rerun
+from handgrad.checker.structure import worst
 
 _MOST = 0.7  # of the wrong configurations, for a cause that does not explain them all
 Source = tuple[list[str], int]
@@ -327,32 +328,3 @@ def guilty_line(pattern: str, source: Source) -> int | None:
             if offset not in prose and re.search(pattern, text.partition("#")[0]):
                 return first + offset
     return None
-
-
-def worst(keys: Sequence[str], calls: Sequence[Call]) -> str:
-    """Say where the largest error is, what was expected there, and what came."""
-    best, text = -1.0, ""
-    for key in keys:
-        for call in calls:
-            if key not in call.expected or not call.wrong(key):
-                continue
-            got, expected = call.got[key], np.asarray(call.expected[key])
-            if isinstance(got, Raised):
-                found, what = 0.5, f"{key}: {got}  ({call.config.name})"
-            elif not is_numeric(got):
-                found, what = (
-                    0.5,
-                    f"{key} is {type(got).__name__}, not an array  ({call.config.name})",
-                )
-            elif np.shape(got) != expected.shape:
-                found = np.inf
-                what = f"{key} has shape {np.shape(got)}, expected {expected.shape}  ({call.config.name})"
-            else:
-                far = call.difference(key)
-                index = f"[{','.join(map(str, far.where))}]" if far.where else ""
-                found = min(far.error, 1e300)
-                what = f"worst at {key}{index}: expected {far.expected:.4g}, got {far.got:.4g}"
-                what += f"  ({call.config.name})"
-            if found > best:
-                best, text = found, what
-    return text

@@ -28,19 +28,12 @@ from handgrad.checker.records import (
     scales_of,
 )
 from handgrad.checker.repair import Rerun
+from handgrad.checker.steps import STATE, simulate
 from handgrad.checker.undisturbed import changed, fresh, quiet, run, source_file, source_lines
 from handgrad.checker.written import RULE, unwritten
 
 STEPS = 4
 _CHANGED = "input_changed"
-STATE = {
-    "sgd": (),
-    "sgd_momentum": ("velocity",),
-    "sgd_nesterov_momentum": ("velocity",),
-    "adagrad": ("cache",),
-    "rmsprop": ("cache",),
-    "adam": ("m", "v", "t"),
-}
 NAMES = tuple(STATE)
 # UCLA's course stores some states under other names
 _OTHER_NAMES = {"rmsprop": {"cache": "a"}, "adam": {"m": "v", "v": "a"}}
@@ -214,21 +207,6 @@ def _brief(start: dict[str, Any] | None) -> str:
     if start is None:
         return "None"
     return "{" + ", ".join(k if np.ndim(v) else f"{k} {v:g}" for k, v in start.items()) + "}"
-
-
-def simulate(
-    rule: Callable[..., Any], name: str, w: Any, dws: list[Any], start: dict[str, Any] | None
-) -> dict[str, Any]:
-    """Return next_w and the states after each step, stacked."""
-    config = fresh(start) or {}
-    history: dict[str, list[Any]] = {key: [] for key in ("next_w", *STATE[name])}
-    w = w.copy()
-    for dw in dws:
-        w, config = rule(w, dw, config)
-        history["next_w"].append(np.array(w))  # a copy: sgd works in place
-        for key in STATE[name]:
-            history[key].append(np.array(config[key], float))
-    return {key: np.stack(values) for key, values in history.items()}
 
 
 def _steps(

@@ -19,6 +19,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from handgrad.checker import apart, likeness, spawned
+from handgrad.checker.discover import check_path
+from handgrad.checker.verdict_page import records_of
+
 _MEBI = 1 << 20
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _CHANGING = {
@@ -36,9 +40,6 @@ JUDGING = "check_module"  # the function in a trace that tells judging from impo
 def main(arguments: list[str]) -> None:
     """Judge the submission and write the answer, line by line; arguments: see `rubric`."""
     task = json.loads(arguments[0])
-    from handgrad.checker import apart, check_path, likeness, spawned
-    from handgrad.checker.verdict_page import records_of
-
     folder = Path(task["folder"]).resolve()
     _limit(int(task["memory"]), task["seconds"])
     with open(task["answer"], "w", encoding="utf-8") as file, open(task["trace"], "w") as trace:  # noqa: PTH123 - before the guard is up
@@ -156,8 +157,6 @@ def _caller() -> str:
 
 def _guard(folder: Path) -> Callable[[str, tuple[Any, ...]], None]:
     """Return a hook that refuses what reaches out of `folder`."""
-    from handgrad.checker import apart, spawned
-
     inside = str(folder) + os.sep
     own = {"os.fork": apart, "os.kill": apart, "subprocess.Popen": spawned,
            "os.posix_spawn": spawned, "_winapi.CreateProcess": spawned}  # fmt: skip

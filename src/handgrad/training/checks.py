@@ -25,7 +25,7 @@ from handgrad.errors import (
 )
 from handgrad.labels import advice_on_kind, advice_on_shape
 from handgrad.training.arrays import Arrays, all_finite
-from handgrad.training.callbacks import Callback
+from handgrad.training.callback import Callback
 
 if TYPE_CHECKING:
     from handgrad.training.solver import Solver

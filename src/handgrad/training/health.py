@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from handgrad.training.callbacks import Callback, Record
+from handgrad.training.callback import Callback, Record
 
 if TYPE_CHECKING:
     from handgrad.training.solver import Solver

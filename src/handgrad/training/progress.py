@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, TextIO
 
 from handgrad.errors import as_number, check_choice
-from handgrad.training.callbacks import Callback, Record
+from handgrad.training.callback import Callback, Record
 
 if TYPE_CHECKING:
     from handgrad.training.solver import Solver

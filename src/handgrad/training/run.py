@@ -24,12 +24,11 @@ from handgrad.errors import CheckpointError
 from handgrad.files import atomic_write
 from handgrad.optim import build_schedule
 from handgrad.training.build import build_model, completed, load_dataset, options_of, read_config
+from handgrad.training.callback import Callback, Record
 from handgrad.training.callbacks import (
-    Callback,
     Checkpointer,
     HistoryWriter,
     LayerStatistics,
-    Record,
     StopOnSignal,
     is_near_end,
 )

@@ -32,7 +32,7 @@ from handgrad.nn.state import Stateful, is_trained_elsewhere, training
 from handgrad.optim import Rule, clip_by_norm, get_rule, keys_of, leaves_weights
 from handgrad.training.arrays import Arrays, all_finite, buffers_of, commit, steady
 from handgrad.training.averaging import Average, replace, weights_of
-from handgrad.training.callbacks import Callback, Record
+from handgrad.training.callback import Callback, Record
 from handgrad.training.checkpoint import ResumeWarning, restore, save_checkpoint
 from handgrad.training.checks import (
     check_buffers,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from operator import call
 from typing import TYPE_CHECKING, Any
 
-from handgrad.training.callbacks import Callback, Record
+from handgrad.training.callback import Callback, Record
 from handgrad.training.parts import Part
 
 if TYPE_CHECKING:

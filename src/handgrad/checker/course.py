@@ -17,7 +17,11 @@ from handgrad.checker.hypotheses.generic import INTEGER_CAST
 from handgrad.checker.records import Call, Config, Finding, Raised, is_numeric
 
 # findings that no course takes points for: its notebooks pass
-_CAUTIONS = {"dout_changed", "cache_changed", "second_backward", "strides", "scores_changed"}
+BEYOND = "beyond"
+_CAUTIONS = {
+    "input_changed", "dout_changed", "cache_changed", "second_backward", "strides", "scores_changed",
+    BEYOND,
+}  # fmt: skip
 _QUICK = ("_fast", "_strides", "_im2col", "_reshape", "_pytorch")
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from handgrad.checker import contracts, diagnosis
 from handgrad.checker.calling import Pair, Passed, call_backward, call_forward, upstream
-from handgrad.checker.course import leaves_out, refused, within, without_rows
+from handgrad.checker.course import BEYOND, leaves_out, refused, within, without_rows
 from handgrad.checker.expected import GRADIENT_TOLERANCE, expect, smooth_point, without_shift
 from handgrad.checker.known.layer import Layer
 from handgrad.checker.records import (
@@ -205,7 +205,10 @@ def forward_evidence(pair: Pair) -> Evidence:
             call.got = dict.fromkeys(expected, passed)
             if not expected:
                 says = passed.message if passed.kind == "Missing" else f"it raises {passed}"
-                evidence.findings.append(Finding("raises", says, passed.line))
+                name = "raises"
+                if config.beyond and "*" in config.strict and not layer.strict:
+                    name, says = BEYOND, f"{config.beyond}, {says}"
+                evidence.findings.append(Finding(name, says, passed.line))
         else:
             call.got = {key: _state(passed, key) for key in expected if key != "out"}
             call.got["out"] = passed.out

@@ -12,7 +12,7 @@ import numpy as np
 
 from handgrad import models
 from handgrad.checker import diagnosis
-from handgrad.checker.hypotheses.network import Facts, joined, steps_of
+from handgrad.checker.hypotheses.networks.joins import Facts, joined, steps_of
 from handgrad.checker.known.layer import Layer
 from handgrad.checker.known.scenarios import SCENARIOS, Scenario
 from handgrad.checker.records import (

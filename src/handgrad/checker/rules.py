@@ -10,8 +10,8 @@ import numpy as np
 
 from handgrad import optim
 from handgrad.checker import diagnosis
-from handgrad.checker.hypotheses import defaults
-from handgrad.checker.hypotheses.adam import EPSILON_HAT
+from handgrad.checker.hypotheses.rules import defaults
+from handgrad.checker.hypotheses.rules.adam_rule import EPSILON_HAT
 from handgrad.checker.known.layer import Layer
 from handgrad.checker.records import (
     NOT_WRITTEN,

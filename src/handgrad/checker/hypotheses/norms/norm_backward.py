@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
-from handgrad.checker.hypotheses.norm import (
+from handgrad.checker.hypotheses.norms.norm import (
     Axes,
     Parts,
     Take,
@@ -17,7 +17,7 @@ from handgrad.checker.hypotheses.norm import (
     scaled,
     xhat_of,
 )
-from handgrad.checker.hypotheses.norm_paths import (
+from handgrad.checker.hypotheses.norms.paths import (
     REPLACED,
     Term,
     joined,
@@ -25,7 +25,7 @@ from handgrad.checker.hypotheses.norm_paths import (
     scaled_paths,
     variance_term,
 )
-from handgrad.checker.hypotheses.norm_sums import wrong_epsilons, wrong_sums
+from handgrad.checker.hypotheses.norms.sums import wrong_epsilons, wrong_sums
 from handgrad.checker.records import Call
 
 

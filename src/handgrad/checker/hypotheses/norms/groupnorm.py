@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.checker.hypotheses import norm, norm_backward
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
-from handgrad.checker.hypotheses.norm import Parts, group_parts
-from handgrad.checker.hypotheses.norm_statistics import STATISTICS
+from handgrad.checker.hypotheses.norms import norm, norm_backward
+from handgrad.checker.hypotheses.norms.norm import Parts, group_parts
+from handgrad.checker.hypotheses.norms.statistics import STATISTICS
 from handgrad.checker.records import Call, Config
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
-from handgrad.checker.hypotheses.rule import Rule, of
+from handgrad.checker.hypotheses.rules.rule import Rule, of
 
 
 def _squares(

@@ -9,7 +9,7 @@ import numpy as np
 
 from handgrad import optim
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
-from handgrad.checker.hypotheses.rule import of
+from handgrad.checker.hypotheses.rules.rule import of
 from handgrad.checker.running import run
 
 DEFAULTS: dict[str, dict[str, float]] = {

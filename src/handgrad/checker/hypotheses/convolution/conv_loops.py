@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -48,3 +49,26 @@ class Loops:
         for place in self.places(order):
             step(self, place)
         return self
+
+
+def forward(
+    prepare: Callable[[Loops], None] = lambda loops: None,
+    weight: Callable[[np.ndarray], np.ndarray] = lambda w: w,
+    bias: Callable[[Loops, int], float] = lambda loops, f: loops.b[f],
+    stride: Callable[[Loops], tuple[int, int]] = lambda loops: (loops.stride, loops.stride),
+) -> Any:
+    """Predict a convolution: its image prepared, each filter, bias and stride changed."""
+
+    def predict(call: Call) -> dict[str, Any]:
+        loops = Loops(call)
+        prepare(loops)
+        out = np.zeros((len(loops.x), len(loops.w), *loops.size))
+        vertical, horizontal = stride(loops)
+        for n, f, i, j in loops.places():
+            rows = slice(i * vertical, i * vertical + loops.HH)
+            columns = slice(j * horizontal, j * horizontal + loops.WW)
+            window = loops.padded[n, :, rows, columns]
+            out[n, f, i, j] = np.sum(window * weight(loops.w[f])) + bias(loops, f)
+        return {"out": out}
+
+    return predict

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.checker.hypotheses import network
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
+from handgrad.checker.hypotheses.networks import joins
 from handgrad.checker.records import Call
 
 
@@ -227,7 +227,7 @@ FORWARD = [
     Hypothesis(
         "scores_softmax", "loss(X) returns probabilities, not scores", _softmax, r"softmax|exp"
     ),
-    *network.FORWARD,
+    *joins.FORWARD,
     *[
         Hypothesis(name, says, _data_scaled(**factors), r"/|softmax_loss|mean|sum")
         for name, says, factors in (

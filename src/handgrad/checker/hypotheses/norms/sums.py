@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from handgrad.checker.hypotheses.hypothesis import Beside
-from handgrad.checker.hypotheses.norm import Parts, mean, size
-from handgrad.checker.hypotheses.norm_paths import Term, joined
+from handgrad.checker.hypotheses.norms.norm import Parts, mean, size
+from handgrad.checker.hypotheses.norms.paths import Term, joined
 
 Sum = Callable[[Any, Parts], Any]
 

@@ -1,17 +1,16 @@
-"""Mistakes of convolution; those of its backward are loops with one step done wrong."""
+"""Mistakes of the backward of a convolution: loops with one step done wrong."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from handgrad.checker.hypotheses.conv_forward import FORWARD
-from handgrad.checker.hypotheses.conv_loops import Loops, Place
+from handgrad.checker.hypotheses.convolution.conv_crop import CROPS
+from handgrad.checker.hypotheses.convolution.conv_loops import Loops, Place
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
-from handgrad.checker.records import Call, Raised
+from handgrad.checker.records import Call
 
 
 def _loops(step: Callable[[Loops, Place], None], *keys: str, order: str = "nfij") -> Any:
@@ -185,66 +184,8 @@ def _first_channel(loops: Loops, at: Place) -> None:
     loops.dx[(n, 0, *loops.window(i, j))] += loops.w[f, 0] * loops.dout[at]
 
 
-def _right(loops: Loops, at: Place) -> None:
-    n, f, i, j = at
-    loops.dx[(n, slice(None), *loops.window(i, j))] += loops.w[f] * loops.dout[at]
-
-
-def _crop(cut: Callable[[Loops], np.ndarray]) -> Any:
-    return lambda call: {"dx": cut(Loops(call).run(_right))}
-
-
-def _uncut(loops: Loops) -> np.ndarray:
-    return loops.dx
-
-
-def _pad_to_minus_pad(loops: Loops) -> np.ndarray:
-    return loops.dx[:, :, loops.pad : -loops.pad, loops.pad : -loops.pad]
-
-
-def _cut_top_left(loops: Loops) -> np.ndarray:
-    H, W = loops.x.shape[2:]
-    return loops.dx[:, :, :H, :W]
-
-
-def _short(loops: Loops) -> np.ndarray:
-    H, W = loops.x.shape[2:]
-    return loops.dx[:, :, loops.pad : H, loops.pad : W]
-
-
-def _crop_by(count: int) -> Callable[[Loops], np.ndarray]:
-    return lambda loops: loops.dx[:, :, count:-count, count:-count]
-
-
-def _empty_at_zero(call: Call) -> dict[str, Any]:
-    """Return the exception that came where pad is 0, if it is one of an empty part of an array."""
-    pad = int(call.options[0]["pad"])
-    return {
-        key: got
-        for key, got in call.got.items()
-        if pad == 0
-        and isinstance(got, Raised)
-        and got.kind == "ValueError"
-        and re.search(r"\b0[,)]", got.message)
-    }
-
-
-def _unpadded_dw(call: Call) -> dict[str, Any]:
-    loops = Loops(call)
-    H, W = loops.x.shape[2:]
-    loops.padded = np.zeros_like(loops.padded)
-    loops.padded[:, :, :H, :W] = loops.x
-
-    def step(loops: Loops, at: Place) -> None:
-        n, f, i, j = at
-        loops.dw[f] += loops.padded[(n, slice(None), *loops.window(i, j))] * loops.dout[at]
-
-    return {"dw": loops.run(step).dw}
-
-
-__all__ = ["BACKWARD", "FORWARD"]
-
 _SET = r"\bdx\w*\[.*\]\s*=[^=]"
+
 
 BACKWARD = [
     Hypothesis(
@@ -320,34 +261,7 @@ BACKWARD = [
         _loops(_dw_by_image, "dw"),
         r"\bdw\[",
     ),
-    Hypothesis(
-        "crop_negative",
-        "dx is cropped with pad:-pad, which is empty where pad is 0; use pad:pad+H",
-        _crop(_pad_to_minus_pad),
-        r":\s*-\s*\w*pad|:\s*-\s*p\b",
-    ),
-    Hypothesis(
-        "crop_negative",
-        "dx is cropped with pad:-pad, which is empty where pad is 0; use pad:pad+H",
-        _empty_at_zero,
-        r":\s*-\s*\w*pad|:\s*-\s*p\b|:\s*-",
-    ),
-    *[
-        Hypothesis(
-            "crop_fixed",
-            f"dx is cropped by {count} on each side, whatever pad is",
-            _crop(_crop_by(count)),
-            rf"{count}\s*:\s*-\s*{count}",
-        )
-        for count in (1, 2)
-    ],
-    Hypothesis("crop_missing", "dx still has the padding: cut it off", _crop(_uncut), r"return"),
-    Hypothesis(
-        "crop_corner",
-        "dx is cropped from the corner of the padded image: it must start at pad",
-        _crop(_cut_top_left),
-        r":H|: *x\.shape",
-    ),
+    *CROPS,
     Hypothesis(
         "stride_ignored",
         "the windows of dx move by 1, not by the stride",
@@ -403,24 +317,11 @@ BACKWARD = [
         r"sum",
     ),
     Hypothesis(
-        "crop_behind",
-        "dx is cropped at its end: it must be cropped on both sides",
-        _crop(lambda loops: loops.dx[:, :, 2 * loops.pad :, 2 * loops.pad :]),
-        r"pad",
-    ),
-    Hypothesis(
-        "crop_short",
-        "dx is cropped to pad:H, pad:W: it must be pad:pad+H, pad:pad+W",
-        _crop(_short),
-        r":\s*[HW]\b",
-    ),
-    Hypothesis(
         "first_channel",
         "only the first channel of dx is filled",
         _loops(_first_channel, "dx"),
         r"\bdx\w*\[",
     ),
-    Hypothesis("unpadded_dw", "dw uses x without its padding", _unpadded_dw, r"\bdw\["),
     Hypothesis(
         "missing_sum",
         "db is not summed over the batch and the places",

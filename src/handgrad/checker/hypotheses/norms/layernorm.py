@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from handgrad.checker.hypotheses import norm, norm_backward
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
-from handgrad.checker.hypotheses.norm import layer_parts
-from handgrad.checker.hypotheses.norm_statistics import STATISTICS
+from handgrad.checker.hypotheses.norms import norm, norm_backward
+from handgrad.checker.hypotheses.norms.norm import layer_parts
+from handgrad.checker.hypotheses.norms.statistics import STATISTICS
 
 FORWARD = [
     *norm.forward(layer_parts, STATISTICS),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from handgrad.checker.hypotheses import adam, momentum, squares
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
-from handgrad.checker.hypotheses.rule import of
+from handgrad.checker.hypotheses.rules import adam, momentum, squares
+from handgrad.checker.hypotheses.rules.rule import of
 
 FORWARD = [
     *momentum.FORWARD,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
-from handgrad.checker.hypotheses.softmax import pair
+from handgrad.checker.hypotheses.losses.softmax import pair
 from handgrad.checker.records import Call
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
-from handgrad.checker.hypotheses.norm import Parts, batch_parts
-from handgrad.checker.hypotheses.norm_statistics import other_axes
+from handgrad.checker.hypotheses.norms.norm import Parts, batch_parts
+from handgrad.checker.hypotheses.norms.statistics import other_axes
 from handgrad.checker.records import Call
 
 Update = Callable[[float, Any, Any], Any]  # from (momentum, old, new)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.checker.hypotheses.norm import Axes, Mistake, Parts, scaled, total, xhat_of
+from handgrad.checker.hypotheses.norms.norm import Axes, Mistake, Parts, scaled, total, xhat_of
 
 
 def _mixed(

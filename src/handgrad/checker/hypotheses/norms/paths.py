@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.checker.hypotheses.norm import Parts, mean, size, total
+from handgrad.checker.hypotheses.norms.norm import Parts, mean, size, total
 
 Term = Callable[[Any, Any, Any, Parts], Any]  # from (g, xhat, std, parts), g = dout gamma
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.checker.hypotheses import norm, norm_backward
 from handgrad.checker.hypotheses.hypothesis import Beside, Hypothesis
-from handgrad.checker.hypotheses.norm import Parts, batch_parts
-from handgrad.checker.hypotheses.norm_statistics import STATISTICS
-from handgrad.checker.hypotheses.running import STATES, running, unbiased
+from handgrad.checker.hypotheses.norms import norm, norm_backward
+from handgrad.checker.hypotheses.norms.norm import Parts, batch_parts
+from handgrad.checker.hypotheses.norms.running_statistics import STATES, running, unbiased
+from handgrad.checker.hypotheses.norms.statistics import STATISTICS
 from handgrad.checker.records import Call, Config, Raised
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.checker.hypotheses import softmax, svm
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
+from handgrad.checker.hypotheses.losses import softmax, svm
 from handgrad.checker.records import Call
 
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from handgrad.checker import hypotheses, relics, repair, structure
+from handgrad.checker import callees, failures, hypotheses, relics, repair, structure
 from handgrad.checker.guesses import Guesses
 from handgrad.checker.hypotheses.generic import readings
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
@@ -23,7 +24,9 @@ from handgrad.checker.known.layer import Layer
 from handgrad.checker.reading import docstring_lines, reused_loop_variable
 from handgrad.checker.records import Call, Cause, Finding, Raised, is_numeric
 from handgrad.checker.repair import Rerun
+from handgrad.checker.running import source_file
 
+_MADE_OF_LAYERS = ("sandwich", "model")
 _MOST = 0.7  # of the wrong configurations, for a cause that does not explain them all
 Source = tuple[list[str], int]
 
@@ -37,10 +40,35 @@ def explain(
     rerun: Rerun | None = None,
     more: Sequence[Hypothesis] = (),
 ) -> list[Cause]:
-    """Return what is wrong, the likeliest cause first; nothing if all is right.
+    """Return what is wrong, the likeliest cause first, what is known before what is not; nothing if all
+    is right.
 
     more: hypotheses about this code alone, tried after those of the family.
     """
+    wrong = list(dict.fromkeys(key for call in calls for key in call.expected if call.wrong(key)))
+    of_others = rerun is not None and bool(wrong) and not relics.causes(calls, findings)
+    if rerun and of_others and layer.family in _MADE_OF_LAYERS:
+        blamed = callees.blame(rerun, calls, wrong)
+        if blamed is not None:
+            return [blamed, *_found([*findings])]
+    causes = _explain(calls, findings, layer, side, source, rerun, more)
+    unknown = [key for cause in causes if not cause.certain for key in cause.keys]
+    if rerun and of_others and unknown and layer.family not in _MADE_OF_LAYERS:
+        blamed = callees.blame(rerun, calls, wrong)
+        if blamed is not None:
+            return [blamed, *_found([*findings])]
+    return sorted(causes, key=lambda cause: not cause.certain)
+
+
+def _explain(
+    calls: Sequence[Call],
+    findings: Sequence[Finding],
+    layer: Layer,
+    side: str,
+    source: Source,
+    rerun: Rerun | None,
+    more: Sequence[Hypothesis],
+) -> list[Cause]:
     keys = list(dict.fromkeys(key for call in calls for key in call.expected))
     wrong = [key for key in keys if any(call.wrong(key) for call in calls if key in call.expected)]
     if not wrong and not findings:
@@ -70,8 +98,7 @@ def explain(
         causes.append(_cause(hypothesis, now, calls, source, only))
         left = [key for key in left if key not in now]
     named = {cause.name for cause in causes}
-    for finding, others in _once_each([one for one in findings if one.name not in named]):
-        causes.append(Cause(finding.name, finding.says + others, line=finding.line))
+    causes += _found([one for one in findings if one.name not in named])
     calm = [call for call in calls if not _exceptions(call, left)]
     if calm and any(call.wrong(key) for call in calm for key in left if key in call.expected):
         known = {one for cause in causes for call in calls for one in _exceptions(call, cause.keys)}
@@ -80,14 +107,22 @@ def explain(
             new = {one for call in raising for one in _exceptions(call, left)} - known
             return _once(
                 causes
-                + explain(_only(calm, left), [], layer, side, source, rerun, more)
+                + _explain(_only(calm, left), [], layer, side, source, rerun, more)
                 + (
-                    explain(_only(raising, left), [], layer, side, source, rerun, more)
+                    _explain(_only(raising, left), [], layer, side, source, rerun, more)
                     if new
                     else []
                 )
             )
     return _once(causes + _rest(left, case, rerun))
+
+
+def _found(findings: Sequence[Finding]) -> list[Cause]:
+    """The findings as causes."""
+    return [
+        Cause(finding.name, finding.says + others, line=finding.line)
+        for finding, others in _once_each(findings)
+    ]
 
 
 class _Case(NamedTuple):
@@ -128,7 +163,7 @@ def _once(causes: Sequence[Cause]) -> list[Cause]:
 def _rest(left: Sequence[str], case: _Case, rerun: Rerun | None) -> list[Cause]:
     """Explain what no hypothesis does: by its structure, by one edit of the code, by what fits most."""
     causes: list[Cause] = []
-    left = list(left)
+    left, again = list(left), rerun
     while left:
         key = left[0]
         several, explained = _together(left, case)
@@ -145,12 +180,36 @@ def _rest(left: Sequence[str], case: _Case, rerun: Rerun | None) -> list[Cause]:
             rerun = rerun if repaired else None  # looking again would find nothing either
         if described.name == "unexplained":
             described = _mostly(key, case) or described
-        if described.name in ("raises", "missing"):
+        if described.name == "raises" and not described.certain:
+            described = _why(described, again, case.calls) or described
+        if described.name in ("raises", "missing", "why_raises"):
             alike = [other for other in left if _raise_alike(key, other, case.calls)]
             described = replace(described, keys=tuple(alike))
         causes.append(described)
         left = [other for other in left if other not in described.keys and other != key]
     return causes
+
+
+def _why(described: Cause, rerun: Rerun | None, calls: Sequence[Call]) -> Cause | None:
+    """Return what raises in the code, and why, as the cause."""
+    (key,) = described.keys
+    for call in calls:
+        raised = call.got.get(key)
+        if rerun is None or not isinstance(raised, Raised):
+            continue
+        shapes = {name: np.shape(value) for name, value in call.expected.items()}
+        found = failures.explained(
+            partial(rerun.results, rerun.function, call),
+            raised,
+            source_file(rerun.function),
+            shapes,
+        )
+        if found is None:
+            continue
+        where = structure.situation(key, calls)
+        says = f"{found.says} ({raised.kind}{where})"
+        return replace(described, name="why_raises", says=says, line=found.line, certain=True)
+    return None
 
 
 def _raise_alike(key: str, other: str, calls: Sequence[Call]) -> bool:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import ast
 import copy
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from handgrad.checker.edit import Edit, own, replacing, setting
+from handgrad.checker.likely import likely
 
 _OPERATORS: tuple[type[ast.operator], ...] = (ast.Add, ast.Sub, ast.Mult, ast.Div)
 _COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
@@ -32,10 +33,31 @@ _TWINS = {
 Body = list[ast.stmt]
 
 
-def edits(function: ast.AST) -> Iterator[Edit]:
-    """Yield the edits of a function or class, the likeliest first."""
-    statements = list(_statements(function))
+def edits(function: ast.AST, lines: Collection[int] = ()) -> Iterator[Edit]:
+    """Yield the edits of a function or class, the likeliest first.
+
+    lines: where exceptions came from; statements there come first.
+    """
+    every = list(_statements(function))
     names = _names(function)
+    strings = [n.value for n in ast.walk(function) if isinstance(n, ast.Constant)]
+    texts = [text for text in dict.fromkeys(strings) if isinstance(text, str)]
+    first = [one for one in every if any(one.lineno <= n <= _end(one) for n in lines)]
+    for statements in (first, [one for one in every if one not in first]):
+        for statement in statements:
+            yield from likely(statement, names, texts)
+        yield from _edits_of(statements, function, names)
+
+
+def _end(statement: ast.stmt) -> int:
+    """The last line of a statement; of a loop or a condition, of its head."""
+    body = getattr(statement, "body", None)
+    return body[0].lineno - 1 if body else statement.end_lineno or statement.lineno
+
+
+def _edits_of(
+    statements: Sequence[ast.stmt], function: ast.AST, names: list[str]
+) -> Iterator[Edit]:
     for rule in (
         _assignments, _signs, _operators, _comparisons, _constants, _twins, _unwrapped,
         _indices, _returned, _orders,

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.checker import contracts, diagnosis
+from handgrad.checker import callees, contracts, diagnosis
 from handgrad.checker.calling import Pair, Passed, call_backward, call_forward, upstream
 from handgrad.checker.course import BEYOND, leaves_out, refused, within, without_rows
 from handgrad.checker.expected import GRADIENT_TOLERANCE, expect, smooth_point, without_shift
@@ -173,9 +173,11 @@ def _gradients_of(pair: Pair, name: str) -> Callable[[Any, Call], dict[str, Any]
     caches: dict[int, Any] = {}
 
     def results(backward: Any, call: Call) -> dict[str, Any]:
-        if id(call) not in caches:
-            caches[id(call)] = call_forward(pair, call.arrays, call.options)
-        passed = caches[id(call)]
+        passed = None if callees.replaced() else caches.get(id(call))
+        if passed is None:
+            passed = call_forward(pair, call.arrays, call.options)
+            if not callees.replaced():
+                caches[id(call)] = passed
         if isinstance(passed, Raised):
             return {}
         other = pair._replace(backwards={name: pair.layer.adapt("backward", backward)})
@@ -295,12 +297,29 @@ def _compared(
     elif slope and not slope.trouble:
         evidence.methods.add(slope.method)
         expect(call, slope, forward_right, truth is not None)
+    if pair.layer.random and not truth and _of_its_mask(call):
+        call.expected = dict(call.got)
     if not call.expected:
         evidence.untested.append("there is no derivative to compare with")
         return None
     if pair.layer.known and not (pair.layer.random or pair.layer.loss or forward_right):
         return _beside_wrong_forward(pair, name, call, evidence)
     return call
+
+
+def _of_its_mask(call: Call) -> bool:
+    """Whether dx is dout times a mask of dropout that is zero only where the output is.
+
+    So it is beside a forward that does more than to drop.
+    """
+    dx, dout, out = call.got.get("dx"), np.asarray(call.dout), np.asarray(call.out)
+    if not is_numeric(dx) or np.shape(dx) != dout.shape or out.shape != dout.shape:
+        return False
+    mask = np.asarray(dx) / dout
+    kept = mask[~np.isclose(mask, 0)]
+    p = call.config.options[0]["p"]
+    scaled = kept.size and any(np.allclose(kept, 1 / share) for share in (p, 1 - p))
+    return bool(scaled and not np.any(out[np.isclose(mask, 0)]) and kept.size < mask.size)
 
 
 def _of_truth(pair: Pair, name: str, config: Config, passed: Passed, evidence: Evidence) -> Call:

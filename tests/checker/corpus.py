@@ -149,8 +149,10 @@ def row(
     )
     if not kind and (verdict, oracle) == (BAD, "wrong"):
         kind = "named" if named else "unexplained"
-        apart = results and truth["keys"] and not results & {*truth["keys"], "out"}
-        if named and (apart or NOT_TRIED.search(causes[0]["says"])):
+        whole = "out" in truth["keys"] or "out" in results  # the first of several results, or all of them
+        apart = results and truth["keys"] and not whole and not results & {*truth["keys"]}
+        untried = NOT_TRIED.search(causes[0]["says"]) and "Cannot cast" not in truth["why"]
+        if named and (apart or untried):
             kind = "misnamed?"
     if not kind and oracle in ("right", "wrong"):
         kind = f"{oracle}, but {'called not written' if 'written' in verdict else 'not judged'}"

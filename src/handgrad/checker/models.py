@@ -32,8 +32,10 @@ from handgrad.checker.records import (
 )
 from handgrad.checker.repair import Rerun
 from handgrad.checker.running import changed, fresh, quiet, run, source_file, source_lines
+from handgrad.checker.standins import lacking
 from handgrad.checker.written import LOSS, unwritten
 
+_LACKING = "lacking"  # a layer that the network calls and that is not there, in one scenario
 NAMES = ("TwoLayerNet", "FullyConnectedNet", "ThreeLayerConvNet")
 
 
@@ -71,7 +73,11 @@ def judge(
             if call is not None:
                 calls.append(call)
         missing = list(dict.fromkeys(one.says for one in findings if one.name == NOT_WRITTEN))
-        findings = [one for one in findings if one.name != NOT_WRITTEN]
+        gone = list(dict.fromkeys(one.says for one in findings if one.name == _LACKING))
+        findings = [one for one in findings if one.name not in (NOT_WRITTEN, _LACKING)]
+        if gone and not calls and not findings:
+            return Verdict(name, UNTESTED, reason=gone[0], **place)
+        missing += gone
         if missing and not calls and not findings:
             return Verdict(name, NOT_WRITTEN, reason=missing[0], **place)
         layer = Layer("", list, family="model")
@@ -197,6 +203,9 @@ def _try(
     trained = run(_of(model, lambda: model.loss(X, y)))
     if changed(before, X) is not None:
         findings.append(Finding("input_changed", "loss changes X in place"))
+    if gone := lacking(trained):
+        findings.append(Finding(_LACKING, gone))
+        return None
     call = _expected_of(truth, scenario, X, y)
     if isinstance(trained, Raised):
         call.got = dict.fromkeys(call.expected, trained)

@@ -151,8 +151,7 @@ def row(
         kind = "named" if named else "unexplained"
         whole = "out" in truth["keys"] or "out" in results  # the first of several results, or all of them
         apart = results and truth["keys"] and not whole and not results & {*truth["keys"]}
-        untried = NOT_TRIED.search(causes[0]["says"]) and "Cannot cast" not in truth["why"]
-        if named and (apart or untried):
+        if named and (apart or NOT_TRIED.search(causes[0]["says"])):
             kind = "misnamed?"
     if not kind and oracle in ("right", "wrong"):
         kind = f"{oracle}, but {'called not written' if 'written' in verdict else 'not judged'}"

@@ -48,6 +48,7 @@ _WHOLE = re.compile(
     r"'(numpy\.)?float\d*' object cannot be interpreted as an integer|slice indices must be integers"
     r"|only integers, slices|can't multiply sequence by non-int of type '(numpy\.)?float"
     r"|expected a sequence of integers or a single integer|indices must be integers or slices, not"
+    r"|Cannot cast array data from dtype\('float64'\) to dtype\('u?int"
     r"|integer argument expected, got float|arrays used as indices must be of integer"
 )
 

@@ -159,7 +159,9 @@ def _division(frame: Any, line: int, file: str) -> Raised | None:
 
 
 def _holds_whole(value: Any) -> bool:
-    """Whether a value is a float that is a whole number, or a sequence with such a one."""
+    """Whether a value is a float that is a whole number, or a sequence or an array of such ones."""
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.size:
+        return bool(np.all(value == np.rint(value)))
     if isinstance(value, tuple | list):
         return len(value) < 10 and any(map(_holds_whole, value))
     return isinstance(value, float) and value.is_integer()

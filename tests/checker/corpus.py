@@ -149,7 +149,9 @@ def row(
     )
     if not kind and (verdict, oracle) == (BAD, "wrong"):
         kind = "named" if named else "unexplained"
-        whole = "out" in truth["keys"] or "out" in results  # the first of several results, or all of them
+        whole = (
+            "out" in truth["keys"] or "out" in results
+        )  # the first of several results, or all of them
         apart = results and truth["keys"] and not whole and not results & {*truth["keys"]}
         if named and (apart or NOT_TRIED.search(causes[0]["says"])):
             kind = "misnamed?"

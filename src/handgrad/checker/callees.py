@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from functools import partial
@@ -66,7 +65,7 @@ def _guilty(
 
 def _cause(callee: _Callee, keys: Sequence[str]) -> Cause:
     file, line = source_file(callee.function), source_lines(callee.function)[1]
-    place = f" ({os.path.basename(file)}:{line})" if file and line else ""
+    place = f" ({Path(file).name}:{line})" if file and line else ""
     says = (
         f"{callee.name}{place}, which it calls, is wrong: with a right one in its place "
         f"{' and '.join(keys)} {'are' if len(keys) > 1 else 'is'} right"
@@ -90,6 +89,7 @@ def _callees(function: Any) -> list[_Callee]:
     found: dict[int, _Callee] = {}
     depths: dict[int, int] = {}
     seen: set[int] = set()
+    spaces: list[dict[str, Any]] = []
 
     def visit(thing: Any, depth: int) -> None:
         inner = inspect.unwrap(thing)
@@ -98,6 +98,8 @@ def _callees(function: Any) -> list[_Callee]:
         seen.add(id(inner))
         for one in _functions(inner):
             space = one.__globals__
+            if not any(space is other for other in spaces):
+                spaces.append(space)
             for name in _names(one.__code__):
                 other = space.get(name)
                 if not inspect.isfunction(other) or _is_ours(other):
@@ -110,12 +112,29 @@ def _callees(function: Any) -> list[_Callee]:
                 visit(other, depth + 1)
 
     visit(function, 0)
-    return sorted(found.values(), key=lambda callee: -depths[id(callee.function)])
+    _with_partners(found, spaces)
+    return sorted(found.values(), key=lambda callee: -depths.get(id(callee.function), 0))
+
+
+def _with_partners(found: dict[int, _Callee], spaces: Sequence[dict[str, Any]]) -> None:
+    """Add the other functions of the same layers: a right backward needs the cache of a right forward."""
+    stems = {_stem(callee) for callee in found.values()}
+    for space in spaces:
+        for name, other in list(space.items()):
+            if not inspect.isfunction(other) or _is_ours(other) or not known.by_function(name):
+                continue
+            callee = _Callee(name, other, [])
+            if _stem(callee) in stems:
+                callee = found.setdefault(id(other), callee)
+                if not any(space is home for home in callee.homes):
+                    callee.homes.append(space)
 
 
 def _functions(thing: Any) -> list[FunctionType]:
     if inspect.isclass(thing):
-        return [one for cls in thing.__mro__ for one in vars(cls).values() if inspect.isfunction(one)]
+        return [
+            one for cls in thing.__mro__ for one in vars(cls).values() if inspect.isfunction(one)
+        ]
     return [thing] if inspect.isfunction(thing) else []
 
 
@@ -173,5 +192,7 @@ def _instead(callees: Sequence[_Callee]) -> Iterator[None]:
 
 def _library(layer: Layer, side: str, *arguments: Any, **named: Any) -> Any:
     """The library's function of a layer, as a student's is called."""
-    function = layer.adapt(side, getattr(layers, f"{layer.name}_{side}", None) or getattr(layers, layer.name))
+    function = layer.adapt(
+        side, getattr(layers, f"{layer.name}_{side}", None) or getattr(layers, layer.name)
+    )
     return function(*arguments, **named)

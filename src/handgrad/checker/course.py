@@ -21,7 +21,9 @@ BEYOND = "beyond"
 _CAUTIONS = {
     "dout_changed", "cache_changed", "second_backward", "strides", "scores_changed", BEYOND,
 }  # fmt: skip
-_HARMLESS = "input_changed"  # where all that is computed is right: nothing reads the input afterwards
+_HARMLESS = (
+    "input_changed"  # where all that is computed is right: nothing reads the input afterwards
+)
 _QUICK = ("_fast", "_strides", "_im2col", "_reshape", "_pytorch")
 
 

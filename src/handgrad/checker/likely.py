@@ -62,7 +62,7 @@ def _mirrored(statement: ast.stmt, names: Sequence[str]) -> Iterator[Edit]:
             same = [node for node in read if node.id == old]
             other = [node for node in read if node.id == twin]
             if len(same) > 1 and not other:
-                yield _renaming(statement, {node: twin for node in same})
+                yield _renaming(statement, dict.fromkeys(same, twin))
             if other and old < twin:
                 yield _renaming(statement, dict.fromkeys(same, twin) | dict.fromkeys(other, old))
 
@@ -99,10 +99,14 @@ def _counted(statement: ast.stmt, names: Sequence[str]) -> Iterator[Edit]:
     elif getattr(over.func, "id", "") in ("range", "xrange"):
         if len(over.args) == 3:
             yield setting(statement, over, "args", over.args[:2])
-        shorter = ast.BinOp(left=over.args[min(1, len(over.args) - 1)], op=ast.Sub(), right=ast.Constant(1))
+        shorter = ast.BinOp(
+            left=over.args[min(1, len(over.args) - 1)], op=ast.Sub(), right=ast.Constant(1)
+        )
         at = min(1, len(over.args) - 1)
         yield setting(statement, over, "args", [*over.args[:at], shorter, *over.args[at + 1 :]])
-        for step in [name for name in names if _STRIDE.search(name)][:2] if len(over.args) == 1 else ():
+        for step in (
+            [name for name in names if _STRIDE.search(name)][:2] if len(over.args) == 1 else ()
+        ):
             stepped = [ast.Constant(0), over.args[0], ast.Name(id=step, ctx=ast.Load())]
             yield setting(statement, over, "args", stepped)
 
@@ -165,7 +169,9 @@ def _transposed(statement: ast.stmt) -> Iterator[Edit]:
         for holder, field, at in _factors(node):
             factor = getattr(holder, field) if at is None else getattr(holder, field)[at]
             turned = ast.Attribute(value=copy.deepcopy(factor), attr="T", ctx=ast.Load())
-            rows = ast.parse(f"({ast.unparse(factor)}).reshape(len({ast.unparse(factor)}), -1)", mode="eval").body
+            rows = ast.parse(
+                f"({ast.unparse(factor)}).reshape(len({ast.unparse(factor)}), -1)", mode="eval"
+            ).body
             for new in (turned, rows):
                 if at is None:
                     yield setting(statement, holder, field, new)
@@ -178,13 +184,14 @@ def _factors(node: ast.AST) -> Iterator[tuple[ast.AST, str, int | None]]:
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult):
         yield node, "left", None
         yield node, "right", None
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-        if node.func.attr in ("dot", "matmul"):
-            of_numpy = isinstance(node.func.value, ast.Name) and node.func.value.id in ("np", "numpy")
-            if not of_numpy:
-                yield node.func, "value", None
-            for at in range(len(node.args[:2])):
-                yield node, "args", at
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+        return
+    if node.func.attr in ("dot", "matmul"):
+        owner = node.func.value
+        if not (isinstance(owner, ast.Name) and owner.id in ("np", "numpy")):
+            yield node.func, "value", None
+        for at in range(len(node.args[:2])):
+            yield node, "args", at
 
 
 def _longer(statement: ast.stmt) -> Iterator[Edit]:

@@ -37,9 +37,15 @@ def _one(key: str, call: Call, layer: Layer) -> Named | None:
         if size:
             return "output_size", f"{says}: {size}"
     if len(came) > len(right) and _without_ones(came) == _without_ones(right):
-        return "axes_of_one", f"{says}: axes of size 1 are left over; reshape it, or sum without keepdims"
+        return (
+            "axes_of_one",
+            f"{says}: axes of size 1 are left over; reshape it, or sum without keepdims",
+        )
     if _without_ones(came) == _without_ones(right):
-        return "axes_of_one", f"{says}: an axis of size 1 is lost; reshape it, or sum with keepdims=True"
+        return (
+            "axes_of_one",
+            f"{says}: an axis of size 1 is lost; reshape it, or sum with keepdims=True",
+        )
     if len(came) == len(right) == 2 and came == right[::-1]:
         return "transposed", f"{says}: it is transposed"
     if np.prod(came, dtype=int) == np.prod(right, dtype=int):

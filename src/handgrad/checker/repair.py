@@ -260,7 +260,8 @@ def _around(old: str, new: str) -> tuple[str, str]:
     """Two lines, cut to where they differ."""
     if max(len(old), len(new)) <= _LONGEST:
         return old, new
-    same = len(os.path.commonprefix([old, new]))
+    pairs = zip(old, new, strict=False)
+    same = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(old), len(new)))
     start = max(0, same - _LONGEST // 3)
     start = old.rfind(" ", 0, start) + 1 if start else 0
     before = "..." if start else ""

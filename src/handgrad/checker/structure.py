@@ -14,7 +14,7 @@ from handgrad.checker.records import Call, Cause, Raised, is_numeric
 
 def describe(key: str, calls: Sequence[Call], layer: Layer) -> Cause:
     """Return a cause that says no more than what can be seen."""
-    from handgrad.checker.diagnosis import worst
+    from handgrad.checker.wording import worst
 
     present = [call for call in calls if key in call.expected]
     failing = [call for call in present if call.wrong(key)]

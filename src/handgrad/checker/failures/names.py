@@ -23,6 +23,12 @@ def name(point: Point) -> str:
         return _unbound(point, found)
     known = [*point.frame.f_locals, *point.frame.f_globals, *dir(builtins)]
     close = _close(found, known)
+    close = {
+        "l": "the number 1",
+        "I": "the number 1",
+        "O": "the number 0",
+        "o": "the number 0",
+    }.get(found, close)
     meant = f": is {close} meant?" if close else ", neither in the function nor in its file"
     return f"nothing sets `{found}`, which this line reads{meant}"
 
@@ -33,9 +39,12 @@ def _in_quotes(text: str) -> str:
 
 
 def _close(word: str, known: Iterable[Any]) -> str:
-    names = [one for one in dict.fromkeys(known) if isinstance(one, str) and not one.startswith("__")]
+    names = [
+        one for one in dict.fromkeys(known) if isinstance(one, str) and not one.startswith("__")
+    ]
     same = [one for one in names if one.lower() == word.lower() and one != word]
-    return (same or difflib.get_close_matches(word, names, 1, 0.75) or [""])[0]
+    mixed = [one for one in names if sorted(one) == sorted(word) and one != word]
+    return (same or mixed or difflib.get_close_matches(word, names, 1, 0.75) or [""])[0]
 
 
 def _sets(body: ast.AST, found: str) -> list[ast.AST]:
@@ -67,8 +76,9 @@ def _unbound(point: Point, found: str) -> str:
                     f"{says}: only the loop of line {node.lineno} sets it, and "
                     f"`{quoted(node.iter)}` is empty, so that it makes no round"
                 )
-    lines = " and ".join(map(str, places[:3]))
-    return f"{says}: line{'s' * (len(places) > 1)} {lines}, which set{'s' * (len(places) == 1)} it, did not run"
+    if len(places) == 1:
+        return f"{says}: line {places[0]}, which sets it, did not run"
+    return f"{says}: lines {' and '.join(map(str, places[:3]))}, which set it, did not run"
 
 
 def key(point: Point) -> str:
@@ -104,7 +114,9 @@ def attribute(point: Point) -> str:
             "out, cache = ..."
         )
     if owner is None:
-        return f"`{quoted(node.value)}` is None here: it has no {wanted}, and must be computed before"
+        return (
+            f"`{quoted(node.value)}` is None here: it has no {wanted}, and must be computed before"
+        )
     if callable(owner) and not isinstance(owner, type(np)):
         return f"`{quoted(node.value)}` is {what}: it is not called, and has no {wanted}"
     close = _close(wanted, dir(owner))
@@ -124,8 +136,8 @@ def kind(point: Point) -> str:
         if callable(owner):
             more = ": call it with ( )"
         return f"`{quoted(node.value)}` is {described(owner)}, which has no parts{more}"
-    if re.search(r"object is not callable", text) and isinstance(node, ast.Call):
-        return _not_callable(point, node)
+    if re.search(r"object is not callable", text):
+        return _not_callable(point)
     if "unsupported operand type" in text or "bad operand type" in text:
         return _operands(point)
     if found := re.search(r"(\w+)\(\) (missing|takes|got)", text):
@@ -158,14 +170,20 @@ def _not_iterable(point: Point) -> str:
     return ""
 
 
-def _not_callable(point: Point, node: ast.Call) -> str:
-    owner = point.value(node.func)
-    more = ""
-    if isinstance(owner, tuple | np.ndarray):
-        more = ": its parts are taken with [ ]"
-    elif isinstance(owner, int | float | np.number):
-        more = ": is a * missing before the bracket?"
-    return f"`{quoted(node.func)}` is {described(owner)}, and ( ) calls it as a function{more}"
+def _not_callable(point: Point) -> str:
+    for node in ast.walk(point.statement):
+        if not isinstance(node, ast.Call):
+            continue
+        owner = point.value(node.func)
+        if callable(owner):
+            continue
+        more = ""
+        if isinstance(owner, tuple | np.ndarray):
+            more = ": its parts are taken with [ ]"
+        elif isinstance(owner, int | float | np.number):
+            more = ": is a * missing before the bracket?"
+        return f"`{quoted(node.func)}` is {described(owner)}, and ( ) calls it as a function{more}"
+    return ""
 
 
 def _operands(point: Point) -> str:
@@ -176,7 +194,9 @@ def _operands(point: Point) -> str:
         if isinstance(value, tuple | list | dict | str) or callable(value):
             more = ": take it apart, as in out, cache = ..." if isinstance(value, tuple) else ""
             more = ": it is not called" if callable(value) else more
-            return f"`{quoted(part)}` is {described(value)}, with which nothing can be computed{more}"
+            return (
+                f"`{quoted(part)}` is {described(value)}, with which nothing can be computed{more}"
+            )
     return ""
 
 

@@ -47,11 +47,12 @@ class Point(NamedTuple):
 
     def loop(self, name: str) -> ast.For | None:
         """Return the innermost loop around the statement that counts `name`."""
-        found = None
+        found: ast.For | None = None
         for node in ast.walk(self.body):
-            if isinstance(node, ast.For) and name in names_in(node.target):
-                if any(child is self.statement for child in ast.walk(node)):
-                    found = node
+            if not isinstance(node, ast.For) or name not in names_in(node.target):
+                continue
+            if any(child is self.statement for child in ast.walk(node)):
+                found = node
         return found
 
     def bound(self, name: str) -> tuple[str, int, int] | None:
@@ -146,7 +147,20 @@ def _harmless(function: ast.expr, frame: FrameType) -> bool:
     """Whether a call only computes: of NumPy but for its random numbers, a method of an array, a builtin."""
     text = ast.unparse(function)
     if isinstance(function, ast.Name):
-        builtin = function.id in ("range", "len", "int", "float", "max", "min", "abs", "sum", "tuple", "list", "zip", "enumerate")
+        builtin = function.id in (
+            "range",
+            "len",
+            "int",
+            "float",
+            "max",
+            "min",
+            "abs",
+            "sum",
+            "tuple",
+            "list",
+            "zip",
+            "enumerate",
+        )
         return builtin and function.id not in frame.f_locals
     root = text.partition(".")[0]
     if root in _MODULES and root not in frame.f_locals:

@@ -97,15 +97,15 @@ def _reshaped(point: Point) -> str:
         return ""
     came = np.asarray(point.value(source))
     found = re.search(r"into shape (\(.*\))", str(point.error))
-    says = f"`{quoted(source)}` has shape {came.shape}, {came.size} numbers, which are not those of {found[1] if found else 'the new shape'}"
-    for name in names_in(source):
-        for other in ast.walk(point.body):
-            if isinstance(other, ast.Assign) and name in names_in(other.targets[0]):
-                if "squeeze(" in ast.unparse(other.value) and other.lineno <= point.line:
-                    return (
-                        f"{says}: squeeze() of line {other.lineno} drops every axis of size 1, also one that "
-                        "has 1 by chance; reshape it, or give squeeze its axis"
-                    )
+    new = found[1] if found else "the new shape"
+    says = f"`{quoted(source)}` has shape {came.shape}, {came.size} numbers, which are not those of {new}"
+    for other in ast.walk(point.body):
+        sets = isinstance(other, ast.Assign) and set(names_in(source)) & set(_stored(other))
+        if sets and other.lineno <= point.line and "squeeze(" in ast.unparse(other):  # type: ignore[attr-defined]
+            return (
+                f"{says}: squeeze() of line {other.lineno} drops every axis of size 1, also one that "  # type: ignore[attr-defined]
+                "has 1 by chance; reshape it, or give squeeze its axis"
+            )
     return says
 
 
@@ -216,7 +216,7 @@ def _lost_axis(small: Shape, big: Shape) -> int | None:
     if len(small) != len(big) - 1 or not small:
         return None
     for axis in range(len(big) - 1, 0, -1):
-        if small[:axis] + (1,) + small[axis:] == big[:axis] + (1,) + big[axis + 1 :]:
+        if (*small[:axis], 1, *small[axis:]) == (*big[:axis], 1, *big[axis + 1 :]):
             return axis
     return None
 
@@ -232,7 +232,9 @@ def _fit(a: Shape, b: Shape) -> bool:
 def _element(point: Point) -> str:
     statement = point.statement
     if isinstance(statement, ast.Assign | ast.AugAssign):
-        target = _read(statement.targets[0] if isinstance(statement, ast.Assign) else statement.target)
+        target = _read(
+            statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
+        )
         place, came = np.shape(point.value(target)), np.shape(point.value(statement.value))
         one = "one number" if not place else f"of shape {place}"
         return (
@@ -263,4 +265,6 @@ def _axis(point: Point) -> str:
     if source is None:
         return ""
     shape = np.shape(point.value(source))
-    return f"`{quoted(source)}` has shape {shape}, so that `{quoted(node)}` asks for an axis that is not there"
+    return (
+        f"`{quoted(source)}` has shape {shape}: `{quoted(node)}` asks for an axis that is not there"
+    )

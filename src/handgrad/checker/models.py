@@ -31,8 +31,8 @@ from handgrad.checker.records import (
     scales_of,
 )
 from handgrad.checker.repair import Rerun
-from handgrad.checker.running import changed, fresh, quiet, run, source_file, source_lines
 from handgrad.checker.standins import lacking
+from handgrad.checker.undisturbed import changed, fresh, quiet, run, source_file, source_lines
 from handgrad.checker.written import LOSS, unwritten
 
 _LACKING = "lacking"  # a layer that the network calls and that is not there, in one scenario
@@ -196,9 +196,9 @@ def _try(
     before = X.copy()
     trained = run(method_of(model, lambda: model.loss(X, y)))
     if changed(before, X) is not None:
-        findings.append(Finding("input_changed", "loss changes X in place"))
+        findings.append(Breach("input_changed", "loss changes X in place"))
     if gone := lacking(trained):
-        findings.append(Finding(_LACKING, gone))
+        findings.append(Breach(_LACKING, gone))
         return None
     call = _expected_of(truth, scenario, X, y)
     if isinstance(trained, Raised):

@@ -26,7 +26,7 @@ from handgrad.checker.expected import (
     smooth_point,
     without_shift,
 )
-from handgrad.checker.known.layer import Layer
+from handgrad.checker.known.layer import KnownLayer
 from handgrad.checker.records import (
     NOT_WRITTEN,
     RIGHT,
@@ -42,10 +42,9 @@ from handgrad.checker.records import (
 )
 from handgrad.checker.repair import Rerun
 from handgrad.checker.reruns import gradients_of, loss_of, results_of, state_of, true_loss
-from handgrad.checker.running import fresh, quiet, source_file, source_lines
 from handgrad.checker.slopes import COMPLEX, Slope
 from handgrad.checker.standins import lacking
-from handgrad.checker.undisturbed import fresh, quiet, run, source_file, source_lines
+from handgrad.checker.undisturbed import fresh, quiet, source_file, source_lines
 from handgrad.checker.written import BACKWARD, FORWARD, GRADIENT, LOSS, unwritten
 
 FORWARD_TOLERANCE = 1e-8
@@ -166,7 +165,7 @@ def forward_evidence(pair: Pair) -> Evidence:
                 name = "raises"
                 if config.beyond and "*" in config.strict and not layer.strict:
                     name, says = BEYOND, f"{config.beyond}, {says}"
-                evidence.findings.append(Finding(name, says, passed.line))
+                evidence.findings.append(Breach(name, says, passed.line))
         else:
             call.got = {key: state_of(passed, key) for key in expected if key != "out"}
             call.got["out"] = passed.out

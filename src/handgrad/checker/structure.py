@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from handgrad.checker import misshapen
-from handgrad.checker.known.layer import Layer
+from handgrad.checker.known.layer import KnownLayer
 from handgrad.checker.records import Call, Cause, Raised, is_numeric
 
 
@@ -40,7 +40,9 @@ def describe(key: str, calls: Sequence[Call], layer: KnownLayer) -> Cause:
     return Cause("unexplained", "; ".join(parts), (key,), text, certain=False)
 
 
-def _misshapen(key: str, failing: Sequence[Call], where: str, text: str, layer: Layer) -> Cause:
+def _misshapen(
+    key: str, failing: Sequence[Call], where: str, text: str, layer: KnownLayer
+) -> Cause:
     """Nothing that came can be compared number by number."""
     arrays = [call for call in failing if is_numeric(call.got[key])]
     if not arrays:

@@ -58,7 +58,7 @@ def judge(name: str, rule: Callable[..., Any], strict: bool = False, adam_t: int
             cautions += [one.says for one in dict.fromkeys(findings) if one.name == _CHANGED]
             findings = [one for one in findings if one.name != _CHANGED]
             cautions += _accepted(name, calls, adam_t) + _without_rate(calls)
-        layer = Layer("", list, family="optim")
+        layer = KnownLayer("", list, family="optim")
         causes = diagnosis.explain(
             calls,
             findings,

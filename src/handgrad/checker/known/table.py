@@ -44,7 +44,9 @@ LAYERS = [
         "loss",
         loss=True,
     ),
-    Layer("svm_loss", functools.partial(configs.loss, False), ("svm_loss",), (), "loss", loss=True),
+    KnownLayer(
+        "svm_loss", functools.partial(configs.loss, False), ("svm_loss",), (), "loss", loss=True
+    ),
     _pair("batchnorm", "batchnorm", configs.batchnorm, ("", "_alt")),
     _pair("layernorm", "layernorm", configs.layernorm),
     _pair("dropout", "dropout", configs.dropout, random=True, expectations=(expectations.dropout,)),

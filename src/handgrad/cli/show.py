@@ -37,8 +37,8 @@ def show_start(console: Console, run: Run) -> None:
         f"{config.training.epochs} epochs, batches of {config.training.batch_size}, "
         f"engine {run.engine} on {run.threads} threads, seed {config.seed}",
     )
-    if "native" not in engines.available():
-        line(console, "The native engine is not built here; `handgrad doctor` says how to get it.")
+    if missing := engines.missing_text():
+        line(console, missing)
     if run.solver.iteration:
         line(console, f"Resuming after iteration {run.solver.iteration}")
     elif not run.new_folders:

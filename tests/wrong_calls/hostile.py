@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+from contract.cases import TARGET_LOSSES
 from wrong_calls.things import (
     CONV,
     FILTERS,
@@ -82,6 +83,8 @@ def right_of_loss(pair):
     if pair == "temporal_softmax":
         words = np.zeros((4, 6), int)
         return {"x": np.ones((4, 6, 3)), "y": words, "mask": words == 0}
+    if f"{pair}_loss" in TARGET_LOSSES:
+        return {"x": X, "y": abs(X) / 9}
     return {"x": X, "y": Y}
 
 

@@ -50,8 +50,8 @@ def poisson_loss(
     largest = float(xp.max(real_part(x)))
     if largest > (_LARGEST_32 if x.dtype == xp.float32 else _LARGEST_64):
         raise NonFiniteError(
-            f"poisson_loss: the rate exp(x) must be finite, got x up to {largest:g}; x is the logarithm of "
-            "a rate: look for a learning rate that is too high"
+            f"poisson_loss: the rate exp(x) must be finite, got x up to {largest:g}, where x are "
+            "logarithms of rates"
         )
     weights = row_weights("poisson_loss", x, sample_weight)
     _, module = engines.select(engine, x)

@@ -86,8 +86,9 @@ def _shares(layer: str, weights: np.ndarray, x: Array) -> Array:
 
 def _weights(layer: str, name: str, value: Any, count: int, of: str) -> np.ndarray:
     """Return weights as float64, one a row or class: finite and at least 0."""
-    given = value.detach().cpu() if hasattr(value, "requires_grad") else value
-    array = as_numpy(layer, name, given)
+    if hasattr(value, "requires_grad") and value.device.type != "meta":
+        value = value.detach().cpu()
+    array = as_numpy(layer, name, value)
     if array.dtype.kind not in "iuf":
         raise OptionError(f"{layer}: {name} must hold real numbers, got {array.dtype}")
     if array.shape != (count,):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from handgrad.engines import vectorized
 from handgrad.engines.native import _kernels
+
+Array = np.ndarray
 
 
 def softmax_loss(
@@ -26,19 +27,36 @@ def svm_loss(x: np.ndarray, y: np.ndarray) -> tuple[np.floating, np.ndarray]:
     return x.dtype.type(loss), dx
 
 
-def _of_layer_file(name: str) -> Callable[..., Any]:
-    """Return the array code of a loss, which the layer files put into the vectorized engine later."""
-
-    def loss(*arguments: Any) -> Any:
-        return getattr(vectorized, name)(*arguments)
-
-    return loss
+def absolute_loss(x: Array, y: Array, weights: Array) -> tuple[Any, Array]:
+    loss, dx = vectorized.absolute_loss(x, y, weights)
+    return loss, dx
 
 
-absolute_loss = _of_layer_file("absolute_loss")
-binary_cross_entropy_loss = _of_layer_file("binary_cross_entropy_loss")
-focal_loss = _of_layer_file("focal_loss")
-huber_loss = _of_layer_file("huber_loss")
-mse_loss = _of_layer_file("mse_loss")
-poisson_loss = _of_layer_file("poisson_loss")
-quantile_loss = _of_layer_file("quantile_loss")
+def binary_cross_entropy_loss(x: Array, y: Array, weights: Array) -> tuple[Any, Array]:
+    loss, dx = vectorized.binary_cross_entropy_loss(x, y, weights)
+    return loss, dx
+
+
+def focal_loss(x: Array, y: Array, weights: Array, gamma: float = 2.0) -> tuple[Any, Array]:
+    loss, dx = vectorized.focal_loss(x, y, weights, gamma)
+    return loss, dx
+
+
+def huber_loss(x: Array, y: Array, weights: Array, delta: float = 1.0) -> tuple[Any, Array]:
+    loss, dx = vectorized.huber_loss(x, y, weights, delta)
+    return loss, dx
+
+
+def mse_loss(x: Array, y: Array, weights: Array) -> tuple[Any, Array]:
+    loss, dx = vectorized.mse_loss(x, y, weights)
+    return loss, dx
+
+
+def poisson_loss(x: Array, y: Array, weights: Array) -> tuple[Any, Array]:
+    loss, dx = vectorized.poisson_loss(x, y, weights)
+    return loss, dx
+
+
+def quantile_loss(x: Array, y: Array, weights: Array, quantile: float = 0.5) -> tuple[Any, Array]:
+    loss, dx = vectorized.quantile_loss(x, y, weights, quantile)
+    return loss, dx

@@ -34,7 +34,7 @@ def test_every_loss_by_its_name(name):
 
 def test_the_task_is_that_of_the_loss():
     tasks = {name: network(name).task for name in nn.LOSSES}
-    assert tasks.pop("binary_cross_entropy") == "multi-label"
+    assert tasks.pop("binary_cross_entropy") == "multilabel"
     assert {n for n, task in tasks.items() if task == "classification"} == {
         "softmax",
         "svm",

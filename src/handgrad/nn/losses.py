@@ -23,8 +23,8 @@ LOSSES: dict[str, Loss] = {
     "poisson": layers.poisson_loss,
     "binary_cross_entropy": layers.binary_cross_entropy_loss,
 }
-TASKS = ("classification", "regression", "multi-label")
-_OTHER_TASKS = {"binary_cross_entropy": "multi-label"} | dict.fromkeys(
+TASKS = ("classification", "regression", "multilabel")
+_OTHER_TASKS = {"binary_cross_entropy": "multilabel"} | dict.fromkeys(
     ("mse", "absolute", "huber", "quantile", "poisson"), "regression"
 )
 

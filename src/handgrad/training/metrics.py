@@ -186,7 +186,7 @@ def r2(p: Any, y: Any) -> float:
     return float(values.mean())
 
 
-_CLASSES, _LABELS, _NUMBERS = "classification", "multi-label", "regression"
+_CLASSES, _LABELS, _NUMBERS = "classification", "multilabel", "regression"
 METRICS: dict[str, Metric] = {
     "accuracy": Metric(accuracy, (_CLASSES, _LABELS)),
     "balanced_accuracy": Metric(balanced_accuracy, (_CLASSES,)),

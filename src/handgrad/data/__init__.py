@@ -31,10 +31,16 @@ from handgrad.data.cifar10 import (
     read_cifar10,
     verify_cifar10,
 )
-from handgrad.data.dataset import Dataset, Preprocessing
+from handgrad.data.columns import TablePreprocessing
+from handgrad.data.dataset import Dataset
+from handgrad.data.description import TASKS, Description
 from handgrad.data.digits import digits_dataset, load_digits
 from handgrad.data.images import read_image
+from handgrad.data.preprocessing import Preprocessing
+from handgrad.data.rows import Rows
+from handgrad.data.scaling import ArrayPreprocessing
 from handgrad.data.shapes import load_shapes, make_shapes, shapes_dataset
+from handgrad.data.table import Table
 from handgrad.errors import check_choice, check_known
 
 DATASETS: Final[dict[str, Callable[..., Dataset]]] = {
@@ -69,9 +75,15 @@ def options_of(name: str) -> dict[str, Any]:
 __all__ = [
     "AUGMENTATIONS",
     "DATASETS",
+    "TASKS",
+    "ArrayPreprocessing",
     "Augmentation",
     "Dataset",
+    "Description",
     "Preprocessing",
+    "Rows",
+    "Table",
+    "TablePreprocessing",
     "Verification",
     "alternating_flip",
     "cache_folder",

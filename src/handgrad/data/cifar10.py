@@ -284,9 +284,8 @@ def load_cifar10(
     dtype: Any = np.float32,
 ) -> dict[str, np.ndarray]:
     """Return the courses' dictionary of CIFAR-10; see `cifar10_dataset`."""
-    return cifar10_dataset(
-        root, num_training, num_validation, num_test, subtract_mean, standardize, dtype
-    ).arrays
+    sizes = num_training, num_validation, num_test
+    return dict(cifar10_dataset(root, *sizes, subtract_mean, standardize, dtype).arrays)
 
 
 def download_cifar10(

@@ -34,9 +34,9 @@ def load_dataset(config: RunConfig) -> Dataset:
     return load(config.data["name"], **options_of(config.data))
 
 
-def build_model(config: RunConfig, image_shape: tuple[int, ...], num_classes: int) -> Any:
-    """Build the model of `config` for images of `image_shape`, with fresh parameters."""
-    options = {**_sizes(config, image_shape, num_classes), **options_of(config.model)}
+def build_model(config: RunConfig, input_shape: tuple[int, ...], num_outputs: int) -> Any:
+    """Build the model of `config` for rows of `input_shape`, with fresh parameters."""
+    options = {**_sizes(config, input_shape, num_outputs), **options_of(config.model)}
     model = models.build(config.model["name"], **options)
     if config.device != "cpu":
         model.device = check_device("config", config.device)
@@ -45,7 +45,7 @@ def build_model(config: RunConfig, image_shape: tuple[int, ...], num_classes: in
 
 def completed(config: RunConfig, dataset: Dataset) -> RunConfig:
     """Return `config` with every default of its data set, model and update rule written out."""
-    sizes = _sizes(config, dataset.image_shape, dataset.num_classes)
+    sizes = _sizes(config, dataset.input_shape, dataset.description.num_outputs)
     model = {**config.model, **sizes, **options_of(config.model)}
     optimizer = dict(config.optimizer)
     rule = get_rule(optimizer["name"])
@@ -62,12 +62,12 @@ def completed(config: RunConfig, dataset: Dataset) -> RunConfig:
     )
 
 
-def _sizes(config: RunConfig, image_shape: tuple[int, ...], num_classes: int) -> dict[str, Any]:
+def _sizes(config: RunConfig, input_shape: tuple[int, ...], num_outputs: int) -> dict[str, Any]:
     """Return the sizes that the data give the model, under the names that its constructor knows."""
     known = inspect.signature(models.constructor(config.model["name"])).parameters
-    sizes = {"num_classes": num_classes, "input_shape": list(image_shape)}
+    sizes = {"num_classes": num_outputs, "input_shape": list(input_shape)}
     takes_rows = config.model["name"] in ("TwoLayerNet", "FullyConnectedNet")
-    sizes["input_dim"] = int(np.prod(image_shape)) if takes_rows else list(image_shape)
+    sizes["input_dim"] = int(np.prod(input_shape)) if takes_rows else list(input_shape)
     return {name: size for name, size in sizes.items() if name in known}
 
 

@@ -52,7 +52,8 @@ class Run:
         # every random number of a run comes from NumPy's global stream, in the courses' order
         np.random.seed(config.seed)
         self.dataset = load_dataset(config)
-        self.model = build_model(config, self.dataset.image_shape, self.dataset.num_classes)
+        description = self.dataset.description
+        self.model = build_model(config, description.input_shape, description.num_outputs)
         self.config = completed(config, self.dataset)
         self.folder = folder
         self.new_folders: list[Path] = []
@@ -119,7 +120,7 @@ class Run:
                 "seconds": self.solver.seconds,
             }
         )
-        save_model(self.folder / "model.safetensors", self.model)
+        save_model(self.folder / "model.safetensors", self.model, self._metadata())
         return stop.signal  # one that came with the last step: the run is finished, and stops here
 
     @property
@@ -146,6 +147,14 @@ class Run:
             for folder in self.new_folders[1:]:
                 folder.rmdir()
 
+    def _metadata(self) -> dict[str, Any]:
+        """What the header of ``model.safetensors`` says, so that the file alone describes its network."""
+        return {
+            "config": self.config.to_dict(),
+            "data": self.dataset.description.to_json(),
+            "versions": environment.versions(),
+        }
+
     def _start_record(self, is_first: bool) -> Record:
         return {
             "kind": "start" if is_first else "resume",
@@ -156,7 +165,8 @@ class Run:
             "threads": self.threads,
             "platform": platform.platform(),
             "versions": environment.versions(),
-            "image_shape": list(self.dataset.image_shape),
+            "image_shape": list(self.dataset.input_shape),
+            "task": self.dataset.task,
             "class_names": list(self.dataset.class_names),
             "weights": list(getattr(self.solver.model, "decayed", ())),
             "first_filters": getattr(self.solver.model, "first_filters", None),

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from handgrad import engines
-from handgrad.data import Dataset, Preprocessing, read_image
+from handgrad.data import Dataset, Description, read_image
 from handgrad.errors import CheckpointError, OptionError, as_path, check_choice
 from handgrad.files import atomic_write
 from handgrad.training.build import build_model, load_dataset, read_config
@@ -34,7 +34,7 @@ PREPROCESSING = "handgrad preprocessing 1"
 class TrainedRun:
     """The trained network of a run folder, ready to classify images.
 
-    Attributes: config, class_names, preprocessing, model.
+    Attributes: config, description (of the data), class_names, preprocessing, model.
     """
 
     def __init__(self, folder: str | PathLike[str]) -> None:
@@ -43,25 +43,26 @@ class TrainedRun:
         self.folder = folder
         # a network that was trained on a GPU is evaluated anywhere
         self.config = read_config(folder).with_overrides({"device": "cpu"})
-        self.preprocessing, self.class_names = load_preprocessing(
-            folder / "preprocessing.safetensors"
-        )
+        self.description = load_description(folder / "preprocessing.safetensors")
+        self.preprocessing: Any = self.description.preprocessing
+        self.class_names = self.description.class_names
         if not (folder / "model.safetensors").is_file():
             raise CheckpointError(
                 f"{folder} holds no model.safetensors, its training was not finished; "
                 f"finish it with: handgrad train --resume {folder}"
             )
-        self.model = build_model(self.config, self.preprocessing.image_shape, len(self.class_names))
+        outputs = self.description.num_outputs
+        self.model = build_model(self.config, self.description.input_shape, outputs)
         saved = load_model_arrays(folder / "model.safetensors")
         expected, got = (
             {name: array.shape for name, array in params.items()}
             for params in (self.model.params, saved.params)
         )
         wrong = [name for name in {**expected, **got} if expected.get(name) != got.get(name)]
-        if wrong or self.model.num_classes != len(self.class_names):
+        if wrong or self.model.num_classes != outputs:
             raise CheckpointError(
                 f"{folder}: config.toml, preprocessing.safetensors and model.safetensors are not of "
-                f"one run: a network for {len(self.class_names)} classes was expected; "
+                f"one run: a network for {outputs} classes was expected; "
                 f"{', '.join(wrong) or 'num_classes'} differ"
             )
         self.model.params = saved.params
@@ -193,25 +194,16 @@ def _rows_of(dataset: Dataset, split: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def save_preprocessing(path: Path, dataset: Dataset) -> None:
-    """Save how `dataset` turned pixels into numbers, and its class names."""
-    prepare = dataset.preprocessing
-    content = {
-        "class_names": list(dataset.class_names),
-        "image_shape": list(prepare.image_shape),
-        "levels": prepare.levels,
-        "dtype": prepare.dtype.name,
-    }
-    write_tensors(path, PREPROCESSING, {"mean": prepare.mean, "std": prepare.std}, content)
+    """Save how `dataset` turned its rows into numbers, and what its targets mean."""
+    content, tensors = dataset.description.to_parts()
+    write_tensors(path, PREPROCESSING, tensors, content)
 
 
-def load_preprocessing(path: Path) -> tuple[Preprocessing, tuple[str, ...]]:
-    """Return the preprocessing and the class names that `save_preprocessing` saved."""
+def load_description(path: Path) -> Description:
+    """Return the description of the data that `save_preprocessing` saved."""
     tensors, content = read_tensors(path, PREPROCESSING)
     with content_of(path):
-        shape = tuple(content["image_shape"])
-        dtype = np.dtype(content["dtype"])
-        prepare = Preprocessing(shape, content["levels"], tensors["mean"], tensors["std"], dtype)
-        return prepare, tuple(content["class_names"])
+        return Description.from_parts(content, tensors)
 
 
 def _with_picture(example: Mapping[str, Any], X: np.ndarray, dataset: Dataset) -> dict[str, Any]:

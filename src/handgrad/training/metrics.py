@@ -1,12 +1,12 @@
 """How good predictions are, by task, each as one number; and how sure that number is.
 
-Of a classification they compare probabilities, (N, C), with labels, (N,); of multi-label, probabilities of
+Of a classification they compare probabilities, (N, C), with labels, (N,); of multilabel, probabilities of
 yes, (N, K), with 0 and 1, (N, K); of a regression, predictions with targets of their shape.
 
 ====================  ==================================================  ============  ===============
 name                  what it is                                          best          tasks
 ====================  ==================================================  ============  ===============
-``accuracy``          share of rows (multi-label: of answers) right       1             classes, labels
+``accuracy``          share of rows (multilabel: of answers) right       1             classes, labels
 ``balanced_accuracy`` mean over the classes of their share of right rows  1             classes
 ``macro_f1``          mean over the classes of 2 PR / (P + R)             1             classes, labels
 ``roc_auc``           share of pairs (one of a class, one not) in order;  1             classes, labels
@@ -47,11 +47,11 @@ class Metric(NamedTuple):
 
 
 def accuracy(p: Any, y: Any) -> float:
-    """Return the share of rows whose largest probability is at the label; of answers, if multi-label.
+    """Return the share of rows whose largest probability is at the label; of answers, if multilabel.
 
     Args:
-        p: probabilities or scores, (N, C); of multi-label probabilities of yes, (N, K).
-        y: labels, (N,); of multi-label 0 and 1, (N, K).
+        p: probabilities or scores, (N, C); of multilabel probabilities of yes, (N, K).
+        y: labels, (N,); of multilabel 0 and 1, (N, K).
     """
     p, y = _checked(p, y)
     if y.ndim == 2:
@@ -75,7 +75,7 @@ def confusion_matrix(p: Any, y: Any) -> np.ndarray:
 
 
 def by_class(p: Any, y: Any) -> list[dict[str, float | int | None]]:
-    """Return precision, recall, f1 and support of each class, or of each label if multi-label.
+    """Return precision, recall, f1 and support of each class, or of each label if multilabel.
 
     precision is None where nothing was predicted, recall where there are no rows, f1 where both are.
     """

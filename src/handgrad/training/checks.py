@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from handgrad.data.rows import as_rows
 from handgrad.engines.arrays import as_numpy
 from handgrad.errors import (
     DtypeError,
@@ -67,7 +68,7 @@ def check_data(data: Any, num_classes: int | None) -> tuple[np.ndarray, ...]:
     for part in ("train", "val"):
         given = [required("Solver", "data", data, f"{name}_{part}") for name in "Xy"]
         must = "hold integers, the numbers of classes"
-        X = as_numpy("Solver", f"X_{part}", given[0])
+        X = as_rows("Solver", f"X_{part}", given[0])
         y = as_numpy("Solver", f"y_{part}", given[1], must, advice_on_kind)
         _check_images(f"X_{part}", X, given[0])
         _check_labels(f"y_{part}", y, f"X_{part}", len(X), num_classes, given[1])

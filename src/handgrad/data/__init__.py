@@ -12,6 +12,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Final
 
+from handgrad.data.arrays import from_arrays
 from handgrad.data.augment import (
     AUGMENTATIONS,
     Augmentation,
@@ -50,6 +51,7 @@ DATASETS: Final[dict[str, Callable[..., Dataset]]] = {
     "shapes": shapes_dataset,
     "cifar10": cifar10_dataset,
     "folder": from_folder,
+    "arrays": from_arrays,
 }
 
 
@@ -96,6 +98,7 @@ __all__ = [
     "digits_dataset",
     "download_cifar10",
     "find_cifar10",
+    "from_arrays",
     "from_folder",
     "kind_of",
     "load",

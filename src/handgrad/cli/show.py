@@ -14,6 +14,7 @@ from rich.text import Text
 from handgrad import engines
 
 if TYPE_CHECKING:
+    from handgrad.cli.configuration import Chosen
     from handgrad.training.recipes import Recipe
     from handgrad.training.run import Run
 
@@ -23,14 +24,25 @@ def line(console: Console, text: str) -> None:
     console.print(Text(text), soft_wrap=True)
 
 
+def show_choices(console: Console, chosen: Chosen) -> None:
+    """Say what was guessed about data of one's own, and what was chosen for them, and why."""
+    if chosen.dataset is None:
+        return
+    for note in chosen.dataset.notes:
+        line(console, f"Data: {note}")
+    for reason in chosen.reasons:
+        line(console, f"Chosen: {reason}")
+
+
 def show_start(console: Console, run: Run) -> None:
     """Say what is about to be trained, on what, and how."""
     config = run.config
-    arrays = run.dataset.arrays
+    arrays = run.dataset.rows
     line(console, run.model.summary())
     counts = ", ".join(f"{len(arrays[f'y_{split}']):,} {name}" for split, name in (
         ("train", "training"), ("val", "validation"), ("test", "test")))  # fmt: skip
-    line(console, f"\nData: {run.dataset.name}, {counts} images")
+    what = "images" if run.dataset.preprocessing.kind == "images" else "rows"
+    line(console, f"\nData: {run.dataset.name}, {counts} {what}")
     line(
         console,
         f"Training: {config.optimizer['name']}, learning rate {config.optimizer['learning_rate']:g}, "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from handgrad import engines
-from handgrad.cli.configuration import chosen_config, configuration_options, given_settings
+from handgrad.cli.configuration import chosen, configuration_options, given_settings
 from handgrad.cli.paths import PathType, look_here_too
 from handgrad.errors import HandgradError
 
@@ -22,6 +22,8 @@ Examples:
   handgrad train
   handgrad train --dataset shapes --epochs 5 --lr 2e-3
   handgrad train --dataset cifar10 --data-dir ~/cifar --model ThreeLayerConvNet
+  handgrad train --data photos
+  handgrad train --data wine.csv --target quality
   handgrad train --config run.toml --set model.reg=0.01
   handgrad train --recipe list
   handgrad train --recipe ant --data-dir ~/cifar
@@ -57,7 +59,7 @@ def command(
     """Train a network and write a run folder with its report."""
     from rich.console import Console
 
-    from handgrad.cli.show import show_recipes, show_repeats
+    from handgrad.cli.show import show_choices, show_recipes, show_repeats
     from handgrad.training.recipes import load_recipe, reached_by, recipe_names
     from handgrad.training.run import new_run_folder, resume_run, start_run
 
@@ -78,11 +80,15 @@ def command(
                 f"--resume continues a run as it was configured; leave out {', '.join(extra)}"
             )
         return _train(console, resume_run(resume), quiet, open_report)
-    chosen = chosen_config(config, recipe, dataset, given)
+    made = chosen(config, recipe, dataset, given)
+    if not quiet:
+        show_choices(console, made)
     reached: list[dict[str, Any]] = []
-    for seed in range(chosen.seed, chosen.seed + repeat):
-        seeded = chosen.with_overrides({"seed": seed})
-        run = start_run(seeded, new_run_folder(out or Path("runs"), chosen.name))
+    first = made.config.seed
+    for seed in range(first, first + repeat):
+        seeded = made.config.with_overrides({"seed": seed})
+        folder = new_run_folder(out or Path("runs"), made.config.name)
+        run = start_run(seeded, folder, made.dataset)
         if code := _train(console, run, quiet, open_report):
             return code
         reached.append(reached_by(run))

@@ -12,6 +12,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Final
 
+from handgrad.data.arrays import from_arrays
 from handgrad.data.augment import (
     AUGMENTATIONS,
     Augmentation,
@@ -35,7 +36,9 @@ from handgrad.data.columns import TablePreprocessing
 from handgrad.data.dataset import Dataset
 from handgrad.data.description import TASKS, Description
 from handgrad.data.digits import digits_dataset, load_digits
+from handgrad.data.folder import from_folder
 from handgrad.data.images import read_image
+from handgrad.data.kinds import kind_of
 from handgrad.data.preprocessing import Preprocessing
 from handgrad.data.rows import Rows
 from handgrad.data.scaling import ArrayPreprocessing
@@ -47,6 +50,8 @@ DATASETS: Final[dict[str, Callable[..., Dataset]]] = {
     "digits": digits_dataset,
     "shapes": shapes_dataset,
     "cifar10": cifar10_dataset,
+    "folder": from_folder,
+    "arrays": from_arrays,
 }
 
 
@@ -93,6 +98,9 @@ __all__ = [
     "digits_dataset",
     "download_cifar10",
     "find_cifar10",
+    "from_arrays",
+    "from_folder",
+    "kind_of",
     "load",
     "load_cifar10",
     "load_digits",

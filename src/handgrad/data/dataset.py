@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
@@ -14,6 +14,8 @@ from handgrad.data.description import TASKS, Description
 from handgrad.data.preparing import Prepares
 from handgrad.data.preprocessing import Preprocessing
 from handgrad.data.rows import LazyArrays, Rows
+from handgrad.data.splits import PARTS as SPLITS
+from handgrad.data.splits import Split
 from handgrad.engines.arrays import as_numpy
 from handgrad.errors import (
     DtypeError,
@@ -26,7 +28,6 @@ from handgrad.errors import (
     shown,
 )
 
-SPLITS: Final = ("train", "val", "test")
 _CHUNK: Final = 1 << 22  # numbers made at a time
 
 
@@ -44,9 +45,9 @@ class Dataset:
         preprocessing: how raw rows became X, to treat others in the same way.
         task: "classification", "regression" or "multilabel".
         target_names: names of the target columns.
-        row_names: for each part what its rows are called in messages: files, or numbers of rows; {} where
-            they have no names.
+        split: which of the stored rows are in which part; None where nobody needs to know.
         notes: what was guessed about the data, left out or changed, a sentence each.
+        settings: options that were guessed, as the size of images: with them the same is made again.
     """
 
     name: str
@@ -55,8 +56,9 @@ class Dataset:
     preprocessing: Prepares
     task: str = "classification"
     target_names: tuple[str, ...] = ()
-    row_names: Mapping[str, Sequence[str]] | None = None
+    split: Split | None = None
     notes: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check that inputs and targets fit the preprocessing and the task."""
@@ -88,6 +90,11 @@ class Dataset:
         """The same as `arrays`, where X may be `Rows`, which become numbers batch by batch."""
         arrays = self.arrays
         return arrays.rows if isinstance(arrays, LazyArrays) else dict(arrays)
+
+    @property
+    def row_names(self) -> dict[str, list[str]] | None:
+        """For each part what its rows are called: files, or numbers of rows; None without a split."""
+        return None if self.split is None else self.split.row_names
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Final
 
 import numpy as np
 
 from handgrad.data.pixels import check_pixels, whole_pixels
 from handgrad.data.preparing import Parts, as_float_dtype
+from handgrad.data.rows import Chosen
 from handgrad.engines.arrays import as_numpy
 from handgrad.errors import (
     DtypeError,
@@ -69,7 +71,7 @@ class Preprocessing:
     def fit(
         cls,
         where: str,
-        images: np.ndarray,
+        images: np.ndarray | Chosen,
         *,
         levels: int = 255,
         subtract_mean: bool = True,
@@ -94,14 +96,15 @@ class Preprocessing:
             ShapeError: the images are not (N, C, H, W), N at least 1.
         """
         levels = as_count(where, "levels", levels, maximum=65535)
-        images = whole_pixels(where, images, levels)
+        if not isinstance(images, Chosen):
+            images = whole_pixels(where, images, levels)
         shape = images.shape[1:]
         mean, std = np.zeros((1, 1, 1)), np.ones((1, 1, 1))
         subtract_mean = as_flag(where, "subtract_mean", subtract_mean)
         if as_flag(where, "standardize", standardize):
             mean, std = _channel_statistics(images, levels)
         elif subtract_mean:
-            mean = images.sum(axis=0, dtype=np.uint64) / len(images)
+            mean = _sum(images) / len(images)
         return cls(shape, levels, mean, std, as_float_dtype(where, dtype))
 
     def __call__(self, images: Any) -> np.ndarray:
@@ -124,12 +127,32 @@ class Preprocessing:
         images = as_numpy("preprocess", "images", images, "hold numbers")
         images = self._channels_first(images)
         check_pixels("preprocess", images, self.levels)
+        return self.convert(images)
+
+    def convert(self, images: np.ndarray) -> np.ndarray:
+        """Turn pixels (N, C, H, W) that are known to be in 0..levels into X, as a call does."""
         out = np.empty(images.shape, self.dtype)
+        if self._table is not None and images.dtype == np.uint8:
+            for channel, values in enumerate(self._table):
+                np.take(values, images[:, channel], out=out[:, channel], mode="clip")
+            return out
         for start in range(0, len(images), ROWS):
             part = images[start : start + ROWS] - self.mean
             part /= self.std
             out[start : start + ROWS] = part
         return out
+
+    @cached_property
+    def _table(self) -> np.ndarray | None:
+        """X of each byte and channel (C, 256), where it does not depend on the place in the image."""
+        if max(self.mean.size, self.std.size) > self.image_shape[0]:
+            return None
+        scale = (self.image_shape[0], 1, 1)
+        if self.mean.shape not in ((1, 1, 1), scale) or self.std.shape not in ((1, 1, 1), scale):
+            return None
+        values = np.arange(256)[None, None] - self.mean
+        values = np.broadcast_to(values / self.std, (self.image_shape[0], 1, 256))[:, 0]
+        return np.ascontiguousarray(values.astype(self.dtype))
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -178,13 +201,22 @@ class Preprocessing:
         )
 
 
-def _channel_statistics(images: np.ndarray, levels: int) -> tuple[np.ndarray, np.ndarray]:
+def _sum(images: np.ndarray | Chosen) -> np.ndarray:
+    """The sum of all images (C, H, W), of whole numbers, so of any order."""
+    total = np.zeros(images.shape[1:], np.uint64)
+    for start in range(0, len(images), ROWS):
+        total += images[start : start + ROWS].sum(axis=0, dtype=np.uint64)
+    return total
+
+
+def _channel_statistics(images: np.ndarray | Chosen, levels: int) -> tuple[np.ndarray, np.ndarray]:
     """Each channel's mean and standard deviation (C, 1, 1), from exact counts of its pixel values."""
     channels = images.shape[1]
     counts = np.zeros((channels, levels + 1), np.int64)
     for start in range(0, len(images), ROWS):
+        part = images[start : start + ROWS]
         for channel in range(channels):
-            pixels = images[start : start + ROWS, channel].ravel()
+            pixels = part[:, channel].ravel()
             counts[channel] += np.bincount(pixels, minlength=levels + 1)
     value, total = np.arange(levels + 1.0), counts.sum(axis=1)
     mean = counts @ value / total

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from handgrad.data.preparing import Prepares
+from handgrad.engines.arrays import as_numpy
 from handgrad.errors import check_size
 
 
@@ -60,9 +61,10 @@ class Rows:
     def __getitem__(self, rows: Any) -> np.ndarray:
         """Return the prepared `rows`, given as for the first axis of an array."""
         chosen = self.chosen[rows]
+        convert = getattr(self.prepare, "convert", self.prepare)  # what is stored was looked at
         if chosen.ndim == 0:
-            return self.prepare(self.stored(chosen[None]))[0]
-        return self.prepare(self.stored(chosen))
+            return convert(self.stored(chosen[None]))[0]
+        return convert(self.stored(chosen))
 
     def stored(self, chosen: np.ndarray) -> Any:
         """Return the rows at these places of `raw`, as they are stored."""
@@ -74,6 +76,31 @@ class Rows:
 
     def __repr__(self) -> str:
         return f"Rows(shape={self.shape}, dtype={self.dtype})"
+
+
+def as_rows(layer: str, name: str, value: Any) -> Any:
+    """Return `value`, `Rows` as they are, anything else as a NumPy array."""
+    return value if isinstance(value, Rows) else as_numpy(layer, name, value)
+
+
+class Chosen:
+    """Some rows of stored pixels, read by slices: what `Preprocessing.fit` measures.
+
+    Args:
+        images: stored images (N, C, H, W), whole numbers that are in their range.
+        chosen: places (n,) of the rows.
+    """
+
+    def __init__(self, images: Any, chosen: np.ndarray) -> None:
+        self._images, self._chosen = images, chosen
+        self.shape = (len(chosen), *images.shape[1:])
+        self.dtype, self.ndim = images.dtype, len(self.shape)
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        return self._images[self._chosen[rows]]
 
 
 class LazyArrays(MutableMapping[str, np.ndarray]):

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import replace
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from handgrad.errors import CheckpointError, as_path
 from handgrad.optim import DECAYS, get_rule, settings_of
 from handgrad.training.checks import split_settings
 from handgrad.training.config import RunConfig
+from handgrad.training.division import SPLIT, load_split
 
 
 def read_config(folder: str | PathLike[str]) -> RunConfig:
@@ -29,9 +31,12 @@ def read_config(folder: str | PathLike[str]) -> RunConfig:
     return RunConfig.from_toml(folder / "config.toml")
 
 
-def load_dataset(config: RunConfig) -> Dataset:
-    """Load the data set of `config`."""
-    return load(config.data["name"], **options_of(config.data))
+def load_dataset(config: RunConfig, folder: Path | None = None) -> Dataset:
+    """Load the data set of `config`, in the parts that the run in `folder` has, where it wrote them."""
+    options = options_of(config.data)
+    if folder is not None and (folder / SPLIT).is_file():
+        options["split"] = load_split(folder / SPLIT)
+    return load(config.data["name"], **options)
 
 
 def build_model(config: RunConfig, input_shape: tuple[int, ...], num_outputs: int) -> Any:
@@ -57,7 +62,7 @@ def completed(config: RunConfig, dataset: Dataset) -> RunConfig:
     return replace(
         config,
         model=_with_defaults(model, models.constructor(model["name"])),
-        data=_with_defaults(config.data, DATASETS[config.data["name"]]),
+        data=_with_defaults({**config.data, **dataset.settings}, DATASETS[config.data["name"]]),
         optimizer=optimizer,
     )
 

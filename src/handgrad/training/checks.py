@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from handgrad.data.rows import as_rows
 from handgrad.engines.arrays import as_numpy
 from handgrad.errors import (
     DtypeError,
@@ -71,7 +72,7 @@ def check_data(
         must = "hold integers, the numbers of classes"
         if task != "classification":
             must = "hold numbers" if task == "regression" else "hold 0 and 1"
-        X = as_numpy("Solver", f"X_{part}", given[0])
+        X = as_rows("Solver", f"X_{part}", given[0])
         y = as_numpy("Solver", f"y_{part}", given[1], must, advice_on_kind)
         _check_images(f"X_{part}", X, given[0])
         if task == "classification":

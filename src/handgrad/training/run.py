@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from handgrad import engines, environment
-from handgrad.data import Augmentation
+from handgrad.data import Augmentation, Dataset
 from handgrad.errors import CheckpointError
 from handgrad.files import atomic_write
 from handgrad.optim import build_schedule
@@ -35,6 +35,7 @@ from handgrad.training.callbacks import (
 )
 from handgrad.training.checkpoint import checkpoint_files, save_model
 from handgrad.training.config import RunConfig
+from handgrad.training.division import SPLIT, save_split
 from handgrad.training.ensemble import Viewed
 from handgrad.training.health import HealthCheck
 from handgrad.training.solver import Solver
@@ -47,11 +48,12 @@ class Run:
     Make one with `start_run` (a new folder) or `resume_run` (the folder of a run that was stopped).
     """
 
-    def __init__(self, config: RunConfig, folder: Path) -> None:
+    def __init__(self, config: RunConfig, folder: Path, dataset: Dataset | None = None) -> None:
+        """Build what `config` says; `dataset` is its data set where that is loaded already."""
         engines.check_name(config.engine)
         # every random number of a run comes from NumPy's global stream, in the courses' order
         np.random.seed(config.seed)
-        self.dataset = load_dataset(config)
+        self.dataset = dataset or load_dataset(config, folder)
         description = self.dataset.description
         self.model = build_model(config, description.input_shape, description.num_outputs)
         self.config = completed(config, self.dataset)
@@ -63,7 +65,7 @@ class Run:
         training = config.training
         self.solver = Solver(
             self.model,
-            self.dataset.arrays,
+            self.dataset.rows,
             update_rule=config.optimizer["name"],
             optim_config=options_of(self.config.optimizer),
             lr_decay=training.lr_decay,
@@ -86,7 +88,7 @@ class Run:
         self._watchers: list[Callback] = [
             self._history,
             _Log(folder / "log.txt"),
-            LayerStatistics(self.dataset.arrays["X_val"][:200]),
+            LayerStatistics(self.dataset.rows["X_val"][:200]),
             HealthCheck(),
         ]
         self._stop = StopOnSignal()
@@ -173,9 +175,12 @@ class Run:
         }
 
 
-def start_run(config: RunConfig, folder: Path) -> Run:
-    """Build the run of `config` and write its new `folder` (nothing is written if it can't be built)."""
-    run = Run(config, folder)
+def start_run(config: RunConfig, folder: Path, dataset: Dataset | None = None) -> Run:
+    """Build the run of `config` and write its new `folder` (nothing is written if it can't be built).
+
+    `dataset` is the data set of `config` where that is loaded already.
+    """
+    run = Run(config, folder, dataset)
     run.new_folders = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True)
@@ -191,6 +196,8 @@ def _describe(run: Run) -> None:
     """Write what the folder of a run holds besides its configuration before it is trained."""
     atomic_write(run.folder / "summary.txt", run.model.summary().encode())
     save_preprocessing(run.folder / "preprocessing.safetensors", run.dataset)
+    if run.dataset.split is not None:
+        save_split(run.folder / SPLIT, run.dataset.split)
 
 
 def resume_run(folder: Path) -> Run:

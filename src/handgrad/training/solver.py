@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from handgrad.data.rows import as_rows
 from handgrad.engines.arrays import as_numpy
 from handgrad.errors import (
     NonFiniteError,
@@ -482,7 +483,7 @@ class Solver:
             num_samples: use so many rows, drawn with replacement, if there are more; None for all.
             batch_size: rows scored at a time.
         """
-        X, y = as_numpy("check_accuracy", "X", X), as_numpy("check_accuracy", "y", y)
+        X, y = as_rows("check_accuracy", "X", X), as_numpy("check_accuracy", "y", y)
         N = len(X) if X.ndim else 0
         if N == 0 or y.shape[:1] != (N,) or y.dtype.kind not in "iuf":
             raise ShapeError(

@@ -95,8 +95,9 @@ class TrainedRun:
 
     def dataset(self, data_dir: str | None = None) -> Dataset:
         """Load the data set of the run, from `data_dir` if it has moved."""
-        moved = {} if data_dir is None else {"data.root": data_dir}
-        return load_dataset(self.config.with_overrides(moved))
+        where = "path" if "path" in self.config.data else "root"
+        moved = {} if data_dir is None else {f"data.{where}": data_dir}
+        return load_dataset(self.config.with_overrides(moved), self.folder)
 
 
 def open_runs(folders: Sequence[Path], tta: str | None = None) -> list[TrainedRun]:
@@ -190,7 +191,7 @@ def evaluate_split(folder: Path, model: Viewed, dataset: Dataset, split: str) ->
 
 def _rows_of(dataset: Dataset, split: str) -> tuple[np.ndarray, np.ndarray]:
     check_choice("evaluate", "split", split, ("train", "val", "test"))
-    return dataset.arrays[f"X_{split}"], dataset.arrays[f"y_{split}"]
+    return dataset.rows[f"X_{split}"], dataset.rows[f"y_{split}"]
 
 
 def save_preprocessing(path: Path, dataset: Dataset) -> None:
@@ -207,9 +208,11 @@ def load_description(path: Path) -> Description:
 
 
 def _with_picture(example: Mapping[str, Any], X: np.ndarray, dataset: Dataset) -> dict[str, Any]:
+    prepare: Any = dataset.preprocessing
+    if prepare.kind != "images":
+        return dict(example)
     from PIL import Image
 
-    prepare = dataset.preprocessing
     pixels = prepare.undo(X[example["index"]][None])[0] * (255 / prepare.levels)
     pixels = np.clip(np.rint(pixels), 0, 255).astype(np.uint8).transpose(1, 2, 0)
     buffer = io.BytesIO()

@@ -427,6 +427,10 @@ class Solver:
         """Make `train` return after the current step; another `train` or a resume goes on from there."""
         self.stop_reason = reason
 
+    def forget_patience(self) -> None:
+        """Count the epochs without gain from here on."""
+        self._best.epochs_without_gain = 0
+
     def resume(self, path: str | PathLike[str]) -> None:
         """Take up the state in the checkpoint `path`, or the newest good one of the folder `path`.
 

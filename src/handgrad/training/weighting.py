@@ -128,7 +128,8 @@ def loss_in_parts(
     length, longer = divmod(N, parts)
     cuts = [i * length + min(i, longer) for i in range(parts + 1)]
     whole = float(N) if weights is None else float(weights.sum())
-    total, sums = 0.0, {}
+    total = 0.0
+    sums: Arrays = {}
     for start, end in pairwise(cuts):
         own = None if weights is None else weights[start:end]
         part = float(end - start) if own is None else float(own.sum())

@@ -26,6 +26,7 @@ _HOMES = {
     "TwoLayerNet": "handgrad.models",
     "check": "handgrad.checker",
     "export": "handgrad.interop",
+    "load": "handgrad.training",
     "load_ipython_extension": "handgrad.courses.magic",  # for %load_ext handgrad
     "load_weights": "handgrad.training",
     "unload_ipython_extension": "handgrad.courses.magic",
@@ -68,6 +69,7 @@ __all__ = [
     "gradcheck",
     "interop",
     "layers",
+    "load",
     "load_weights",
     "models",
     "nn",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-
 from handgrad.interop.c_memory import plan
 from handgrad.interop.c_out import Sizes, Text, _float, permuted, window_numbers
 from handgrad.interop.int8 import Quantized, Step
@@ -83,7 +82,9 @@ def _call(text: Text, step: Step) -> list[str]:
         for name, (zero, M, shift) in zip(node.inputs, n["parts"], strict=True):
             many = size(text.shapes[name])
             place = f"{out} + {offset}"
-            lines.append(text.call("rescale", text.places[name], place, many, zero, M, shift, n["next"]))
+            lines.append(
+                text.call("rescale", text.places[name], place, many, zero, M, shift, n["next"])
+            )
             offset += many
         return lines
     if op in POINTWISE:
@@ -120,5 +121,3 @@ def _moved(text: Text, step: Step, x: str, out: str, before: tuple[int, ...]) ->
         return [text.call(op, x, out, *before, *node.shape[1:], top, left, n["value"])]
     assert op == "permute", op
     return [text.call(op, x, out, *permuted(before, o["order"]))]
-
-

@@ -6,7 +6,6 @@ an affine layer transposed, (outputs, inputs).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -82,7 +81,7 @@ class _Source:
         if images.class_names and not self.bare:
             text += [f"CLASSES = {list(images.class_names)!r}", ""]
         text += ["", f"class {_class_name(network.name)}(nn.Module):",
-                 f'    """{takes} {shapes} -> scores {str(("N", *network.shapes[network.output]))}"""'.replace("'", ""),
+                 f'    """{takes} {shapes} -> scores {("N", *network.shapes[network.output])!s}"""'.replace("'", ""),
                  "", "    def __init__(self):", "        super().__init__()"]  # fmt: skip
         text += [f"        {line}" for line in [*self.made, *self.frozen]]
         text += ["", f"    def forward(self, {', '.join(inputs)}):"]

@@ -300,10 +300,10 @@ def test_statistics_of_a_layer_come_together(kind, part):
     alone = {name: b for name, b in buffers.items() if part in name}
     without = {name: b for name, b in buffers.items() if part not in name}
     for some in [alone] if part == "steps" else [alone, without]:
-        with pytest.raises(Refused, match="came without .*running"):
+        with pytest.raises(Refused, match=r"came without .*running"):
             model.load_buffers(some)
         assert same(model.buffers(), buffers)
-        with pytest.raises(Refused, match="came without .*running"):
+        with pytest.raises(Refused, match=r"came without .*running"):
             load_weights(fresh, {**model.params, **some}, strict=False)
         assert fresh.buffers() == {}
     if part == "steps":  # statistics of elsewhere count none

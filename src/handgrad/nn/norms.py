@@ -104,6 +104,7 @@ class BatchNorm(Norm):
     """
 
     kind = "batchnorm"
+    link = "bn"
     keeps = True
 
     def __init__(
@@ -202,6 +203,7 @@ class LayerNorm(Norm):
     """Layer normalisation: `layernorm_forward` of rows; of images, all channels as one group."""
 
     kind = "layernorm"
+    link = "ln"
 
     def __init__(
         self,

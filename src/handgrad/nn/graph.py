@@ -135,7 +135,7 @@ class Plan:
             try:
                 out, cache = _forward(step, values, params, own, self.mode)
             except HandgradError as error:
-                raise self._named(step, error) from error
+                raise self.model._of_layer(step.label, error) from error
             if caches is not None:
                 caches.append(cache)
             if outputs is not None:
@@ -169,7 +169,7 @@ class Plan:
             try:
                 dxs, dparams = _backward(step, dout, cache)
             except HandgradError as error:
-                raise self._named(step, error) from error
+                raise self.model._of_layer(step.label, error) from error
             for name, gradient in zip(step.names, dparams, strict=True):
                 known = gradients.get(name)
                 gradients[name] = gradient if known is None else known + gradient
@@ -189,10 +189,6 @@ class Plan:
             self._sums[value] = total
             return total
         return np.add(a, b, out=known)
-
-    def _named(self, step: Step, error: HandgradError) -> HandgradError:
-        """Return `error` with the names of the network and the layer in front."""
-        return type(error)(f"{self.model._name}, layer {step.label}: {error}")
 
 
 def _forward(

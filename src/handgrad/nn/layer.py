@@ -14,6 +14,7 @@ from handgrad.errors import OperationError, OptionError, ShapeError
 from handgrad.layers.pair import backward_name
 from handgrad.nn.configured import Configured, import_path, plain, shown_call
 from handgrad.nn.options import Init, Shape
+from handgrad.nn.state import copied
 from handgrad.nn.value import Value
 
 if TYPE_CHECKING:
@@ -122,8 +123,7 @@ class Layer(metaclass=Configured):
 
         What the call does to them is seen by no other call; `buffers()` of the copy returns it.
         """
-        own = object.__new__(type(self))
-        own.__dict__.update(self.__dict__)
+        own = copied(self)
         own._root = None
         return own
 

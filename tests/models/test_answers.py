@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import handgrad
-from handgrad import layers, models, nn
+from handgrad import models, nn
 from handgrad.cli.app import run
+from handgrad.layers import chain
 from handgrad.training import HealthCheck, Solver
 
 PACKAGE = Path(handgrad.__file__).parent
@@ -64,17 +65,17 @@ def test_regularisation_is_no_false_alarm_of_the_initial_loss(reg):
 
 def test_a_first_convolution_without_a_sandwich_leaves_dx_out(monkeypatch):
     asked = []
-    backward = layers.conv_backward
+    backward = chain.backward
 
-    def watched(dout, cache, *, need_dx=True):
-        asked.append(need_dx)
-        return backward(dout, cache, need_dx=need_dx)
+    def watched(name, dout, cache, need_dx):
+        asked.append((name, need_dx))
+        return backward(name, dout, cache, need_dx)
 
-    monkeypatch.setattr(layers, "conv_backward", watched)
+    monkeypatch.setattr(chain, "backward", watched)
     model = convnet(normalization="layernorm")
     X = np.random.default_rng(0).standard_normal((2, 3, 8, 8)).astype(np.float32)
     model.loss(X, np.array([0, 2]))
-    assert asked == [False]
+    assert asked[-1] == ("conv", False)
 
 
 def test_a_run_of_any_network_has_a_picture_of_its_filters(tmp_path, capsys):

@@ -135,7 +135,10 @@ class Plan:
             try:
                 out, cache = _forward(step, values, params, own, self.mode)
             except HandgradError as error:
-                raise self.model._of_layer(step.label, error) from error
+                named = self.model._of_layer(step.label, error)
+                if named is error:
+                    raise
+                raise named from error
             if caches is not None:
                 caches.append(cache)
             if outputs is not None:
@@ -169,7 +172,10 @@ class Plan:
             try:
                 dxs, dparams = _backward(step, dout, cache)
             except HandgradError as error:
-                raise self.model._of_layer(step.label, error) from error
+                named = self.model._of_layer(step.label, error)
+                if named is error:
+                    raise
+                raise named from error
             for name, gradient in zip(step.names, dparams, strict=True):
                 known = gradients.get(name)
                 gradients[name] = gradient if known is None else known + gradient

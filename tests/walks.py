@@ -3,8 +3,8 @@
     python tests/walks.py          # a table
     python tests/walks.py -v       # and every function
 
-Counted are the calls of Python functions of the package, with the native engine where it is built, and float32;
-each walk was gone before, so that its sizes are known.
+Counted are the calls of Python functions of the package, with the native engine where it is built, and
+float32; each walk was gone before, so that its sizes are known.
 """
 
 # ruff: noqa: T201

@@ -16,7 +16,9 @@ first, as in every pair.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from inspect import signature
+from typing import Any, TypeVar
 
 from handgrad.engines.arrays import Array, promote
 from handgrad.errors import check_choice, check_min_ndim
@@ -24,35 +26,76 @@ from handgrad.layers.chain import backward, forward
 from handgrad.layers.pair import Cache
 
 Param = dict[str, Any]
+Forward = TypeVar("Forward", bound=Callable[..., tuple[Array, Cache]])
+
+_OUT = {"affine": "(N, M)", "conv": "(N, F, H', W')"}
+_ARGUMENTS = {
+    "affine": """x: inputs, (N, d_1, ..., d_k).
+        w: weights, (D, M), with D = d_1 * ... * d_k.
+        b: biases, (M,).""",
+    "conv": """x: images, (N, C, H, W).
+        w: filters, (F, C, HH, WW).
+        b: biases, (F,).""",
+    "conv_param": "conv_param: as in `conv_forward`.",
+    "bn_param": "bn_param: as in `batchnorm_forward`; None leaves the normalisation out.",
+    "ln_param": "ln_param: as in `layernorm_forward`.",
+    "pool_param": "pool_param: as in `max_pool_forward`.",
+    "engine": "engine: the engine for this call; None is the chosen one.",
+}
+# whose errors are those of a sandwich
+_RAISE = {"affine": "affine", "conv": "conv", "ln": "layernorm", "pool": "max_pool"}
 
 
+def described(source: str | None = None) -> Callable[[Forward], Forward]:
+    """Write behind a sandwich's first line what the names of its pairs and arguments say."""
+
+    def describe(forward: Forward) -> Forward:
+        name = forward.__name__.removesuffix("_forward")
+        front, *behind = name.split("_")
+        arguments = [_ARGUMENTS[front]]
+        if "bn" in behind or "ln" in behind:
+            scales = "(M,)" if front == "affine" else "(F,) or (1, F, 1, 1)"
+            arguments.append(f"gamma, beta: scales and shifts, {scales}.")
+        arguments += [_ARGUMENTS[key] for key in signature(forward).parameters if key in _ARGUMENTS]
+        norm = "batchnorm" if front == "affine" else "spatial_batchnorm"
+        raising = [
+            f"`{ {**_RAISE, 'bn': norm}[part] }_forward`"
+            for part in name.split("_")
+            if part != "relu"
+        ]
+        parts = [
+            forward.__doc__,
+            "Args:" + "".join(f"\n        {text}" for text in arguments),
+            f"Returns:\n        out, {_OUT[front]}, and the cache for `{name}_backward`.",
+            f"Raises:\n        ShapeError, DtypeError, OptionError: as {' and '.join(raising)}.",
+        ]
+        parts += [f"Source: {source}"] if source else []
+        forward.__doc__ = "\n\n    ".join(filter(None, parts)) + "\n    "
+        return forward
+
+    return describe
+
+
+def backward_of(name: str, gradients: str) -> Callable[..., tuple[Array, ...]]:
+    """Return the backward of a sandwich, which gives the `gradients`."""
+
+    def backward_(dout: Array, cache: Cache, *, need_dx: bool = True) -> tuple[Array | None, ...]:
+        return backward(name, dout, cache, need_dx)
+
+    backward_.__name__ = backward_.__qualname__ = f"{name}_backward"
+    backward_.__doc__ = f"Gradients of `{name}_forward`: {gradients}."
+    return backward_
+
+
+@described("CS231n assignment 2, ``layer_utils``.")
 def affine_relu_forward(
     x: Array, w: Array, b: Array, *, engine: str | None = None
 ) -> tuple[Array, Cache]:
-    """Affine, then ReLU: ``out = max(0, x w + b)``.
-
-    Args:
-        x: inputs, (N, d_1, ..., d_k).
-        w: weights, (D, M), with D = d_1 * ... * d_k.
-        b: biases, (M,).
-        engine: the engine for this call; None is the chosen one.
-
-    Returns:
-        out, (N, M), and the cache for `affine_relu_backward`.
-
-    Raises:
-        ShapeError, DtypeError: an argument does not fit the others.
-
-    Source: CS231n assignment 2, ``layer_utils``.
-    """
+    """Affine, then ReLU: ``out = max(0, x w + b)``."""
     return forward("affine_relu", (x, w, b), engine=engine)
 
 
-def affine_relu_backward(dout: Array, cache: Cache, *, need_dx: bool = True) -> tuple[Array, ...]:
-    """Gradients of `affine_relu_forward`: dx, dw, db, for dout (N, M)."""
-    return backward("affine_relu", dout, cache, need_dx)
-
-
+@described()
 def affine_bn_relu_forward(
     x: Array,
     w: Array,
@@ -63,32 +106,11 @@ def affine_bn_relu_forward(
     *,
     engine: str | None = None,
 ) -> tuple[Array, Cache]:
-    """Affine, batch normalisation, ReLU: ``out = max(0, batchnorm(x w + b))``.
-
-    Args:
-        x: inputs, (N, d_1, ..., d_k).
-        w: weights, (D, M), with D = d_1 * ... * d_k.
-        b: biases, (M,).
-        gamma, beta: scales and shifts, (M,).
-        bn_param: as in `batchnorm_forward`; None leaves the normalisation out.
-        engine: the engine for this call; None is the chosen one.
-
-    Returns:
-        out, (N, M), and the cache for `affine_bn_relu_backward`.
-
-    Raises:
-        ShapeError, DtypeError, OptionError: as `affine_forward` and `batchnorm_forward`.
-    """
+    """Affine, batch normalisation, ReLU: ``out = max(0, batchnorm(x w + b))``."""
     return forward("affine_bn_relu", (x, w, b, gamma, beta), (bn_param,), engine)
 
 
-def affine_bn_relu_backward(
-    dout: Array, cache: Cache, *, need_dx: bool = True
-) -> tuple[Array | None, ...]:
-    """Gradients of `affine_bn_relu_forward`: dx, dw, db, dgamma, dbeta, for dout (N, M)."""
-    return backward("affine_bn_relu", dout, cache, need_dx)
-
-
+@described()
 def affine_ln_relu_forward(
     x: Array,
     w: Array,
@@ -99,60 +121,19 @@ def affine_ln_relu_forward(
     *,
     engine: str | None = None,
 ) -> tuple[Array, Cache]:
-    """Affine, layer normalisation, ReLU: ``out = max(0, layernorm(x w + b))``.
-
-    Args:
-        x: inputs, (N, d_1, ..., d_k).
-        w: weights, (D, M), with D = d_1 * ... * d_k.
-        b: biases, (M,).
-        gamma, beta: scales and shifts, (M,).
-        ln_param: as in `layernorm_forward`.
-        engine: the engine for this call; None is the chosen one.
-
-    Returns:
-        out, (N, M), and the cache for `affine_ln_relu_backward`.
-
-    Raises:
-        ShapeError, DtypeError, OptionError: as `affine_forward` and `layernorm_forward`.
-    """
+    """Affine, layer normalisation, ReLU: ``out = max(0, layernorm(x w + b))``."""
     return forward("affine_ln_relu", (x, w, b, gamma, beta), (ln_param,), engine)
 
 
-def affine_ln_relu_backward(
-    dout: Array, cache: Cache, *, need_dx: bool = True
-) -> tuple[Array, ...]:
-    """Gradients of `affine_ln_relu_forward`: dx, dw, db, dgamma, dbeta, for dout (N, M)."""
-    return backward("affine_ln_relu", dout, cache, need_dx)
-
-
+@described("CS231n assignment 2, ``layer_utils``.")
 def conv_relu_forward(
     x: Array, w: Array, b: Array, conv_param: Param, *, engine: str | None = None
 ) -> tuple[Array, Cache]:
-    """Convolution, then ReLU: ``out = max(0, conv(x, w) + b)``.
-
-    Args:
-        x: images, (N, C, H, W).
-        w: filters, (F, C, HH, WW).
-        b: biases, (F,).
-        conv_param: as in `conv_forward`.
-        engine: the engine for this call; None is the chosen one.
-
-    Returns:
-        out, (N, F, H', W'), and the cache for `conv_relu_backward`.
-
-    Raises:
-        ShapeError, DtypeError, OptionError: as `conv_forward`.
-
-    Source: CS231n assignment 2, ``layer_utils``.
-    """
+    """Convolution, then ReLU: ``out = max(0, conv(x, w) + b)``."""
     return forward("conv_relu", (x, w, b), (conv_param,), engine)
 
 
-def conv_relu_backward(dout: Array, cache: Cache, *, need_dx: bool = True) -> tuple[Array, ...]:
-    """Gradients of `conv_relu_forward`: dx, dw, db, for dout (N, F, H', W')."""
-    return backward("conv_relu", dout, cache, need_dx)
-
-
+@described("CS231n assignment 2, ``layer_utils``.")
 def conv_relu_pool_forward(
     x: Array,
     w: Array,
@@ -162,34 +143,13 @@ def conv_relu_pool_forward(
     *,
     engine: str | None = None,
 ) -> tuple[Array, Cache]:
-    """Convolution, ReLU, max pooling: ``out = max_pool(max(0, conv(x, w) + b))``.
-
-    Args:
-        x: images, (N, C, H, W).
-        w: filters, (F, C, HH, WW).
-        b: biases, (F,).
-        conv_param: as in `conv_forward`.
-        pool_param: as in `max_pool_forward`.
-        engine: the engine for this call; None is the chosen one.
-
-    Returns:
-        out, (N, F, H', W'), and the cache for `conv_relu_pool_backward`.
-
-    Raises:
-        ShapeError, DtypeError, OptionError: as `conv_forward` and `max_pool_forward`.
-
-    Source: CS231n assignment 2, ``layer_utils``.
-    """
+    """Convolution, ReLU, max pooling: ``out = max_pool(max(0, conv(x, w) + b))``."""
     return forward("conv_relu_pool", (x, w, b), (conv_param, pool_param), engine)
 
 
-def conv_relu_pool_backward(
-    dout: Array, cache: Cache, *, need_dx: bool = True
-) -> tuple[Array, ...]:
-    """Gradients of `conv_relu_pool_forward`: dx, dw, db, for dout (N, F, H', W')."""
-    return backward("conv_relu_pool", dout, cache, need_dx)
-
-
+@described(
+    "D. Page, How to train your ResNet (2018), part 8, which pools in front of the activation."
+)
 def conv_pool_forward(
     x: Array,
     w: Array,
@@ -199,32 +159,11 @@ def conv_pool_forward(
     *,
     engine: str | None = None,
 ) -> tuple[Array, Cache]:
-    """Convolution, max pooling: ``out = max_pool(conv(x, w) + b)``, for a normalisation behind the pooling.
-
-    Args:
-        x: images, (N, C, H, W).
-        w: filters, (F, C, HH, WW).
-        b: biases, (F,).
-        conv_param: as in `conv_forward`.
-        pool_param: as in `max_pool_forward`.
-        engine: the engine for this call; None is the chosen one.
-
-    Returns:
-        out, (N, F, H', W'), and the cache for `conv_pool_backward`.
-
-    Raises:
-        ShapeError, DtypeError, OptionError: as `conv_forward` and `max_pool_forward`.
-
-    Source: D. Page, How to train your ResNet (2018), part 8, which pools in front of the activation.
-    """
+    """Convolution, max pooling: ``out = max_pool(conv(x, w) + b)``; a normalisation may follow."""
     return forward("conv_pool", (x, w, b), (conv_param, pool_param), engine)
 
 
-def conv_pool_backward(dout: Array, cache: Cache, *, need_dx: bool = True) -> tuple[Array, ...]:
-    """Gradients of `conv_pool_forward`: dx, dw, db, for dout (N, F, H', W')."""
-    return backward("conv_pool", dout, cache, need_dx)
-
-
+@described("CS231n assignment 2, ``layer_utils``.")
 def conv_bn_relu_forward(
     x: Array,
     w: Array,
@@ -236,35 +175,11 @@ def conv_bn_relu_forward(
     *,
     engine: str | None = None,
 ) -> tuple[Array, Cache]:
-    """Convolution, batch normalisation, ReLU: ``out = max(0, batchnorm(conv(x, w) + b))``.
-
-    Args:
-        x: images, (N, C, H, W).
-        w: filters, (F, C, HH, WW).
-        b: biases, (F,).
-        gamma, beta: scales and shifts, (F,) or (1, F, 1, 1).
-        conv_param: as in `conv_forward`.
-        bn_param: as in `batchnorm_forward`; None leaves the normalisation out.
-        engine: the engine for this call; None is the chosen one.
-
-    Returns:
-        out, (N, F, H', W'), and the cache for `conv_bn_relu_backward`.
-
-    Raises:
-        ShapeError, DtypeError, OptionError: as `conv_forward` and `spatial_batchnorm_forward`.
-
-    Source: CS231n assignment 2, ``layer_utils``.
-    """
+    """Convolution, batch normalisation, ReLU: ``out = max(0, batchnorm(conv(x, w) + b))``."""
     return forward("conv_bn_relu", (x, w, b, gamma, beta), (conv_param, bn_param), engine)
 
 
-def conv_bn_relu_backward(
-    dout: Array, cache: Cache, *, need_dx: bool = True
-) -> tuple[Array | None, ...]:
-    """Gradients of `conv_bn_relu_forward`: dx, dw, db, dgamma, dbeta, for dout (N, F, H', W')."""
-    return backward("conv_bn_relu", dout, cache, need_dx)
-
-
+@described("skynet, ``layer_utils``.")
 def conv_bn_relu_pool_forward(
     x: Array,
     w: Array,
@@ -277,37 +192,10 @@ def conv_bn_relu_pool_forward(
     *,
     engine: str | None = None,
 ) -> tuple[Array, Cache]:
-    """All four: ``out = max_pool(max(0, batchnorm(conv(x, w) + b)))``.
-
-    Args:
-        x: images, (N, C, H, W).
-        w: filters, (F, C, HH, WW).
-        b: biases, (F,).
-        gamma, beta: scales and shifts, (F,) or (1, F, 1, 1).
-        conv_param: as in `conv_forward`.
-        bn_param: as in `batchnorm_forward`; None leaves the normalisation out.
-        pool_param: as in `max_pool_forward`.
-        engine: the engine for this call; None is the chosen one.
-
-    Returns:
-        out, (N, F, H', W'), and the cache for `conv_bn_relu_pool_backward`.
-
-    Raises:
-        ShapeError, DtypeError, OptionError: as `conv_forward`, `spatial_batchnorm_forward` and
-            `max_pool_forward`.
-
-    Source: skynet, ``layer_utils``.
-    """
+    """All four: ``out = max_pool(max(0, batchnorm(conv(x, w) + b)))``."""
     return forward(
         "conv_bn_relu_pool", (x, w, b, gamma, beta), (conv_param, bn_param, pool_param), engine
     )
-
-
-def conv_bn_relu_pool_backward(
-    dout: Array, cache: Cache, *, need_dx: bool = True
-) -> tuple[Array | None, ...]:
-    """Gradients of `conv_bn_relu_pool_forward`: dx, dw, db, dgamma, dbeta, for dout like out."""
-    return backward("conv_bn_relu_pool", dout, cache, need_dx)
 
 
 def bn_gelu_forward(
@@ -344,9 +232,20 @@ def bn_gelu_forward(
     return forward("bn_gelu", (x, gamma, beta), (bn_param, approximate), engine)
 
 
-def bn_gelu_backward(dout: Array, cache: Cache, *, need_dx: bool = True) -> tuple[Array, ...]:
-    """Gradients of `bn_gelu_forward`: dx, dgamma, dbeta, for dout like out.
-
-    need_dx is there for the other sandwiches' sake; dx costs next to nothing here.
-    """
-    return backward("bn_gelu", dout, cache, need_dx)
+affine_relu_backward = backward_of("affine_relu", "dx, dw, db, for dout (N, M)")
+affine_bn_relu_backward = backward_of(
+    "affine_bn_relu", "dx, dw, db, dgamma, dbeta, for dout (N, M)"
+)
+affine_ln_relu_backward = backward_of(
+    "affine_ln_relu", "dx, dw, db, dgamma, dbeta, for dout (N, M)"
+)
+conv_relu_backward = backward_of("conv_relu", "dx, dw, db, for dout (N, F, H', W')")
+conv_relu_pool_backward = backward_of("conv_relu_pool", "dx, dw, db, for dout (N, F, H', W')")
+conv_pool_backward = backward_of("conv_pool", "dx, dw, db, for dout (N, F, H', W')")
+conv_bn_relu_backward = backward_of(
+    "conv_bn_relu", "dx, dw, db, dgamma, dbeta, for dout (N, F, H', W')"
+)
+conv_bn_relu_pool_backward = backward_of(
+    "conv_bn_relu_pool", "dx, dw, db, dgamma, dbeta, for dout like out"
+)
+bn_gelu_backward = backward_of("bn_gelu", "dx, dgamma, dbeta, for dout like out")

@@ -48,6 +48,12 @@ class Answers(Built):
         """The name of the weights that see the images themselves; None in a network without weights."""
         return next(iter(self.decayed), None)
 
+    @property
+    def head(self) -> tuple[str, ...]:
+        """The names of the parameters of the last layer with weights, which gives the scores."""
+        last = next(reversed(self.decayed), None)
+        return next((x.parameters for x in self._layers if last in x.parameters), ())
+
     def summary(self) -> str:
         """Return a table of the layers: what they compute, output shapes, numbers of parameters."""
         self._check_built("summary()")

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from handgrad import layers
 from handgrad.engines.arrays import Array
 from handgrad.engines.devices import check_device, to_device, to_numpy
 from handgrad.engines.weights import with_penalty
 from handgrad.errors import (
     OperationError,
-    OptionError,
     ShapeError,
     as_count,
     as_flag,
@@ -22,7 +19,6 @@ from handgrad.errors import (
     check_choice,
     check_dictionary,
     check_known,
-    check_takes,
     keywords_of,
 )
 from handgrad.nn.answers import Answers
@@ -36,8 +32,10 @@ from handgrad.nn.fit import (
     input_shapes,
     own_loss,
 )
+from handgrad.nn.gradients import Gradients, Played
 from handgrad.nn.graph import Plan
 from handgrad.nn.layer import Layer
+from handgrad.nn.losses import LOSSES, Loss, as_loss
 from handgrad.nn.options import (
     Init,
     Shape,
@@ -48,9 +46,7 @@ from handgrad.nn.options import (
 from handgrad.nn.state import State, current_mode, in_mode, training
 from handgrad.nn.value import Value
 
-Loss = Callable[[Array, Any], tuple[Any, Array]]
-
-LOSSES: dict[str, Loss] = {"softmax": layers.softmax_loss, "svm": layers.svm_loss}
+__all__ = ["LOSSES", "Model"]
 
 
 class InCall(NamedTuple):
@@ -110,7 +106,7 @@ class Model(Answers):
         reg: float = 0.0,
         dtype: Any = np.float32,
         init: Init = "kaiming",
-        loss: str | Loss = "softmax",
+        loss: str | Mapping[str, Any] | Loss = "softmax",
         label_smoothing: float = 0.0,
         device: str = "cpu",
         fuse: bool = True,
@@ -125,7 +121,8 @@ class Model(Answers):
             dtype: float32, float64 or complex128; None casts nothing (parameters are float64).
             init: how weights W start: 'kaiming', normal with the variance 2 / fan_in; 'xavier', with
                 1 / fan_in; a number, the standard deviation; or a function (shape, rng) -> array.
-            loss: 'softmax' or 'svm', or a function (scores, y) -> (loss, dscores).
+            loss: a name of `handgrad.nn.LOSSES`, as 'softmax' or 'mse'; a table of it with its options, as
+                {"name": "huber", "delta": 2.0}; or a function (scores, y) -> (loss, dscores).
             label_smoothing: of the softmax loss, see `softmax_loss`.
             device: 'cpu', 'cuda', 'cuda:1' or 'torch:cpu'.
             fuse: whether neighbouring layers may be computed as sandwiches.
@@ -147,18 +144,7 @@ class Model(Answers):
             check_inputs(name, self.forward, self._input_shapes)
         self.reg = as_number(name, "reg", reg, 0)
         self.device = check_device(name, device)
-        if not callable(loss):
-            check_choice(name, "loss (or a function)", loss, list(LOSSES))
-        else:
-            check_takes(name, "loss", loss, "(scores, y)", 2)
-        self._loss: Loss = loss if callable(loss) else LOSSES[loss]
-        smoothing = as_number(name, "label_smoothing", label_smoothing, 0, 1)
-        if smoothing:
-            if loss != "softmax":
-                raise OptionError(
-                    f"{name}: label_smoothing is for the softmax loss, not for {loss!r}"
-                )
-            self._loss = partial(layers.softmax_loss, label_smoothing=smoothing)
+        self._loss = as_loss(name, loss, label_smoothing)
         self._fuse = as_flag(name, "fuse", fuse)
         self._compiled: dict[str, Plan] = {}
         self._plans: dict[str, Any] = {}  # by mode the last one, and the calls that it is of
@@ -208,12 +194,18 @@ class Model(Answers):
         """In ``forward``: whether a training step is computed; outside, whether the last call was one."""
         return (current_mode() or self._mode) == "train"
 
-    def loss(self, X: Any, y: Any = None) -> Any:
+    @property
+    def task(self) -> str | None:
+        """What the loss is for, of `handgrad.nn.losses.TASKS`; None for a function of one's own."""
+        return self._loss.task
+
+    def loss(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> Any:
         """Scores, or the loss and its gradients.
 
         Args:
             X: inputs, (N, ...); a tuple of arrays where forward takes several.
-            y: labels, (N,); None asks for the scores.
+            y: labels, (N,), or targets of the scores' shape; None asks for the scores.
+            sample_weight: how often each row counts in the loss, (N,); None is once.
 
         Returns:
             Without y, what forward returns, (N, num_classes), in test mode.  With y, in train mode,
@@ -236,11 +228,57 @@ class Model(Answers):
             plan = self._plan(shapes, "train")
             caches: list[Any] = []
             scores = plan.forward(xs, call.params, caches, own=call.layers)
-            loss, dscores = own_loss(self._name, self._loss(scores, y), scores)
+            function = self._loss.func if sample_weight is None else self._loss
+            options = (
+                self._loss.options if sample_weight is None else {"sample_weight": sample_weight}
+            )
+            loss, dscores = own_loss(self._name, function(scores, y, **options), scores)
             result = self._completed(loss, plan.backward(dscores, caches), call.state.params)
             kept = {layer._label: layer.buffers() for layer in call.layers.values()}
             self._keep(kept, scores)
             return result
+
+    def loss_of(self, scores: Any, y: Any) -> float:
+        """Return the loss of scores, (N, num_classes), without regularisation."""
+        loss, _ = own_loss(self._name, self._loss(scores, y), scores)
+        return float(loss)
+
+    def gradients(self, X: Any, y: Any, mode: str = "train") -> Gradients:
+        """Return the loss, and its gradients by the parameters and by the input.
+
+        Nothing is kept of the call: running statistics stay as they are.
+
+        Args:
+            X: inputs, (N, ...); a tuple of arrays where forward takes several.
+            y: labels or targets, as `loss` takes; or a function (scores, None) -> (value, dscores) of the
+                scores, whose gradients are then returned.
+            mode: 'train' or 'test', of batch normalisation and dropout.
+
+        Returns:
+            `Gradients`: loss, params, dx; the regularisation is part of loss and params.
+
+        >>> import numpy as np
+        >>> from handgrad import nn
+        >>> model = nn.Sequential([nn.Affine(2)], input_shape=(3,), rng=0)
+        >>> model.gradients(np.ones((4, 3)), np.zeros(4, int)).dx.shape
+        (4, 3)
+        """
+        check_choice(f"{self._name}.gradients", "mode", mode, ("train", "test"))
+        xs = self._checked(X)
+        with in_mode(mode):
+            graph, output = self._record([x.shape for x in xs], mode)
+            call = self._begin(mode)
+            played = Played(graph.calls, call.params, call.layers, mode)
+            scores = played.forward([to_device(x, self.device) for x in xs], output.index)
+            is_function = callable(y) and not isinstance(y, type)
+            value = y(scores, None) if is_function else self._loss(scores, y)
+            loss, dscores = own_loss(self._name, value, scores)
+            grads, dxs = played.backward(dscores, output.index, len(xs))
+            loss, params = self._completed(loss, grads, call.state.params)
+        dxs = [
+            np.zeros_like(x) if dx is None else to_numpy(dx) for x, dx in zip(xs, dxs, strict=True)
+        ]
+        return Gradients(loss, params, dxs[0] if len(dxs) == 1 else tuple(dxs))
 
     def activations(self, X: Any) -> Arrays:
         """Return the outputs of the layers on X, in test mode, by name; of a sandwich, the last."""

@@ -33,8 +33,8 @@ from handgrad.errors import (
 )
 from handgrad.models.norms import CourseBatchNorm, CourseLayerNorm
 from handgrad.models.options import as_weight_scale
+from handgrad.nn.answers import InCall
 from handgrad.nn.fit import check_complete, checked_buffers
-from handgrad.nn.model import InCall
 from handgrad.nn.norms import STATISTICS, STEPS, as_steps
 from handgrad.nn.state import State, changing
 from handgrad.nn.summary import as_table, by

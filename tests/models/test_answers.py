@@ -49,6 +49,12 @@ def test_the_first_filters_see_the_images():
     assert without.first_filters is None
 
 
+def test_the_head_gives_the_scores():
+    assert sequential().head == ("affine2.W", "affine2.b")
+    assert convnet().head == ("W3", "b3")
+    assert nn.Sequential([nn.Flatten()], input_shape=(3, 1, 1)).head == ()
+
+
 @pytest.mark.parametrize("reg", [0.05, 0.5])
 def test_regularisation_is_no_false_alarm_of_the_initial_loss(reg):
     rng = np.random.default_rng(0)

@@ -277,7 +277,9 @@ def _plan(name: str, engine: str, arrays: Sequence[Array], options: list[Any]) -
         }
         plain = [*options[: chain.bn_param], fixed, *options[chain.bn_param + 1 :]]
     # the text of options holds their types, too: True is no stride, though it equals 1
-    key = name, engine, arrays[0].dtype, *[tuple(array.shape) for array in arrays], repr(plain)
+    x = arrays[0]  # dtypes of two libraries are not compared with one another
+    sizes = [tuple(array.shape) for array in arrays]
+    key = name, engine, type(x), x.dtype, repr(plain), *sizes
     plan = _plans.get(key)
     if plan is None:
         plan = _planned(chain, engine, arrays, options)

@@ -82,8 +82,11 @@ class Running(NamedTuple):
 
 def check_batch_norm(where: str, x: Array, bn_param: dict[str, Any]) -> Checked:
     """Check `bn_param` for x (N, C, ...), but for its running statistics; the option is eps."""
-    check_keys(where, "bn_param", bn_param, BATCH_NORM_KEYS)
-    mode = required(where, "bn_param", bn_param, "mode")
+    if type(bn_param) is not dict or not bn_param.keys() <= BATCH_NORM_KEYS:
+        check_keys(where, "bn_param", bn_param, BATCH_NORM_KEYS)
+    mode = bn_param.get("mode")
+    if mode is None:
+        mode = required(where, "bn_param", bn_param, "mode")
     if not is_one_of(mode, ("train", "test")):
         raise OptionError(
             f'{where}: Invalid forward batchnorm mode "{mode}"; '

@@ -5,7 +5,7 @@
     dW_l = (what backward of its layer gives) + reg W_l
 
 Only the weights W are regularised, not the biases nor gamma and beta.  A block is a convolution or an affine
-layer and what follows it; its layers are those of `handgrad.nn`, called conv1, norm1, relu1, pool1, ... and
+layer and what follows it; its layers are those of `handgrad.nn`, called conv1, batchnorm1, relu1, ... and
 their parameters W1, b1, gamma1, beta1.
 """
 
@@ -33,8 +33,8 @@ from handgrad.errors import (
 )
 from handgrad.models.norms import CourseBatchNorm, CourseLayerNorm
 from handgrad.models.options import as_weight_scale
-from handgrad.nn.fit import check_complete, check_params, checked_buffers
-from handgrad.nn.model import InCall
+from handgrad.nn.answers import InCall
+from handgrad.nn.fit import check_complete, checked_buffers
 from handgrad.nn.norms import STATISTICS, STEPS, as_steps
 from handgrad.nn.state import State, changing
 from handgrad.nn.summary import as_table, by
@@ -55,11 +55,14 @@ class Block(NamedTuple):
 class CourseDropout(nn.Dropout):
     """Dropout by the network's `dropout_param`."""
 
-    def options(self, x: Any, mode: str) -> tuple[Any, ...]:
+    @property
+    def param(self) -> Param:
         """dropout_param, as it is now."""
-        assert isinstance(self._root, Network)
-        self.param = self._root._dropout_options()
-        return super().options(x, mode)
+        return self._root._dropout_options() if isinstance(self._root, Network) else {}
+
+    @param.setter
+    def param(self, own: Param) -> None:
+        """Nothing: the layer has no options of its own."""
 
 
 class Network(nn.Model):
@@ -152,7 +155,7 @@ class Network(nn.Model):
         self._add_norm(CourseLayerNorm(groups=self._norm_groups))
         self._add("relu", nn.ReLU())
         if pool:
-            self._add("pool", nn.MaxPool(2))
+            self._add("max_pool", nn.MaxPool(2))
         computes = f"conv {size[0]}x{size[1]}"
         steps = [computes, self.normalization, "relu", "pool 2x2" if pool else ""]
         name = f"conv{self.num_layers}"
@@ -163,7 +166,7 @@ class Network(nn.Model):
         if self.normalization is not None:
             is_batch = self.normalization == "batchnorm"
             self._norms.append(CourseBatchNorm() if is_batch else layernorm)
-            self._add("norm", self._norms[-1])
+            self._add(self._norms[-1].kind, self._norms[-1])
             self.bn_params.append({"mode": "train"} if is_batch else {})
 
     _norm_groups = 1  # of the channels of a convolution, in layer normalisation
@@ -263,19 +266,6 @@ class Network(nn.Model):
 
     # -- keeping and showing ----------------------------------------------------------------------
 
-    @property
-    def params(self) -> dict[str, np.ndarray]:
-        """The parameters by name, live."""
-        return self._seen_params()
-
-    @params.setter
-    def params(self, params: dict[str, np.ndarray]) -> None:
-        check_dictionary(self._name, "params", params)
-        if self._row_shape is not None:
-            check_params(self._name, params, self._shapes_of_params, all_names=False)
-        self._unfix()
-        self._params = params
-
     def _own_state(self) -> State:
         kept = {
             norm._label: dict(param)
@@ -339,9 +329,12 @@ class Network(nn.Model):
                         f"{self._name}.load_buffers: {key}{i} must have the shape of "
                         f"{norm.parameters[0]}, {expected}, got {own[key].shape}"
                     )
-            given = [f"{key}{i}" for key in _KEPT if f"{key}{i}" in loaded]
-            names = [f"{key}{i}" for key in STATISTICS]
-            check_complete(f"{self._name}.load_buffers", given, names)
+            given = [key for key in _KEPT if key in own]
+            check_complete(
+                f"{self._name}.load_buffers",
+                [f"{key}{i}" for key in given],
+                [f"{key}{i}" for key in STATISTICS],
+            )
             kept[norm._label] = own
         return kept
 

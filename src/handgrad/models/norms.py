@@ -30,6 +30,7 @@ class CourseBatchNorm(nn.BatchNorm):
         own._root = None
         own.param = dict(buffers)
         own.param.pop(STEPS, None)
+        own.momentum = buffers.get("momentum", _MOMENTUM)
         own._steps = steps_of(buffers) if network._corrects_start else None
         return own
 
@@ -44,8 +45,7 @@ class CourseBatchNorm(nn.BatchNorm):
                 param[key] = like(param[key], x)
         if mode == "train" and self._steps is not None:
             self._steps += 1
-            momentum = param.get("momentum", _MOMENTUM)
-            momentum = as_number(self.network_name, "bn_params: momentum", momentum, 0, 1)
+            momentum = as_number(self.network_name, "bn_params: momentum", self.momentum, 0, 1)
             param["momentum"] = momentum_at(momentum, self._steps)
         return (param,)
 
@@ -60,6 +60,8 @@ class CourseLayerNorm(nn.LayerNorm):
         """groups: of the channels of images; None for rows."""
         super().__init__()
         self.groups = groups
+        if groups is not None:
+            self.kind = "groupnorm"  # type: ignore[misc]
 
     def in_call(self, buffers: dict[str, Any]) -> CourseLayerNorm:
         """A copy with ln_param, which `buffers` is, of its own."""

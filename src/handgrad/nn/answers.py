@@ -4,21 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from handgrad.engines.arrays import Array
-from handgrad.engines.devices import to_numpy
-from handgrad.errors import OperationError, check_known
+from handgrad.engines.devices import to_device, to_numpy
+from handgrad.errors import OperationError, check_choice, check_known
 from handgrad.nn.built import Arrays, Built
 from handgrad.nn.configured import import_path, plain
-from handgrad.nn.fit import check_params, checked_buffers
+from handgrad.nn.fit import check_params, checked_buffers, own_loss
+from handgrad.nn.gradients import Gradients, Played
 from handgrad.nn.graph import Plan
 from handgrad.nn.layer import Layer
+from handgrad.nn.losses import NamedLoss
 from handgrad.nn.norms import BatchNorm
 from handgrad.nn.options import Shape
-from handgrad.nn.state import State, training
+from handgrad.nn.state import State, in_mode, training
 from handgrad.nn.summary import as_table
 from handgrad.nn.whitening import Whitening
+
+
+class InCall(NamedTuple):
+    """What a call computes with: its state, the parameters on their device, and the layers that keep buffers.
+
+    layers: copies for this call, by the ids of those in the network.
+    """
+
+    state: State
+    params: Arrays
+    layers: dict[int, Layer]
 
 
 class Answers(Built):
@@ -26,7 +41,14 @@ class Answers(Built):
 
     if TYPE_CHECKING:
         params: Arrays
+        device: str
+        _loss: NamedLoss
 
+        def _begin(self, mode: str) -> InCall: ...
+        def _plan(self, shapes: tuple[Shape, ...], mode: str) -> Plan: ...
+        def _completed(
+            self, loss: Any, grads: dict[str, Array], params: Arrays
+        ) -> tuple[float, Arrays]: ...
         def _checked(self, X: Any) -> list[Array]: ...
         def _in_call(self, state: State) -> dict[int, Layer]: ...
 
@@ -47,6 +69,76 @@ class Answers(Built):
     def first_filters(self) -> str | None:
         """The name of the weights that see the images themselves; None in a network without weights."""
         return next(iter(self.decayed), None)
+
+    @property
+    def head(self) -> tuple[str, ...]:
+        """The names of the parameters of the last layer with weights, which gives the scores."""
+        last = next(reversed(self.decayed), None)
+        return next((x.parameters for x in self._layers if last in x.parameters), ())
+
+    @property
+    def task(self) -> str | None:
+        """What the loss is for, of `handgrad.nn.losses.TASKS`; None for a function of one's own."""
+        return self._loss.task
+
+    def check_params(self) -> None:
+        """Raise an error unless params has the names and shapes that the network was made with.
+
+        Each loss and each saving does so; raises OptionError, ShapeError or DtypeError.
+        """
+        check_params(self._name, self.params, self._shapes_of_params)
+
+    def loss_of(self, scores: Any, y: Any) -> float:
+        """Return the loss of scores, (N, num_classes), without regularisation."""
+        loss, _ = own_loss(self._name, self._loss(scores, y), scores)
+        return float(loss)
+
+    def gradients(self, X: Any, y: Any, mode: str = "train") -> Gradients:
+        """Return the loss, and its gradients by the parameters and by the input.
+
+        Nothing is kept of the call: running statistics stay as they are.
+
+        Args:
+            X: inputs, (N, ...); a tuple of arrays where forward takes several.
+            y: labels or targets, as `loss` takes; or a function (scores, None) -> (value, dscores) of the
+                scores, whose gradients are then returned.
+            mode: 'train' or 'test', of batch normalisation and dropout.
+
+        Returns:
+            `Gradients`: loss, params, dx; the regularisation is part of loss and params.
+
+        >>> import numpy as np
+        >>> from handgrad import nn
+        >>> model = nn.Sequential([nn.Affine(2)], input_shape=(3,), rng=0)
+        >>> model.gradients(np.ones((4, 3)), np.zeros(4, int)).dx.shape
+        (4, 3)
+        """
+        check_choice(f"{self._name}.gradients", "mode", mode, ("train", "test"))
+        xs = self._checked(X)
+        with in_mode(mode):
+            graph, output = self._record([x.shape for x in xs], mode)
+            call = self._begin(mode)
+            played = Played(graph.calls, call.params, call.layers, mode)
+            scores = played.forward([to_device(x, self.device) for x in xs], output.index)
+            is_function = callable(y) and not isinstance(y, type)
+            value = y(scores, None) if is_function else self._loss(scores, y)
+            loss, dscores = own_loss(self._name, value, scores)
+            grads, dxs = played.backward(dscores, output.index, len(xs))
+            loss, params = self._completed(loss, grads, call.state.params)
+        dxs = [
+            np.zeros_like(x) if dx is None else to_numpy(dx) for x, dx in zip(xs, dxs, strict=True)
+        ]
+        return Gradients(loss, params, dxs[0] if len(dxs) == 1 else tuple(dxs))
+
+    def activations(self, X: Any) -> Arrays:
+        """Return the outputs of the layers on X, in test mode, by name; of a sandwich, the last."""
+        xs = self._checked(X)
+        outputs: dict[str, Array] = {}
+        call = self._begin("test")
+        plan = self._plan(tuple([x.shape for x in xs]), "test")
+        inputs = [to_device(x, self.device) for x in xs]
+        plan.forward(inputs, call.params, outputs=outputs, own=call.layers)
+        return {label: to_numpy(out) for label, out in outputs.items()}
 
     def summary(self) -> str:
         """Return a table of the layers: what they compute, output shapes, numbers of parameters."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -16,12 +16,11 @@ from handgrad.errors import (
     as_count,
     as_flag,
     as_number,
-    check_choice,
     check_dictionary,
     check_known,
     keywords_of,
 )
-from handgrad.nn.answers import Answers
+from handgrad.nn.answers import Answers, InCall
 from handgrad.nn.built import Arrays
 from handgrad.nn.configured import shown_call
 from handgrad.nn.fit import (
@@ -32,7 +31,6 @@ from handgrad.nn.fit import (
     input_shapes,
     own_loss,
 )
-from handgrad.nn.gradients import Gradients, Played
 from handgrad.nn.graph import Plan
 from handgrad.nn.layer import Layer
 from handgrad.nn.losses import LOSSES, Loss, as_loss
@@ -47,17 +45,6 @@ from handgrad.nn.state import State, current_mode, in_mode, training
 from handgrad.nn.value import Value
 
 __all__ = ["LOSSES", "Model"]
-
-
-class InCall(NamedTuple):
-    """What a call computes with: its state, the parameters on their device, and the layers that keep buffers.
-
-    layers: copies for this call, by the ids of those in the network.
-    """
-
-    state: State
-    params: Arrays
-    layers: dict[int, Layer]
 
 
 class Model(Answers):
@@ -182,22 +169,10 @@ class Model(Answers):
         self._unfix()
         self._params = dict(params)
 
-    def check_params(self) -> None:
-        """Raise an error unless params has the names and shapes that the network was made with.
-
-        Each loss and each saving does so; raises OptionError, ShapeError or DtypeError.
-        """
-        check_params(self._name, self.params, self._shapes_of_params)
-
     @property
     def training(self) -> bool:
         """In ``forward``: whether a training step is computed; outside, whether the last call was one."""
         return (current_mode() or self._mode) == "train"
-
-    @property
-    def task(self) -> str | None:
-        """What the loss is for, of `handgrad.nn.losses.TASKS`; None for a function of one's own."""
-        return self._loss.task
 
     def loss(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> Any:
         """Scores, or the loss and its gradients.
@@ -228,63 +203,15 @@ class Model(Answers):
             plan = self._plan(shapes, "train")
             caches: list[Any] = []
             scores = plan.forward(xs, call.params, caches, own=call.layers)
-            loss, dscores = own_loss(self._name, self._loss(scores, y, sample_weight), scores)
+            function = self._loss.func if sample_weight is None else self._loss
+            options = (
+                self._loss.options if sample_weight is None else {"sample_weight": sample_weight}
+            )
+            loss, dscores = own_loss(self._name, function(scores, y, **options), scores)
             result = self._completed(loss, plan.backward(dscores, caches), call.state.params)
             kept = {layer._label: layer.buffers() for layer in call.layers.values()}
             self._keep(kept, scores)
             return result
-
-    def loss_of(self, scores: Any, y: Any) -> float:
-        """Return the loss of scores, (N, num_classes), without regularisation."""
-        loss, _ = own_loss(self._name, self._loss(scores, y), scores)
-        return float(loss)
-
-    def gradients(self, X: Any, y: Any, mode: str = "train") -> Gradients:
-        """Return the loss, and its gradients by the parameters and by the input.
-
-        Nothing is kept of the call: running statistics stay as they are.
-
-        Args:
-            X: inputs, (N, ...); a tuple of arrays where forward takes several.
-            y: labels or targets, as `loss` takes; or a function (scores, None) -> (value, dscores) of the
-                scores, whose gradients are then returned.
-            mode: 'train' or 'test', of batch normalisation and dropout.
-
-        Returns:
-            `Gradients`: loss, params, dx; the regularisation is part of loss and params.
-
-        >>> import numpy as np
-        >>> from handgrad import nn
-        >>> model = nn.Sequential([nn.Affine(2)], input_shape=(3,), rng=0)
-        >>> model.gradients(np.ones((4, 3)), np.zeros(4, int)).dx.shape
-        (4, 3)
-        """
-        check_choice(f"{self._name}.gradients", "mode", mode, ("train", "test"))
-        xs = self._checked(X)
-        with in_mode(mode):
-            graph, output = self._record([x.shape for x in xs], mode)
-            call = self._begin(mode)
-            played = Played(graph.calls, call.params, call.layers, mode)
-            scores = played.forward([to_device(x, self.device) for x in xs], output.index)
-            is_function = callable(y) and not isinstance(y, type)
-            value = y(scores, None) if is_function else self._loss(scores, y)
-            loss, dscores = own_loss(self._name, value, scores)
-            grads, dxs = played.backward(dscores, output.index, len(xs))
-            loss, params = self._completed(loss, grads, call.state.params)
-        dxs = [
-            np.zeros_like(x) if dx is None else to_numpy(dx) for x, dx in zip(xs, dxs, strict=True)
-        ]
-        return Gradients(loss, params, dxs[0] if len(dxs) == 1 else tuple(dxs))
-
-    def activations(self, X: Any) -> Arrays:
-        """Return the outputs of the layers on X, in test mode, by name; of a sandwich, the last."""
-        xs = self._checked(X)
-        outputs: dict[str, Array] = {}
-        call = self._begin("test")
-        plan = self._plan(tuple([x.shape for x in xs]), "test")
-        inputs = [to_device(x, self.device) for x in xs]
-        plan.forward(inputs, call.params, outputs=outputs, own=call.layers)
-        return {label: to_numpy(out) for label, out in outputs.items()}
 
     def predict(self, X: Any, batch_size: int = 100) -> np.ndarray:
         """Return the class with the largest score for each row of X, computed batch by batch.

@@ -401,6 +401,13 @@ class Solver:
                 self.set_last_step({}, {}, self.learning_rate, self.gradient_norm)
         return is_over
 
+    def try_step(self) -> float:
+        """Do one step that nobody is told of, and return its loss; for `lr_find`, which undoes it."""
+        self._step(Before(self))
+        self._place.position += 1
+        self._place.iteration += 1
+        return self.loss_history[-1]
+
     def settle(self) -> None:
         """Take back a step or an estimate that was interrupted, if one was."""
         if self._before is not None:
@@ -489,7 +496,8 @@ class Solver:
         """
         X, y = as_rows("check_accuracy", "X", X), as_numpy("check_accuracy", "y", y)
         N = len(X) if X.ndim else 0
-        if N == 0 or y.shape[:1] != (N,) or y.dtype.kind not in "iuf":
+        shape = y.shape if self.task == "classification" else y.shape[:1]
+        if N == 0 or shape != (N,) or y.dtype.kind not in "biuf":
             raise ShapeError(
                 "check_accuracy: X must have at least one row and y one label for each row, "
                 f"got X {X.shape} and y {y.shape} {y.dtype}"

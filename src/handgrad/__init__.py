@@ -44,6 +44,7 @@ _MODULES = (
     "nn",
     "optim",
     "report",
+    "sklearn",
     "testing",
     "training",
 )
@@ -70,6 +71,7 @@ __all__ = [
     "nn",
     "optim",
     "report",
+    "sklearn",
     "testing",
     "training",
     "use",

@@ -27,6 +27,7 @@ _HOMES = {
     "load": "handgrad.training",
     "load_ipython_extension": "handgrad.courses.magic",  # for %load_ext handgrad
     "load_weights": "handgrad.training",
+    "plot": "handgrad.report",
     "unload_ipython_extension": "handgrad.courses.magic",
     "use": "handgrad.engines",
 }
@@ -70,6 +71,7 @@ __all__ = [
     "models",
     "nn",
     "optim",
+    "plot",
     "report",
     "sklearn",
     "testing",

@@ -55,7 +55,11 @@ _ACTIVATIONS = {
     "identity": None,
 }
 _ONE_UNIT = 10.0
-_LEAST, _BATCH = 32, 200  # rows of a step with batch_size="auto": an eighth of all, within these
+_FEW, _LEAST, _BATCH = (
+    32,
+    16,
+    200,
+)  # rows of a step with batch_size="auto", see `HandgradClassifier`
 
 
 class _Watch(Callback):
@@ -207,7 +211,7 @@ class _Estimator(BaseEstimator):
             X, X_val, targets, y_val, weight = self._divided(X, targets, weight)
         # the decay of a mean over the rows, as scikit-learn has it
         self.model_.reg = self.alpha / (len(X) if weight is None else float(weight.sum()))
-        size = min(max(len(X) // 8, _LEAST), _BATCH)
+        size = len(X) if len(X) <= _FEW else min(max(len(X) // 8, _LEAST), _BATCH)
         size = min(size if self.batch_size == "auto" else self.batch_size, len(X))
         watch = _Watch(self.tol, self.n_iter_no_change, stops_early)
         solver = Solver(
@@ -286,7 +290,8 @@ class HandgradClassifier(ClassifierMixin, _Estimator):
         alpha: strength of the L2 regularisation, ``alpha / (2 n) sum(W^2)``.
         update_rule: name of a rule of `handgrad.optim`.
         learning_rate_init: its learning rate.
-        batch_size: rows of a step; "auto" is an eighth of all, at least 32 and at most 200.
+        batch_size: rows of a step; "auto" is an eighth of all, at least 16 and at most 200; all
+            where they are at most 32.
         max_iter: epochs, at most.
         tol, n_iter_no_change: end after so many epochs in which the loss did not fall by tol.
         early_stopping: look at the loss of a part of the rows, validation_fraction, instead, and end with
@@ -315,9 +320,9 @@ class HandgradClassifier(ClassifierMixin, _Estimator):
         activation: str = "relu",
         dropout: float = 0.0,
         batch_norm: bool = False,
-        alpha: float = 1e-4,
+        alpha: float = 1.0,
         update_rule: str = "adam",
-        learning_rate_init: float = 1e-3,
+        learning_rate_init: float = 3e-3,
         batch_size: int | str = "auto",
         max_iter: int = 200,
         tol: float = 1e-4,
@@ -443,7 +448,7 @@ class HandgradRegressor(RegressorMixin, MultiOutputMixin, _Estimator):
         activation: str = "relu",
         dropout: float = 0.0,
         batch_norm: bool = False,
-        alpha: float = 1e-4,
+        alpha: float = 1.0,
         update_rule: str = "adam",
         learning_rate_init: float = 1e-3,
         batch_size: int | str = "auto",

@@ -99,5 +99,5 @@ def test_in_a_notebook_it_is_an_element_of_the_page():
     outputs = [o for o in notebook.cells[0].outputs if o.output_type == "display_data"]
     assert len(outputs) == 1
     page = outputs[0].data["text/html"]
-    assert '<progress value="22" max="22"' in page
+    assert '<progress value="24" max="24"' in page
     assert "epoch 2/2" in page

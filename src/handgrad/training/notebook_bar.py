@@ -19,11 +19,13 @@ class NotebookBar:
 
     def __init__(self, total: int, completed: int) -> None:
         """Show the bar."""
-        from IPython.display import HTML, display
+        import IPython.display as page
 
-        self._html = HTML
+        shown: Any = page  # IPython has no types
+        self._html = shown.HTML
         self.total = total
-        self._handle: Any = display(HTML(self._page(completed, "starting")), display_id=True)
+        first = self._html(self._page(completed, "starting"))
+        self._handle: Any = shown.display(first, display_id=True)
 
     def update(self, completed: int, text: str) -> None:
         """Show how far it is, in place."""

@@ -44,6 +44,7 @@ from handgrad.data.rows import Rows
 from handgrad.data.scaling import ArrayPreprocessing
 from handgrad.data.shapes import load_shapes, make_shapes, shapes_dataset
 from handgrad.data.table import Table
+from handgrad.data.tables import from_table
 from handgrad.errors import check_choice, check_known
 
 DATASETS: Final[dict[str, Callable[..., Dataset]]] = {
@@ -52,6 +53,7 @@ DATASETS: Final[dict[str, Callable[..., Dataset]]] = {
     "cifar10": cifar10_dataset,
     "folder": from_folder,
     "arrays": from_arrays,
+    "table": from_table,
 }
 
 
@@ -100,6 +102,7 @@ __all__ = [
     "find_cifar10",
     "from_arrays",
     "from_folder",
+    "from_table",
     "kind_of",
     "load",
     "load_cifar10",

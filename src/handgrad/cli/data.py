@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -109,7 +110,7 @@ def show(name: str, data_dir: str | None, out: Path | None, per_class: int) -> N
 
     dataset = load(name, **({"root": data_dir} if name == "cifar10" else {}))
     X, y = dataset.arrays["X_train"], dataset.arrays["y_train"]
-    prepare = dataset.preprocessing
+    prepare: Any = dataset.preprocessing
     rows = []
     for k, class_name in enumerate(dataset.class_names):
         images = prepare.undo(X[(y == k).nonzero()[0][:per_class]]) / prepare.levels

@@ -22,9 +22,9 @@ from handgrad.data.augment import (
     random_crop,
     random_flip,
 )
+from handgrad.data.cache import cache_folder
 from handgrad.data.cifar10 import (
     Verification,
-    cache_folder,
     cifar10_dataset,
     download_cifar10,
     find_cifar10,

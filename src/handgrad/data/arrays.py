@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from handgrad.data.arrayfiles import CLASS_NAMES, pairs_of, read_arrays
-from handgrad.data.dataset import SPLITS, Dataset
+from handgrad.data.dataset import Dataset
 from handgrad.data.folder import check_classes, parts_of
 from handgrad.data.kinds import is_idx
 from handgrad.data.preparing import Prepares
@@ -18,6 +18,7 @@ from handgrad.data.preprocessing import Preprocessing
 from handgrad.data.rows import Chosen, Rows
 from handgrad.data.scaling import ArrayPreprocessing
 from handgrad.data.splits import (
+    PARTS,
     Split,
     SplitOptions,
     counts_of,
@@ -131,7 +132,7 @@ def from_arrays(
     scaling = {"subtract_mean": subtract_mean, "standardize": standardize, "dtype": dtype}
     inputs, prepare = _prepared(X, rows, parts, layout, name, scaling)
     arrays: dict[str, Any] = {}
-    for part in SPLITS:
+    for part in PARTS:
         arrays[f"X_{part}"], arrays[f"y_{part}"] = inputs[part], targets.y[parts[part]]
     notes.append(f"split: {counts_of(parts)}")
     settings |= {"task": targets.task, "layout": layout}
@@ -170,6 +171,10 @@ def _joined(
             raise ShapeError(
                 f"{where}: X and y must have as many rows, got X {X.shape} and y {y.shape}"
             )
+        if not X.size or not y.size:
+            raise ShapeError(
+                f"{where}: X and y must have at least one row, got {X.shape} and {y.shape}"
+            )
         Xs.append(X)
         ys.append(y.reshape(len(y), -1))
         given += [part] * len(X)
@@ -180,10 +185,6 @@ def _joined(
         )
     X = Xs[0] if len(Xs) == 1 else np.concatenate(Xs)
     y = np.concatenate(ys)
-    if not len(X) or not X[:1].size or not y.shape[1]:
-        raise ShapeError(
-            f"{where}: X and y must have at least one row, got {X.shape} and {y.shape}"
-        )
     if y.shape[1] > 10_000:
         raise DataError(f"{where}: y has {y.shape[1]:,} columns, at most 10,000 can be targets")
     names = ["y"] if y.shape[1] == 1 else [f"y{k + 1}" for k in range(y.shape[1])]

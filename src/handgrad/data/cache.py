@@ -138,7 +138,7 @@ def _read(folder: Path, stem: str, about: dict[str, Any], items: Sequence[Item])
             shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
             offset = file.tell()
             if (tuple(shape), fortran, dtype) != (
-                (len(good), *about["shape"]), False, np.uint8
+                (len(good), *about["shape"]), False, np.dtype(np.uint8)
             ):  # fmt: skip
                 return None
             if _hash(file) != content["sha256"]:

@@ -13,12 +13,12 @@ from typing import Any, Final
 import numpy as np
 
 from handgrad.data.cache import Cached, Item, StoredImages, cached_images
-from handgrad.data.dataset import SPLITS, Dataset
+from handgrad.data.dataset import Dataset
 from handgrad.data.images import opened, read_picture
 from handgrad.data.listing import Listing, list_images
 from handgrad.data.preprocessing import Preprocessing
 from handgrad.data.rows import Chosen, Rows
-from handgrad.data.splits import Split, SplitOptions, counts_of, split_as_before, split_rows
+from handgrad.data.splits import PARTS, Split, SplitOptions, counts_of, split_as_before, split_rows
 from handgrad.errors import DataError, OptionError, as_count, as_flag, as_path, shown
 
 SIZES: Final = (8, 16, 24, 28, 32, 48, 64)
@@ -119,7 +119,7 @@ def image_dataset(
     """Make the Dataset of stored images and labels; the preprocessing is fitted to the training part."""
     prepare = Preprocessing.fit(name, Chosen(images, parts["train"]), **preprocessing)
     rows: dict[str, Any] = {}
-    for part in SPLITS:
+    for part in PARTS:
         rows[f"X_{part}"] = Rows(images, prepare, parts[part])
         rows[f"y_{part}"] = y[parts[part]]
     return Dataset(name, rows, tuple(class_names), prepare)
@@ -279,7 +279,7 @@ def parts_of(
     said = np.array(given)
     if not (said != "").any():
         return split_rows(len(y), options, labels=y, groups=groups)
-    parts = {part: np.flatnonzero(said == part) for part in SPLITS}
+    parts = {part: np.flatnonzero(said == part) for part in PARTS}
     train = parts["train"]
     missing = [part for part in ("val", "test") if not len(parts[part])]
     shares = {part: getattr(options, part) if part in missing else 0.0 for part in ("val", "test")}

@@ -14,7 +14,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from handgrad.data.dataset import SPLITS, Dataset, build
+from handgrad.data.dataset import Dataset, build
+from handgrad.data.splits import PARTS
 from handgrad.errors import as_count, check_known, check_size
 
 SIZE: Final = 32
@@ -217,7 +218,7 @@ def shapes_dataset(
         "val": as_count("shapes", "num_validation", num_validation, minimum=0),
         "test": as_count("shapes", "num_test", num_test, minimum=0),
     }
-    splits = {split: make_shapes(sizes[split], seed, k) for k, split in enumerate(SPLITS)}
+    splits = {split: make_shapes(sizes[split], seed, k) for k, split in enumerate(PARTS)}
     return build(
         "shapes",
         splits,

@@ -134,8 +134,8 @@ def _typed_table(file: CsvFile) -> tuple[Table, dict[str, str], list[str]]:
                 notes.append(f"column {name!r} holds numbers, but also {some}: these count as gaps")
             continue
         format = format_of([text for text in texts[name] if text is not None])
-        made = typed(texts[name], file.decimal) if format else None
-        columns[name] = _objects(texts[name]) if made is None else made.values
+        dates = typed(texts[name], file.decimal) if format else None
+        columns[name] = _objects(texts[name]) if dates is None else dates.values
         if format:
             formats[name] = format
     return Table(columns), formats, notes

@@ -11,9 +11,10 @@ from typing import Any, Final
 import numpy as np
 
 from handgrad.data.columns import TablePreprocessing
-from handgrad.data.dataset import SPLITS, Dataset
+from handgrad.data.dataset import Dataset
 from handgrad.data.folder import check_classes
 from handgrad.data.splits import (
+    PARTS,
     Split,
     SplitOptions,
     counts_of,
@@ -134,7 +135,7 @@ def from_table(
     if targets.task == "classification":
         notes += check_classes(parts, targets.y, targets.class_names, where)
     arrays: dict[str, Any] = {}
-    for part in SPLITS:
+    for part in PARTS:
         arrays[f"X_{part}"], arrays[f"y_{part}"] = (
             prepare(inputs[parts[part]]),
             targets.y[parts[part]],
@@ -235,7 +236,7 @@ def _kind(name: str, column: np.ndarray, train: np.ndarray, is_category: bool) -
         return "date", ""
     if column.dtype.kind == "b":
         return "boolean", ""
-    if np.isinf(there).any():
+    if np.isinf(column).any():
         raise DataError(f"table: column {name!r} holds infinity; correct it, or drop the column")
     if (
         len(column) >= 10

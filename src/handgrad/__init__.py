@@ -24,6 +24,7 @@ _HOMES = {
     "ThreeLayerConvNet": "handgrad.models",
     "TwoLayerNet": "handgrad.models",
     "check": "handgrad.checker",
+    "load": "handgrad.training",
     "load_ipython_extension": "handgrad.courses.magic",  # for %load_ext handgrad
     "load_weights": "handgrad.training",
     "unload_ipython_extension": "handgrad.courses.magic",
@@ -63,6 +64,7 @@ __all__ = [
     "experiments",
     "gradcheck",
     "layers",
+    "load",
     "load_weights",
     "models",
     "nn",

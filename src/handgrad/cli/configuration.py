@@ -19,6 +19,7 @@ KEYS = {
     "name": "name",
     "seed": "seed",
     "engine": "engine",
+    "start_from": "start_from",
     "device": "device",
     "data_dir": "data.root",
     "data_path": "data.path",
@@ -32,6 +33,7 @@ KEYS = {
     "group": "data.group",
     "time": "data.time",
     "image_size": "data.image_size",
+    "freeze": "training.freeze",
 }
 
 OPTIONS = (
@@ -51,6 +53,11 @@ OPTIONS = (
     click.option("--time", metavar="COLUMN", help="Split by this column: the last rows are the test."),
     click.option("--image-size", type=click.IntRange(1, 4096), metavar="PIXELS",
                  help="Resize pictures to squares of this size."),
+    click.option("--from", "start_from", type=PathType(exists=True), metavar="RUN",
+                 help="Start from the weights, and the network, of another run; its head is made anew "
+                 "for other classes."),
+    click.option("--freeze", multiple=True, metavar="PATTERN",
+                 help="Parameters that stay as they are, by name, as 'conv*'; repeatable."),
     click.option("--data-dir", help="Folder or archive of cifar10 (default: $HANDGRAD_DATA)."),
     click.option("--model", help="ConvNet, resnet20, ..., or your own package.module:Class."),
     click.option("--rule", help="Update rule: sgd, sgd_momentum, adam, ..."),
@@ -80,6 +87,10 @@ def given_settings(options: dict[str, Any], settings: tuple[str, ...]) -> dict[s
     if "data.target" in given:
         target = given["data.target"]
         given["data.target"] = target[0] if len(target) == 1 else list(target)
+    if "training.freeze" in given:
+        given["training.freeze"] = list(given["training.freeze"])
+    if "start_from" in given:
+        given["start_from"] = str(given["start_from"].expanduser().absolute())
     if "data.path" in given:
         given["data.path"] = str(given["data.path"].expanduser().absolute())
     return given | dict(_setting(text) for text in settings)
@@ -128,6 +139,9 @@ def _for_own_data(given: dict[str, Any]) -> Chosen:
     with data_progress():
         dataset = load(**table)
     choice = choose(dataset, table)
+    if "start_from" in given:
+        choice = choice._replace(config=_like_the_start(choice.config, given["start_from"]))
+        choice.reasons["model"] = f"network: that of {given['start_from']}"
     changes = {key: value for key, value in given.items() if not key.startswith("data.")}
     reasons = [
         why
@@ -155,10 +169,21 @@ def _listed(
         start = RunConfig.from_toml(config)
         if dataset is not None:
             given = {**given, "data.name": dataset}
+    if "start_from" in given and config is None:
+        start = _like_the_start(start, given["start_from"])
     made = start.with_overrides(given)
     if "data.root" in given and made.data["name"] != "cifar10":
         raise click.UsageError(f"--data-dir is for cifar10, not for {made.data['name']}")
     return made
+
+
+def _like_the_start(config: RunConfig, source: str) -> RunConfig:
+    """Return `config` with the network of the run `source`, whose weights it starts from."""
+    from dataclasses import replace
+
+    from handgrad.training.build import network_of
+
+    return replace(config, model=network_of(source))
 
 
 def _setting(text: str) -> tuple[str, Any]:

@@ -49,6 +49,10 @@ def show_start(console: Console, run: Run) -> None:
         f"{config.training.epochs} epochs, batches of {config.training.batch_size}, "
         f"engine {run.engine} on {run.threads} threads, seed {config.seed}",
     )
+    if run.started_from is not None:
+        line(console, str(run.started_from))
+    if run.solver.frozen:
+        line(console, f"Frozen: {', '.join(sorted(run.solver.frozen))}")
     if "native" not in engines.available():
         line(console, "The native engine is not built here; `handgrad doctor` says how to get it.")
     if run.solver.iteration:
@@ -67,7 +71,10 @@ def stopped_text(run: Run) -> str:
 
 
 def show_evaluation(console: Console, evaluation: Mapping[str, Any]) -> None:
-    """Print the accuracy, the confusion matrix and the accuracy of each class."""
+    """Print the accuracy, the confusion matrix and the accuracy of each class; else what the task has."""
+    if evaluation.get("task", "classification") != "classification":
+        _show_metrics(console, evaluation)
+        return
     names = evaluation["class_names"]
     table = Table(
         title="Confusion matrix: rows are true classes, columns predictions",
@@ -93,15 +100,31 @@ def show_evaluation(console: Console, evaluation: Mapping[str, Any]) -> None:
     )
 
 
+def _show_metrics(console: Console, evaluation: Mapping[str, Any]) -> None:
+    """Print the metrics of a regression or of multilabel, with their intervals."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in ("metric", "value", "95 % of draws of the rows"):
+        table.add_column(heading, justify="left" if heading == "metric" else "right", no_wrap=True)
+    for name, value in evaluation["metrics"].items():
+        ends = evaluation["intervals"].get(name)
+        between = "" if ends is None else f"{ends[0]:.4f} to {ends[1]:.4f}"
+        table.add_row(name.replace("_", " "), "-" if value is None else f"{value:.4f}", between)
+    console.print(table)
+    line(
+        console,
+        f"Measured on the {evaluation['count']} {evaluation['split']} rows; loss {evaluation['loss']:.4f}",
+    )
+
+
 def show_result(console: Console, run: Run, evaluation: Mapping[str, Any], report: Path) -> None:
     """Print what a training reached and where its files are."""
     show_evaluation(console, evaluation)
     solver = run.solver
-    line(
-        console,
-        f"Best validation accuracy: {100 * solver.best_val_acc:.2f} %   "
-        f"Training time: {solver.seconds:.1f} s",
-    )
+    best = f"Best validation accuracy: {100 * solver.best_val_acc:.2f} %"
+    if not solver.looking.counts_right_ones:
+        value = "none" if solver.best_metric is None else f"{solver.best_metric:.4f}"
+        best = f"Best validation {solver.metric.replace('_', ' ')}: {value}"
+    line(console, f"{best}   Training time: {solver.seconds:.1f} s")
     line(console, f"Run folder: {run.folder}")
     line(console, f"Report:     {report}")
 

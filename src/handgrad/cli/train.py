@@ -28,6 +28,8 @@ Examples:
   handgrad train --recipe list
   handgrad train --recipe ant --data-dir ~/cifar
   handgrad train --resume runs/20260101-120000-digits
+  handgrad train --resume runs/20260101-120000-digits --epochs 50
+  handgrad train --data photos --from runs/20260101-120000-digits --freeze 'W1'
 """
 
 
@@ -38,7 +40,12 @@ Examples:
 )
 @click.option("--repeat", type=click.IntRange(1), default=1, metavar="N",
               help="Train N times, from N seeds; print mean and spread.")  # fmt: skip
-@click.option("--resume", type=PathType(), metavar="RUN", help="Continue a stopped run.")
+@click.option(
+    "--resume",
+    type=PathType(),
+    metavar="RUN",
+    help="Continue a stopped run; with --epochs N train any run on, to N epochs in all.",
+)
 @click.option(
     "--open", "open_report", is_flag=True, help="Open the report in a browser, if there is one."
 )
@@ -73,13 +80,14 @@ def command(
     given = given_settings(options, settings)
     if resume is not None:
         files = {"--config": config, "--recipe": recipe, "--dataset": dataset, "--out": out}
+        epochs = given.pop("training.epochs", None)
         extra = [*given, *(option for option in files if files[option] is not None)]
         extra += ["--repeat"] if repeat > 1 else []
         if extra:
             raise click.UsageError(
                 f"--resume continues a run as it was configured; leave out {', '.join(extra)}"
             )
-        return _train(console, resume_run(resume), quiet, open_report)
+        return _train(console, resume_run(resume, epochs), quiet, open_report)
     made = chosen(config, recipe, dataset, given)
     if not quiet:
         show_choices(console, made)

@@ -16,6 +16,7 @@ from handgrad.data import DATASETS, Dataset, load
 from handgrad.engines.devices import check_device
 from handgrad.errors import CheckpointError, as_path
 from handgrad.optim import DECAYS, get_rule, settings_of
+from handgrad.training.checkpoint import load_model_arrays
 from handgrad.training.checks import split_settings
 from handgrad.training.config import RunConfig
 from handgrad.training.division import SPLIT, load_split
@@ -29,6 +30,37 @@ def read_config(folder: str | PathLike[str]) -> RunConfig:
             f"{folder} is not a run folder: it holds no config.toml; `handgrad train` makes run folders"
         )
     return RunConfig.from_toml(folder / "config.toml")
+
+
+def network_of(source: str | PathLike[str]) -> dict[str, Any]:
+    """Return the table [model] of a run folder, or of a model file, without the sizes that data give."""
+    path = as_path("run", "source", source)
+    if path.is_file():
+        metadata = load_model_arrays(path).metadata
+        if "config" not in metadata:
+            raise CheckpointError(
+                f"{path}: its header does not describe its network; give --config too"
+            )
+        model = RunConfig.from_dict(metadata["config"]).model
+    else:
+        model = read_config(path).model
+    return {
+        key: value
+        for key, value in model.items()
+        if key not in ("num_classes", "input_dim", "input_shape")
+    }
+
+
+def headed(config: RunConfig, num_outputs: int) -> RunConfig:
+    """Return `config` with as many scores as there are outputs, where its list of layers says how many."""
+    if config.model["name"] != "Sequential":
+        return config
+    layers = [dict(layer) for layer in config.model.get("layers", [])]
+    last = next((layer for layer in reversed(layers) if layer.get("layer") == "Affine"), None)
+    if last is None:
+        return config
+    last["width"] = num_outputs
+    return replace(config, model={**config.model, "layers": layers})
 
 
 def load_dataset(config: RunConfig, folder: Path | None = None) -> Dataset:

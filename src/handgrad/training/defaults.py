@@ -46,6 +46,9 @@ def choose(dataset: Dataset, data: dict[str, Any] | None = None) -> Choice:
     shape = dataset.input_shape
     is_image = dataset.preprocessing.kind == "images"
     model, why = _images(shape) if is_image else _rows(shape, rows)
+    if dataset.task != "classification":
+        model, loss = _with_loss(model, dataset.task, dataset.description.num_outputs)
+        why += f", with the loss {loss} of a {dataset.task}"
     seen, most = (40_000, 40) if is_image else (200_000, 100)
     epochs = min(max(round(seen / rows), 5), most)
     batch = 50 if is_image or rows >= 2000 else 32
@@ -74,6 +77,30 @@ def choose(dataset: Dataset, data: dict[str, Any] | None = None) -> Choice:
         "training": training,
     }
     return Choice(RunConfig.from_dict(tables), reasons)
+
+
+def _with_loss(model: dict[str, Any], task: str, outputs: int) -> tuple[dict[str, Any], str]:
+    """Return the network as a list of layers, with the loss of a task, and the loss's name."""
+    loss = "mse" if task == "regression" else "binary_cross_entropy"
+    layers: list[dict[str, Any]] = []
+    for conv in model.get("conv_params", []):
+        size = conv["filter_size"]
+        layers += [
+            {
+                "layer": "Conv2d",
+                "num_filters": conv["num_filters"],
+                "filter_size": size,
+                "pad": size // 2,
+            },
+            {"layer": "BatchNorm"},
+            {"layer": "ReLU"},
+        ]
+        layers += [{"layer": "MaxPool", "size": 2}] if conv.get("pool", True) else []
+    layers.append({"layer": "Flatten"})
+    for width in model["hidden_dims"]:
+        layers += [{"layer": "Affine", "width": width}, {"layer": "BatchNorm"}, {"layer": "ReLU"}]
+    layers.append({"layer": "Affine", "width": outputs})
+    return {"name": "Sequential", "layers": layers, "loss": loss, "reg": model["reg"]}, loss
 
 
 def _images(shape: tuple[int, ...]) -> tuple[dict[str, Any], str]:

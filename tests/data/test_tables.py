@@ -196,12 +196,12 @@ def test_blocks_of_a_file_are_prepared_as_the_whole(write):
     path = write(TEXT.replace("yes", "ja"))
     dataset = from_table(path, "label")
     whole = dataset.preprocessing(read_table(path).table)
-    parts = [dataset.preprocessing(block) for block in table_blocks(path, 7)]
+    parts = [dataset.preprocessing(block) for block, _ in table_blocks(path, 7)]
     assert len(parts) == 18
     assert np.array_equal(np.concatenate(parts), whole)
     comma = write("a;b;y\n" + "\n".join(f"{k % 7},5;{k % 3};{k % 2}" for k in range(60)), "c.csv")
     dataset = from_table(comma, "y")
-    blocks = [dataset.preprocessing(block) for block in table_blocks(comma, 20)]
+    blocks = [dataset.preprocessing(block) for block, _ in table_blocks(comma, 20)]
     assert np.array_equal(np.concatenate(blocks), dataset.preprocessing(read_table(comma).table))
 
 

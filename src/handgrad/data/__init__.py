@@ -43,6 +43,7 @@ from handgrad.data.preprocessing import Preprocessing
 from handgrad.data.rows import Rows
 from handgrad.data.scaling import ArrayPreprocessing
 from handgrad.data.shapes import load_shapes, make_shapes, shapes_dataset
+from handgrad.data.shards import from_shards
 from handgrad.data.table import Table
 from handgrad.data.tables import from_table
 from handgrad.errors import check_choice, check_known
@@ -54,6 +55,7 @@ DATASETS: Final[dict[str, Callable[..., Dataset]]] = {
     "folder": from_folder,
     "arrays": from_arrays,
     "table": from_table,
+    "shards": from_shards,
 }
 
 
@@ -102,6 +104,7 @@ __all__ = [
     "find_cifar10",
     "from_arrays",
     "from_folder",
+    "from_shards",
     "from_table",
     "kind_of",
     "load",

@@ -272,7 +272,7 @@ def _parts(
         notes += more
         return parts
     labels = targets.y if targets.task == "classification" else None
-    if (given != "").any():
+    if (given == "train").any():
         strata = labels if labels is not None else np.zeros(count, np.int64)
         return parts_of(list(given), strata, aside["groups"], options)
     return split_rows(count, options, labels=labels, groups=aside["groups"], times=aside["times"])

@@ -60,27 +60,39 @@ class CsvFile:
 
     def blocks(self, size: int = BLOCK) -> Iterator[dict[str, list[str | None]]]:
         """Yield up to `size` rows at a time: name -> texts, None for gaps."""
+        for block, _ in self.marked_blocks(size):
+            yield block
+
+    def marked_blocks(
+        self, size: int = BLOCK, keep: bool = False
+    ) -> Iterator[tuple[dict[str, list[str | None]], dict[int, str]]]:
+        """Yield what `blocks` yields, and what is wrong with rows that were kept as gaps, by their place."""
         self.skipped = []
         rows = _numbered_rows(self.path, self.encoding, self.delimiter)
         if self.has_header:
             next(rows, None)
-        while block := list(islice(self._checked(rows), size)):
-            yield {name: [_cell(row[k]) for row in block] for k, name in enumerate(self.names)}
+        while block := list(islice(self._checked(rows, keep), size)):
+            columns = {n: [_cell(row[k]) for row, _ in block] for k, n in enumerate(self.names)}
+            yield columns, {k: wrong for k, (_, wrong) in enumerate(block) if wrong}
 
-    def _checked(self, rows: Iterator[tuple[int, list[str]]]) -> Iterator[list[str]]:
+    def _checked(
+        self, rows: Iterator[tuple[int, list[str]]], keep: bool
+    ) -> Iterator[tuple[list[str], str]]:
         count = len(self.names)
         for number, row in rows:
             if len(row) == count + 1 and not row[-1].strip():  # a delimiter behind the last cell
                 row = row[:-1]
+            wrong = f"line {number}: {len(row)} cells, but there are {count} columns"
             if len(row) == count:
-                yield row
+                yield row, ""
+            elif keep:
+                yield [""] * count, wrong
             elif self.skip:
                 self.skipped.append(number)
             else:
                 raise DataError(
-                    f"{self.path}, line {number}: {len(row)} cells, but there are {count} "
-                    "columns; correct the "
-                    "line, or leave such lines out with --set data.skip_unreadable=true"
+                    f"{self.path}, {wrong}; correct the line, or leave such lines out with "
+                    "--set data.skip_unreadable=true"
                 )
 
 

@@ -105,7 +105,7 @@ def from_folder(
         root.resolve().name, found.images, y, parts, names, subtract_mean=subtract_mean,
         standardize=standardize, dtype=dtype,
     )  # fmt: skip
-    return _with(dataset, Split(parts, tuple(files), found.digest), notes, settings)
+    return finished(dataset, Split(parts, tuple(files), found.digest), notes, settings)
 
 
 def image_dataset(
@@ -125,7 +125,10 @@ def image_dataset(
     return Dataset(name, rows, tuple(class_names), prepare)
 
 
-def _with(dataset: Dataset, split: Split, notes: list[str], settings: Mapping[str, Any]) -> Dataset:
+def finished(
+    dataset: Dataset, split: Split, notes: list[str], settings: Mapping[str, Any]
+) -> Dataset:
+    """Return `dataset` with its split, what was guessed about it, and the options for the same again."""
     from dataclasses import replace
 
     notes = [*notes, f"split: {counts_of(split.parts)}"]
@@ -277,7 +280,7 @@ def parts_of(
 ) -> dict[str, np.ndarray]:
     """Return the parts that folders say, and split the training rows for those that they do not say."""
     said = np.array(given)
-    if not (said != "").any():
+    if not (said == "train").any():
         return split_rows(len(y), options, labels=y, groups=groups)
     parts = {part: np.flatnonzero(said == part) for part in PARTS}
     train = parts["train"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -58,22 +58,25 @@ def read_table(path: Path, skip: bool = False, **options: Any) -> ReadTable:
     return ReadTable(table, formats, file.notes + notes, settings)
 
 
-def table_blocks(path: Path, size: int = BLOCK, **options: Any) -> Iterator[Table]:
+def table_blocks(
+    path: Path, size: int = BLOCK, **options: Any
+) -> Iterator[tuple[Table, dict[int, str]]]:
     """Yield up to `size` rows of a table at a time, for a trained network.
 
-    Texts are left as they are, but for decimal commas: what they are, the network's columns say.
+    Texts are left as they are, but for decimal commas: what they are, the network's columns say.  A line
+    that has more or fewer cells than there are columns is a row of gaps; the dictionary says so, by its
+    place among the rows.
     """
     if not path.is_file():
         raise DataError(f"{path}: there is no such file")
     if path.suffix.lower() in (*PARQUET, *ARROW):
-        yield from _arrow_blocks(path, size)
+        for table in _arrow_blocks(path, size):
+            yield table, {}
         return
     file = open_csv(path, **options)
-    for block in file.blocks(size):
-        if file.decimal == ",":
-            yield Table({name: _with_points(texts) for name, texts in block.items()})
-        else:
-            yield Table({name: _objects(texts) for name, texts in block.items()})
+    prepare = _with_points if file.decimal == "," else _objects
+    for block, wrong in file.marked_blocks(size, keep=True):
+        yield Table({name: prepare(texts) for name, texts in block.items()}), wrong
 
 
 def _objects(texts: list[str | None]) -> np.ndarray:
@@ -201,12 +204,3 @@ def _stacked(blocks: list[Table], path: Path) -> Table:
             parts = [as_texts(part) for part in parts]
         columns[name] = np.concatenate(parts)
     return Table(columns)
-
-
-def csv_options(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of `open_csv` in a table of the configuration."""
-    return {
-        key: settings[key]
-        for key in ("delimiter", "encoding", "decimal", "header")
-        if key in settings
-    }

@@ -102,7 +102,7 @@ def from_folder(
     notes += check_classes(parts, y, names, str(root))
     settings = {"path": str(root.resolve()), "image_size": list(shape[1:]), "grey": shape[0] == 1}
     dataset = image_dataset(
-        root.resolve().name, found.images, y, parts, names, subtract_mean=subtract_mean,
+        root.resolve().name, found.images, y, parts, names, found.digest, subtract_mean=subtract_mean,
         standardize=standardize, dtype=dtype,
     )  # fmt: skip
     return finished(dataset, Split(parts, tuple(files), found.digest), notes, settings)
@@ -114,13 +114,17 @@ def image_dataset(
     y: np.ndarray,
     parts: Mapping[str, np.ndarray],
     class_names: Sequence[str],
+    digest: str = "",
     **preprocessing: Any,
 ) -> Dataset:
-    """Make the Dataset of stored images and labels; the preprocessing is fitted to the training part."""
+    """Make the Dataset of stored images and labels; the preprocessing is fitted to the training part.
+
+    `digest` is a hash of the images, where it is known.
+    """
     prepare = Preprocessing.fit(name, Chosen(images, parts["train"]), **preprocessing)
     rows: dict[str, Any] = {}
     for part in PARTS:
-        rows[f"X_{part}"] = Rows(images, prepare, parts[part])
+        rows[f"X_{part}"] = Rows(images, prepare, parts[part], digest)
         rows[f"y_{part}"] = y[parts[part]]
     return Dataset(name, rows, tuple(class_names), prepare)
 

@@ -200,7 +200,7 @@ def shapes_dataset(
     num_test: int = 1000,
     seed: int = 0,
     subtract_mean: bool = True,
-    standardize: bool = False,
+    standardize: bool = True,
     dtype: Any = np.float32,
 ) -> Dataset:
     """Return generated shapes, in the form of CIFAR-10: (N, 3, 32, 32), pixels 0..255.
@@ -209,8 +209,8 @@ def shapes_dataset(
         num_training, num_validation, num_test: how many images of each part; a part's images do not
             depend on the sizes of the others.
         seed: which images.
-        subtract_mean: subtract the mean training image.
-        standardize: instead, subtract each channel's mean and divide by its standard deviation.
+        subtract_mean: subtract the mean training image (if not `standardize`).
+        standardize: subtract each channel's mean and divide by its standard deviation.
         dtype: float32 or float64.
     """
     sizes = {

@@ -107,7 +107,7 @@ def from_shards(
     notes += check_classes(parts, y, own, str(root))
     settings = {"path": str(root.resolve()), "image_size": list(shape[1:]), "grey": shape[0] == 1}
     dataset = image_dataset(
-        root.resolve().stem, found.images, y, parts, own, subtract_mean=subtract_mean,
+        root.resolve().stem, found.images, y, parts, own, found.digest, subtract_mean=subtract_mean,
         standardize=standardize, dtype=dtype,
     )  # fmt: skip
     return finished(dataset, Split(parts, tuple(rows), found.digest), notes, settings)

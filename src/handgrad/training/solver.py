@@ -35,6 +35,7 @@ from handgrad.nn.state import Stateful, is_trained_elsewhere, training
 from handgrad.optim import Rule, clip_by_norm, get_rule, keys_of, leaves_weights
 from handgrad.optim.schedules import Plateau
 from handgrad.training import views
+from handgrad.training.ahead import Ahead, Wish
 from handgrad.training.arrays import Arrays, all_finite, buffers_of, commit, steady
 from handgrad.training.averaging import Average, replace, weights_of
 from handgrad.training.callbacks import Callback, Record
@@ -55,7 +56,7 @@ from handgrad.training.estimates import Figures, Looking, task_of
 from handgrad.training.health import look_after
 from handgrad.training.parts import Part, part_of
 from handgrad.training.place import AT_EPOCH_END, DUE, Best, Clock, Histories, Place
-from handgrad.training.sampling import Sampling, augmented
+from handgrad.training.sampling import Sampling
 from handgrad.training.telling import Call, Telling, calls_of
 from handgrad.training.undo import Before
 from handgrad.training.weighting import frozen_names, loss_in_parts, weights_of_rows
@@ -254,6 +255,7 @@ class Solver:
         self._best = Best(patience, takes_first=not self.looking.counts_right_ones)
         self._average = Average(ema)
         self._sampling = sampler
+        self._ahead = Ahead()
         self._clock = Clock()
         self._before: Before | None = None  # of the step or estimate that is going on
         self._is_estimating: int | None = None  # the thread that makes an estimate
@@ -399,6 +401,7 @@ class Solver:
                     self.settle()
                     raise
         finally:
+            self._ahead.close()
             self._clock.stop()
             if self.is_at_rest and not place.estimate_due:  # else callbacks will look at it again
                 self.set_last_step({}, {}, self.learning_rate, self.gradient_norm)
@@ -600,15 +603,8 @@ class Solver:
         Raises NonFiniteError where the loss or the update is not finite.
         """
         place, model = self._place, self.model
-        rows = self._sampling.draw(
-            self.batch_size,
-            self.random,
-            place.position % self.iterations_per_epoch,
-            place.iteration / max(self.total_steps, 1),
-        )
-        passes = self._sampling.passes
-        epoch = passes.number - 1 if passes else place.epoch
-        X = augmented(self.augment, self.X_train[rows], self.random, rows, epoch)
+        rows, X = self._ahead.take(self._sampling, self.random, self._wish(0))
+        self._ahead.go_on(self._sampling, self.random, self._wish(1))
         y = self.y_train[rows]
         params = model.params
         self.params_before = before.params
@@ -628,6 +624,15 @@ class Solver:
         self.loss_history.append(loss)
         self._sampling.note(rows, model, y)
         self._average.add(model, place.iteration)
+
+    def _wish(self, later: int) -> Wish:
+        """Return what the batch of this step, or of one `later`, depends on."""
+        place, per_epoch = self._place, self.iterations_per_epoch
+        position = place.position + later
+        epoch = place.epoch + (later if position % per_epoch == 0 else 0)
+        share = (place.iteration + later) / max(self.total_steps, 1)
+        step = position % per_epoch
+        return Wish(self.X_train, self.augment, self.batch_size, step, share, epoch)
 
     def _diverge(self, error: NonFiniteError, cause: NonFiniteError) -> None:
         """Raise `error`, which says why a step is not finite; its weights were put back."""

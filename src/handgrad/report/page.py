@@ -115,7 +115,7 @@ def _figures(
             ("wrong", "Wrong predictions", "Wrong, with the highest probabilities"),
             ("uncertain", "Least certain predictions", "The lowest best probabilities"),
         ):
-            if examples.get(key):
+            if examples.get(key) and "png" in examples[key][0]:  # a row of numbers has no picture
                 title = f"{which}; the true class is green"
                 figure = draw.predictions_figure(examples[key], names, title)
                 made[f"predictions_{key}"] = (heading, figure)

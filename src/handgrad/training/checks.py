@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from handgrad.data.rows import as_rows
+from handgrad.data.rows import Rows, as_rows
 from handgrad.engines.arrays import as_numpy
 from handgrad.errors import (
     DtypeError,
@@ -89,7 +89,7 @@ def check_data(
     return tuple(checked)
 
 
-def _check_images(name: str, X: np.ndarray, given: Any) -> None:
+def _check_images(name: str, X: Any, given: Any) -> None:
     if X.dtype.kind not in "fiu":
         floats = call_of("astype(np.float32)", name, given)
         hint = f"; convert it with {floats}" if X.dtype.kind == "b" else ""
@@ -98,6 +98,8 @@ def _check_images(name: str, X: np.ndarray, given: Any) -> None:
         raise ShapeError(
             f"Solver: {name} must be (N, ...) with at least one row, got shape {X.shape}"
         )
+    if isinstance(X, Rows) and X.is_finite:
+        return
     rows = max(1, _CHUNK // max(1, X[0].size))
     with np.errstate(all="ignore"):
         for start in range(0, len(X), rows):

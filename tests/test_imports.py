@@ -51,7 +51,16 @@ MAY_IMPORT = {
     "checker": _MATHS | {"courses", "gradcheck", "html", "models", "nn", "optim"},
     "interop": _TRAINING | {"handgrad", "training"},
     "testing": {"checker"},
-    "handgrad": {"checker", "engines", "gradcheck", "interop", "layers", "models", "nn", "training"},
+    "handgrad": {
+        "checker",
+        "engines",
+        "gradcheck",
+        "interop",
+        "layers",
+        "models",
+        "nn",
+        "training",
+    },
     "bench": _TRAINING | {"processes", "training"},
     "experiments": _TRAINING | {"handgrad", "processes", "report", "training"},
     "courses.notebook": _TRAINING

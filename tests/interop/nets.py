@@ -12,7 +12,10 @@ SMALL = (3, 8, 8)
 def ready(dtype=np.float32):
     """Every ready network, small, by name."""
     same = {"dtype": dtype, "rng": 0}
-    conv = ({"num_filters": 4, "filter_size": 3}, {"num_filters": 5, "filter_size": 3, "pool": False})
+    conv = (
+        {"num_filters": 4, "filter_size": 3},
+        {"num_filters": 5, "filter_size": 3, "pool": False},
+    )
     found = {"ThreeLayerConvNet": models.ThreeLayerConvNet(SMALL, 4, 3, 10, 5, 0.1, **same)}
     for kind in (None, "batchnorm", "layernorm"):
         found[f"FullyConnectedNet {kind}"] = models.FullyConnectedNet(

@@ -18,6 +18,7 @@ COMMANDS = {
     "evaluate": "Measure a trained run on its test set, class by class.",
     "predict": "Classify image files with a trained run.",
     "export": "Write a trained network for ONNX, PyTorch, Keras, NumPy alone or C.",
+    "compare": "Name the first layer at which two networks part, and why.",
     "check": "Judge layers, losses, update rules and models: right, or what is wrong.",
     "experiment": "Do the courses' studies: numbers, a figure, two sentences about it.",
     "bench": "Time this machine: Handgrad and PyTorch on the same work, verified first.",

@@ -26,9 +26,13 @@ Examples:
 )
 @click.option("--out", type=PathType(), help="The file (default: named after the network, here).")
 @click.option("--bare", is_flag=True, help="Leave preprocessing and class names out.")
-@click.option("--fold", is_flag=True, help="onnx: fold batch normalisations into the layers in front.")
+@click.option(
+    "--fold", is_flag=True, help="onnx: fold batch normalisations into the layers in front."
+)
 @click.option("--train", is_flag=True, help="numpy: with backward passes and a loop of SGD.")
-@click.option("--int8", is_flag=True, help="c: 8-bit integers, with scales from the validation set.")
+@click.option(
+    "--int8", is_flag=True, help="c: 8-bit integers, with scales from the validation set."
+)
 @click.option("--licence", help="Goes to the file's metadata.")
 def command(
     source: Path,

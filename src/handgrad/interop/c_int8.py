@@ -83,7 +83,9 @@ def _call(text: Text, step: Step) -> list[str]:
         for name, (zero, M, shift) in zip(node.inputs, n["parts"], strict=True):
             many = size(text.shapes[name])
             place = f"{out} + {offset}"
-            lines.append(text.call("rescale", text.places[name], place, many, zero, M, shift, n["next"]))
+            lines.append(
+                text.call("rescale", text.places[name], place, many, zero, M, shift, n["next"])
+            )
             offset += many
         return lines
     if op in POINTWISE:
@@ -120,5 +122,3 @@ def _moved(text: Text, step: Step, x: str, out: str, before: tuple[int, ...]) ->
         return [text.call(op, x, out, *before, *node.shape[1:], top, left, n["value"])]
     assert op == "permute", op
     return [text.call(op, x, out, *permuted(before, o["order"]))]
-
-

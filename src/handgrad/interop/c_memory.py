@@ -62,7 +62,5 @@ def plan(network: Network) -> Memory:
                 break
             start = max(start, high)
         places[name] = start
-    offsets = {
-        value: places[place] for value, place in home.items() if place in places
-    }
+    offsets = {value: places[place] for value, place in home.items() if place in places}
     return Memory(offsets, max((places[n] + sizes[n] for n in places), default=0))

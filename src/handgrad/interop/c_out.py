@@ -79,11 +79,15 @@ class Text:
         self.places: dict[str, str] = {}
         self.shapes = network.shapes
         parts = re.split(r"/\* --- (\w+)", layers.read_text("utf-8"))
-        self.library = {n: f"/* {n}{body}" for n, body in zip(parts[1::2], parts[2::2], strict=True)}
+        self.library = {
+            n: f"/* {n}{body}" for n, body in zip(parts[1::2], parts[2::2], strict=True)
+        }
 
     def callers(self, network: Network, prepared: bool) -> None:
         """Name the arguments of the predict function."""
-        self.given = [f"x{i + 1}" if len(network.inputs) > 1 else "x" for i in range(len(network.inputs))]
+        self.given = [
+            f"x{i + 1}" if len(network.inputs) > 1 else "x" for i in range(len(network.inputs))
+        ]
         if not prepared:
             self.places |= dict(zip(network.inputs, self.given, strict=True))
 
@@ -120,7 +124,13 @@ class Text:
         return f"{self.name}_{function}({', '.join(map(str, arguments))});"
 
     def whole(
-        self, network: Network, lines: Iterable[str], buffers: list[str], sizes: Sizes, bare: bool, kind: str
+        self,
+        network: Network,
+        lines: Iterable[str],
+        buffers: list[str],
+        sizes: Sizes,
+        bare: bool,
+        kind: str,
     ) -> str:
         """The text of the file."""
         name, images = self.name, network.images
@@ -139,7 +149,11 @@ class Text:
         ]  # fmt: skip
         uses = "\n".join(functions)
         head += ["#include <math.h>"] if "expf(" in uses else []
-        head += ["#include <stdint.h>"] if "int8_t" in uses or "uint32_t" in uses or "int32_t" in uses else []
+        head += (
+            ["#include <stdint.h>"]
+            if "int8_t" in uses or "uint32_t" in uses or "int32_t" in uses
+            else []
+        )
         head += ["#include <string.h>"] if "memcpy(" in uses else []
         body = ["", *self.arrays, "", *buffers, "", *functions, ""]
         if images.class_names and not bare:

@@ -100,7 +100,11 @@ def export(
     info = {**images.info, **(metadata or {})}
     images = replace(images, class_names=tuple(names), info=info)
     network = fitted(replace(source.network, images=images))
-    path = Path(f"{network.name.lower()}{SUFFIXES[to]}") if out is None else as_path("export", "out", out)
+    path = (
+        Path(f"{network.name.lower()}{SUFFIXES[to]}")
+        if out is None
+        else as_path("export", "out", out)
+    )
     name = path.stem
     notes: tuple[str, ...] = ()
     if to == "c":
@@ -132,9 +136,14 @@ def read(model: Any) -> Source:
 
             return Source(network_of(path))
         if not path.exists():
-            near = nearest(path.name, [other.name for other in path.parent.glob("*")] if path.parent.is_dir() else [])
+            near = nearest(
+                path.name,
+                [other.name for other in path.parent.glob("*")] if path.parent.is_dir() else [],
+            )
             hint = f"; did you mean {path.with_name(near)}?" if near else ""
-            raise CheckpointError(f"{path} is neither a run folder nor an ONNX file: it is not there{hint}")
+            raise CheckpointError(
+                f"{path} is neither a run folder nor an ONNX file: it is not there{hint}"
+            )
         model = TrainedRun(path)
     if isinstance(model, TrainedRun):
         return _of_run(model)
@@ -228,7 +237,9 @@ def _safetensors(network: Network, file: str, name: str, flags: Flags) -> dict[s
     weights = dict(network.parameters())
     for node in network.nodes:
         if node.op == "batchnorm":
-            weights |= {f"{node.name}.running_{role}": node.arrays[role] for role in ("mean", "var")}
+            weights |= {
+                f"{node.name}.running_{role}": node.arrays[role] for role in ("mean", "var")
+            }
     ready = {key: np.asarray(array, order="C") for key, array in weights.items()}
     return {file: save(ready, metadata(network, bare=flags["bare"]))}
 

@@ -34,7 +34,16 @@ from handgrad.interop.network import (
 from handgrad.interop.numpy_out import more_of
 from handgrad.interop.rebuild import model_of
 
-_SAME = ("max_pool", "avg_pool", "global_avg_pool", "flatten", "upsample", "maxout", "permute", "pad")
+_SAME = (
+    "max_pool",
+    "avg_pool",
+    "global_avg_pool",
+    "flatten",
+    "upsample",
+    "maxout",
+    "permute",
+    "pad",
+)
 _FUSES = ("affine", "conv", "conv_transpose", "batchnorm", "add")
 _DIGITS = 8  # binary ones that a sum of two values has more than the output
 
@@ -85,7 +94,12 @@ def quantized(network: Network, X: Any, *, bare: bool = False) -> Quantized:
             scales[node.name] = _scale(*ranges[node.name])
         steps.append(_step(node, given, scales[node.name], network))
     last = nodes[-1] if nodes else None
-    if last is not None and last.op == "affine" and last.name == network.output and not last.options.get("relu"):
+    if (
+        last is not None
+        and last.op == "affine"
+        and last.name == network.output
+        and not last.options.get("relu")
+    ):
         arrays = steps[-1].arrays
         kept = {"W": arrays["W"], "b": arrays["b"], "scale": arrays["scale"]}
         steps[-1] = Step(replace(last, op="scores"), steps[-1].numbers, kept)
@@ -159,7 +173,9 @@ def _ranges(network: Network, X: Any) -> dict[str, tuple[float, float]]:
 
 def _scale(low: float, high: float) -> Scale:
     if not np.isfinite([low, high]).all():
-        raise OptionError("export to C in int8: the network gives no finite numbers on the calibration set")
+        raise OptionError(
+            "export to C in int8: the network gives no finite numbers on the calibration set"
+        )
     scale = (high - low) / 255 or 1.0
     return Scale(scale, int(np.clip(round(-128 - low / scale), -128, 127)))
 
@@ -171,7 +187,9 @@ def multiplier(real: Any) -> tuple[np.ndarray, np.ndarray]:
         fraction, exponent = frexp(float(number))
         M, shift = round(fraction * 2**30), 30 - exponent
         if shift < 1:
-            raise OptionError(f"export to C in int8: a factor of {number:g} between layers is too large")
+            raise OptionError(
+                f"export to C in int8: a factor of {number:g} between layers is too large"
+            )
         if shift > 62:
             M, shift = 0, 1
         Ms.append(M)
@@ -195,11 +213,17 @@ def _step(node: Node, given: list[Scale], out: Scale, network: Network) -> Step:
         real = given[0].scale / out.scale
         M, shifts = multiplier(node.arrays["a"].astype(np.float64) * real)
         (M1,), (shift1,) = multiplier(real)
-        return Step(node, {**numbers, "M1": int(M1), "shift1": int(shift1)}, {"M": M, "shift": shifts})
+        return Step(
+            node, {**numbers, "M1": int(M1), "shift1": int(shift1)}, {"M": M, "shift": shifts}
+        )
     if op == "add":
         for which, scale in zip("ab", given, strict=True):
             (M,), (shift,) = multiplier(scale.scale / out.scale * 2**_DIGITS)
-            numbers |= {f"zero_{which}": scale.zero, f"M{which}": int(M), f"shift_{which}": int(shift)}
+            numbers |= {
+                f"zero_{which}": scale.zero,
+                f"M{which}": int(M),
+                f"shift_{which}": int(shift),
+            }
         return Step(node, numbers, {})
     if op == "concat":
         parts = []
@@ -218,13 +242,17 @@ def _step(node: Node, given: list[Scale], out: Scale, network: Network) -> Step:
             "beta": node.arrays.get("beta", 0 * ones) / out.scale + out.zero,
         }
         eps = np.float32(o["eps"] / given[0].scale ** 2)
-        return Step(node, {**numbers, "eps": eps}, {k: a.astype(np.float32) for k, a in arrays.items()})
+        return Step(
+            node, {**numbers, "eps": eps}, {k: a.astype(np.float32) for k, a in arrays.items()}
+        )
     if op == "pad":
         numbers["value"] = int(np.clip(round(o["value"] / out.scale) + out.zero, -128, 127))
         return Step(node, numbers, {})
     if op in _SAME:
         return Step(node, numbers, {})
-    raise OptionError(f"export to C in int8: {node.name} ({op}) has no form in integers; export floats")
+    raise OptionError(
+        f"export to C in int8: {node.name} ({op}) has no form in integers; export floats"
+    )
 
 
 def _weights(node: Node, given: Scale, out: Scale) -> dict[str, np.ndarray]:
@@ -244,7 +272,13 @@ def _weights(node: Node, given: Scale, out: Scale) -> dict[str, np.ndarray]:
         raise OptionError(f"export to C in int8: the sums of {node.name} do not fit 32 bits")
     M, shift = multiplier(given.scale * scale / out.scale)
     whole = q if node.op != "conv_transpose" else _by_channel(q, groups)
-    return {"W": whole, "b": bias, "M": M, "shift": shift, "scale": (given.scale * scale).astype(np.float32)}
+    return {
+        "W": whole,
+        "b": bias,
+        "M": M,
+        "shift": shift,
+        "scale": (given.scale * scale).astype(np.float32),
+    }
 
 
 def _by_filter(W: np.ndarray, groups: int) -> np.ndarray:
@@ -334,10 +368,16 @@ def _compute(step: Step, xs: list[np.ndarray], network: Network) -> np.ndarray:
         up, down = _scaled(value, n["M1"], n["shift1"]), _scaled(value, M, shift)
         return _narrow(np.where(value > 0, up, down) + n["next"])
     if op == "add":
-        parts = [_scaled(x - n[f"zero_{w}"], n[f"M{w}"], n[f"shift_{w}"]) for x, w in zip(xs, "ab", strict=True)]
+        parts = [
+            _scaled(x - n[f"zero_{w}"], n[f"M{w}"], n[f"shift_{w}"])
+            for x, w in zip(xs, "ab", strict=True)
+        ]
         return _narrow(_scaled(parts[0] + parts[1], 1, _DIGITS) + n["next"], n["low"])
     if op == "concat":
-        done = [_narrow(_scaled(x - z, M, s) + n["next"]) for x, (z, M, s) in zip(xs, n["parts"], strict=True)]
+        done = [
+            _narrow(_scaled(x - z, M, s) + n["next"])
+            for x, (z, M, s) in zip(xs, n["parts"], strict=True)
+        ]
         return np.concatenate(done, axis=1)
     if op in POINTWISE:
         table: np.ndarray = a["table"][(x + 128).astype(int)]
@@ -349,8 +389,12 @@ def _compute(step: Step, xs: list[np.ndarray], network: Network) -> np.ndarray:
     return _moved(node, x, n, network)
 
 
-def _group_norm(node: Node, x: np.ndarray, n: dict[str, Any], a: dict[str, np.ndarray]) -> np.ndarray:
-    groups = {"layernorm": 1, "instancenorm": node.shape[0]}.get(node.op, node.options.get("groups"))
+def _group_norm(
+    node: Node, x: np.ndarray, n: dict[str, Any], a: dict[str, np.ndarray]
+) -> np.ndarray:
+    groups = {"layernorm": 1, "instancenorm": node.shape[0]}.get(
+        node.op, node.options.get("groups")
+    )
     assert groups is not None
     parts = x.reshape(len(x), groups, -1)
     part = np.float32(parts.shape[2])
@@ -376,13 +420,19 @@ def _moved(node: Node, x: np.ndarray, n: dict[str, Any], network: Network) -> np
     if op == "maxout":
         return numpy_layers.maxout(x, o["pieces"])
     if op == "max_pool":
-        return numpy_layers.max_pool(x, o["size"], o["stride"], o["pad"], more_of(node, x.shape[1:]))
+        return numpy_layers.max_pool(
+            x, o["size"], o["stride"], o["pad"], more_of(node, x.shape[1:])
+        )
     value = x - n["zero"]
     if op == "global_avg_pool":
-        return _narrow(_divided(value.sum(axis=(2, 3)), np.array(x.shape[2] * x.shape[3])) + n["zero"])
+        return _narrow(
+            _divided(value.sum(axis=(2, 3)), np.array(x.shape[2] * x.shape[3])) + n["zero"]
+        )
     if op == "avg_pool":
         more = more_of(node, x.shape[1:])
-        view = numpy_layers.windows(numpy_layers.padded(value, o["pad"], more), o["size"], o["stride"])
+        view = numpy_layers.windows(
+            numpy_layers.padded(value, o["pad"], more), o["size"], o["stride"]
+        )
         counts = numpy_layers.window_counts(
             value, o["size"], o["stride"], o["pad"], more, o["count_include_pad"]
         )

@@ -61,10 +61,12 @@ def keras_model(network: Network, *, bare: bool = False) -> Any:
         except _NoCounterpart as error:
             foreign.append(f"{node.name} ({error})")
     if foreign:
-        raise OperationError(
-            f"export to Keras: there is no counterpart for {'; '.join(foreign)}"
-        )
-    model = keras.Model(inputs if len(inputs) > 1 else inputs[0], values[network.output], name=builder.names[network.name])
+        raise OperationError(f"export to Keras: there is no counterpart for {'; '.join(foreign)}")
+    model = keras.Model(
+        inputs if len(inputs) > 1 else inputs[0],
+        values[network.output],
+        name=builder.names[network.name],
+    )
     for layer, arrays in builder.weights:
         layer.set_weights(arrays)
     return model

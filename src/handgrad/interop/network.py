@@ -145,7 +145,9 @@ class Network:
     @property
     def dtype(self) -> np.dtype:
         """That of the weights; float32 where there are none."""
-        found = [a.dtype for node in self.nodes for a in node.arrays.values() if a.dtype.kind == "f"]
+        found = [
+            a.dtype for node in self.nodes for a in node.arrays.values() if a.dtype.kind == "f"
+        ]
         return np.result_type(*found) if found else np.dtype(np.float32)
 
     def uses(self) -> dict[str, list[Node]]:

@@ -95,7 +95,9 @@ def conv_transpose_backward(dout, x, W, b, stride, pad, output_pad, dilation, gr
     view = windows(padded(dout, pad), W.shape[2:], stride, dilation)
     view = view[:, :, : x.shape[2], : x.shape[3]]
     views, ws = np.split(view, groups, axis=1), np.split(W, groups)
-    dx = [np.tensordot(v, w, ((1, 4, 5), (1, 2, 3))).transpose(0, 3, 1, 2) for v, w in zip(views, ws)]
+    dx = [
+        np.tensordot(v, w, ((1, 4, 5), (1, 2, 3))).transpose(0, 3, 1, 2) for v, w in zip(views, ws)
+    ]
     dW = [
         np.tensordot(part, v, ((0, 2, 3), (0, 2, 3)))
         for part, v in zip(np.split(x, groups, axis=1), views)
@@ -125,7 +127,10 @@ def batchnorm_backward(dout, x, gamma, beta, mean, var, eps):
     axes, wide = (0, *range(2, x.ndim)), (1, -1) + (1,) * (x.ndim - 2)
     std = np.sqrt(var + eps).reshape(wide)
     xhat = (x - mean.reshape(wide)) / std
-    middle, slope = dout.mean(axis=axes, keepdims=True), (dout * xhat).mean(axis=axes, keepdims=True)
+    middle, slope = (
+        dout.mean(axis=axes, keepdims=True),
+        (dout * xhat).mean(axis=axes, keepdims=True),
+    )
     dx = gamma.reshape(wide) / std * (dout - middle - xhat * slope)
     return dx, (dout * xhat).sum(axis=axes), dout.sum(axis=axes)
 

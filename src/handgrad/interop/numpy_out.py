@@ -19,7 +19,9 @@ from handgrad.interop.network import Network, Node, identifiers, without_dropout
 _HELPERS = ("padded", "windows", "spread", "shares", "window_counts", "batch_statistics")
 
 
-def files(network: Network, name: str, *, bare: bool = False, train: bool = False) -> dict[str, bytes]:
+def files(
+    network: Network, name: str, *, bare: bool = False, train: bool = False
+) -> dict[str, bytes]:
     """Return the files by name: ``<name>.py`` and ``<name>.npz``.
 
     bare: without preprocessing and class names; train: with backward passes and a loop of SGD.
@@ -116,7 +118,9 @@ class _Text:
         before = []
         if node.op == "dropout":
             keep = node.options["p"]
-            before = [f"{arrays[0]} = ((rng.random({x}.shape) < {keep}) / {keep}).astype({x}.dtype)"]
+            before = [
+                f"{arrays[0]} = ((rng.random({x}.shape) < {keep}) / {keep}).astype({x}.dtype)"
+            ]
         if node.op == "batchnorm" and training:
             mean, var = arrays[2:]
             self.needed["batch_statistics"] = None
@@ -153,7 +157,9 @@ class _Text:
             left = list(targets)
             for role in places:
                 name = given.get(role)
-                left.append("_" if name is None else f'g["{name}"]' if name not in used else f"d{role}")
+                left.append(
+                    "_" if name is None else f'g["{name}"]' if name not in used else f"d{role}"
+                )
             if node.op == "batchnorm":
                 arrays[2:] = [f"mean_{out}", f"var_{out}"]
             lines = [

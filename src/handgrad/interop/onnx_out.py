@@ -150,7 +150,9 @@ def _norm(writer: Writer, node: Node, out: str) -> None:
     epsilon = node.options["eps"]
     inputs = [*node.inputs, *_vectors(writer, node, node.shape[0])]
     if node.op == "batchnorm":
-        inputs += [writer.weight(f"{node.name}.{role}", node.arrays[role]) for role in ("mean", "var")]
+        inputs += [
+            writer.weight(f"{node.name}.{role}", node.arrays[role]) for role in ("mean", "var")
+        ]
         options = {"momentum": node.options["momentum"]}
         writer.add("BatchNormalization", inputs, out, epsilon=epsilon, **options)
     elif node.op == "layernorm":
@@ -183,7 +185,9 @@ def _pool(writer: Writer, node: Node, out: str) -> None:
         options["ceil_mode"] = 1
     if node.op == "avg_pool" and o["count_include_pad"]:
         options["count_include_pad"] = 1
-    writer.add("MaxPool" if node.op == "max_pool" else "AveragePool", [*node.inputs], out, **options)
+    writer.add(
+        "MaxPool" if node.op == "max_pool" else "AveragePool", [*node.inputs], out, **options
+    )
 
 
 def _global_avg_pool(writer: Writer, node: Node, out: str) -> None:

@@ -7,7 +7,13 @@ from typing import Any
 
 from handgrad.errors import OptionError
 
-_EXTRA = {"onnx": "onnx", "onnxruntime": "onnx", "torch": "torch", "keras": "keras", "h5py": "keras"}
+_EXTRA = {
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "torch": "torch",
+    "keras": "keras",
+    "h5py": "keras",
+}
 
 
 def library(name: str, what: str) -> Any:

@@ -9,6 +9,7 @@ from handgrad.interop.extras import Pad, Permute, Scale, Standardize
 from handgrad.interop.keras_in import from_keras
 from handgrad.interop.onnx_in import from_onnx
 from handgrad.interop.rebuild import GraphModel
+from handgrad.interop.state_dict import load_state_dict
 from handgrad.interop.torch_in import from_torch
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "from_keras",
     "from_onnx",
     "from_torch",
+    "load_state_dict",
 ]

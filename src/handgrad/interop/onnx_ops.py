@@ -24,6 +24,7 @@ from handgrad.interop.reader import (
 )
 
 Made = Any  # a Value or an array
+_MOST_FILLED = 160_000_000
 
 
 class Graph:
@@ -31,6 +32,7 @@ class Graph:
 
     def __init__(self, onnx: Any, growing: Growing, opset: int, array: Callable[[Any], np.ndarray]) -> None:
         self.onnx, self.growing, self.opset, self.array = onnx, growing, opset, array
+        self.filled = 0  # numbers that the file has filled arrays with, without holding them
         self.softmaxes: dict[str, Value] = {}  # name of a softmax's output -> its input
 
     def options(self, node: Any, **defaults: Any) -> dict[str, Any]:
@@ -112,10 +114,17 @@ def _windows(o: dict[str, Any], x: Value, kernel: Any) -> tuple[list[int], list[
 
 
 def _conv(g: Graph, node: Any, given: list[Any]) -> Made:
-    x, W, b = _image(given[0]), _floats(given[1], "weights"), _input(given, 2)
+    x, W, b = _value(given[0]), _floats(given[1], "weights"), _input(given, 2)
     o = g.options(node, auto_pad="NOTSET", dilations=[], group=1, kernel_shape=[], pads=[], strides=[])
     if W.ndim != 4:
         raise NoCounterpart("convolutions that are not of two dimensions")
+    if len(x.shape) == 1 and x.view == (*x.shape, 1, 1) and W.shape[2:] == (1, 1) and o["group"] == 1 and (
+        not any(o["pads"])):  # fmt: skip
+        arrays = {"W": np.ascontiguousarray(W[:, :, 0, 0].T)} | ({} if b is None else {"b": _floats(b, "a bias")})
+        params, name = _params(node, W=1, b=2), g.name(node, node.input[1])
+        out = g.growing.add("affine", [x], {}, arrays, params=params, name=name)
+        return out._replace(view=(*out.shape, 1, 1))  # images of one pixel are rows
+    x = _image(x)
     _, strides, dilations, pads = _windows(o, x, W.shape[2:])
     name = g.name(node, node.input[1])
     wide, pad = padded(g.growing, x, pads, name)
@@ -150,7 +159,7 @@ def _conv_transpose(g: Graph, node: Any, given: list[Any]) -> Made:
 
 def _gemm(g: Graph, node: Any, given: list[Any]) -> Made:
     x, W, b = _value(given[0]), _floats(given[1], "weights"), _input(given, 2)
-    o = g.options(node, alpha=1.0, beta=1.0, transA=0, transB=0)
+    o = g.options(node, alpha=1.0, beta=1.0, transA=0, transB=0, broadcast=0)
     if o["transA"] or W.ndim != 2:
         raise NoCounterpart("transA")
     W = W.T if o["transB"] else W
@@ -177,7 +186,7 @@ _ARITHMETIC = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.
 
 
 def _arithmetic(g: Graph, node: Any, given: list[Any]) -> Made:
-    g.options(node)
+    o = g.options(node, broadcast=0, axis=-1)  # of the first versions
     op, name = node.op_type, node.output[0]
     if len(given) == 1 and op == "Sum":
         return given[0]
@@ -193,6 +202,8 @@ def _arithmetic(g: Graph, node: Any, given: list[Any]) -> Made:
     turned = isinstance(a, np.ndarray)
     x, c = (b, a) if turned else (a, b)
     c = _floats(c, "constants")
+    if o["broadcast"] and o["axis"] > 0 and c.ndim:
+        c = c.reshape(*c.shape, *[1] * (len(x.view) + 1 - o["axis"] - c.ndim))
     if x.view != x.shape:
         raise NoCounterpart(f"rows of the shape {x.view}")
     if op in ("Add", "Sum"):
@@ -253,7 +264,7 @@ def _prelu(g: Graph, node: Any, given: list[Any]) -> Made:
     x, a = _value(given[0]), _floats(given[1], "slopes")
     wide = a.shape if a.ndim <= len(x.shape) else a.shape[1:]
     channels = (x.shape[0], *[1] * (len(x.shape) - 1))
-    if a.size != 1 and tuple(wide) != channels:
+    if a.size != 1 and tuple(wide) != channels and not (g.opset < 7 and a.shape == x.shape[:1]):
         raise NoCounterpart(f"slopes of the shape {a.shape}")
     params, name = _params(node, a=1), g.name(node, node.input[1])
     return g.growing.add("prelu", [x], {}, {"a": a.reshape(-1)}, params=params, name=name)
@@ -271,9 +282,10 @@ def _clip(g: Graph, node: Any, given: list[Any]) -> Made:
 
 
 def _batchnorm(g: Graph, node: Any, given: list[Any]) -> Made:
-    o = g.options(node, epsilon=1e-5, momentum=0.9, training_mode=0, spatial=1)
-    if o["training_mode"]:
-        raise NoCounterpart("training_mode")
+    o = g.options(node, epsilon=1e-5, momentum=0.9, training_mode=0, spatial=1, is_test=1,
+                  consumed_inputs=[])  # fmt: skip
+    if o["training_mode"] or not o["is_test"] or not o["spatial"]:
+        raise NoCounterpart("training_mode, or statistics of each pixel")
     gamma, beta, mean, var = (_floats(a, "weights") for a in given[1:5])
     arrays = {"gamma": gamma, "beta": beta, "mean": mean, "var": var}
     options = {"eps": _decimal(o["epsilon"]), "momentum": _decimal(o["momentum"])}
@@ -529,6 +541,18 @@ def _make_constant(g: Graph, node: Any, given: list[Any]) -> Made:
     raise NoCounterpart(attribute.name)
 
 
+def _constant_of_shape(g: Graph, node: Any, given: list[Any]) -> Made:
+    """An array of one number, as the weights of files that only show an architecture."""
+    value = next((g.array(a.t) for a in node.attribute if a.name == "value"), np.zeros(1, np.float32))
+    sizes = [int(n) for n in _constant(given[0], "a shape").reshape(-1)]
+    g.filled += int(np.prod([max(n, 0) for n in sizes], dtype=object))
+    if any(n < 0 for n in sizes) or value.size != 1 or g.filled > _MOST_FILLED:
+        raise NoCounterpart(f"of {sizes}")
+    if value.dtype.kind == "f" and value.dtype.itemsize < 4:
+        value = value.astype(np.float32)
+    return np.broadcast_to(value.reshape(()), sizes)
+
+
 def _shape(g: Graph, node: Any, given: list[Any]) -> Made:
     o = g.options(node, start=0, end=1 << 30)
     x = given[0]
@@ -570,6 +594,6 @@ OPERATORS: dict[str, Callable[[Graph, Any, list[Any]], Made]] = {
     "Transpose": _transpose, "Concat": _concat, "Dropout": _dropout, "Identity": _same,
     "Cast": _cast, "Softmax": _softmax, "LogSoftmax": _softmax, "Resize": _resize,
     "Upsample": _resize, "Pad": _pad, "Constant": _make_constant, "Shape": _shape,
-    "Gather": _gather, "Slice": _slice,
+    "ConstantOfShape": _constant_of_shape, "Gather": _gather, "Slice": _slice,
 }  # fmt: skip
 

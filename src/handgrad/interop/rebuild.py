@@ -145,11 +145,18 @@ def model_of(network: Network, **options: Any) -> GraphModel:
         list(network.inputs),
         network.output,
         **{"input_shape": shapes if len(shapes) > 1 else shapes[0], "dtype": network.dtype.name,
-           "rng": 0, **options},
+           "rng": 0, "init": _zeros, **options},
     )  # fmt: skip
+    if "init" not in options:
+        del model._arguments["init"]  # these start as those of the file, at once
     fill(model, network)
     model.images = network.images
     return model
+
+
+def _zeros(shape: tuple[int, ...], rng: Any) -> np.ndarray:
+    """Weights that are about to be replaced: nothing is drawn for them."""
+    return np.zeros(shape, np.float32)
 
 
 def fill(model: GraphModel, network: Network) -> None:

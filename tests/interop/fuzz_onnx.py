@@ -1,6 +1,6 @@
 """Mutated ONNX files: each is read, or refused by an error of the family; nothing crashes, memory is bounded.
 
-    python -m interop.fuzz_onnx 100000        (in tests/; also ``make fuzz``)
+python -m interop.fuzz_onnx 100000        (in tests/; also ``make fuzz``)
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def seeds():
 
 
 def mutated(data: bytes, rng: np.random.Generator) -> bytes:
-    """The file with some bytes changed, moved, doubled or cut off; half of the changes are in its structure."""
+    """The file with some bytes changed, doubled, put in, taken out or cut off."""
     out = bytearray(data)
     for _ in range(int(rng.integers(1, 5))):
         # weights are long and dull: what says what they are lies between them
@@ -62,7 +62,9 @@ def changed_model(onnx, data: bytes, rng: np.random.Generator) -> bytes:
     if kind == 0 and node.attribute:
         attribute = node.attribute[int(rng.integers(len(node.attribute)))]
         if attribute.ints:
-            attribute.ints[int(rng.integers(len(attribute.ints)))] = odd[int(rng.integers(len(odd)))]
+            attribute.ints[int(rng.integers(len(attribute.ints)))] = odd[
+                int(rng.integers(len(odd)))
+            ]
         else:
             attribute.i, attribute.f = odd[int(rng.integers(len(odd)))], float("nan")
     elif kind == 1:
@@ -120,4 +122,6 @@ if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
     for part in range(0, count, 10_000):
         print(part, fuzz(min(10_000, count - part), part), flush=True)  # noqa: T201
-    print(f"{count} files, peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MB")  # noqa: T201
+    sys.stdout.write(
+        f"{count} files, peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MB\n"
+    )

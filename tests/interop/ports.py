@@ -1,6 +1,7 @@
 """Ports of networks to PyTorch, as many people would write them: rightly in other styles, and with mistakes.
 
-A `Port` runs the layers of a network one by one.  Each operator has several styles, all right; a mistake takes
+A `Port` runs the layers of a network one by one.  Each operator has several styles, all right; a mistake
+takes
 the place of one layer.
 """
 
@@ -196,32 +197,66 @@ STYLES = {
     "max_pool": [max_pool, max_pool_unfold, max_pool_padded],
     "avg_pool": [avg_pool, avg_pool_conv],
     "upsample": [upsample, upsample_repeat],
-    "relu": [lambda x, p, o: F.relu(x), lambda x, p, o: x.clamp(min=0), lambda x, p, o: torch.relu_(x),
-             lambda x, p, o: x * (x > 0), lambda x, p, o: torch.maximum(x, torch.zeros_like(x)),
-             lambda x, p, o: torch.where(x > 0, x, torch.zeros_like(x))],
-    "sigmoid": [lambda x, p, o: torch.sigmoid(x), lambda x, p, o: 1 / (1 + torch.exp(-x)),
-                lambda x, p, o: 0.5 * (1 + torch.tanh(x / 2))],
+    "relu": [
+        lambda x, p, o: F.relu(x),
+        lambda x, p, o: x.clamp(min=0),
+        lambda x, p, o: torch.relu_(x),
+        lambda x, p, o: x * (x > 0),
+        lambda x, p, o: torch.maximum(x, torch.zeros_like(x)),
+        lambda x, p, o: torch.where(x > 0, x, torch.zeros_like(x)),
+    ],
+    "sigmoid": [
+        lambda x, p, o: torch.sigmoid(x),
+        lambda x, p, o: 1 / (1 + torch.exp(-x)),
+        lambda x, p, o: 0.5 * (1 + torch.tanh(x / 2)),
+    ],
     "tanh": [lambda x, p, o: torch.tanh(x), lambda x, p, o: 2 * torch.sigmoid(2 * x) - 1],
-    "softplus": [lambda x, p, o: F.softplus(x), lambda x, p, o: torch.logaddexp(x, torch.zeros_like(x))],
-    "elu": [lambda x, p, o: F.elu(x, o["alpha"]),
-            lambda x, p, o: torch.where(x > 0, x, o["alpha"] * torch.expm1(x.clamp(max=0)))],
-    "leaky_relu": [lambda x, p, o: F.leaky_relu(x, o["alpha"]), lambda x, p, o: torch.maximum(x, o["alpha"] * x)],
-    "gelu": [lambda x, p, o: F.gelu(x, approximate=o["approximate"]),
-             lambda x, p, o: F.gelu(x, approximate="tanh") if o["approximate"] == "tanh"
-             else 0.5 * x * (1 + torch.erf(x / math.sqrt(2)))],
-    "prelu": [lambda x, p, o: F.prelu(x, p["a"]),
-              lambda x, p, o: x.clamp(min=0) + wide(p["a"], x) * x.clamp(max=0)],
-    "maxout": [lambda x, p, o: x.unflatten(1, (-1, o["pieces"])).amax(2),
-               lambda x, p, o: torch.stack([x[:, k :: o["pieces"]] for k in range(o["pieces"])]).amax(0)],
+    "softplus": [
+        lambda x, p, o: F.softplus(x),
+        lambda x, p, o: torch.logaddexp(x, torch.zeros_like(x)),
+    ],
+    "elu": [
+        lambda x, p, o: F.elu(x, o["alpha"]),
+        lambda x, p, o: torch.where(x > 0, x, o["alpha"] * torch.expm1(x.clamp(max=0))),
+    ],
+    "leaky_relu": [
+        lambda x, p, o: F.leaky_relu(x, o["alpha"]),
+        lambda x, p, o: torch.maximum(x, o["alpha"] * x),
+    ],
+    "gelu": [
+        lambda x, p, o: F.gelu(x, approximate=o["approximate"]),
+        lambda x, p, o: (
+            F.gelu(x, approximate="tanh")
+            if o["approximate"] == "tanh"
+            else 0.5 * x * (1 + torch.erf(x / math.sqrt(2)))
+        ),
+    ],
+    "prelu": [
+        lambda x, p, o: F.prelu(x, p["a"]),
+        lambda x, p, o: x.clamp(min=0) + wide(p["a"], x) * x.clamp(max=0),
+    ],
+    "maxout": [
+        lambda x, p, o: x.unflatten(1, (-1, o["pieces"])).amax(2),
+        lambda x, p, o: torch.stack([x[:, k :: o["pieces"]] for k in range(o["pieces"])]).amax(0),
+    ],
     "dropout": [lambda x, p, o: x, lambda x, p, o: F.dropout(x, 1 - o["p"], training=False)],
-    "flatten": [lambda x, p, o: x.flatten(1), lambda x, p, o: x.contiguous().view(len(x), -1),
-                lambda x, p, o: x.reshape(x.shape[0], -1)],
-    "global_avg_pool": [lambda x, p, o: x.mean((2, 3)), lambda x, p, o: F.adaptive_avg_pool2d(x, 1).flatten(1),
-                        lambda x, p, o: x.sum((2, 3)) / (x.shape[2] * x.shape[3]),
-                        lambda x, p, o: x.flatten(2).mean(-1)],
-    "add": [lambda x, y, p, o: x + y, lambda x, y, p, o: torch.add(y, x),
-            lambda x, y, p, o: torch.stack([x, y]).sum(0)],
-}  # fmt: skip
+    "flatten": [
+        lambda x, p, o: x.flatten(1),
+        lambda x, p, o: x.contiguous().view(len(x), -1),
+        lambda x, p, o: x.reshape(x.shape[0], -1),
+    ],
+    "global_avg_pool": [
+        lambda x, p, o: x.mean((2, 3)),
+        lambda x, p, o: F.adaptive_avg_pool2d(x, 1).flatten(1),
+        lambda x, p, o: x.sum((2, 3)) / (x.shape[2] * x.shape[3]),
+        lambda x, p, o: x.flatten(2).mean(-1),
+    ],
+    "add": [
+        lambda x, y, p, o: x + y,
+        lambda x, y, p, o: torch.add(y, x),
+        lambda x, y, p, o: torch.stack([x, y]).sum(0),
+    ],
+}
 
 
 def joined(xs, style):
@@ -297,19 +332,67 @@ def nets():
     same = {"rng": 2}
     image, conv2d = (4, 11, 9), nn.Conv2d
     lists = {
-        "plain": [conv2d(6, 3, pad=1), nn.BatchNorm(), nn.ReLU(), nn.MaxPool(2), conv2d(4, (3, 2), stride=(2, 1)),
-                  nn.ReLU(), nn.Flatten(), nn.Affine(12), nn.ReLU(), nn.Dropout(0.6), nn.Affine(5)],
-        "norms": [conv2d(6, 3, pad=1, groups=2), nn.GroupNorm(3), nn.GELU(), nn.AvgPool(3, 2, pad=1), conv2d(6, 3, pad=2,
-                  dilation=2), nn.InstanceNorm(), nn.LeakyReLU(0.1), nn.Affine(8), nn.LayerNorm(), nn.Tanh(),
-                  nn.Affine(8), nn.BatchNorm(), nn.Sigmoid(), nn.Affine(5)],
-        "pools": [conv2d(6, 3), nn.PReLU(), nn.MaxPool(3, 2, pad=1), nn.Upsample(2, "bilinear"), conv2d(6, 3), nn.ELU(),
-                  nn.AvgPool(3, 2, pad=1, count_include_pad=False), nn.Upsample((2, 3)), nn.MaxPool(2, ceil_mode=True),
-                  nn.Maxout(3), nn.GlobalAvgPool(), nn.Affine(6), nn.Softplus(), nn.Affine(5)],
-    }  # fmt: skip
+        "plain": [
+            conv2d(6, 3, pad=1),
+            nn.BatchNorm(),
+            nn.ReLU(),
+            nn.MaxPool(2),
+            conv2d(4, (3, 2), stride=(2, 1)),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Affine(12),
+            nn.ReLU(),
+            nn.Dropout(0.6),
+            nn.Affine(5),
+        ],
+        "norms": [
+            conv2d(6, 3, pad=1, groups=2),
+            nn.GroupNorm(3),
+            nn.GELU(),
+            nn.AvgPool(3, 2, pad=1),
+            conv2d(6, 3, pad=2, dilation=2),
+            nn.InstanceNorm(),
+            nn.LeakyReLU(0.1),
+            nn.Affine(8),
+            nn.LayerNorm(),
+            nn.Tanh(),
+            nn.Affine(8),
+            nn.BatchNorm(),
+            nn.Sigmoid(),
+            nn.Affine(5),
+        ],
+        "pools": [
+            conv2d(6, 3),
+            nn.PReLU(),
+            nn.MaxPool(3, 2, pad=1),
+            nn.Upsample(2, "bilinear"),
+            conv2d(6, 3),
+            nn.ELU(),
+            nn.AvgPool(3, 2, pad=1, count_include_pad=False),
+            nn.Upsample((2, 3)),
+            nn.MaxPool(2, ceil_mode=True),
+            nn.Maxout(3),
+            nn.GlobalAvgPool(),
+            nn.Affine(6),
+            nn.Softplus(),
+            nn.Affine(5),
+        ],
+    }
     found = {name: nn.Sequential(parts, input_shape=image, **same) for name, parts in lists.items()}
     found["rows"] = nn.Sequential(
-        [nn.Affine(8), nn.ReLU(), nn.Affine(8), nn.GELU("tanh"), nn.Affine(8, bias=False), nn.BatchNorm(),
-         nn.ELU(0.7), nn.Affine(5)], input_shape=(12,), **same)  # fmt: skip
+        [
+            nn.Affine(8),
+            nn.ReLU(),
+            nn.Affine(8),
+            nn.GELU("tanh"),
+            nn.Affine(8, bias=False),
+            nn.BatchNorm(),
+            nn.ELU(0.7),
+            nn.Affine(5),
+        ],
+        input_shape=(12,),
+        **same,
+    )
     found["residual"] = Residual()
     rng = np.random.default_rng(4)
     for model in found.values():

@@ -12,7 +12,8 @@ from interop.judge import agree
 import handgrad
 from handgrad import interop
 from handgrad.interop import c_int8, c_out
-from handgrad.interop.int8 import multiplier, quantized, scores
+from handgrad.interop.int8 import multiplier, quantized
+from handgrad.interop.int8_run import scores
 from handgrad.interop.network import describe, size
 
 WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Werror", "-std=c99"]
@@ -21,11 +22,19 @@ GCC = [["gcc"]] if shutil.which("gcc") else []
 CLANG = [[sys.executable, "-m", "ziglang", "cc"]] if importlib.util.find_spec("ziglang") else []
 CLANG = [["clang"]] if shutil.which("clang") else CLANG
 needs_gcc = pytest.mark.skipif(not GCC, reason="there is no gcc")
-SAMPLE = ("ConvNet batchnorm", "activations", "prelu", "transposed", "norms", "padded ceil", "graph")
+SAMPLE = (
+    "ConvNet batchnorm",
+    "activations",
+    "prelu",
+    "transposed",
+    "norms",
+    "padded ceil",
+    "graph",
+)
 
 
 def program(folder, headers):
-    """Write a program that reads the index of a network and its inputs, and writes the scores, till the end."""
+    """Write a program that reads the index of a network and its inputs, and writes the scores."""
     cases, includes = [], []
     for k, (network, text, count) in enumerate(headers):
         (folder / f"n{k}.h").write_text(text)
@@ -64,7 +73,7 @@ def outputs(binary, k, X, count, before=()):
 
 
 def built(networks, names, folder, integer):
-    """Write the program of the networks `names`; return (model, rows, what Python computes in int8) by name."""
+    """Write the program of the networks `names`; return model, rows and Python's int8 scores by name."""
     headers, chosen = [], {}
     for k, name in enumerate(names):
         model, X = networks[name]
@@ -88,7 +97,9 @@ def judged(binary, chosen, before=(), exact=True):
             continue
         true = model.loss(X)
         assert np.abs(right - true).max() < 0.12 * np.abs(true).max(), name
-        if exact or "norm" not in name:  # normalisations of rows use floats, which ARM may round otherwise
+        if (
+            exact or "norm" not in name
+        ):  # normalisations of rows use floats, which ARM may round otherwise
             np.testing.assert_array_equal(got, right, name)
 
 
@@ -151,7 +162,8 @@ def test_the_digits_network_fits_a_microcontroller(tmp_path):
                           preprocessing=digits.preprocessing, class_names=digits.class_names)  # fmt: skip
     assert "bytes of static memory" in done.notes[0]
     (tmp_path / "use.c").write_text(
-        '#include "digits.h"\nint use(const float *x, float *s) { digits_predict(x, s); return digits_class(0)[0]; }\n'
+        '#include "digits.h"\n'
+        "int use(const float *x, float *s) { digits_predict(x, s); return digits_class(0)[0]; }\n"
     )
     subprocess.run(["gcc", *WARNINGS, "-Os", "-c", "use.c"], cwd=tmp_path, check=True)
     sizes = subprocess.run(

@@ -166,8 +166,22 @@ def keras():
         pytest.skip(str(error))
 
 
-KERAS_SAMPLE = ("ConvNet batchnorm", "densenet", "speednet", "activations", "prelu", "maxout", "strides",
-                "transposed", "norms", "bare norms", "pools", "padded ceil", "shared", "two inputs")  # fmt: skip
+KERAS_SAMPLE = (
+    "ConvNet batchnorm",
+    "densenet",
+    "speednet",
+    "activations",
+    "prelu",
+    "maxout",
+    "strides",
+    "transposed",
+    "norms",
+    "bare norms",
+    "pools",
+    "padded ceil",
+    "shared",
+    "two inputs",
+)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -208,7 +222,7 @@ def test_a_run_takes_its_preprocessing_along(run, tmp_path):
     done = interop.export(run, "numpy", tmp_path / "net.py", metadata={"licence": "CC BY 4.0"})
     module = imported(done.files[0])
     np.testing.assert_allclose(module.scores(module.prepared(pixels)), right, rtol=1e-4, atol=1e-5)
-    assert module.CLASSES == [str(k) for k in range(10)]
+    assert [str(k) for k in range(10)] == module.CLASSES
     bare = imported(interop.export(run, "numpy", tmp_path / "bare.py", bare=True).files[0])
     assert not hasattr(bare, "prepared")
     np.testing.assert_allclose(

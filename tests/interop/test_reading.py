@@ -19,7 +19,10 @@ def same_bits(ours, theirs, what, but=()):
     for node in ours.nodes:
         for role, a in node.arrays.items():
             if node.name not in but:
-                found = any(a.shape == b.shape and a.dtype == b.dtype and np.array_equal(a, b) for b in there)
+                found = any(
+                    a.shape == b.shape and a.dtype == b.dtype and np.array_equal(a, b)
+                    for b in there
+                )
                 assert found, (what, node.name, role)
 
 
@@ -40,8 +43,14 @@ def test_what_a_run_takes_along_comes_back(tmp_path):
 
     net = nn.Sequential([nn.Conv2d(4, 3), nn.ReLU(), nn.Affine(2)], (3, 6, 6), rng=0)
     prepare = Preprocessing.fit("x", np.arange(324).reshape(3, 3, 6, 6) % 256, standardize=True)
-    file = interop.export(net, "onnx", tmp_path / "net.onnx", preprocessing=prepare, class_names=("cat", "dog"),
-                          metadata={"licence": "MIT"}).files[0]  # fmt: skip
+    file = interop.export(
+        net,
+        "onnx",
+        tmp_path / "net.onnx",
+        preprocessing=prepare,
+        class_names=("cat", "dog"),
+        metadata={"licence": "MIT"},
+    ).files[0]
     again = interop.from_onnx(file)
     X = np.random.default_rng(0).standard_normal((3, 3, 6, 6)).astype(np.float32)
     np.testing.assert_array_equal(again.loss(X), net.loss(X))
@@ -86,7 +95,9 @@ def test_torch_round_trips(torch, networks, tmp_path):
     for number, (name, (model, X)) in enumerate(networks.items()):
         if name in ("resnet20", "resnet8", "allconv", "vgg", "speednet"):
             continue  # the long test of all round trips has them
-        module = imported(interop.export(model, "torch", tmp_path / f"net{number}.py").files[0]).load()
+        module = imported(
+            interop.export(model, "torch", tmp_path / f"net{number}.py").files[0]
+        ).load()
         again = interop.from_torch(module, X)
         same_bits(describe(model), describe(again), name)
         agree(model, X, again.loss(X), name)
@@ -179,7 +190,9 @@ def test_a_state_dict_loads_by_name(torch, tmp_path):
     interop.load_state_dict(net, tmp_path / "other.pt")
     np.testing.assert_array_equal(net.loss(X), interop.from_torch(other, X).loss(X))
     with pytest.raises(OptionError, match=r"lacks fc.weight"):
-        interop.load_state_dict(net, {k: v for k, v in other.state_dict().items() if k != "fc.weight"})
+        interop.load_state_dict(
+            net, {k: v for k, v in other.state_dict().items() if k != "fc.weight"}
+        )
 
 
 def test_a_pickle_is_not_opened(torch, tmp_path):
@@ -206,7 +219,10 @@ def test_what_has_no_counterpart_is_named_at_once(torch):
 
         def forward(self, x):
             x = self.act(self.conv(x))
-            return self.fc(torch.sin(x * torch.sigmoid(x)).flatten(1)[:, :36]) + torch.cumsum(x.mean((2, 3)), 1)[:, :2]
+            return (
+                self.fc(torch.sin(x * torch.sigmoid(x)).flatten(1)[:, :36])
+                + torch.cumsum(x.mean((2, 3)), 1)[:, :2]
+            )
 
     with pytest.raises(OperationError) as caught:
         interop.from_torch(Odd(), np.ones((2, 3, 8, 8), np.float32))
@@ -228,8 +244,18 @@ def keras():
 
 @pytest.mark.filterwarnings("ignore")
 def test_keras_round_trips(keras, networks, tmp_path):
-    for name in ("ConvNet batchnorm", "FullyConnectedNet layernorm", "resnet8", "activations", "prelu", "maxout",
-                 "norms", "strides", "shared", "two inputs"):  # fmt: skip
+    for name in (
+        "ConvNet batchnorm",
+        "FullyConnectedNet layernorm",
+        "resnet8",
+        "activations",
+        "prelu",
+        "maxout",
+        "norms",
+        "strides",
+        "shared",
+        "two inputs",
+    ):
         model, X = networks[name]
         again = interop.from_keras(interop.export(model, "keras", tmp_path / "net.keras").files[0])
         same_bits(describe(model), describe(again), name)
@@ -241,10 +267,20 @@ def test_a_model_of_keras_own_style(keras):
     L = keras.layers
     keras.utils.set_random_seed(0)
     model = keras.Sequential(
-        [keras.Input((9, 8, 3)), L.Rescaling(1 / 255), L.Conv2D(6, 3, strides=2, padding="same", activation="relu"),
-         L.BatchNormalization(), L.DepthwiseConv2D(3, padding="same"), L.LeakyReLU(), L.MaxPooling2D(2, padding="same"),
-         L.Dropout(0.3), L.Flatten(), L.Dense(7, activation="elu"), L.Dense(4, activation="softmax")]
-    )  # fmt: skip
+        [
+            keras.Input((9, 8, 3)),
+            L.Rescaling(1 / 255),
+            L.Conv2D(6, 3, strides=2, padding="same", activation="relu"),
+            L.BatchNormalization(),
+            L.DepthwiseConv2D(3, padding="same"),
+            L.LeakyReLU(),
+            L.MaxPooling2D(2, padding="same"),
+            L.Dropout(0.3),
+            L.Flatten(),
+            L.Dense(7, activation="elu"),
+            L.Dense(4, activation="softmax"),
+        ]
+    )
     X = np.random.default_rng(0).uniform(0, 255, (3, 9, 8, 3)).astype(np.float32)
     with pytest.warns(UserWarning, match="softmax"):
         ours = interop.from_keras(model)
@@ -337,7 +373,11 @@ def test_hostile_keras_files(keras, networks, tmp_path):
         config["config"]["layers"][1]["class_name"] = "Lambda"
 
     def to_foreign(config):
-        config["config"]["layers"][1] |= {"module": "os", "class_name": "system", "registered_name": "x"}
+        config["config"]["layers"][1] |= {
+            "module": "os",
+            "class_name": "system",
+            "registered_name": "x",
+        }
 
     for change, extra, words in (
         (to_lambda, None, "Lambda"),

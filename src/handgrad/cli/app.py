@@ -24,6 +24,7 @@ COMMANDS = {
     "bench": "Time this machine: Handgrad and PyTorch on the same work, verified first.",
     "verify-resume": "Prove that a run can be stopped and resumed without a trace.",
     "report": "Write the report of a run again.",
+    "card": "Write the model card of a run, in Markdown.",
     "data": "Get, verify and look at the data sets.",
     "notebook": "Run the courses' own notebooks and judge what they print.",
     "doctor": "Say what is installed, what is slow, and how to mend it.",

@@ -1,6 +1,7 @@
 """In and out: networks to and from ONNX, PyTorch, Keras, one file of NumPy, one file of C.
 
-`export` writes; `from_onnx`, `from_torch` and `from_keras` read; `compare` finds where two networks part.  The foreign libraries are imported when they are used.
+`export` writes; `from_onnx`, `from_torch` and `from_keras` read; `compare` finds where two networks part.
+The foreign libraries are imported when they are used.
 """
 
 from handgrad.interop.compare import Comparison, compare

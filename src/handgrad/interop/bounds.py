@@ -144,7 +144,8 @@ def _products(node: Node, w: Mapping[str, Array], x: Value, u: float, winograd: 
     n = W.shape[0] if op == "affine" else W[0].size if op == "conv" else W.size / W.shape[1]
     size = np.abs(x.value)
     if op == "affine":
-        call, options = layers.affine_forward, ()
+        call: Any = layers.affine_forward
+        options: tuple[Any, ...] = ()
     else:
         keys = ("stride", "pad", "dilation", "groups", "output_pad")
         options = ({key: node.options[key] for key in keys if key in node.options},)
@@ -326,9 +327,9 @@ def _ties(node: Node, x: Value, out: Value, dout: Value) -> Array:
         tied = np.repeat(groups.sum(axis=2) > 1, pieces, axis=1)
         return more * tied * (x.value + x.error >= best)
     o = node.options
-    more = more_of(node, x.value.shape[1:])
-    high = numpy_layers.padded(x.value + x.error, o["pad"], more, -np.inf)
-    low = numpy_layers.padded(x.value - x.error, o["pad"], more, -np.inf)
+    beyond = more_of(node, x.value.shape[1:])
+    high = numpy_layers.padded(x.value + x.error, o["pad"], beyond, -np.inf)
+    low = numpy_layers.padded(x.value - x.error, o["pad"], beyond, -np.inf)
     view = numpy_layers.windows(high, o["size"], o["stride"])
     best = numpy_layers.windows(low, o["size"], o["stride"]).max(axis=(4, 5))
     may = view >= best[..., None, None]
@@ -343,8 +344,8 @@ def _ties(node: Node, x: Value, out: Value, dout: Value) -> Array:
                 j : j + (columns - 1) * o["stride"][1] + 1 : o["stride"][1],
             ]  # fmt: skip
             place += given[..., i, j]
-    top, left = o["pad"]
-    return big[:, :, top : top + wide.shape[2], left : left + wide.shape[3]]
+    row, column = o["pad"]
+    return big[:, :, row : row + wide.shape[2], column : column + wide.shape[3]]
 
 
 def _products_back(

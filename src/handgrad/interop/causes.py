@@ -14,11 +14,10 @@ import numpy as np
 
 from handgrad.interop import bounds
 from handgrad.interop.bounds import Value
+from handgrad.interop.causes_norms import Tried, norms, tolerant, tried
 from handgrad.interop.network import Node
 
 Array = np.ndarray
-Tried = tuple[str, Value]
-_EPS = (1e-3, 1e-5, 1e-6, 1e-8, 1e-12, 0.0, 1e-2, 1e-4, 1e-7, 1e-1)
 
 
 def causes(node: Node, xs: Sequence[Value], u: float, mode: str) -> Iterator[Tried]:
@@ -37,7 +36,7 @@ def causes(node: Node, xs: Sequence[Value], u: float, mode: str) -> Iterator[Tri
     right = same(node)
     by_kind = {
         "affine": _products, "conv": _products, "conv_transpose": _products, "flatten": _flatten,
-        **dict.fromkeys(bounds.NORMS, _norms), "max_pool": _pools, "avg_pool": _pools,
+        **dict.fromkeys(bounds.NORMS, norms), "max_pool": _pools, "avg_pool": _pools,
         "global_avg_pool": _pools, "upsample": _upsample, "add": _joins, "concat": _joins,
         "maxout": _maxout, "standardize": _standardize, "dropout": _dropout,
     }  # fmt: skip
@@ -47,12 +46,6 @@ def causes(node: Node, xs: Sequence[Value], u: float, mode: str) -> Iterator[Tri
     if node.op in ("relu", "leaky_relu", "elu", "gelu", "sigmoid", "tanh", "softplus", "prelu"):
         yield from _activations(node, xs, *tools)
     yield from _anywhere(node, xs, *tools)
-
-
-def _tried(words: str, value: Array, like: Value, u: float) -> Tried:
-    """A cause whose output has errors as large as that of the right one."""
-    error = float(like.error.max(initial=0)) + 16 * u * np.abs(value)
-    return words, Value(value, np.broadcast_to(error, value.shape))
 
 
 def _products(
@@ -104,43 +97,35 @@ def _products(
         if tuple(o["stride"]) != (s, s):
             yield (
                 f"the stride is {s}, not {_one(o['stride'])}",
-                _tolerant(option, stride=(s, s), output_pad=None),
+                tolerant(option, stride=(s, s), output_pad=None),
             )
     a, b = o["stride"]
     if a != b:
         yield (
             "vertical and horizontal stride are exchanged",
-            _tolerant(option, stride=(b, a), output_pad=None),
+            tolerant(option, stride=(b, a), output_pad=None),
         )
     for d in (1, 2, 3):
         if tuple(o["dilation"]) != (d, d):
             yield (
                 f"the dilation is {d}, not {_one(o['dilation'])}",
-                _tolerant(option, dilation=(d, d)),
+                tolerant(option, dilation=(d, d)),
             )
     for p in range(max(k) + 1):
         if tuple(o["pad"]) != (p, p):
-            yield f"the padding is {p}, not {_one(o['pad'])}", _tolerant(option, pad=(p, p))
+            yield f"the padding is {p}, not {_one(o['pad'])}", tolerant(option, pad=(p, p))
     a, b = o["pad"]
     if a != b:
-        yield "vertical and horizontal padding are exchanged", _tolerant(option, pad=(b, a))
+        yield "vertical and horizontal padding are exchanged", tolerant(option, pad=(b, a))
     if node.op == "conv_transpose":
         for p in (0, 1):
             if tuple(o["output_pad"]) != (p, p) and p < min(o["stride"]):
-                yield f"the output padding is {p}", _tolerant(option, output_pad=(p, p))
+                yield f"the output padding is {p}", tolerant(option, output_pad=(p, p))
     if o["groups"] > 1:
         g = o["groups"]
-        order = np.arange(x.value.shape[1]).reshape(g, -1).T.reshape(-1)
-        mixed = Value(x.value[:, order], x.error[:, order])
+        places = np.arange(x.value.shape[1]).reshape(g, -1).T.reshape(-1)
+        mixed = Value(x.value[:, places], x.error[:, places])
         yield "the channels of the groups are interleaved", same(node, [mixed])
-
-
-def _tolerant(option: Any, **changes: Any) -> Any:
-    """An option that may not fit the image; then nothing is computed."""
-    try:
-        return option(**{k: v for k, v in changes.items() if v is not None})
-    except Exception:  # a mistake that the shapes rule out
-        return None
 
 
 def _one(pair: Any) -> Any:
@@ -215,114 +200,6 @@ def _flatten(node: Node, xs: Any, same: Any, *others: Any) -> Iterator[Tried]:
     yield from _flatten_orders(node, xs[0], lambda changed: same(node, [changed]))
 
 
-def _norms(
-    node: Node, xs: Any, same: Any, option: Any, arrays: Any, right: Value, u: float, mode: str
-) -> Iterator[Tried]:
-    x, o, w = xs[0].value, node.options, node.arrays
-    for eps in _EPS:
-        if eps != o["eps"]:
-            # an eps of 0 is none that a layer takes
-            yield f"eps is {eps:g}, not {o['eps']:g}", _tolerant(option, eps=max(eps, 1e-300))
-    wide = (1, -1) + (1,) * (x.ndim - 2)
-    g = np.asarray(w.get("gamma", np.ones(1)), np.float64).reshape(wide)
-    b = np.asarray(w.get("beta", np.zeros(1)), np.float64).reshape(wide)
-    statistics = {}
-    if node.op == "batchnorm":
-        running = {k: np.asarray(w[k], np.float64).reshape(wide) for k in ("mean", "var")}
-        if mode == "test":
-            statistics["the statistics are those of the batch, not the running ones (training mode)"] = (
-                (0, *range(2, x.ndim)), None)  # fmt: skip
-            yield "mean and variance are exchanged", same(
-                replace(node, arrays={**w, "mean": w["var"], "var": np.abs(w["mean"])}))  # fmt: skip
-            yield "the running variance is taken for a standard deviation", _tried(
-                "", (x - running["mean"]) / (np.abs(running["var"]) + o["eps"]) * g + b, right, u)[1]  # fmt: skip
-            yield (
-                "the running variance is left out",
-                _tried("", (x - running["mean"]) * g + b, right, u)[1],
-            )
-        else:
-            yield "the statistics are the running ones, not those of the batch (test mode)", same(
-                node, xs, "test")  # fmt: skip
-    mine = _axes_of(node, x)
-    others = {
-        "each number of a row over the batch": (0,),
-        "each row, over all of it": tuple(range(1, x.ndim)),
-        "each pixel, over its channels": (1,),
-        "each channel of an image": tuple(range(2, x.ndim)),
-        "each channel, over the batch": (0, *range(2, x.ndim)),
-        "the whole batch at once": tuple(range(x.ndim)),
-    }
-    y, axes = mine
-    mean, var = y.mean(axis=axes, keepdims=True), y.var(axis=axes, keepdims=True)
-    if node.op == "batchnorm" and mode == "test":
-        mean, var, y = running["mean"], running["var"], x
-
-    def done(xhat: Array) -> Value:
-        return _tried("", xhat.reshape(x.shape) * g + b, right, u)[1]
-
-    n = y.size / max(mean.size, 1)
-    if n > 1:
-        unbiased = done((y - mean) / np.sqrt(var * n / (n - 1) + o["eps"]))
-        yield "the variance is unbiased: divided by n - 1, not n (biased variance)", unbiased
-    yield (
-        "eps is added to the standard deviation, not to the variance",
-        done((y - mean) / (np.sqrt(var) + o["eps"])),
-    )
-    yield "the variance is not put under a root", done((y - mean) / (var + o["eps"]))
-    yield "the mean is not subtracted", done(y / np.sqrt(var + o["eps"]))
-    yield "the root mean square stands for the deviation, without the mean", done(
-        y / np.sqrt((y**2).mean(axis=axes, keepdims=True) + o["eps"]))  # fmt: skip
-    yield "the values are only centred, not divided by the deviation", done(y - mean)
-    for words, (over, _) in statistics.items():
-        yield (
-            words,
-            done(
-                (x - x.mean(axis=over, keepdims=True))
-                / np.sqrt(x.var(axis=over, keepdims=True) + o["eps"])
-            ),
-        )
-    xhat = ((y - mean) / np.sqrt(var + o["eps"])).reshape(x.shape)
-    for words, value in (
-        ("gamma is missing", xhat + b),
-        ("beta is missing", xhat * g),
-        ("gamma and beta are missing", xhat),
-        ("gamma and beta are exchanged", xhat * b + g),
-        ("beta is added before gamma multiplies", (xhat + b) * g),
-        ("gamma is counted from 0: 1 + gamma", xhat * (1 + g) + b),
-    ):
-        yield words, _tried("", value, right, u)[1]
-    if node.op in ("groupnorm", "instancenorm"):
-        C = x.shape[1]
-        for G in (k for k in range(1, C + 1) if C % k == 0):
-            if G != o.get("groups"):
-                parts = x.reshape(len(x), G, -1)
-                yield (
-                    f"the channels are normalised in {G} groups",
-                    done(_standard(parts, (2,), o["eps"])),
-                )
-            mixed = x.reshape(len(x), -1, G, *x.shape[2:]).swapaxes(1, 2)
-            flat = mixed.reshape(len(x), G, -1)
-            spread = _standard(flat, (2,), o["eps"]).reshape(mixed.shape).swapaxes(1, 2)
-            yield f"the channels of its {G} groups are interleaved", done(spread)
-    for words, over in others.items():
-        yield f"the statistics are those of {words}", done(_standard(x, over, o["eps"]))
-
-
-def _standard(x: Array, axes: tuple[int, ...], eps: float) -> Array:
-    with np.errstate(all="ignore"):
-        out: Array = (x - x.mean(axis=axes, keepdims=True)) / np.sqrt(
-            x.var(axis=axes, keepdims=True) + eps
-        )
-    return out
-
-
-def _axes_of(node: Node, x: Array) -> tuple[Array, tuple[int, ...]]:
-    if node.op == "batchnorm":
-        return x, (0, *range(2, x.ndim))
-    groups = {"layernorm": 1, "instancenorm": x.shape[1]}.get(node.op, node.options.get("groups"))
-    return x.reshape(len(x), int(groups or 1), -1), (2,)
-
-
 def _pools(
     node: Node, xs: Any, same: Any, option: Any, arrays: Any, right: Value, u: float, mode: str
 ) -> Iterator[Tried]:
@@ -333,21 +210,21 @@ def _pools(
             ("each channel is summed, not averaged", x.value.sum(axis=(2, 3))),
             ("the mean is that of the columns alone", x.value.mean(axis=2)),
         ):
-            yield words, _tried("", value, right, u)[1]
+            yield words, tried("", value, right, u)[1]
         return
-    flipped = _tolerant(option, ceil_mode=not o["ceil_mode"])
+    flipped = tolerant(option, ceil_mode=not o["ceil_mode"])
     yield f"ceil_mode is {not o['ceil_mode']}, not {o['ceil_mode']}", flipped
     if node.op == "avg_pool":
         counts = not o["count_include_pad"]
         yield (
             f"count_include_pad is {counts}, not {not counts}",
-            _tolerant(option, count_include_pad=counts),
+            tolerant(option, count_include_pad=counts),
         )
         kept = {k: v for k, v in o.items() if k != "count_include_pad"}
         other = replace(node, op="max_pool", options=kept)
         yield "the largest of each window is taken, not the mean", same(other)
         window = o["size"][0] * o["size"][1]
-        yield "the windows are summed, not averaged", _tried("", right.value * window, right, u)[1]
+        yield "the windows are summed, not averaged", tried("", right.value * window, right, u)[1]
     else:
         for counts in (True, False):
             other = replace(node, op="avg_pool", options={**o, "count_include_pad": counts})
@@ -373,16 +250,16 @@ def _pools(
                 yield f"the image is padded {words} by {size}, the padding is the other way", found
     for s in (1, 2, 3):
         if tuple(o["stride"]) != (s, s):
-            yield f"the stride is {s}, not {_one(o['stride'])}", _tolerant(option, stride=(s, s))
+            yield f"the stride is {s}, not {_one(o['stride'])}", tolerant(option, stride=(s, s))
         if tuple(o["size"]) != (s, s):
             for stride in (o["stride"], (s, s)):
-                found = _tolerant(
+                found = tolerant(
                     option, size=(s, s), stride=stride, pad=tuple(min(p, s // 2) for p in o["pad"])
                 )
                 yield f"the window is {s}, not {_one(o['size'])}", found
     for p in (0, 1, 2):
         if tuple(o["pad"]) != (p, p) and 2 * p <= min(o["size"]):
-            yield f"the padding is {p}, not {_one(o['pad'])}", _tolerant(option, pad=(p, p))
+            yield f"the padding is {p}, not {_one(o['pad'])}", tolerant(option, pad=(p, p))
 
 
 def _upsample(
@@ -395,17 +272,17 @@ def _upsample(
     corner = [np.linspace(0, n - 1, m) for n, m in zip(x.shape[2:], sizes, strict=True)]
     yield (
         "align_corners is True: the corners of both images coincide",
-        _tried("", _between(x, corner), right, u)[1],
+        tried("", _between(x, corner), right, u)[1],
     )
     start = [np.arange(m) / s for m, s in zip(sizes, scale, strict=True)]
-    yield "the pixels are counted from their corners, not their centres (asymmetric)", _tried(
+    yield "the pixels are counted from their corners, not their centres (asymmetric)", tried(
         "", _between(x, start), right, u)[1]  # fmt: skip
     rows, columns = (
         np.minimum(np.rint(p).astype(int), n - 1) for p, n in zip(start, x.shape[2:], strict=True)
     )
     yield (
         "the nearest pixel is rounded to, not the one that covers",
-        _tried("", x[:, :, rows][..., columns], right, u)[1],
+        tried("", x[:, :, rows][..., columns], right, u)[1],
     )
     a, b = scale
     if a != b:
@@ -432,11 +309,11 @@ def _joins(
         orders += [[*range(1, len(xs)), 0], [len(xs) - 1, *range(len(xs) - 1)]]
         for order in orders:
             value = np.concatenate([values[i] for i in order], axis=1)
-            yield "the values are joined in another order", _tried("", value, right, u)[1]
+            yield "the values are joined in another order", tried("", value, right, u)[1]
         if len({v.shape for v in values}) == 1:
             stacked = np.stack(values, axis=2).reshape(right.value.shape)
-            yield "the channels of the values are interleaved", _tried("", stacked, right, u)[1]
-            yield "the values are added, not joined", _tried("", sum(values), right, u)[1]
+            yield "the channels of the values are interleaved", tried("", stacked, right, u)[1]
+            yield "the values are added, not joined", tried("", sum(values), right, u)[1]
         return
     a, b = values
     for words, value in (
@@ -453,7 +330,7 @@ def _joins(
         ("the values are joined, not added", np.concatenate([a, b], axis=1)),
         ("the values are joined, not added", np.concatenate([b, a], axis=1)),
     ):
-        yield words, _tried("", value, right, u)[1]
+        yield words, tried("", value, right, u)[1]
 
 
 def _maxout(
@@ -461,10 +338,10 @@ def _maxout(
 ) -> Iterator[Tried]:
     x, pieces = xs[0].value, node.options["pieces"]
     apart = x.reshape(len(x), pieces, -1, *x.shape[2:]).max(axis=1)
-    yield "the pieces of a group are not neighbours but C apart", _tried("", apart, right, u)[1]
+    yield "the pieces of a group are not neighbours but C apart", tried("", apart, right, u)[1]
     groups = x.reshape(len(x), -1, pieces, *x.shape[2:])
-    yield "the smallest of each group is taken", _tried("", groups.min(axis=2), right, u)[1]
-    yield "the mean of each group is taken", _tried("", groups.mean(axis=2), right, u)[1]
+    yield "the smallest of each group is taken", tried("", groups.min(axis=2), right, u)[1]
+    yield "the mean of each group is taken", tried("", groups.mean(axis=2), right, u)[1]
 
 
 def _standardize(
@@ -478,7 +355,7 @@ def _standardize(
         ("the pixels were divided by 255 before", (x / 255 - mean) / std),
         ("the mean is divided, too, and subtracted last", x / std - mean),
     ):
-        yield words, _tried("", value, right, u)[1]
+        yield words, tried("", value, right, u)[1]
 
 
 def _dropout(
@@ -493,7 +370,7 @@ def _dropout(
         ("in test mode the values are multiplied by the share that is dropped", 1 - p),
         ("in test mode the values are divided by the share that is kept", 1 / p),
     ):
-        yield words, _tried("", x * factor, right, u)[1]
+        yield words, tried("", x * factor, right, u)[1]
 
 
 def _activations(
@@ -551,7 +428,7 @@ def _activations(
     for words, out in table.items():
         yield words, out
     for words, value in plain.items():
-        yield words, _tried("", value, right, u)[1]
+        yield words, tried("", value, right, u)[1]
 
 
 def _anywhere(
@@ -571,15 +448,15 @@ def _anywhere(
         ("a ReLU follows", np.maximum(out, 0)),
         ("its sign is the other", -out),
     ):
-        yield words, _tried("", value, right, u)[1]
+        yield words, tried("", value, right, u)[1]
     if len(xs) == 1 and xs[0].value.shape == out.shape:
         yield "the layer is missing", xs[0]
     if out.ndim == 4:
         yield (
             "rows and columns of the image are exchanged",
-            _tried("", out.swapaxes(2, 3), right, u)[1],
+            tried("", out.swapaxes(2, 3), right, u)[1],
         )
-        yield "the channels are in reverse order", _tried("", out[:, ::-1], right, u)[1]
+        yield "the channels are in reverse order", tried("", out[:, ::-1], right, u)[1]
     if xs[0].value.ndim == 4:
         x = xs[0]
         for words, turned in (
@@ -595,5 +472,5 @@ def _anywhere(
         ):
             try:
                 yield words, same(node, [Value(*turned), *xs[1:]])
-            except Exception:  # noqa: S112  (a mistake that the shapes rule out)
+            except Exception:
                 continue

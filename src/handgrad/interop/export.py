@@ -56,7 +56,8 @@ def export(
     Args:
         model: a network of `handgrad.nn` or `handgrad.models`; a run folder or `TrainedRun`; or an ONNX file.
         to: 'onnx'; 'torch', an ``nn.Module`` as source and its weights in safetensors; 'keras'; 'numpy', one
-            Python file and its weights in ``.npz``; 'c', a header in C99; or 'safetensors', the weights alone.
+            Python file and its weights in ``.npz``; 'c', a header in C99; or 'safetensors', the weights
+            alone.
         out: the file; None is one named after the network in the current folder.
         bare: leave preprocessing and class names out.
         fold: onnx: fold batch normalisations into the layers in front of them (c always does).
@@ -262,7 +263,8 @@ def _c(
     if not int8:
         text, sizes = c_out.header(network, name, bare=bare)
         return {file: text.encode()}, (_sizes(sizes),)
-    from handgrad.interop.int8 import quantized, scores
+    from handgrad.interop.int8 import quantized
+    from handgrad.interop.int8_run import scores
 
     X = calibration
     if X is None:

@@ -145,15 +145,15 @@ def _leave_unresolved(network: Network, trace: Trace, found: Found) -> None:
     for node in reversed(network.nodes):
         leads = [off[after.name] for after in uses[node.name]]
         here = node.name not in found.place
-        end = node.name == network.output and not agrees
-        off[node.name] = here and (end or any(leads) or node.name in near)
+        is_end = node.name == network.output and not agrees
+        off[node.name] = here and (is_end or any(leads) or node.name in near)
     found.off = [node.name for node in network.nodes if off[node.name]]
     if not found.off:  # all layers are there, but something comes after them
         found.off = [network.output]
 
 
 def _is_near(node: Node, trace: Trace, found: Found) -> bool:
-    """Whether the other has almost what the layer gives, yet by more than rounding, in no other layer's place."""
+    """Whether the other has almost what the layer gives, in no other layer's place; not by rounding."""
     if node.name in found.place or any(name not in found.place for name in node.inputs):
         return False
     out = found.done[node.name].out.value
@@ -170,7 +170,7 @@ def _is_near(node: Node, trace: Trace, found: Found) -> bool:
 
 @dataclass
 class Difference:
-    """A gradient that rounding does not explain: of a value (wrong in the layer that takes it), or a parameter."""
+    """A gradient that rounding does not explain: of a parameter, or of a value, wrong in its taker."""
 
     node: Node
     what: str
@@ -290,7 +290,7 @@ def _parameter(
 def counterparts(
     node: Node, role: str, array: Array, trace: Trace, found: Found | None = None
 ) -> Iterator[tuple[str, Any]]:
-    """Yield the other's parameters that hold the numbers of `array`, and how they are turned into its form."""
+    """Yield the other's parameters that hold the numbers of `array`, and what turns them into its form."""
     seen = None if found is None else found.seen.get(node.name)
     asked = seen.params if seen is not None and seen.params else tuple(trace.params)
     for names in (asked, tuple(trace.params)):

@@ -17,7 +17,8 @@ import numpy as np
 
 from handgrad.errors import DataError, OptionError, as_path, shown
 from handgrad.interop.network import Images, Network
-from handgrad.interop.onnx_ops import OPERATORS, Graph
+from handgrad.interop.onnx_graph import Graph
+from handgrad.interop.onnx_ops import OPERATORS
 from handgrad.interop.optional import library
 from handgrad.interop.reader import Growing, NoCounterpart, Shape, Unknown, Value
 from handgrad.interop.rebuild import GraphModel, model_of
@@ -55,15 +56,26 @@ def network_of(path: Any, input_shape: Any = None) -> Network:
     try:
         model.ParseFromString(data)
     except Exception as error:  # the decoder's errors are no common family
-        raise DataError(f"{where} is no ONNX file, or damaged: {' '.join(str(error).split())[:200]}") from None
+        raise DataError(
+            f"{where} is no ONNX file, or damaged: {' '.join(str(error).split())[:200]}"
+        ) from None
     try:
         return _network(onnx, model, where, input_shape)
-    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
         from handgrad.errors import HandgradError
 
         if isinstance(error, HandgradError):
             raise
-        raise DataError(f"{where} does not hold what it should: {' '.join(repr(error).split())[:200]}") from None
+        raise DataError(
+            f"{where} does not hold what it should: {' '.join(repr(error).split())[:200]}"
+        ) from None
 
 
 def _read(path: Any) -> tuple[str, bytes]:
@@ -114,8 +126,8 @@ def _array(onnx: Any, tensor: Any, where: str) -> np.ndarray:
     name = tensor.name or "a constant"
     if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
         raise DataError(
-            f"{where}: the weights {name} are in another file ({_location(tensor)}), which is not read; save the "
-            "model with its weights inside"
+            f"{where}: the weights {name} are in another file ({_location(tensor)}), which is not "
+            "read; save the model with its weights inside"
         )
     dims = list(tensor.dims)
     if any(d < 0 for d in dims) or prod(dims) > _LARGEST:
@@ -123,14 +135,18 @@ def _array(onnx: Any, tensor: Any, where: str) -> np.ndarray:
     try:
         array = onnx.numpy_helper.to_array(tensor)
     except Exception as error:  # of many kinds
-        raise DataError(f"{where}: {name} is damaged: {' '.join(str(error).split())[:120]}") from None
+        raise DataError(
+            f"{where}: {name} is damaged: {' '.join(str(error).split())[:120]}"
+        ) from None
     if tensor.data_type in (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16):
         array = array.astype(np.float32)
     return np.array(array)
 
 
 def _location(tensor: Any) -> str:
-    return next((entry.value for entry in tensor.external_data if entry.key == "location"), "unknown")[:200]
+    return next(
+        (entry.value for entry in tensor.external_data if entry.key == "location"), "unknown"
+    )[:200]
 
 
 def _inputs(graph: Any, constants: Any, growing: Growing, where: str, input_shape: Any) -> None:
@@ -139,7 +155,9 @@ def _inputs(graph: Any, constants: Any, growing: Growing, where: str, input_shap
 
     wanted = input_shapes("from_onnx", input_shape)
     if wanted is not None and len(wanted) != len(given):
-        raise OptionError(f"from_onnx: input_shape must be of {len(given)} inputs, got {len(wanted)}")
+        raise OptionError(
+            f"from_onnx: input_shape must be of {len(given)} inputs, got {len(wanted)}"
+        )
     for i, value in enumerate(given):
         tensor = value.type.tensor_type
         if tensor.elem_type not in _FLOATS:
@@ -169,7 +187,9 @@ def _walk(graph: Any, context: Graph, growing: Growing, where: str) -> None:
             else:
                 later.append(node)
         if len(later) == len(waiting):
-            lacking = sorted({n for node in later for n in node.input if n and n not in growing.values})
+            lacking = sorted(
+                {n for node in later for n in node.input if n and n not in growing.values}
+            )
             missing = [name for name in lacking if name not in made]
             if missing:
                 raise DataError(f"{where}: nothing makes the values {', '.join(missing[:10])}")
@@ -234,7 +254,11 @@ def _prepared(network: Network) -> Network:
     from dataclasses import replace
 
     first = network.nodes[0]
-    if first.op != "standardize" or first.inputs != ("pixels",) or len(network.uses()["pixels"]) > 1:
+    if (
+        first.op != "standardize"
+        or first.inputs != ("pixels",)
+        or len(network.uses()["pixels"]) > 1
+    ):
         return network
     images = replace(network.images, mean=first.arrays["mean"], std=first.arrays["std"])
     nodes = [

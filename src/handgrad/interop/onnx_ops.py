@@ -11,10 +11,19 @@ from typing import Any
 
 import numpy as np
 
+from handgrad.interop import onnx_shapes as shapes
+from handgrad.interop.onnx_graph import (
+    Graph,
+    Made,
+    constant_of,
+    floats_of,
+    image_of,
+    input_of,
+    value_of,
+)
 from handgrad.interop.reader import (
     Growing,
     NoCounterpart,
-    Shape,
     Value,
     padded,
     pooled,
@@ -23,76 +32,10 @@ from handgrad.interop.reader import (
     standardized,
 )
 
-Made = Any  # a Value or an array
-_MOST_FILLED = 160_000_000
 
-
-class Graph:
-    """What the functions know of the graph."""
-
-    def __init__(self, onnx: Any, growing: Growing, opset: int, array: Callable[[Any], np.ndarray]) -> None:
-        self.onnx, self.growing, self.opset, self.array = onnx, growing, opset, array
-        self.filled = 0  # numbers that the file has filled arrays with, without holding them
-        self.softmaxes: dict[str, Value] = {}  # name of a softmax's output -> its input
-
-    def options(self, node: Any, **defaults: Any) -> dict[str, Any]:
-        """The attributes of a node; NoCounterpart for one that nobody reads."""
-        found = dict(defaults)
-        for attribute in node.attribute:
-            if attribute.name not in defaults:
-                raise NoCounterpart(f"the attribute {attribute.name}")
-            value = self.onnx.helper.get_attribute_value(attribute)
-            if isinstance(value, bytes):
-                value = value.decode("utf-8", "replace")
-            default = defaults[attribute.name]
-            if isinstance(default, int) and not isinstance(value, int):
-                raise NoCounterpart(f"the attribute {attribute.name} of a wrong kind")
-            if isinstance(default, list | tuple) and not isinstance(value, list | tuple):
-                raise NoCounterpart(f"the attribute {attribute.name} of a wrong kind")
-            found[attribute.name] = list(value) if isinstance(default, list | tuple) or default is None and (
-                not isinstance(value, int | float | str) and hasattr(value, "__len__")) else value  # fmt: skip
-        return found
-
-    def name(self, node: Any, weight: str = "") -> str:
-        """The name of the layer: that of its weights without their role, or of the node's output."""
-        prefix, _, role = weight.rpartition(".")
-        if prefix and role in ("W", "weight", "kernel", "gamma", "a"):
-            return prefix
-        return str(node.output[0])
-
-
-def _image(x: Any) -> Value:
-    if not isinstance(x, Value):
-        raise NoCounterpart("a constant in the place of the images")
-    if len(x.shape) != 3 or x.view != x.shape:
-        raise NoCounterpart(f"rows of the shape {x.view}, where images (C, H, W) are needed")
-    return x
-
-
-def _value(x: Any) -> Value:
-    if not isinstance(x, Value):
-        raise NoCounterpart("a constant in the place of a value")
-    return x
-
-
-def _constant(x: Any, what: str) -> np.ndarray:
-    if not isinstance(x, np.ndarray):
-        raise NoCounterpart(f"{what} that the graph computes")
-    return x
-
-
-def _floats(x: Any, what: str) -> np.ndarray:
-    array = _constant(x, what)
-    if array.dtype.kind != "f" or not np.isfinite(array).all():
-        raise NoCounterpart(f"{what} that are no finite numbers")
-    return array
-
-
-def _input(given: list[Any], place: int) -> Any:
-    return given[place] if len(given) > place else None
-
-
-def _windows(o: dict[str, Any], x: Value, kernel: Any) -> tuple[list[int], list[int], list[int], list[int]]:
+def _windows(
+    o: dict[str, Any], x: Value, kernel: Any
+) -> tuple[list[int], list[int], list[int], list[int]]:
     """Kernel, strides, dilations and pads (top, left, bottom, right) of a window operator."""
     kernel = [int(k) for k in kernel]
     strides = [int(s) for s in o["strides"]] or [1, 1]
@@ -114,33 +57,53 @@ def _windows(o: dict[str, Any], x: Value, kernel: Any) -> tuple[list[int], list[
 
 
 def _conv(g: Graph, node: Any, given: list[Any]) -> Made:
-    x, W, b = _value(given[0]), _floats(given[1], "weights"), _input(given, 2)
-    o = g.options(node, auto_pad="NOTSET", dilations=[], group=1, kernel_shape=[], pads=[], strides=[])
+    x, W, b = value_of(given[0]), floats_of(given[1], "weights"), input_of(given, 2)
+    o = g.options(
+        node, auto_pad="NOTSET", dilations=[], group=1, kernel_shape=[], pads=[], strides=[]
+    )
     if W.ndim != 4:
         raise NoCounterpart("convolutions that are not of two dimensions")
     if len(x.shape) == 1 and x.view == (*x.shape, 1, 1) and W.shape[2:] == (1, 1) and o["group"] == 1 and (
         not any(o["pads"])):  # fmt: skip
-        arrays = {"W": np.ascontiguousarray(W[:, :, 0, 0].T)} | ({} if b is None else {"b": _floats(b, "a bias")})
+        arrays = {"W": np.ascontiguousarray(W[:, :, 0, 0].T)} | (
+            {} if b is None else {"b": floats_of(b, "a bias")}
+        )
         params, name = _params(node, W=1, b=2), g.name(node, node.input[1])
         out = g.growing.add("affine", [x], {}, arrays, params=params, name=name)
         return out._replace(view=(*out.shape, 1, 1))  # images of one pixel are rows
-    x = _image(x)
+    x = image_of(x)
     _, strides, dilations, pads = _windows(o, x, W.shape[2:])
     name = g.name(node, node.input[1])
     wide, pad = padded(g.growing, x, pads, name)
-    options = {"stride": tuple(strides), "pad": pad, "dilation": tuple(dilations), "groups": o["group"]}
-    arrays = {"W": W} | ({} if b is None else {"b": _floats(b, "a bias")})
+    options = {
+        "stride": tuple(strides),
+        "pad": pad,
+        "dilation": tuple(dilations),
+        "groups": o["group"],
+    }
+    arrays = {"W": W} | ({} if b is None else {"b": floats_of(b, "a bias")})
     return g.growing.add("conv", [wide], options, arrays, params=_params(node, W=1, b=2), name=name)
 
 
 def _params(node: Any, **places: int) -> dict[str, str]:
     """The names of the weights, by role."""
-    return {role: node.input[i] for role, i in places.items() if len(node.input) > i and node.input[i]}
+    return {
+        role: node.input[i] for role, i in places.items() if len(node.input) > i and node.input[i]
+    }
 
 
 def _conv_transpose(g: Graph, node: Any, given: list[Any]) -> Made:
-    x, W, b = _image(given[0]), _floats(given[1], "weights"), _input(given, 2)
-    o = g.options(node, auto_pad="NOTSET", dilations=[], group=1, kernel_shape=[], output_padding=[], pads=[], strides=[])
+    x, W, b = image_of(given[0]), floats_of(given[1], "weights"), input_of(given, 2)
+    o = g.options(
+        node,
+        auto_pad="NOTSET",
+        dilations=[],
+        group=1,
+        kernel_shape=[],
+        output_padding=[],
+        pads=[],
+        strides=[],
+    )
     if W.ndim != 4 or o["auto_pad"] != "NOTSET":
         raise NoCounterpart("a transposed convolution with auto_pad, or not of two dimensions")
     _, strides, dilations, pads = _windows(o, x, W.shape[2:])
@@ -152,13 +115,13 @@ def _conv_transpose(g: Graph, node: Any, given: list[Any]) -> Made:
         raise NoCounterpart(f"a far end that is cut off more than the near one, pads {pads}")
     options = {"stride": tuple(strides), "pad": (top, left), "output_pad": tuple(extra),
                "dilation": tuple(dilations), "groups": o["group"]}  # fmt: skip
-    arrays = {"W": W} | ({} if b is None else {"b": _floats(b, "a bias")})
+    arrays = {"W": W} | ({} if b is None else {"b": floats_of(b, "a bias")})
     params, name = _params(node, W=1, b=2), g.name(node, node.input[1])
     return g.growing.add("conv_transpose", [x], options, arrays, params=params, name=name)
 
 
 def _gemm(g: Graph, node: Any, given: list[Any]) -> Made:
-    x, W, b = _value(given[0]), _floats(given[1], "weights"), _input(given, 2)
+    x, W, b = value_of(given[0]), floats_of(given[1], "weights"), input_of(given, 2)
     o = g.options(node, alpha=1.0, beta=1.0, transA=0, transB=0, broadcast=0)
     if o["transA"] or W.ndim != 2:
         raise NoCounterpart("transA")
@@ -166,7 +129,7 @@ def _gemm(g: Graph, node: Any, given: list[Any]) -> Made:
     W = W if o["alpha"] == 1 else (W * o["alpha"]).astype(W.dtype)
     arrays = {"W": np.ascontiguousarray(W)}
     if b is not None:
-        b = np.array(np.broadcast_to(_floats(b, "a bias").reshape(-1), (W.shape[1],)))
+        b = np.array(np.broadcast_to(floats_of(b, "a bias").reshape(-1), (W.shape[1],)))
         arrays["b"] = b if o["beta"] == 1 else (b * o["beta"]).astype(b.dtype)
     if len(x.shape) != 1:
         raise NoCounterpart(f"rows of the shape {x.view}")
@@ -176,10 +139,12 @@ def _gemm(g: Graph, node: Any, given: list[Any]) -> Made:
 
 def _matmul(g: Graph, node: Any, given: list[Any]) -> Made:
     g.options(node)
-    x, W = _value(given[0]), _floats(given[1], "weights")
+    x, W = value_of(given[0]), floats_of(given[1], "weights")
     if W.ndim != 2 or len(x.shape) != 1:
         raise NoCounterpart(f"a product of rows {x.view} and {W.shape}")
-    return g.growing.add("affine", [x], {}, {"W": W}, params=_params(node, W=1), name=g.name(node, node.input[1]))
+    return g.growing.add(
+        "affine", [x], {}, {"W": W}, params=_params(node, W=1), name=g.name(node, node.input[1])
+    )
 
 
 _ARITHMETIC = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide}
@@ -201,7 +166,7 @@ def _arithmetic(g: Graph, node: Any, given: list[Any]) -> Made:
         return g.growing.add("add", [a, b], name=name)
     turned = isinstance(a, np.ndarray)
     x, c = (b, a) if turned else (a, b)
-    c = _floats(c, "constants")
+    c = floats_of(c, "constants")
     if o["broadcast"] and o["axis"] > 0 and c.ndim:
         c = c.reshape(*c.shape, *[1] * (len(x.view) + 1 - o["axis"] - c.ndim))
     if x.view != x.shape:
@@ -227,7 +192,12 @@ def _divided(growing: Growing, x: Value, c: np.ndarray, name: str) -> Value:
     if not c.all():
         raise NoCounterpart("a division by 0")
     last = growing.nodes[-1] if growing.nodes else None
-    if last is not None and last.name == x.name and last.op == "standardize" and (last.arrays["std"] == 1).all():
+    if (
+        last is not None
+        and last.name == x.name
+        and last.op == "standardize"
+        and (last.arrays["std"] == 1).all()
+    ):
         growing.nodes.pop()
         front = Value(last.inputs[0], x.shape, x.shape)
         return standardized(growing, front, last.arrays["mean"], c, name)
@@ -246,9 +216,9 @@ def _small(function: Any, *arrays: np.ndarray) -> np.ndarray:
 
 def _pointwise(op: str, **options: tuple[str, float]) -> Callable[..., Made]:
     def make(g: Graph, node: Any, given: list[Any]) -> Made:
-        found = g.options(node, **{theirs: default for theirs, default in options.values()})
+        found = g.options(node, **dict(options.values()))
         ours = {name: float(found[theirs]) for name, (theirs, _) in options.items()}
-        x = _value(given[0])
+        x = value_of(given[0])
         out = g.growing.add(op, [x], ours, name=node.output[0])
         return out._replace(view=x.view)
 
@@ -257,11 +227,13 @@ def _pointwise(op: str, **options: tuple[str, float]) -> Callable[..., Made]:
 
 def _gelu(g: Graph, node: Any, given: list[Any]) -> Made:
     o = g.options(node, approximate="none")
-    return g.growing.add("gelu", [_value(given[0])], {"approximate": o["approximate"]}, name=node.output[0])
+    return g.growing.add(
+        "gelu", [value_of(given[0])], {"approximate": o["approximate"]}, name=node.output[0]
+    )
 
 
 def _prelu(g: Graph, node: Any, given: list[Any]) -> Made:
-    x, a = _value(given[0]), _floats(given[1], "slopes")
+    x, a = value_of(given[0]), floats_of(given[1], "slopes")
     wide = a.shape if a.ndim <= len(x.shape) else a.shape[1:]
     channels = (x.shape[0], *[1] * (len(x.shape) - 1))
     if a.size != 1 and tuple(wide) != channels and not (g.opset < 7 and a.shape == x.shape[:1]):
@@ -272,12 +244,12 @@ def _prelu(g: Graph, node: Any, given: list[Any]) -> Made:
 
 def _clip(g: Graph, node: Any, given: list[Any]) -> Made:
     o = g.options(node, min=-np.inf, max=np.inf)
-    low = _input(given, 1) if len(given) > 1 else None
-    high = _input(given, 2) if len(given) > 2 else None
-    low = o["min"] if low is None else float(_constant(low, "a limit"))
-    high = o["max"] if high is None else float(_constant(high, "a limit"))
+    low = input_of(given, 1) if len(given) > 1 else None
+    high = input_of(given, 2) if len(given) > 2 else None
+    low = o["min"] if low is None else float(constant_of(low, "a limit"))
+    high = o["max"] if high is None else float(constant_of(high, "a limit"))
     if low == 0 and high >= np.finfo(np.float32).max:
-        return g.growing.add("relu", [_value(given[0])], name=node.output[0])
+        return g.growing.add("relu", [value_of(given[0])], name=node.output[0])
     raise NoCounterpart(f"between {low:g} and {high:g}")
 
 
@@ -286,7 +258,7 @@ def _batchnorm(g: Graph, node: Any, given: list[Any]) -> Made:
                   consumed_inputs=[])  # fmt: skip
     if o["training_mode"] or not o["is_test"] or not o["spatial"]:
         raise NoCounterpart("training_mode, or statistics of each pixel")
-    gamma, beta, mean, var = (_floats(a, "weights") for a in given[1:5])
+    gamma, beta, mean, var = (floats_of(a, "weights") for a in given[1:5])
     arrays = {"gamma": gamma, "beta": beta, "mean": mean, "var": var}
     options = {"eps": _decimal(o["epsilon"]), "momentum": _decimal(o["momentum"])}
     return _norm(g, node, "batchnorm", given[0], options, arrays)
@@ -303,21 +275,25 @@ def _norm(g: Graph, node: Any, op: str, x: Any, options: Any, arrays: Any) -> Ma
     left = {r: a for r, a in arrays.items() if not (
         r in places and node.input[places[r]].endswith((".ones", ".zeros")))}  # fmt: skip
     name = g.name(node, node.input[1] if "gamma" in left else "")
-    return g.growing.add(op, [_value(x)], options, left, params=_params(node, **places), name=name)
+    return g.growing.add(
+        op, [value_of(x)], options, left, params=_params(node, **places), name=name
+    )
 
 
 def _layernorm(g: Graph, node: Any, given: list[Any]) -> Made:
     o = g.options(node, axis=-1, epsilon=1e-5, stash_type=1)
-    x, gamma, beta = _value(given[0]), _floats(given[1], "weights"), _input(given, 2)
+    x, gamma, beta = value_of(given[0]), floats_of(given[1], "weights"), input_of(given, 2)
     if len(x.shape) != 1 or o["axis"] not in (1, -1):
         raise NoCounterpart(f"rows of the shape {x.view}, axis {o['axis']}")
-    arrays = {"gamma": gamma.reshape(-1)} | ({} if beta is None else {"beta": _floats(beta, "weights").reshape(-1)})
+    arrays = {"gamma": gamma.reshape(-1)} | (
+        {} if beta is None else {"beta": floats_of(beta, "weights").reshape(-1)}
+    )
     return _norm(g, node, "layernorm", x, {"eps": _decimal(o["epsilon"])}, arrays)
 
 
 def _groupnorm(g: Graph, node: Any, given: list[Any]) -> Made:
     o = g.options(node, epsilon=1e-5, num_groups=1, stash_type=1)
-    x, (gamma, beta) = _image(given[0]), (_floats(a, "weights") for a in given[1:3])
+    x, (gamma, beta) = image_of(given[0]), (floats_of(a, "weights") for a in given[1:3])
     if gamma.size == o["num_groups"] != x.shape[0]:  # of a group, in opset 18
         gamma, beta = (np.repeat(a, x.shape[0] // a.size) for a in (gamma, beta))
     options = {"eps": _decimal(o["epsilon"]), "groups": o["num_groups"]}
@@ -326,17 +302,28 @@ def _groupnorm(g: Graph, node: Any, given: list[Any]) -> Made:
 
 def _instancenorm(g: Graph, node: Any, given: list[Any]) -> Made:
     o = g.options(node, epsilon=1e-5)
-    gamma, beta = (_floats(a, "weights") for a in given[1:3])
+    gamma, beta = (floats_of(a, "weights") for a in given[1:3])
     options = {"eps": _decimal(o["epsilon"])}
-    return _norm(g, node, "instancenorm", _image(given[0]), options, {"gamma": gamma, "beta": beta})
+    return _norm(
+        g, node, "instancenorm", image_of(given[0]), options, {"gamma": gamma, "beta": beta}
+    )
 
 
 def _pool(g: Graph, node: Any, given: list[Any]) -> Made:
-    x = _image(given[0])
+    x = image_of(given[0])
     if len([name for name in node.output if name]) > 1:
         raise NoCounterpart("the places of the maxima as a second output")
-    o = g.options(node, auto_pad="NOTSET", ceil_mode=0, count_include_pad=0, dilations=[], kernel_shape=[], pads=[],
-                  storage_order=0, strides=[])  # fmt: skip
+    o = g.options(
+        node,
+        auto_pad="NOTSET",
+        ceil_mode=0,
+        count_include_pad=0,
+        dilations=[],
+        kernel_shape=[],
+        pads=[],
+        storage_order=0,
+        strides=[],
+    )
     kernel, strides, dilations, pads = _windows(o, x, o["kernel_shape"])
     if dilations != [1, 1]:
         raise NoCounterpart("windows with gaps (dilations)")
@@ -347,118 +334,52 @@ def _pool(g: Graph, node: Any, given: list[Any]) -> Made:
 
 def _global_avg_pool(g: Graph, node: Any, given: list[Any]) -> Made:
     g.options(node)
-    out = g.growing.add("global_avg_pool", [_image(given[0])], name=node.output[0])
+    out = g.growing.add("global_avg_pool", [image_of(given[0])], name=node.output[0])
     return out._replace(view=(*out.shape, 1, 1))
 
 
 def _global_max_pool(g: Graph, node: Any, given: list[Any]) -> Made:
     g.options(node)
-    x = _image(given[0])
-    return pooled(g.growing, "max_pool", x, x.shape[1:], x.shape[1:], [0] * 4, False, False, node.output[0])
+    x = image_of(given[0])
+    return pooled(
+        g.growing, "max_pool", x, x.shape[1:], x.shape[1:], [0] * 4, False, False, node.output[0]
+    )
 
 
 def _reduce(g: Graph, node: Any, given: list[Any]) -> Made:
     o = g.options(node, axes=[], keepdims=1, noop_with_empty_axes=0)
-    x = _value(given[0])
-    axes = [int(a) for a in (_constant(given[1], "axes") if _input(given, 1) is not None else o["axes"])]
+    x = value_of(given[0])
+    axes = [
+        int(a)
+        for a in (constant_of(given[1], "axes") if input_of(given, 1) is not None else o["axes"])
+    ]
     ndim = len(x.view) + 1
     axes = sorted(a % ndim for a in axes)
-    if node.op_type == "ReduceMax" and axes == [2] and not o["keepdims"] and len(x.view) == len(x.shape) + 1:
+    if (
+        node.op_type == "ReduceMax"
+        and axes == [2]
+        and not o["keepdims"]
+        and len(x.view) == len(x.shape) + 1
+    ):
         pieces = x.view[1]
 
-
-        return g.growing.add("maxout", [x._replace(view=x.shape)], {"pieces": pieces}, name=node.output[0])
+        return g.growing.add(
+            "maxout", [x._replace(view=x.shape)], {"pieces": pieces}, name=node.output[0]
+        )
     if node.op_type == "ReduceMean" and axes == [2, 3] and x.view == x.shape:
-        out = g.growing.add("global_avg_pool", [_image(x)], name=node.output[0])
+        out = g.growing.add("global_avg_pool", [image_of(x)], name=node.output[0])
         return out._replace(view=(*out.shape, 1, 1)) if o["keepdims"] else out
     raise NoCounterpart(f"over the axes {axes}")
 
 
-def _flattened(g: Graph, x: Value, name: str) -> Value:
-    if len(x.shape) == 1:
-        return x._replace(view=x.shape)
-    if x.view != x.shape:
-        raise NoCounterpart(f"rows of the shape {x.view}")
-    return g.growing.add("flatten", [x], name=name)
-
-
-def _flatten(g: Graph, node: Any, given: list[Any]) -> Made:
-    o = g.options(node, axis=1)
-    x = _value(given[0])
-    if o["axis"] not in (1, -len(x.view)):
-        raise NoCounterpart(f"axis {o['axis']}")
-    return _flattened(g, x, node.output[0])
-
-
-def _reshape(g: Graph, node: Any, given: list[Any]) -> Made:
-    o = g.options(node, allowzero=0)
-    x, target = given[0], _constant(given[1], "a shape")
-    sizes = [int(n) for n in target.reshape(-1)]
-    if isinstance(x, np.ndarray):
-        if any(n < -1 for n in sizes) or len(sizes) > 8:
-            raise NoCounterpart("an impossible shape")
-        return x.reshape(sizes)
-    before = (-1, *x.view)
-    if not o["allowzero"]:
-        sizes = [before[i] if n == 0 and i < len(before) else n for i, n in enumerate(sizes)]
-    count = int(np.prod(x.view))
-    rest = sizes[1:]
-    if rest.count(-1) == 1 and sizes[0] != -1 or rest.count(-1) == 1:
-        known = int(np.prod([n for n in rest if n != -1]))
-        rest = [n if n != -1 else count // max(known, 1) for n in rest]
-    if not sizes or any(n < 1 for n in rest) or int(np.prod(rest)) != count or sizes[0] not in (-1, 1):
-        raise NoCounterpart(f"from (N, {', '.join(map(str, x.view))}) to {[int(n) for n in target.reshape(-1)]}")
-    if tuple(rest) == x.shape:
-        return x._replace(view=x.shape)
-    if len(rest) == 1:
-        return _flattened(g, x, node.output[0])
-    if x.view == x.shape and len(rest) == len(x.shape) + 1 and tuple(rest[2:]) == x.shape[1:]:
-        return x._replace(view=tuple(rest))  # groups of channels, as maxout has them
-    if len(x.shape) == 1 and tuple(rest) == (*x.shape, 1, 1):
-        return x._replace(view=tuple(rest))
-    raise NoCounterpart(f"from (N, {', '.join(map(str, x.view))}) to (N, {', '.join(map(str, rest))})")
-
-
-def _squeeze(g: Graph, node: Any, given: list[Any]) -> Made:
-    o = g.options(node, axes=[])
-    axes = _constant(given[1], "axes") if _input(given, 1) is not None else o["axes"]
-    axes = [int(a) for a in np.asarray(axes).reshape(-1)]
-    x = given[0]
-    if isinstance(x, np.ndarray):
-        return np.squeeze(x, tuple(axes)) if node.op_type == "Squeeze" else np.expand_dims(x, tuple(axes))
-    if node.op_type == "Squeeze" and len(x.shape) == 1 and x.view == (*x.shape, 1, 1):
-        if sorted(a % 4 for a in axes) == [2, 3]:
-            return x._replace(view=x.shape)
-    raise NoCounterpart(f"of (N, {', '.join(map(str, x.view))}) at {axes}")
-
-
-def _transpose(g: Graph, node: Any, given: list[Any]) -> Made:
-    o = g.options(node, perm=[])
-    perm = [int(p) for p in o["perm"]]
-    x = given[0]
-    if isinstance(x, np.ndarray):
-        return x.transpose(perm or None)
-    if not perm or perm[0] != 0 or x.view != x.shape:
-        raise NoCounterpart(f"that moves the batch, {perm}")
-    return g.growing.add("permute", [x], {"order": tuple(p - 1 for p in perm[1:])}, name=node.output[0])
-
-
-def _concat(g: Graph, node: Any, given: list[Any]) -> Made:
-    o = g.options(node, axis=1)
-    if all(isinstance(x, np.ndarray) for x in given):
-        return np.concatenate(given, o["axis"])
-    xs = [_value(x) for x in given]
-    if o["axis"] % (len(xs[0].view) + 1) != 1 or any(x.view != x.shape for x in xs):
-        raise NoCounterpart(f"along the axis {o['axis']}")
-    return xs[0] if len(xs) == 1 else g.growing.add("concat", xs, name=node.output[0])
-
-
 def _dropout(g: Graph, node: Any, given: list[Any]) -> Made:
     o = g.options(node, ratio=0.5, seed=0, is_test=1)
-    ratio = float(_constant(given[1], "a ratio")) if _input(given, 1) is not None else o["ratio"]
+    ratio = (
+        float(constant_of(given[1], "a ratio")) if input_of(given, 1) is not None else o["ratio"]
+    )
     if not 0 <= ratio < 1:
         raise NoCounterpart(f"with the ratio {ratio}")
-    x = _value(given[0])
+    x = value_of(given[0])
     out = g.growing.add("dropout", [x], {"p": round(1 - _decimal(ratio), 12)}, name=node.output[0])
     return out._replace(view=x.view)
 
@@ -478,7 +399,7 @@ def _cast(g: Graph, node: Any, given: list[Any]) -> Made:
 
 def _softmax(g: Graph, node: Any, given: list[Any]) -> Made:
     o = g.options(node, axis=-1 if g.opset >= 13 else 1)
-    x = _value(given[0])
+    x = value_of(given[0])
     if len(x.shape) != 1 or o["axis"] not in (1, -1):
         raise NoCounterpart(f"over the axis {o['axis']}")
     name = g.growing.fresh(node.output[0])
@@ -487,97 +408,64 @@ def _softmax(g: Graph, node: Any, given: list[Any]) -> Made:
 
 
 def _resize(g: Graph, node: Any, given: list[Any]) -> Made:
-    x = _image(given[0])
-    o = g.options(node, antialias=0, axes=[], coordinate_transformation_mode="half_pixel", cubic_coeff_a=-0.75,
-                  exclude_outside=0, extrapolation_value=0.0, keep_aspect_ratio_policy="stretch", mode="nearest",
-                  nearest_mode="round_prefer_floor", scales=[])  # fmt: skip
-    scales, sizes = _input(given, 1 if node.op_type == "Upsample" else 2), _input(given, 3)
+    x = image_of(given[0])
+    o = g.options(
+        node,
+        antialias=0,
+        axes=[],
+        coordinate_transformation_mode="half_pixel",
+        cubic_coeff_a=-0.75,
+        exclude_outside=0,
+        extrapolation_value=0.0,
+        keep_aspect_ratio_policy="stretch",
+        mode="nearest",
+        nearest_mode="round_prefer_floor",
+        scales=[],
+    )
+    scales, sizes = input_of(given, 1 if node.op_type == "Upsample" else 2), input_of(given, 3)
     if sizes is not None and np.size(sizes):
-        wanted = [int(n) for n in _constant(sizes, "sizes")][-2:]
+        wanted = [int(n) for n in constant_of(sizes, "sizes")][-2:]
         if any(w % n for w, n in zip(wanted, x.shape[1:], strict=True)):
             raise NoCounterpart(f"to {wanted}, no multiple of {x.shape[1:]}")
         factors = [w / n for w, n in zip(wanted, x.shape[1:], strict=True)]
     else:
-        table = o["scales"] if scales is None else _constant(scales, "scales")
+        table = o["scales"] if scales is None else constant_of(scales, "scales")
         factors = [float(s) for s in table][-2:]
     if len(factors) != 2 or any(f != int(f) or not 1 <= f < 1 << 16 for f in factors):
         raise NoCounterpart(f"by {factors}")
     scale = tuple(int(f) for f in factors)
     way = o["coordinate_transformation_mode"]
     name = node.output[0]
-    if node.op_type == "Upsample" or (o["mode"] == "nearest" and way == "asymmetric" and o["nearest_mode"] == "floor"):
+    if node.op_type == "Upsample" or (
+        o["mode"] == "nearest" and way == "asymmetric" and o["nearest_mode"] == "floor"
+    ):
         if o["mode"] != "nearest":
             raise NoCounterpart("bilinear, counted from the corners")
         return g.growing.add("upsample", [x], {"scale": scale, "mode": "nearest"}, name=name)
     if o["mode"] == "linear" and way in ("half_pixel", "pytorch_half_pixel") and not o["antialias"]:
-        if way == "pytorch_half_pixel" and 1 in [n * s for n, s in zip(x.shape[1:], scale, strict=True)]:
+        if way == "pytorch_half_pixel" and 1 in [
+            n * s for n, s in zip(x.shape[1:], scale, strict=True)
+        ]:
             raise NoCounterpart("to one pixel")
         return g.growing.add("upsample", [x], {"scale": scale, "mode": "bilinear"}, name=name)
     raise NoCounterpart(f"mode {o['mode']}, {way}, {o['nearest_mode']}")
 
 
 def _pad(g: Graph, node: Any, given: list[Any]) -> Made:
-    x = _image(given[0])
+    x = image_of(given[0])
     o = g.options(node, mode="constant", pads=[], value=0.0)
-    pads = [int(p) for p in (_constant(given[1], "widths") if _input(given, 1) is not None else o["pads"])]
-    value = _input(given, 2)
-    number = o["value"] if value is None else float(_constant(value, "a value").reshape(-1)[0])
-    if o["mode"] != "constant" or len(pads) != 8 or _input(given, 3) is not None:
+    pads = [
+        int(p)
+        for p in (constant_of(given[1], "widths") if input_of(given, 1) is not None else o["pads"])
+    ]
+    value = input_of(given, 2)
+    number = o["value"] if value is None else float(constant_of(value, "a value").reshape(-1)[0])
+    if o["mode"] != "constant" or len(pads) != 8 or input_of(given, 3) is not None:
         raise NoCounterpart(f"mode {o['mode']}")
     if pads[0] or pads[1] or pads[4] or pads[5] or min(pads) < 0 or max(pads) > 1 << 20:
         raise NoCounterpart(f"by {pads}")
     options = {"pads": (pads[2], pads[6], pads[3], pads[7]), "value": number}
     return g.growing.add("pad", [x], options, name=node.output[0])
-
-
-def _make_constant(g: Graph, node: Any, given: list[Any]) -> Made:
-    (attribute,) = node.attribute
-    if attribute.name == "value":
-        return g.array(attribute.t)
-    if attribute.name in ("value_float", "value_floats"):
-        return np.array(g.onnx.helper.get_attribute_value(attribute), np.float32)
-    if attribute.name in ("value_int", "value_ints"):
-        return np.array(g.onnx.helper.get_attribute_value(attribute), np.int64)
-    raise NoCounterpart(attribute.name)
-
-
-def _constant_of_shape(g: Graph, node: Any, given: list[Any]) -> Made:
-    """An array of one number, as the weights of files that only show an architecture."""
-    value = next((g.array(a.t) for a in node.attribute if a.name == "value"), np.zeros(1, np.float32))
-    sizes = [int(n) for n in _constant(given[0], "a shape").reshape(-1)]
-    g.filled += int(np.prod([max(n, 0) for n in sizes], dtype=object))
-    if any(n < 0 for n in sizes) or value.size != 1 or g.filled > _MOST_FILLED:
-        raise NoCounterpart(f"of {sizes}")
-    if value.dtype.kind == "f" and value.dtype.itemsize < 4:
-        value = value.astype(np.float32)
-    return np.broadcast_to(value.reshape(()), sizes)
-
-
-def _shape(g: Graph, node: Any, given: list[Any]) -> Made:
-    o = g.options(node, start=0, end=1 << 30)
-    x = given[0]
-    shape: Shape = x.shape if isinstance(x, np.ndarray) else (-1, *x.view)
-    return np.array(shape[o["start"] : o["end"]], np.int64)
-
-
-def _gather(g: Graph, node: Any, given: list[Any]) -> Made:
-    o = g.options(node, axis=0)
-    table, places = _constant(given[0], "a value"), _constant(given[1], "places")
-    if places.size > 1 << 20:
-        raise NoCounterpart("constants that grow large")
-    return np.take(table, places, axis=o["axis"])
-
-
-def _slice(g: Graph, node: Any, given: list[Any]) -> Made:
-    o = g.options(node, starts=[], ends=[], axes=[])
-    x = _constant(given[0], "a value")
-    parts = [_constant(a, "places").tolist() for a in given[1:]] or [o["starts"], o["ends"], o["axes"]]
-    starts, ends = parts[0], parts[1]
-    axes = parts[2] if len(parts) > 2 and parts[2] else range(len(starts))
-    steps = parts[3] if len(parts) > 3 else [1] * len(starts)
-    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        x = x[(slice(None),) * int(axis) + (slice(start, end, step),)]
-    return x
 
 
 OPERATORS: dict[str, Callable[[Graph, Any, list[Any]], Made]] = {
@@ -590,10 +478,10 @@ OPERATORS: dict[str, Callable[[Graph, Any, list[Any]], Made]] = {
     "GroupNormalization": _groupnorm, "InstanceNormalization": _instancenorm,
     "MaxPool": _pool, "AveragePool": _pool, "GlobalAveragePool": _global_avg_pool,
     "GlobalMaxPool": _global_max_pool, "ReduceMean": _reduce, "ReduceMax": _reduce,
-    "Flatten": _flatten, "Reshape": _reshape, "Squeeze": _squeeze, "Unsqueeze": _squeeze,
-    "Transpose": _transpose, "Concat": _concat, "Dropout": _dropout, "Identity": _same,
+    "Flatten": shapes.flatten, "Reshape": shapes.reshape, "Squeeze": shapes.squeeze,
+    "Unsqueeze": shapes.squeeze,
+    "Transpose": shapes.transpose, "Concat": shapes.concat, "Dropout": _dropout, "Identity": _same,
     "Cast": _cast, "Softmax": _softmax, "LogSoftmax": _softmax, "Resize": _resize,
-    "Upsample": _resize, "Pad": _pad, "Constant": _make_constant, "Shape": _shape,
-    "ConstantOfShape": _constant_of_shape, "Gather": _gather, "Slice": _slice,
+    "Upsample": _resize, "Pad": _pad, "Constant": shapes.make_constant, "Shape": shapes.shape,
+    "ConstantOfShape": shapes.constant_of_shape, "Gather": shapes.gather, "Slice": shapes.sliced,
 }  # fmt: skip
-

@@ -70,7 +70,9 @@ def model_proto(network: Network, *, bare: bool = False) -> Any:
         shift = writer.weight("pixels.mean", np.asarray(images.mean))
         scale = writer.weight("pixels.std", np.asarray(images.std))
         writer.add("Div", [writer.add("Sub", ["pixels", shift]), scale], name)
-    output = "scores" if network.output == "scores" or "scores" not in writer.taken else network.output
+    output = (
+        "scores" if network.output == "scores" or "scores" not in writer.taken else network.output
+    )
     for node in network.nodes:
         OPERATIONS[node.op](writer, node, output if node.name == network.output else node.name)
     if network.output in network.inputs:

@@ -80,7 +80,7 @@ class Growing:
         arrays = {role: arrays[role] for role in roles} if arrays else {}
         node = Node("node", op, tuple(v.name for v in inputs), dict(options or {}), arrays)
         try:
-            layer = nn.build_layer(layer_table(node))
+            layer: Any = nn.build_layer(layer_table(node))
             rows = [v.shape for v in inputs]
             expected = {role: w.shape for role, w in layer.weights(*rows).items()}
             shape = layer.shape(*rows)
@@ -125,7 +125,9 @@ class Growing:
             text = "; ".join(shown) + (f"; and {more} more" if more > 0 else "")
             raise OperationError(f"{self.where}: there is no counterpart here for {text}")
         if not isinstance(output, Value) or not self.nodes:
-            raise OperationError(f"{self.where}: the network has no layers between its input and its output")
+            raise OperationError(
+                f"{self.where}: the network has no layers between its input and its output"
+            )
         wanted, kept = {output.name}, []
         for node in reversed(self.nodes):
             if node.name in wanted:
@@ -143,7 +145,9 @@ def _without_copies(network: Network) -> Network:
     nodes = []
     for node in network.nodes:
         inputs = tuple(same.get(name, name) for name in node.inputs)
-        if node.op == "permute" and node.options["order"] == tuple(range(len(node.options["order"]))):
+        if node.op == "permute" and node.options["order"] == tuple(
+            range(len(node.options["order"]))
+        ):
             same[node.name] = inputs[0]
         else:
             nodes.append(replace(node, inputs=inputs))
@@ -154,16 +158,25 @@ def _without_copies(network: Network) -> Network:
 def _with_own_pads(network: Network) -> Network:
     """Let a convolution pad by itself, where zeros of the same width stand on both sides in front of it."""
     uses = network.uses()
-    pads = {node.name: node for node in network.nodes if node.op == "pad" and len(uses[node.name]) == 1}
+    pads = {
+        node.name: node for node in network.nodes if node.op == "pad" and len(uses[node.name]) == 1
+    }
     gone: set[str] = set()
     nodes = []
     for node in network.nodes:
         front = pads.get(node.inputs[0])
-        if front is not None and node.op == "conv" and not any(node.options["pad"]) and not front.options["value"]:
+        if (
+            front is not None
+            and node.op == "conv"
+            and not any(node.options["pad"])
+            and not front.options["value"]
+        ):
             top, bottom, left, right = front.options["pads"]
             if (top, left) == (bottom, right):
                 gone.add(front.name)
-                node = replace(node, inputs=front.inputs, options={**node.options, "pad": (top, left)})
+                node = replace(
+                    node, inputs=front.inputs, options={**node.options, "pad": (top, left)}
+                )
         nodes.append(node)
     return replace(network, nodes=tuple(node for node in nodes if node.name not in gone))
 
@@ -192,16 +205,31 @@ def standardized(growing: Growing, x: Value, mean: np.ndarray, std: np.ndarray, 
 
 
 def pooled(
-    growing: Growing, op: str, x: Value, size: Any, stride: Any, pads: Any, ceil_mode: bool, counts: bool, name: str
+    growing: Growing,
+    op: str,
+    x: Value,
+    size: Any,
+    stride: Any,
+    pads: Any,
+    ceil_mode: bool,
+    counts: bool,
+    name: str,
 ) -> Value:
     """A pool; pads are top, left, bottom, right, and need not be equal for the largest."""
     top, left, bottom, right = pads
-    options = {"size": tuple(size), "stride": tuple(stride), "pad": (top, left), "ceil_mode": ceil_mode}
+    options = {
+        "size": tuple(size),
+        "stride": tuple(stride),
+        "pad": (top, left),
+        "ceil_mode": ceil_mode,
+    }
     if (top, left) != (bottom, right):
         if ceil_mode or op != "max_pool":
             raise NoCounterpart(f"padding that is not the same on both sides, {pads}")
         lowest = float(np.finfo(np.float32).min)
-        x = growing.add("pad", [x], {"pads": (top, bottom, left, right), "value": lowest}, name=f"{name}.pad")
+        x = growing.add(
+            "pad", [x], {"pads": (top, bottom, left, right), "value": lowest}, name=f"{name}.pad"
+        )
         options["pad"] = (0, 0)
     if op == "avg_pool":
         options["count_include_pad"] = counts
@@ -209,13 +237,15 @@ def pooled(
 
 
 def padded(growing: Growing, x: Value, pads: Any, name: str) -> tuple[Value, tuple[int, int]]:
-    """Put zeros around images where top, left, bottom, right differ; return what pad is left for the layer."""
+    """Put zeros around images where the sides differ; return the pad that is left for the layer."""
     top, left, bottom, right = pads
     if min(pads) < 0:
         raise NoCounterpart(f"negative padding, {tuple(pads)}")
     if (top, left) == (bottom, right):
         return x, (top, left)
-    wide = growing.add("pad", [x], {"pads": (top, bottom, left, right), "value": 0.0}, name=f"{name}.pad")
+    wide = growing.add(
+        "pad", [x], {"pads": (top, bottom, left, right), "value": 0.0}, name=f"{name}.pad"
+    )
     return wide, (0, 0)
 
 

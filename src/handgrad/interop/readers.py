@@ -15,7 +15,9 @@ def network_of_module(module: Any, example: Any = None) -> Network:
 
         return of_keras(module)
     if example is None:
-        raise OptionError("compare: give X, so that PyTorch can tell what the first network computes")
+        raise OptionError(
+            "compare: give X, so that PyTorch can tell what the first network computes"
+        )
     from handgrad.interop.torch_in import network_of as of_torch
 
     return of_torch(module, example)

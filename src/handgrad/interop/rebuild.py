@@ -130,9 +130,10 @@ def model_of(network: Network, **options: Any) -> GraphModel:
     options: those of `handgrad.nn.Model`, as reg and loss.  A layer without trained weights in the
     neutral form, as `Whitening`, becomes one with.
     """
-    tables, first = [], {}
+    tables: list[dict[str, Any]] = []
+    first: dict[Any, str] = {}
     for node in network.nodes:
-        table = {"name": node.name, "inputs": list(node.inputs)}
+        table: dict[str, Any] = {"name": node.name, "inputs": list(node.inputs)}
         key = (node.op, repr(sorted(node.options.items())), tuple(sorted(node.params.items())))
         if node.params and key in first:
             tables.append({**table, "same_as": first[key]})

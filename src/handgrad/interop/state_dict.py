@@ -11,7 +11,15 @@ import numpy as np
 
 from handgrad import nn
 from handgrad.engines.arrays import as_numpy
-from handgrad.errors import CheckpointError, DtypeError, OptionError, ShapeError, as_path, nearest, shown
+from handgrad.errors import (
+    CheckpointError,
+    DtypeError,
+    OptionError,
+    ShapeError,
+    as_path,
+    nearest,
+    shown,
+)
 from handgrad.interop.network import describe
 from handgrad.interop.optional import library
 
@@ -28,7 +36,8 @@ def load_state_dict(
 
     Args:
         model: a network of `handgrad.nn`; its layers are named like the source's modules.
-        source: a dictionary name -> array or tensor; a safetensors file; or a ``.pt`` or ``.pth`` file, which is
+        source: a dictionary name -> array or tensor; a safetensors file; or a ``.pt`` or ``.pth`` file,
+        which is
             read by PyTorch's ``weights_only`` reader, so that no code in it runs.
         rename: dictionary or function from the names of the source to those that are looked for.
 
@@ -41,7 +50,9 @@ def load_state_dict(
         CheckpointError: the file is missing or damaged, or holds more than weights.
     """
     if not isinstance(model, nn.Model):
-        raise OptionError(f"load_state_dict: model must be a network of handgrad.nn, got {shown(model)}")
+        raise OptionError(
+            f"load_state_dict: model must be a network of handgrad.nn, got {shown(model)}"
+        )
     arrays = _read(source)
     if rename is not None:
         change = rename if callable(rename) else lambda name: rename.get(name, name)
@@ -71,7 +82,9 @@ def load_state_dict(
             near = nearest(left[0], lacking)
             hint = f" (is {left[0]} meant for {near}?)" if near else ""
             parts.append(f"the network has no {', '.join(left[:20])}{hint}")
-        raise OptionError(f"load_state_dict: {'; '.join(parts)}. Pass rename={{source's name: name}}")
+        raise OptionError(
+            f"load_state_dict: {'; '.join(parts)}. Pass rename={{source's name: name}}"
+        )
     for name, new in params.items():
         model.params[name][...] = new
     if buffers:
@@ -82,7 +95,9 @@ def load_state_dict(
 def _fitting(name: str, value: Any, old: np.ndarray, turned: bool) -> np.ndarray:
     array = as_numpy("load_state_dict", name, value)
     if array.dtype.kind != "f":
-        raise DtypeError(f"load_state_dict: {name} must hold floating-point numbers, got {array.dtype}")
+        raise DtypeError(
+            f"load_state_dict: {name} must hold floating-point numbers, got {array.dtype}"
+        )
     array = array.T if turned and array.ndim == 2 else array
     if array.shape != old.shape:
         wanted = old.shape[::-1] if turned else old.shape
@@ -96,7 +111,9 @@ def _read(source: Any) -> dict[str, Any]:
     if isinstance(source, Mapping):
         return {str(name): _array(a) for name, a in source.items()}
     if not isinstance(source, str | PathLike):
-        raise OptionError(f"load_state_dict: source must be a dictionary or a file, got {shown(source)}")
+        raise OptionError(
+            f"load_state_dict: source must be a dictionary or a file, got {shown(source)}"
+        )
     path: Path = as_path("load_state_dict", "source", source)
     if not path.is_file():
         raise CheckpointError(f"{path} is not there")
@@ -106,7 +123,9 @@ def _read(source: Any) -> dict[str, Any]:
             loaded = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # the reader's errors are of many kinds
             first = " ".join(str(error).split())[:200]
-            raise CheckpointError(f"{path} holds more than weights, or is damaged: {first}") from None
+            raise CheckpointError(
+                f"{path} holds more than weights, or is damaged: {first}"
+            ) from None
         if not isinstance(loaded, Mapping):
             raise CheckpointError(f"{path} holds no dictionary of weights")
         return {str(name): _array(a) for name, a in loaded.items()}
@@ -122,5 +141,9 @@ def _array(value: Any) -> Any:
     """A tensor as an array; what is none comes back as it is."""
     if hasattr(value, "detach"):
         value = value.detach().cpu()
-        return value.float().numpy() if str(value.dtype) in ("torch.bfloat16", "torch.float16") else value.numpy()
+        return (
+            value.float().numpy()
+            if str(value.dtype) in ("torch.bfloat16", "torch.float16")
+            else value.numpy()
+        )
     return value

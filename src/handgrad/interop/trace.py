@@ -110,8 +110,15 @@ def _of_model(
             caches.append((call, layer, cache))
         name = engine or "auto"
         fast = engines.select(engine, np.zeros(1, np.float32))[0] == "native"
-        result = Trace(f"{type(model).__name__} ({name}, {dtype})", seen, values[output.index],
-                       float(np.finfo(dtype).eps) / 2, params, winograd=fast, learns=mode == "train")  # fmt: skip
+        result = Trace(
+            f"{type(model).__name__} ({name}, {dtype})",
+            seen,
+            values[output.index],
+            float(np.finfo(dtype).eps) / 2,
+            params,
+            winograd=fast,
+            learns=mode == "train",
+        )
         if mode == "train":
             _backward(caches, place, output.index, upstream.astype(dtype), result)
     for layer in own.values():

@@ -15,6 +15,8 @@ from typing import Any
 from handgrad.errors import DataError, HandgradError, as_path
 from handgrad.files import atomic_write
 from handgrad.html import POLICY
+from handgrad.report.card import model_card
+from handgrad.report.records import read_history
 
 CSS = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 0 auto;
@@ -34,21 +36,6 @@ td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; font-size: .85rem; line-height: 1.35; }
 """
 HALF_WIDTH = ("filters", "confusion")  # figures that stand side by side
-
-
-def read_history(path: Path) -> list[dict[str, Any]]:
-    """Return the records of a ``history.jsonl``; a last line cut off by a crash is left out."""
-    if not path.is_file():
-        raise DataError(f"report: there is no {path.name} in {path.parent}; is it a run folder?")
-    records = []
-    lines = path.read_bytes().splitlines()
-    for number, line in enumerate(lines, start=1):
-        try:
-            records.append(json.loads(line))
-        except ValueError as error:
-            if number < len(lines):
-                raise DataError(f"report: {path} line {number} is not JSON: {error}") from None
-    return records
 
 
 def write_report(folder: str | Path) -> Path:
@@ -176,6 +163,10 @@ def _page(
         parts.append(f"<h2>The network</h2><pre>{text}</pre>")
     parts.append(f"<h2>Configuration</h2><pre>{escape(config_text)}</pre>")
     parts.append(f"<h2>Provenance</h2>{table(_provenance(start, end, config))}")
+    card = escape(model_card(folder))
+    parts.append(
+        f"<h2>Model card</h2><p>In Markdown, as handgrad card writes it.</p><pre>{card}</pre>"
+    )
     return document(title, parts)
 
 

@@ -16,7 +16,15 @@ import numpy as np
 
 from handgrad import engines, nn
 from handgrad.engines.arrays import as_numpy
-from handgrad.errors import HandgradError, OptionError, ShapeError, as_count, shown
+from handgrad.errors import (
+    HandgradError,
+    OptionError,
+    ShapeError,
+    as_count,
+    as_number,
+    is_one_of,
+    shown,
+)
 from handgrad.interop.bounds import Value
 from handgrad.interop.match import (
     BOTH,
@@ -135,7 +143,8 @@ def compare(
     """
     train = as_count("compare", "train", train, 0, 10_000)
     seed = as_count("compare", "seed", seed, 0)
-    if dtype is not None and dtype not in _DTYPES:
+    learning_rate = as_number("compare", "learning_rate", learning_rate)
+    if dtype is not None and not is_one_of(dtype, _DTYPES):
         raise OptionError(f"compare: dtype must be one of {', '.join(_DTYPES)}; got {shown(dtype)}")
     party = _party("a", a)
     engine = None

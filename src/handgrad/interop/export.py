@@ -95,8 +95,9 @@ def export(
     images = source.network.images
     if preprocessing is not None:
         images = images_of(preprocessing, images.class_names, images.info)
-    names = class_names or images.class_names
-    if not isinstance(names, tuple | list) or not all(isinstance(n, str) for n in names):
+    is_list = isinstance(class_names, tuple | list)
+    names = images.class_names if is_list and not class_names else class_names
+    if not is_list or not all(isinstance(n, str) for n in names):
         raise OptionError(f"export: class_names must be a list of texts, got {shown(names)}")
     info = {**images.info, **(metadata or {})}
     images = replace(images, class_names=tuple(names), info=info)
@@ -106,6 +107,8 @@ def export(
         if out is None
         else as_path("export", "out", out)
     )
+    if not path.name or path.is_dir():
+        raise OptionError(f"export: out must be the path of a file, got the folder {path}")
     name = path.stem
     notes: tuple[str, ...] = ()
     if to == "c":

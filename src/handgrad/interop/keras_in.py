@@ -26,7 +26,7 @@ from handgrad.interop.reader import (
     Unknown,
     Value,
 )
-from handgrad.interop.rebuild import GraphModel, model_of
+from handgrad.interop.rebuild import GraphModel, check_options, model_of
 
 Made = Any
 _LARGEST = 2 << 30  # bytes that the members of a file may unpack to
@@ -49,6 +49,7 @@ def from_keras(model: Any, **options: Any) -> GraphModel:
             other packages).
         OptionError: it is no model, or Keras is missing.
     """
+    check_options("from_keras", options)
     return model_of(network_of(model), **options)
 
 

@@ -21,7 +21,7 @@ from handgrad.interop.onnx_graph import Graph
 from handgrad.interop.onnx_ops import OPERATORS
 from handgrad.interop.optional import library
 from handgrad.interop.reader import Growing, NoCounterpart, Shape, Unknown, Value
-from handgrad.interop.rebuild import GraphModel, model_of
+from handgrad.interop.rebuild import GraphModel, check_options, model_of
 
 _LARGEST = 2 << 30  # bytes that a protocol buffer may have
 _FLOATS = (1, 10, 11, 16)  # float32, float16, float64, bfloat16
@@ -45,6 +45,7 @@ def from_onnx(path: Any, *, input_shape: Any = None, **options: Any) -> GraphMod
         OperationError: operators that have no counterpart, all of them with their places.
         OptionError: the shape of the input is not known, or onnx is missing.
     """
+    check_options("from_onnx", options)
     return model_of(network_of(path, input_shape), **options)
 
 

@@ -17,6 +17,8 @@ from handgrad.errors import (
     OptionError,
     ShapeError,
     as_path,
+    check_callable,
+    check_takes,
     nearest,
     shown,
 )
@@ -55,8 +57,7 @@ def load_state_dict(
         )
     arrays = _read(source)
     if rename is not None:
-        change = rename if callable(rename) else lambda name: rename.get(name, name)
-        arrays = {str(change(name)): array for name, array in arrays.items()}
+        arrays = _renamed(arrays, rename)
     arrays = {name: a for name, a in arrays.items() if not name.endswith("num_batches_tracked")}
     params, buffers, taken = {}, {}, []
     lacking = []
@@ -90,6 +91,14 @@ def load_state_dict(
     if buffers:
         model.load_buffers(buffers)
     return tuple(taken)
+
+
+def _renamed(arrays: dict[str, Any], rename: Any) -> dict[str, Any]:
+    if isinstance(rename, Mapping):
+        return {str(rename.get(name, name)): array for name, array in arrays.items()}
+    check_callable("load_state_dict", "rename (a dictionary or function)", rename)
+    check_takes("load_state_dict", "rename", rename, "a name", 1)
+    return {str(rename(name)): array for name, array in arrays.items()}
 
 
 def _fitting(name: str, value: Any, old: np.ndarray, turned: bool) -> np.ndarray:

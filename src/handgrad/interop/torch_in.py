@@ -21,7 +21,7 @@ from handgrad.interop.reader import (
     Unknown,
     Value,
 )
-from handgrad.interop.rebuild import GraphModel, model_of
+from handgrad.interop.rebuild import GraphModel, check_options, model_of
 from handgrad.interop.torch_ops import FUNCTIONS, Weight, numbers_of
 
 Made = Any
@@ -43,6 +43,7 @@ def from_torch(module: Any, example: Any, **options: Any) -> GraphModel:
             export the module.
         OptionError: it is no module, or PyTorch is missing.
     """
+    check_options("from_torch", options)
     return model_of(network_of(module, example), **options)
 
 

@@ -10,7 +10,7 @@ from handgrad.interop.bounds import Value
 from handgrad.interop.network import describe
 
 
-def agree(model, X, got, what=""):
+def agree(model, X, got, what="", slack=1.0):
     """Check that `got` are the model's scores on X, within what rounding of float32 explains."""
     network = describe(model)
     xs = X if isinstance(X, tuple) else (X,)
@@ -22,8 +22,11 @@ def agree(model, X, got, what=""):
     right, bound = values[network.output]
     assert got.shape == right.shape, what
     size = np.sqrt((right**2).mean())
-    assert (np.abs(got - right) <= bound).all(), what
-    assert np.abs(got - right).max() <= 50 * np.sqrt(len(network.nodes)) * unit * size, what
+    assert (np.abs(got - right) <= slack * bound).all(), what
+    if (
+        bound.max() < 1e-3 * size
+    ):  # where rounding is not blown up on the way, it is far below its bound
+        assert np.abs(got - right).max() <= 50 * np.sqrt(len(network.nodes)) * unit * size, what
 
 
 def as_dtype(model, dtype):

@@ -64,7 +64,7 @@ class _Text:
             return f'p["{node.name}.{role}"]'
         name = node.params.get(role, f"{node.name}.{role}")
         name = name if role not in ("mean", "var") else f"{node.name}.{role}"
-        self.weights[name] = node.arrays[role]
+        self.weights[name] = node.arrays[role].astype(self.network.dtype)
         return f'p["{name}"]'
 
     def call(self, node: Node) -> tuple[str, list[str], str]:
@@ -131,10 +131,17 @@ class _Text:
     def back(self, node: Node, seen: set[str]) -> list[str]:
         """The lines of a layer's backward pass; `seen` are the values that have a gradient already."""
         out, xs = self.names[node.name], [self.names[name] for name in node.inputs]
-        targets = []
-        for x in xs:
-            targets.append(f"d{x}" if x not in seen else f"more_d{x}")
-        sums = [f"d{x} = d{x} + more_d{x}" for x in dict.fromkeys(xs) if x in seen]
+        targets, sums = [], []
+        known = set(seen)
+        for k, x in enumerate(xs):
+            if x in known and not (node.op == "add" and x in xs[:k]):
+                targets.append(f"more{k or ''}_d{x}")
+                sums.append(f"d{x} = d{x} + {targets[-1]}")
+            else:
+                targets.append(f"d{x}")
+            known.add(x)
+        if node.op == "add" and len({*xs}) < len(xs):
+            targets, sums = targets[:1], sums[:1]
         if node.op == "add":
             lines = [f"{target} = d{out}" for target in dict.fromkeys(targets)]
             if len({*xs}) < len(xs):

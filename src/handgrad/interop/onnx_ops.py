@@ -129,7 +129,10 @@ def _gemm(g: Graph, node: Any, given: list[Any]) -> Made:
     W = W if o["alpha"] == 1 else (W * o["alpha"]).astype(W.dtype)
     arrays = {"W": np.ascontiguousarray(W)}
     if b is not None:
-        b = np.array(np.broadcast_to(floats_of(b, "a bias").reshape(-1), (W.shape[1],)))
+        b = floats_of(b, "a bias")
+        if b.size not in (1, W.shape[1]):
+            raise NoCounterpart("a bias for each row")
+        b = np.array(np.broadcast_to(b.reshape(-1), (W.shape[1],)))
         arrays["b"] = b if o["beta"] == 1 else (b * o["beta"]).astype(b.dtype)
     if len(x.shape) != 1:
         raise NoCounterpart(f"rows of the shape {x.view}")
@@ -377,6 +380,9 @@ def _dropout(g: Graph, node: Any, given: list[Any]) -> Made:
     ratio = (
         float(constant_of(given[1], "a ratio")) if input_of(given, 1) is not None else o["ratio"]
     )
+    training = input_of(given, 2)
+    if training is not None and bool(constant_of(training, "the mode").any()):
+        raise NoCounterpart("in training mode")
     if not 0 <= ratio < 1:
         raise NoCounterpart(f"with the ratio {ratio}")
     x = value_of(given[0])

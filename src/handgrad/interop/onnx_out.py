@@ -158,6 +158,8 @@ def _vectors(writer: Writer, node: Node, count: int) -> list[str]:
 def _norm(writer: Writer, node: Node, out: str) -> None:
     epsilon = node.options["eps"]
     inputs = [*node.inputs, *_vectors(writer, node, node.shape[0])]
+    # in what the statistics are computed; float32 unless told otherwise
+    stash = {"stash_type": writer.onnx.TensorProto.DOUBLE} if writer.dtype == np.float64 else {}
     if node.op == "batchnorm":
         inputs += [
             writer.weight(f"{node.name}.{role}", node.arrays[role]) for role in ("mean", "var")
@@ -165,10 +167,10 @@ def _norm(writer: Writer, node: Node, out: str) -> None:
         options = {"momentum": node.options["momentum"]}
         writer.add("BatchNormalization", inputs, out, epsilon=epsilon, **options)
     elif node.op == "layernorm":
-        writer.add("LayerNormalization", inputs, out, axis=-1, epsilon=epsilon)
+        writer.add("LayerNormalization", inputs, out, axis=-1, epsilon=epsilon, **stash)
     elif node.op == "groupnorm":
         groups = node.options["groups"]
-        writer.add("GroupNormalization", inputs, out, num_groups=groups, epsilon=epsilon)
+        writer.add("GroupNormalization", inputs, out, num_groups=groups, epsilon=epsilon, **stash)
     else:
         writer.add("InstanceNormalization", inputs, out, epsilon=epsilon)
 

@@ -154,12 +154,12 @@ def _inside(value: Any, folder: Path) -> Any:
 
 
 def can_limit_memory() -> bool:
-    """Whether this system has limits for a process; Windows has none that Python can set."""
+    """Whether a process's memory can be limited: not on Windows, and macOS keeps no such limit."""
     try:
         import resource
     except ImportError:
         return False
-    return hasattr(resource, "RLIMIT_AS")
+    return hasattr(resource, "RLIMIT_AS") and sys.platform != "darwin"
 
 
 def _limit(memory: int, seconds: float, keeps: bool) -> None:

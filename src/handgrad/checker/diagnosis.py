@@ -188,6 +188,7 @@ def _why(described: Cause, rerun: Rerun | None, calls: Sequence[Call]) -> Cause 
             raised,
             source_file(rerun.function),
             shapes,
+            _inputs(call),
         )
         if found is None:
             continue
@@ -195,6 +196,12 @@ def _why(described: Cause, rerun: Rerun | None, calls: Sequence[Call]) -> Cause 
         says = f"{found.says} ({raised.kind}{where})"
         return replace(described, name="why_raises", says=says, line=found.line, certain=True)
     return None
+
+
+def _inputs(call: Call) -> dict[str, tuple[int, ...]]:
+    """The shapes of the inputs; of a linear classifier X is among the options."""
+    others = {"X": np.shape(one) for one in call.options if np.ndim(one) == 2}
+    return {**others, **{name: np.shape(value) for name, value in call.arrays.items()}}
 
 
 def _raise_alike(key: str, other: str, calls: Sequence[Call]) -> bool:

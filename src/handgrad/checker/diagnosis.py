@@ -167,7 +167,7 @@ def _rest(left: Sequence[str], case: _Case, rerun: Rerun | None) -> list[Cause]:
             described = _mostly(key, case) or described
         if described.name == "raises" and not described.certain:
             described = _why(described, again, case.calls) or described
-        if described.name in ("raises", "missing", "why_raises"):
+        if described.name in ("raises", "missing"):
             alike = [other for other in left if _raise_alike(key, other, case.calls)]
             described = replace(described, keys=tuple(alike))
         causes.append(described)
@@ -194,13 +194,14 @@ def _why(described: Cause, rerun: Rerun | None, calls: Sequence[Call]) -> Cause 
             continue
         where = structure.situation(key, calls)
         says = f"{found.says} ({raised.kind}{where})"
-        return replace(described, name="why_raises", says=says, line=found.line, certain=True)
+        return replace(described, says=says, line=found.line, certain=True)
     return None
 
 
 def _inputs(call: Call) -> dict[str, tuple[int, ...]]:
     """The shapes of the inputs; of a linear classifier X is among the options."""
-    others = {"X": np.shape(one) for one in call.options if np.ndim(one) == 2}
+    tables = [np.shape(one) for one in call.options if np.ndim(one) == 2]
+    others = {"X": tables[0]} if tables else {}
     return {**others, **{name: np.shape(value) for name, value in call.arrays.items()}}
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import handgrad
-from handgrad.checker import RIGHT, UNTESTED, WRONG, check, running
+from handgrad.checker import RIGHT, UNTESTED, WRONG, check, undisturbed
 from handgrad.checker.records import Raised, difference, same
 from handgrad.checker.slopes import CENTRAL, COMPLEX, Slope
 from handgrad.errors import OptionError
@@ -299,7 +299,7 @@ def test_slopes_agree_with_mathematics(rng):
     ):
 
         def guarded(arrays, forward=forward):
-            return running.run(forward, arrays)
+            return undisturbed.run(forward, arrays)
 
         with warnings.catch_warnings():
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
@@ -331,8 +331,8 @@ def test_a_cache_that_is_an_array_of_arrays_is_compared():
     one = np.empty(2, object)
     one[:] = [np.ones(2), np.ones(3)]
     other = one.copy()
-    assert running.changed(one, other) is None
+    assert undisturbed.changed(one, other) is None
     other[1] = np.zeros(3)
-    assert running.changed(one, other) == "[1]"
-    assert running.changed(one, np.ones(2)) == "[0]"
-    assert running.changed(one, np.ones(3)) == ""
+    assert undisturbed.changed(one, other) == "[1]"
+    assert undisturbed.changed(one, np.ones(2)) == "[0]"
+    assert undisturbed.changed(one, np.ones(3)) == ""

@@ -10,10 +10,10 @@ import pytest
 from handgrad.checker import RIGHT, WRONG, check_path, likely
 from handgrad.checker.edits import edits
 from handgrad.checker.failures import explained
-from handgrad.checker.known.layer import Layer
+from handgrad.checker.known.layer import KnownLayer
 from handgrad.checker.misshapen import explained as shape_explained
 from handgrad.checker.records import Call, Config, Raised
-from handgrad.checker.running import run
+from handgrad.checker.undisturbed import run
 
 X = np.arange(12.0).reshape(4, 3)
 
@@ -168,7 +168,7 @@ def test_a_wrong_join_is_not_blamed_on_the_layers(tmp_path):
 def test_shapes_are_explained(came, right, name):
     call = Call(Config("one", {"x": np.zeros((9, 9))}, ({},)), expected={"y": np.zeros(right)})
     call.got = {"y": np.zeros(came)}
-    found = shape_explained("y", [call], Layer("", list))
+    found = shape_explained("y", [call], KnownLayer("", list))
     assert (found[0] if found else None) == name
 
 

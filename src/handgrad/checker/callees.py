@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 from handgrad import layers
 from handgrad.checker import known
-from handgrad.checker.known.layer import Layer
+from handgrad.checker.known.layer import KnownLayer
 from handgrad.checker.records import Call, Cause, Raised, same
 from handgrad.checker.repair import Rerun
-from handgrad.checker.running import run, source_file, source_lines
+from handgrad.checker.undisturbed import run, source_file, source_lines
 
 _LIBRARY = Path(__file__).parents[1]
 _replaced: ContextVar[bool] = ContextVar("replaced", default=False)
@@ -78,7 +78,7 @@ def _stem(callee: _Callee) -> str:
     return layer.name
 
 
-def _known(name: str) -> tuple[Layer, str]:
+def _known(name: str) -> tuple[KnownLayer, str]:
     found = known.by_function(name)
     assert found is not None
     return found
@@ -190,7 +190,7 @@ def _instead(callees: Sequence[_Callee]) -> Iterator[None]:
         _replaced.reset(token)
 
 
-def _library(layer: Layer, side: str, *arguments: Any, **named: Any) -> Any:
+def _library(layer: KnownLayer, side: str, *arguments: Any, **named: Any) -> Any:
     """The library's function of a layer, as a student's is called."""
     function = layer.adapt(
         side, getattr(layers, f"{layer.name}_{side}", None) or getattr(layers, layer.name)

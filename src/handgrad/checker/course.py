@@ -14,7 +14,7 @@ import numpy as np
 
 from handgrad.checker.calling import Pair
 from handgrad.checker.hypotheses.generic import INTEGER_CAST
-from handgrad.checker.records import Call, Config, Finding, Raised, is_numeric
+from handgrad.checker.records import Breach, Call, Config, Raised, is_numeric
 
 # findings that no course takes points for: its notebooks pass
 BEYOND = "beyond"
@@ -40,8 +40,8 @@ def refused(pair: Pair, config: Config, raised: Raised) -> bool:
 
 
 def within(
-    calls: Sequence[Call], findings: Sequence[Finding]
-) -> tuple[list[Call], list[Finding], list[str]]:
+    calls: Sequence[Call], findings: Sequence[Breach]
+) -> tuple[list[Call], list[Breach], list[str]]:
     """Return calls and findings without what only the strict contract judges, and the cautions."""
     cautions: list[str] = []
     kept: list[Call] = []

@@ -19,11 +19,11 @@ import numpy as np
 from handgrad.checker import callees, failures, hypotheses, relics, repair, structure
 from handgrad.checker.guesses import Guesses
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
-from handgrad.checker.known.layer import Layer
+from handgrad.checker.known.layer import KnownLayer
 from handgrad.checker.reading import reused_loop_variable
-from handgrad.checker.records import Call, Cause, Finding, Raised
+from handgrad.checker.records import Breach, Call, Cause, Raised
 from handgrad.checker.repair import Rerun
-from handgrad.checker.running import source_file
+from handgrad.checker.undisturbed import source_file
 from handgrad.checker.wording import Source, cause_of, of_findings, once, worst
 
 _UNSET = re.compile(r"NameError|UnboundLocalError")
@@ -33,8 +33,8 @@ _MOST = 0.7  # of the wrong configurations, for a cause that does not explain th
 
 def explain(
     calls: Sequence[Call],
-    findings: Sequence[Finding],
-    layer: Layer,
+    findings: Sequence[Breach],
+    layer: KnownLayer,
     side: str,
     source: Source,
     rerun: Rerun | None = None,
@@ -62,8 +62,8 @@ def explain(
 
 def _explain(
     calls: Sequence[Call],
-    findings: Sequence[Finding],
-    layer: Layer,
+    findings: Sequence[Breach],
+    layer: KnownLayer,
     side: str,
     source: Source,
     rerun: Rerun | None,
@@ -121,7 +121,7 @@ class _Case(NamedTuple):
     """What a diagnosis looks at."""
 
     calls: Sequence[Call]
-    layer: Layer
+    layer: KnownLayer
     source: Source
     guesses: Guesses
     known: Sequence[Hypothesis]

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.checker.known.layer import Layer
+from handgrad.checker.known.layer import KnownLayer
 from handgrad.checker.records import Call, is_numeric
 
 Shape = tuple[int, ...]
 Named = tuple[str, str]  # name and words
 
 
-def explained(key: str, calls: Sequence[Call], layer: Layer) -> Named | None:
+def explained(key: str, calls: Sequence[Call], layer: KnownLayer) -> Named | None:
     """Return the one name that holds in most calls whose shape is wrong, and the words; None if none does."""
     wrong = [
         call
@@ -29,7 +29,7 @@ def explained(key: str, calls: Sequence[Call], layer: Layer) -> Named | None:
     return known[0]
 
 
-def _one(key: str, call: Call, layer: Layer) -> Named | None:
+def _one(key: str, call: Call, layer: KnownLayer) -> Named | None:
     came, right = np.shape(call.got[key]), np.shape(call.expected[key])
     says = f"{key} has shape {came}, expected {right}"
     if key == "out" and layer.family in ("conv", "pool"):

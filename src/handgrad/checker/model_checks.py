@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.checker.records import Finding, Raised, is_numeric, same
-from handgrad.checker.running import run
+from handgrad.checker.records import Breach, Raised, is_numeric, same
+from handgrad.checker.undisturbed import run
 
 
 def method_of(thing: Any, call: Callable[[], Any]) -> Callable[[], Any]:
@@ -18,7 +18,7 @@ def method_of(thing: Any, call: Callable[[], Any]) -> Callable[[], Any]:
     return call
 
 
-def check_test_mode(model: Any, X: Any, scores: Any, findings: list[Finding]) -> None:
+def check_test_mode(model: Any, X: Any, scores: Any, findings: list[Breach]) -> None:
     """Scores of an image do not depend on the others."""
     if not is_numeric(scores):
         return
@@ -27,14 +27,14 @@ def check_test_mode(model: Any, X: Any, scores: Any, findings: list[Finding]) ->
         return
     if not np.allclose(alone, scores[:2], rtol=1e-6, atol=1e-9):
         findings.append(
-            Finding(
+            Breach(
                 "test_mode",
                 "scores depend on the other images of the batch: normalisation never leaves train mode",
             )
         )
 
 
-def check_live(model: Any, X: Any, y: Any, loss: Any, findings: list[Finding]) -> None:
+def check_live(model: Any, X: Any, y: Any, loss: Any, findings: list[Breach]) -> None:
     """A parameter that is changed in place changes the next loss."""
     name = sorted(key for key in model.params if key[0] == "b")[-1]
     kept = np.array(model.params[name])
@@ -43,7 +43,7 @@ def check_live(model: Any, X: Any, y: Any, loss: Any, findings: list[Finding]) -
     model.params[name][...] = kept
     if isinstance(moved, tuple) and is_numeric(moved[0]) and moved[0] == loss:
         findings.append(
-            Finding("params_copied", f"a change of params[{name!r}] has no effect on the loss")
+            Breach("params_copied", f"a change of params[{name!r}] has no effect on the loss")
         )
 
 
@@ -54,7 +54,7 @@ def check_dropout(
     y: Any,
     loss: Any,
     grads: Any,
-    findings: list[Finding],
+    findings: list[Breach],
     where: str,
 ) -> None:
     """With a seed the loss is a function; its differences give the gradients."""
@@ -62,7 +62,7 @@ def check_dropout(
     again = run(method_of(model, lambda: model.loss(X, y)))
     if isinstance(again, Raised) or again[0] != loss:
         findings.append(
-            Finding("seed_unused", f"two calls with the same seed give another loss{where}")
+            Breach("seed_unused", f"two calls with the same seed give another loss{where}")
         )
         return
     for key, value in model.params.items():
@@ -78,7 +78,7 @@ def check_dropout(
         size = float(np.linalg.norm(grads[key]) * np.linalg.norm(direction))
         if abs(slope - claimed) > 1e-5 * size + 1e-7:
             findings.append(
-                Finding(
+                Breach(
                     "dropout_gradient",
                     f"the gradient of {key} is not that of the loss{where}: expected {slope:.4g} "
                     f"along a direction, got {claimed:.4g}",
@@ -88,7 +88,7 @@ def check_dropout(
     scores = run(method_of(model, lambda: model.loss(X)))
     if not same(scores, truth.loss(X), None, 1e-7):
         findings.append(
-            Finding(
+            Breach(
                 "dropout_at_test",
                 "loss(X) does not give the scores of the network without dropout: it is active in "
                 "test mode, or its layers are joined wrongly",

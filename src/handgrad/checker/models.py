@@ -12,7 +12,7 @@ import numpy as np
 from handgrad import models
 from handgrad.checker import diagnosis
 from handgrad.checker.hypotheses.networks.joins import Facts, joined, steps_of
-from handgrad.checker.known.layer import Layer
+from handgrad.checker.known.layer import KnownLayer
 from handgrad.checker.known.scenarios import SCENARIOS, Scenario
 from handgrad.checker.model_checks import check_dropout, check_live, check_test_mode, method_of
 from handgrad.checker.records import (
@@ -20,9 +20,9 @@ from handgrad.checker.records import (
     RIGHT,
     UNTESTED,
     WRONG,
+    Breach,
     Call,
     Config,
-    Finding,
     Raised,
     Verdict,
     error_of,
@@ -31,8 +31,8 @@ from handgrad.checker.records import (
     scales_of,
 )
 from handgrad.checker.repair import Rerun
-from handgrad.checker.running import changed, fresh, quiet, run, source_file, source_lines
 from handgrad.checker.standins import lacking
+from handgrad.checker.undisturbed import changed, fresh, quiet, run, source_file, source_lines
 from handgrad.checker.written import LOSS, unwritten
 
 _LACKING = "lacking"  # a layer that the network calls and that is not there, in one scenario
@@ -58,7 +58,7 @@ def judge(
     if reason:
         return Verdict(name, NOT_WRITTEN, reason=f"loss: {reason}", **place)
     calls: list[Call] = []
-    findings: list[Finding] = []
+    findings: list[Breach] = []
     notes: list[str] = []
     cautions: list[str] = []
     with quiet():
@@ -80,7 +80,7 @@ def judge(
         missing += gone
         if missing and not calls and not findings:
             return Verdict(name, NOT_WRITTEN, reason=missing[0], **place)
-        layer = Layer("", list, family="model")
+        layer = KnownLayer("", list, family="model")
         rerun = Rerun(cls, lambda other, call: _results(name, other, call, drops))
         if train_only and not strict:
             cautions = _by_the_courses_line(calls, findings, lines)
@@ -108,7 +108,7 @@ def judge(
     )
 
 
-def _by_the_courses_line(calls: list[Call], findings: list[Finding], lines: list[str]) -> list[str]:
+def _by_the_courses_line(calls: list[Call], findings: list[Breach], lines: list[str]) -> list[str]:
     """Take scores that follow from a line of the course's own file as right, and say so."""
     if not any(re.search(r"bn_param\[\s*mode\s*\]\s*=", text) for text in lines):
         return []
@@ -158,7 +158,7 @@ def _in_their_words(cls: Any, arguments: dict[str, Any], drops: bool) -> dict[st
 
 
 def _try(
-    name: str, cls: Any, scenario: Scenario, arguments: dict[str, Any], findings: list[Finding]
+    name: str, cls: Any, scenario: Scenario, arguments: dict[str, Any], findings: list[Breach]
 ) -> Call | None:
     """Build the model, compare it with the library's that has the same parameters."""
     rng = np.random.default_rng(11)
@@ -166,15 +166,15 @@ def _try(
     model = run(method_of(cls, lambda: cls(**own)))
     where = f" ({scenario.name})"
     if isinstance(model, Raised):
-        findings.append(Finding("raises", f"the constructor raises {model}{where}", model.line))
+        findings.append(Breach("raises", f"the constructor raises {model}{where}", model.line))
         return None
     if changed(arguments, own) is not None:
         findings.append(
-            Finding("argument_changed", "the constructor changes its caller's arguments")
+            Breach("argument_changed", "the constructor changes its caller's arguments")
         )
     gap = _gap(model, scenario)
     if gap:
-        findings.append(Finding(NOT_WRITTEN, gap))
+        findings.append(Breach(NOT_WRITTEN, gap))
         return None
     truth = getattr(models, name)(**scenario.arguments)
     truth._corrects_start = getattr(model, "_corrects_start", False)  # the courses' do not
@@ -196,28 +196,28 @@ def _try(
     before = X.copy()
     trained = run(method_of(model, lambda: model.loss(X, y)))
     if changed(before, X) is not None:
-        findings.append(Finding("input_changed", "loss changes X in place"))
+        findings.append(Breach("input_changed", "loss changes X in place"))
     if gone := lacking(trained):
-        findings.append(Finding(_LACKING, gone))
+        findings.append(Breach(_LACKING, gone))
         return None
     call = _expected_of(truth, scenario, X, y)
     if isinstance(trained, Raised):
         call.got = dict.fromkeys(call.expected, trained)
         return call
     if not (isinstance(trained, tuple) and len(trained) == 2 and isinstance(trained[1], dict)):
-        findings.append(Finding("returns", "loss(X, y) must return (loss, grads)"))
+        findings.append(Breach("returns", "loss(X, y) must return (loss, grads)"))
         return None
     loss, grads = trained
     if np.ndim(loss) or not is_numeric(loss):
-        findings.append(Finding("returns", f"loss must be one number{where}"))
+        findings.append(Breach("returns", f"loss must be one number{where}"))
         return None
     if not grads:
-        findings.append(Finding(NOT_WRITTEN, f"the gradients of loss: {NOT_WRITTEN}"))
+        findings.append(Breach(NOT_WRITTEN, f"the gradients of loss: {NOT_WRITTEN}"))
         return None
     missing = [key for key in model.params if key not in grads]
     if missing:
         findings.append(
-            Finding("gradient_missing", f"grads lacks {', '.join(missing)}{where}: never updated")
+            Breach("gradient_missing", f"grads lacks {', '.join(missing)}{where}: never updated")
         )
         return None
     if "dropout_keep_ratio" in scenario.arguments:
@@ -273,26 +273,26 @@ def _mentions(model: Any, pattern: str) -> bool:
     return not lines or any(re.search(pattern, line.partition("#")[0]) for line in lines)
 
 
-def _check_parameters(model: Any, truth: Any, scenario: Scenario, findings: list[Finding]) -> bool:
+def _check_parameters(model: Any, truth: Any, scenario: Scenario, findings: list[Breach]) -> bool:
     """Names, shapes and first values of the parameters."""
     params = getattr(model, "params", None)
     where = f" ({scenario.name})"
     if not isinstance(params, dict):
-        findings.append(Finding("params", "the model has no dictionary params"))
+        findings.append(Breach("params", "the model has no dictionary params"))
         return False
     for key, value in truth.params.items():
         if key not in params:
-            findings.append(Finding("parameter_missing", f"params lacks {key}{where}"))
+            findings.append(Breach("parameter_missing", f"params lacks {key}{where}"))
             return False
         shape = np.shape(params[key])
         if value.ndim == 1 and shape == (1, *value.shape):
             says = f"{key} has the shape {shape}: the courses' is {value.shape}{where}"
-            findings.append(Finding("row", says))
+            findings.append(Breach("row", says))
             shape = value.shape
         if shape != value.shape:
             what = "weights of the wrong fan-in or fan-out" if key[0] == "W" else "wrong size"
             findings.append(
-                Finding(
+                Breach(
                     "weight_shape",
                     f"{key} has shape {shape}, expected {value.shape}: {what}{where}",
                 )
@@ -302,20 +302,20 @@ def _check_parameters(model: Any, truth: Any, scenario: Scenario, findings: list
         scale = scenario.arguments["weight_scale"]
         if key[0] == "W" and value.size >= 60 and abs(mean - scale / 2) < 0.1 * scale:
             says = f"{key} is drawn uniformly from 0 to weight_scale (rand): use randn{where}"
-            findings.append(Finding("weight_scale", says))
+            findings.append(Breach("weight_scale", says))
             continue
         if key[0] == "W" and value.size >= 60 and not 0.7 * scale < std < 1.3 * scale:
             findings.append(
-                Finding(
+                Breach(
                     "weight_scale",
                     f"{key} starts with standard deviation {std:.2g}, not weight_scale {scale:g}{where}",
                 )
             )
         elif key[0] == "b" and np.any(params[key]):
-            findings.append(Finding("bias_start", f"{key} does not start at zero{where}"))
+            findings.append(Breach("bias_start", f"{key} does not start at zero{where}"))
         elif key[0] == "g" and np.any(np.asarray(params[key]) != 1):
-            findings.append(Finding("gamma_start", f"{key} does not start at one{where}"))
+            findings.append(Breach("gamma_start", f"{key} does not start at one{where}"))
     extra = [key for key in params if key not in truth.params]
     if extra:
-        findings.append(Finding("parameter_extra", f"params has {', '.join(extra)} besides{where}"))
+        findings.append(Breach("parameter_extra", f"params has {', '.join(extra)} besides{where}"))
     return not extra

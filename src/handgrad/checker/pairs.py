@@ -26,15 +26,15 @@ from handgrad.checker.expected import (
     smooth_point,
     without_shift,
 )
-from handgrad.checker.known.layer import Layer
+from handgrad.checker.known.layer import KnownLayer
 from handgrad.checker.records import (
     NOT_WRITTEN,
     RIGHT,
     UNTESTED,
     WRONG,
+    Breach,
     Call,
     Config,
-    Finding,
     Raised,
     Verdict,
     error_of,
@@ -42,9 +42,9 @@ from handgrad.checker.records import (
 )
 from handgrad.checker.repair import Rerun
 from handgrad.checker.reruns import gradients_of, loss_of, results_of, state_of, true_loss
-from handgrad.checker.running import fresh, quiet, source_file, source_lines
 from handgrad.checker.slopes import COMPLEX, Slope
 from handgrad.checker.standins import lacking
+from handgrad.checker.undisturbed import fresh, quiet, source_file, source_lines
 from handgrad.checker.written import BACKWARD, FORWARD, GRADIENT, LOSS, unwritten
 
 FORWARD_TOLERANCE = 1e-8
@@ -55,7 +55,7 @@ class Evidence:
     """What was seen of one function: calls, findings, how derivatives were taken, what was left out."""
 
     calls: list[Call] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Breach] = field(default_factory=list)
     methods: set[str] = field(default_factory=set)
     untested: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -165,7 +165,7 @@ def forward_evidence(pair: Pair) -> Evidence:
                 name = "raises"
                 if config.beyond and "*" in config.strict and not layer.strict:
                     name, says = BEYOND, f"{config.beyond}, {says}"
-                evidence.findings.append(Finding(name, says, passed.line))
+                evidence.findings.append(Breach(name, says, passed.line))
         else:
             call.got = {key: state_of(passed, key) for key in expected if key != "out"}
             call.got["out"] = passed.out
@@ -309,7 +309,7 @@ def _verdict(
     name: str,
     function: Callable[..., Any],
     evidence: Evidence,
-    layer: Layer,
+    layer: KnownLayer,
     side: str,
     start: float,
     rerun: Rerun | None = None,

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.checker.records import Call, Cause, Finding, Raised
+from handgrad.checker.records import Breach, Call, Cause, Raised
 
 PYTHON, NUMPY = "Python 2", "old NumPy"
 KINDS = (PYTHON, NUMPY)
@@ -230,7 +230,7 @@ def of_syntax(error: SyntaxError) -> str:
     return f"{error.filename}:{error.lineno}: {what}"
 
 
-def causes(calls: Sequence[Call], findings: Sequence[Finding]) -> list[Cause]:
+def causes(calls: Sequence[Call], findings: Sequence[Breach]) -> list[Cause]:
     """Return the one cause that code for old Python or old NumPy has; nothing if it is not such."""
     for call in calls:
         for value in call.got.values():

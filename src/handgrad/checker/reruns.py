@@ -8,9 +8,9 @@ from typing import Any
 from handgrad.checker import callees
 from handgrad.checker.calling import Pair, Passed, call_backward, call_forward
 from handgrad.checker.course import without_rows
-from handgrad.checker.known.layer import Layer
+from handgrad.checker.known.layer import KnownLayer
 from handgrad.checker.records import Call, Raised, is_numeric
-from handgrad.checker.running import fresh, run
+from handgrad.checker.undisturbed import fresh, run
 
 
 def results_of(pair: Pair, forward: Any, call: Call) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def loss_of(loss: Any, call: Call) -> dict[str, Any]:
     return {"loss": result[0], **scaled}
 
 
-def true_loss(layer: Layer, call: Call) -> dict[str, Any]:
+def true_loss(layer: KnownLayer, call: Call) -> dict[str, Any]:
     """What the right loss and its gradient are; the call expects the gradient of the code's own loss."""
     truth = layer.truth(call.config)
     if truth is None or call.dout is None:

@@ -11,12 +11,12 @@ import numpy as np
 from handgrad.checker.hypotheses.generic import readings
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
 from handgrad.checker.reading import docstring_lines
-from handgrad.checker.records import Call, Cause, Finding, Raised, is_numeric
+from handgrad.checker.records import Breach, Call, Cause, Raised, is_numeric
 
 Source = tuple[list[str], int]
 
 
-def of_findings(findings: Sequence[Finding]) -> list[Cause]:
+def of_findings(findings: Sequence[Breach]) -> list[Cause]:
     """The findings as causes."""
     return [
         Cause(finding.name, finding.says + others, line=finding.line)
@@ -24,9 +24,9 @@ def of_findings(findings: Sequence[Finding]) -> list[Cause]:
     ]
 
 
-def _once_each(findings: Sequence[Finding]) -> list[tuple[Finding, str]]:
+def _once_each(findings: Sequence[Breach]) -> list[tuple[Breach, str]]:
     """Return the first finding of each name, and how many more there are."""
-    by_name: dict[str, list[Finding]] = {}
+    by_name: dict[str, list[Breach]] = {}
     for finding in dict.fromkeys(findings):
         by_name.setdefault(finding.name, []).append(finding)
     return [

@@ -93,6 +93,9 @@ def add(a: Value, b: Value) -> Value:
     return Add()(a, b)
 
 
+Value.joined = staticmethod(add)
+
+
 def concat(*values: Any) -> Value:
     """Record the concatenation of values along their channels, in a network's forward."""
     return Concat()(*values)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from handgrad.checker import running
+from handgrad.checker import undisturbed
 from handgrad.checker.failures import indices, names, shapes
 from handgrad.checker.failures.point import Point, point_of
 from handgrad.checker.records import Raised
@@ -86,8 +86,8 @@ def _words(point: Point, expected: Mapping[str, tuple[int, ...]], sizes: Mapping
 
 @contextlib.contextmanager
 def _watching(see: Callable[[BaseException], None]) -> Iterator[None]:
-    token = running.watching.set(see)
+    token = undisturbed.watching.set(see)
     try:
         yield
     finally:
-        running.watching.reset(token)
+        undisturbed.watching.reset(token)

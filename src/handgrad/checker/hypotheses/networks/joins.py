@@ -24,13 +24,13 @@ class Facts(NamedTuple):
     data_grads: dict[str, Any]
 
 
-Step = tuple[str, tuple[str, ...]]  # kind of layer, names of its parameters
+Stage = tuple[str, tuple[str, ...]]  # kind of layer, names of its parameters
 
 
-def steps_of(facts: Facts) -> list[Step]:
+def steps_of(facts: Facts) -> list[Stage]:
     """The layers of the model, as its parameters tell them."""
     last = max(int(name[1:]) for name in facts.params if name[0] == "W")
-    steps: list[Step] = []
+    steps: list[Stage] = []
     for i in range(1, last + 1):
         kind = "conv" if np.ndim(facts.params[f"W{i}"]) == 4 else "affine"
         steps.append((kind, (f"W{i}", f"b{i}")))
@@ -57,7 +57,7 @@ def _options(
 
 
 def joined(
-    steps: list[Step],
+    steps: list[Stage],
     call: Call,
     *,
     skipped: tuple[str, int | None] = ("", None),
@@ -107,7 +107,7 @@ def joined(
     return {"scores": forward()[0], "loss": loss, **gradients}
 
 
-def _changed(change: Callable[[list[Step]], list[Step]], **more: Any) -> Any:
+def _changed(change: Callable[[list[Stage]], list[Stage]], **more: Any) -> Any:
     def predict(call: Call) -> dict[str, Any]:
         return joined(change(steps_of(call.options[0])), call, **more)
 
@@ -117,7 +117,7 @@ def _changed(change: Callable[[list[Step]], list[Step]], **more: Any) -> Any:
 def _without(kind: str, which: Callable[[int, int], bool] = lambda i, n: True) -> Any:
     """Leave out layers of a kind: all, or those that `which` picks by number and count."""
 
-    def change(steps: list[Step]) -> list[Step]:
+    def change(steps: list[Stage]) -> list[Stage]:
         places = [i for i, step in enumerate(steps) if kind in step[0]]
         gone = {at for i, at in enumerate(places) if which(i, len(places))}
         return [step for i, step in enumerate(steps) if i not in gone]
@@ -125,11 +125,11 @@ def _without(kind: str, which: Callable[[int, int], bool] = lambda i, n: True) -
     return change
 
 
-def _relu_at_end(steps: list[Step]) -> list[Step]:
+def _relu_at_end(steps: list[Stage]) -> list[Stage]:
     return [*steps, ("relu", ())]
 
 
-def _relu_before_norm(steps: list[Step]) -> list[Step]:
+def _relu_before_norm(steps: list[Stage]) -> list[Stage]:
     changed = list(steps)
     for i in range(len(changed) - 1):
         if "norm" in changed[i][0] and changed[i + 1][0] == "relu":
@@ -137,11 +137,11 @@ def _relu_before_norm(steps: list[Step]) -> list[Step]:
     return changed
 
 
-def _sigmoid(steps: list[Step]) -> list[Step]:
+def _sigmoid(steps: list[Stage]) -> list[Stage]:
     return [step if step[0] != "relu" else ("sigmoid", ()) for step in steps]
 
 
-def _tanh(steps: list[Step]) -> list[Step]:
+def _tanh(steps: list[Stage]) -> list[Stage]:
     return [step if step[0] != "relu" else ("tanh", ()) for step in steps]
 
 

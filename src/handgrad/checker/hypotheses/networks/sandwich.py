@@ -10,16 +10,16 @@ import numpy as np
 from handgrad import layers
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
 from handgrad.checker.records import Call
-from handgrad.checker.running import fresh
+from handgrad.checker.undisturbed import fresh
 
-Step = tuple[str, tuple[str, ...], tuple[Any, ...]]  # layer, arrays besides x, options
+Slice = tuple[str, tuple[str, ...], tuple[Any, ...]]  # layer, arrays besides x, options
 
 
-def steps_of(call: Call) -> list[Step]:
+def steps_of(call: Call) -> list[Slice]:
     """The layers of the sandwich, as its arrays and options tell them."""
     arrays, options = call.arrays, [option for option in call.options if isinstance(option, dict)]
     images = np.ndim(arrays["w"]) == 4
-    found: list[Step] = [("conv" if images else "affine", ("w", "b"), ())]
+    found: list[Slice] = [("conv" if images else "affine", ("w", "b"), ())]
     pools = [option for option in options if "pool_height" in option]
     others = [option for option in options if "pool_height" not in option]
     if images:
@@ -32,7 +32,7 @@ def steps_of(call: Call) -> list[Step]:
     return found
 
 
-def through(steps: Sequence[Step], call: Call, skipped: str = "") -> tuple[Any, dict[str, Any]]:
+def through(steps: Sequence[Slice], call: Call, skipped: str = "") -> tuple[Any, dict[str, Any]]:
     """Return the output and the gradients of dout; skipped: the layer that backward leaves out."""
     out, caches = np.asarray(call.arrays["x"], float), []
     for name, keys, options in steps:
@@ -54,7 +54,7 @@ def through(steps: Sequence[Step], call: Call, skipped: str = "") -> tuple[Any, 
     return out, {"dx": flow, **gradients}
 
 
-def _is(name: str) -> Callable[[Step], bool]:
+def _is(name: str) -> Callable[[Slice], bool]:
     return lambda step: name in step[0]
 
 

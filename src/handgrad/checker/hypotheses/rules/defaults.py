@@ -10,7 +10,7 @@ import numpy as np
 from handgrad import optim
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
 from handgrad.checker.hypotheses.rules.rule import of
-from handgrad.checker.running import run
+from handgrad.checker.undisturbed import run
 
 DEFAULTS: dict[str, dict[str, float]] = {
     "sgd": {"learning_rate": 1e-2},

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from handgrad.checker.records import Call
+from handgrad.checker.steps import simulate
 
 Rule = Callable[[Any, Any, dict[str, Any]], tuple[Any, dict[str, Any]]]
 
@@ -14,8 +15,6 @@ def of(names: tuple[str, ...], rule: Rule) -> Callable[[Call], dict[str, Any]]:
     """Predict what the rules `names` give if they are `rule`."""
 
     def predict(call: Call) -> dict[str, Any]:
-        from handgrad.checker.rules import simulate
-
         name, start, dws = call.options
         if name not in names:
             return {}

@@ -12,14 +12,14 @@ from handgrad import optim
 from handgrad.checker import diagnosis
 from handgrad.checker.hypotheses.rules import defaults
 from handgrad.checker.hypotheses.rules.adam_rule import EPSILON_HAT
-from handgrad.checker.known.layer import Layer
+from handgrad.checker.known.layer import KnownLayer
 from handgrad.checker.records import (
     NOT_WRITTEN,
     RIGHT,
     WRONG,
+    Breach,
     Call,
     Config,
-    Finding,
     Raised,
     Verdict,
     error_of,
@@ -28,19 +28,12 @@ from handgrad.checker.records import (
     scales_of,
 )
 from handgrad.checker.repair import Rerun
-from handgrad.checker.running import changed, fresh, quiet, run, source_file, source_lines
+from handgrad.checker.steps import STATE, simulate
+from handgrad.checker.undisturbed import changed, fresh, quiet, run, source_file, source_lines
 from handgrad.checker.written import RULE, unwritten
 
 STEPS = 4
 _CHANGED = "input_changed"
-STATE = {
-    "sgd": (),
-    "sgd_momentum": ("velocity",),
-    "sgd_nesterov_momentum": ("velocity",),
-    "adagrad": ("cache",),
-    "rmsprop": ("cache",),
-    "adam": ("m", "v", "t"),
-}
 NAMES = tuple(STATE)
 # UCLA's course stores some states under other names
 _OTHER_NAMES = {"rmsprop": {"cache": "a"}, "adam": {"m": "v", "v": "a"}}
@@ -65,7 +58,7 @@ def judge(name: str, rule: Callable[..., Any], strict: bool = False, adam_t: int
             cautions += [one.says for one in dict.fromkeys(findings) if one.name == _CHANGED]
             findings = [one for one in findings if one.name != _CHANGED]
             cautions += _accepted(name, calls, adam_t) + _without_rate(calls)
-        layer = Layer("", list, family="optim")
+        layer = KnownLayer("", list, family="optim")
         causes = diagnosis.explain(
             calls,
             findings,
@@ -162,7 +155,7 @@ def _counting(rule: Callable[..., Any], start: int) -> Callable[..., Any]:
 
 def _evidence(
     name: str, rule: Callable[..., Any], adam_t: int = 0
-) -> tuple[list[Call], list[Finding], list[str]]:
+) -> tuple[list[Call], list[Breach], list[str]]:
     rng = np.random.default_rng(5)
     calls, findings, notes = [], [], []
     probe: dict[str, Any] = {}
@@ -201,7 +194,7 @@ def _tried(
     dws: list[Any],
     start: dict[str, Any] | None,
     names: dict[str, str],
-) -> tuple[dict[str, Any], list[Finding]]:
+) -> tuple[dict[str, Any], list[Breach]]:
     """Run the rule from a config in the library's names; without a config, only the first step counts."""
     mine = None if start is None else {names.get(key, key): v for key, v in start.items()}
     got, seen = _steps(rule, name, w, dws, mine, names)
@@ -226,21 +219,6 @@ def _brief(start: dict[str, Any] | None) -> str:
     return "{" + ", ".join(k if np.ndim(v) else f"{k} {v:g}" for k, v in start.items()) + "}"
 
 
-def simulate(
-    rule: Callable[..., Any], name: str, w: Any, dws: list[Any], start: dict[str, Any] | None
-) -> dict[str, Any]:
-    """Return next_w and the states after each step, stacked."""
-    config = fresh(start) or {}
-    history: dict[str, list[Any]] = {key: [] for key in ("next_w", *STATE[name])}
-    w = w.copy()
-    for dw in dws:
-        w, config = rule(w, dw, config)
-        history["next_w"].append(np.array(w))  # a copy: sgd works in place
-        for key in STATE[name]:
-            history[key].append(np.array(config[key], float))
-    return {key: np.stack(values) for key, values in history.items()}
-
-
 def _steps(
     rule: Callable[..., Any],
     name: str,
@@ -248,11 +226,11 @@ def _steps(
     dws: list[Any],
     start: dict[str, Any] | None,
     names: dict[str, str],
-) -> tuple[dict[str, Any], list[Finding]]:
+) -> tuple[dict[str, Any], list[Breach]]:
     """Run the rule; keep the dictionary that was passed, as the Solver's caller does."""
     keys = ("next_w", *STATE[name])
     history: dict[str, list[Any]] = {key: [] for key in keys}
-    findings: list[Finding] = []
+    findings: list[Breach] = []
     config = fresh(start)
     w = w.copy()
     for dw in dws:
@@ -264,7 +242,7 @@ def _steps(
             raised = Raised("Missing", "the rule must return (next_w, config)")
             return dict.fromkeys(keys, raised), findings
         if changed(dw, mine) is not None:
-            findings.append(Finding(_CHANGED, "the rule changes dw in place"))
+            findings.append(Breach(_CHANGED, "the rule changes dw in place"))
         w = np.array(result[0])
         history["next_w"].append(w.copy())
         config = result[1] if config is None else config

@@ -11,7 +11,8 @@ from typing import Any
 from handgrad.checker.heat import maps
 from handgrad.checker.points import parts
 from handgrad.checker.reading import docstring_lines
-from handgrad.checker.records import WRONG, Report, Verdict
+from handgrad.checker.records import WRONG, Verdict
+from handgrad.checker.report import Report
 from handgrad.html import POLICY
 
 STYLE = """

@@ -16,8 +16,8 @@ from handgrad.cli.app import run
 from handgrad.errors import HandgradError
 from handgrad.experiments import NAMES, Results, Setting, get_study
 from handgrad.experiments.folder import read_results
-from handgrad.experiments.page import markdown, trial_rows, write_page
-from handgrad.experiments.running import Workers, run_studies
+from handgrad.experiments.studies_page import markdown, trial_rows, write_page
+from handgrad.experiments.trials import Workers, run_studies
 from handgrad.report.figures import png
 
 SETTING = Setting("digits", quick=True)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from handgrad.checker import callees, failures, hypotheses, relics, repair, structure
+from handgrad.checker import callees, failures, hypotheses, probes, relics, repair, structure
 from handgrad.checker.guesses import Guesses
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
 from handgrad.checker.known.layer import KnownLayer
@@ -164,7 +164,11 @@ def _rest(left: Sequence[str], case: _Case, rerun: Rerun | None) -> list[Cause]:
             described = repaired or described
             rerun = rerun if repaired else None  # looking again would find nothing either
         if described.name == "unexplained":
-            described = _mostly(key, case) or described
+            described = (
+                probes.elementwise(key, case.calls, case.layer, again, described.line)
+                or _mostly(key, case)
+                or described
+            )
         if described.name == "raises" and not described.certain:
             described = _why(described, again, case.calls) or described
         if described.name in ("raises", "missing"):

@@ -125,6 +125,13 @@ def test_the_other_scenarios_where_one_lacks_a_layer(tmp_path):
         ("conv_forward_naive", [("out = np.zeros((N, F, H_out, W_out))", "out = np.zeros((N, F, H_out, W_out, 1))"),
                                 ("np.sum(window * w[f])", "np.sum(window * w[f] / 2)")],
          "axes_of_one", "axes of size 1 are left over"),
+        ("layernorm_backward", [("dxhat = dout * gamma", "dxhat = dout"), ("D * dxhat - np.sum(dxhat, axis=1, keepdims=True)", "D * dxhat - np.sum(dxhat, axis=0)"), ("dx / (D * std)", "gamma * dx / (D * std)")],
+         "gamma_outside", "as in batch norm's formula"),
+        ("batchnorm_backward_alt", [("dx = gamma / (N * std) * (N * dout - dbeta - xhat * dgamma)",
+                                     "dx = dout * gamma / std * (1 - 1 / N - xhat**2 / N)")],
+         "elementwise_dx", "alone"),
+        ("FullyConnectedNet", [('bn_param["mode"] = mode', 'bn_param["mode"] = mode\n                bn_param.pop("running_mean", 0)\n                bn_param.pop("running_var", 0)')],
+         "running_lost", "made anew"),
         ("dropout_forward", [("out = x * mask", "out = np.maximum(0, x) * mask")], "mask_of_x", "negative x"),
         ("conv_backward_naive", [("dx_pad[n, :, h : h + HH, v : v + WW] +=", "dx_pad[n, :, v : v + HH, h : h + WW] +=")],
          "repair", "in place of"),
@@ -138,6 +145,31 @@ def test_kinds_are_named(judged, function, changes, name, words):
     if name:
         assert first.name == name, verdict.causes
     assert words in first.says
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "words"),
+    [
+        ([("reg * np.sum(W * W)", "np.sum(W * W)")], "regulariser_without_reg", "not multiplied"),
+        (
+            [("                dW[:, y[i]] -= X[i]\n", ""), ("2 * reg * W", "reg * W")],
+            "own_class_gradient",
+            "besides, the regulariser's gradient is half",
+        ),
+    ],
+)
+def test_slips_of_a_linear_classifier(tmp_path, changes, name, words):
+    text = catalogue.SOLUTION.with_name("students").joinpath("assignments.py").read_text("utf-8")
+    stop = text.index("def svm_loss_vectorized")
+    body = text[:stop]
+    for old, new in changes:
+        assert old in body
+        body = body.replace(old, new)
+    path = tmp_path / "linear_svm.py"
+    path.write_text(body, "utf-8")
+    (first, *_) = check_path(str(path), only="svm_loss_naive").verdicts[0].causes
+    assert words in first.says
+    assert first.name == name
 
 
 def _slipping(x, s):

@@ -54,7 +54,6 @@ BACKWARD = [
             r"\bdx\b",
         )
         for first, second, more in (
-            (1, 1, ""),
             (0, 1, "; the sum of dout is over the batch"),
             (1, 0, "; the sum of dout xhat is over the batch"),
             (0, 0, "; the sums are over the batch"),

@@ -204,7 +204,7 @@ def _why(described: Cause, rerun: Rerun | None, calls: Sequence[Call]) -> Cause 
 
 def _inputs(call: Call) -> dict[str, tuple[int, ...]]:
     """The shapes of the inputs; of a linear classifier X is among the options."""
-    tables = [np.shape(one) for one in call.options if np.ndim(one) == 2]
+    tables = [one.shape for one in call.options if isinstance(one, np.ndarray) and one.ndim == 2]
     others = {"X": tables[0]} if tables else {}
     return {**others, **{name: np.shape(value) for name, value in call.arrays.items()}}
 

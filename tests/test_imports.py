@@ -50,8 +50,18 @@ MAY_IMPORT = {
     # the courses' names, profiles and stand-ins; what a file of theirs imports, the checker answers
     "courses": _TRAINING | {"gradcheck", "html", "report", "training"},
     "checker": _MATHS | {"courses", "gradcheck", "html", "models", "nn", "optim"},
+    "interop": _TRAINING | {"handgrad", "training"},
     "testing": {"checker"},
-    "handgrad": {"checker", "engines", "gradcheck", "layers", "models", "nn", "training"},
+    "handgrad": {
+        "checker",
+        "engines",
+        "gradcheck",
+        "interop",
+        "layers",
+        "models",
+        "nn",
+        "training",
+    },
     "bench": _TRAINING | {"processes", "training"},
     "experiments": _TRAINING | {"handgrad", "processes", "report", "training"},
     "courses.notebook": _TRAINING
@@ -65,6 +75,7 @@ MAY_IMPORT = {
         "experiments",
         "gradcheck",
         "handgrad",
+        "interop",
         "report",
         "training",
     },
@@ -255,7 +266,7 @@ def test_engines_do_not_import_each_other(engine):
 # what `import handgrad` costs
 
 OPTIONAL = {"array_api_compat", "click", "matplotlib", "PIL", "rich", "safetensors", "tomli_w"}
-OPTIONAL |= {"threadpoolctl", "torch"}
+OPTIONAL |= {"threadpoolctl", "torch", "onnx", "onnxruntime", "keras"}
 
 
 def run_python(code: str) -> str:

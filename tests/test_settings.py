@@ -156,6 +156,7 @@ def _keywords():
 
     options = ["input_shape", "reg", "dtype", "init", "loss", "label_smoothing", "fuse", "rng"]
     network = [nn.Affine(3)]
+    yield ("Model", "loss"), lambda more: nn.Model(loss={"name": "huber", **more}), ["delta"]
     yield (
         ("Solver", "unknown"),
         lambda more: solver(**more),

@@ -130,7 +130,11 @@ def test_contracts():
         dout *= 3
         return x**2 * dout
 
-    assert "input_changed" in names(check(changes_input, lambda d, c: d, [X]), "changes_input")
+    verdict = check(changes_input, lambda d, c: d, [X])["changes_input"]
+    assert verdict.verdict == RIGHT
+    assert "in place" in verdict.cautions[0]
+    strictly = check(changes_input, lambda d, c: d, [X], strict=True)
+    assert "input_changed" in names(strictly, "changes_input")
     report = check(remembers, lambda dout, cache: 2 * kept["x"] * dout, [X])
     assert "hidden_state" in names(report, "<lambda>")
     for backward, name in ((changes_cache, "cache_changed"), (changes_dout, "dout_changed")):

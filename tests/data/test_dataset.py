@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from handgrad import data
-from handgrad.data.dataset import Preprocessing
+from handgrad.data import Preprocessing
 from handgrad.data.digits import read_digits
 from handgrad.errors import OptionError, ShapeError
 

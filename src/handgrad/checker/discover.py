@@ -280,7 +280,9 @@ def _partners(name: str, defined: dict[str, Any]) -> list[str]:
     if found is None or found[1] != "forward":
         return []
     wanted = [name.replace("_forward", "_backward", 1)]
-    wanted += [other for other in found[0].backward if other.endswith("_alt")]
+    for other in found[0].backward:  # a forward of its own has a cache of its own
+        if other.endswith("_alt") and other.replace("_backward", "_forward", 1) not in defined:
+            wanted.append(other)
     return [other for other in wanted if callable(defined.get(other))]
 
 

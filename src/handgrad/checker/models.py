@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import re
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from handgrad.checker import diagnosis
 from handgrad.checker.hypotheses.networks.joins import Facts, joined, steps_of
 from handgrad.checker.known.layer import KnownLayer
 from handgrad.checker.known.scenarios import SCENARIOS, Scenario
+from handgrad.checker.model_checks import check_dropout, check_live, check_test_mode, method_of
 from handgrad.checker.records import (
     NOT_WRITTEN,
     RIGHT,
@@ -31,9 +31,11 @@ from handgrad.checker.records import (
     scales_of,
 )
 from handgrad.checker.repair import Rerun
+from handgrad.checker.standins import lacking
 from handgrad.checker.undisturbed import changed, fresh, quiet, run, source_file, source_lines
 from handgrad.checker.written import LOSS, unwritten
 
+_LACKING = "lacking"  # a layer that the network calls and that is not there, in one scenario
 NAMES = ("TwoLayerNet", "FullyConnectedNet", "ThreeLayerConvNet")
 
 
@@ -71,7 +73,11 @@ def judge(
             if call is not None:
                 calls.append(call)
         missing = list(dict.fromkeys(one.says for one in findings if one.name == NOT_WRITTEN))
-        findings = [one for one in findings if one.name != NOT_WRITTEN]
+        gone = list(dict.fromkeys(one.says for one in findings if one.name == _LACKING))
+        findings = [one for one in findings if one.name not in (NOT_WRITTEN, _LACKING)]
+        if gone and not calls and not findings:
+            return Verdict(name, UNTESTED, reason=gone[0], **place)
+        missing += gone
         if missing and not calls and not findings:
             return Verdict(name, NOT_WRITTEN, reason=missing[0], **place)
         layer = KnownLayer("", list, family="model")
@@ -82,7 +88,7 @@ def judge(
         causes = diagnosis.explain(calls, judged, layer, "forward", (lines, first), rerun)
     if not strict:
         cautions += [one.says for one in findings if one.name == "row"]
-    causes.sort(key=lambda cause: cause.name in ("raises", "unexplained"))
+    causes.sort(key=lambda cause: (not cause.certain, cause.name == "raises"))
     errors: dict[str, float] = {}
     for call in calls:
         for key in call.expected:
@@ -117,12 +123,6 @@ def _by_the_courses_line(calls: list[Call], findings: list[Breach], lines: list[
         "the course's own line bn_param[mode] = mode never leaves train mode: loss(X) normalises "
         "with the batch; write bn_param['mode'] = mode"
     ]
-
-
-def _of(thing: Any, call: Callable[[], Any]) -> Callable[[], Any]:
-    """Mark a call as one of `thing`, whose file's lines an exception is to name."""
-    call.__wrapped__ = thing if inspect.isclass(thing) else type(thing)  # type: ignore[attr-defined]
-    return call
 
 
 def _results(name: str, cls: Any, call: Call, drops: bool) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def _try(
     """Build the model, compare it with the library's that has the same parameters."""
     rng = np.random.default_rng(11)
     own = fresh(arguments)
-    model = run(_of(cls, lambda: cls(**own)))
+    model = run(method_of(cls, lambda: cls(**own)))
     where = f" ({scenario.name})"
     if isinstance(model, Raised):
         findings.append(Breach("raises", f"the constructor raises {model}{where}", model.line))
@@ -194,9 +194,12 @@ def _try(
     }
     model.reg = truth.reg = scenario.reg
     before = X.copy()
-    trained = run(_of(model, lambda: model.loss(X, y)))
+    trained = run(method_of(model, lambda: model.loss(X, y)))
     if changed(before, X) is not None:
         findings.append(Breach("input_changed", "loss changes X in place"))
+    if gone := lacking(trained):
+        findings.append(Breach(_LACKING, gone))
+        return None
     call = _expected_of(truth, scenario, X, y)
     if isinstance(trained, Raised):
         call.got = dict.fromkeys(call.expected, trained)
@@ -218,13 +221,13 @@ def _try(
         )
         return None
     if "dropout_keep_ratio" in scenario.arguments:
-        _check_dropout(model, truth, X, y, loss, grads, findings, where)
+        check_dropout(model, truth, X, y, loss, grads, findings, where)
         return None
-    call.got = {"scores": run(_of(model, lambda: model.loss(X))), "loss": loss}
+    call.got = {"scores": run(method_of(model, lambda: model.loss(X))), "loss": loss}
     call.got |= {"d" + key: _without_row(grads[key], truth.params[key]) for key in truth.params}
     scores = call.got["scores"]
-    _check_test_mode(model, X, scores, findings)
-    _check_live(model, X, y, loss, findings)
+    check_test_mode(model, X, scores, findings)
+    check_live(model, X, y, loss, findings)
     return call
 
 
@@ -316,81 +319,3 @@ def _check_parameters(model: Any, truth: Any, scenario: Scenario, findings: list
     if extra:
         findings.append(Breach("parameter_extra", f"params has {', '.join(extra)} besides{where}"))
     return not extra
-
-
-def _check_test_mode(model: Any, X: Any, scores: Any, findings: list[Breach]) -> None:
-    """Scores of an image do not depend on the others."""
-    if not is_numeric(scores):
-        return
-    alone = run(_of(model, lambda: model.loss(X[:2])))
-    if not is_numeric(alone) or np.shape(alone) != np.shape(scores[:2]):
-        return
-    if not np.allclose(alone, scores[:2], rtol=1e-6, atol=1e-9):
-        findings.append(
-            Breach(
-                "test_mode",
-                "scores depend on the other images of the batch: normalisation never leaves train mode",
-            )
-        )
-
-
-def _check_live(model: Any, X: Any, y: Any, loss: Any, findings: list[Breach]) -> None:
-    """A parameter that is changed in place changes the next loss."""
-    name = sorted(key for key in model.params if key[0] == "b")[-1]
-    kept = np.array(model.params[name])
-    model.params[name] += np.linspace(1.0, 3.0, kept.size)  # not one constant: softmax ignores it
-    moved = run(_of(model, lambda: model.loss(X, y)))
-    model.params[name][...] = kept
-    if isinstance(moved, tuple) and is_numeric(moved[0]) and moved[0] == loss:
-        findings.append(
-            Breach("params_copied", f"a change of params[{name!r}] has no effect on the loss")
-        )
-
-
-def _check_dropout(
-    model: Any,
-    truth: Any,
-    X: Any,
-    y: Any,
-    loss: Any,
-    grads: Any,
-    findings: list[Breach],
-    where: str,
-) -> None:
-    """With a seed the loss is a function; its differences give the gradients."""
-    rng = np.random.default_rng(2)
-    again = run(_of(model, lambda: model.loss(X, y)))
-    if isinstance(again, Raised) or again[0] != loss:
-        findings.append(
-            Breach("seed_unused", f"two calls with the same seed give another loss{where}")
-        )
-        return
-    for key, value in model.params.items():
-        direction = rng.standard_normal(value.shape)
-        losses = []
-        for step in (1e-5, -1e-5):
-            model.params[key] = value + step * direction
-            moved = run(_of(model, lambda: model.loss(X, y)))
-            losses.append(np.nan if isinstance(moved, Raised) else moved[0])
-        model.params[key] = value
-        slope = (losses[0] - losses[1]) / 2e-5
-        claimed = float(np.sum(grads[key] * direction))
-        size = float(np.linalg.norm(grads[key]) * np.linalg.norm(direction))
-        if abs(slope - claimed) > 1e-5 * size + 1e-7:
-            findings.append(
-                Breach(
-                    "dropout_gradient",
-                    f"the gradient of {key} is not that of the loss{where}: expected {slope:.4g} "
-                    f"along a direction, got {claimed:.4g}",
-                )
-            )
-            return
-    scores = run(_of(model, lambda: model.loss(X)))
-    if not same(scores, truth.loss(X), None, 1e-7):
-        findings.append(
-            Breach(
-                "dropout_at_test",
-                "loss(X) does not give the scores of the network without dropout: it is active in "
-                "test mode, or its layers are joined wrongly",
-            )
-        )

@@ -57,7 +57,7 @@ def judge(name: str, rule: Callable[..., Any], strict: bool = False, adam_t: int
         if not strict:
             cautions += [one.says for one in dict.fromkeys(findings) if one.name == _CHANGED]
             findings = [one for one in findings if one.name != _CHANGED]
-            cautions += _accepted(name, calls, adam_t)
+            cautions += _accepted(name, calls, adam_t) + _without_rate(calls)
         layer = KnownLayer("", list, family="optim")
         causes = diagnosis.explain(
             calls,
@@ -99,6 +99,16 @@ def settings(name: str) -> list[dict[str, Any] | None]:
     if name == "adam":
         own |= {"beta1": 0.7, "beta2": 0.9}
     return [None, {}, {"learning_rate": 0.1}, own]
+
+
+def _without_rate(calls: list[Call]) -> list[str]:
+    """Leave out an empty config that is refused, as no course passes one, and say so."""
+    for call in calls:
+        refused = [got for got in call.got.values() if isinstance(got, Raised)]
+        if call.options[1] == {} and refused and refused[0].kind != "Missing":
+            call.expected, call.got = {}, {}
+            return [f"with the config {{}}, it raises {refused[0]}"]
+    return []
 
 
 def _accepted(name: str, calls: list[Call], adam_t: int) -> list[str]:

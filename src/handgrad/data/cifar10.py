@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from handgrad.data.archive import read_members, sha256
+from handgrad.data.cache import cache_folder, system_cache
 from handgrad.data.dataset import Dataset, build
 from handgrad.data.pickled import read_batch, read_label_names
 from handgrad.errors import DataError, OptionError, as_count, as_items, as_path, check_choice
@@ -105,21 +105,6 @@ class Source(NamedTuple):
             yield name.removeprefix(prefix), content
 
 
-def cache_folder() -> Path:
-    """Where downloads go: HANDGRAD_DATA, or this system's folder for caches."""
-    if chosen := os.environ.get("HANDGRAD_DATA"):
-        return Path(chosen).expanduser()
-    return _system_cache() / "handgrad"
-
-
-def _system_cache() -> Path:
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-
-
 def find_cifar10(root: str | os.PathLike[str] | None = None) -> Source:
     """Find the files of CIFAR-10.
 
@@ -131,7 +116,7 @@ def find_cifar10(root: str | os.PathLike[str] | None = None) -> Source:
         DataError: they are not there; says how to get them.
     """
     places = (
-        [cache_folder(), _system_cache() / "handgrad"]
+        [cache_folder(), system_cache() / "handgrad"]
         if root is None
         else [as_path("cifar10", "root", root)]
     )
@@ -284,9 +269,8 @@ def load_cifar10(
     dtype: Any = np.float32,
 ) -> dict[str, np.ndarray]:
     """Return the courses' dictionary of CIFAR-10; see `cifar10_dataset`."""
-    return cifar10_dataset(
-        root, num_training, num_validation, num_test, subtract_mean, standardize, dtype
-    ).arrays
+    sizes = num_training, num_validation, num_test
+    return dict(cifar10_dataset(root, *sizes, subtract_mean, standardize, dtype).arrays)
 
 
 def download_cifar10(

@@ -231,4 +231,4 @@ def shapes_dataset(
 def load_shapes(**options: Any) -> dict[str, np.ndarray]:
     """Return the courses' dictionary of generated shapes; options as in `shapes_dataset`."""
     check_known("load_shapes", options, signature(shapes_dataset).parameters)
-    return shapes_dataset(**options).arrays
+    return dict(shapes_dataset(**options).arrays)

@@ -1,9 +1,11 @@
 """Layers: forward and backward pairs, one file a layer, each with its formula, shapes and source."""
 
+from handgrad.layers.absolute_loss import absolute_loss
 from handgrad.layers.add import add_backward, add_forward
 from handgrad.layers.affine import affine_backward, affine_forward
 from handgrad.layers.avg_pool import avg_pool_backward, avg_pool_forward
 from handgrad.layers.batchnorm import batchnorm_backward, batchnorm_backward_alt, batchnorm_forward
+from handgrad.layers.binary_cross_entropy_loss import binary_cross_entropy_loss
 from handgrad.layers.bn_gelu import bn_gelu_backward, bn_gelu_forward
 from handgrad.layers.concat import concat_backward, concat_forward
 from handgrad.layers.conv import conv_backward, conv_forward
@@ -11,15 +13,20 @@ from handgrad.layers.conv_transpose import conv_transpose_backward, conv_transpo
 from handgrad.layers.dropout import dropout_backward, dropout_forward
 from handgrad.layers.elu import elu_backward, elu_forward
 from handgrad.layers.flatten import flatten_backward, flatten_forward
+from handgrad.layers.focal_loss import focal_loss
 from handgrad.layers.gelu import gelu_backward, gelu_forward
 from handgrad.layers.global_avg_pool import global_avg_pool_backward, global_avg_pool_forward
+from handgrad.layers.huber_loss import huber_loss
 from handgrad.layers.layernorm import layernorm_backward, layernorm_forward
 from handgrad.layers.leaky_relu import leaky_relu_backward, leaky_relu_forward
 from handgrad.layers.lstm import lstm_backward, lstm_forward
 from handgrad.layers.lstm_step import lstm_step_backward, lstm_step_forward
 from handgrad.layers.max_pool import max_pool_backward, max_pool_forward
 from handgrad.layers.maxout import maxout_backward, maxout_forward
+from handgrad.layers.mse_loss import mse_loss
+from handgrad.layers.poisson_loss import poisson_loss
 from handgrad.layers.prelu import prelu_backward, prelu_forward
+from handgrad.layers.quantile_loss import quantile_loss
 from handgrad.layers.relu import relu_backward, relu_forward
 from handgrad.layers.rnn import rnn_backward, rnn_forward
 from handgrad.layers.rnn_step import rnn_step_backward, rnn_step_forward
@@ -58,6 +65,7 @@ from handgrad.layers.upsample import upsample_backward, upsample_forward
 from handgrad.layers.word_embedding import word_embedding_backward, word_embedding_forward
 
 __all__ = [
+    "absolute_loss",
     "add_backward",
     "add_forward",
     "affine_backward",
@@ -73,6 +81,7 @@ __all__ = [
     "batchnorm_backward",
     "batchnorm_backward_alt",
     "batchnorm_forward",
+    "binary_cross_entropy_loss",
     "bn_gelu_backward",
     "bn_gelu_forward",
     "concat_backward",
@@ -97,10 +106,12 @@ __all__ = [
     "elu_forward",
     "flatten_backward",
     "flatten_forward",
+    "focal_loss",
     "gelu_backward",
     "gelu_forward",
     "global_avg_pool_backward",
     "global_avg_pool_forward",
+    "huber_loss",
     "layernorm_backward",
     "layernorm_forward",
     "leaky_relu_backward",
@@ -113,8 +124,11 @@ __all__ = [
     "max_pool_forward",
     "maxout_backward",
     "maxout_forward",
+    "mse_loss",
+    "poisson_loss",
     "prelu_backward",
     "prelu_forward",
+    "quantile_loss",
     "relu_backward",
     "relu_forward",
     "rnn_backward",

@@ -36,7 +36,7 @@ from handgrad.errors import (
     check_size,
 )
 from handgrad.models.options import as_weight_scale
-from handgrad.nn.fit import check_params, checked_buffers
+from handgrad.nn.fit import check_complete, check_params, checked_buffers
 from handgrad.nn.norms import STATISTICS, STEPS, as_steps, momentum_at, steps_of
 from handgrad.nn.options import VARIANCES, as_dtype, as_random_source
 from handgrad.nn.state import State, Stateful, changing, training
@@ -128,8 +128,8 @@ class Network(Stateful):
     ) -> None:
         """Check the options; the constructors of the models then add their blocks."""
         name = self._name
-        self.params: dict[str, np.ndarray] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}  # of params, when they were made
+        self.params: dict[str, np.ndarray] = {}
         self.reg = as_number(name, "reg", reg, 0)
         self.dtype = None if dtype is None else as_dtype(name, dtype)
         self.num_classes = as_count(name, "num_classes", num_classes)
@@ -478,6 +478,7 @@ class Network(Stateful):
     @params.setter
     def params(self, params: dict[str, np.ndarray]) -> None:
         check_dictionary(self._name, "params", params)
+        check_params(self._name, params, self._shapes, all_names=False)
         self._unfix()
         self._params = params
 
@@ -537,6 +538,9 @@ class Network(Stateful):
                         f"{self._name}.load_buffers: {key}{i} must have the shape of {gamma}, "
                         f"{expected}, got {value.shape}"
                     )
+            given = [f"{key}{i}" for key in _KEPT if f"{key}{i}" in loaded]
+            where = f"{self._name}.load_buffers"
+            check_complete(where, given, [f"{key}{i}" for key in STATISTICS])
         return [
             {
                 **{key: value for key, value in bn_param.items() if key not in _KEPT},

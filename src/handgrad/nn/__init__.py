@@ -25,9 +25,11 @@ from handgrad.nn.activations import (
 )
 from handgrad.nn.build import LAYERS, build_layer, check_options, model_class, sequential
 from handgrad.nn.custom import CustomPair, layer
+from handgrad.nn.gradients import Gradients
 from handgrad.nn.joins import Add, Concat, Flatten, add, concat
 from handgrad.nn.layer import Layer
 from handgrad.nn.linear import Affine, Conv2d, ConvTranspose2d
+from handgrad.nn.losses import LOSSES
 from handgrad.nn.model import Model
 from handgrad.nn.norms import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
 from handgrad.nn.pools import AvgPool, GlobalAvgPool, MaxPool, Upsample
@@ -39,6 +41,7 @@ __all__ = [
     "ELU",
     "GELU",
     "LAYERS",
+    "LOSSES",
     "Add",
     "Affine",
     "AvgPool",
@@ -50,6 +53,7 @@ __all__ = [
     "Dropout",
     "Flatten",
     "GlobalAvgPool",
+    "Gradients",
     "GroupNorm",
     "InstanceNorm",
     "Layer",

@@ -67,7 +67,7 @@ def sequential(
     reg: float = 0.0,
     dtype: Any = np.float32,
     init: Any = "kaiming",
-    loss: str = "softmax",
+    loss: Any = "softmax",
     label_smoothing: float = 0.0,
     fuse: bool = True,
     rng: Any = None,

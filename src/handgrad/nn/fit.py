@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -96,6 +96,19 @@ def checked_buffers(name: str, buffers: Mapping[str, Any]) -> dict[str, np.ndarr
             )
         checked[key] = array
     return checked
+
+
+def check_complete(where: str, names: Collection[str], statistics: Iterable[str]) -> None:
+    """Raise OptionError if `names` are a part of what a layer keeps, and `statistics` are not all among them.
+
+    A mean without its variance is no state that a training leaves: the variance would start anew.
+    """
+    missing = [name for name in statistics if name not in names]
+    if names and missing:
+        raise OptionError(
+            f"{where}: {', '.join(names)} came without {', '.join(missing)}; the running statistics of a "
+            "layer come together, as buffers() returns them"
+        )
 
 
 def check_inputs(name: str, forward: Callable[..., Any], shapes: Sequence[Shape]) -> None:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from handgrad import layers
 from handgrad.engines.arrays import Array
 from handgrad.engines.devices import check_device, to_device, to_numpy
 from handgrad.engines.weights import with_penalty
 from handgrad.errors import (
     OperationError,
-    OptionError,
     ShapeError,
     as_count,
     as_flag,
@@ -23,15 +20,16 @@ from handgrad.errors import (
     check_choice,
     check_dictionary,
     check_known,
-    check_takes,
     keywords_of,
 )
 from handgrad.nn.built import Arrays, Built, current_mode, in_mode
 from handgrad.nn.configured import import_path, plain, shown_call
 from handgrad.nn.fit import check_inputs, check_params, checked_buffers, own_loss
+from handgrad.nn.gradients import Gradients, Played
 from handgrad.nn.graph import Plan
 from handgrad.nn.inputs import as_inputs, check_rows, input_shapes
 from handgrad.nn.layer import Layer
+from handgrad.nn.losses import LOSSES, Loss, as_loss
 from handgrad.nn.norms import BatchNorm
 from handgrad.nn.options import (
     Init,
@@ -45,9 +43,7 @@ from handgrad.nn.summary import as_table
 from handgrad.nn.value import Value
 from handgrad.nn.whitening import Whitening
 
-Loss = Callable[[Array, Any], tuple[Any, Array]]
-
-LOSSES: dict[str, Loss] = {"softmax": layers.softmax_loss, "svm": layers.svm_loss}
+__all__ = ["LOSSES", "Model"]
 
 
 class Model(Built):
@@ -92,7 +88,7 @@ class Model(Built):
         reg: float = 0.0,
         dtype: Any = np.float32,
         init: Init = "kaiming",
-        loss: str | Loss = "softmax",
+        loss: str | Mapping[str, Any] | Loss = "softmax",
         label_smoothing: float = 0.0,
         device: str = "cpu",
         fuse: bool = True,
@@ -107,7 +103,8 @@ class Model(Built):
             dtype: float32, float64 or complex128; None casts nothing (parameters are float64).
             init: how weights W start: 'kaiming', normal with the variance 2 / fan_in; 'xavier', with
                 1 / fan_in; a number, the standard deviation; or a function (shape, rng) -> array.
-            loss: 'softmax' or 'svm', or a function (scores, y) -> (loss, dscores).
+            loss: a name of `handgrad.nn.LOSSES`, as 'softmax' or 'mse'; a table of it with its options, as
+                {"name": "huber", "delta": 2.0}; or a function (scores, y) -> (loss, dscores).
             label_smoothing: of the softmax loss, see `softmax_loss`.
             device: 'cpu', 'cuda', 'cuda:1' or 'torch:cpu'.
             fuse: whether neighbouring layers may be computed as sandwiches.
@@ -129,18 +126,7 @@ class Model(Built):
             check_inputs(name, self.forward, self._input_shapes)
         self.reg = as_number(name, "reg", reg, 0)
         self.device = check_device(name, device)
-        if not callable(loss):
-            check_choice(name, "loss (or a function)", loss, list(LOSSES))
-        else:
-            check_takes(name, "loss", loss, "(scores, y)", 2)
-        self._loss: Loss = loss if callable(loss) else LOSSES[loss]
-        smoothing = as_number(name, "label_smoothing", label_smoothing, 0, 1)
-        if smoothing:
-            if loss != "softmax":
-                raise OptionError(
-                    f"{name}: label_smoothing is for the softmax loss, not for {loss!r}"
-                )
-            self._loss = partial(layers.softmax_loss, label_smoothing=smoothing)
+        self._loss = as_loss(name, loss, label_smoothing)
         self._fuse = as_flag(name, "fuse", fuse)
         self._compiled: dict[str, Plan] = {}
         self._plans: dict[str, Any] = {}  # by mode the last one, and the calls that it is of
@@ -208,12 +194,18 @@ class Model(Built):
         """In ``forward``: whether a training step is computed; outside, whether the last call was one."""
         return (current_mode() or self._mode) == "train"
 
-    def loss(self, X: Any, y: Any = None) -> Any:
+    @property
+    def task(self) -> str | None:
+        """What the loss is for, of `handgrad.nn.losses.TASKS`; None for a function of one's own."""
+        return self._loss.task
+
+    def loss(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> Any:
         """Scores, or the loss and its gradients.
 
         Args:
             X: inputs, (N, ...); a tuple of arrays where forward takes several.
-            y: labels, (N,); None asks for the scores.
+            y: labels, (N,), or targets of the scores' shape; None asks for the scores.
+            sample_weight: how often each row counts in the loss, (N,); None is once.
 
         Returns:
             Without y, what forward returns, (N, num_classes), in test mode.  With y, in train mode,
@@ -239,10 +231,52 @@ class Model(Built):
             own = self._in_call(state)
             caches: list[Any] = []
             scores = plan.forward(xs, self._on_device(state), caches, own=own)
-            loss, dscores = own_loss(self._name, self._loss(scores, y), scores)
+            loss, dscores = own_loss(self._name, self._loss(scores, y, sample_weight), scores)
             result = self._completed(loss, plan.backward(dscores, caches), state.params)
             self._keep({layer._label: layer.buffers() for layer in own.values()}, scores)
             return result
+
+    def loss_of(self, scores: Any, y: Any) -> float:
+        """Return the loss of scores, (N, num_classes), without regularisation."""
+        loss, _ = own_loss(self._name, self._loss(scores, y), scores)
+        return float(loss)
+
+    def gradients(self, X: Any, y: Any, mode: str = "train") -> Gradients:
+        """Return the loss, and its gradients by the parameters and by the input.
+
+        Nothing is kept of the call: running statistics stay as they are.
+
+        Args:
+            X: inputs, (N, ...); a tuple of arrays where forward takes several.
+            y: labels or targets, as `loss` takes; or a function (scores, None) -> (value, dscores) of the
+                scores, whose gradients are then returned.
+            mode: 'train' or 'test', of batch normalisation and dropout.
+
+        Returns:
+            `Gradients`: loss, params, dx; the regularisation is part of loss and params.
+
+        >>> import numpy as np
+        >>> from handgrad import nn
+        >>> model = nn.Sequential([nn.Affine(2)], input_shape=(3,), rng=0)
+        >>> model.gradients(np.ones((4, 3)), np.zeros(4, int)).dx.shape
+        (4, 3)
+        """
+        check_choice(f"{self._name}.gradients", "mode", mode, ("train", "test"))
+        xs = self._checked(X)
+        with in_mode(mode):
+            graph, output = self._record([x.shape for x in xs], mode)
+            state = self._state()
+            played = Played(graph.calls, self._on_device(state), self._in_call(state), mode)
+            scores = played.forward([to_device(x, self.device) for x in xs], output.index)
+            is_function = callable(y) and not isinstance(y, type)
+            value = y(scores, None) if is_function else self._loss(scores, y)
+            loss, dscores = own_loss(self._name, value, scores)
+            grads, dxs = played.backward(dscores, output.index, len(xs))
+            loss, params = self._completed(loss, grads, state.params)
+        dxs = [
+            np.zeros_like(x) if dx is None else to_numpy(dx) for x, dx in zip(xs, dxs, strict=True)
+        ]
+        return Gradients(loss, params, dxs[0] if len(dxs) == 1 else tuple(dxs))
 
     def activations(self, X: Any) -> Arrays:
         """Return the outputs of the layers on X, in test mode, by name; of a sandwich, the last."""

@@ -11,6 +11,7 @@ import numpy as np
 from handgrad.engines.arrays import Array
 from handgrad.engines.devices import like
 from handgrad.errors import OptionError, ShapeError, as_count, as_flag, as_number, check_known
+from handgrad.nn.fit import check_complete
 from handgrad.nn.layer import PairLayer, Weight, filled, need_images, ones, zeros
 from handgrad.nn.options import Shape
 
@@ -178,6 +179,7 @@ class BatchNorm(Norm):
                     f"channel, got {array.shape}"
                 )
             loaded[key] = array
+        check_complete(f"load_buffers: {self._label}", buffers, STATISTICS)
         for key in STATISTICS:
             self.param.pop(key, None)
         self.param |= loaded

@@ -29,7 +29,7 @@ from handgrad.training.evaluate import (
 from handgrad.training.health import HealthCheck
 from handgrad.training.progress import ProgressBar
 from handgrad.training.solver import Solver
-from handgrad.training.trained import TrainedRun
+from handgrad.training.trained import TrainedRun, load
 from handgrad.training.weights import LoadedWeights, load_weights
 
 __all__ = [
@@ -51,6 +51,7 @@ __all__ = [
     "evaluate",
     "examples",
     "latest_checkpoint",
+    "load",
     "load_checkpoint",
     "load_model_arrays",
     "load_weights",

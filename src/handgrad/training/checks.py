@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from handgrad.data.rows import as_rows
 from handgrad.engines.arrays import as_numpy
 from handgrad.errors import (
     DtypeError,
@@ -61,16 +62,23 @@ def checked_callbacks(callbacks: Any) -> list[Callback]:
     return checked
 
 
-def check_data(data: Any, num_classes: int | None) -> tuple[np.ndarray, ...]:
+def check_data(
+    data: Any, num_classes: int | None, task: str = "classification"
+) -> tuple[np.ndarray, ...]:
     """Return X_train, y_train, X_val, y_val of `data`; raise the error that says what is wrong."""
     checked: list[np.ndarray] = []
     for part in ("train", "val"):
         given = [required("Solver", "data", data, f"{name}_{part}") for name in "Xy"]
         must = "hold integers, the numbers of classes"
-        X = as_numpy("Solver", f"X_{part}", given[0])
+        if task != "classification":
+            must = "hold numbers" if task == "regression" else "hold 0 and 1"
+        X = as_rows("Solver", f"X_{part}", given[0])
         y = as_numpy("Solver", f"y_{part}", given[1], must, advice_on_kind)
         _check_images(f"X_{part}", X, given[0])
-        _check_labels(f"y_{part}", y, f"X_{part}", len(X), num_classes, given[1])
+        if task == "classification":
+            _check_labels(f"y_{part}", y, f"X_{part}", len(X), num_classes, given[1])
+        else:
+            y = _as_targets(f"y_{part}", y, f"X_{part}", len(X), num_classes, task)
         checked += [X, y]
     X_train, _, X_val, _ = checked
     if X_train.shape[1:] != X_val.shape[1:]:
@@ -120,6 +128,34 @@ def _check_labels(
         row = int(wrong.argmax())
         limit = "at least 0" if classes is None else f"in [0, {classes})"
         raise LabelError(f"Solver: {name} must be {limit}, but {name}[{row}] is {y[row]}")
+
+
+def _as_targets(
+    name: str, y: np.ndarray, X_name: str, rows: int, outputs: int | None, task: str
+) -> np.ndarray:
+    """Return the targets of a regression, or the 0 and 1 of multilabel, (N, K); (N,) where K is 1."""
+    fits = y.shape == (rows,) if y.ndim == 1 else y.ndim == 2 and len(y) == rows
+    if not fits or (outputs is not None and y.size != rows * outputs):
+        wanted = f"({rows}, {outputs or 'K'})" + (f" or ({rows},)" if outputs in (None, 1) else "")
+        raise ShapeError(
+            f"Solver: {name} must have shape {wanted}, of a {task} a number for each score of each row of "
+            f"{X_name}, got {y.shape}"
+        )
+    if y.dtype.kind not in "biuf":
+        raise LabelError(
+            f"Solver: {name} must hold numbers, of a {task}, got {y.dtype} ({name}[0] = {shown(y[0])})"
+        )
+    finite = np.isfinite(y).reshape(rows, -1).all(axis=1)
+    if not finite.all():
+        raise NonFiniteError(
+            f"Solver: {name} must be finite, but row {int((~finite).argmax())} has NaN or infinity; leave "
+            "out the rows without a target"
+        )
+    if task == "multilabel" and not ((y == 0) | (y == 1)).all():
+        raise LabelError(
+            f"Solver: {name} must hold 0 and 1, of multilabel, got {shown(y[0])} first"
+        )
+    return y.reshape(rows, -1)
 
 
 def warn_of_single_rows(model: Any, batch_size: int) -> None:

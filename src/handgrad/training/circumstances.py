@@ -54,6 +54,14 @@ def should_agree(solver: Solver) -> dict[str, Any]:
     if solver.skip_easy:
         skip = solver.skip_easy
         settings["skip_easy"] = skip if isinstance(skip, float) else repr(skip)
+    if not solver.looking.counts_right_ones:
+        settings["metric"] = solver.metric
+    if solver.weights is not None:
+        settings["weights"] = fingerprint(solver.weights)
+    if solver.accumulate > 1:
+        settings["accumulate"] = solver.accumulate
+    if solver.frozen:
+        settings["freeze"] = ", ".join(sorted(solver.frozen))
     if solver.schedule is not None:
         settings["num_epochs"] = solver.num_epochs
     return {

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from handgrad.data.rows import as_rows
 from handgrad.engines.arrays import as_numpy
 from handgrad.errors import (
     LabelError,
@@ -179,7 +180,7 @@ def scores_of(model: Any, X: np.ndarray, batch_size: int = 256) -> np.ndarray:
     if isinstance(model, type):
         raise OptionError(f"evaluate: model must be a network, got the class {model.__name__}")
     check_callable("evaluate", "model.loss", getattr(model, "loss", None))
-    X = as_numpy("evaluate", "X", X)
+    X = as_rows("evaluate", "X", X)
     if X.ndim < 2 or len(X) == 0:
         raise ShapeError(f"evaluate: X must be (N, ...) with at least one row, got {X.shape}")
     # NaN and infinity are looked for below

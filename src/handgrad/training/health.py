@@ -31,6 +31,11 @@ class HealthCheck(Callback):
         """Look at the initial loss."""
         if record["iteration"] != 1:
             return
+        if (
+            solver.task != "classification"
+            or getattr(solver.model, "task", "classification") is None
+        ):
+            return
         classes = getattr(solver.model, "num_classes", None) or int(solver.y_train.max()) + 1
         if classes < 2:
             return
@@ -61,6 +66,8 @@ class HealthCheck(Callback):
             return
         for name, gradient in record["gradients"].items():
             ratio = gradient["ratio"]
+            if name in solver.frozen:
+                continue
             if solver.model.params[name].ndim > 1 and ratio is not None and ratio < STILL:
                 why = "its gradient is 0: a later layer is dead"
                 if gradient["norm"]:

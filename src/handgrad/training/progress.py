@@ -31,13 +31,15 @@ class ProgressBar(Callback):
         self._shown_at = 0.0
         self._shown_iteration = 0
         self._speed = 0.0  # images per second
-        self._val_acc: float | None = None
+        self._judged = ""  # what the last estimate said
 
     def on_train_begin(self, solver: Solver) -> None:
         """Start the bar."""
         self._shown_at, self._shown_iteration = perf_counter(), solver.iteration
         self._speed = 0.0
-        self._val_acc = solver.val_acc_history[-1] if solver.val_acc_history else None
+        self._judged = ""
+        if solver.val_acc_history:
+            self._judged = f"  val {100 * solver.val_acc_history[-1]:.1f} %"
         if self._file.isatty():
             self._bar = _new_bar(self._file)
             done, total = solver.iteration, solver.total_steps
@@ -54,7 +56,7 @@ class ProgressBar(Callback):
 
     def on_epoch_end(self, solver: Solver, record: Record) -> None:
         """Show the accuracy."""
-        self._val_acc = record["val_acc"]
+        self._judged = _judged(record)
         self._show(solver, solver.loss_history[-1])
 
     def on_record(self, solver: Solver, record: Record) -> None:
@@ -85,10 +87,9 @@ class ProgressBar(Callback):
             # half the last look, half this one: steady, and soon right
             self._speed = speed if self._speed == 0.0 else 0.5 * (self._speed + speed)
         self._shown_at, self._shown_iteration = now, solver.iteration
-        accuracy = "" if self._val_acc is None else f"  val {100 * self._val_acc:.1f} %"
         text = (
-            f"epoch {solver.epoch}/{_epochs(solver)}  loss {loss:.4f}{accuracy}  "
-            f"{self._speed:,.0f} images/s"
+            f"epoch {solver.epoch}/{_epochs(solver)}  loss {loss:.4f}{self._judged}  "
+            f"{self._speed:,.0f} {_unit(solver)}/s"
         )
         left = (solver.total_steps - solver.iteration) * solver.batch_size / max(self._speed, 1e-9)
         if self._bar is not None:
@@ -98,6 +99,23 @@ class ProgressBar(Callback):
         else:
             line = f"step {solver.iteration}/{solver.total_steps}  {text}  {clock(left)} left"
             print(line, file=self._file, flush=True)
+
+
+def _judged(record: Record) -> str:
+    """Return the validation accuracy, metric and loss of an epoch's record, those that it has."""
+    parts = []
+    if record.get("val_acc") is not None:
+        parts.append(f"{100 * record['val_acc']:.1f} %")
+    if record.get("val_metric") is not None:
+        parts.append(f"{record['metric'].replace('_', ' ')} {record['val_metric']:.3f}")
+    if record.get("val_loss") is not None:
+        parts.append(f"loss {record['val_loss']:.4f}")
+    return f"  val {', '.join(parts)}" if parts else ""
+
+
+def _unit(solver: Solver) -> str:
+    """Return what the rows are called."""
+    return "images" if solver.X_train.ndim == 4 else "rows"
 
 
 def clock(seconds: float) -> str:

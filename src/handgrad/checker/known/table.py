@@ -47,7 +47,7 @@ LAYERS = [
     KnownLayer(
         "svm_loss", functools.partial(configs.loss, False), ("svm_loss",), (), "loss", loss=True
     ),
-    _pair("batchnorm", "batchnorm", configs.batchnorm, backward=("batchnorm_backward_alt",)),
+    _pair("batchnorm", "batchnorm", configs.batchnorm, ("", "_alt")),
     _pair("layernorm", "layernorm", configs.layernorm),
     _pair("dropout", "dropout", configs.dropout, random=True, expectations=(expectations.dropout,)),
     _pair("conv", "conv", windows.conv, _VARIANTS),

@@ -80,6 +80,12 @@ FORWARD = [
         "the statistics are taken over the whole image, not over a group of channels",
         (1, 2, 3, 4),
     ),
+    _over(
+        "rows",
+        "the statistics are taken over axis 0 of the rows (N G, ...): each row, which is one group of one "
+        "image, has its own",
+        (0, 1),
+    ),
     _over("groups", "the statistics are taken over the groups, not within them", (1, 3, 4)),
     Hypothesis(
         "group_size",

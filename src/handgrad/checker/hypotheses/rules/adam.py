@@ -113,6 +113,15 @@ _MISTAKES: Mistakes = [
         {"second": lambda b: (b, b)},
         r"beta2",
     ),
+    *[
+        (
+            "moments_exchanged",
+            "m and v are exchanged: m averages dw with beta1, v averages dw**2 with beta2",
+            {"exchanged": True, **more},
+            r"\bm\b|\bv\b",
+        )
+        for more in ({}, {"start": 1, "advance": "last"}, {"start": 1})
+    ],
     (
         "cubed",
         "v averages dw**3, not dw**2",

@@ -76,6 +76,15 @@ _MISTAKES: Mistakes = [
             (" of v", lambda m, v, b1, b2, t: (m / (1 - b1**t), v / (1 - (1 - b2) ** t))),
         )
     ],
+    *[
+        (
+            "correction_fixed_power",
+            "the bias correction divides by 1 - beta**2 in every step: it must be 1 - beta**t",
+            {"correct": lambda m, v, b1, b2, t: (m / (1 - b1**2), v / (1 - b2**2)), **more},
+            r"\*\*\s*2",
+        )
+        for more in ({}, {"start": 1})
+    ],
     (
         "correction_plus",
         "the bias correction divides by 1 + beta**t, not by 1 - beta**t",

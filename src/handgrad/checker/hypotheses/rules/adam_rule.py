@@ -24,6 +24,7 @@ def adam(
     keeps: bool = True,
     count: Any = lambda t: t,
     step: Any = lambda w, lr, mt, dw, root: w - lr * mt / root,
+    exchanged: bool = False,
 ) -> Rule:
     """Adam with some of its steps overridden; each argument is one step, by default the right one."""
 
@@ -33,11 +34,12 @@ def adam(
         t = config.get("t", start)
         t += advance in ("first", "unstored")
         m0, v0 = config.get("m", np.zeros_like(w)), config.get("v", np.zeros_like(w))
+        m0, v0 = (v0, m0) if exchanged else (m0, v0)
         m = first(b1)[0] * m0 + first(b1)[1] * dw
         v = second(b2)[0] * v0 + second(b2)[1] * dw**power
         mt, vt = correct(m, v, b1, b2, count(t))
         kept = (mt, vt) if stores_corrected else (m, v) if keeps else (m0, v0)
-        config["m"], config["v"] = kept
+        config["m"], config["v"] = kept[::-1] if exchanged else kept
         config["t"] = config.get("t", start) if advance == "unstored" else t + (advance == "last")
         root = divide(vt, s["epsilon"])
         return step(w, -sign * s["learning_rate"], mt, dw, root), config

@@ -19,6 +19,7 @@ import sys
 import warnings
 from typing import IO, Any
 
+from handgrad import engines
 from handgrad.checker import worker
 from handgrad.checker.apart import can_fork
 from handgrad.checker.reset import Before
@@ -104,5 +105,6 @@ if __name__ == "__main__":
     lines = os.fdopen(os.dup(0), encoding="utf-8")
     for number in (0, 1, 2):
         os.dup2(nowhere, number)
-    worker.can_limit_memory()  # loads what limiting needs, before the first task
+    worker.can_limit_memory()  # what judging loads later is loaded before the first task
+    engines.available()
     serve(lines, channel)

@@ -54,23 +54,29 @@ def judge(name: str, thing: Any) -> list[Verdict] | None:
     if name == "TwoLayerNet" and linear.is_neural_net(thing):
         return _judge_net(name, thing)
     if name in METHODS:
+        own = vars(thing)
         verdicts = [
-            _judge_method(f"{name}.{method}", thing, method, known)
+            judge_method(f"{name}.{method}", thing, own[method], known)
             for method, known in METHODS[name].items()
-            if inspect.isfunction(vars(thing).get(method))
+            if inspect.isfunction(own.get(method))
         ]
-        return verdicts + (_judge_train(name, thing) if name == "LinearClassifier" else [])
+        if name == "LinearClassifier" and inspect.isfunction(own.get("train")):
+            verdicts.append(judge_train(f"{name}.train", thing, own["train"], _Trained))
+        return verdicts
     return None
 
 
-def _judge_method(name: str, thing: Any, method: str, known: Method) -> Verdict:
-    start, function = time.perf_counter(), vars(thing)[method]
+def judge_method(
+    name: str, make: Callable[[], Any], function: Callable[..., Any], known: Method
+) -> Verdict:
+    """Judge one method by what it returns; make: makes an instance of its class."""
+    start = time.perf_counter()
     if reason := unwritten(function, RESULT):
         return _unwritten(name, function, reason)
     calls = []
 
     def results(other: Callable[..., Any], call: Call) -> dict[str, Any]:
-        return {known.key: run(known.call, thing(), other, fresh(call.config))}
+        return {known.key: run(known.call, make(), other, fresh(call.config))}
 
     with quiet():
         for config in known.configs():
@@ -155,7 +161,8 @@ def _voted(instance: Any, method: Callable[..., Any], config: Config) -> Any:
 # linear classifiers
 
 
-def _score_configs() -> list[Config]:
+def score_configs() -> list[Config]:
+    """Rows of features, and weights (D, C)."""
     rng = seeded(33)
     return [
         Config(f"X {(N, D)}", {"X": rng.standard_normal((N, D))}, (rng.standard_normal((D, C)),))
@@ -163,7 +170,8 @@ def _score_configs() -> list[Config]:
     ]
 
 
-def _largest(config: Config) -> np.ndarray:
+def largest(config: Config) -> np.ndarray:
+    """The class with the largest score, of each row."""
     return np.argmax(config.arrays["X"] @ config.options[0], axis=1).astype(float)
 
 
@@ -176,7 +184,7 @@ def _method(known: str) -> Method:
     if known == "votes":
         return Method("labels", _vote_configs, _voted, _votes, "neighbours")
     if known == "classes":
-        return Method("labels", _score_configs, _classified, _largest, "neighbours")
+        return Method("labels", score_configs, _classified, largest, "neighbours")
     return Method("dists", _distance_configs, _measured, _distances, "neighbours")
 
 
@@ -211,42 +219,54 @@ class _Watched:
         return float(len(self.batches)), self.gradients[-1].copy()
 
 
-def _judge_train(name: str, thing: Any) -> list[Verdict]:
-    """Judge the loop of stochastic gradient descent by its batches and by its steps."""
-    function = vars(thing).get("train")
-    if not inspect.isfunction(function):
-        return []
+class _Trained:
+    """How `train` is watched: its weights are (D, C), as they were set; its loss has a reg.
+
+    asked: what it calls for a loss.  UCLA's classes have another, see `own_weights`.
+    """
+
+    asked = "self.loss(X_batch, y_batch, reg)"
+
+    @staticmethod
+    def prepared(thing: Any, start: np.ndarray, watched: Any) -> Any:
+        """Return an instance that begins with `start` and asks `watched` for its losses."""
+        instance = thing()
+        instance.W, instance.loss = start.copy(), watched
+        return instance
+
+    @staticmethod
+    def weights(instance: Any) -> Any:
+        """Return the weights as (D, C)."""
+        return instance.W
+
+
+def judge_train(name: str, thing: Any, function: Callable[..., Any], way: Any) -> Verdict:
+    """Judge the loop of stochastic gradient descent by its batches and by its steps; way: see `_Trained`."""
     start = time.perf_counter()
     with quiet():
-        findings = list(dict.fromkeys(_findings_of_train(thing)))
+        findings = list(dict.fromkeys(_findings_of_train(thing, function, way)))
     lines, first = source_lines(function)
     place: dict[str, Any] = {"file": source_file(function), "line": first if lines else None}
     unwritten = [one for one in findings if one.name == "not_written"]
     if unwritten:
-        return [Verdict(f"{name}.train", NOT_WRITTEN, reason=unwritten[0].says, **place)]
+        return Verdict(name, NOT_WRITTEN, reason=unwritten[0].says, **place)
     layer = KnownLayer("", list)
     causes = diagnosis.explain([], findings, layer, "forward", source_lines(function))
     seconds = time.perf_counter() - start
-    return [
-        Verdict(
-            f"{name}.train",
-            WRONG if causes else RIGHT,
-            causes=causes,
-            configurations=1,
-            seconds=seconds,
-            **place,
-        )
-    ]
+    verdict = WRONG if causes else RIGHT
+    return Verdict(name, verdict, causes=causes, configurations=1, seconds=seconds, **place)
 
 
-def _findings_of_train(thing: Any) -> Iterator[Breach]:
+def _findings_of_train(thing: Any, function: Callable[..., Any], way: Any) -> Iterator[Breach]:
     rng = np.random.default_rng(35)
     X, y, rate, steps, size = rng.standard_normal((30, 4)), rng.integers(0, 3, 30), 0.1, 6, 8
     y[0] = 2
-    instance, start = thing(), rng.standard_normal((4, 3))
+    start = rng.standard_normal((4, 3))
     watched = _Watched(start.shape)
-    instance.W, instance.loss = start.copy(), watched
-    settings = {"learning_rate": rate, "reg": 0.3, "num_iters": steps, "batch_size": size}
+    instance = way.prepared(thing, start, watched)
+    settings = {"learning_rate": rate, "num_iters": steps, "batch_size": size}
+    if "reg" in inspect.signature(function).parameters:
+        settings["reg"] = 0.3
     history = run(lambda: instance.train(X.copy(), y.copy(), **settings))
     if isinstance(history, Raised):
         kind = (
@@ -260,7 +280,7 @@ def _findings_of_train(thing: Any) -> Iterator[Breach]:
         return
     batches = watched.batches
     if not batches:
-        yield Breach("loss_not_asked", "train never calls self.loss(X_batch, y_batch, reg)")
+        yield Breach("loss_not_asked", f"train never calls {way.asked}")
         return
     if any(batch[0].ndim == 0 or batch[0].dtype == object for batch in batches):
         yield Breach("not_written", "X_batch is None: the batch is not drawn yet")
@@ -280,11 +300,11 @@ def _findings_of_train(thing: Any) -> Iterator[Breach]:
             yield Breach("batch_rows", "rows of a batch are none of the training set")
         elif any(label != y[place[0]] for label, place in zip(labels, places, strict=True)):
             yield Breach("batch_labels", "the labels of a batch are not those of its rows")
-        if reg != settings["reg"]:
+        if reg != settings.get("reg"):
             yield Breach("reg_not_passed", "reg does not reach self.loss")
     if len(batches) > 1 and all(np.array_equal(batches[0][0], one[0]) for one in batches[1:]):
         yield Breach("same_batch", "every step has the same batch: draw it inside of the loop")
-    yield from _of_steps(instance, start, watched, rate)
+    yield from _of_steps(way.weights(instance), start, watched, rate)
     if isinstance(history, list | tuple | np.ndarray):
         if [float(one) for one in history if is_numeric(one)] != [
             float(i + 1) for i in range(len(batches))
@@ -296,14 +316,14 @@ def _findings_of_train(thing: Any) -> Iterator[Breach]:
         )
 
 
-def _of_steps(instance: Any, start: np.ndarray, watched: _Watched, rate: float) -> Iterator[Breach]:
+def _of_steps(weights: Any, start: np.ndarray, watched: _Watched, rate: float) -> Iterator[Breach]:
     total = np.sum(watched.gradients, axis=0)
-    if not is_numeric(instance.W) or np.shape(instance.W) != start.shape:
+    if not is_numeric(weights) or np.shape(weights) != start.shape:
         yield Breach(
-            "weights", f"self.W has shape {np.shape(instance.W)} after train, not {start.shape}"
+            "weights", f"self.W has shape {np.shape(weights)} after train, not {start.shape}"
         )
         return
-    moved = np.asarray(instance.W) - start
+    moved = np.asarray(weights) - start
     if np.allclose(moved, -rate * total):
         return
     for says, guess in [

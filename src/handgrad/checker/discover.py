@@ -13,15 +13,12 @@ from typing import Any, NamedTuple
 
 from handgrad.checker import (
     api,
-    classifiers,
-    models,
     pairs,
     repair,
     spawned,
-    update_rules,
 )
 from handgrad.checker import relics as relics_of
-from handgrad.checker.by_name import COMMON, Habits, judge_named, with_meaning
+from handgrad.checker.by_name import COMMON, NAMES, Habits, judge_named, with_meaning
 from handgrad.checker.calling import Pair, loss_pair
 from handgrad.checker.guess import guess_course
 from handgrad.checker.imports import search_path
@@ -207,7 +204,7 @@ def check_module(
             continue
         found = by_function(name)
         described = vars(thing).get("__handgrad_check__") if hasattr(thing, "__dict__") else None
-        known = found or name in (*update_rules.NAMES, *models.NAMES, *classifiers.NAMES)
+        known = found or name in NAMES
         elsewhere = _elsewhere(thing, homes) if known and callable(thing) else ""
         if marked:
             forward, inputs, options = marked
@@ -328,8 +325,7 @@ def _names_in(body: list[ast.stmt]) -> Iterator[str]:
 
 
 def _is_known(name: str) -> bool:
-    others = (*update_rules.NAMES, *models.NAMES, *classifiers.NAMES)
-    return bool(by_function(name)) or name in others
+    return bool(by_function(name)) or name in NAMES
 
 
 def _marks_pairs(path: Path) -> bool:

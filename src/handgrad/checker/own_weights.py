@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from handgrad.checker import classifiers, diagnosis
+from handgrad.checker.descent import judge_train
 from handgrad.checker.known import linear
 from handgrad.checker.known.layer import KnownLayer
 from handgrad.checker.records import (
@@ -48,7 +49,7 @@ def judge(name: str, thing: Any) -> list[Verdict] | None:
         if not inspect.isfunction(own.get(method)):
             continue
         if method == "train":
-            verdicts.append(classifiers.judge_train(f"{name}.train", thing, own["train"], _Trained))
+            verdicts.append(judge_train(f"{name}.train", thing, own["train"], _Trained))
         elif method == "predict":
             known = classifiers.Method(
                 "labels", classifiers.score_configs, _classified, classifiers.largest, "neighbours"

@@ -94,7 +94,7 @@ class Slope:
             unit = np.zeros(array.shape)
             unit[entry] = 1.0
             slope, error = self.along({key: unit})
-            if self.method == SINGLE and self._crosses({key: unit}, slope, gradient[entry]):
+            if self.method == SINGLE and self._crosses({key: unit}, slope, float(gradient[entry])):
                 continue
             gradient[entry] = slope
             worst = max(worst, error)

@@ -176,6 +176,8 @@ LATER = {
     "handgrad.report.figures": "Matplotlib",
     "handgrad.report.task_figures": "Matplotlib",
     "handgrad.data.download": "HTTP and TLS",
+    "handgrad.training.history": "the whole of training",
+    "handgrad.sklearn": "scikit-learn",
 }
 LATER_IN = {
     "cli": "a command loads what it runs, so that --help is quick",

@@ -35,7 +35,7 @@ from handgrad.checker.standins import NotHere, lacking
 from handgrad.checker.undisturbed import source_file
 from handgrad.courses.profiles import get_profile
 
-_EDITS = 1.4  # seconds of processor time for the edits of one file
+_EDITS = 1.2  # seconds of processor time for the edits of one file
 _SKIPPED = {"__pycache__", "node_modules", "site-packages"}
 
 

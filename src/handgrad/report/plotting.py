@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from handgrad.errors import OptionError, as_path, shown
+from handgrad.report.grid import visualize_grid
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -152,7 +153,6 @@ def _add_filters(figure: Figure, run: Any) -> None:
     weights = None if name is None else getattr(model, "params", {}).get(name)
     if weights is None or weights.ndim != 4 or weights.shape[1] not in (1, 3):
         return
-    from handgrad.report.grid import visualize_grid
 
     grid = visualize_grid(weights[:64].transpose(0, 2, 3, 1), ubound=1.0, padding=1)
     figure.set_size_inches(13, 3.8)

@@ -130,6 +130,10 @@ def test_the_other_scenarios_where_one_lacks_a_layer(tmp_path):
         ("batchnorm_backward_alt", [("dx = gamma / (N * std) * (N * dout - dbeta - xhat * dgamma)",
                                      "dx = dout * gamma / std * (1 - 1 / N - xhat**2 / N)")],
          "elementwise_dx", "alone"),
+        ("FullyConnectedNet", [("softmax_loss(", "softmax_los(")], "raises", "nothing sets `softmax_los`"),
+        ("rmsprop", [('config["learning_rate"] * dw / (np.sqrt(cache) + config["epsilon"])',
+                      '(config["learning_rate"] / np.sqrt(cache) + config["epsilon"]) * dw')],
+         "epsilon_outside", "a parenthesis is missing"),
         ("FullyConnectedNet", [('bn_param["mode"] = mode', 'bn_param["mode"] = mode\n                bn_param.pop("running_mean", 0)\n                bn_param.pop("running_var", 0)')],
          "running_lost", "made anew"),
         ("dropout_forward", [("out = x * mask", "out = np.maximum(0, x) * mask")], "mask_of_x", "negative x"),
@@ -151,6 +155,25 @@ def test_kinds_are_named(judged, function, changes, name, words):
     ("changes", "name", "words"),
     [
         ([("reg * np.sum(W * W)", "np.sum(W * W)")], "regulariser_without_reg", "not multiplied"),
+        (
+            [
+                ("    loss /= N\n    dW /= N\n", ""),
+                ("loss += reg * np.sum(W * W)", "pass"),
+                ("dW += 2 * reg * W", "pass"),
+            ],
+            "not_averaged_nor_regularised",
+            "divide it by N, and add that",
+        ),
+        (
+            [
+                (
+                    "        scores = X[i].dot(W)\n",
+                    "        scores = X[i].dot(W)\n        loss, dW = 0.0, np.zeros(W.shape)\n",
+                )
+            ],
+            "last_row_alone",
+            "counts the last row alone",
+        ),
         (
             [("                dW[:, y[i]] -= X[i]\n", ""), ("2 * reg * W", "reg * W")],
             "own_class_gradient",

@@ -29,6 +29,7 @@ _HOMES = {
     "load": "handgrad.training",
     "load_ipython_extension": "handgrad.courses.magic",  # for %load_ext handgrad
     "load_weights": "handgrad.training",
+    "plot": "handgrad.report",
     "unload_ipython_extension": "handgrad.courses.magic",
     "use": "handgrad.engines",
 }
@@ -47,6 +48,7 @@ _MODULES = (
     "nn",
     "optim",
     "report",
+    "sklearn",
     "testing",
     "training",
 )
@@ -74,7 +76,9 @@ __all__ = [
     "models",
     "nn",
     "optim",
+    "plot",
     "report",
+    "sklearn",
     "testing",
     "training",
     "use",

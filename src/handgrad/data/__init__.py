@@ -22,9 +22,9 @@ from handgrad.data.augment import (
     random_crop,
     random_flip,
 )
+from handgrad.data.cache import cache_folder
 from handgrad.data.cifar10 import (
     Verification,
-    cache_folder,
     cifar10_dataset,
     download_cifar10,
     find_cifar10,
@@ -43,7 +43,9 @@ from handgrad.data.preprocessing import Preprocessing
 from handgrad.data.rows import Rows
 from handgrad.data.scaling import ArrayPreprocessing
 from handgrad.data.shapes import load_shapes, make_shapes, shapes_dataset
+from handgrad.data.shards import from_shards
 from handgrad.data.table import Table
+from handgrad.data.tables import from_table
 from handgrad.errors import check_choice, check_known
 
 DATASETS: Final[dict[str, Callable[..., Dataset]]] = {
@@ -52,6 +54,8 @@ DATASETS: Final[dict[str, Callable[..., Dataset]]] = {
     "cifar10": cifar10_dataset,
     "folder": from_folder,
     "arrays": from_arrays,
+    "table": from_table,
+    "shards": from_shards,
 }
 
 
@@ -100,6 +104,8 @@ __all__ = [
     "find_cifar10",
     "from_arrays",
     "from_folder",
+    "from_shards",
+    "from_table",
     "kind_of",
     "load",
     "load_cifar10",

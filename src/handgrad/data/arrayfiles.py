@@ -105,7 +105,7 @@ def _idx_name(path: Path) -> str:
     """The name of the array in one of MNIST's files, as "train_images"."""
     name = path.name.lower().removesuffix(".gz")
     for part, words in PART_WORDS.items():
-        if any(word in name for word in words):
+        if set(_split(name)) & set(words):
             return f"{part}_{'labels' if 'label' in name or 'idx1' in name else 'images'}"
     return "labels" if "label" in name or "idx1" in name else "images"
 
@@ -129,7 +129,8 @@ def read_idx(path: Path) -> np.ndarray:
                 raise DataError(
                     f"{path}: not a file of MNIST's form (IDX): it begins with {head!r}"
                 )
-            sizes = np.frombuffer(file.read(4 * head[3]), ">u4")
+            words = file.read(4 * head[3])
+            sizes = np.frombuffer(words[: len(words) // 4 * 4], ">u4")
             dtype = np.dtype(IDX_TYPES[head[2]])
             wanted = int(np.prod(sizes.astype(object))) * dtype.itemsize
             if len(sizes) != head[3] or wanted > LARGEST:

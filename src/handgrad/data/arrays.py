@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any, Final
 import numpy as np
 
 from handgrad.data.arrayfiles import CLASS_NAMES, pairs_of, read_arrays
-from handgrad.data.dataset import SPLITS, Dataset
+from handgrad.data.cache import StoredImages
+from handgrad.data.dataset import Dataset
 from handgrad.data.folder import check_classes, parts_of
 from handgrad.data.kinds import is_idx
 from handgrad.data.preparing import Prepares
@@ -18,6 +20,7 @@ from handgrad.data.preprocessing import Preprocessing
 from handgrad.data.rows import Chosen, Rows
 from handgrad.data.scaling import ArrayPreprocessing
 from handgrad.data.splits import (
+    PARTS,
     Split,
     SplitOptions,
     counts_of,
@@ -32,6 +35,7 @@ from handgrad.errors import DataError, OptionError, ShapeError, as_path, check_c
 
 LAYOUTS: Final = ("images", "rows", "sequences")
 _CHANNELS: Final = (1, 3, 4)
+_CHUNK: Final = 256  # rows hashed at a time
 
 
 def from_arrays(
@@ -129,9 +133,9 @@ def from_arrays(
     rows = kept if len(kept) < len(X) else None
     digest = digest_of(np.asarray(targets.y), str(X.shape), _sample(X))
     scaling = {"subtract_mean": subtract_mean, "standardize": standardize, "dtype": dtype}
-    inputs, prepare = _prepared(X, rows, parts, layout, name, scaling)
+    inputs, prepare = _prepared(_remapped(X, pairs), rows, parts, layout, name, scaling)
     arrays: dict[str, Any] = {}
-    for part in SPLITS:
+    for part in PARTS:
         arrays[f"X_{part}"], arrays[f"y_{part}"] = inputs[part], targets.y[parts[part]]
     notes.append(f"split: {counts_of(parts)}")
     settings |= {"task": targets.task, "layout": layout}
@@ -170,6 +174,10 @@ def _joined(
             raise ShapeError(
                 f"{where}: X and y must have as many rows, got X {X.shape} and y {y.shape}"
             )
+        if not X.size or not y.size:
+            raise ShapeError(
+                f"{where}: X and y must have at least one row, got {X.shape} and {y.shape}"
+            )
         Xs.append(X)
         ys.append(y.reshape(len(y), -1))
         given += [part] * len(X)
@@ -180,10 +188,6 @@ def _joined(
         )
     X = Xs[0] if len(Xs) == 1 else np.concatenate(Xs)
     y = np.concatenate(ys)
-    if not len(X) or not X[:1].size or not y.shape[1]:
-        raise ShapeError(
-            f"{where}: X and y must have at least one row, got {X.shape} and {y.shape}"
-        )
     if y.shape[1] > 10_000:
         raise DataError(f"{where}: y has {y.shape[1]:,} columns, at most 10,000 can be targets")
     names = ["y"] if y.shape[1] == 1 else [f"y{k + 1}" for k in range(y.shape[1])]
@@ -271,14 +275,14 @@ def _parts(
         notes += more
         return parts
     labels = targets.y if targets.task == "classification" else None
-    if (given != "").any():
+    if (given == "train").any():
         strata = labels if labels is not None else np.zeros(count, np.int64)
         return parts_of(list(given), strata, aside["groups"], options)
     return split_rows(count, options, labels=labels, groups=aside["groups"], times=aside["times"])
 
 
 def _prepared(
-    X: np.ndarray,
+    X: Any,
     rows: np.ndarray | None,
     parts: Mapping[str, np.ndarray],
     layout: str,
@@ -291,10 +295,41 @@ def _prepared(
         levels = 255 if X.dtype == np.uint8 else 65535
         chosen = Chosen(X, places["train"])
         pixels = Preprocessing.fit(name, chosen, levels=levels, **scaling)
-        return {part: Rows(X, pixels, place) for part, place in places.items()}, pixels
+        whole = _hash(X)
+        return {part: Rows(X, pixels, place, whole) for part, place in places.items()}, pixels
     scaling = {"standardize": scaling["standardize"], "dtype": scaling["dtype"]}
     prepare = ArrayPreprocessing.fit(name, X[places["train"]], **scaling)
     return {part: prepare(X[place]) for part, place in places.items()}, prepare
+
+
+def _hash(X: Any) -> str:
+    """A SHA-256 of all of X, a part of it at a time."""
+    digest = hashlib.sha256(f"{X.shape} {X.dtype}".encode())
+    for start in range(0, len(X), _CHUNK):
+        digest.update(np.ascontiguousarray(X[start : start + _CHUNK]).data)
+    return digest.hexdigest()
+
+
+def _remapped(X: np.ndarray, pairs: Mapping[str, tuple[Any, Any]]) -> Any:
+    """X, where it is mapped from a file of whole numbers as one that is mapped for each access."""
+    base = next(iter(pairs.values()))[0]
+    plain = len(pairs) == 1 and isinstance(base, np.memmap) and base.dtype.kind == "u"
+    if not plain or base.ndim < 3 or not base.flags.c_contiguous or base.filename is None:
+        return X
+    arrange = None
+    if X.ndim == base.ndim + 1:
+        arrange = _one_channel
+    elif X.shape != base.shape:
+        arrange = _channels_first
+    return StoredImages(Path(base.filename), base.offset, base.shape, base.dtype, arrange)
+
+
+def _one_channel(rows: np.ndarray) -> np.ndarray:
+    return rows[:, None]
+
+
+def _channels_first(rows: np.ndarray) -> np.ndarray:
+    return rows.transpose(0, 3, 1, 2)
 
 
 def _sample(X: np.ndarray) -> np.ndarray:

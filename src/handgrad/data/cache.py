@@ -13,7 +13,7 @@ import os
 import secrets
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple
@@ -56,14 +56,27 @@ class Item(NamedTuple):
 
 
 class StoredImages:
-    """Images (N, C, H, W) uint8 in a file, mapped for the time of each access.
+    """Whole numbers (N, ...) in a file, mapped for the time of each access.
 
     So memory holds only what is asked for.
+
+    Args:
+        path: the file; offset: bytes in front of the array; shape, dtype: the array's.
+        arrange: what is done to rows that were taken from the file, as to put channels in front.
     """
 
-    def __init__(self, path: Path, offset: int, shape: tuple[int, ...]) -> None:
-        self.path, self.offset, self.shape = path, offset, shape
-        self.dtype = np.dtype(np.uint8)
+    def __init__(
+        self,
+        path: Path,
+        offset: int,
+        shape: tuple[int, ...],
+        dtype: Any = np.uint8,
+        arrange: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> None:
+        self.path, self.offset, self._shape = path, offset, shape
+        self.dtype, self._arrange = np.dtype(dtype), arrange
+        none = np.zeros((0, *shape[1:]), self.dtype)
+        self.shape = (shape[0], *(none if arrange is None else arrange(none)).shape[1:])
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -74,11 +87,12 @@ class StoredImages:
         return len(self.shape)
 
     def __getitem__(self, places: Any) -> np.ndarray:
-        """Return the images at `places`, as an array of their own."""
+        """Return the rows at `places`, as an array of their own."""
         if not len(self):
             return np.zeros(self.shape, self.dtype)[places]
-        mapped = np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
-        return np.array(mapped[places])
+        mapped = np.memmap(self.path, self.dtype, "r", self.offset, self._shape)
+        rows = np.array(mapped[places])
+        return rows if self._arrange is None else self._arrange(rows)
 
 
 class Cached(NamedTuple):
@@ -119,6 +133,42 @@ def cached_images(
     return _in_memory(items, image_shape)
 
 
+def stored_array(
+    home: Path, stem: str, about: Mapping[str, Any], make: Callable[[], np.ndarray]
+) -> StoredImages | np.ndarray:
+    """Return an array of bytes (N, ...) out of the cache, where ``make()`` puts it if it is not there.
+
+    Args:
+        home: the data's folder, in which the cache is kept.
+        stem: the name of the cache's files.
+        about: plain JSON that changes when the data do.
+        make: returns the array.
+    """
+    about = {"reader": READER, **about}
+    for folder in _places(home):
+        found = _stored(folder, stem, about)
+        if found is not None:
+            return found
+    array = np.ascontiguousarray(make())
+    for folder in _places(home):
+        temporary = folder / f".{stem}.{secrets.token_hex(4)}{_PARTIAL}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with temporary.open("xb") as file:
+                offset = _write_header(file, array.shape)
+                file.write(array.data)
+            os.replace(temporary, folder / f"{stem}.npy")  # noqa: PTH105
+            content = {**about, "sha256": hashlib.sha256(array.data).hexdigest()}
+            atomic_write(folder / f"{stem}.json", json.dumps(content).encode())
+            return StoredImages(folder / f"{stem}.npy", offset, array.shape)
+        except OSError:  # no place, or not allowed: the next folder
+            temporary.unlink(missing_ok=True)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    return array
+
+
 def _places(home: Path) -> tuple[Path, Path]:
     key = hashlib.sha256(str(home.resolve()).encode()).hexdigest()[:16]
     return home / FOLDER, cache_folder() / "images" / key
@@ -126,27 +176,35 @@ def _places(home: Path) -> tuple[Path, Path]:
 
 def _read(folder: Path, stem: str, about: dict[str, Any], items: Sequence[Item]) -> Cached | None:
     """Return what the cache in `folder` holds, if it is of these items and undamaged."""
+    try:
+        text = (folder / f"{stem}.json").read_text(encoding="utf-8")
+        bad = {str(name): str(why) for name, why in json.loads(text)["bad"].items()}
+        digest = json.loads(text)["sha256"]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None
+    good = [k for k, item in enumerate(items) if item.name not in bad]
+    images = _stored(folder, stem, about)
+    if images is None or images.shape != (len(good), *about["shape"]):
+        return None
+    return Cached(images, np.array(good, np.int64), bad, digest)
+
+
+def _stored(folder: Path, stem: str, about: Mapping[str, Any]) -> StoredImages | None:
+    """Return the array that the cache in `folder` holds, if it is that of `about` and undamaged."""
     path = folder / f"{stem}.npy"
     try:
         content = json.loads((folder / f"{stem}.json").read_text(encoding="utf-8"))
         if any(content[key] != value for key, value in about.items()):
             return None
-        bad = {str(name): str(why) for name, why in content["bad"].items()}
-        good = [k for k, item in enumerate(items) if item.name not in bad]
         with path.open("rb") as file:
             np.lib.format.read_magic(file)
             shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
             offset = file.tell()
-            if (tuple(shape), fortran, dtype) != (
-                (len(good), *about["shape"]), False, np.uint8
-            ):  # fmt: skip
-                return None
-            if _hash(file) != content["sha256"]:
+            if fortran or dtype != np.uint8 or _hash(file) != content["sha256"]:
                 return None
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
-    return Cached(StoredImages(path, offset, tuple(shape)), np.array(good, np.int64), bad,
-                  content["sha256"])  # fmt: skip
+    return StoredImages(path, offset, tuple(shape))
 
 
 def _hash(file: BinaryIO) -> str:

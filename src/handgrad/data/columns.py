@@ -25,6 +25,7 @@ import numpy as np
 
 from handgrad.data.preparing import Parts, as_float_dtype
 from handgrad.data.table import Table, as_numbers, as_table, as_texts, is_missing
+from handgrad.data.typing import dates_of
 from handgrad.errors import (
     DataError,
     NonFiniteError,
@@ -47,6 +48,7 @@ class Column:
 
     levels: the texts of a category.  rare: whether the rare ones share a column.  parts: what of a date
     changes.  gaps: whether training rows had gaps.  fill: what stands for a gap.
+    format: how the texts of a date are written, "" where they were no texts.
     """
 
     name: str
@@ -56,12 +58,15 @@ class Column:
     parts: tuple[str, ...] = ()
     gaps: bool = False
     fill: float = 0.0
+    format: str = ""
 
     def __post_init__(self) -> None:
         check_choice("column", "kind", self.kind, KINDS)
 
     @classmethod
-    def fit(cls, name: str, kind: str, column: np.ndarray, min_count: int) -> Column:
+    def fit(
+        cls, name: str, kind: str, column: np.ndarray, min_count: int = 1, format: str = ""
+    ) -> Column:
         """Look at the training rows of a column; texts fewer than `min_count` times are rare."""
         missing = is_missing(column)
         if kind == "category":
@@ -78,7 +83,7 @@ class Column:
             parts = tuple(part for part in _PARTS if np.ptp(_part(there, part)) > 0) if len(
                 there
             ) else ()  # fmt: skip
-        return cls(name, kind, parts=parts, gaps=bool(missing.any()), fill=fill)
+        return cls(name, kind, (), False, parts, bool(missing.any()), fill, format)
 
     @property
     def feature_names(self) -> list[str]:
@@ -100,6 +105,8 @@ class Column:
         """Return the numbers (N, features), float64, that the rows of a `column` give."""
         if self.kind == "category":
             return self._marks(as_texts(column))
+        if self.format and column.dtype.kind == "O":
+            column = dates_of(column.tolist(), self.format)
         value = as_numbers(column)
         missing = np.isnan(value)
         value = np.where(missing, self.fill, value)
@@ -137,6 +144,7 @@ class Column:
             "parts": list(self.parts),
             "gaps": self.gaps,
             "fill": self.fill,
+            "format": self.format,
         }
 
     @classmethod
@@ -196,6 +204,7 @@ class TablePreprocessing:
         kinds: Mapping[str, str],
         *,
         min_count: int = 1,
+        formats: Mapping[str, str] | None = None,
         standardize: bool = True,
         dtype: Any = np.float32,
     ) -> TablePreprocessing:
@@ -205,10 +214,14 @@ class TablePreprocessing:
             table: the training rows.
             kinds: the kind of each column that is used.
             min_count: texts that fewer rows have are rare, and share a column.
+            formats: how the dates of columns of texts are written.
             standardize: whether to centre and scale.
             dtype: float32 or float64.
         """
-        columns = [Column.fit(n, k, table[n], min_count) for n, k in kinds.items()]
+        formats = formats or {}
+        columns = [
+            Column.fit(n, k, table[n], min_count, formats.get(n, "")) for n, k in kinds.items()
+        ]
         count = sum(len(column.feature_names) for column in columns)
         mean, std = np.zeros(count), np.ones(count)
         start = 0

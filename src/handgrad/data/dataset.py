@@ -10,12 +10,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from handgrad.data import views
 from handgrad.data.description import TASKS, Description
 from handgrad.data.preparing import Prepares
 from handgrad.data.preprocessing import Preprocessing
 from handgrad.data.rows import LazyArrays, Rows
-from handgrad.data.splits import PARTS as SPLITS
-from handgrad.data.splits import Split
+from handgrad.data.splits import PARTS, Split
 from handgrad.engines.arrays import as_numpy
 from handgrad.errors import (
     DtypeError,
@@ -31,7 +31,7 @@ from handgrad.errors import (
 _CHUNK: Final = 1 << 22  # numbers made at a time
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dataset:
     """A data set, split and prepared.
 
@@ -80,10 +80,16 @@ class Dataset:
         check_dictionary(where, "arrays", self.arrays)
         object.__setattr__(self, "arrays", LazyArrays(_checked_rows(where, self)))
         if self.task == "regression" and not self.target_names:
-            y = next((y for name, y in self.rows.items() if name.startswith("y")), np.zeros(0))
+            y: Any = next((y for n, y in self.rows.items() if n.startswith("y")), np.zeros(0))
             count = y.shape[1] if y.ndim == 2 else 1
             names = ("target",) if count == 1 else tuple(f"target{k + 1}" for k in range(count))
             object.__setattr__(self, "target_names", names)
+
+    def __repr__(self) -> str:
+        return views.text(self)
+
+    def _repr_html_(self) -> str:
+        return views.page(self)
 
     @property
     def rows(self) -> dict[str, Any]:
@@ -148,7 +154,7 @@ def _checked_rows(where: str, dataset: Dataset) -> dict[str, Any]:
     for name, array in checked.items():
         kind, _, split = name.partition("_") if isinstance(name, str) else ("", "", "")
         other = f"{'y' if kind == 'X' else 'X'}_{split}"
-        if kind not in ("X", "y") or split not in SPLITS or other not in checked:
+        if kind not in ("X", "y") or split not in PARTS or other not in checked:
             raise OptionError(
                 f"{where}: arrays must hold X_train and y_train, X_val and y_val, X_test and y_test, "
                 f"got {shown(name)} without {other}"
@@ -216,7 +222,7 @@ def build(
     """
     prepare = Preprocessing.fit(name, splits["train"][0], **preprocessing)
     rows: dict[str, Any] = {}
-    for split in SPLITS:
+    for split in PARTS:
         images, labels = splits[split]
         rows[f"X_{split}"] = Rows(images, prepare)
         rows[f"y_{split}"] = labels.astype(np.int64)

@@ -13,12 +13,12 @@ from typing import Any, Final
 import numpy as np
 
 from handgrad.data.cache import Cached, Item, StoredImages, cached_images
-from handgrad.data.dataset import SPLITS, Dataset
+from handgrad.data.dataset import Dataset
 from handgrad.data.images import opened, read_picture
 from handgrad.data.listing import Listing, list_images
 from handgrad.data.preprocessing import Preprocessing
 from handgrad.data.rows import Chosen, Rows
-from handgrad.data.splits import Split, SplitOptions, counts_of, split_as_before, split_rows
+from handgrad.data.splits import PARTS, Split, SplitOptions, counts_of, split_as_before, split_rows
 from handgrad.errors import DataError, OptionError, as_count, as_flag, as_path, shown
 
 SIZES: Final = (8, 16, 24, 28, 32, 48, 64)
@@ -102,10 +102,10 @@ def from_folder(
     notes += check_classes(parts, y, names, str(root))
     settings = {"path": str(root.resolve()), "image_size": list(shape[1:]), "grey": shape[0] == 1}
     dataset = image_dataset(
-        root.resolve().name, found.images, y, parts, names, subtract_mean=subtract_mean,
+        root.resolve().name, found.images, y, parts, names, found.digest, subtract_mean=subtract_mean,
         standardize=standardize, dtype=dtype,
     )  # fmt: skip
-    return _with(dataset, Split(parts, tuple(files), found.digest), notes, settings)
+    return finished(dataset, Split(parts, tuple(files), found.digest), notes, settings)
 
 
 def image_dataset(
@@ -114,18 +114,25 @@ def image_dataset(
     y: np.ndarray,
     parts: Mapping[str, np.ndarray],
     class_names: Sequence[str],
+    digest: str = "",
     **preprocessing: Any,
 ) -> Dataset:
-    """Make the Dataset of stored images and labels; the preprocessing is fitted to the training part."""
+    """Make the Dataset of stored images and labels; the preprocessing is fitted to the training part.
+
+    `digest` is a hash of the images, where it is known.
+    """
     prepare = Preprocessing.fit(name, Chosen(images, parts["train"]), **preprocessing)
     rows: dict[str, Any] = {}
-    for part in SPLITS:
-        rows[f"X_{part}"] = Rows(images, prepare, parts[part])
+    for part in PARTS:
+        rows[f"X_{part}"] = Rows(images, prepare, parts[part], digest)
         rows[f"y_{part}"] = y[parts[part]]
     return Dataset(name, rows, tuple(class_names), prepare)
 
 
-def _with(dataset: Dataset, split: Split, notes: list[str], settings: Mapping[str, Any]) -> Dataset:
+def finished(
+    dataset: Dataset, split: Split, notes: list[str], settings: Mapping[str, Any]
+) -> Dataset:
+    """Return `dataset` with its split, what was guessed about it, and the options for the same again."""
     from dataclasses import replace
 
     notes = [*notes, f"split: {counts_of(split.parts)}"]
@@ -277,9 +284,9 @@ def parts_of(
 ) -> dict[str, np.ndarray]:
     """Return the parts that folders say, and split the training rows for those that they do not say."""
     said = np.array(given)
-    if not (said != "").any():
+    if not (said == "train").any():
         return split_rows(len(y), options, labels=y, groups=groups)
-    parts = {part: np.flatnonzero(said == part) for part in SPLITS}
+    parts = {part: np.flatnonzero(said == part) for part in PARTS}
     train = parts["train"]
     missing = [part for part in ("val", "test") if not len(parts[part])]
     shares = {part: getattr(options, part) if part in missing else 0.0 for part in ("val", "test")}

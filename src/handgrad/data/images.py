@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
 
-from handgrad.data.brightness import as_eight_bits, scale_of
+from handgrad.data.brightness import Scale, as_eight_bits, scale_of
 from handgrad.errors import DataError, OptionError, as_count, as_path
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ def read_image(
         raise DataError(f"{path}: no such picture file")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return read_picture(path, str(path), image_shape, levels)
+        decoded = _decoded(path, str(path))
+    return _resized(decoded, str(path), image_shape, levels)
 
 
 def read_picture(
@@ -60,13 +61,26 @@ def read_picture(
 
     Warnings of Pillow are not caught here, so that several threads can read at a time.
     """
+    return _resized(_decoded(source, name), name, image_shape, levels)
+
+
+def _decoded(source: Path | BinaryIO, name: str) -> tuple[Picture, Scale]:
+    """The picture, turned as it should stand, and how its file counts."""
+    from PIL import ImageOps
+
+    with opened(source, name) as file:
+        return ImageOps.exif_transpose(file), scale_of(file)
+
+
+def _resized(
+    decoded: tuple[Picture, Scale], name: str, image_shape: tuple[int, int, int], levels: int
+) -> np.ndarray:
+    """The image (C, H, W) of a picture."""
     from PIL import Image, ImageOps
 
     channels, height, width = image_shape
-    with opened(source, name) as file:
-        scale = scale_of(file)
-        picture = ImageOps.exif_transpose(file)
-        picture = as_eight_bits(name, picture, scale, colour=channels == 3)
+    with _named(name):
+        picture = as_eight_bits(name, *decoded, colour=channels == 3)
     pixels = np.asarray(ImageOps.fit(picture, (width, height), Image.Resampling.BICUBIC))
     pixels = pixels.reshape(height, width, channels).transpose(2, 0, 1)
     dtype = np.uint8 if levels <= 255 else np.uint16
@@ -76,16 +90,24 @@ def read_picture(
 @contextmanager
 def opened(source: Path | BinaryIO, name: str) -> Iterator[Picture]:
     """Open a picture; what goes wrong inside of the ``with`` block is a DataError that says `name`."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
+
+    with _named(name), Image.open(source, formats=FORMATS) as file:
+        if file.width * file.height > MAX_PIXELS:
+            raise DataError(
+                f"{name}: the picture has {file.width}x{file.height} pixels, at most "
+                f"{MAX_PIXELS:,} are read; make it smaller first"
+            )
+        yield file
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Turn what goes wrong with a picture into a DataError that says `name`."""
+    from PIL import UnidentifiedImageError
 
     try:
-        with Image.open(source, formats=FORMATS) as file:
-            if file.width * file.height > MAX_PIXELS:
-                raise DataError(
-                    f"{name}: the picture has {file.width}x{file.height} pixels, at most "
-                    f"{MAX_PIXELS:,} are read; make it smaller first"
-                )
-            yield file
+        yield
     except UnidentifiedImageError:
         kinds = ", ".join(FORMATS)
         raise DataError(

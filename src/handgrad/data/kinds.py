@@ -9,7 +9,18 @@ from typing import Final
 from handgrad.data.listing import SUFFIXES, walk_images
 from handgrad.errors import DataError, as_path
 
-TABLES: Final = (".csv", ".tsv", ".tab", ".txt", ".parquet", ".pq", ".arrow", ".feather", ".ipc")
+TABLES: Final = (
+    ".csv",
+    ".tsv",
+    ".tab",
+    ".txt",
+    ".data",
+    ".parquet",
+    ".pq",
+    ".arrow",
+    ".feather",
+    ".ipc",
+)
 ARRAYS: Final = (".npz", ".npy", ".safetensors")
 
 

@@ -40,7 +40,7 @@ class Prepares(Protocol):
     def dtype(self) -> np.dtype:
         """The dtype of X."""
 
-    def __call__(self, raw: Any) -> np.ndarray:
+    def __call__(self, raw: Any, /) -> np.ndarray:
         """Turn raw rows into X (N, *input_shape)."""
 
     def to_parts(self) -> Parts:

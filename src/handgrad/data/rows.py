@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, MutableMapping
 from math import prod
 from typing import Any
@@ -24,6 +25,7 @@ class Rows:
         raw: rows as they are stored, (N, ...): an array, which may be mapped from a file.
         prepare: what turns rows into X.
         chosen: places (n,) in `raw`; None is all of them.
+        digest: a hash of `raw`, where it is known; else the rows themselves are hashed.
 
     >>> from handgrad.data import Preprocessing
     >>> pixels = np.arange(8, dtype=np.uint8).reshape(2, 1, 2, 2)
@@ -32,8 +34,11 @@ class Rows:
     ((2, 1, 2, 2), [2.0, 2.0, 2.0, 2.0])
     """
 
-    def __init__(self, raw: Any, prepare: Prepares, chosen: np.ndarray | None = None) -> None:
+    def __init__(
+        self, raw: Any, prepare: Prepares, chosen: np.ndarray | None = None, digest: str = ""
+    ) -> None:
         self.raw = raw
+        self._digest = digest
         self.prepare = prepare
         self.chosen = np.arange(len(raw)) if chosen is None else np.asarray(chosen)
         self.shape = (len(self.chosen), *prepare.input_shape)
@@ -54,6 +59,22 @@ class Rows:
     def nbytes(self) -> int:
         """The bytes that the array would take."""
         return self.size * self.dtype.itemsize
+
+    @property
+    def digest(self) -> str:
+        """A SHA-256 of all that decides on the rows; "" where the hash of `raw` is not known."""
+        if not self._digest:
+            return ""
+        content, arrays = self.prepare.to_parts()
+        digest = hashlib.sha256(f"{self._digest} {content}".encode())
+        for array in (self.chosen, *arrays.values()):
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether no row can hold NaN or infinity, since its numbers are made of whole ones."""
+        return np.dtype(self.raw.dtype).kind in "iu"
 
     def __len__(self) -> int:
         return len(self.chosen)

@@ -84,9 +84,9 @@ def as_table(raw: Any) -> Table:
     if isinstance(raw, Mapping):
         return Table(raw)
     if isinstance(raw, list) and raw and all(isinstance(row, Mapping) for row in raw):
-        names = dict.fromkeys(name for row in raw for name in row)
-        return Table({name: [row.get(name) for row in raw] for name in names})
-    names = getattr(raw, "column_names", None)  # pyarrow
+        keys = dict.fromkeys(name for row in raw for name in row)
+        return Table({name: [row.get(name) for row in raw] for name in keys})
+    names: Any = getattr(raw, "column_names", None)  # pyarrow
     if names is None:
         names = getattr(raw, "columns", None)  # pandas, polars
     if names is None or isinstance(raw, type):
@@ -142,11 +142,15 @@ def as_column(name: str, values: Any) -> np.ndarray:
 
 def _of_arrow(name: str, values: Any, kind: str) -> np.ndarray:
     if kind.startswith(("int", "uint", "float", "double", "halffloat")):
-        return values.to_numpy().astype(np.float64)
+        return values.to_numpy(zero_copy_only=False).astype(np.float64)
     if kind.startswith(("timestamp", "date")):
         import pyarrow
 
-        return values.cast(pyarrow.timestamp("us")).to_numpy().astype("datetime64[us]")
+        return (
+            values.cast(pyarrow.timestamp("us"))
+            .to_numpy(zero_copy_only=False)
+            .astype("datetime64[us]")
+        )
     return _of_objects(name, values.to_pylist())
 
 
@@ -222,8 +226,9 @@ def name_of(value: Any) -> str:
     >>> name_of(3.0), name_of(True), name_of("a"), name_of(2.5)
     ('3', 'True', 'a', '2.5')
     """
-    if isinstance(value, float | np.floating) and float(value).is_integer() and abs(value) < 1e15:
-        return str(int(value))
+    if isinstance(value, float | np.floating):
+        number = float(value)
+        return str(int(number)) if number.is_integer() and abs(number) < 1e15 else str(number)
     if isinstance(value, np.datetime64):
         return str(value).removesuffix("T00:00:00.000000").removesuffix(".000000")
     return str(value)

@@ -16,7 +16,7 @@ from handgrad.nn.value import Value
 class Flatten(PairLayer):
     """Each image as one row of numbers (`flatten_forward`)."""
 
-    kind = pair_name = "flatten"
+    kind = pair_name = link = "flatten"
 
     def shape(self, *shapes: Shape) -> Shape:
         """(D,)."""

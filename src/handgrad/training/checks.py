@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from handgrad.data.rows import as_rows
+from handgrad.data.rows import Rows, as_rows
 from handgrad.engines.arrays import as_numpy
 from handgrad.errors import (
     DtypeError,
@@ -89,7 +89,7 @@ def check_data(
     return tuple(checked)
 
 
-def _check_images(name: str, X: np.ndarray, given: Any) -> None:
+def _check_images(name: str, X: Any, given: Any) -> None:
     if X.dtype.kind not in "fiu":
         floats = call_of("astype(np.float32)", name, given)
         hint = f"; convert it with {floats}" if X.dtype.kind == "b" else ""
@@ -98,6 +98,8 @@ def _check_images(name: str, X: np.ndarray, given: Any) -> None:
         raise ShapeError(
             f"Solver: {name} must be (N, ...) with at least one row, got shape {X.shape}"
         )
+    if isinstance(X, Rows) and X.is_finite:
+        return
     rows = max(1, _CHUNK // max(1, X[0].size))
     with np.errstate(all="ignore"):
         for start in range(0, len(X), rows):
@@ -161,16 +163,7 @@ def _as_targets(
 def warn_of_single_rows(model: Any, batch_size: int) -> None:
     """Warn if batch normalisation over a batch of one row would leave nothing of the row."""
     # over images of several pixels there still are the places of each channel to normalise over
-    if hasattr(model, "row_norms"):
-        layers = model.row_norms()
-    elif getattr(model, "normalization", None) != "batchnorm":
-        return
-    else:
-        layers = [
-            f"affine{name.removeprefix('gamma')}"
-            for name in model.params
-            if name.startswith("gamma") and model.params[name.replace("gamma", "W")].ndim == 2
-        ]
+    layers = model.row_norms() if hasattr(model, "row_norms") else []
     cause = "with batch_size 1" if batch_size == 1 else "with a training set of one row"
     if layers:
         warnings.warn(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, nullcontext
@@ -33,6 +34,8 @@ from handgrad.errors import (
 from handgrad.nn.state import Stateful, is_trained_elsewhere, training
 from handgrad.optim import Rule, clip_by_norm, get_rule, keys_of, leaves_weights
 from handgrad.optim.schedules import Plateau
+from handgrad.training import views
+from handgrad.training.ahead import Ahead, Wish
 from handgrad.training.arrays import Arrays, all_finite, buffers_of, commit, steady
 from handgrad.training.averaging import Average, replace, weights_of
 from handgrad.training.callback import Callback, Record
@@ -50,9 +53,10 @@ from handgrad.training.checks import (
 )
 from handgrad.training.circumstances import fingerprint
 from handgrad.training.estimates import Figures, Looking, task_of
+from handgrad.training.health import look_after
 from handgrad.training.parts import Part, part_of
 from handgrad.training.place import AT_EPOCH_END, DUE, Best, Clock, Histories, Place
-from handgrad.training.sampling import Sampling, augmented
+from handgrad.training.sampling import Sampling
 from handgrad.training.telling import PendingCall, Telling, calls_of
 from handgrad.training.undo import Before
 from handgrad.training.weighting import frozen_names, loss_in_parts, weights_of_rows
@@ -251,6 +255,7 @@ class Solver:
         self._best = Best(patience, takes_first=not self.looking.counts_right_ones)
         self._average = Average(ema)
         self._sampling = sampler
+        self._ahead = Ahead()
         self._clock = Clock()
         self._before: Before | None = None  # of the step or estimate that is going on
         self._is_estimating: int | None = None  # the thread that makes an estimate
@@ -396,10 +401,24 @@ class Solver:
                     self.settle()
                     raise
         finally:
+            self._ahead.close()
             self._clock.stop()
             if self.is_at_rest and not place.estimate_due:  # else callbacks will look at it again
                 self.set_last_step({}, {}, self.learning_rate, self.gradient_norm)
         return is_over
+
+    def __repr__(self) -> str:
+        return views.solver_text(self)
+
+    def _repr_html_(self) -> str:
+        return views.solver_page(self)
+
+    def try_step(self) -> float:
+        """Do one step that nobody is told of, and return its loss; for `lr_find`, which undoes it."""
+        self._step(Before(self))
+        self._place.position += 1
+        self._place.iteration += 1
+        return self.loss_history[-1]
 
     def settle(self) -> None:
         """Take back a step or an estimate that was interrupted, if one was."""
@@ -446,6 +465,8 @@ class Solver:
     def warn(self, key: str, text: str) -> None:
         """Hand the callbacks a record of kind ``warning``, once in a run for each `key`."""
         place = {"iteration": self.iteration, "epoch": self.epoch}
+        if self.verbose and key not in self.warnings:
+            print(f"warning: {text}", file=sys.stderr)  # noqa: T201
         self.telling.warn(self, key, {"kind": "warning", **place, "text": text})
 
     def set_last_step(
@@ -489,7 +510,8 @@ class Solver:
         """
         X, y = as_rows("check_accuracy", "X", X), as_numpy("check_accuracy", "y", y)
         N = len(X) if X.ndim else 0
-        if N == 0 or y.shape[:1] != (N,) or y.dtype.kind not in "iuf":
+        shape = y.shape if self.task == "classification" else y.shape[:1]
+        if N == 0 or shape != (N,) or y.dtype.kind not in "biuf":
             raise ShapeError(
                 "check_accuracy: X must have at least one row and y one label for each row, "
                 f"got X {X.shape} and y {y.shape} {y.dtype}"
@@ -581,15 +603,8 @@ class Solver:
         Raises NonFiniteError where the loss or the update is not finite.
         """
         place, model = self._place, self.model
-        rows = self._sampling.draw(
-            self.batch_size,
-            self.random,
-            place.position % self.iterations_per_epoch,
-            place.iteration / max(self.total_steps, 1),
-        )
-        passes = self._sampling.passes
-        epoch = passes.number - 1 if passes else place.epoch
-        X = augmented(self.augment, self.X_train[rows], self.random, rows, epoch)
+        rows, X = self._ahead.take(self._sampling, self.random, self._wish(0))
+        self._ahead.go_on(self._sampling, self.random, self._wish(1))
         y = self.y_train[rows]
         params = model.params
         self.params_before = before.params
@@ -609,6 +624,15 @@ class Solver:
         self.loss_history.append(loss)
         self._sampling.note(rows, model, y)
         self._average.add(model, place.iteration)
+
+    def _wish(self, later: int) -> Wish:
+        """Return what the batch of this step, or of one `later`, depends on."""
+        place, per_epoch = self._place, self.iterations_per_epoch
+        position = place.position + later
+        epoch = place.epoch + (later if position % per_epoch == 0 else 0)
+        share = (place.iteration + later) / max(self.total_steps, 1)
+        step = position % per_epoch
+        return Wish(self.X_train, self.augment, self.batch_size, step, share, epoch)
 
     def _diverge(self, error: NonFiniteError, cause: NonFiniteError) -> None:
         """Raise `error`, which says why a step is not finite; its weights were put back."""
@@ -682,6 +706,8 @@ class Solver:
         }
         text = f"(Epoch {self.epoch} / {self.num_epochs}) {self.looking.text(train, val)}"
         lines = [PendingCall(None, _print, text)] if self.verbose else []
+        if self.looks_after_health:
+            lines.append(PendingCall(None, self._check_health, record))
         told = calls_of(self, "on_epoch_end", record)
         self.telling.add([*self._calls_to_save(), *lines], told)
         self._before = None  # here the estimate is done
@@ -713,6 +739,12 @@ class Solver:
         if not self.verbose:
             return [save]
         return [PendingCall(None, _print, f'Saving checkpoint to "{filename}"'), save]
+
+    looks_after_health: bool = True
+    """Whether `HealthCheck` looks at the training where it is not among the callbacks."""
+
+    def _check_health(self, record: Record) -> None:
+        look_after(self, record)
 
     _suffix = "safetensors"
 

@@ -195,6 +195,29 @@ def test_slips_of_a_linear_classifier(tmp_path, changes, name, words):
     assert first.name == name
 
 
+def test_a_sandwich_with_layer_norm_by_a_students_word(tmp_path):
+    text = catalogue.SOLUTION.read_text("utf-8")
+    text += """
+
+def affine_layernorm_relu_forward(x, w, b, gamma, beta, ln_param):
+    a, fc = affine_forward(x, w, b)
+    n, norm = layernorm_forward(a, gamma, beta, ln_param)
+    out, relu = relu_forward(n)
+    return out, (fc, norm, relu)
+
+
+def affine_layernorm_relu_backward(dout, cache):
+    fc, norm, relu = cache
+    dn, dgamma, dbeta = layernorm_backward(relu_backward(dout, relu), norm)
+    dx, dw, db = affine_backward(dn, fc)
+    return dx, dw, db, dgamma, dbeta
+"""
+    path = tmp_path / "layer_utils.py"
+    path.write_text(text, "utf-8")
+    report = check_path(str(path), only="affine_layernorm_relu_forward")
+    assert [one.verdict for one in report.verdicts] == [RIGHT, RIGHT]
+
+
 def _slipping(x, s):
     y = x * 2
     if s > 1:

@@ -27,6 +27,7 @@ _HOMES = {
     "load": "handgrad.training",
     "load_ipython_extension": "handgrad.courses.magic",  # for %load_ext handgrad
     "load_weights": "handgrad.training",
+    "plot": "handgrad.report",
     "unload_ipython_extension": "handgrad.courses.magic",
     "use": "handgrad.engines",
 }
@@ -44,6 +45,7 @@ _MODULES = (
     "nn",
     "optim",
     "report",
+    "sklearn",
     "testing",
     "training",
 )
@@ -69,7 +71,9 @@ __all__ = [
     "models",
     "nn",
     "optim",
+    "plot",
     "report",
+    "sklearn",
     "testing",
     "training",
     "use",

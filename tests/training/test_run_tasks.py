@@ -233,6 +233,21 @@ def test_fewer_epochs_are_refused_and_leave_the_run(finished, tmp_path):
     assert run.is_finished
 
 
+def test_weights_of_classes_are_by_their_names(tmp_path):
+    plain = {"model.name": "Sequential", "model.layers": [{"layer": "Affine", "width": 3}]}
+    table = {"low": 1.0, "mid": 5.0}
+    run = started(tmp_path, "classification", **plain, **{"training.class_weight": table})
+    labels = run.solver.y_train
+    assert run.dataset.class_names == ("high", "low", "mid")
+    np.testing.assert_array_equal(run.solver.weights, np.array([1.0, 1.0, 5.0])[labels])
+    with pytest.raises(
+        OptionError, match="a name in class_weight must be one of 'high', 'low', 'mid'"
+    ):
+        started(
+            tmp_path, "classification", "x", **plain, **{"training.class_weight": {"medium": 2.0}}
+        )
+
+
 # fine-tuning
 
 

@@ -124,6 +124,13 @@ def right_of_layer(name):
         return right_of_loss(pair)
     if pair in RECURRENT or pair.startswith(("rnn", "lstm")):
         return RECURRENT.get(pair) or right_of_recurrent(pair)
+    if pair.endswith("1d"):
+        x = np.ones((2, 3, 6))
+        w, params = (
+            np.ones((4, 3, 3)),
+            {"conv1d_param": {"pad": 1}, "pool1d_param": {"pool_length": 2}},
+        )
+        return {"x": x, "w": w, "b": ONE4, **params}
     images = any(part in pair for part in ("conv", "pool", "spatial", "upsample"))
     filters = FILTERS.transpose(1, 0, 2, 3)[:, :3] if "transpose" in pair else FILTERS
     wide = ONE4 if "conv_" in pair else ONE3 if images or "affine" in pair else ONE6
@@ -181,6 +188,7 @@ OTHERS = {  # function -> right arguments, made anew for each call
     "grad_check_sparse": lambda: {"f": lambda x: x.sum(), "x": np.ones(3), "analytic_grad": ONE3},
     "rel_error": lambda: {"x": X, "y": X},
     "Affine": lambda: {"width": 3},
+    "Conv1d": lambda: {"num_filters": 2, "filter_size": 3},
     "Conv2d": lambda: {"num_filters": 2, "filter_size": 3},
     "ConvTranspose2d": lambda: {"num_filters": 2, "filter_size": 3},
     "GroupNorm": lambda: {"groups": 3},
@@ -204,7 +212,6 @@ OTHERS = {  # function -> right arguments, made anew for each call
     "Augmentation": lambda: {"steps": {"flip": 0.5}},
     "Dataset": lambda: vars(dataset()),
     "Preprocessing": lambda: dict(vars(preprocessing())),
-    "load": lambda: {"name": "digits"},
     "options_of": lambda: {"name": "digits"},
     "ArrayPreprocessing": lambda: dict(vars(data.ArrayPreprocessing.fit("x", X))),
     "Description": lambda: dict(vars(dataset().description)),
@@ -221,6 +228,8 @@ OTHERS = {  # function -> right arguments, made anew for each call
     "Checkpointer": lambda: {"folder": folder()},
     "HistoryWriter": lambda: {"path": folder() / "history"},
     "LayerStatistics": lambda: {"X_probe": X},
+    "load": lambda: {"name": "digits", "path": folder()},
+    "lr_find": lambda: {"solver": solver(), "steps": 12},
     "TrainedRun": lambda: {"folder": folder()},
     "Solver": lambda: {"model": net(), "data": rows(), "verbose": False, "num_epochs": 1},
     "atomic_write": lambda: {"path": folder() / "x", "data": b"x"},
@@ -269,6 +278,7 @@ SKIPPED = {
     "check_options": "for layers of one's own",
     "Network": "a base class",
     "LoadedWeights": "a record",
+    "RangeTest": "a record",
     "ModelFile": "a record",
     "ResumeWarning": "a warning",
     "Layer": "a base class",

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from handgrad.data import views
 from handgrad.data.description import TASKS, Description
 from handgrad.data.preparing import Prepares
 from handgrad.data.preprocessing import Preprocessing
@@ -30,7 +31,7 @@ from handgrad.errors import (
 _CHUNK: Final = 1 << 22  # numbers made at a time
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dataset:
     """A data set, split and prepared.
 
@@ -83,6 +84,12 @@ class Dataset:
             count = y.shape[1] if y.ndim == 2 else 1
             names = ("target",) if count == 1 else tuple(f"target{k + 1}" for k in range(count))
             object.__setattr__(self, "target_names", names)
+
+    def __repr__(self) -> str:
+        return views.text(self)
+
+    def _repr_html_(self) -> str:
+        return views.page(self)
 
     @property
     def rows(self) -> dict[str, Any]:

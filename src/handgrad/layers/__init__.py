@@ -4,11 +4,13 @@ from handgrad.layers.absolute_loss import absolute_loss
 from handgrad.layers.add import add_backward, add_forward
 from handgrad.layers.affine import affine_backward, affine_forward
 from handgrad.layers.avg_pool import avg_pool_backward, avg_pool_forward
+from handgrad.layers.avg_pool1d import avg_pool1d_backward, avg_pool1d_forward
 from handgrad.layers.batchnorm import batchnorm_backward, batchnorm_backward_alt, batchnorm_forward
 from handgrad.layers.binary_cross_entropy_loss import binary_cross_entropy_loss
 from handgrad.layers.bn_gelu import bn_gelu_backward, bn_gelu_forward
 from handgrad.layers.concat import concat_backward, concat_forward
 from handgrad.layers.conv import conv_backward, conv_forward
+from handgrad.layers.conv1d import conv1d_backward, conv1d_forward
 from handgrad.layers.conv_transpose import conv_transpose_backward, conv_transpose_forward
 from handgrad.layers.dropout import dropout_backward, dropout_forward
 from handgrad.layers.elu import elu_backward, elu_forward
@@ -22,6 +24,7 @@ from handgrad.layers.leaky_relu import leaky_relu_backward, leaky_relu_forward
 from handgrad.layers.lstm import lstm_backward, lstm_forward
 from handgrad.layers.lstm_step import lstm_step_backward, lstm_step_forward
 from handgrad.layers.max_pool import max_pool_backward, max_pool_forward
+from handgrad.layers.max_pool1d import max_pool1d_backward, max_pool1d_forward
 from handgrad.layers.maxout import maxout_backward, maxout_forward
 from handgrad.layers.mse_loss import mse_loss
 from handgrad.layers.poisson_loss import poisson_loss
@@ -76,6 +79,8 @@ __all__ = [
     "affine_ln_relu_forward",
     "affine_relu_backward",
     "affine_relu_forward",
+    "avg_pool1d_backward",
+    "avg_pool1d_forward",
     "avg_pool_backward",
     "avg_pool_forward",
     "batchnorm_backward",
@@ -86,6 +91,8 @@ __all__ = [
     "bn_gelu_forward",
     "concat_backward",
     "concat_forward",
+    "conv1d_backward",
+    "conv1d_forward",
     "conv_backward",
     "conv_bn_relu_backward",
     "conv_bn_relu_forward",
@@ -120,6 +127,8 @@ __all__ = [
     "lstm_forward",
     "lstm_step_backward",
     "lstm_step_forward",
+    "max_pool1d_backward",
+    "max_pool1d_forward",
     "max_pool_backward",
     "max_pool_forward",
     "maxout_backward",

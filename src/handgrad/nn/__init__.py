@@ -33,6 +33,7 @@ from handgrad.nn.losses import LOSSES
 from handgrad.nn.model import Model
 from handgrad.nn.norms import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
 from handgrad.nn.pools import AvgPool, GlobalAvgPool, MaxPool, Upsample
+from handgrad.nn.sequences import AvgPool1d, BatchNorm1d, Conv1d, GlobalAvgPool1d, MaxPool1d
 from handgrad.nn.sequential import Sequential
 from handgrad.nn.value import Value
 from handgrad.nn.whitening import Whitening
@@ -45,14 +46,18 @@ __all__ = [
     "Add",
     "Affine",
     "AvgPool",
+    "AvgPool1d",
     "BatchNorm",
+    "BatchNorm1d",
     "Concat",
+    "Conv1d",
     "Conv2d",
     "ConvTranspose2d",
     "CustomPair",
     "Dropout",
     "Flatten",
     "GlobalAvgPool",
+    "GlobalAvgPool1d",
     "Gradients",
     "GroupNorm",
     "InstanceNorm",
@@ -60,6 +65,7 @@ __all__ = [
     "LayerNorm",
     "LeakyReLU",
     "MaxPool",
+    "MaxPool1d",
     "Maxout",
     "Model",
     "PReLU",

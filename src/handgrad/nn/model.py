@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from math import prod
 from typing import Any
 
@@ -147,6 +148,10 @@ class Model(Built):
 
     def __repr__(self) -> str:
         return shown_call(self._name, self._arguments)
+
+    def _repr_html_(self) -> str:
+        text = self.summary() if self._row_shape is not None else repr(self)
+        return f"<pre>{escape(text)}</pre>"
 
     # -- what others use ---------------------------------------------------------------------------
 

@@ -2,5 +2,6 @@
 
 from handgrad.report.grid import visualize_grid
 from handgrad.report.page import write_report
+from handgrad.report.plotting import plot
 
-__all__ = ["visualize_grid", "write_report"]
+__all__ = ["plot", "visualize_grid", "write_report"]

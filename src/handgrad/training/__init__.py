@@ -27,6 +27,7 @@ from handgrad.training.evaluate import (
     predict_probabilities,
 )
 from handgrad.training.health import HealthCheck
+from handgrad.training.lr_find import RangeTest, lr_find
 from handgrad.training.progress import ProgressBar
 from handgrad.training.solver import Solver
 from handgrad.training.trained import TrainedRun, load
@@ -43,6 +44,7 @@ __all__ = [
     "LoadedWeights",
     "ModelFile",
     "ProgressBar",
+    "RangeTest",
     "ResumeWarning",
     "Solver",
     "StopOnSignal",
@@ -55,6 +57,7 @@ __all__ = [
     "load_checkpoint",
     "load_model_arrays",
     "load_weights",
+    "lr_find",
     "predict",
     "predict_probabilities",
     "restore",

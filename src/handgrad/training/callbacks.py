@@ -301,12 +301,13 @@ class LayerStatistics(Callback):
         if record["epoch"] % self.every_epochs != 0:
             return
         with np.errstate(all="ignore"):  # what overflows is left out, and the next step says more
-            found = self._look(solver, record)
+            found = self.look(solver, record)
         kept = [old for old in self.records if old["iteration"] < found["iteration"]]
         self.records[:] = [*kept, found]  # one of this iteration stems from an interrupted call
         solver.emit(found)
 
-    def _look(self, solver: Solver, record: Record) -> Record:
+    def look(self, solver: Solver, record: Record) -> Record:
+        """Return the record of this moment; nobody is told of it."""
         activations = {}
         if hasattr(solver.model, "activations"):
             activations = solver.model.activations(self.X_probe)

@@ -52,7 +52,9 @@ class Looking:
         self.task = task
         self._model = model
         self._unit = unit
-        self.name, self._metric = as_metric("Solver", metric or DEFAULTS[task], task)
+        self.name, self._metric = as_metric(
+            "Solver", DEFAULTS[task] if metric is None else metric, task
+        )
 
     @property
     def is_better_high(self) -> bool:

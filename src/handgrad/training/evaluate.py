@@ -21,10 +21,11 @@ from handgrad.errors import (
     shown,
 )
 from handgrad.labels import advice_on_kind
+from handgrad.training import views
 from handgrad.training.arrays import all_finite, steady
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """How a model does on labelled rows.
 
@@ -39,6 +40,12 @@ class Evaluation:
     per_class: tuple[float | None, ...]
     class_names: tuple[str, ...]
     count: int
+
+    def __repr__(self) -> str:
+        return views.evaluation_text(self)
+
+    def _repr_html_(self) -> str:
+        return views.evaluation_page(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the same as lists and numbers, ready for JSON."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from handgrad.errors import as_number, check_choice
 from handgrad.training.callbacks import Callback, Record
+from handgrad.training.notebook_bar import NotebookBar, is_in_notebook
 
 if TYPE_CHECKING:
     from handgrad.training.solver import Solver
@@ -18,7 +19,7 @@ _REFRESH = 0.1  # seconds between drawings of the bar
 class ProgressBar(Callback):
     """Show loss, accuracy, images per second and the time left.
 
-    On a terminal a bar; elsewhere a plain line for each estimate of the accuracy, and one
+    On a terminal and in a notebook a bar; elsewhere a plain line for each estimate of the accuracy, and one
     whenever `seconds` have passed without one.
     """
 
@@ -28,6 +29,7 @@ class ProgressBar(Callback):
         self.stream = stream
         self.seconds = as_number("ProgressBar", "seconds", seconds, 0.0, 1e9)
         self._bar: Any = None  # rich's Progress, while training on a terminal
+        self._page: NotebookBar | None = None  # while training in a notebook
         self._shown_at = 0.0
         self._shown_iteration = 0
         self._speed = 0.0  # images per second
@@ -40,7 +42,9 @@ class ProgressBar(Callback):
         self._judged = ""
         if solver.val_acc_history:
             self._judged = f"  val {100 * solver.val_acc_history[-1]:.1f} %"
-        if self._file.isatty():
+        if is_in_notebook():
+            self._page = NotebookBar(solver.total_steps, solver.iteration)
+        elif self._file.isatty():
             self._bar = _new_bar(self._file)
             done, total = solver.iteration, solver.total_steps
             self._bar.add_task(
@@ -50,7 +54,7 @@ class ProgressBar(Callback):
 
     def on_step_end(self, solver: Solver, record: Record) -> None:
         """Show the step, if the last look was long enough ago."""
-        wait = self.seconds if self._bar is None else _REFRESH
+        wait = self.seconds if self._bar is None and self._page is None else _REFRESH
         if perf_counter() - self._shown_at >= wait:
             self._show(solver, record["loss"])
 
@@ -71,6 +75,7 @@ class ProgressBar(Callback):
 
     def on_train_end(self, solver: Solver) -> None:
         """Leave the bar as it is, on its own line."""
+        self._page = None
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
@@ -92,7 +97,9 @@ class ProgressBar(Callback):
             f"{self._speed:,.0f} {_unit(solver)}/s"
         )
         left = (solver.total_steps - solver.iteration) * solver.batch_size / max(self._speed, 1e-9)
-        if self._bar is not None:
+        if self._page is not None:
+            self._page.update(solver.iteration, f"{text}  {clock(left)} left")
+        elif self._bar is not None:
             task = self._bar.task_ids[0]
             self._bar.update(task, completed=solver.iteration, text=text, left=clock(left))
             self._bar.refresh()

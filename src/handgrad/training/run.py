@@ -23,6 +23,7 @@ from handgrad.data import Augmentation, Dataset
 from handgrad.errors import CheckpointError, OptionError, check_choice
 from handgrad.files import atomic_write
 from handgrad.optim import build_schedule
+from handgrad.training import views
 from handgrad.training.build import (
     build_model,
     completed,
@@ -117,6 +118,9 @@ class Run:
             every_epochs=training.checkpoint_every,
             every_steps=training.checkpoint_steps or None,
         )
+
+    def __repr__(self) -> str:
+        return views.run_text(self)
 
     def train(self, callbacks: Iterable[Callback] = ()) -> int | None:
         """Train to the end or to a signal; return the signal's number or None.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, nullcontext
@@ -33,6 +34,7 @@ from handgrad.errors import (
 from handgrad.nn.state import Stateful, is_trained_elsewhere, training
 from handgrad.optim import Rule, clip_by_norm, get_rule, keys_of, leaves_weights
 from handgrad.optim.schedules import Plateau
+from handgrad.training import views
 from handgrad.training.ahead import Ahead, Wish
 from handgrad.training.arrays import Arrays, all_finite, buffers_of, commit, steady
 from handgrad.training.averaging import Average, replace, weights_of
@@ -51,6 +53,7 @@ from handgrad.training.checks import (
 )
 from handgrad.training.circumstances import fingerprint
 from handgrad.training.estimates import Figures, Looking, task_of
+from handgrad.training.health import look_after
 from handgrad.training.parts import Part, part_of
 from handgrad.training.place import AT_EPOCH_END, DUE, Best, Clock, Histories, Place
 from handgrad.training.sampling import Sampling
@@ -404,6 +407,19 @@ class Solver:
                 self.set_last_step({}, {}, self.learning_rate, self.gradient_norm)
         return is_over
 
+    def __repr__(self) -> str:
+        return views.solver_text(self)
+
+    def _repr_html_(self) -> str:
+        return views.solver_page(self)
+
+    def try_step(self) -> float:
+        """Do one step that nobody is told of, and return its loss; for `lr_find`, which undoes it."""
+        self._step(Before(self))
+        self._place.position += 1
+        self._place.iteration += 1
+        return self.loss_history[-1]
+
     def settle(self) -> None:
         """Take back a step or an estimate that was interrupted, if one was."""
         if self._before is not None:
@@ -449,6 +465,8 @@ class Solver:
     def warn(self, key: str, text: str) -> None:
         """Hand the callbacks a record of kind ``warning``, once in a run for each `key`."""
         place = {"iteration": self.iteration, "epoch": self.epoch}
+        if self.verbose and key not in self.warnings:
+            print(f"warning: {text}", file=sys.stderr)  # noqa: T201
         self.telling.warn(self, key, {"kind": "warning", **place, "text": text})
 
     def set_last_step(
@@ -492,7 +510,8 @@ class Solver:
         """
         X, y = as_rows("check_accuracy", "X", X), as_numpy("check_accuracy", "y", y)
         N = len(X) if X.ndim else 0
-        if N == 0 or y.shape[:1] != (N,) or y.dtype.kind not in "iuf":
+        shape = y.shape if self.task == "classification" else y.shape[:1]
+        if N == 0 or shape != (N,) or y.dtype.kind not in "biuf":
             raise ShapeError(
                 "check_accuracy: X must have at least one row and y one label for each row, "
                 f"got X {X.shape} and y {y.shape} {y.dtype}"
@@ -687,6 +706,8 @@ class Solver:
         }
         text = f"(Epoch {self.epoch} / {self.num_epochs}) {self.looking.text(train, val)}"
         lines = [Call(None, _print, text)] if self.verbose else []
+        if self.looks_after_health:
+            lines.append(Call(None, self._check_health, record))
         told = calls_of(self, "on_epoch_end", record)
         self.telling.add([*self._calls_to_save(), *lines], told)
         self._before = None  # here the estimate is done
@@ -718,6 +739,12 @@ class Solver:
         if not self.verbose:
             return [save]
         return [Call(None, _print, f'Saving checkpoint to "{filename}"'), save]
+
+    looks_after_health: bool = True
+    """Whether `HealthCheck` looks at the training where it is not among the callbacks."""
+
+    def _check_health(self, record: Record) -> None:
+        look_after(self, record)
 
     _suffix = "safetensors"
 

@@ -15,6 +15,7 @@ from handgrad.data import Dataset, Description, read_image
 from handgrad.data.columns import feature_groups
 from handgrad.errors import CheckpointError, OptionError, as_path, check_choice
 from handgrad.files import atomic_write
+from handgrad.training import views
 from handgrad.training.build import build_model, load_dataset, read_config
 from handgrad.training.checkpoint import ModelFile, load_model_arrays, model_in
 from handgrad.training.config import RunConfig
@@ -188,6 +189,12 @@ class TrainedRun:
                 for i in range(0, len(X), 100)
             ]
         return np.concatenate(parts) if parts else np.zeros_like(X)
+
+    def __repr__(self) -> str:
+        return views.trained_text(self)
+
+    def _repr_html_(self) -> str:
+        return views.trained_page(self)
 
     def summary(self) -> str:
         """Return a table of the network's layers."""

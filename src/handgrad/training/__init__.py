@@ -1,8 +1,8 @@
 """Training: the Solver, what listens to it, checkpoints, and evaluation."""
 
 from handgrad.files import atomic_write
+from handgrad.training.callback import Callback
 from handgrad.training.callbacks import (
-    Callback,
     Checkpointer,
     HistoryWriter,
     LayerStatistics,

@@ -32,12 +32,11 @@ from handgrad.training.build import (
     options_of,
     read_config,
 )
+from handgrad.training.callback import Callback, Record
 from handgrad.training.callbacks import (
-    Callback,
     Checkpointer,
     HistoryWriter,
     LayerStatistics,
-    Record,
     StopOnSignal,
     is_near_end,
 )

@@ -230,6 +230,7 @@ OTHERS = {  # function -> right arguments, made anew for each call
     "LayerStatistics": lambda: {"X_probe": X},
     "load": lambda: {"name": "digits", "path": folder()},
     "lr_find": lambda: {"solver": solver(), "steps": 12},
+    "train": lambda: {"dataset": dataset(), "out": folder(), "settings": {"training.epoch": 1}},
     "TrainedRun": lambda: {"folder": folder()},
     "Solver": lambda: {"model": net(), "data": rows(), "verbose": False, "num_epochs": 1},
     "atomic_write": lambda: {"path": folder() / "x", "data": b"x"},

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from handgrad.data import from_arrays, from_table
+from handgrad.data import Rows, from_arrays, from_table
 from handgrad.errors import CheckpointError, OptionError
 from handgrad.training import TrainedRun, train
+from handgrad.training.defaults import choose
 from handgrad.training.own_data import load_data, save_data
 from handgrad.training.run import start_run
 from handgrad.training.trained import evaluate_run
@@ -65,3 +66,15 @@ def test_mistakes_are_named(tmp_path):
     (run.folder / "data.safetensors").unlink()
     with pytest.raises(CheckpointError, match="in its own folder"):
         run.dataset()
+
+
+def test_training_and_evaluating_make_no_array_of_all_images(tmp_path):
+    dataset = sets()["images"]
+    run = start_run(
+        choose(dataset, {"name": "prepared"}).config.with_overrides(SHORT), tmp_path / "r", dataset
+    )
+    run.train()
+    run.evaluate()
+    for part in ("train", "val", "test"):
+        assert isinstance(run.dataset.rows[f"X_{part}"], Rows), part
+    assert isinstance(run.solver.X_train, Rows)

@@ -22,7 +22,7 @@ from handgrad import nn
 from handgrad.engines.arrays import Array
 from handgrad.errors import OptionError, as_count, as_flag, as_number, check_choice
 from handgrad.training.averaging import load_buffers
-from handgrad.training.callbacks import Callback, Record
+from handgrad.training.callback import Callback, Record
 from handgrad.training.estimates import as_predictions
 from handgrad.training.evaluate import scores_of
 from handgrad.training.solver import Solver

@@ -83,7 +83,9 @@ def planted(bug: Bug) -> str:
 
 
 # what no course takes points for: right by default, WRONG by the strict contract
-_STRICT = {"dout_changed", "cache_changed", "integer_truncation", "log_of_probability"}
+_STRICT = {
+    "input_changed", "dout_changed", "cache_changed", "integer_truncation", "log_of_probability",
+}  # fmt: skip
 _STRICT_WORDS = {"db shape (1,M)", "test-mode raise (KeyError) in backward"}
 
 

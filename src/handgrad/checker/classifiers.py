@@ -10,18 +10,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from handgrad.checker import diagnosis, pairs
-from handgrad.checker.api import loss_pair
+from handgrad.checker.calling import loss_pair
 from handgrad.checker.known import linear
 from handgrad.checker.known.configs import seeded
-from handgrad.checker.known.layer import Layer
+from handgrad.checker.known.layer import KnownLayer
 from handgrad.checker.records import (
     NOT_WRITTEN,
     RIGHT,
     UNTESTED,
     WRONG,
+    Breach,
     Call,
     Config,
-    Finding,
     Raised,
     Verdict,
     error_of,
@@ -29,7 +29,7 @@ from handgrad.checker.records import (
     scales_of,
 )
 from handgrad.checker.repair import Rerun
-from handgrad.checker.running import fresh, quiet, run, source_file, source_lines
+from handgrad.checker.undisturbed import fresh, quiet, run, source_file, source_lines
 from handgrad.checker.written import LOSS, RESULT, unwritten
 
 
@@ -78,7 +78,7 @@ def _judge_method(name: str, thing: Any, method: str, known: Method) -> Verdict:
             call = Call(config, expected=right, scale=scales_of(right))
             call.got = results(function, call)
             calls.append(call)
-        layer = Layer("", list, family=known.family)
+        layer = KnownLayer("", list, family=known.family)
         rerun = Rerun(function, results)
         causes = diagnosis.explain(calls, [], layer, "forward", source_lines(function), rerun)
     lines, first = source_lines(function)
@@ -224,7 +224,7 @@ def _judge_train(name: str, thing: Any) -> list[Verdict]:
     unwritten = [one for one in findings if one.name == "not_written"]
     if unwritten:
         return [Verdict(f"{name}.train", NOT_WRITTEN, reason=unwritten[0].says, **place)]
-    layer = Layer("", list)
+    layer = KnownLayer("", list)
     causes = diagnosis.explain([], findings, layer, "forward", source_lines(function))
     seconds = time.perf_counter() - start
     return [
@@ -239,7 +239,7 @@ def _judge_train(name: str, thing: Any) -> list[Verdict]:
     ]
 
 
-def _findings_of_train(thing: Any) -> Iterator[Finding]:
+def _findings_of_train(thing: Any) -> Iterator[Breach]:
     rng = np.random.default_rng(35)
     X, y, rate, steps, size = rng.standard_normal((30, 4)), rng.integers(0, 3, 30), 0.1, 6, 8
     y[0] = 2
@@ -256,20 +256,20 @@ def _findings_of_train(thing: Any) -> Iterator[Finding]:
         )
         if watched.batches and any(batch[0].ndim == 0 for batch in watched.batches):
             kind = "not_written"
-        yield Finding(kind, f"train raises {history}", history.line)
+        yield Breach(kind, f"train raises {history}", history.line)
         return
     batches = watched.batches
     if not batches:
-        yield Finding("loss_not_asked", "train never calls self.loss(X_batch, y_batch, reg)")
+        yield Breach("loss_not_asked", "train never calls self.loss(X_batch, y_batch, reg)")
         return
     if any(batch[0].ndim == 0 or batch[0].dtype == object for batch in batches):
-        yield Finding("not_written", "X_batch is None: the batch is not drawn yet")
+        yield Breach("not_written", "X_batch is None: the batch is not drawn yet")
         return
     if len(batches) != steps:
-        yield Finding("steps", f"train takes {len(batches)} steps for num_iters={steps}")
+        yield Breach("steps", f"train takes {len(batches)} steps for num_iters={steps}")
     for rows, labels, reg in batches:
         if rows.shape != (size, 4) or labels.shape != (size,):
-            yield Finding(
+            yield Breach(
                 "batch_shape",
                 f"a batch has X {rows.shape} and y {labels.shape}: for batch_size {size} and {X.shape[1]} "
                 f"features they must be {(size, 4)} and {(size,)}",
@@ -277,31 +277,29 @@ def _findings_of_train(thing: Any) -> Iterator[Finding]:
             return
         places = [np.flatnonzero((row == X).all(axis=1)) for row in rows]
         if not all(map(len, places)):
-            yield Finding("batch_rows", "rows of a batch are none of the training set")
+            yield Breach("batch_rows", "rows of a batch are none of the training set")
         elif any(label != y[place[0]] for label, place in zip(labels, places, strict=True)):
-            yield Finding("batch_labels", "the labels of a batch are not those of its rows")
+            yield Breach("batch_labels", "the labels of a batch are not those of its rows")
         if reg != settings["reg"]:
-            yield Finding("reg_not_passed", "reg does not reach self.loss")
+            yield Breach("reg_not_passed", "reg does not reach self.loss")
     if len(batches) > 1 and all(np.array_equal(batches[0][0], one[0]) for one in batches[1:]):
-        yield Finding("same_batch", "every step has the same batch: draw it inside of the loop")
+        yield Breach("same_batch", "every step has the same batch: draw it inside of the loop")
     yield from _of_steps(instance, start, watched, rate)
     if isinstance(history, list | tuple | np.ndarray):
         if [float(one) for one in history if is_numeric(one)] != [
             float(i + 1) for i in range(len(batches))
         ]:
-            yield Finding("history", "train must return the losses of all steps, in their order")
+            yield Breach("history", "train must return the losses of all steps, in their order")
     else:
-        yield Finding(
+        yield Breach(
             "history", f"train must return the list of losses, got {type(history).__name__}"
         )
 
 
-def _of_steps(
-    instance: Any, start: np.ndarray, watched: _Watched, rate: float
-) -> Iterator[Finding]:
+def _of_steps(instance: Any, start: np.ndarray, watched: _Watched, rate: float) -> Iterator[Breach]:
     total = np.sum(watched.gradients, axis=0)
     if not is_numeric(instance.W) or np.shape(instance.W) != start.shape:
-        yield Finding(
+        yield Breach(
             "weights", f"self.W has shape {np.shape(instance.W)} after train, not {start.shape}"
         )
         return
@@ -316,9 +314,9 @@ def _of_steps(
         ("only the first step changes self.W", -rate * watched.gradients[0]),
     ]:
         if np.allclose(moved, guess):
-            yield Finding("update", says)
+            yield Breach("update", says)
             return
-    yield Finding("update", "self.W does not move by -learning_rate * grad in each step")
+    yield Breach("update", "self.W does not move by -learning_rate * grad in each step")
 
 
 # the two-layer network
@@ -338,7 +336,9 @@ def _judge_net(name: str, thing: Any) -> list[Verdict]:
     if verdict.verdict != UNTESTED:
         with quiet():
             findings = list(_findings_of_net(thing, layer))
-        causes = diagnosis.explain([], findings, Layer("", list), "forward", source_lines(thing))
+        causes = diagnosis.explain(
+            [], findings, KnownLayer("", list), "forward", source_lines(thing)
+        )
         if causes:
             verdict.causes = causes + verdict.causes
             verdict.verdict = WRONG
@@ -346,7 +346,7 @@ def _judge_net(name: str, thing: Any) -> list[Verdict]:
     return [verdict]
 
 
-def _findings_of_net(thing: Any, layer: Layer) -> Iterator[Finding]:
+def _findings_of_net(thing: Any, layer: KnownLayer) -> Iterator[Breach]:
     """What its loss cannot show: the scores, the constructor, the predictions."""
     for config in layer.configs()[:2]:
         params = dict(config.arrays)
@@ -363,18 +363,16 @@ def _findings_of_net(thing: Any, layer: Layer) -> Iterator[Finding]:
             return
         scores = run(net.loss, X.copy())
         if not is_numeric(scores) or np.shape(scores) != right.shape:
-            yield Finding(
-                "scores", f"loss(X) must return scores {right.shape}, got {_what(scores)}"
-            )
+            yield Breach("scores", f"loss(X) must return scores {right.shape}, got {_what(scores)}")
             return
         if not np.allclose(scores, right):
-            yield Finding("scores", "loss(X) returns other scores than relu(X W1 + b1) W2 + b2")
+            yield Breach("scores", "loss(X) returns other scores than relu(X W1 + b1) W2 + b2")
             return
         predicted = run(net.predict, X.copy()) if hasattr(net, "predict") else None
         if predicted is None:
             continue
         if not is_numeric(predicted) or not np.array_equal(predicted, right.argmax(axis=1)):
-            yield Finding(
+            yield Breach(
                 "predict", "predict(X) is not the class with the largest score of each row"
             )
 

@@ -9,20 +9,29 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
-from handgrad.checker import api, classifiers, models, networks, pairs, repair, rules, spawned
+from handgrad.checker import (
+    api,
+    classifiers,
+    models,
+    pairs,
+    repair,
+    spawned,
+    update_rules,
+)
 from handgrad.checker import relics as relics_of
-from handgrad.checker.calling import Pair
+from handgrad.checker.by_name import COMMON, Habits, judge_named, with_meaning
+from handgrad.checker.calling import Pair, loss_pair
 from handgrad.checker.guess import guess_course
 from handgrad.checker.imports import search_path
 from handgrad.checker.known import by_function
-from handgrad.checker.known.layer import Layer
 from handgrad.checker.loading import CheckError, loaded
-from handgrad.checker.records import UNTESTED, WRONG, Report, Verdict
-from handgrad.checker.running import source_file
+from handgrad.checker.records import UNTESTED, WRONG, Verdict
+from handgrad.checker.report import Report
 from handgrad.checker.standins import NotHere, lacking
-from handgrad.courses.profiles import Profile, get_profile
+from handgrad.checker.undisturbed import source_file
+from handgrad.courses.profiles import get_profile
 
 _EDITS = 2.0  # seconds of processor time for the edits of one file
 _SKIPPED = {"__pycache__", "node_modules", "site-packages"}
@@ -129,30 +138,6 @@ def _check_installed(name: str, only: str, habits: Habits) -> Report:
     return Report(verdicts, by_file=True)
 
 
-class Habits(NamedTuple):
-    """How to judge: whether dropout's p drops, Adam's count before the first step, the contract.
-
-    train_only: whether the course's own file of networks never leaves batch norm's train mode.
-    """
-
-    drops: bool = False
-    adam_t: int = 0
-    strict: bool = False
-    train_only: bool = False
-
-    @classmethod
-    def of(cls, profile: Profile | None, drops: bool | None, strict: bool) -> Habits:
-        """Return those of a course; drops: what the caller said of dropout, if anything."""
-        if profile is None:
-            return cls(bool(drops), strict=strict)
-        drops = profile.dropout == "drop" if drops is None else drops
-        train_only = profile.course in ("nndl", "skynet") or profile.year == 2016
-        return cls(drops, profile.adam_t, strict, train_only)
-
-
-COMMON = Habits()
-
-
 def check_module(
     module: ModuleType,
     names: Iterable[str],
@@ -179,7 +164,7 @@ def check_module(
             continue
         found = by_function(name)
         described = vars(thing).get("__handgrad_check__") if hasattr(thing, "__dict__") else None
-        known = found or name in (*rules.NAMES, *models.NAMES, *classifiers.NAMES)
+        known = found or name in (*update_rules.NAMES, *models.NAMES, *classifiers.NAMES)
         elsewhere = _elsewhere(thing, homes) if known and callable(thing) else ""
         if marked:
             forward, inputs, options = marked
@@ -205,7 +190,7 @@ def check_module(
             layer = with_meaning(found[0], drops, strict)
             layer = replace(layer.meant(thing), strict=strict) if layer.meant else layer
             if layer.loss:
-                verdicts += pairs.judge(api.loss_pair(thing, layer))
+                verdicts += pairs.judge(loss_pair(thing, layer))
             else:
                 backwards: dict[str, Any] = {
                     partner: defined[partner]
@@ -246,35 +231,15 @@ def _testable(verdict: Verdict) -> Verdict:
     return replace(verdict, verdict=UNTESTED, causes=[], errors={}, reason=missing[0])
 
 
-def judge_named(name: str, thing: Any, habits: Habits) -> list[Verdict] | None:
-    """Judge an update rule or a model by its name; None if the checker does not know it."""
-    if name in rules.NAMES:
-        return [rules.judge(name, thing, habits.strict, habits.adam_t)]
-    if networks.is_network(thing):
-        return [networks.judge(name, thing)]
-    verdicts = classifiers.judge(name, thing)
-    if verdicts is not None:
-        return verdicts
-    if name in models.NAMES:
-        return [models.judge(name, thing, habits.drops, habits.strict, habits.train_only)]
-    return None
-
-
-def with_meaning(layer: Layer, drops: bool, strict: bool = False) -> Layer:
-    """Return the layer with dropout's p read as the probability of dropping, and the contract to judge."""
-    drops = drops and layer.name == "dropout"
-    if (drops, strict) == (layer.drops, layer.strict):
-        return layer
-    return replace(layer, drops=drops, strict=strict, cache={})
-
-
 def _partners(name: str, defined: dict[str, Any]) -> list[str]:
     """The backward functions that go with the forward `name`."""
     found = by_function(name)
     if found is None or found[1] != "forward":
         return []
     wanted = [name.replace("_forward", "_backward", 1)]
-    wanted += [other for other in found[0].backward if other.endswith("_alt")]
+    for other in found[0].backward:  # a forward of its own has a cache of its own
+        if other.endswith("_alt") and other.replace("_backward", "_forward", 1) not in defined:
+            wanted.append(other)
     return [other for other in wanted if callable(defined.get(other))]
 
 
@@ -320,7 +285,7 @@ def _names_in(body: list[ast.stmt]) -> Iterator[str]:
 
 
 def _is_known(name: str) -> bool:
-    others = (*rules.NAMES, *models.NAMES, *classifiers.NAMES)
+    others = (*update_rules.NAMES, *models.NAMES, *classifiers.NAMES)
     return bool(by_function(name)) or name in others
 
 

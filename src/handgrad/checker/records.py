@@ -1,4 +1,4 @@
-"""What the checker collects and says: configurations, calls, findings, verdicts, reports."""
+"""What the checker collects and says: configurations, calls, breaches, verdicts."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Breach:
     """One thing that is wrong and that needs no hypothesis: a changed input, a missing return."""
 
     name: str
@@ -171,49 +171,6 @@ class Verdict:
             "file": self.file,
             "line": self.line,
             "seconds": round(self.seconds, 3),
-        }
-
-
-@dataclass
-class Report:
-    """The verdicts of one check.  True if nothing is wrong and something was right.
-
-    remarks: what was assumed, such as the course; by_file: whether the text names each file.
-
-    >>> bool(Report([Verdict("relu_forward", RIGHT)])), bool(Report([Verdict("f", WRONG)]))
-    (True, False)
-    """
-
-    verdicts: list[Verdict]
-    remarks: list[str] = field(default_factory=list)
-    by_file: bool = False
-
-    def __bool__(self) -> bool:
-        return self.exit_code == 0
-
-    def __getitem__(self, function: str) -> Verdict:
-        for verdict in self.verdicts:
-            if verdict.function == function:
-                return verdict
-        raise KeyError(function)
-
-    def __str__(self) -> str:
-        from handgrad.checker.text import as_text
-
-        return as_text(self)
-
-    @property
-    def exit_code(self) -> int:
-        """0: all that is written and testable is right; 1: something is wrong; 2: nothing was tested."""
-        found = {verdict.verdict for verdict in self.verdicts}
-        return 1 if WRONG in found else 0 if RIGHT in found else 2
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return what can be written as JSON."""
-        return {
-            "exit_code": self.exit_code,
-            "remarks": self.remarks,
-            "functions": [verdict.as_dict() for verdict in self.verdicts],
         }
 
 

@@ -16,7 +16,9 @@ from functools import reduce
 from types import ModuleType
 from typing import Any
 
+from handgrad.checker.known import by_function
 from handgrad.checker.records import Raised
+from handgrad.courses.shims import columns
 
 LIBRARIES = frozenset({
     "Cython", "IPython", "PIL", "caffe", "cv2", "cvxopt", "cvxpy", "einops", "future", "google", "h5py",
@@ -105,8 +107,6 @@ def fill(module: ModuleType, session: Session) -> None:
 
 def cython_functions() -> dict[str, Callable[..., Any]]:
     """The library's functions with the names of the courses' compiled module."""
-    from handgrad.courses.shims import columns
-
     names = ("im2col_cython", "col2im_cython", "col2im_6d_cython")
     return {name: getattr(columns, name) for name in names}
 
@@ -137,8 +137,6 @@ def lacking(value: Any) -> str:
 
 def _is_the_courses(name: str) -> bool:
     """Whether a name is a layer's or im2col's: in some years the course's own files lack them."""
-    from handgrad.checker.known import by_function
-
     return name.startswith(("im2col", "col2im")) or by_function(name) is not None
 
 

@@ -18,6 +18,7 @@ COMMANDS = {
     "lr-find": "Find the learning rate to begin with, by a short training.",
     "evaluate": "Measure a trained run on its test set, class by class.",
     "predict": "Classify image files with a trained run.",
+    "export": "Write a trained network for ONNX, PyTorch, Keras, NumPy alone or C.",
     "check": "Judge layers, losses, update rules and models: right, or what is wrong.",
     "experiment": "Do the courses' studies: numbers, a figure, two sentences about it.",
     "bench": "Time this machine: Handgrad and PyTorch on the same work, verified first.",

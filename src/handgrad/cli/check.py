@@ -101,7 +101,7 @@ def command(
         report = check_path(target, drops=drops, only=only, course=course, strict=strict)
         _show(report, as_json, notes)
         if html is not None:
-            from handgrad.checker.page import page, records_of
+            from handgrad.checker.verdict_page import page, records_of
 
             html.write_text(page(f"handgrad check {target}", records_of(report)), "utf-8")
         return report.exit_code

@@ -53,8 +53,8 @@ def show_start(console: Console, run: Run) -> None:
         line(console, str(run.started_from))
     if run.solver.frozen:
         line(console, f"Frozen: {', '.join(sorted(run.solver.frozen))}")
-    if "native" not in engines.available():
-        line(console, "The native engine is not built here; `handgrad doctor` says how to get it.")
+    if missing := engines.missing_text():
+        line(console, missing)
     if run.solver.iteration:
         line(console, f"Resuming after iteration {run.solver.iteration}")
     elif not run.new_folders:

@@ -24,8 +24,8 @@ from handgrad.data.splits import (
 )
 from handgrad.data.table import Table, as_numbers, as_table, as_texts, is_missing
 from handgrad.data.tablefile import ReadTable, read_table
-from handgrad.data.targets import Targets, targets_of
-from handgrad.errors import DataError, as_flag, as_path, nearest, shown
+from handgrad.data.targets import Targets, as_text, targets_of
+from handgrad.errors import DataError, as_flag, as_items, as_path, nearest, shown
 
 MAX_LEVELS: Final = 100  # texts of a column that get a column of their own
 MAX_FEATURES: Final = 10_000
@@ -85,7 +85,14 @@ def from_table(
     ('0', '1', '2', '3', '4')
     """
     options = SplitOptions(val, test, split_seed)
-    names = [target] if isinstance(target, str) else list(target)
+    names = (
+        [target]
+        if isinstance(target, str)
+        else as_items("data", "target", target, "names of columns")
+    )
+    drop = as_items("data", "drop", drop, "names of columns")
+    categories = as_items("data", "categories", categories, "names of columns")
+    group, time = as_text("group", group), as_text("time", time)
     settings: dict[str, Any] = {"target": target if isinstance(target, str) else names}
     if isinstance(path, str | PathLike):
         place = as_path("from_table", "path", path).expanduser()

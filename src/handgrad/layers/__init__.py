@@ -7,7 +7,6 @@ from handgrad.layers.avg_pool import avg_pool_backward, avg_pool_forward
 from handgrad.layers.avg_pool1d import avg_pool1d_backward, avg_pool1d_forward
 from handgrad.layers.batchnorm import batchnorm_backward, batchnorm_backward_alt, batchnorm_forward
 from handgrad.layers.binary_cross_entropy_loss import binary_cross_entropy_loss
-from handgrad.layers.bn_gelu import bn_gelu_backward, bn_gelu_forward
 from handgrad.layers.concat import concat_backward, concat_forward
 from handgrad.layers.conv import conv_backward, conv_forward
 from handgrad.layers.conv1d import conv1d_backward, conv1d_forward
@@ -40,6 +39,8 @@ from handgrad.layers.sandwich import (
     affine_ln_relu_forward,
     affine_relu_backward,
     affine_relu_forward,
+    bn_gelu_backward,
+    bn_gelu_forward,
     conv_bn_relu_backward,
     conv_bn_relu_forward,
     conv_bn_relu_pool_backward,

@@ -67,10 +67,13 @@ def softmax_loss(
     arXiv:1512.00567.
     """
     x, y = check_scores("softmax_loss", x, y)
-    smoothing = as_number("softmax_loss", "label_smoothing", label_smoothing, 0.0, 1.0)
-    weights = class_weights("softmax_loss", x, y, class_weight, sample_weight)
+    if type(label_smoothing) is not float or not 0.0 <= label_smoothing <= 1.0:
+        label_smoothing = as_number("softmax_loss", "label_smoothing", label_smoothing, 0.0, 1.0)
+    weights = None
+    if class_weight is not None or sample_weight is not None:
+        weights = class_weights("softmax_loss", x, y, class_weight, sample_weight)
     _, module = engines.select(engine, x)
-    return module.softmax_loss(x, y, smoothing, weights)
+    return module.softmax_loss(x, y, label_smoothing, weights)
 
 
 @vectorized.computes("softmax_loss")

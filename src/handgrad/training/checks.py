@@ -26,7 +26,7 @@ from handgrad.errors import (
 )
 from handgrad.labels import advice_on_kind, advice_on_shape
 from handgrad.training.arrays import Arrays, all_finite
-from handgrad.training.callbacks import Callback
+from handgrad.training.callback import Callback
 
 if TYPE_CHECKING:
     from handgrad.training.solver import Solver
@@ -163,16 +163,7 @@ def _as_targets(
 def warn_of_single_rows(model: Any, batch_size: int) -> None:
     """Warn if batch normalisation over a batch of one row would leave nothing of the row."""
     # over images of several pixels there still are the places of each channel to normalise over
-    if hasattr(model, "row_norms"):
-        layers = model.row_norms()
-    elif getattr(model, "normalization", None) != "batchnorm":
-        return
-    else:
-        layers = [
-            f"affine{name.removeprefix('gamma')}"
-            for name in model.params
-            if name.startswith("gamma") and model.params[name.replace("gamma", "W")].ndim == 2
-        ]
+    layers = model.row_norms() if hasattr(model, "row_norms") else []
     cause = "with batch_size 1" if batch_size == 1 else "with a training set of one row"
     if layers:
         warnings.warn(

@@ -78,15 +78,7 @@ def keep_start(started: StartedFrom, folder: Path) -> None:
 
 def head_of(model: Any) -> frozenset[str]:
     """Return the names of the parameters of the last layer with weights."""
-    decayed = tuple(getattr(model, "decayed", ()))
-    if not decayed:
-        return frozenset()
-    last = decayed[-1]
-    layer, dot, _ = last.rpartition(".")
-    if dot:
-        return frozenset(name for name in model.params if name.startswith(f"{layer}."))
-    number = last.lstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
-    return frozenset(name for name in (f"W{number}", f"b{number}", last) if name in model.params)
+    return frozenset(getattr(model, "head", ()))
 
 
 def _class_names(path: Path, file: ModelFile) -> tuple[str, ...] | None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from handgrad.training.callbacks import Callback, LayerStatistics, Record
+from handgrad.training.callback import Callback, Record
+from handgrad.training.callbacks import LayerStatistics
 
 if TYPE_CHECKING:
     from handgrad.training.solver import Solver

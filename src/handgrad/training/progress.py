@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, TextIO
 
 from handgrad.errors import as_number, check_choice
-from handgrad.training.callbacks import Callback, Record
+from handgrad.training.callback import Callback, Record
 from handgrad.training.notebook_bar import NotebookBar, is_in_notebook
 
 if TYPE_CHECKING:

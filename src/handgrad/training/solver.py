@@ -38,7 +38,7 @@ from handgrad.training import views
 from handgrad.training.ahead import Ahead, Wish
 from handgrad.training.arrays import Arrays, all_finite, buffers_of, commit, steady
 from handgrad.training.averaging import Average, replace, weights_of
-from handgrad.training.callbacks import Callback, Record
+from handgrad.training.callback import Callback, Record
 from handgrad.training.checkpoint import ResumeWarning, restore, save_checkpoint
 from handgrad.training.checks import (
     check_buffers,
@@ -57,7 +57,7 @@ from handgrad.training.health import look_after
 from handgrad.training.parts import Part, part_of
 from handgrad.training.place import AT_EPOCH_END, DUE, Best, Clock, Histories, Place
 from handgrad.training.sampling import Sampling
-from handgrad.training.telling import Call, Telling, calls_of
+from handgrad.training.telling import PendingCall, Telling, calls_of
 from handgrad.training.undo import Before
 from handgrad.training.weighting import frozen_names, loss_in_parts, weights_of_rows
 
@@ -570,7 +570,7 @@ class Solver:
         own = []
         if self.verbose and t % self.print_every == 0:
             text = f"(Iteration {t + 1} / {num_iterations}) loss: {self.loss_history[-1]:f}"
-            own.append(Call(None, _print, text))
+            own.append(PendingCall(None, _print, text))
         self._clock.count_step(perf_counter() - started)
         told = calls_of(self, "on_step_end", self._step_record()) if self.callbacks else []
         if own or told:
@@ -705,9 +705,9 @@ class Solver:
             "time": self.seconds,
         }
         text = f"(Epoch {self.epoch} / {self.num_epochs}) {self.looking.text(train, val)}"
-        lines = [Call(None, _print, text)] if self.verbose else []
+        lines = [PendingCall(None, _print, text)] if self.verbose else []
         if self.looks_after_health:
-            lines.append(Call(None, self._check_health, record))
+            lines.append(PendingCall(None, self._check_health, record))
         told = calls_of(self, "on_epoch_end", record)
         self.telling.add([*self._calls_to_save(), *lines], told)
         self._before = None  # here the estimate is done
@@ -731,14 +731,14 @@ class Solver:
                 rate = max(config["learning_rate"] * plateau.factor, first * plateau.least)
                 config["learning_rate"] = rate
 
-    def _calls_to_save(self) -> list[Call]:
+    def _calls_to_save(self) -> list[PendingCall]:
         if self.checkpoint_name is None:
             return []
         filename = f"{self.checkpoint_name}_epoch_{self.epoch}.{self._suffix}"
-        save = Call(None, self._save_checkpoint, filename)
+        save = PendingCall(None, self._save_checkpoint, filename)
         if not self.verbose:
             return [save]
-        return [Call(None, _print, f'Saving checkpoint to "{filename}"'), save]
+        return [PendingCall(None, _print, f'Saving checkpoint to "{filename}"'), save]
 
     looks_after_health: bool = True
     """Whether `HealthCheck` looks at the training where it is not among the callbacks."""

@@ -3,7 +3,7 @@
 The rate of step t of T is ``low (high / low)^(t / (T - 1))``.  The losses are smoothed by a moving average,
 corrected at its start; the test ends where the smoothed loss is more than four times its least value, or
 not finite.  Suggested is the rate at which the smoothed loss falls most steeply over the logarithm of the
-rate, of those before its least value.
+rate, of those before its least value, without the first tenth.
 
 Source: L. N. Smith, "Cyclical learning rates for training neural networks" (2017), arXiv:1506.01186.
 """
@@ -114,10 +114,14 @@ def _smoothed(losses: np.ndarray) -> np.ndarray:
 
 
 def _steepest(rates: np.ndarray, smoothed: np.ndarray) -> float:
-    """Return the rate where the smoothed loss falls most steeply, before its least value."""
-    end = max(int(smoothed.argmin()) + 1, 3)
-    slopes = np.gradient(smoothed[:end], np.log(rates[:end]))
-    return float(rates[int(slopes.argmin())])
+    """Return the rate where the smoothed loss falls most steeply, before its least value.
+
+    The first tenth is left out: a mean of few losses moves by chance.
+    """
+    start = min(max(len(rates) // 10, 1), len(rates) - 3)
+    end = max(start + int(smoothed[start:].argmin()) + 1, start + 3)
+    slopes = np.gradient(smoothed[start:end], np.log(rates[start:end]))
+    return float(rates[start + int(slopes.argmin())])
 
 
 def figure(found: RangeTest) -> Any:

@@ -146,7 +146,10 @@ class Network:
     def dtype(self) -> np.dtype:
         """That of the weights; float32 where there are none."""
         found = [
-            a.dtype for node in self.nodes for a in node.arrays.values() if a.dtype.kind == "f"
+            a.dtype
+            for node in self.nodes
+            for a in node.arrays.values()
+            if a.dtype.kind == "f" and node.op != "standardize"
         ]
         return np.result_type(*found) if found else np.dtype(np.float32)
 

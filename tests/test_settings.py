@@ -114,8 +114,14 @@ KEYS = {
     "in_param": ["eps", "mode"],
     "dropout_param": ["p", "mode", "seed", "rng"],
     "upsample_param": ["scale", "mode"],
+    "conv1d_param": ["stride", "pad", "dilation", "groups"],
+    "pool1d_param": ["pool_length", "stride", "pad", "ceil_mode"],
 }
-MORE_KEYS = {"conv_transpose": ["output_pad"], "avg_pool": ["count_include_pad"]}
+MORE_KEYS = {
+    "avg_pool1d": ["count_include_pad"],
+    "conv_transpose": ["output_pad"],
+    "avg_pool": ["count_include_pad"],
+}
 
 
 def _layers():
@@ -156,6 +162,7 @@ def _keywords():
 
     options = ["input_shape", "reg", "dtype", "init", "loss", "label_smoothing", "fuse", "rng"]
     network = [nn.Affine(3)]
+    yield ("Model", "loss"), lambda more: nn.Model(loss={"name": "huber", **more}), ["delta"]
     yield (
         ("Solver", "unknown"),
         lambda more: solver(**more),
@@ -261,6 +268,7 @@ def _optimizer(more):
 ENTRIES = [*_layers(), *_rules(), *_keywords()]
 
 DATA = {
+    "class_weight": "by the names of classes: another name is refused, see test_run_tasks",
     "arrays": "arrays by name, of any name",
     "params": "parameters by name",
     "grads": "gradients by name",

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Any
 
 __version__ = "0.1.0"
@@ -25,8 +26,10 @@ _HOMES = {
     "TwoLayerNet": "handgrad.models",
     "check": "handgrad.checker",
     "export": "handgrad.interop",
+    "load": "handgrad.training",
     "load_ipython_extension": "handgrad.courses.magic",  # for %load_ext handgrad
     "load_weights": "handgrad.training",
+    "plot": "handgrad.report",
     "unload_ipython_extension": "handgrad.courses.magic",
     "use": "handgrad.engines",
 }
@@ -45,6 +48,7 @@ _MODULES = (
     "nn",
     "optim",
     "report",
+    "sklearn",
     "testing",
     "training",
 )
@@ -67,11 +71,14 @@ __all__ = [
     "gradcheck",
     "interop",
     "layers",
+    "load",
     "load_weights",
     "models",
     "nn",
     "optim",
+    "plot",
     "report",
+    "sklearn",
     "testing",
     "training",
     "use",
@@ -88,3 +95,15 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return [*__all__, "__version__"]
+
+
+def _in_notebook() -> bool:
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return hasattr(shell, "kernel")
+
+
+if _in_notebook():  # where nobody reads the header of a training
+    from handgrad import engines as _engines
+
+    if _missing := _engines.missing_text():
+        print(_missing, file=sys.stderr)  # noqa: T201

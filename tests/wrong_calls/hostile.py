@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+from contract.cases import TARGET_LOSSES
 from wrong_calls.things import (
     CONV,
     FILTERS,
@@ -82,6 +83,8 @@ def right_of_loss(pair):
     if pair == "temporal_softmax":
         words = np.zeros((4, 6), int)
         return {"x": np.ones((4, 6, 3)), "y": words, "mask": words == 0}
+    if f"{pair}_loss" in TARGET_LOSSES:
+        return {"x": X, "y": abs(X) / 9}
     return {"x": X, "y": Y}
 
 
@@ -113,6 +116,13 @@ def right_of_layer(name):
         return right_of_loss(pair)
     if pair in RECURRENT or pair.startswith(("rnn", "lstm")):
         return RECURRENT.get(pair) or right_of_recurrent(pair)
+    if pair.endswith("1d"):
+        x = np.ones((2, 3, 6))
+        w, params = (
+            np.ones((4, 3, 3)),
+            {"conv1d_param": {"pad": 1}, "pool1d_param": {"pool_length": 2}},
+        )
+        return {"x": x, "w": w, "b": ONE4, **params}
     images = any(part in pair for part in ("conv", "pool", "spatial", "upsample"))
     filters = FILTERS.transpose(1, 0, 2, 3)[:, :3] if "transpose" in pair else FILTERS
     wide = ONE4 if "conv_" in pair else ONE3 if images or "affine" in pair else ONE6
@@ -170,6 +180,7 @@ OTHERS = {  # function -> right arguments, made anew for each call
     "grad_check_sparse": lambda: {"f": lambda x: x.sum(), "x": np.ones(3), "analytic_grad": ONE3},
     "rel_error": lambda: {"x": X, "y": X},
     "Affine": lambda: {"width": 3},
+    "Conv1d": lambda: {"num_filters": 2, "filter_size": 3},
     "Conv2d": lambda: {"num_filters": 2, "filter_size": 3},
     "ConvTranspose2d": lambda: {"num_filters": 2, "filter_size": 3},
     "GroupNorm": lambda: {"groups": 3},
@@ -193,7 +204,6 @@ OTHERS = {  # function -> right arguments, made anew for each call
     "Augmentation": lambda: {"steps": {"flip": 0.5}},
     "Dataset": lambda: vars(dataset()),
     "Preprocessing": lambda: dict(vars(preprocessing())),
-    "load": lambda: {"name": "digits"},
     "options_of": lambda: {"name": "digits"},
     "make_shapes": lambda: {"num": 2},
     "shapes_dataset": lambda: {"num_training": 3, "num_validation": 2, "num_test": 2},
@@ -201,6 +211,8 @@ OTHERS = {  # function -> right arguments, made anew for each call
     "Checkpointer": lambda: {"folder": folder()},
     "HistoryWriter": lambda: {"path": folder() / "history"},
     "LayerStatistics": lambda: {"X_probe": X},
+    "load": lambda: {"name": "digits", "path": folder()},
+    "lr_find": lambda: {"solver": solver(), "steps": 12},
     "TrainedRun": lambda: {"folder": folder()},
     "Solver": lambda: {"model": net(), "data": rows(), "verbose": False, "num_epochs": 1},
     "atomic_write": lambda: {"path": folder() / "x", "data": b"x"},
@@ -259,6 +271,7 @@ SKIPPED = {
     "Checkpoint": "a record",
     "Difference": "a record",
     "Evaluation": "a record",
+    "Gradients": "a record",
     "Verification": "a record",
     "Rule": "a type",
     "Schedule": "a type",
@@ -267,6 +280,7 @@ SKIPPED = {
     "check_options": "for layers of one's own",
     "Network": "a base class",
     "LoadedWeights": "a record",
+    "RangeTest": "a record",
     "ModelFile": "a record",
     "ResumeWarning": "a warning",
     "Layer": "a base class",
@@ -282,6 +296,8 @@ METHODS = {  # method -> the object, and right arguments
     "Model.activations": (network, lambda: {"X": X}),
     "Model.compile": (network, lambda: {"batch_shape": (4, 6)}),
     "Model.trace": (network, lambda: {"X": X}),
+    "Model.gradients": (network, lambda: {"X": X, "y": Y}),
+    "Model.loss_of": (network, lambda: {"scores": X[:, :3], "y": Y}),
     "Model.prepare": (network, lambda: {"X": X}),
     "Model.load_buffers": (network, lambda: {"buffers": {}}),
     "Preprocessing.__call__": (preprocessing, lambda: {"images": PIXELS}),

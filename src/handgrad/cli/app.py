@@ -15,6 +15,7 @@ from handgrad.errors import HandgradError
 # command -> one line of help; the command is handgrad.cli.<command>.command
 COMMANDS = {
     "train": "Train a network and write a run folder with its report.",
+    "lr-find": "Find the learning rate to begin with, by a short training.",
     "evaluate": "Measure a trained run on its test set, class by class.",
     "predict": "Classify image files with a trained run.",
     "export": "Write a trained network for ONNX, PyTorch, Keras, NumPy alone or C.",

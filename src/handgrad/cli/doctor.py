@@ -13,6 +13,8 @@ def command() -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from handgrad.cli.show import line
+
     table = Table(title="Handgrad doctor", show_header=False, title_justify="left")
     for package, version in environment.versions().items():
         table.add_row(package, version)
@@ -36,7 +38,7 @@ def command() -> None:
     console = Console()
     console.print(table)
     for advice in _advice(blas):
-        console.print(f"- {advice}", highlight=False)
+        line(console, f"- {advice}")
 
 
 def _advice(blas: dict[str, object]) -> list[str]:
@@ -53,9 +55,6 @@ def _advice(blas: dict[str, object]) -> list[str]:
             f"BLAS uses {threads} threads on {environment.cores()} cores; "
             f"run: export OPENBLAS_NUM_THREADS={environment.cores()}"
         )
-    if "native" not in engines.available():
-        advice.append(
-            "The native engine is not built, so layers run on NumPy, several times slower; install a "
-            "C++ compiler, then run in the source folder: pip install --force-reinstall --no-deps ."
-        )
+    if missing := engines.missing_text():
+        advice.append(missing)
     return advice or ["Nothing to mend."]

@@ -30,6 +30,8 @@ from handgrad.errors import EngineError, as_count, is_one_of
 
 NAMES = ("naive", "vectorized", "native")
 
+_MEND = "install a C++ compiler, then run in the source folder: pip install --force-reinstall --no-deps ."
+
 _chosen: ContextVar[str] = ContextVar("handgrad_engine", default="auto")
 
 
@@ -40,16 +42,40 @@ def available() -> tuple[str, ...]:
     >>> "naive" in available() and "vectorized" in available()
     True
     """
-    found = ["naive", "vectorized"]
-    folder = Path(__file__).parent / "native"
-    if PathFinder.find_spec("_kernels", [str(folder)]) is not None:
-        found.append("native")
-    return tuple(found)
+    found = ("naive", "vectorized")
+    return found if why_missing() else (*found, "native")
+
+
+@cache
+def why_missing() -> str:
+    """Return why the native engine cannot be used here, on one line; "" where it can.
+
+    The installer keeps the compiler's first error beside this file.
+    """
+    folder = Path(__file__).parent
+    if PathFinder.find_spec("_kernels", [str(folder / "native")]) is not None:
+        try:
+            importlib.import_module("handgrad.engines.native._kernels")
+        except ImportError as error:  # built for another system, or a library is missing
+            return " ".join(str(error).split())
+        return ""
+    try:
+        return (folder / "native_missing.txt").read_text("utf-8").strip()
+    except OSError:
+        return "this is the pure-Python wheel, or a source folder that was not built"
+
+
+def missing_text() -> str:
+    """Return one line: that the native engine is missing, why, how to mend it; "" where it is there."""
+    why = why_missing()
+    if not why:
+        return ""
+    return f"The native engine is missing, so layers run on NumPy, several times slower ({why}); {_MEND}"
 
 
 def get(name: str) -> ModuleType:
     """Return the engine called `name`; EngineError says how to get it where it is missing."""
-    if not is_one_of(name, NAMES):
+    if not isinstance(name, str) or name not in NAMES:
         raise EngineError(f"engine must be one of 'auto', {str(NAMES)[1:-1]}; got {name!r}")
     return _load(name)
 
@@ -57,10 +83,7 @@ def get(name: str) -> ModuleType:
 @cache
 def _load(name: str) -> ModuleType:
     if name not in available():
-        raise EngineError(
-            "engine 'native' is not built here: install a C++ compiler, then run "
-            "`pip install --force-reinstall --no-deps .` in the source folder"
-        )
+        raise EngineError(f"engine 'native' is missing here ({why_missing()}); {_MEND}")
     return importlib.import_module(f"handgrad.engines.{name}")
 
 

@@ -21,7 +21,8 @@ import numpy as np
 from handgrad import nn
 from handgrad.errors import OperationError, OptionError, shown
 from handgrad.interop.extras import Pad, Permute, Scale, Standardize
-from handgrad.models.network import Network as ReadyNetwork
+from handgrad.models.network import CourseDropout
+from handgrad.models.norms import CourseBatchNorm, CourseLayerNorm
 from handgrad.models.speed import scaled
 from handgrad.nn.custom import CustomLayer
 
@@ -55,6 +56,7 @@ _SIMPLE: dict[type, str] = {
     nn.GlobalAvgPool: "global_avg_pool", nn.Upsample: "upsample", nn.Affine: "affine",
     nn.Conv2d: "conv", nn.ConvTranspose2d: "conv_transpose", nn.BatchNorm: "batchnorm",
     nn.GroupNorm: "groupnorm", nn.InstanceNorm: "instancenorm", nn.Whitening: "conv",
+    CourseBatchNorm: "batchnorm", CourseDropout: "dropout",
     Pad: "pad", Permute: "permute", Scale: "scale", Standardize: "standardize",
 }  # fmt: skip
 
@@ -176,14 +178,11 @@ def describe(model: Any, images: Images | None = None) -> Network:
     """
     if isinstance(model, Network):
         return model if images is None else replace(model, images=images)
-    if isinstance(model, nn.Model):
-        network = _of_model(model)
-    elif isinstance(model, ReadyNetwork):
-        network = _of_ready(model)
-    else:
+    if not isinstance(model, nn.Model):
         raise OptionError(
             f"interop: a network of handgrad.nn or handgrad.models is needed, got {shown(model)}"
         )
+    network = _of_model(model)
     if network.dtype.kind == "c":
         raise OptionError(f"interop: {network.name} computes in complex numbers; use real ones")
     return network if images is None else replace(network, images=images)
@@ -204,6 +203,7 @@ def _of_model(model: nn.Model) -> Network:
         if call.output in wanted:
             needed.append(call)
             wanted.update(call.inputs)
+    own = model._in_call(model._own_state())  # layers with what the network keeps for them
     nodes, foreign = [], []
     made: dict[str, int] = {}
     for call in reversed(needed):
@@ -218,12 +218,13 @@ def _of_model(model: nn.Model) -> Network:
         if op is None:
             foreign.append(f"{label}, {call.layer!r}")
             continue
-        arrays, params = _arrays(model, call.layer)
+        layer = own.get(id(call.layer), call.layer)
+        arrays, params = _arrays(model, layer)
         row = (call.shape[1:],)
         if any(i not in names for i in call.inputs):
             continue  # a foreign one stands in front of it
         given = tuple(names[i] for i in call.inputs)
-        nodes.append(Node(label, op, given, _options(op, call.layer), arrays, params, *row))
+        nodes.append(Node(label, op, given, _options(op, layer), arrays, params, *row))
     if foreign:
         raise OperationError(
             f"interop: {type(model).__name__} holds layers that are this library's alone or your own, "
@@ -233,7 +234,7 @@ def _of_model(model: nn.Model) -> Network:
 
 
 def _operator(layer: nn.Layer, shape: Shape) -> str | None:
-    if type(layer) is nn.LayerNorm:
+    if type(layer) in (nn.LayerNorm, CourseLayerNorm):
         return "layernorm" if len(shape) == 2 else "groupnorm"
     if isinstance(layer, CustomLayer) and layer.pair is scaled:
         return "scale"
@@ -249,16 +250,17 @@ def _options(op: str, layer: Any) -> dict[str, Any]:
     if isinstance(layer, nn.Conv2d):
         options |= layer.conv_param
     if op in ("batchnorm", "layernorm", "groupnorm", "instancenorm"):
-        options["eps"] = layer.param["eps"]
+        options["eps"] = layer.param.get("eps", 1e-5)
     if isinstance(layer, nn.LayerNorm) and op == "groupnorm":
-        return {**options, "groups": 1}
+        return {**options, "groups": getattr(layer, "groups", 1)}
     if isinstance(layer, nn.Dropout):
         options["p"] = layer.param["p"]
     return options | {name: getattr(layer, name) for name in _OPTIONS.get(op, ())}
 
 
 def _arrays(model: nn.Model, layer: nn.Layer) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    params = {name.rpartition(".")[2]: name for name in layer.parameters}
+    (shapes, *_) = [*layer._shapes, ()]
+    params = dict(zip(layer.weights(*shapes) if shapes else (), layer.parameters, strict=True))
     arrays = {role: np.asarray(model.params[name]) for role, name in params.items()}
     if isinstance(layer, nn.Whitening):
         dtype = next(iter(model.params.values())).dtype if model.params else np.float32
@@ -278,70 +280,6 @@ def _statistics(
     dtype = next((a.dtype for a in like.values()), np.dtype(np.float32))
     zeros = np.zeros(channels, dtype)
     return {role: np.asarray(kept.get(f"running_{role}", zeros)) for role in ("mean", "var")}
-
-
-# -- of ready networks -----------------------------------------------------------------------------
-
-_PARTS = {"conv": "conv", "bn": "batchnorm", "ln": "layernorm", "relu": "relu", "pool": "max_pool",
-          "affine": "affine"}  # fmt: skip
-
-
-def _of_ready(model: ReadyNetwork) -> Network:
-    """Take the stages of a ready network apart: a stage is one pair, often a sandwich."""
-    model.check_params()
-    dim = model._input_dim
-    shape: Shape = dim if isinstance(dim, tuple) else (dim,)
-    inputs, value = {"x": shape}, "x"
-    nodes: list[Node] = []
-    for stage in model._stages:
-        whole = {"dropout": "dropout", "spatial_groupnorm": "groupnorm", "max_pool": "max_pool"}
-        ops = [whole[stage.pair]] if stage.pair in whole else []
-        ops = ops or [_PARTS[part] for part in stage.pair.split("_")]
-        given = iter(stage.params)
-        tables = [t for t in (*stage.before, *stage.after) if isinstance(t, dict)]
-        number = stage.block.lstrip("abcdefghijklmnopqrstuvwxyz")
-        for op in ops:
-            roles = [role for role in OPERATORS[op] if role not in ("mean", "var")]
-            params = {role: next(given) for role in roles}
-            arrays = {role: np.asarray(model.params[name]) for role, name in params.items()}
-            options: dict[str, Any] = {}
-            if op == "conv":
-                options = {"dilation": (1, 1), "groups": 1, **tables.pop(0)}
-            elif op == "max_pool":
-                table = tables.pop(0)
-                options = {"size": (table["pool_height"], table["pool_width"]), "pad": (0, 0),
-                           "stride": (table["stride"],) * 2, "ceil_mode": False}  # fmt: skip
-            elif op == "dropout":
-                options = {"p": model.dropout_param["p"]}
-            elif op in ("batchnorm", "layernorm", "groupnorm"):
-                assert stage.norm is not None
-                kept = model.bn_params[stage.norm]
-                options = {"eps": kept.get("eps", 1e-5)}
-                if op == "batchnorm":
-                    options["momentum"] = kept.get("momentum", 0.9)
-                    arrays |= _statistics(kept, len(arrays["gamma"]), arrays)
-                if op == "groupnorm":
-                    options["groups"] = 1
-            shape = _output_shape(op, shape, options, arrays)
-            name = f"{op}{number}" if op not in ("affine", "conv") else stage.block
-            nodes.append(Node(name, op, (value,), options, arrays, params, shape))
-            value = name
-    return Network(type(model).__name__, inputs, tuple(nodes), value)
-
-
-def _output_shape(
-    op: str, shape: Shape, options: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
-) -> Shape:
-    if op == "affine":
-        return (arrays["W"].shape[1],)
-    if op not in ("conv", "max_pool"):
-        return shape
-    window = arrays["W"].shape[2:] if op == "conv" else options["size"]
-    rows = (
-        1 + (n + 2 * p - w) // s
-        for n, w, p, s in zip(shape[1:], window, options["pad"], options["stride"], strict=True)
-    )
-    return (len(arrays["W"]) if op == "conv" else shape[0], *rows)
 
 
 # -- what writers ask for --------------------------------------------------------------------------

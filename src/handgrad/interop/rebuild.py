@@ -49,6 +49,8 @@ class GraphModel(nn.Model):
     (2, 3)
     """
 
+    _is_static = True
+
     def __init__(
         self,
         nodes: Sequence[Mapping[str, Any]],
@@ -110,10 +112,6 @@ class GraphModel(nn.Model):
         for name, layer, sources in self._steps:
             found[name] = self.layers[layer](*(found[source] for source in sources))
         return found[str(self._output)]
-
-    @property
-    def _is_static(self) -> bool:
-        return True
 
 
 def check_options(where: str, options: Mapping[str, Any]) -> None:

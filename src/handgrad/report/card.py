@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from handgrad.errors import DataError, HandgradError, OptionError, as_path, shown
-from handgrad.report.records import read_history
+from handgrad.training.history import read_records
 
 WATTS = 10.0
 """That a busy core of a present processor is taken to draw, for the estimate of energy."""
@@ -37,7 +37,7 @@ def model_card(folder: str | Path, *, licence: str | None = None) -> str:
         not isinstance(licence, str) or not licence.strip() or "\n" in licence
     ):
         raise OptionError(f"card: licence must be a text of one line, got {shown(licence)}")
-    history = read_history(folder / "history.jsonl")
+    history = read_records(folder / "history.jsonl")
     try:
         config = tomllib.loads((folder / "config.toml").read_text(encoding="utf-8"))
         file = folder / "evaluation.json"

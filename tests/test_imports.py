@@ -63,7 +63,7 @@ MAY_IMPORT = {
         "nn",
         "training",
     },
-    "bench": _TRAINING | {"processes", "training"},
+    "bench": _TRAINING | {"interop", "processes", "training"},
     "experiments": _TRAINING | {"handgrad", "processes", "report", "training"},
     "courses.notebook": _TRAINING
     | {"checker", "courses", "gradcheck", "html", "report", "training"},

@@ -27,7 +27,6 @@ FOLDER = Path(__file__).parent / "reference"
 ELSEWHERE = {
     "handgrad": "each name is on the page of its own package",
     "handgrad.checker.hypotheses": "the checker's own knowledge",
-    "handgrad.checker.hypotheses.conv": "the checker's own knowledge",
     "handgrad.checker.known": "the checker's own knowledge",
 }
 # Packages without __all__ that have functions to call.

@@ -7,6 +7,7 @@ import inspect
 import pkgutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -49,8 +50,18 @@ MAY_IMPORT = {
     # the courses' names, profiles and stand-ins; what a file of theirs imports, the checker answers
     "courses": _TRAINING | {"gradcheck", "html", "report", "training"},
     "checker": _MATHS | {"courses", "gradcheck", "html", "models", "nn", "optim"},
+    "interop": _TRAINING | {"handgrad", "training"},
     "testing": {"checker"},
-    "handgrad": {"checker", "engines", "gradcheck", "layers", "models", "nn", "training"},
+    "handgrad": {
+        "checker",
+        "engines",
+        "gradcheck",
+        "interop",
+        "layers",
+        "models",
+        "nn",
+        "training",
+    },
     "bench": _TRAINING | {"processes", "training"},
     "experiments": _TRAINING | {"handgrad", "processes", "report", "training"},
     "courses.notebook": _TRAINING
@@ -64,6 +75,7 @@ MAY_IMPORT = {
         "experiments",
         "gradcheck",
         "handgrad",
+        "interop",
         "report",
         "training",
     },
@@ -156,6 +168,102 @@ def test_the_check_of_directions_sees(module, source, wrong):
     assert wrong_imports(source, module, is_package=False) == wrong
 
 
+# circles
+
+# What a function may import when it runs: it takes long to load, and most callers never need it.
+LATER = {
+    "handgrad.report.figures": "Matplotlib",
+    "handgrad.report.task_figures": "Matplotlib",
+    "handgrad.data.download": "HTTP and TLS",
+}
+LATER_IN = {
+    "cli": "a command loads what it runs, so that --help is quick",
+    "data": "a reader is loaded for the first file of its format",
+    "interop": "a writer is loaded for the first file of its format",
+}
+EVERY = {module_of(path): path for path in (*FILES, *ROOT.rglob("*.pyi"))}
+
+
+def own_imports(tree: ast.AST, within: bool = False) -> Iterator[tuple[str, bool]]:
+    """Yield each module of the package that is imported when the code runs, and whether by a function."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            for other in node.orelse:
+                yield from own_imports(other, within)
+            continue
+        if isinstance(node, ast.Import):
+            found = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            found = [name if name in EVERY else node.module for name in names]
+        else:
+            found = []
+        yield from ((name, within) for name in found if part_of(name or "") is not None)
+        inside = within or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        yield from own_imports(node, inside)
+
+
+def late_imports(source: str, module: str) -> list[str]:
+    """The modules of the package that functions of `module` import, though they could be loaded before."""
+    found = {name for name, within in own_imports(ast.parse(source)) if within}
+    return sorted(found - set(LATER)) if part_of(module) not in LATER_IN else []
+
+
+def circles(graph: dict[str, set[str]]) -> list[str]:
+    """The modules of circles: what is left when those that import, or are imported by, none left are gone."""
+    left = {name: found & graph.keys() for name, found in graph.items()}
+    while True:
+        wanted = set().union(*left.values())
+        kept = {
+            name: found & left.keys() for name, found in left.items() if found and name in wanted
+        }
+        if kept == left:
+            return sorted(left)
+        left = kept
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_of)
+def test_functions_import_only_what_is_heavy(path):
+    late = late_imports(path.read_text("utf-8"), module_of(path))
+    assert not late, f"{module_of(path)}: import at the top: {late}"
+
+
+def test_no_modules_import_one_another():
+    graph = {
+        name: {
+            other
+            for other, within in own_imports(ast.parse(path.read_text("utf-8")))
+            if other != name and not (within and part_of(name) in LATER_IN)
+        }
+        for name, path in EVERY.items()
+    }
+    assert not circles(graph)
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "late"),
+    [
+        ("handgrad.nn.value", "def f():\n    from handgrad.nn import joins", ["handgrad.nn.joins"]),
+        ("handgrad.nn.a", "class A:\n    def f(self):\n        import handgrad.nn.b", ["handgrad.nn.b"]),
+        ("handgrad.nn.value", "from handgrad.nn import joins", []),
+        ("handgrad.nn.value", "def f():\n    import matplotlib", []),
+        ("handgrad.report.page", "def f():\n    from handgrad.report import figures", []),
+        ("handgrad.cli.check", "def f():\n    from handgrad.checker import check", []),
+    ],
+)  # fmt: skip
+def test_the_search_for_late_imports_sees(module, source, late):
+    assert late_imports(source, module) == late
+
+
+def test_the_search_for_circles_sees():
+    assert circles({"a": {"b"}, "b": {"c", "d"}, "c": {"a"}, "d": set(), "e": {"a"}}) == [
+        "a",
+        "b",
+        "c",
+    ]
+    assert circles({"a": {"b", "c"}, "b": {"c"}, "c": {"numpy"}}) == []
+
+
 @pytest.mark.parametrize("engine", ["naive", "native"])
 def test_engines_do_not_import_each_other(engine):
     others = {"naive", "vectorized", "native"} - {engine}
@@ -167,7 +275,7 @@ def test_engines_do_not_import_each_other(engine):
 # what `import handgrad` costs
 
 OPTIONAL = {"array_api_compat", "click", "matplotlib", "PIL", "rich", "safetensors", "tomli_w"}
-OPTIONAL |= {"threadpoolctl", "torch"}
+OPTIONAL |= {"threadpoolctl", "torch", "onnx", "onnxruntime", "keras"}
 
 
 def run_python(code: str) -> str:

@@ -14,7 +14,7 @@ import goals
 import pytest
 import tomli_w
 
-from handgrad.checker import page as checker_page
+from handgrad.checker import verdict_page as checker_page
 from handgrad.html import POLICY
 from handgrad.report import write_report
 

@@ -9,8 +9,8 @@ import numpy as np
 from handgrad.errors import call_of
 
 REGRESSION = (
-    "for a regression, give a network a loss of your own, as nn.Sequential(layers, loss=f) with f(scores, y) "
-    "-> (loss, dscores), and follow model.loss(X, y) with a rule of handgrad.optim, batch by batch"
+    "for a regression, give a network a loss of numbers, as nn.Sequential(layers, loss='mse'), and numbers "
+    "for y of the shape of its scores"
 )
 
 

@@ -149,7 +149,10 @@ def row(
     )
     if not kind and (verdict, oracle) == (BAD, "wrong"):
         kind = "named" if named else "unexplained"
-        apart = results and truth["keys"] and not results & {*truth["keys"], "out"}
+        whole = (
+            "out" in truth["keys"] or "out" in results
+        )  # the first of several results, or all of them
+        apart = results and truth["keys"] and not whole and not results & {*truth["keys"]}
         if named and (apart or NOT_TRIED.search(causes[0]["says"])):
             kind = "misnamed?"
     if not kind and oracle in ("right", "wrong"):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import handgrad
-from handgrad.checker import RIGHT, UNTESTED, WRONG, check, running
+from handgrad.checker import RIGHT, UNTESTED, WRONG, check, undisturbed
 from handgrad.checker.records import Raised, difference, same
 from handgrad.checker.slopes import CENTRAL, COMPLEX, Slope
 from handgrad.errors import OptionError
@@ -130,7 +130,11 @@ def test_contracts():
         dout *= 3
         return x**2 * dout
 
-    assert "input_changed" in names(check(changes_input, lambda d, c: d, [X]), "changes_input")
+    verdict = check(changes_input, lambda d, c: d, [X])["changes_input"]
+    assert verdict.verdict == RIGHT
+    assert "in place" in verdict.cautions[0]
+    strictly = check(changes_input, lambda d, c: d, [X], strict=True)
+    assert "input_changed" in names(strictly, "changes_input")
     report = check(remembers, lambda dout, cache: 2 * kept["x"] * dout, [X])
     assert "hidden_state" in names(report, "<lambda>")
     for backward, name in ((changes_cache, "cache_changed"), (changes_dout, "dout_changed")):
@@ -295,7 +299,7 @@ def test_slopes_agree_with_mathematics(rng):
     ):
 
         def guarded(arrays, forward=forward):
-            return running.run(forward, arrays)
+            return undisturbed.run(forward, arrays)
 
         with warnings.catch_warnings():
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
@@ -327,8 +331,8 @@ def test_a_cache_that_is_an_array_of_arrays_is_compared():
     one = np.empty(2, object)
     one[:] = [np.ones(2), np.ones(3)]
     other = one.copy()
-    assert running.changed(one, other) is None
+    assert undisturbed.changed(one, other) is None
     other[1] = np.zeros(3)
-    assert running.changed(one, other) == "[1]"
-    assert running.changed(one, np.ones(2)) == "[0]"
-    assert running.changed(one, np.ones(3)) == ""
+    assert undisturbed.changed(one, other) == "[1]"
+    assert undisturbed.changed(one, np.ones(2)) == "[0]"
+    assert undisturbed.changed(one, np.ones(3)) == ""

@@ -9,7 +9,7 @@ import pytest
 from checker import catalogue, right_pairs, slips
 
 from handgrad import layers, models, optim
-from handgrad.checker import RIGHT, UNTESTED, WRONG, check, rules
+from handgrad.checker import RIGHT, UNTESTED, WRONG, check, update_rules
 from handgrad.checker import models as model_judge
 from handgrad.checker.known.table import LAYERS
 
@@ -153,10 +153,10 @@ def test_adam_with_the_epsilon_of_the_paper():
         rate = s["learning_rate"] * np.sqrt(1 - s["beta2"] ** t) / (1 - s["beta1"] ** t)
         return w - rate * config["m"] / (np.sqrt(config["v"]) + s["epsilon"]), config
 
-    verdict = rules.judge("adam", rule)
+    verdict = update_rules.judge("adam", rule)
     assert verdict.verdict == RIGHT
     assert "epsilon-hat" in verdict.cautions[0]
-    assert names(rules.judge("adam", rule, strict=True)) == ["epsilon_hat"]
+    assert names(update_rules.judge("adam", rule, strict=True)) == ["epsilon_hat"]
 
 
 def test_adam_of_2017_counts_from_one():
@@ -165,9 +165,9 @@ def test_adam_of_2017_counts_from_one():
         config.setdefault("t", 1)
         return optim.get_rule("adam")(w, dw, config)
 
-    assert rules.judge("adam", rule, adam_t=1).verdict == RIGHT
-    assert names(rules.judge("adam", rule)) == ["t_from_one"]
-    zero = rules.judge("adam", optim.get_rule("adam"), adam_t=1)
+    assert update_rules.judge("adam", rule, adam_t=1).verdict == RIGHT
+    assert names(update_rules.judge("adam", rule)) == ["t_from_one"]
+    zero = update_rules.judge("adam", optim.get_rule("adam"), adam_t=1)
     assert zero.verdict == RIGHT
     assert "t starts at 0" in zero.cautions[0]
 
@@ -245,9 +245,9 @@ def test_the_librarys_own_layers_pass_the_strict_contract(layer):
     assert not any(verdict.cautions for verdict in report.verdicts)
 
 
-@pytest.mark.parametrize("name", rules.NAMES)
+@pytest.mark.parametrize("name", update_rules.NAMES)
 def test_the_librarys_own_rules_pass_the_strict_contract(name):
-    assert rules.judge(name, optim.get_rule(name), strict=True).verdict == RIGHT
+    assert update_rules.judge(name, optim.get_rule(name), strict=True).verdict == RIGHT
 
 
 @pytest.mark.parametrize("name", model_judge.NAMES)

@@ -5,11 +5,11 @@ import pytest
 from checker import slips
 
 from handgrad import layers
-from handgrad.checker import RIGHT, WRONG, check, rules
-from handgrad.checker.diagnosis import guilty_line
+from handgrad.checker import RIGHT, WRONG, check, update_rules
 from handgrad.checker.hypotheses import generic
 from handgrad.checker.reading import reused_loop_variable
 from handgrad.checker.records import Call, Config, Raised
+from handgrad.checker.wording import guilty_line
 
 X = np.linspace(-1.0, 1.4, 12).reshape(4, 3)
 
@@ -83,7 +83,7 @@ def momentum(rate=1e-2, mu=0.9, key="momentum"):
     ],
 )  # fmt: skip
 def test_settings_of_rules(name, rule, causes, words):
-    verdict = rules.judge(name, rule)
+    verdict = update_rules.judge(name, rule)
     assert [cause.name for cause in verdict.causes] == causes
     assert words in " ".join(cause.says for cause in verdict.causes)
 

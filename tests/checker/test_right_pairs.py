@@ -3,7 +3,7 @@
 import pytest
 from checker import right_pairs
 
-from handgrad.checker import RIGHT, check, rules
+from handgrad.checker import RIGHT, check, update_rules
 
 
 def assert_right(forward, backward, options):
@@ -31,7 +31,9 @@ def test_functions_of_pytorch():
         assert_right(*pair[1:])
 
 
-@pytest.mark.parametrize(("name", "rule"), [r for r in right_pairs.rules() if r[0] in rules.NAMES])
+@pytest.mark.parametrize(
+    ("name", "rule"), [r for r in right_pairs.rules() if r[0] in update_rules.NAMES]
+)
 def test_update_rules(name, rule):
-    verdict = rules.judge(name, rule)
+    verdict = update_rules.judge(name, rule)
     assert verdict.verdict == RIGHT, verdict.causes

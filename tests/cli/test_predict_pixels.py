@@ -26,12 +26,12 @@ def folder(tmp_path_factory):
 def test_predict_takes_what_the_network_was_trained_on(folder):
     trained = TrainedRun(str(folder))
     images, _ = read_digits()
-    found = trained.predict(images[:20])
+    found = trained.outputs(images[:20])
     assert found.shape == (20, 10)
     np.testing.assert_allclose(found.sum(axis=1), 1)
-    np.testing.assert_array_equal(found, trained.predict(images[:20].astype(float)))
-    np.testing.assert_array_equal(found, trained.predict(images[:20].reshape(20, 8, 8)))
-    np.testing.assert_array_equal(found, trained.predict(images[:20].transpose(0, 2, 3, 1)))
+    np.testing.assert_array_equal(found, trained.outputs(images[:20].astype(float)))
+    np.testing.assert_array_equal(found, trained.outputs(images[:20].reshape(20, 8, 8)))
+    np.testing.assert_array_equal(found, trained.outputs(images[:20].transpose(0, 2, 3, 1)))
     X = load("digits").preprocess(images[:20])
     np.testing.assert_allclose(found, predict_probabilities(trained.model, X), rtol=1e-12)
 
@@ -53,7 +53,7 @@ def test_other_ranges_and_sizes_are_refused(folder):
         (None, HandgradError, "images"),
     ]:
         with pytest.raises(error, match=pattern):
-            trained.predict(images)
+            trained.outputs(images)
 
 
 DEPTHS = {  # file -> what makes it of bytes 0..255

@@ -24,6 +24,8 @@ PAIRS = sorted(
 )
 LOSSES = sorted(name for name in layers.__all__ if name.endswith("_loss"))
 ROW_LOSSES = [name for name in LOSSES if not name.startswith("temporal_")]  # called with (x, y)
+LABEL_LOSSES = ["focal_loss", "softmax_loss", "svm_loss"]  # y are numbers of classes
+TARGET_LOSSES = [name for name in ROW_LOSSES if name not in LABEL_LOSSES]  # y is shaped like x
 
 
 def cases_of(layer):

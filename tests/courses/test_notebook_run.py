@@ -15,7 +15,7 @@ from PIL import Image
 
 from handgrad.cli.app import run
 from handgrad.courses.notebook import pictures, run_notebook, stubs
-from handgrad.courses.notebook.page import report_page
+from handgrad.courses.notebook.run_page import report_page
 from handgrad.courses.notebook.verdict import BROKEN, DIFFERS, KEPT
 
 from .notebooks import AFFINE, SETUP, code, text, write

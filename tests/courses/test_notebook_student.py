@@ -7,7 +7,7 @@ import pytest
 from handgrad.cli.app import run
 from handgrad.courses.notebook import diagnosis, run_notebook
 from handgrad.courses.notebook.diagnosis import diagnose, leant_on
-from handgrad.courses.notebook.page import report_page
+from handgrad.courses.notebook.run_page import report_page
 from handgrad.courses.notebook.student import Answer, examine, is_unfinished
 
 from .notebooks import AFFINE, SETUP, write

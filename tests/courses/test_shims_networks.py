@@ -332,7 +332,8 @@ def test_fun_conv_net():
         dtype=np.float64,
         seed=7,
     )
-    assert [stage.pair for stage in model._stages] == [
+    steps = model._recorded([(6, 2, 4, 4)], "train").steps
+    assert [step.chain or step.layers[0].kind for step in steps] == [
         "conv_bn_relu_pool", "dropout", "affine", "dropout", "affine", "affine",
     ]  # fmt: skip
     assert list(model.params) == [

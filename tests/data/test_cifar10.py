@@ -13,6 +13,7 @@ from data import fake_cifar10 as fake
 from handgrad import data
 from handgrad.data import cifar10
 from handgrad.data.archive import sha256
+from handgrad.data.cache import cache_folder, system_cache
 from handgrad.errors import DataError
 
 KINDS = ["python folder", "binary folder", "python archive", "binary archive"]
@@ -67,7 +68,7 @@ def test_the_environment_and_the_cache_are_searched(make, tmp_path, monkeypatch)
     monkeypatch.setenv("HANDGRAD_DATA", str(tmp_path / "elsewhere"))
     with pytest.raises(DataError, match=r"elsewhere and .*handgrad"):
         data.find_cifar10()
-    cache = cifar10._system_cache() / "handgrad"
+    cache = system_cache() / "handgrad"
     cache.mkdir(parents=True)
     moved = path.rename(cache / path.name)
     assert data.find_cifar10().path == moved
@@ -78,14 +79,14 @@ def test_the_environment_and_the_cache_are_searched(make, tmp_path, monkeypatch)
 def test_cache_folder_of_each_system(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", "/x")
     monkeypatch.setattr(sys, "platform", "linux")
-    assert cifar10.cache_folder() == Path("/x/handgrad")
+    assert cache_folder() == Path("/x/handgrad")
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cifar10.cache_folder() == tmp_path / "home" / ".cache" / "handgrad"
+    assert cache_folder() == tmp_path / "home" / ".cache" / "handgrad"
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert cifar10.cache_folder() == tmp_path / "home" / "Library" / "Caches" / "handgrad"
+    assert cache_folder() == tmp_path / "home" / "Library" / "Caches" / "handgrad"
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setenv("LOCALAPPDATA", "/local")
-    assert cifar10.cache_folder() == Path("/local/handgrad")
+    assert cache_folder() == Path("/local/handgrad")
 
 
 def test_the_splits_are_the_courses(make):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from handgrad import data
-from handgrad.data.dataset import Preprocessing
+from handgrad.data import Preprocessing
 from handgrad.data.digits import read_digits
 from handgrad.errors import OptionError, ShapeError
 
@@ -190,9 +190,20 @@ def test_shapes_differ_by_seed_and_part():
         for second in pictures[:i]:
             assert (first != second).mean() > 0.9
     dataset = data.load(
-        "shapes", num_training=10, num_validation=10, num_test=10, subtract_mean=False
+        "shapes",
+        num_training=10,
+        num_validation=10,
+        num_test=10,
+        subtract_mean=False,
+        standardize=False,
     )
     assert np.array_equal(dataset.arrays["X_val"], data.make_shapes(10, 0, 1)[0])
+
+
+def test_shapes_are_centred_and_scaled_unless_told_otherwise():
+    X = data.load("shapes", num_training=50, num_validation=1, num_test=1).arrays["X_train"]
+    np.testing.assert_allclose(X.mean(axis=(0, 2, 3)), 0, atol=1e-6)
+    np.testing.assert_allclose(X.std(axis=(0, 2, 3)), 1, rtol=1e-5)
 
 
 def test_each_shape_can_be_told_from_its_silhouette():

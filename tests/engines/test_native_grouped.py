@@ -65,7 +65,7 @@ def test_threads_do_not_change_a_bit(channels, rng):
 def test_gradients_that_nobody_needs_are_left_out(rng):
     arrays = [rng.standard_normal(shape) for shape in ((1, 4, 5, 5), (4, 1, 3, 3), (4,))]
     out, saved = native.conv_forward(*arrays, (1, 1), (1, 1), (1, 1), 4)
-    dx, dw, db = native.fused.conv_backward(out, saved, need_dx=False, need_db=False)
+    dx, dw, db = _kernels.conv_backward(out, *saved, False, False)
     assert dx is None
     np.testing.assert_array_equal(dw, native.conv_backward(out, saved)[1])
     np.testing.assert_array_equal(db, np.zeros(4))

@@ -69,10 +69,14 @@ def every_kernel(dtype=np.float32):
         x3, w3 = draw(rows, 40), draw(40, 600)
         k.affine_backward(k.affine_forward(x3, w3, draw(600)), x3, w3, True, True)
     native.conv_forward(draw(1, 40, 4, 4), draw(30, 40, 3, 3), draw(30), (1, 1), (1, 1))
-    for norm, follower in [(None, None), (None, pool), (scale, None), (scale, pool)]:
-        given = None if norm is None else (norm, norm, 1e-5)
-        out, saved = native.fused.follow_forward(x, given, follower)
-        native.fused.follow_backward(out, saved)
+    filters, norm = (draw(18, 18, 3, 3), scale, (1, 1), (1, 1), (1, 1), 1), (scale, scale, 1e-5)
+    for names, behind in [
+        (("relu",), [()]), (("relu", "max_pool"), [(), (*pool, None)]),
+        (("batchnorm", "relu"), [norm, ()]),
+        (("batchnorm", "relu", "max_pool"), [norm, (), (*pool, None)]),
+    ]:  # fmt: skip
+        out, saved = native.fused.CHAINS["conv", *names](x, filters, *behind)
+        native.fused.backward(out, saved, True)
     stem = draw(2, 3, 12, 16), draw(32, 3, 3, 3), draw(32), draw(32), draw(32)
     pooling = {"pool_height": 2, "pool_width": 2, "stride": 2}
     params = {"stride": 1, "pad": 1}, {"mode": "train"}, pooling

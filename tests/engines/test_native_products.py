@@ -89,8 +89,8 @@ def test_planes_are_pooled_as_images(isa, dtype, shape, rng):
             for images in x, last:
                 for got, right in zip(pooled(native, images, dout), expected, strict=True):
                     np.testing.assert_array_equal(got, right)
-            out, saved = native.fused.follow_forward(x, None, ((2, 2), (2, 2)))
-            (dx,) = native.fused.follow_backward(dout, saved)
+            out, saved = native.fused.BEHIND["relu", "max_pool"](x, (), ((2, 2), (2, 2), None))
+            (dx,) = native.fused.backward(dout, saved, True)
     np.testing.assert_array_equal(out, np.where(expected[0] < 0, 0, expected[0]))
     opened = np.where(expected[0] > 0, dout, 0)
     np.testing.assert_array_equal(dx, pooled(vectorized, x, opened)[1])

@@ -36,7 +36,7 @@ def run(arrays, conv_param, dout, engine, need_dx=False, given=None):
 
 
 def takes(arrays, pad):
-    return native.fused.takes_block(*arrays[:2], (1, 1), pad, ((2, 2), (2, 2)), normed=True)
+    return _kernels.conv_takes_pool(*arrays[:2], (1, 1), pad, rectify=True, normed=True)
 
 
 def assert_close(got, wanted, bound=2e-6):
@@ -54,7 +54,7 @@ def test_the_block_equals_its_layers(sizes, isa):
     with setting(isa=isa):
         assert takes(arrays, sizes[-1])
         got, cache = run(arrays, conv_param, dout, "native")
-        assert cache.saved.caches[0].layer == "stem"
+        assert isinstance(cache.saved.kept[0], native.fused.BlockSaved)
         both, _ = run(arrays, conv_param, dout, "native", need_dx=True)
     exact = [array.astype(np.float64) for array in arrays]
     wanted, _ = run(exact, conv_param, dout.astype(np.float64), "vectorized", need_dx=True)
@@ -74,7 +74,7 @@ def test_the_block_with_given_moments_equals_its_layers(sizes, isa):
     for need_dx in (False, True):
         with setting(isa=isa):
             got, cache = run(arrays, conv_param, dout, "native", need_dx, given)
-        assert cache.saved.caches[0].layer == "stem"
+        assert isinstance(cache.saved.kept[0], native.fused.BlockSaved)
         exact = [array.astype(np.float64) for array in arrays]
         wanted, _ = run(exact, conv_param, dout.astype(np.float64), "vectorized", need_dx, given)
         assert_close(got, wanted)
@@ -219,14 +219,17 @@ def test_other_sizes_and_dtypes_take_the_layers():
     ]
     for given, pad in cases:
         assert not takes(given, pad)
-    assert not native.fused.takes_block(*arrays[:2], (2, 2), (1, 1), ((2, 2), (2, 2)), normed=True)
-    assert not native.fused.takes_block(*arrays[:2], (1, 1), (1, 1), ((3, 3), (2, 2)), normed=True)
+    for conv_param, pool_param in (
+        ({"stride": 2, "pad": 1}, POOL),
+        ({"pad": 1}, {**POOL, "pool_width": 3}),
+    ):
+        _, cache = conv_bn_relu_pool_forward(
+            *arrays, conv_param, {"mode": "train"}, pool_param, engine="native"
+        )
+        assert isinstance(cache.saved.kept[0], native.fused.Saved)
     _, cache = run(arrays, {"pad": 1}, dout, "native")
-    saved = cache.saved.caches[0].saved.saved
-    _, cache = run(arrays, {"pad": 1}, dout, "native")
-    saved = cache.saved.caches[0].saved.saved
     with pytest.raises(ValueError, match="conv_backward: dout does not fit"):
-        native.fused.block_backward(dout[:1], saved, False)
+        native.fused.backward(dout[:1], cache.saved.kept[0], False)
 
 
 @pytest.mark.parametrize("name", ["gamma", "beta"])
@@ -251,5 +254,5 @@ def test_groups_and_dilations_take_the_layers(option):
     dout = np.random.default_rng(1).standard_normal(wanted.shape)
     wanted, _ = run(exact, parameters[0], dout, "vectorized", need_dx=True)
     got, cache = run(arrays, parameters[0], dout.astype(np.float32), "native", need_dx=True)
-    assert cache.saved.caches[0].layer == "conv"
+    assert isinstance(cache.saved.kept[0], native.fused.Saved)
     assert_close(got, wanted)

@@ -9,7 +9,7 @@ from experiments.made_up import RANKING, results_of
 from handgrad.experiments import NAMES, Setting, get_study
 from handgrad.experiments.figures import draw_line
 from handgrad.experiments.networks import StudyNet, build_network
-from handgrad.experiments.page import trial_rows
+from handgrad.experiments.studies_page import trial_rows
 from handgrad.gradcheck import eval_numerical_gradient, rel_error
 from handgrad.report.figures import new_figure
 

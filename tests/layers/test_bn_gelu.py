@@ -56,7 +56,7 @@ def test_at_once_and_one_by_one_are_the_same(shape, mode, approximate, dtype, en
         assert np.any(a)
         np.testing.assert_array_equal(a, b)
     np.testing.assert_equal(arguments[3], other[3])
-    assert len(cache.saved.caches) == (1 if engine == "native" else 2)
+    assert len(cache.saved.parts) == (1 if engine == "native" else 2)
 
 
 @each_engine

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from handgrad import engines, layers
-from handgrad.layers import sandwich
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((6, 2, 4, 4))
@@ -39,9 +38,11 @@ def test_a_sandwich_reads_its_mode_when_it_begins(name, mode, engine, monkeypatc
         expected, _ = SANDWICHES[name](quiet)
         param = {"mode": mode}
         other = "test" if mode == "train" else "train"
+        module = engines.get("vectorized" if engine == "vectorized" else engines.available()[-1])
         for linear in ("affine_forward", "conv_forward"):
-            real = getattr(sandwich, linear)
-            monkeypatch.setattr(sandwich, linear, besides(real, param, other))
+            monkeypatch.setattr(module, linear, besides(getattr(module, linear), param, other))
+        for names, run in (module.fused.CHAINS if module.fused else {}).items():
+            monkeypatch.setitem(module.fused.CHAINS, names, besides(run, param, other))
         out, _ = SANDWICHES[name](param)
         np.testing.assert_array_equal(out, expected)
         if mode == "train":

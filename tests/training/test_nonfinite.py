@@ -1,11 +1,14 @@
 """NaN and infinity in any layer's output, gradient or parameter: training stops within the step."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 from training.toys import conv_net, images, solver_of
 
 from handgrad import layers
 from handgrad.errors import NonFiniteError
+from handgrad.layers import chain
 from handgrad.training import Callback, Checkpointer, latest_checkpoint, load_checkpoint
 
 STEP = 3  # in which something stops being finite
@@ -16,7 +19,21 @@ def make_model():
     return conv_net(convolutions=2)
 
 
-STAGES = make_model()._stages
+class Stage(NamedTuple):
+    """A call of a chain in the network: its name, the block that it belongs to, its parameters."""
+
+    pair: str
+    block: str
+    params: tuple[str, ...]
+
+
+def stages(model):
+    steps = model._recorded([(2, *images()["X_train"].shape[1:])], "train").steps
+    blocks = [(step, model._block_of(step.label)) for step in steps]
+    return [Stage(step.chain or step.layers[0].kind, block, step.names) for step, block in blocks]
+
+
+STAGES = stages(make_model())
 PARAMS = list(make_model().params)
 OUTPUTS = [("output", number) for number in range(len(STAGES))]
 GRADIENTS = [
@@ -80,10 +97,15 @@ class Poison(Callback):
 
     def wrap(self, number, suffix, change):
         """Let the call of stage `number` return what `change` makes of its result."""
-        name = STAGES[number].pair + suffix
-        real = getattr(layers, name)
-        same = [i for i, stage in enumerate(STAGES) if stage.pair == STAGES[number].pair]
-        order = same if suffix == "_forward" else same[::-1]
+        way = suffix[1:]
+        place, name = (
+            (chain, way) if STAGES[number].pair != "dropout" else (layers, "dropout" + suffix)
+        )
+        real = getattr(place, name)
+        same = [
+            i for i, stage in enumerate(STAGES) if (stage.pair == "dropout") == (place is layers)
+        ]
+        order = same if way == "forward" else same[::-1]
         calls = []
 
         def call(*args, **options):
@@ -91,7 +113,7 @@ class Poison(Callback):
             result = real(*args, **options)
             return change(result) if order[(len(calls) - 1) % len(order)] == number else result
 
-        self.patch.setattr(layers, name, call)
+        self.patch.setattr(place, name, call)
 
 
 @pytest.mark.goal(20, "places of a network x NaN, inf and -inf: stopped within the step, and named")

@@ -20,7 +20,7 @@ class Terminal(io.StringIO):
 
 
 LINE = re.compile(
-    r"step (\d+)/9  epoch (\d)/3  loss \d\.\d{4}  val \d+\.\d %  [\d,]+ images/s  \d+:\d\d left"
+    r"step (\d+)/9  epoch (\d)/3  loss \d\.\d{4}  val \d+\.\d %, loss \d\.\d{4}  [\d,]+ rows/s  \d+:\d\d left"
 )
 
 
@@ -58,7 +58,7 @@ def test_a_bar_on_a_terminal(monkeypatch):
     text = terminal.getvalue()
     assert "9/9" in text
     assert "epoch 3/3  loss" in text
-    assert "images/s" in text
+    assert "rows/s" in text
     assert "0:00 left" in text
     assert text.endswith("\n\x1b[?25h")  # the cursor is back, on a new line
     assert bar._bar is None
@@ -81,3 +81,23 @@ def test_clock_and_options():
     assert [clock(0.4), clock(59.6), clock(3599.6)] == ["0:00", "1:00", "1:00:00"]
     with pytest.raises(OptionError, match="stream must be one of 'stderr', 'stdout'"):
         ProgressBar("terminal")
+
+
+def test_in_a_notebook_it_is_an_element_of_the_page():
+    """A real kernel: the bar is displayed once and then updated in place."""
+    pytest.importorskip("ipykernel")
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    code = (
+        "import handgrad\nfrom handgrad.data import load_digits\n"
+        "from handgrad.training import ProgressBar\n"
+        "model = handgrad.TwoLayerNet(64, 8, 10)\n"
+        "solver = handgrad.Solver(model, load_digits(), num_epochs=2, verbose=False, "
+        "callbacks=[ProgressBar()])\nsolver.train()"
+    )
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    outputs = [o for o in notebook.cells[0].outputs if o.output_type == "display_data"]
+    assert len(outputs) == 1
+    page = outputs[0].data["text/html"]
+    assert '<progress value="24" max="24"' in page
+    assert "epoch 2/2" in page

@@ -291,5 +291,36 @@ def test_statistics_that_do_not_fit_change_nothing(kind, wrong):
         model.load_buffers({**model.buffers(), "running_men": np.ones(5)})
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("part", ["running_mean", "running_var", "steps"])
+def test_statistics_of_a_layer_come_together(kind, part):
+    """A mean alone would be used with the variance of a network that saw nothing."""
+    model, fresh = trained(KINDS[kind]), KINDS[kind](2)
+    buffers = model.buffers()
+    alone = {name: b for name, b in buffers.items() if part in name}
+    without = {name: b for name, b in buffers.items() if part not in name}
+    for some in [alone] if part == "steps" else [alone, without]:
+        with pytest.raises(Refused, match=r"came without .*running"):
+            model.load_buffers(some)
+        assert same(model.buffers(), buffers)
+        with pytest.raises(Refused, match=r"came without .*running"):
+            load_weights(fresh, {**model.params, **some}, strict=False)
+        assert fresh.buffers() == {}
+    if part == "steps":  # statistics of elsewhere count none
+        fresh.load_buffers(without)
+        assert same(fresh.buffers(), without)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_params_are_checked_where_they_are_replaced(kind):
+    model = KINDS[kind]()
+    before = state(model)
+    name = next(iter(before))
+    for wrong in ({"other": np.ones(2)}, {name: np.ones((2, 2))}, {name: None}):
+        with pytest.raises(HandgradError, match="params"):
+            model.params = {**model.params, **wrong}
+        assert same(state(model), before)
+
+
 def test_load_weights_is_public():
     assert handgrad.load_weights is training.load_weights

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+from contract.cases import TARGET_LOSSES
 from wrong_calls.things import (
     CONV,
     FILTERS,
@@ -27,7 +28,7 @@ from wrong_calls.things import (
     rows,
 )
 
-from handgrad import data, gradcheck, layers, models, nn, optim, report, training
+from handgrad import data, gradcheck, interop, layers, models, nn, optim, report, training
 from handgrad.data import Preprocessing
 
 
@@ -82,6 +83,8 @@ def right_of_loss(pair):
     if pair == "temporal_softmax":
         words = np.zeros((4, 6), int)
         return {"x": np.ones((4, 6, 3)), "y": words, "mask": words == 0}
+    if f"{pair}_loss" in TARGET_LOSSES:
+        return {"x": X, "y": abs(X) / 9}
     return {"x": X, "y": Y}
 
 
@@ -113,6 +116,13 @@ def right_of_layer(name):
         return right_of_loss(pair)
     if pair in RECURRENT or pair.startswith(("rnn", "lstm")):
         return RECURRENT.get(pair) or right_of_recurrent(pair)
+    if pair.endswith("1d"):
+        x = np.ones((2, 3, 6))
+        w, params = (
+            np.ones((4, 3, 3)),
+            {"conv1d_param": {"pad": 1}, "pool1d_param": {"pool_length": 2}},
+        )
+        return {"x": x, "w": w, "b": ONE4, **params}
     images = any(part in pair for part in ("conv", "pool", "spatial", "upsample"))
     filters = FILTERS.transpose(1, 0, 2, 3)[:, :3] if "transpose" in pair else FILTERS
     wide = ONE4 if "conv_" in pair else ONE3 if images or "affine" in pair else ONE6
@@ -170,6 +180,7 @@ OTHERS = {  # function -> right arguments, made anew for each call
     "grad_check_sparse": lambda: {"f": lambda x: x.sum(), "x": np.ones(3), "analytic_grad": ONE3},
     "rel_error": lambda: {"x": X, "y": X},
     "Affine": lambda: {"width": 3},
+    "Conv1d": lambda: {"num_filters": 2, "filter_size": 3},
     "Conv2d": lambda: {"num_filters": 2, "filter_size": 3},
     "ConvTranspose2d": lambda: {"num_filters": 2, "filter_size": 3},
     "GroupNorm": lambda: {"groups": 3},
@@ -193,7 +204,6 @@ OTHERS = {  # function -> right arguments, made anew for each call
     "Augmentation": lambda: {"steps": {"flip": 0.5}},
     "Dataset": lambda: vars(dataset()),
     "Preprocessing": lambda: dict(vars(preprocessing())),
-    "load": lambda: {"name": "digits"},
     "options_of": lambda: {"name": "digits"},
     "make_shapes": lambda: {"num": 2},
     "shapes_dataset": lambda: {"num_training": 3, "num_validation": 2, "num_test": 2},
@@ -201,6 +211,8 @@ OTHERS = {  # function -> right arguments, made anew for each call
     "Checkpointer": lambda: {"folder": folder()},
     "HistoryWriter": lambda: {"path": folder() / "history"},
     "LayerStatistics": lambda: {"X_probe": X},
+    "load": lambda: {"name": "digits", "path": folder()},
+    "lr_find": lambda: {"solver": solver(), "steps": 12},
     "TrainedRun": lambda: {"folder": folder()},
     "Solver": lambda: {"model": net(), "data": rows(), "verbose": False, "num_epochs": 1},
     "atomic_write": lambda: {"path": folder() / "x", "data": b"x"},
@@ -213,6 +225,21 @@ OTHERS = {  # function -> right arguments, made anew for each call
     "save_model": lambda: {"path": folder() / "x", "model": net()},
     "visualize_grid": lambda: {"Xs": IMAGES.transpose(0, 2, 3, 1)},
     "write_report": lambda: {"folder": folder()},
+    "model_card": lambda: {"folder": folder()},
+    "GraphModel": lambda: {
+        "nodes": [{"name": "fc", "layer": "Affine", "width": 3, "inputs": ["x"]}],
+        "input_shape": (6,),
+    },
+    "Pad": lambda: {"pads": (1, 1, 1, 1)},
+    "Permute": lambda: {"order": (1, 2, 0)},
+    "Scale": lambda: {"factor": 2.0},
+    "Standardize": lambda: {"mean": 0.0, "std": 1.0},
+    "compare": lambda: {"a": net(), "b": net(), "X": X},
+    "export": lambda: {"model": net(), "to": "safetensors", "out": folder() / "x"},
+    "from_keras": lambda: {"model": folder() / "x.keras"},
+    "from_onnx": lambda: {"path": b""},
+    "from_torch": lambda: {"module": None, "example": X},
+    "load_state_dict": lambda: {"model": network(), "source": STATE},
     "get_study": lambda: {"name": "dropout"},
     "get_profile": lambda: {"name": "cs231n-2020"},
     "cifar10_dataset": lambda: {"root": folder()},
@@ -220,6 +247,9 @@ OTHERS = {  # function -> right arguments, made anew for each call
     "read_cifar10": lambda: {"root": folder()},
     "verify_cifar10": lambda: {"root": folder()},
 }
+STATE = {f"affine{i}.{role}": a for i, n in ((1, 6), (2, 3)) for role, a in
+         (("weight", np.ones((3, n))), ("bias", ONE3))}  # fmt: skip
+STATE |= {f"batchnorm1.{role}": ONE3 for role in ("weight", "bias", "running_mean", "running_var")}
 COMMON = {"w": ONE3, "dw": ONE3, "model": net, "X": IMAGES, "y": Y, "a": None, "b": None}
 RULES = {name: lambda: {"w": np.ones((3, 3)), "dw": np.ones((3, 3))} for name in optim.RULES}
 ROWS = {name: lambda: {"model": net(), "X": X, "y": Y} for name in ("evaluate", "examples")}
@@ -235,10 +265,13 @@ SKIPPED = {
     "cache_folder": "takes nothing",
     "find_cifar10": "takes any folder of the machine",
     "CustomPair": "made by layer",
+    "Comparison": "a record",
+    "Exported": "a record",
     "Value": "made by networks",
     "Checkpoint": "a record",
     "Difference": "a record",
     "Evaluation": "a record",
+    "Gradients": "a record",
     "Verification": "a record",
     "Rule": "a type",
     "Schedule": "a type",
@@ -247,6 +280,7 @@ SKIPPED = {
     "check_options": "for layers of one's own",
     "Network": "a base class",
     "LoadedWeights": "a record",
+    "RangeTest": "a record",
     "ModelFile": "a record",
     "ResumeWarning": "a warning",
     "Layer": "a base class",
@@ -262,6 +296,8 @@ METHODS = {  # method -> the object, and right arguments
     "Model.activations": (network, lambda: {"X": X}),
     "Model.compile": (network, lambda: {"batch_shape": (4, 6)}),
     "Model.trace": (network, lambda: {"X": X}),
+    "Model.gradients": (network, lambda: {"X": X, "y": Y}),
+    "Model.loss_of": (network, lambda: {"scores": X[:, :3], "y": Y}),
     "Model.prepare": (network, lambda: {"X": X}),
     "Model.load_buffers": (network, lambda: {"buffers": {}}),
     "Preprocessing.__call__": (preprocessing, lambda: {"images": PIXELS}),
@@ -291,7 +327,7 @@ def functions():
             lambda name=name: getattr(layers, name),
             lambda name=name: right_of_layer(name),
         )
-    for module in (gradcheck, nn, models, optim, data, training, report):
+    for module in (gradcheck, nn, models, optim, data, training, report, interop):
         for name in module.__all__:
             thing = getattr(module, name)
             is_error = isinstance(thing, type) and issubclass(thing, BaseException)

@@ -17,7 +17,7 @@ from handgrad.bench.work import Arrays, Job
 from handgrad.optim import get_rule
 from handgrad.training import Solver
 
-Call = Callable[[], Any]
+Timed = Callable[[], Any]
 
 PAIRS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "conv": (layers.conv_forward, layers.conv_backward),
@@ -28,10 +28,10 @@ PAIRS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
 class Ours:
     """What the worker process asks for."""
 
-    def prepare(self, job: Job, setting: dict[str, str]) -> Call:
+    def prepare(self, job: Job, setting: dict[str, str]) -> Timed:
         """Return the function whose calls are timed."""
         engine = setting["engine"]
-        call: Call = getattr(self, f"_{job['kind']}")(job, setting)
+        call: Timed = getattr(self, f"_{job['kind']}")(job, setting)
 
         def run() -> Any:
             with engines.use(engine):
@@ -54,7 +54,7 @@ class Ours:
             results |= {f"gradient {name}": grad for name, grad in grads.items()}
             return results | _updates(job, dtype, model.params)
 
-    def _step(self, job: Job, setting: dict[str, str]) -> Call:
+    def _step(self, job: Job, setting: dict[str, str]) -> Timed:
         model = work.network(job, job["dtype"])
         model.device = setting.get("device", "cpu")
         X, y = work.batch(job, job["dtype"])
@@ -69,12 +69,12 @@ class Ours:
 
         return step
 
-    def _scores(self, job: Job, setting: dict[str, str]) -> Call:
+    def _scores(self, job: Job, setting: dict[str, str]) -> Timed:
         model = work.network(job, job["dtype"])
         X, _ = work.batch(job, job["dtype"])
         return lambda: model.loss(X)
 
-    def _epoch(self, job: Job, setting: dict[str, str]) -> Call:
+    def _epoch(self, job: Job, setting: dict[str, str]) -> Timed:
         arrays = work.training_data(job)
 
         def epoch() -> list[float]:
@@ -92,13 +92,13 @@ class Ours:
 
         return epoch
 
-    def _conv(self, job: Job, setting: dict[str, str]) -> Call:
+    def _conv(self, job: Job, setting: dict[str, str]) -> Timed:
         return _layer_call(job, setting)
 
     _pool = _conv
 
 
-def _layer_call(job: Job, setting: dict[str, str]) -> Call:
+def _layer_call(job: Job, setting: dict[str, str]) -> Timed:
     forward, backward = PAIRS[job["kind"]]
     arrays, dout, param = _arguments(job, job["dtype"], setting)
     if job["part"] == "forward":

@@ -14,7 +14,7 @@ from handgrad.bench.torch_residual import residual_network
 from handgrad.bench.torch_speed import speed_network
 from handgrad.bench.work import Arrays, Job
 
-Call = Callable[[], Any]
+Timed = Callable[[], Any]
 Module = Any
 Tensor = Any
 
@@ -42,10 +42,10 @@ class TorchPeer:
         x = self.torch.ones(64)
         self.torch.compile(lambda x: (x * 2).exp().sum())(x)
 
-    def prepare(self, job: Job, setting: dict[str, str]) -> Call:
+    def prepare(self, job: Job, setting: dict[str, str]) -> Timed:
         """Return the function whose calls are timed, compiled where the setting says so."""
         self.torch._dynamo.reset()  # else the caches of earlier settings fill up
-        call: Call = getattr(self, f"_{job['kind']}")(job, setting)
+        call: Timed = getattr(self, f"_{job['kind']}")(job, setting)
         return call
 
     def check(self, job: Job, setting: dict[str, str], dtype: str, dropout: bool) -> Arrays:
@@ -169,14 +169,14 @@ class TorchPeer:
         rule = {"adam": self.torch.optim.Adam, "sgd": self.torch.optim.SGD}[job["rule"]]
         return rule(groups, lr=rate, **how)
 
-    def _step(self, job: Job, setting: dict[str, str]) -> Call:
+    def _step(self, job: Job, setting: dict[str, str]) -> Timed:
         net, _ = self._network(job, job["dtype"], setting)
         X, y = self._batch(job, job["dtype"], setting)
         loss_of = self._loss(net, setting)
         optimizer = self._optimizer(job, setting, net, work.LEARNING_RATE)
         return lambda: _follow(optimizer, loss_of(X, y))
 
-    def _inference(self, net: Module, setting: dict[str, str], X: Tensor) -> Call:
+    def _inference(self, net: Module, setting: dict[str, str], X: Tensor) -> Timed:
         net.eval()
         if setting["mode"] == "folded":
             net = self._folded(net)
@@ -205,12 +205,12 @@ class TorchPeer:
                 modules.append(module)
         return nn.Sequential(*modules)
 
-    def _scores(self, job: Job, setting: dict[str, str]) -> Call:
+    def _scores(self, job: Job, setting: dict[str, str]) -> Timed:
         net, _ = self._network(job, job["dtype"], setting)
         X, _ = self._batch(job, job["dtype"], setting)
         return self._inference(net, setting, X)
 
-    def _epoch(self, job: Job, setting: dict[str, str]) -> Call:
+    def _epoch(self, job: Job, setting: dict[str, str]) -> Timed:
         """One epoch as the Solver does it: the same steps, and the same estimates of the accuracy."""
         torch, arrays = self.torch, work.training_data(job)
         X, X_val = (self._images(arrays[f"X_{split}"], setting) for split in ("train", "val"))
@@ -248,7 +248,7 @@ class TorchPeer:
 
     # -- layers -----------------------------------------------------------------------------------
 
-    def _conv(self, job: Job, setting: dict[str, str]) -> Call:
+    def _conv(self, job: Job, setting: dict[str, str]) -> Timed:
         forward, arrays, dout = self._layer(job, job["dtype"], setting)
         if job["part"] == "forward":
 
@@ -265,7 +265,7 @@ class TorchPeer:
 
     def _layer(
         self, job: Job, dtype: str, setting: dict[str, str]
-    ) -> tuple[Call, list[Tensor], Tensor]:
+    ) -> tuple[Timed, list[Tensor], Tensor]:
         """Return the forward pass, the tensors to differentiate by, and the upstream gradient."""
         functional = self.torch.nn.functional
         drawn = work.layer_arrays(job, dtype)

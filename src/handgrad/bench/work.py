@@ -50,11 +50,12 @@ def network(job: Job, dtype: str, dropout: bool = True) -> Any:
 def _statistics(model: Network, dtype: str) -> Arrays:
     """Draw running statistics, as if the model had been trained."""
     rng = np.random.default_rng(SEED)
-    gammas = [w for name, w in model.params.items() if name.startswith("gamma")]
     buffers = {}
-    for i, gamma in enumerate(gammas, start=1):
-        buffers[f"running_mean{i}"] = 0.1 * rng.standard_normal(gamma.shape)
-        buffers[f"running_var{i}"] = 0.5 + rng.random(gamma.shape)
+    for name, shape in model.buffer_shapes().items():
+        if "mean" in name:
+            buffers[name] = 0.1 * rng.standard_normal(shape)
+        elif "var" in name:
+            buffers[name] = 0.5 + rng.random(shape)
     return {name: array.astype(dtype) for name, array in buffers.items()}
 
 

@@ -14,9 +14,9 @@ from handgrad.checker.records import (
     UNTESTED,
     WRONG,
     Cause,
-    Report,
     Verdict,
 )
+from handgrad.checker.report import Report
 
 __all__ = [
     "NOT_WRITTEN",

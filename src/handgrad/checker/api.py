@@ -10,12 +10,14 @@ import numpy as np
 
 from handgrad.checker import networks, pairs
 from handgrad.checker.adapters import as_functions
-from handgrad.checker.calling import Pair, call_forward, upstream
+from handgrad.checker.by_name import Habits, judge_named, with_meaning
+from handgrad.checker.calling import Pair, call_forward, loss_pair, upstream
 from handgrad.checker.known import by_function
-from handgrad.checker.known.layer import Layer
-from handgrad.checker.records import Config, Raised, Report
-from handgrad.checker.running import fresh, quiet, run
+from handgrad.checker.known.layer import KnownLayer
+from handgrad.checker.records import Config, Raised
+from handgrad.checker.report import Report
 from handgrad.checker.stored import with_stored
+from handgrad.checker.undisturbed import fresh, quiet, run
 from handgrad.errors import OptionError
 
 Inputs = Mapping[str, Any] | Sequence[Any]
@@ -62,8 +64,6 @@ def check(
     >>> bool(report), report.verdicts[1].function
     (False, 'backward')
     """
-    from handgrad.checker.discover import Habits, judge_named, with_meaning
-
     if backward is None and networks.is_network(forward):
         return Report(
             [networks.judge(getattr(forward, "__name__", type(forward).__name__), forward, inputs)]
@@ -92,7 +92,7 @@ def check(
             raise OptionError(f"check: there is no backward to check for {name}: give it")
         configs = configurations(forward, inputs, options, backward)
         forward, backward, configs = with_stored(forward, backward, configs)
-        known = Layer("", lambda: configs, strict=strict)
+        known = KnownLayer("", lambda: configs, strict=strict)
     backwards = {}
     if backward is not None:
         backwards[getattr(backward, "__name__", "backward")] = backward
@@ -121,18 +121,6 @@ def check_with(
         return thing
 
     return mark
-
-
-def loss_pair(function: Callable[..., Any], layer: Layer) -> Pair:
-    """See a loss as a pair: its gradient is what forward caches, times dout."""
-
-    def backward(dout: Any, gradients: Any) -> Any:
-        if isinstance(gradients, tuple):
-            return tuple(dout * one for one in gradients)
-        return dout * gradients
-
-    backward.__wrapped__ = function  # type: ignore[attr-defined]
-    return Pair(function, {function.__name__: backward}, function.__name__, layer)
 
 
 def configurations(
@@ -185,7 +173,9 @@ def _results_of(
     forward: Callable[..., Any], backward: Callable[..., Any] | None, config: Config
 ) -> int | None:
     """Return how many gradients backward returns; None if one of the two raises."""
-    pair = Pair(forward, {"backward": backward} if backward else {}, "forward", Layer("", list))
+    pair = Pair(
+        forward, {"backward": backward} if backward else {}, "forward", KnownLayer("", list)
+    )
     passed = call_forward(pair, config.arrays, config.options)
     if isinstance(passed, Raised):
         return None

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from handgrad.checker.known.layer import Layer
+from handgrad.checker.known.layer import KnownLayer
 from handgrad.checker.records import Config, Raised, is_numeric
-from handgrad.checker.running import fresh, run
+from handgrad.checker.undisturbed import fresh, run
 
 
 class Pair(NamedTuple):
@@ -19,7 +19,7 @@ class Pair(NamedTuple):
     forward: Callable[..., Any]
     backwards: dict[str, Callable[..., Any]]
     forward_name: str
-    layer: Layer
+    layer: KnownLayer
 
     def configs(self) -> list[Config]:
         """The configurations that it is tried in; autograd takes no derivatives of whole numbers."""
@@ -31,6 +31,18 @@ class Pair(NamedTuple):
             for config in configs
             if all(array.dtype.kind in "fc" for array in config.arrays.values())
         ]
+
+
+def loss_pair(function: Callable[..., Any], layer: KnownLayer) -> Pair:
+    """See a loss as a pair: its gradient is what forward caches, times dout."""
+
+    def backward(dout: Any, gradients: Any) -> Any:
+        if isinstance(gradients, tuple):
+            return tuple(dout * one for one in gradients)
+        return dout * gradients
+
+    backward.__wrapped__ = function  # type: ignore[attr-defined]
+    return Pair(function, {function.__name__: backward}, function.__name__, layer)
 
 
 class Passed(NamedTuple):

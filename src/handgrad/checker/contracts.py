@@ -9,36 +9,34 @@ import numpy as np
 
 from handgrad.checker.calling import Pair, Passed, call_backward, call_forward, upstream
 from handgrad.checker.records import (
+    Breach,
     Config,
-    Finding,
     Raised,
     difference,
     is_numeric,
     same,
     scales_of,
 )
-from handgrad.checker.running import changed, fresh
+from handgrad.checker.undisturbed import changed, fresh
 
 
-def after_forward(
-    pair: Pair, config: Config, passed: Passed, state: Sequence[str]
-) -> list[Finding]:
+def after_forward(pair: Pair, config: Config, passed: Passed, state: Sequence[str]) -> list[Breach]:
     """Inputs and dictionaries are as they were, but for the state that belongs there."""
     findings = []
     for name, array in config.arrays.items():
         if changed(array, passed.arrays[name]) is not None:
             says = f"forward changes its input {name} in place"
             if pair.layer.loss and _same_loss(pair, config, passed):
-                findings.append(Finding("scores_changed", f"the loss changes {name} in place"))
+                findings.append(Breach("scores_changed", f"the loss changes {name} in place"))
             else:
-                findings.append(Finding("input_changed", says))
+                findings.append(Breach("input_changed", says))
     for before, after in zip(config.options, passed.options, strict=True):
         if isinstance(before, dict):
             before = {key: value for key, value in before.items() if key not in state}
         path = changed(before, after)
         if path is not None:
             findings.append(
-                Finding(
+                Breach(
                     "option_changed", f"forward changes the option {path or before!r} of its caller"
                 )
             )
@@ -51,30 +49,28 @@ def _same_loss(pair: Pair, config: Config, passed: Passed) -> bool:
     return not isinstance(again, Raised) and _close(again.out, passed.out, 1e-9)
 
 
-def after_backward(before_dout: Any, dout: Any, before_cache: Any, cache: Any) -> list[Finding]:
+def after_backward(before_dout: Any, dout: Any, before_cache: Any, cache: Any) -> list[Breach]:
     """The upstream gradient and the cache are as they were."""
     findings = []
     if changed(before_dout, dout) is not None:
-        findings.append(Finding("dout_changed", "backward changes dout in place"))
+        findings.append(Breach("dout_changed", "backward changes dout in place"))
     path = changed(before_cache, cache)
     if path is not None:
         what = f"cache{path}"
         findings.append(
-            Finding(
-                "cache_changed", f"backward changes {what} in place: it can be called only once"
-            )
+            Breach("cache_changed", f"backward changes {what} in place: it can be called only once")
         )
     return findings
 
 
-def same_again(first: Any, second: Any, known: Sequence[Finding]) -> list[Finding]:
+def same_again(first: Any, second: Any, known: Sequence[Breach]) -> list[Breach]:
     """A second backward call gives the same answer."""
     if any(finding.name == "cache_changed" for finding in known) or changed(first, second) is None:
         return []
-    return [Finding("second_backward", "a second call of backward gives another answer")]
+    return [Breach("second_backward", "a second call of backward gives another answer")]
 
 
-def of_forward(pair: Pair, config: Config) -> list[Finding]:
+def of_forward(pair: Pair, config: Config) -> list[Breach]:
     """Same seed, same bits; nothing is remembered between calls; memory layout is free."""
 
     def out(arrays: dict[str, Any]) -> Any:
@@ -83,19 +79,17 @@ def of_forward(pair: Pair, config: Config) -> list[Finding]:
 
     first = out(config.arrays)
     if changed(first, out(config.arrays)) is not None:
-        return [
-            Finding("not_repeatable", "two calls with the same inputs and the same seed differ")
-        ]
+        return [Breach("not_repeatable", "two calls with the same inputs and the same seed differ")]
     out({name: array * 1.5 + 0.25 for name, array in config.arrays.items()})
     if changed(first, out(config.arrays)) is not None:
-        return [Finding("hidden_state", "the output depends on an earlier call: state is kept")]
+        return [Breach("hidden_state", "the output depends on an earlier call: state is kept")]
     strided = out({name: _strided(array) for name, array in config.arrays.items()})
     if not _close(strided, first, 1e-9):
-        return [Finding("strides", "the output changes with the memory layout of the inputs")]
+        return [Breach("strides", "the output changes with the memory layout of the inputs")]
     return []
 
 
-def of_backward(pair: Pair, name: str, config: Config) -> list[Finding]:
+def of_backward(pair: Pair, name: str, config: Config) -> list[Breach]:
     """The gradient belongs to the cache that is passed, not to the latest forward call."""
     one, two, three = (call_forward(pair, config.arrays, config.options) for _ in range(3))
     if isinstance(one, Raised) or isinstance(two, Raised) or isinstance(three, Raised):
@@ -109,7 +103,7 @@ def of_backward(pair: Pair, name: str, config: Config) -> list[Finding]:
     call_forward(pair, other, config.options)
     if changed(expected, call_backward(pair, name, fresh(dout), two.cache, config)) is not None:
         return [
-            Finding(
+            Breach(
                 "hidden_state", "backward uses the latest forward call, not the cache it is given"
             )
         ]
@@ -118,7 +112,7 @@ def of_backward(pair: Pair, name: str, config: Config) -> list[Finding]:
         scales = scales_of({**expected, "dout": dout})
         for key, value in expected.items():
             if is_numeric(value) and not same(strided[key], value, scales[key], 1e-9):
-                return [Finding("strides", f"{key} changes with the memory layout of dout")]
+                return [Breach("strides", f"{key} changes with the memory layout of dout")]
     return []
 
 

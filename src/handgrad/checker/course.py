@@ -14,10 +14,16 @@ import numpy as np
 
 from handgrad.checker.calling import Pair
 from handgrad.checker.hypotheses.generic import INTEGER_CAST
-from handgrad.checker.records import Call, Config, Finding, Raised, is_numeric
+from handgrad.checker.records import Breach, Call, Config, Raised, is_numeric
 
 # findings that no course takes points for: its notebooks pass
-_CAUTIONS = {"dout_changed", "cache_changed", "second_backward", "strides", "scores_changed"}
+BEYOND = "beyond"
+_CAUTIONS = {
+    "dout_changed", "cache_changed", "second_backward", "strides", "scores_changed", BEYOND,
+}  # fmt: skip
+_HARMLESS = (
+    "input_changed"  # where all that is computed is right: nothing reads the input afterwards
+)
 _QUICK = ("_fast", "_strides", "_im2col", "_reshape", "_pytorch")
 
 
@@ -34,8 +40,8 @@ def refused(pair: Pair, config: Config, raised: Raised) -> bool:
 
 
 def within(
-    calls: Sequence[Call], findings: Sequence[Finding]
-) -> tuple[list[Call], list[Finding], list[str]]:
+    calls: Sequence[Call], findings: Sequence[Breach]
+) -> tuple[list[Call], list[Breach], list[str]]:
     """Return calls and findings without what only the strict contract judges, and the cautions."""
     cautions: list[str] = []
     kept: list[Call] = []
@@ -53,8 +59,10 @@ def within(
         if call.expected:
             kept.append(call)
     cautions += _squeezed(kept)
-    cautions += [finding.says for finding in findings if finding.name in _CAUTIONS]
-    left = [finding for finding in findings if finding.name not in _CAUTIONS]
+    wrong = any(call.wrong(key) for call in kept for key in call.expected)
+    lenient = _CAUTIONS if wrong else _CAUTIONS | {_HARMLESS}
+    cautions += [finding.says for finding in findings if finding.name in lenient]
+    left = [finding for finding in findings if finding.name not in lenient]
     return kept, left, list(dict.fromkeys(cautions))
 
 

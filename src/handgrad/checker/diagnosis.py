@@ -11,36 +11,64 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from handgrad.checker import hypotheses, relics, repair, structure
+from handgrad.checker import callees, failures, hypotheses, probes, relics, repair, structure
 from handgrad.checker.guesses import Guesses
-from handgrad.checker.hypotheses.generic import readings
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
-from handgrad.checker.known.layer import Layer
-from handgrad.checker.reading import docstring_lines, reused_loop_variable
-from handgrad.checker.records import Call, Cause, Finding, Raised, is_numeric
+from handgrad.checker.known.layer import KnownLayer
+from handgrad.checker.reading import reused_loop_variable
+from handgrad.checker.records import Breach, Call, Cause, Raised
 from handgrad.checker.repair import Rerun
+from handgrad.checker.undisturbed import source_file
+from handgrad.checker.wording import Source, cause_of, of_findings, once, worst
 
+_UNSET = re.compile(r"NameError|UnboundLocalError")
+_MADE_OF_LAYERS = ("sandwich", "model")
 _MOST = 0.7  # of the wrong configurations, for a cause that does not explain them all
-Source = tuple[list[str], int]
 
 
 def explain(
     calls: Sequence[Call],
-    findings: Sequence[Finding],
-    layer: Layer,
+    findings: Sequence[Breach],
+    layer: KnownLayer,
     side: str,
     source: Source,
     rerun: Rerun | None = None,
     more: Sequence[Hypothesis] = (),
 ) -> list[Cause]:
-    """Return what is wrong, the likeliest cause first; nothing if all is right.
+    """Return what is wrong, the likeliest cause first, what is known before what is not; nothing if all
+    is right.
 
     more: hypotheses about this code alone, tried after those of the family.
     """
+    wrong = list(dict.fromkeys(key for call in calls for key in call.expected if call.wrong(key)))
+    of_others = rerun is not None and bool(wrong) and not relics.causes(calls, findings)
+    if rerun and of_others and layer.family in _MADE_OF_LAYERS:
+        blamed = callees.blame(rerun, calls, wrong)
+        if blamed is not None:
+            return [blamed, *of_findings([*findings])]
+    causes = _explain(calls, findings, layer, side, source, rerun, more)
+    unknown = [key for cause in causes if not cause.certain for key in cause.keys]
+    if rerun and of_others and unknown and layer.family not in _MADE_OF_LAYERS:
+        blamed = callees.blame(rerun, calls, wrong)
+        if blamed is not None:
+            return [blamed, *of_findings([*findings])]
+    return sorted(causes, key=lambda cause: not cause.certain)
+
+
+def _explain(
+    calls: Sequence[Call],
+    findings: Sequence[Breach],
+    layer: KnownLayer,
+    side: str,
+    source: Source,
+    rerun: Rerun | None,
+    more: Sequence[Hypothesis],
+) -> list[Cause]:
     keys = list(dict.fromkeys(key for call in calls for key in call.expected))
     wrong = [key for key in keys if any(call.wrong(key) for call in calls if key in call.expected)]
     if not wrong and not findings:
@@ -67,34 +95,33 @@ def explain(
         now = [key for key in covered if key in left]
         if not now:
             break
-        causes.append(_cause(hypothesis, now, calls, source, only))
+        causes.append(cause_of(hypothesis, now, calls, source, only))
         left = [key for key in left if key not in now]
     named = {cause.name for cause in causes}
-    for finding, others in _once_each([one for one in findings if one.name not in named]):
-        causes.append(Cause(finding.name, finding.says + others, line=finding.line))
+    causes += of_findings([one for one in findings if one.name not in named])
     calm = [call for call in calls if not _exceptions(call, left)]
     if calm and any(call.wrong(key) for call in calm for key in left if key in call.expected):
         known = {one for cause in causes for call in calls for one in _exceptions(call, cause.keys)}
         raising = [call for call in calls if _exceptions(call, left)]
         if raising:  # exceptions here, wrong numbers there: each has its own cause
             new = {one for call in raising for one in _exceptions(call, left)} - known
-            return _once(
+            return once(
                 causes
-                + explain(_only(calm, left), [], layer, side, source, rerun, more)
+                + _explain(_only(calm, left), [], layer, side, source, rerun, more)
                 + (
-                    explain(_only(raising, left), [], layer, side, source, rerun, more)
+                    _explain(_only(raising, left), [], layer, side, source, rerun, more)
                     if new
                     else []
                 )
             )
-    return _once(causes + _rest(left, case, rerun))
+    return once(causes + _rest(left, case, rerun))
 
 
 class _Case(NamedTuple):
     """What a diagnosis looks at."""
 
     calls: Sequence[Call]
-    layer: Layer
+    layer: KnownLayer
     source: Source
     guesses: Guesses
     known: Sequence[Hypothesis]
@@ -114,21 +141,10 @@ def _only(calls: Sequence[Call], keys: Sequence[str]) -> list[Call]:
     ]
 
 
-def _once(causes: Sequence[Cause]) -> list[Cause]:
-    """Join causes of the same words: the results that they explain are listed once."""
-    joined: dict[tuple[str, str], Cause] = {}
-    for cause in causes:
-        at = (cause.name, cause.says)
-        if at in joined:
-            cause = replace(joined[at], keys=(*joined[at].keys, *cause.keys))
-        joined[at] = cause
-    return list(joined.values())
-
-
 def _rest(left: Sequence[str], case: _Case, rerun: Rerun | None) -> list[Cause]:
     """Explain what no hypothesis does: by its structure, by one edit of the code, by what fits most."""
     causes: list[Cause] = []
-    left = list(left)
+    left, again = list(left), rerun
     while left:
         key = left[0]
         several, explained = _together(left, case)
@@ -139,18 +155,58 @@ def _rest(left: Sequence[str], case: _Case, rerun: Rerun | None) -> list[Cause]:
         described = structure.describe(key, case.calls, case.layer)
         if not described.certain:
             described = _reused(described, case.source) or described
+        if described.name == "raises" and _UNSET.search(described.says):
+            described = (
+                _why(described, again, case.calls) or described
+            )  # no edit knows what was meant
         if rerun and not described.certain:
             repaired = _repaired(left, case.calls, rerun)
             described = repaired or described
             rerun = rerun if repaired else None  # looking again would find nothing either
         if described.name == "unexplained":
-            described = _mostly(key, case) or described
+            described = (
+                probes.elementwise(key, case.calls, case.layer, again, described.line)
+                or _mostly(key, case)
+                or described
+            )
+        if described.name == "raises" and not described.certain:
+            described = _why(described, again, case.calls) or described
         if described.name in ("raises", "missing"):
             alike = [other for other in left if _raise_alike(key, other, case.calls)]
             described = replace(described, keys=tuple(alike))
         causes.append(described)
         left = [other for other in left if other not in described.keys and other != key]
     return causes
+
+
+def _why(described: Cause, rerun: Rerun | None, calls: Sequence[Call]) -> Cause | None:
+    """Return what raises in the code, and why, as the cause."""
+    (key,) = described.keys
+    for call in calls:
+        raised = call.got.get(key)
+        if rerun is None or not isinstance(raised, Raised):
+            continue
+        shapes = {name: np.shape(value) for name, value in call.expected.items()}
+        found = failures.explained(
+            partial(rerun.results, rerun.function, call),
+            raised,
+            source_file(rerun.function),
+            shapes,
+            _inputs(call),
+        )
+        if found is None:
+            continue
+        where = structure.situation(key, calls)
+        says = f"{found.says} ({raised.kind}{where})"
+        return replace(described, says=says, line=found.line, certain=True)
+    return None
+
+
+def _inputs(call: Call) -> dict[str, tuple[int, ...]]:
+    """The shapes of the inputs; of a linear classifier X is among the options."""
+    tables = [one.shape for one in call.options if isinstance(one, np.ndarray) and one.ndim == 2]
+    others = {"X": tables[0]} if tables else {}
+    return {**others, **{name: np.shape(value) for name, value in call.arrays.items()}}
 
 
 def _raise_alike(key: str, other: str, calls: Sequence[Call]) -> bool:
@@ -171,17 +227,6 @@ def _repaired(keys: Sequence[str], calls: Sequence[Call], rerun: Rerun) -> Cause
     return Cause("repair", says, found.keys, worst(found.keys, calls), found.line)
 
 
-def _once_each(findings: Sequence[Finding]) -> list[tuple[Finding, str]]:
-    """Return the first finding of each name, and how many more there are."""
-    by_name: dict[str, list[Finding]] = {}
-    for finding in dict.fromkeys(findings):
-        by_name.setdefault(finding.name, []).append(finding)
-    return [
-        (first, f" (and {len(more)} more of the kind)" if more else "")
-        for first, *more in by_name.values()
-    ]
-
-
 def _mostly(key: str, case: _Case) -> Cause | None:
     """Return the cause that explains the most of a result's wrong configurations, if nearly all."""
     calls, guesses = case.calls, case.guesses
@@ -197,7 +242,7 @@ def _mostly(key: str, case: _Case) -> Cause | None:
             best, share = hypothesis, hits
     if best is None or share < _MOST * len(wrong):
         return None
-    found = _cause(best, [key], calls, case.source, "")
+    found = cause_of(best, [key], calls, case.source, "")
     says = f"{found.says} (so in {share:g} of {len(wrong)} wrong configurations)"
     return replace(found, says=says, certain=False)
 
@@ -244,7 +289,7 @@ def _is_wrong(call: Call, key: str) -> bool:
 def _among(hypothesis: Hypothesis, keys: Sequence[str], which: set[int], case: _Case) -> Cause:
     """Return the cause of what is wrong in some of the calls."""
     calls = [case.calls[i] for i in sorted(which)]
-    cause = _cause(hypothesis, keys, calls, case.source, "")
+    cause = cause_of(hypothesis, keys, calls, case.source, "")
     return replace(cause, says=cause.says + structure.among(calls, case.calls))
 
 
@@ -273,86 +318,3 @@ def _common_traits(calls: Sequence[Call], wrong: Sequence[str]) -> list[str]:
     return sorted(
         trait for trait in shared if any(trait not in call.config.traits for call in calls)
     )
-
-
-def _cause(
-    hypothesis: Hypothesis, keys: Sequence[str], calls: Sequence[Call], source: Source, only: str
-) -> Cause:
-    says = hypothesis.says.replace("{key}", " and ".join(keys))
-    says = _factor(hypothesis, keys, calls) or says
-    says += f" (where {only})" if only else ""
-    line = guilty_line(hypothesis.line, source) or guilty_line(rf"\b{keys[0]}\b\s*[-+*/]?=", source)
-    if line is None:
-        line = next(
-            (
-                v.line
-                for c in calls
-                for k in keys
-                if isinstance(v := c.got.get(k), Raised) and v.line
-            ),
-            None,
-        )
-    return Cause(hypothesis.name, says, tuple(keys), worst(keys, calls), line)
-
-
-def _factor(hypothesis: Hypothesis, keys: Sequence[str], calls: Sequence[Call]) -> str:
-    """Say a factor as a number and as what it may be, where the sizes of the calls cannot tell."""
-    if hypothesis.size is None:
-        return ""
-    wrong = [call for call in calls if any(k in call.expected and call.wrong(k) for k in keys)]
-    try:
-        with np.errstate(all="ignore"):
-            factors = [float(hypothesis.size(call)) for call in wrong]
-    except ZeroDivisionError:  # a size of nothing: the number cannot be said
-        return ""
-    meant = readings(factors[0], wrong) if np.allclose(factors, factors[0], rtol=1e-6) else []
-    if factors[0] in (2.0, 0.5):  # a factor that is often forgotten: no far-fetched reading
-        meant = [words for words in meant if "root" not in words and "**" not in words]
-    if not meant:
-        return ""
-    plain = {2.0: ": a factor 1/2 is missing,", 0.5: ": a factor 2 is missing,"}
-    return (
-        f"{' and '.join(keys)} is {factors[0]:.4g} times what it should be"
-        f"{plain.get(factors[0], ': this factor,')} or it is {' or '.join(meant)}, "
-        "which is the same here (inputs of other sizes would tell)"
-    )
-
-
-def guilty_line(pattern: str, source: Source) -> int | None:
-    """The line of the source that looks like the bug, if there is one."""
-    lines, first = source
-    if pattern:
-        prose = docstring_lines(lines)
-        for offset, text in enumerate(lines):
-            if offset not in prose and re.search(pattern, text.partition("#")[0]):
-                return first + offset
-    return None
-
-
-def worst(keys: Sequence[str], calls: Sequence[Call]) -> str:
-    """Say where the largest error is, what was expected there, and what came."""
-    best, text = -1.0, ""
-    for key in keys:
-        for call in calls:
-            if key not in call.expected or not call.wrong(key):
-                continue
-            got, expected = call.got[key], np.asarray(call.expected[key])
-            if isinstance(got, Raised):
-                found, what = 0.5, f"{key}: {got}  ({call.config.name})"
-            elif not is_numeric(got):
-                found, what = (
-                    0.5,
-                    f"{key} is {type(got).__name__}, not an array  ({call.config.name})",
-                )
-            elif np.shape(got) != expected.shape:
-                found = np.inf
-                what = f"{key} has shape {np.shape(got)}, expected {expected.shape}  ({call.config.name})"
-            else:
-                far = call.difference(key)
-                index = f"[{','.join(map(str, far.where))}]" if far.where else ""
-                found = min(far.error, 1e300)
-                what = f"worst at {key}{index}: expected {far.expected:.4g}, got {far.got:.4g}"
-                what += f"  ({call.config.name})"
-            if found > best:
-                best, text = found, what
-    return text

@@ -9,9 +9,11 @@ from __future__ import annotations
 import ast
 import copy
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from handgrad.checker.edit import Edit, own, replacing, setting
+from handgrad.checker.edits_of_arrays import axes, repeated
+from handgrad.checker.likely import likely
 
 _OPERATORS: tuple[type[ast.operator], ...] = (ast.Add, ast.Sub, ast.Mult, ast.Div)
 _COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
@@ -32,10 +34,31 @@ _TWINS = {
 Body = list[ast.stmt]
 
 
-def edits(function: ast.AST) -> Iterator[Edit]:
-    """Yield the edits of a function or class, the likeliest first."""
-    statements = list(_statements(function))
+def edits(function: ast.AST, lines: Collection[int] = ()) -> Iterator[Edit]:
+    """Yield the edits of a function or class, the likeliest first.
+
+    lines: where exceptions came from; statements there come first.
+    """
+    every = list(_statements(function))
     names = _names(function)
+    strings = [n.value for n in ast.walk(function) if isinstance(n, ast.Constant)]
+    texts = [text for text in dict.fromkeys(strings) if isinstance(text, str)]
+    first = [one for one in every if any(one.lineno <= n <= _end(one) for n in lines)]
+    for statements in (first, [one for one in every if one not in first]):
+        for statement in statements:
+            yield from likely(statement, names, texts)
+        yield from _edits_of(statements, function, names)
+
+
+def _end(statement: ast.stmt) -> int:
+    """The last line of a statement; of a loop or a condition, of its head."""
+    body = getattr(statement, "body", None)
+    return body[0].lineno - 1 if body else statement.end_lineno or statement.lineno
+
+
+def _edits_of(
+    statements: Sequence[ast.stmt], function: ast.AST, names: list[str]
+) -> Iterator[Edit]:
     for rule in (
         _assignments, _signs, _operators, _comparisons, _constants, _twins, _unwrapped,
         _indices, _returned, _orders,
@@ -46,7 +69,7 @@ def edits(function: ast.AST) -> Iterator[Edit]:
         name for node in ast.walk(function) if isinstance(node, ast.For) for name in _stored(node)
     }
     for statement in statements:
-        yield from _repeated(statement, counted)
+        yield from repeated(statement, counted)
     for statement in statements:
         yield from _indexed(statement, names)
     for statement in statements:
@@ -54,7 +77,7 @@ def edits(function: ast.AST) -> Iterator[Edit]:
     for statement in statements:
         yield from _extended(statement, names)
     for statement in statements:
-        yield from _axes(statement)
+        yield from axes(statement)
 
 
 def _statements(root: ast.AST) -> Iterator[ast.stmt]:
@@ -108,60 +131,6 @@ def _assignments(statement: ast.stmt) -> Iterator[Edit]:
 
 def _stored(loop: ast.For) -> set[str]:
     return {node.id for node in ast.walk(loop.target) if isinstance(node, ast.Name)}
-
-
-def _repeated(statement: ast.stmt, counted: set[str]) -> Iterator[Edit]:
-    """``np.add.at`` for ``+=`` at an array of indices, which adds once where one comes twice.
-
-    counted: variables of loops, which are no arrays.
-    """
-    if (
-        isinstance(statement, ast.AugAssign)
-        and isinstance(statement.op, ast.Add)
-        and isinstance(statement.target, ast.Subscript)
-        and any(
-            isinstance(part, ast.Name | ast.Attribute) and ast.unparse(part) not in counted
-            for part in _parts(statement.target.slice)
-        )
-    ):
-        add_at = ast.parse("np.add.at(0, 0, 0)", mode="eval").body
-        assert isinstance(add_at, ast.Call)
-        target, index = ast.unparse(statement.target.value), statement.target.slice
-        place = ast.parse(target, mode="eval").body
-        add_at.args = [place, index, statement.value]
-        words = (
-            f"an index comes twice, and `+=` adds one of the two only: "
-            f"right with `{ast.unparse(add_at)}`"
-        )
-        yield replacing(statement, statement, ast.Expr(value=add_at))._replace(words=words)
-
-
-def _parts(index: ast.expr) -> list[ast.expr]:
-    return index.elts if isinstance(index, ast.Tuple) else [index]
-
-
-_REDUCTIONS = ("sum", "mean", "max", "min", "var", "std", "amax", "amin")
-
-
-def _axes(statement: ast.stmt) -> Iterator[Edit]:
-    """An axis, or keepdims, for a sum that lacks it."""
-    for node in own(statement):
-        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
-            continue
-        named = {keyword.arg for keyword in node.keywords}
-        of_module = isinstance(node.func.value, ast.Name) and node.func.value.id in ("np", "numpy")
-        if node.func.attr not in _REDUCTIONS or len(node.args) > 1 + of_module:
-            continue
-        keep = [ast.keyword(arg="keepdims", value=ast.Constant(True))]
-        keep = [] if "keepdims" in named else keep
-        if "axis" in named or len(node.args) == 1 + of_module:
-            if keep:
-                yield setting(statement, node, "keywords", node.keywords + keep)
-            continue
-        for axis in (0, 1):
-            chosen = [ast.keyword(arg="axis", value=ast.Constant(axis))]
-            yield setting(statement, node, "keywords", node.keywords + chosen)
-            yield setting(statement, node, "keywords", node.keywords + chosen + keep)
 
 
 def _signs(statement: ast.stmt) -> Iterator[Edit]:
@@ -310,6 +279,8 @@ def orders_of(body: Body) -> Iterator[Edit]:
         def exchange(i: int = i) -> None:
             body[i], body[i + 1] = body[i + 1], body[i]
 
+        if isinstance(body[i + 1], ast.Return | ast.Raise | ast.Break | ast.Continue):
+            continue  # what it comes before is never run
         first, second = ast.unparse(body[i]), ast.unparse(body[i + 1])
         words = f"right with `{second}` before `{first}`"
         yield Edit(body[i], exchange, exchange, words)

@@ -100,3 +100,19 @@ def without_shift(pair: Pair, config: Config) -> tuple[Config, Passed] | None:
     out = truth.results["out"]
     right = same(passed.out, out, scales_of({"out": out})["out"], 1e-8)
     return (other, passed) if right else None
+
+
+def of_its_mask(call: Call) -> bool:
+    """Whether dx is dout times a mask of dropout that is zero only where the output is.
+
+    So it is beside a forward that does more than to drop.
+    """
+    dx: Any = call.got.get("dx")
+    dout, out = np.asarray(call.dout), np.asarray(call.out)
+    if not is_numeric(dx) or np.shape(dx) != dout.shape or out.shape != dout.shape:
+        return False
+    mask = np.asarray(dx) / dout
+    kept = mask[~np.isclose(mask, 0)]
+    p = call.config.options[0]["p"]
+    scaled = kept.size and any(np.allclose(kept, 1 / share) for share in (p, 1 - p))
+    return bool(scaled and not np.any(out[np.isclose(mask, 0)]) and kept.size < mask.size)

@@ -48,7 +48,7 @@ _MOST = 0.5  # of a class of at least _CLASS: shared by so many it is no copy
 _CLASS = 6
 
 
-class Pair(NamedTuple):
+class Likeness(NamedTuple):
     """Two submissions to be looked at together: how alike, from 0 to 1, and in which functions."""
 
     first: str
@@ -246,7 +246,7 @@ def alike(
     submissions: Mapping[str, Mapping[str, Sequence[str]]],
     wanted: Iterable[str],
     skeleton: Mapping[str, Sequence[str]] | None = None,
-) -> list[Pair]:
+) -> list[Likeness]:
     """Return the pairs of submissions that should be looked at together, the most alike first.
 
     Args:
@@ -306,7 +306,7 @@ def _compared(
     ours: Sequence[_Sketch],
     theirs: Sequence[_Sketch],
     common: set[tuple[str, int]],
-) -> Pair | None:
+) -> Likeness | None:
     """Compare each function with the other's function that is most like it."""
     ours = [one for one in ours if _key(one) not in common]
     theirs = [one for one in theirs if _key(one) not in common]
@@ -325,4 +325,4 @@ def _compared(
     much = sum(one.size for one, _ in same if _tells(one.name))
     if much < _MUCH and (some < _SOME or similarity < _NEARLY_ALL):
         return None
-    return Pair(first, second, similarity, tuple(one.name for one, _ in same))
+    return Likeness(first, second, similarity, tuple(one.name for one, _ in same))

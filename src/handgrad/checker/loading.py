@@ -18,8 +18,8 @@ from handgrad.checker import relics, standins
 from handgrad.checker.imports import OwnFinder, OwnLoader, SlowFinder, StandInFinder
 from handgrad.checker.known import by_function
 from handgrad.checker.places import COURSE_PACKAGES, Place, place_of
-from handgrad.checker.running import ends_program, quiet
 from handgrad.checker.standins import refuse
+from handgrad.checker.undisturbed import ends_program, quiet
 from handgrad.checker.written import LOSS, unwritten
 from handgrad.courses.finder import ShimFinder
 from handgrad.courses.profiles import Profile

@@ -5,24 +5,24 @@ from __future__ import annotations
 import inspect
 import re
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from handgrad import models
 from handgrad.checker import diagnosis
-from handgrad.checker.hypotheses.network import Facts, joined, steps_of
-from handgrad.checker.known.layer import Layer
+from handgrad.checker.hypotheses.networks.joins import Facts, joined, steps_of
+from handgrad.checker.known.layer import KnownLayer
 from handgrad.checker.known.scenarios import SCENARIOS, Scenario
+from handgrad.checker.model_checks import check_dropout, check_live, check_test_mode, method_of
 from handgrad.checker.records import (
     NOT_WRITTEN,
     RIGHT,
     UNTESTED,
     WRONG,
+    Breach,
     Call,
     Config,
-    Finding,
     Raised,
     Verdict,
     error_of,
@@ -31,9 +31,11 @@ from handgrad.checker.records import (
     scales_of,
 )
 from handgrad.checker.repair import Rerun
-from handgrad.checker.running import changed, fresh, quiet, run, source_file, source_lines
+from handgrad.checker.standins import lacking
+from handgrad.checker.undisturbed import changed, fresh, quiet, run, source_file, source_lines
 from handgrad.checker.written import LOSS, unwritten
 
+_LACKING = "lacking"  # a layer that the network calls and that is not there, in one scenario
 NAMES = ("TwoLayerNet", "FullyConnectedNet", "ThreeLayerConvNet")
 
 
@@ -56,7 +58,7 @@ def judge(
     if reason:
         return Verdict(name, NOT_WRITTEN, reason=f"loss: {reason}", **place)
     calls: list[Call] = []
-    findings: list[Finding] = []
+    findings: list[Breach] = []
     notes: list[str] = []
     cautions: list[str] = []
     with quiet():
@@ -71,10 +73,14 @@ def judge(
             if call is not None:
                 calls.append(call)
         missing = list(dict.fromkeys(one.says for one in findings if one.name == NOT_WRITTEN))
-        findings = [one for one in findings if one.name != NOT_WRITTEN]
+        gone = list(dict.fromkeys(one.says for one in findings if one.name == _LACKING))
+        findings = [one for one in findings if one.name not in (NOT_WRITTEN, _LACKING)]
+        if gone and not calls and not findings:
+            return Verdict(name, UNTESTED, reason=gone[0], **place)
+        missing += gone
         if missing and not calls and not findings:
             return Verdict(name, NOT_WRITTEN, reason=missing[0], **place)
-        layer = Layer("", list, family="model")
+        layer = KnownLayer("", list, family="model")
         rerun = Rerun(cls, lambda other, call: _results(name, other, call, drops))
         if train_only and not strict:
             cautions = _by_the_courses_line(calls, findings, lines)
@@ -82,7 +88,7 @@ def judge(
         causes = diagnosis.explain(calls, judged, layer, "forward", (lines, first), rerun)
     if not strict:
         cautions += [one.says for one in findings if one.name == "row"]
-    causes.sort(key=lambda cause: cause.name in ("raises", "unexplained"))
+    causes.sort(key=lambda cause: (not cause.certain, cause.name == "raises"))
     errors: dict[str, float] = {}
     for call in calls:
         for key in call.expected:
@@ -102,7 +108,7 @@ def judge(
     )
 
 
-def _by_the_courses_line(calls: list[Call], findings: list[Finding], lines: list[str]) -> list[str]:
+def _by_the_courses_line(calls: list[Call], findings: list[Breach], lines: list[str]) -> list[str]:
     """Take scores that follow from a line of the course's own file as right, and say so."""
     if not any(re.search(r"bn_param\[\s*mode\s*\]\s*=", text) for text in lines):
         return []
@@ -117,12 +123,6 @@ def _by_the_courses_line(calls: list[Call], findings: list[Finding], lines: list
         "the course's own line bn_param[mode] = mode never leaves train mode: loss(X) normalises "
         "with the batch; write bn_param['mode'] = mode"
     ]
-
-
-def _of(thing: Any, call: Callable[[], Any]) -> Callable[[], Any]:
-    """Mark a call as one of `thing`, whose file's lines an exception is to name."""
-    call.__wrapped__ = thing if inspect.isclass(thing) else type(thing)  # type: ignore[attr-defined]
-    return call
 
 
 def _results(name: str, cls: Any, call: Call, drops: bool) -> dict[str, Any]:
@@ -158,23 +158,23 @@ def _in_their_words(cls: Any, arguments: dict[str, Any], drops: bool) -> dict[st
 
 
 def _try(
-    name: str, cls: Any, scenario: Scenario, arguments: dict[str, Any], findings: list[Finding]
+    name: str, cls: Any, scenario: Scenario, arguments: dict[str, Any], findings: list[Breach]
 ) -> Call | None:
     """Build the model, compare it with the library's that has the same parameters."""
     rng = np.random.default_rng(11)
     own = fresh(arguments)
-    model = run(_of(cls, lambda: cls(**own)))
+    model = run(method_of(cls, lambda: cls(**own)))
     where = f" ({scenario.name})"
     if isinstance(model, Raised):
-        findings.append(Finding("raises", f"the constructor raises {model}{where}", model.line))
+        findings.append(Breach("raises", f"the constructor raises {model}{where}", model.line))
         return None
     if changed(arguments, own) is not None:
         findings.append(
-            Finding("argument_changed", "the constructor changes its caller's arguments")
+            Breach("argument_changed", "the constructor changes its caller's arguments")
         )
     gap = _gap(model, scenario)
     if gap:
-        findings.append(Finding(NOT_WRITTEN, gap))
+        findings.append(Breach(NOT_WRITTEN, gap))
         return None
     truth = getattr(models, name)(**scenario.arguments)
     truth._corrects_start = getattr(model, "_corrects_start", False)  # the courses' do not
@@ -194,37 +194,40 @@ def _try(
     }
     model.reg = truth.reg = scenario.reg
     before = X.copy()
-    trained = run(_of(model, lambda: model.loss(X, y)))
+    trained = run(method_of(model, lambda: model.loss(X, y)))
     if changed(before, X) is not None:
-        findings.append(Finding("input_changed", "loss changes X in place"))
+        findings.append(Breach("input_changed", "loss changes X in place"))
+    if gone := lacking(trained):
+        findings.append(Breach(_LACKING, gone))
+        return None
     call = _expected_of(truth, scenario, X, y)
     if isinstance(trained, Raised):
         call.got = dict.fromkeys(call.expected, trained)
         return call
     if not (isinstance(trained, tuple) and len(trained) == 2 and isinstance(trained[1], dict)):
-        findings.append(Finding("returns", "loss(X, y) must return (loss, grads)"))
+        findings.append(Breach("returns", "loss(X, y) must return (loss, grads)"))
         return None
     loss, grads = trained
     if np.ndim(loss) or not is_numeric(loss):
-        findings.append(Finding("returns", f"loss must be one number{where}"))
+        findings.append(Breach("returns", f"loss must be one number{where}"))
         return None
     if not grads:
-        findings.append(Finding(NOT_WRITTEN, f"the gradients of loss: {NOT_WRITTEN}"))
+        findings.append(Breach(NOT_WRITTEN, f"the gradients of loss: {NOT_WRITTEN}"))
         return None
     missing = [key for key in model.params if key not in grads]
     if missing:
         findings.append(
-            Finding("gradient_missing", f"grads lacks {', '.join(missing)}{where}: never updated")
+            Breach("gradient_missing", f"grads lacks {', '.join(missing)}{where}: never updated")
         )
         return None
     if "dropout_keep_ratio" in scenario.arguments:
-        _check_dropout(model, truth, X, y, loss, grads, findings, where)
+        check_dropout(model, truth, X, y, loss, grads, findings, where)
         return None
-    call.got = {"scores": run(_of(model, lambda: model.loss(X))), "loss": loss}
+    call.got = {"scores": run(method_of(model, lambda: model.loss(X))), "loss": loss}
     call.got |= {"d" + key: _without_row(grads[key], truth.params[key]) for key in truth.params}
     scores = call.got["scores"]
-    _check_test_mode(model, X, scores, findings)
-    _check_live(model, X, y, loss, findings)
+    check_test_mode(model, X, scores, findings)
+    check_live(model, X, y, loss, findings)
     return call
 
 
@@ -270,26 +273,26 @@ def _mentions(model: Any, pattern: str) -> bool:
     return not lines or any(re.search(pattern, line.partition("#")[0]) for line in lines)
 
 
-def _check_parameters(model: Any, truth: Any, scenario: Scenario, findings: list[Finding]) -> bool:
+def _check_parameters(model: Any, truth: Any, scenario: Scenario, findings: list[Breach]) -> bool:
     """Names, shapes and first values of the parameters."""
     params = getattr(model, "params", None)
     where = f" ({scenario.name})"
     if not isinstance(params, dict):
-        findings.append(Finding("params", "the model has no dictionary params"))
+        findings.append(Breach("params", "the model has no dictionary params"))
         return False
     for key, value in truth.params.items():
         if key not in params:
-            findings.append(Finding("parameter_missing", f"params lacks {key}{where}"))
+            findings.append(Breach("parameter_missing", f"params lacks {key}{where}"))
             return False
         shape = np.shape(params[key])
         if value.ndim == 1 and shape == (1, *value.shape):
             says = f"{key} has the shape {shape}: the courses' is {value.shape}{where}"
-            findings.append(Finding("row", says))
+            findings.append(Breach("row", says))
             shape = value.shape
         if shape != value.shape:
             what = "weights of the wrong fan-in or fan-out" if key[0] == "W" else "wrong size"
             findings.append(
-                Finding(
+                Breach(
                     "weight_shape",
                     f"{key} has shape {shape}, expected {value.shape}: {what}{where}",
                 )
@@ -299,98 +302,20 @@ def _check_parameters(model: Any, truth: Any, scenario: Scenario, findings: list
         scale = scenario.arguments["weight_scale"]
         if key[0] == "W" and value.size >= 60 and abs(mean - scale / 2) < 0.1 * scale:
             says = f"{key} is drawn uniformly from 0 to weight_scale (rand): use randn{where}"
-            findings.append(Finding("weight_scale", says))
+            findings.append(Breach("weight_scale", says))
             continue
         if key[0] == "W" and value.size >= 60 and not 0.7 * scale < std < 1.3 * scale:
             findings.append(
-                Finding(
+                Breach(
                     "weight_scale",
                     f"{key} starts with standard deviation {std:.2g}, not weight_scale {scale:g}{where}",
                 )
             )
         elif key[0] == "b" and np.any(params[key]):
-            findings.append(Finding("bias_start", f"{key} does not start at zero{where}"))
+            findings.append(Breach("bias_start", f"{key} does not start at zero{where}"))
         elif key[0] == "g" and np.any(np.asarray(params[key]) != 1):
-            findings.append(Finding("gamma_start", f"{key} does not start at one{where}"))
+            findings.append(Breach("gamma_start", f"{key} does not start at one{where}"))
     extra = [key for key in params if key not in truth.params]
     if extra:
-        findings.append(Finding("parameter_extra", f"params has {', '.join(extra)} besides{where}"))
+        findings.append(Breach("parameter_extra", f"params has {', '.join(extra)} besides{where}"))
     return not extra
-
-
-def _check_test_mode(model: Any, X: Any, scores: Any, findings: list[Finding]) -> None:
-    """Scores of an image do not depend on the others."""
-    if not is_numeric(scores):
-        return
-    alone = run(_of(model, lambda: model.loss(X[:2])))
-    if not is_numeric(alone) or np.shape(alone) != np.shape(scores[:2]):
-        return
-    if not np.allclose(alone, scores[:2], rtol=1e-6, atol=1e-9):
-        findings.append(
-            Finding(
-                "test_mode",
-                "scores depend on the other images of the batch: normalisation never leaves train mode",
-            )
-        )
-
-
-def _check_live(model: Any, X: Any, y: Any, loss: Any, findings: list[Finding]) -> None:
-    """A parameter that is changed in place changes the next loss."""
-    name = sorted(key for key in model.params if key[0] == "b")[-1]
-    kept = np.array(model.params[name])
-    model.params[name] += np.linspace(1.0, 3.0, kept.size)  # not one constant: softmax ignores it
-    moved = run(_of(model, lambda: model.loss(X, y)))
-    model.params[name][...] = kept
-    if isinstance(moved, tuple) and is_numeric(moved[0]) and moved[0] == loss:
-        findings.append(
-            Finding("params_copied", f"a change of params[{name!r}] has no effect on the loss")
-        )
-
-
-def _check_dropout(
-    model: Any,
-    truth: Any,
-    X: Any,
-    y: Any,
-    loss: Any,
-    grads: Any,
-    findings: list[Finding],
-    where: str,
-) -> None:
-    """With a seed the loss is a function; its differences give the gradients."""
-    rng = np.random.default_rng(2)
-    again = run(_of(model, lambda: model.loss(X, y)))
-    if isinstance(again, Raised) or again[0] != loss:
-        findings.append(
-            Finding("seed_unused", f"two calls with the same seed give another loss{where}")
-        )
-        return
-    for key, value in model.params.items():
-        direction = rng.standard_normal(value.shape)
-        losses = []
-        for step in (1e-5, -1e-5):
-            model.params[key] = value + step * direction
-            moved = run(_of(model, lambda: model.loss(X, y)))
-            losses.append(np.nan if isinstance(moved, Raised) else moved[0])
-        model.params[key] = value
-        slope = (losses[0] - losses[1]) / 2e-5
-        claimed = float(np.sum(grads[key] * direction))
-        size = float(np.linalg.norm(grads[key]) * np.linalg.norm(direction))
-        if abs(slope - claimed) > 1e-5 * size + 1e-7:
-            findings.append(
-                Finding(
-                    "dropout_gradient",
-                    f"the gradient of {key} is not that of the loss{where}: expected {slope:.4g} "
-                    f"along a direction, got {claimed:.4g}",
-                )
-            )
-            return
-    scores = run(_of(model, lambda: model.loss(X)))
-    if not same(scores, truth.loss(X), None, 1e-7):
-        findings.append(
-            Finding(
-                "dropout_at_test",
-                "loss(X) does not give the scores of the network without dropout: it is active in "
-                "test mode, or its layers are joined wrongly",
-            )
-        )

@@ -21,7 +21,7 @@ import numpy as np
 
 from handgrad import nn
 from handgrad.checker.records import RIGHT, UNTESTED, WRONG, Cause, Raised, Verdict, is_numeric
-from handgrad.checker.running import quiet, run, seeded, source_file, source_lines
+from handgrad.checker.undisturbed import quiet, run, seeded, source_file, source_lines
 from handgrad.errors import OptionError
 
 _STEPS = (1e-6, 1e-5, 1e-4)

@@ -18,27 +18,33 @@ import numpy as np
 
 from handgrad.checker import contracts, diagnosis
 from handgrad.checker.calling import Pair, Passed, call_backward, call_forward, upstream
-from handgrad.checker.course import leaves_out, refused, within, without_rows
-from handgrad.checker.expected import GRADIENT_TOLERANCE, expect, smooth_point, without_shift
-from handgrad.checker.known.layer import Layer
+from handgrad.checker.course import BEYOND, leaves_out, refused, within
+from handgrad.checker.expected import (
+    GRADIENT_TOLERANCE,
+    expect,
+    of_its_mask,
+    smooth_point,
+    without_shift,
+)
+from handgrad.checker.known.layer import KnownLayer
 from handgrad.checker.records import (
     NOT_WRITTEN,
     RIGHT,
     UNTESTED,
     WRONG,
+    Breach,
     Call,
     Config,
-    Finding,
     Raised,
     Verdict,
     error_of,
-    is_numeric,
     scales_of,
 )
 from handgrad.checker.repair import Rerun
-from handgrad.checker.running import fresh, quiet, run, source_file, source_lines
+from handgrad.checker.reruns import gradients_of, loss_of, results_of, state_of, true_loss
 from handgrad.checker.slopes import COMPLEX, Slope
 from handgrad.checker.standins import lacking
+from handgrad.checker.undisturbed import fresh, quiet, source_file, source_lines
 from handgrad.checker.written import BACKWARD, FORWARD, GRADIENT, LOSS, unwritten
 
 FORWARD_TOLERANCE = 1e-8
@@ -49,7 +55,7 @@ class Evidence:
     """What was seen of one function: calls, findings, how derivatives were taken, what was left out."""
 
     calls: list[Call] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Breach] = field(default_factory=list)
     methods: set[str] = field(default_factory=set)
     untested: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -79,8 +85,8 @@ def judge(pair: Pair) -> list[Verdict]:
             both = _merged(forward, Evidence() if half else backward_evidence(pair, name, right))
             rerun = Rerun(
                 pair.forward,
-                lambda other, call: _loss_of(adapt("forward", other), call),
-                lambda call: _true_loss(pair.layer, call),
+                lambda other, call: loss_of(adapt("forward", other), call),
+                lambda call: true_loss(pair.layer, call),
             )
             verdict = _verdict(
                 pair.forward_name, pair.forward, both, pair.layer, "forward", start, rerun
@@ -89,7 +95,7 @@ def judge(pair: Pair) -> list[Verdict]:
                 return [_unjudged(pair.forward_name, pair.forward, NOT_WRITTEN, half)]
             return [verdict]
         rerun = Rerun(
-            pair.forward, lambda other, call: _results(pair, adapt("forward", other), call)
+            pair.forward, lambda other, call: results_of(pair, adapt("forward", other), call)
         )
         verdicts = [
             _verdict(pair.forward_name, pair.forward, forward, pair.layer, "forward", start, rerun)
@@ -101,7 +107,7 @@ def judge(pair: Pair) -> list[Verdict]:
                 verdicts.append(_unjudged(name, backward, NOT_WRITTEN, reason))
                 continue
             evidence = backward_evidence(pair, name, right)
-            rerun = Rerun(backward, _gradients_of(pair, name))
+            rerun = Rerun(backward, gradients_of(pair, name))
             verdicts.append(
                 _verdict(name, backward, evidence, pair.layer, "backward", start, rerun)
             )
@@ -136,55 +142,6 @@ def _unjudged(name: str, function: Any, verdict: str, reason: str) -> Verdict:
     return Verdict(name, verdict, reason=reason, file=source_file(function), line=line)
 
 
-def _results(pair: Pair, forward: Any, call: Call) -> dict[str, Any]:
-    """What another forward gives for a call."""
-    passed = call_forward(pair._replace(forward=forward), call.arrays, call.options)
-    if isinstance(passed, Raised):
-        return {}
-    found = {key: _state(passed, key) for key in call.expected if key != "out"}
-    return without_rows({**found, "out": passed.out}, call)
-
-
-def _loss_of(loss: Any, call: Call) -> dict[str, Any]:
-    """What another loss gives for a call: its value, and its gradient times dout."""
-    result = run(loss, *[array.copy() for array in call.arrays.values()], *fresh(call.options))
-    names = ["d" + key for key in call.arrays]
-    if not (isinstance(result, tuple) and len(result) == 2):
-        return {}
-    gradients = result[1] if isinstance(result[1], tuple) else (result[1],)
-    if len(gradients) != len(names) or not all(map(is_numeric, gradients)):
-        return {}
-    dout = 1.0 if call.dout is None else call.dout
-    scaled = {name: dout * one for name, one in zip(names, gradients, strict=True)}
-    return {"loss": result[0], **scaled}
-
-
-def _true_loss(layer: Layer, call: Call) -> dict[str, Any]:
-    """What the right loss and its gradient are; the call expects the gradient of the code's own loss."""
-    truth = layer.truth(call.config)
-    if truth is None or call.dout is None:
-        return call.expected
-    right = {"loss": truth.results["out"], **truth.gradient(call.dout)}
-    return {key: right[key] for key in call.expected}
-
-
-def _gradients_of(pair: Pair, name: str) -> Callable[[Any, Call], dict[str, Any]]:
-    """What another backward gives for a call, from the caches of the forward that there is."""
-    caches: dict[int, Any] = {}
-
-    def results(backward: Any, call: Call) -> dict[str, Any]:
-        if id(call) not in caches:
-            caches[id(call)] = call_forward(pair, call.arrays, call.options)
-        passed = caches[id(call)]
-        if isinstance(passed, Raised):
-            return {}
-        other = pair._replace(backwards={name: pair.layer.adapt("backward", backward)})
-        got = call_backward(other, name, fresh(call.dout), fresh(passed.cache), call.config)
-        return {} if isinstance(got, Raised) else without_rows(got, call)
-
-    return results
-
-
 def forward_evidence(pair: Pair) -> Evidence:
     """Compare forward with the layer's formula, and check its contract."""
     layer, evidence = pair.layer, Evidence()
@@ -205,9 +162,12 @@ def forward_evidence(pair: Pair) -> Evidence:
             call.got = dict.fromkeys(expected, passed)
             if not expected:
                 says = passed.message if passed.kind == "Missing" else f"it raises {passed}"
-                evidence.findings.append(Finding("raises", says, passed.line))
+                name = "raises"
+                if config.beyond and "*" in config.strict and not layer.strict:
+                    name, says = BEYOND, f"{config.beyond}, {says}"
+                evidence.findings.append(Breach(name, says, passed.line))
         else:
-            call.got = {key: _state(passed, key) for key in expected if key != "out"}
+            call.got = {key: state_of(passed, key) for key in expected if key != "out"}
             call.got["out"] = passed.out
             state = truth.state if truth else ()
             evidence.findings += contracts.after_forward(pair, config, passed, state)
@@ -221,14 +181,6 @@ def forward_evidence(pair: Pair) -> Evidence:
         for expectation in layer.expectations:
             evidence.findings += expectation(pair)
     return evidence
-
-
-def _state(passed: Passed, key: str) -> Any:
-    """What forward left under `key` in the dictionaries that it got."""
-    for option in passed.options:
-        if isinstance(option, dict) and key in option:
-            return option[key]
-    return Raised("Missing", f"{key} is not stored in the dictionary that came in")
 
 
 def backward_evidence(pair: Pair, name: str, right: set[str]) -> Evidence:
@@ -292,6 +244,8 @@ def _compared(
     elif slope and not slope.trouble:
         evidence.methods.add(slope.method)
         expect(call, slope, forward_right, truth is not None)
+    if pair.layer.random and not truth and of_its_mask(call):
+        call.expected = dict(call.got)
     if not call.expected:
         evidence.untested.append("there is no derivative to compare with")
         return None
@@ -355,7 +309,7 @@ def _verdict(
     name: str,
     function: Callable[..., Any],
     evidence: Evidence,
-    layer: Layer,
+    layer: KnownLayer,
     side: str,
     start: float,
     rerun: Rerun | None = None,

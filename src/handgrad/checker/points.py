@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.checker import classifiers, models, rules
+from handgrad.checker import classifiers, features, models, own_weights, update_rules
 from handgrad.checker.known import LAYERS, by_function
 from handgrad.checker.loading import CheckError
 from handgrad.checker.records import NOT_WRITTEN, RIGHT, UNTESTED, Call, Raised, Verdict, is_numeric
@@ -167,9 +167,10 @@ def _nearest(name: str, known: Any) -> str:
 def known_names() -> list[str]:
     """Return the names that [points] may hold."""
     names = [name for layer in LAYERS for name in (*layer.forward, *layer.backward)]
-    names += [*rules.NAMES, *models.NAMES]
-    names += [f"{name}.{method}" for name, methods in classifiers.METHODS.items()
-              for method in methods]  # fmt: skip
+    names += [*update_rules.NAMES, *models.NAMES]
+    classes = {**classifiers.METHODS, **own_weights.METHODS}
+    names += [f"{name}.{method}" for name, methods in classes.items() for method in methods]
+    names += features.NAMES
     return [*dict.fromkeys([*names, "LinearClassifier.train"])]
 
 
@@ -183,7 +184,9 @@ def parts_of(name: str) -> tuple[str, ...]:
     - ``strict``: right, and without a note of the strict contract.
     """
     found = by_function(name)
-    if name in rules.NAMES or (name not in models.NAMES and name in known_names() and not found):
+    if name in update_rules.NAMES or (
+        name not in models.NAMES and name in known_names() and not found
+    ):
         return (VALUE, SHAPES, STRICT)
     if name in models.NAMES:
         return (VALUE, GRADIENT, SHAPES, STRICT)

@@ -1,4 +1,4 @@
-"""What the checker collects and says: configurations, calls, findings, verdicts, reports."""
+"""What the checker collects and says: configurations, calls, breaches, verdicts."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Breach:
     """One thing that is wrong and that needs no hypothesis: a changed input, a missing return."""
 
     name: str
@@ -128,7 +128,8 @@ class Verdict:
     """The judgement of one function.
 
     errors: the largest error of each result; causes: what is wrong, the likeliest first; reason:
-    why it could not be tested, or how it shows that it is not written; calls: the evidence;
+    why it could not be tested, or how it shows that it is not written; calls: the evidence; record:
+    what a page shows, where another process judged, which keeps the evidence;
     cautions: what the strict contract would call wrong, and no course does.
     """
 
@@ -145,6 +146,40 @@ class Verdict:
     line: int | None = None
     seconds: float = 0.0
     calls: list[Call] = field(default_factory=list, repr=False)
+    record: dict[str, Any] | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> Verdict:
+        """Return the verdict of which another process wrote this record; its calls stayed there."""
+        causes = [
+            Cause(
+                one["name"],
+                one["says"],
+                tuple(one["results"]),
+                one["worst"],
+                one["line"],
+                one["explained"],
+            )
+            for one in record["causes"]
+        ]
+        same_names = (
+            "notes",
+            "cautions",
+            "reason",
+            "configurations",
+            "method",
+            "file",
+            "line",
+            "seconds",
+        )
+        return cls(
+            record["function"],
+            record["verdict"],
+            {key: float(value) for key, value in record["errors"].items()},
+            causes,
+            **{name: record[name] for name in same_names},
+            record=record,
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return what can be written as JSON."""
@@ -171,49 +206,6 @@ class Verdict:
             "file": self.file,
             "line": self.line,
             "seconds": round(self.seconds, 3),
-        }
-
-
-@dataclass
-class Report:
-    """The verdicts of one check.  True if nothing is wrong and something was right.
-
-    remarks: what was assumed, such as the course; by_file: whether the text names each file.
-
-    >>> bool(Report([Verdict("relu_forward", RIGHT)])), bool(Report([Verdict("f", WRONG)]))
-    (True, False)
-    """
-
-    verdicts: list[Verdict]
-    remarks: list[str] = field(default_factory=list)
-    by_file: bool = False
-
-    def __bool__(self) -> bool:
-        return self.exit_code == 0
-
-    def __getitem__(self, function: str) -> Verdict:
-        for verdict in self.verdicts:
-            if verdict.function == function:
-                return verdict
-        raise KeyError(function)
-
-    def __str__(self) -> str:
-        from handgrad.checker.text import as_text
-
-        return as_text(self)
-
-    @property
-    def exit_code(self) -> int:
-        """0: all that is written and testable is right; 1: something is wrong; 2: nothing was tested."""
-        found = {verdict.verdict for verdict in self.verdicts}
-        return 1 if WRONG in found else 0 if RIGHT in found else 2
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return what can be written as JSON."""
-        return {
-            "exit_code": self.exit_code,
-            "remarks": self.remarks,
-            "functions": [verdict.as_dict() for verdict in self.verdicts],
         }
 
 

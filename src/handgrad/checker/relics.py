@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.checker.records import Call, Cause, Finding, Raised
+from handgrad.checker.records import Breach, Call, Cause, Raised
 
 PYTHON, NUMPY = "Python 2", "old NumPy"
 KINDS = (PYTHON, NUMPY)
@@ -48,6 +48,7 @@ _WHOLE = re.compile(
     r"'(numpy\.)?float\d*' object cannot be interpreted as an integer|slice indices must be integers"
     r"|only integers, slices|can't multiply sequence by non-int of type '(numpy\.)?float"
     r"|expected a sequence of integers or a single integer|indices must be integers or slices, not"
+    r"|Cannot cast array data from dtype\('float64'\) to dtype\('u?int"
     r"|integer argument expected, got float|arrays used as indices must be of integer"
 )
 
@@ -158,7 +159,9 @@ def _division(frame: Any, line: int, file: str) -> Raised | None:
 
 
 def _holds_whole(value: Any) -> bool:
-    """Whether a value is a float that is a whole number, or a sequence with such a one."""
+    """Whether a value is a float that is a whole number, or a sequence or an array of such ones."""
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.size:
+        return bool(np.all(value == np.rint(value)))
     if isinstance(value, tuple | list):
         return len(value) < 10 and any(map(_holds_whole, value))
     return isinstance(value, float) and value.is_integer()
@@ -227,7 +230,7 @@ def of_syntax(error: SyntaxError) -> str:
     return f"{error.filename}:{error.lineno}: {what}"
 
 
-def causes(calls: Sequence[Call], findings: Sequence[Finding]) -> list[Cause]:
+def causes(calls: Sequence[Call], findings: Sequence[Breach]) -> list[Cause]:
     """Return the one cause that code for old Python or old NumPy has; nothing if it is not such."""
     for call in calls:
         for value in call.got.values():

@@ -15,6 +15,7 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
+from itertools import chain
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
@@ -22,13 +23,17 @@ import numpy as np
 
 from handgrad.checker import spawned
 from handgrad.checker.apart import apart, can_fork
-from handgrad.checker.edit import idle_parts
+from handgrad.checker.edit import Edit, idle_parts
 from handgrad.checker.edits import edits, orders_of
 from handgrad.checker.records import Call, Raised, same
 
 _SECONDS = 1.0  # of processor time for the edits of one function
 _LEAST = 0.2  # of it, while the file has any left
-_PATIENCE = 4.0  # seconds, where the processor is busy
+_SHARE = 0.65  # of what the file has left, for one function
+_MORE = 0.4  # seconds of processor time, for the edit that is tried when the time is over
+_PATIENCE = 40.0  # seconds of the clock, where the processor is busy
+_LEAST_MENDED = 2  # wrong configurations, for an edit that does not mend them all
+_SHARE_MENDED = 0.3  # of the wrong configurations
 _LONGEST = 90  # characters of a quoted line
 
 
@@ -60,7 +65,7 @@ _left: ContextVar[list[float] | None] = ContextVar("left", default=None)
 
 @contextlib.contextmanager
 def at_most(seconds: float) -> Iterator[None]:
-    """Spend no more processor time than this on edits inside; each function may take half of the rest."""
+    """Spend no more processor time than this on edits inside; each function may take a share of the rest."""
     token = _left.set([seconds])
     try:
         yield
@@ -78,12 +83,12 @@ def find(rerun: Rerun, calls: Sequence[Call], keys: Sequence[str]) -> Repair | N
     if any(_ends(got) for call in calls for got in call.got.values()):
         return None  # the mistake is that it ends the program, whatever makes it go on
     left = _left.get()
-    seconds = _SECONDS if left is None else min(_SECONDS, max(_LEAST, left[0] / 2))
+    seconds = _SECONDS if left is None else min(_SECONDS, max(_LEAST, _SHARE * left[0]))
     if left is not None and left[0] <= 0:
         return None
     before = os.times().children_user
     if can_fork() and not spawned.is_asked():
-        found = apart(lambda: _search(rerun, calls, keys, seconds), _PATIENCE)
+        found = apart(lambda: _search(rerun, calls, keys, seconds), seconds + _MORE, _PATIENCE)
     else:
         name = getattr(inspect.unwrap(rerun.function), "__qualname__", "")
         found = spawned.search(name, keys, lambda: _search(rerun, calls, keys, seconds))
@@ -105,30 +110,46 @@ def _search(
     if not any(np.any(value) for call in calls for value in rerun.expected(call).values()):
         return None  # zeros come of any accident
     order = sorted(calls, key=lambda call: (not _is_wrong(call, keys), _size(call)))
+    wrong = sum(_is_wrong(call, keys) for call in calls)
     end = time.process_time() + seconds
     best: Repair | None = None
-    for edit in (*orders_of(definition.body), *edits(definition)):
+    partly: tuple[int, Repair] | None = None
+    lines = {got.line for call in calls for got in call.got.values() if isinstance(got, Raised)}
+    for edit in chain(
+        orders_of(definition.body), edits(definition, [line for line in lines if line])
+    ):
         if time.process_time() > end:
             break
         edit.make()
         try:
             candidate = _made(tree, function, namespace, file)
-            right = _right(rerun, candidate, order, keys) if candidate else []
-            new = ast.unparse(edit.statement) if right else ""
-            idle = idle_parts(edit.statement) if right else 0
+            right, mended = _right(rerun, candidate, order, keys) if candidate else ([], 0)
+            some = bool(right) or mended > max(_LEAST_MENDED - 1, partly[0] if partly else 0)
+            new = ast.unparse(edit.statement) if some else ""
+            idle = idle_parts(edit.statement) if some else 0
         finally:
             edit.undo()
-        if right and idle > idle_parts(edit.statement):
+        if not some or idle > idle_parts(edit.statement):
             continue  # what computes nothing is no repair
+        if not right:
+            line, words = _said(edit, new)
+            words += f" (so in {mended} of {wrong} wrong configurations)"
+            partly = (mended, Repair(tuple(keys), line, words))
         if len(right) > (len(best.keys) if best else 0):
-            old = ast.unparse(edit.statement)
-            line, old, new = _difference(old, new, edit.statement.lineno)
-            words = edit.words or f"right with `{new}` in place of `{old}`"
-            best = Repair(tuple(right), line, words)
+            best = Repair(tuple(right), *_said(edit, new))
             if len(right) == len(keys):
-                break
+                return best
     raising = any(isinstance(got, Raised) for call in calls for got in call.got.values())
-    return best if best and (len(best.keys) == len(keys) or not raising) else None
+    if best and not raising:
+        return best
+    return partly[1] if partly and partly[0] >= _SHARE_MENDED * wrong else None
+
+
+def _said(edit: Edit, new: str) -> tuple[int, str]:
+    """The line of an edit, and what it is; new: the text of its statement with it."""
+    old = ast.unparse(edit.statement)
+    line, old, new = _difference(old, new, edit.statement.lineno)
+    return line, edit.words or f"right with `{new}` in place of `{old}`"
 
 
 def _ends(got: Any) -> bool:
@@ -192,25 +213,30 @@ def _with_code(function: Any, code: CodeType, namespace: dict[str, Any]) -> Func
     return made
 
 
-def _right(rerun: Rerun, candidate: Any, calls: Sequence[Call], keys: Sequence[str]) -> list[str]:
-    """Return the results among `keys` that the candidate gets right in every call.
+def _right(
+    rerun: Rerun, candidate: Any, calls: Sequence[Call], keys: Sequence[str]
+) -> tuple[list[str], int]:
+    """Return the results among `keys` that the candidate gets right in every call, and how many wrong
+    calls it mends.
 
-    None, if a result of another name that was right is wrong now.
+    None of either, if a result that was right is wrong now.  The first call decides: what does nothing
+    for it is not looked at further.
     """
-    left = list(keys)
-    for call in calls:
+    left, mended = list(keys), 0
+    for number, call in enumerate(calls):
         got = rerun.results(candidate, call)
         wrong = [
             key
             for key, value in rerun.expected(call).items()
             if key not in got or not same(got[key], value, call.scale.get(key), call.tolerance)
         ]
-        if any(key not in keys and not call.wrong(key) for key in wrong):
-            return []
+        if any(not call.wrong(key) for key in wrong):
+            return [], 0
         left = [key for key in left if key not in wrong]
-        if not left:
+        mended += not wrong and _is_wrong(call, keys)
+        if not left and (number == 0 or not mended):
             break
-    return left
+    return left, mended
 
 
 def _difference(old: str, new: str, line: int) -> tuple[int, str, str]:
@@ -218,8 +244,20 @@ def _difference(old: str, new: str, line: int) -> tuple[int, str, str]:
     olds, news = old.splitlines(), new.splitlines()
     for i, (a, b) in enumerate(zip(olds, news, strict=False)):
         if a != b:
-            return line + i, _shortened(a), _shortened(b)
+            return line + i, *_around(" ".join(a.split()), " ".join(b.split()))
     return line, _shortened(old), _shortened(new)
+
+
+def _around(old: str, new: str) -> tuple[str, str]:
+    """Two lines, cut to where they differ."""
+    if max(len(old), len(new)) <= _LONGEST:
+        return old, new
+    pairs = zip(old, new, strict=False)
+    same = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(old), len(new)))
+    start = max(0, same - _LONGEST // 3)
+    start = old.rfind(" ", 0, start) + 1 if start else 0
+    before = "..." if start else ""
+    return tuple(before + _shortened(text[start:]) for text in (old, new))  # type: ignore[return-value]
 
 
 def _shortened(text: str) -> str:

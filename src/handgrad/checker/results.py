@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from handgrad.checker.page import document, page
 from handgrad.checker.points import Rubric, worth
 from handgrad.checker.records import RIGHT, UNTESTED
+from handgrad.checker.verdict_page import document, page
 
 if TYPE_CHECKING:
     from handgrad.checker.rubric import Class, Row

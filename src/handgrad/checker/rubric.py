@@ -1,38 +1,33 @@
-"""Judging many submissions: each in a process of its own, with limits, for a table of points.
+"""Judging many submissions, each apart from the others and within limits, for a table of points.
 
 A submission is a folder, a Python file, a zip file or a notebook.  It is copied, and the copy is
-checked by `handgrad.checker.worker`, which can write nowhere else; what it prints is thrown away.
+checked in a kept process (see `kept` and `worker`), which can write nowhere else; what it prints is thrown
+away.
 The rubric is read by `handgrad.checker.points`, the results are written by `handgrad.checker.results`.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import re
-import signal
 import site
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from handgrad.checker import results as written
-from handgrad.checker.likeness import Pair, alike, read_sources
+from handgrad.checker.kept import GRACE, Kept
+from handgrad.checker.likeness import Likeness, alike, read_sources
 from handgrad.checker.loading import CheckError
 from handgrad.checker.points import Rubric as Rubric
 from handgrad.checker.points import read_rubric as read_rubric
 from handgrad.checker.records import NOT_WRITTEN, UNTESTED
 from handgrad.checker.submissions import copy, name_of, submissions_in
-from handgrad.checker.worker import JUDGING, can_limit_memory
+from handgrad.checker.worker import can_limit_memory
 
-_LARGEST_ANSWER = 64 << 20  # bytes
-_GRACE = 10.0  # seconds: for the start of a process, which has its own clock
 _KEPT = (
     "PATH", "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "NUMBER_OF_PROCESSORS",
     "PROCESSOR_ARCHITECTURE", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL",
@@ -78,7 +73,7 @@ class Class:
     """All rows, and the pairs of submissions that should be looked at together."""
 
     rows: list[Row]
-    pairs: list[Pair]
+    pairs: list[Likeness]
     remarks: list[str]
 
 
@@ -94,18 +89,19 @@ def judge_all(
     results.mkdir(parents=True, exist_ok=True)
     remarks = [] if can_limit_memory() else [NO_LIMIT]
     try:
-        for submission in found:
-            row = judge_one(rubric, submission.path, name=submission.name)
-            rows.append(row)
-            if seen:
-                seen(row)
+        with keeping() as kept:
+            for submission in found:
+                row = judge_one(rubric, submission.path, name=submission.name, kept=kept)
+                rows.append(row)
+                if seen:
+                    seen(row)
     finally:  # after Ctrl-C, what there is
         remarks += [f"stopped after {len(rows)} of {len(found)}"] if len(rows) < len(found) else []
         written.write(rubric, Class(rows, _pairs(rubric, rows), remarks), results)
     return rows
 
 
-def _pairs(rubric: Rubric, rows: Sequence[Row]) -> list[Pair]:
+def _pairs(rubric: Rubric, rows: Sequence[Row]) -> list[Likeness]:
     skeleton = None
     if rubric.skeleton is not None:
         with tempfile.TemporaryDirectory(prefix="handgrad-") as scratch:
@@ -123,12 +119,26 @@ def _own_functions(row: Row) -> dict[str, Sequence[str]]:
     return {place: tokens for place, tokens in functions.items() if place not in empty}
 
 
-def judge_one(rubric: Rubric, submission: Path, *, name: str = "") -> Row:
+@contextmanager
+def keeping() -> Iterator[Kept]:
+    """Yield a process that judges submissions; it knows nothing of the teacher's."""
+    with tempfile.TemporaryDirectory(prefix="handgrad-", ignore_cleanup_errors=True) as scratch:
+        folder = Path(scratch).resolve()
+        with Kept(environment(folder), folder) as kept:
+            yield kept
+
+
+def judge_one(rubric: Rubric, submission: Path, *, name: str = "", kept: Kept | None = None) -> Row:
     """Check a copy of a submission in a process with limits.
+
+    kept: the process that is asked; without it, one of its own.
 
     Where one function hangs, crashes or takes too much memory, the others are judged again one by
     one, within as much time once more.
     """
+    if kept is None:
+        with keeping() as kept:
+            return judge_one(rubric, submission, name=name, kept=kept)
     row = Row(name or name_of(submission))
     with tempfile.TemporaryDirectory(prefix="handgrad-", ignore_cleanup_errors=True) as scratch:
         folder = Path(scratch).resolve() / "submission"
@@ -138,13 +148,13 @@ def judge_one(rubric: Rubric, submission: Path, *, name: str = "") -> Row:
         except CheckError as error:
             row.problem = str(error).removeprefix("check: ")
             return row
-        answer = _ask(rubric, folder, "", rubric.seconds)
+        answer = _ask(kept, rubric, folder, "", rubric.seconds)
         row.sources = answer.get("sources", {})
         records = answer["records"]
         row.problem = answer["problem"]
         row.remarks += answer["remarks"]
         if answer.get("again"):
-            records, notes = _one_by_one(rubric, folder)
+            records, notes = _one_by_one(kept, rubric, folder)
             row.remarks += notes
     row.records, notes = _counted(rubric, records, row.sources.get("imports", {}))
     row.remarks += notes
@@ -153,8 +163,8 @@ def judge_one(rubric: Rubric, submission: Path, *, name: str = "") -> Row:
     return row
 
 
-def _one_by_one(rubric: Rubric, folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    end = time.monotonic() + rubric.seconds + _GRACE
+def _one_by_one(kept: Kept, rubric: Rubric, folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    end = time.monotonic() + rubric.seconds + GRACE
     records: list[dict[str, Any]] = []
     remarks: list[str] = []
     for function in rubric.points:
@@ -164,9 +174,8 @@ def _one_by_one(rubric: Rubric, folder: Path) -> tuple[list[dict[str, Any]], lis
         if left <= 0:
             records.append(_unjudged(function, "there was no time left to judge it"))
             continue
-        answer = _ask(
-            rubric, folder, function.partition(".")[0], min(left, max(rubric.seconds / 4, 2.0))
-        )
+        seconds = min(left, max(rubric.seconds / 4, 2.0))
+        answer = _ask(kept, rubric, folder, function.partition(".")[0], seconds)
         known = {record["function"] for record in records}
         records += [one for one in answer["records"] if one["function"] not in known]
         remarks += [one for one in answer["remarks"] if one not in remarks]
@@ -185,42 +194,23 @@ def _unjudged(function: str, reason: str) -> dict[str, Any]:
 # the process
 
 
-def _ask(rubric: Rubric, folder: Path, only: str, seconds: float) -> dict[str, Any]:
+def _ask(kept: Kept, rubric: Rubric, folder: Path, only: str, seconds: float) -> dict[str, Any]:
     """Return what the process says: records, remarks, a problem, and whether to try again."""
     scratch = folder.parent
-    answer, trace = scratch / "answer.json", scratch / "trace.txt"
-    for path in (answer, trace):
-        path.unlink(missing_ok=True)
     task = {
-        "folder": str(folder), "answer": str(answer), "trace": str(trace), "only": only,
-        "drops": None if rubric.dropout is None else rubric.dropout == "drop",
-        "course": rubric.course, "strict": rubric.strict, "memory": rubric.memory,
-        "seconds": seconds, "functions": list(rubric.points),
+        "path": str(folder), "folder": str(folder), "cwd": str(folder), "environment": own(scratch),
+        "memory": rubric.memory, "seconds": seconds, "functions": list(rubric.points),
+        "check": {
+            "drops": None if rubric.dropout is None else rubric.dropout == "drop",
+            "course": rubric.course, "strict": rubric.strict, "only": only,
+        },
     }  # fmt: skip
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "handgrad.checker.worker", json.dumps(task)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd=folder,
-        env=environment(scratch),
-        start_new_session=True,
-    )
-    late = False
-    try:
-        process.wait(seconds + _GRACE)
-    except subprocess.TimeoutExpired:
-        late = True
-    finally:
-        kill(process)
-    found: dict[str, Any] = {"records": [], "remarks": [], "problem": ""}
-    complete = _read(answer, found)
-    if not complete:
-        lines = _text(trace)
-        how = _how(process.returncode, late, seconds, lines)
-        found["problem"] = f"{how}{_place(lines, folder)}"
-        found["again"] = JUDGING in lines or not lines
-    return found
+    return kept.judge(task, scratch, folder)
+
+
+def own(scratch: Path) -> dict[str, str]:
+    """Return the variables that name a submission's own folder."""
+    return dict.fromkeys(("HOME", "USERPROFILE", "TMPDIR", "TEMP", "TMP"), str(scratch))
 
 
 def environment(scratch: Path) -> dict[str, str]:
@@ -229,67 +219,9 @@ def environment(scratch: Path) -> dict[str, str]:
     paths = [str(Path(__file__).parents[2])]  # -P keeps the submission's folder out
     paths += [one for one in os.environ.get("PYTHONPATH", "").split(os.pathsep)
               if one and Path(one).is_absolute()]  # fmt: skip
-    own = dict.fromkeys(("HOME", "USERPROFILE", "TMPDIR", "TEMP", "TMP"), str(scratch))
     base = {"PYTHONUSERBASE": site.getuserbase()} if site.ENABLE_USER_SITE else {}
     threads = {"OPENBLAS_NUM_THREADS": "1", "HANDGRAD_NUM_THREADS": "1"}
-    return {**kept, **own, **base, **threads, "PYTHONPATH": os.pathsep.join(paths)}
-
-
-def kill(process: subprocess.Popen[bytes]) -> None:
-    """End the process, and all that it started where the system knows groups of processes."""
-    killpg = getattr(os, "killpg", None)
-    if killpg is not None:
-        with suppress(ProcessLookupError, PermissionError):
-            killpg(process.pid, signal.SIGKILL)
-    process.kill()
-    process.wait()
-
-
-def _read(answer: Path, found: dict[str, Any]) -> bool:
-    """Take over what the process wrote; whether it came to its end."""
-    try:
-        if answer.stat().st_size > _LARGEST_ANSWER:
-            found["problem"] = "its report is too large"
-            return True
-        for line in answer.read_text("utf-8").splitlines():
-            found |= json.loads(line)
-            if "records" in json.loads(line):
-                return True
-    except (OSError, ValueError, TypeError):
-        pass
-    return False
-
-
-def _how(code: int, late: bool, seconds: float, trace: str) -> str:
-    if late or trace.startswith("Timeout"):
-        return f"stopped after {seconds:g} seconds"
-    crash = re.match(r"(?:Fatal Python error|Windows fatal exception): (.*)", trace)
-    if crash:
-        return f"it crashed ({crash[1]})"
-    how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
-    return f"it ended before it was judged ({how})"
-
-
-def _place(trace: str, folder: Path) -> str:
-    """Where in the submission the process stood, by the trace that it left."""
-    inside = [
-        (Path(file).relative_to(folder).as_posix(), line, name)
-        for file, line, name in re.findall(r'File "(.*?)", line (\d+) in (.*)', trace)
-        if folder in Path(file).parents
-    ]
-    if not inside:
-        return ""
-    file, line, _ = inside[0]  # the innermost
-    names = [name for *_, name in inside if not name.startswith("<")]
-    where = f"in {names[0]}" if names else "while it was imported"
-    return f" {where} ({file}:{line})"
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8", errors="replace")[:100_000]
-    except OSError:
-        return ""
+    return {**kept, **own(scratch), **base, **threads, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 # one verdict for each function

@@ -1,4 +1,4 @@
-"""Looking for an edit where the system cannot fork: ``python -m handgrad.checker.spawned``.
+"""Looking for an edit where the system cannot fork: ``python -m handgrad.checker.spawned_process``.
 
 A new process imports the same file, judges the same function once more, and searches there; when its
 edited code crashes or never ends, only that process does.
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+FOLDER = "HANDGRAD_CHECK_FOLDER"  # the variable that names what the new process may write to
 _PATIENCE = 30.0  # seconds: a start of Python, the judgement, the search
 
 _judged: dict[str, Any] | None = None  # the file that is being judged, and how
@@ -36,12 +37,24 @@ def judging(file: Path, drops: bool, course: str | None, strict: bool) -> Iterat
 
 def guard(folder: str) -> None:
     """Let the new processes be guarded like this one; see `worker`."""
-    os.environ["HANDGRAD_CHECK_FOLDER"] = folder
+    os.environ[FOLDER] = folder
 
 
 def is_asked() -> bool:
     """Whether this is the new process."""
     return _asked is not None
+
+
+def ask(question: dict[str, Any]) -> dict[str, Any]:
+    """Make this the new process, asked this question."""
+    global _asked
+    _asked = question
+    return question
+
+
+def answer() -> Any:
+    """Return the edit that the new process found, or None."""
+    return _answer
 
 
 def search(name: str, keys: Sequence[str], work: Callable[[], Any]) -> Any:
@@ -63,7 +76,7 @@ def search(name: str, keys: Sequence[str], work: Callable[[], Any]) -> Any:
     )
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-m", __name__, question],
+            [sys.executable, "-P", "-m", f"{__name__}_process", question],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -74,28 +87,3 @@ def search(name: str, keys: Sequence[str], work: Callable[[], Any]) -> Any:
         return json.loads(done.stdout.decode().splitlines()[-1])
     except (OSError, ValueError, IndexError, subprocess.TimeoutExpired):
         return None
-
-
-def main(question: str) -> None:
-    """Judge the function and print the edit that was found, as JSON."""
-    from handgrad.checker import check_path, spawned
-
-    spawned._asked = json.loads(question)
-    asked = spawned._asked
-    if "HANDGRAD_CHECK_FOLDER" in os.environ:
-        from handgrad.checker.worker import guard_process
-
-        guard_process(Path(os.environ["HANDGRAD_CHECK_FOLDER"]))
-    with contextlib.suppress(Exception):
-        check_path(
-            asked["file"],
-            drops=asked["drops"],
-            course=asked["course"],
-            strict=asked["strict"],
-            only=asked["name"].partition(".")[0],
-        )
-    sys.__stdout__.write("\n" + json.dumps(spawned._answer) + "\n")  # type: ignore[union-attr]
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

@@ -13,10 +13,14 @@ import importlib
 import re
 from collections.abc import Callable, Iterator
 from functools import reduce
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
+
+from handgrad.checker.known import by_function
 from handgrad.checker.records import Raised
+from handgrad.courses.shims import columns, features
 
 LIBRARIES = frozenset({
     "Cython", "IPython", "PIL", "caffe", "cv2", "cvxopt", "cvxpy", "einops", "future", "google", "h5py",
@@ -105,8 +109,6 @@ def fill(module: ModuleType, session: Session) -> None:
 
 def cython_functions() -> dict[str, Callable[..., Any]]:
     """The library's functions with the names of the courses' compiled module."""
-    from handgrad.courses.shims import columns
-
     names = ("im2col_cython", "col2im_cython", "col2im_6d_cython")
     return {name: getattr(columns, name) for name in names}
 
@@ -137,8 +139,6 @@ def lacking(value: Any) -> str:
 
 def _is_the_courses(name: str) -> bool:
     """Whether a name is a layer's or im2col's: in some years the course's own files lack them."""
-    from handgrad.checker.known import by_function
-
     return name.startswith(("im2col", "col2im")) or by_function(name) is not None
 
 
@@ -169,7 +169,13 @@ def _six() -> dict[str, Any]:
     }
 
 
+def _colors() -> dict[str, Any]:
+    return {"rgb_to_hsv": lambda rgb: features.hue_saturation_value(np.asarray(rgb, float))}
+
+
 _ANSWERS: dict[str, Callable[[], dict[str, Any]]] = {
+    "matplotlib": lambda: {"colors": SimpleNamespace(**_colors())},
+    "matplotlib.colors": _colors,
     "past.builtins": lambda: _moves() | {"basestring": str, "unicode": str, "long": int},
     "past.utils": lambda: {"old_div": _old_div},
     "six": _six,

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from handgrad.checker.records import Config, Raised, is_numeric
-from handgrad.checker.running import fresh, quiet, run
+from handgrad.checker.undisturbed import fresh, quiet, run
 
 Path = tuple[tuple[str, Any], ...]  # ("attribute", name), ("item", key) or ("call", name)
 _DEPTH = 4

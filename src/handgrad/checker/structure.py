@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.checker.known.layer import Layer
+from handgrad.checker import misshapen
+from handgrad.checker.known.layer import KnownLayer
 from handgrad.checker.records import Call, Cause, Raised, is_numeric
+from handgrad.checker.wording import worst
 
 
-def describe(key: str, calls: Sequence[Call], layer: Layer) -> Cause:
+def describe(key: str, calls: Sequence[Call], layer: KnownLayer) -> Cause:
     """Return a cause that says no more than what can be seen."""
-    from handgrad.checker.diagnosis import worst
-
     present = [call for call in calls if key in call.expected]
     failing = [call for call in present if call.wrong(key)]
     raised = [call.got[key] for call in failing if isinstance(call.got[key], Raised)]
@@ -26,17 +26,22 @@ def describe(key: str, calls: Sequence[Call], layer: Layer) -> Cause:
         return Cause(kind, says + where, (key,), text, raised[0].line, certain=kind == "missing")
     comparable = [call for call in failing if _comparable(call, key)]
     if not comparable:
-        return _misshapen(key, failing, where, text)
+        return _misshapen(key, failing, where, text, layer)
     simple = _simple(key, comparable) if len(comparable) == len(failing) else None
     if simple:
         return Cause(simple[0], f"{simple[1]}{where}", (key,), text)
+    named = misshapen.explained(key, failing, layer)
+    if named:
+        return Cause(named[0], f"{named[1]}{where}", (key,), text)
     parts = [f"{key} is wrong{where}; no known mistake explains the numbers"]
     if comparable:
         parts += _pattern(max(comparable, key=lambda call: np.size(call.expected[key])), key)
     return Cause("unexplained", "; ".join(parts), (key,), text, certain=False)
 
 
-def _misshapen(key: str, failing: Sequence[Call], where: str, text: str) -> Cause:
+def _misshapen(
+    key: str, failing: Sequence[Call], where: str, text: str, layer: KnownLayer
+) -> Cause:
     """Nothing that came can be compared number by number."""
     arrays = [call for call in failing if is_numeric(call.got[key])]
     if not arrays:
@@ -46,6 +51,9 @@ def _misshapen(key: str, failing: Sequence[Call], where: str, text: str) -> Caus
             return Cause("raises", says, (key,), text, raised[0].line, certain=False)
         what = type(failing[0].got[key]).__name__
         return Cause("no_array", f"{key} must be an array, it is {what}{where}", (key,), text)
+    named = misshapen.explained(key, failing, layer)
+    if named:
+        return Cause(named[0], f"{named[1]}{where}", (key,), text)
     call = arrays[0]
     got, expected = np.shape(call.got[key]), np.shape(call.expected[key])
     says = f"{key} has the wrong shape: {got}, expected {expected}{where}"

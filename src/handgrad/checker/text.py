@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from handgrad.checker.records import NOT_WRITTEN, RIGHT, UNTESTED, WRONG, Report, Verdict
+from handgrad.checker.records import NOT_WRITTEN, RIGHT, UNTESTED, WRONG, Verdict
+
+if TYPE_CHECKING:
+    from handgrad.checker.report import Report
 
 
 def as_text(report: Report, *, notes: bool = False) -> str:

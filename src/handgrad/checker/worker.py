@@ -1,4 +1,4 @@
-"""The process that judges one submission: ``python -m handgrad.checker.worker`` (see `rubric`).
+"""Judging one submission, or one file of a folder, within limits; `keeper` is the process that does it.
 
 It limits its memory, its time and the size of files, and refuses, by an audit hook that Python code
 cannot remove, to write outside of its scratch folder, to start processes and to use the network.
@@ -17,7 +17,13 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from time import process_time
 from typing import Any
+
+from handgrad.checker import apart, likeness, spawned, standins
+from handgrad.checker.discover import Options, check_path, judge_file
+from handgrad.checker.report import Report
+from handgrad.checker.verdict_page import records_of
 
 _MEBI = 1 << 20
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -30,52 +36,88 @@ _REFUSED = {
     "os.spawn", "os.startfile", "os.kill", "os.killpg", "socket.connect", "socket.bind",
     "socket.sendto", "_winapi.CreateProcess",
 }  # fmt: skip
+_guarded: list[str] = []  # the folder that may be written to; "": anything may be
+_input = builtins.input
 JUDGING = "check_module"  # the function in a trace that tells judging from importing
 
 
-def main(arguments: list[str]) -> None:
-    """Judge the submission and write the answer, line by line; arguments: see `rubric`."""
-    task = json.loads(arguments[0])
-    from handgrad.checker import apart, check_path, likeness, spawned
-    from handgrad.checker.page import records_of
+def judge(task: dict[str, Any], keeps: bool = False) -> None:
+    """Judge a submission, or a file, and write the answer, line by line.
 
-    folder = Path(task["folder"]).resolve()
-    _limit(int(task["memory"]), task["seconds"])
+    keeps: whether the process goes on to other tasks.  task: what `rubric` and `folder` send:
+
+    ``path``                 what is judged
+    ``folder``               of a submission: all that it may write to; absent: no guard
+    ``inside``               where the code lies that a problem names
+    ``answer``, ``trace``    the files that the answer, and a trace of a crash, are written to
+    ``memory``, ``seconds``  the limits
+    ``functions``            of a submission: those whose structure is read for comparison
+    ``check``                the keywords of `check_path`, or of `Options` for a file
+    """
+    folder = Path(task["folder"]).resolve() if task.get("folder") else None
+    _limit(int(task["memory"]), task["seconds"], keeps)
     with open(task["answer"], "w", encoding="utf-8") as file, open(task["trace"], "w") as trace:  # noqa: PTH123 - before the guard is up
         faulthandler.enable(trace)
         faulthandler.dump_traceback_later(task["seconds"], file=trace, exit=True)
 
         def write(**line: Any) -> None:
-            file.write(json.dumps(_inside(line, folder)) + "\n")
+            file.write(json.dumps(_inside(line, folder) if folder else line) + "\n")
             file.flush()
 
-        write(sources=likeness.read_sources(folder, task["functions"]))
-        spawned.guard(str(folder))
-        guard_process(folder)
-        result: dict[str, Any] = {"records": [], "remarks": [], "problem": ""}
         try:
-            report = check_path(
-                str(folder),
-                drops=task["drops"],
-                course=task["course"],
-                strict=task["strict"],
-                only=task["only"],
-            )
+            if folder is not None:
+                write(sources=likeness.read_sources(folder, task["functions"]))
+                spawned.guard(str(folder))
+                guard_process(folder)
+            write(**_judged(task, folder))
+        finally:
+            if keeps:
+                faulthandler.cancel_dump_traceback_later()
+                faulthandler.disable()
+                release_process()
+
+
+def _judged(task: dict[str, Any], folder: Path | None) -> dict[str, Any]:
+    """Return records, remarks, and the problem that kept others from coming; the course, for a file."""
+    result: dict[str, Any] = {"records": [], "remarks": [], "problem": ""}
+    before = set(sys.modules)
+    try:
+        if folder is None:
+            judged = judge_file(Path(task["path"]), Options(**task["check"]))
+            result["records"] = records_of(Report(judged.verdicts))
+            result["guessed"], result["notes"] = judged.guessed, judged.notes
+        else:
+            report = check_path(task["path"], **task["check"])
             result["records"], result["remarks"] = records_of(report), report.remarks
-        except MemoryError as error:
-            result |= {"problem": f"out of memory{_place(error, folder)}", "again": _judges(error)}
-        except BaseException as error:
-            says = str(error) or type(error).__name__
-            result |= {"problem": says.removeprefix("check: "), "again": _judges(error)}
-        write(**result)
-        apart._exit(0)  # threads of the submission that never end are not waited for
+    except MemoryError as error:
+        result |= {
+            "problem": f"out of memory{_place(error, Path(task['inside']))}",
+            "again": _judges(error),
+        }
+    except BaseException as error:
+        says = str(error) or type(error).__name__
+        result |= {"problem": says.removeprefix("check: "), "again": _judges(error)}
+    installed = standins.LIBRARIES | sys.stdlib_module_names | {"numpy"}
+    new = (name for name in sys.modules.keys() - before if name.partition(".")[0] in installed)
+    result["libraries"] = sorted(new)
+    return result
 
 
 def guard_process(folder: Path) -> None:
     """Refuse what reaches out of the folder, and name what would end or stop the process."""
-    sys.addaudithook(_guard(folder.resolve()))
+    if not _guarded:
+        sys.addaudithook(_guard())  # for as long as the process lives
+    _guarded[:] = [str(folder.resolve()) + os.sep]
     os._exit = _named_exit  # type: ignore[assignment]
     builtins.input = _no_input
+
+
+def release_process() -> None:
+    """Refuse no longer, until the next `guard_process`."""
+    if _guarded:
+        _guarded[:] = [""]
+    os._exit = apart._exit
+    builtins.input = _input
 
 
 def _named_exit(code: int = 0) -> Any:
@@ -129,13 +171,17 @@ def can_limit_memory() -> bool:
     return hasattr(resource, "RLIMIT_AS") and sys.platform != "darwin"
 
 
-def _limit(memory: int, seconds: float) -> None:
-    """Limit memory, processor time and the size of files, where the system can."""
+def _limit(memory: int, seconds: float, keeps: bool) -> None:
+    """Limit memory, processor time and the size of files, where the system can.
+
+    keeps: whether other tasks come after this one: then the limits can be raised again.
+    """
     try:
         import resource
     except ImportError:
         return
-    time = int(2 * seconds) + 5  # the clock comes first; this ends what escaped it
+    # the clock comes first; this ends what escaped it
+    time = int(process_time() + 2 * seconds) + 5
     for kind, value in (
         ("RLIMIT_AS", memory * _MEBI),
         ("RLIMIT_CPU", time),
@@ -143,7 +189,8 @@ def _limit(memory: int, seconds: float) -> None:
         ("RLIMIT_CORE", 0),
     ):
         with contextlib.suppress(ValueError, OSError, AttributeError):
-            resource.setrlimit(getattr(resource, kind), (value, value))
+            number = getattr(resource, kind)
+            resource.setrlimit(number, (value, resource.getrlimit(number)[1] if keeps else value))
 
 
 def _caller() -> str:
@@ -154,20 +201,19 @@ def _caller() -> str:
     return frame.f_code.co_filename
 
 
-def _guard(folder: Path) -> Callable[[str, tuple[Any, ...]], None]:
-    """Return a hook that refuses what reaches out of `folder`."""
-    from handgrad.checker import apart, spawned
-
-    inside = str(folder) + os.sep
+def _guard() -> Callable[[str, tuple[Any, ...]], None]:
+    """Return a hook that refuses what reaches out of the folder that is guarded."""
     own = {"os.fork": apart, "os.kill": apart, "subprocess.Popen": spawned,
            "os.posix_spawn": spawned, "_winapi.CreateProcess": spawned}  # fmt: skip
 
     def is_inside(path: Any) -> bool:
         if isinstance(path, int):
             return True  # a file that is open already
-        return (os.path.realpath(os.fsdecode(path)) + os.sep).startswith(inside)
+        return (os.path.realpath(os.fsdecode(path)) + os.sep).startswith(_guarded[0])
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if not _guarded[0]:
+            return
         if event in own and _caller() == own[event].__file__:
             return  # the checker's own, for edits of the code that may crash
         if event in _REFUSED:
@@ -183,7 +229,3 @@ def _guard(folder: Path) -> Callable[[str, tuple[Any, ...]], None]:
             raise PermissionError(f"a submission may not use {event} outside of its folder")
 
     return hook
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

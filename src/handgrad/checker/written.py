@@ -14,7 +14,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-from handgrad.checker.running import source_lines
+from handgrad.checker.undisturbed import source_lines
 
 FORWARD, BACKWARD, LOSS, RULE = "forward", "backward", "loss", "rule"
 RESULT, GRADIENT = "result", "gradient"

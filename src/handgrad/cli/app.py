@@ -15,13 +15,17 @@ from handgrad.errors import HandgradError
 # command -> one line of help; the command is handgrad.cli.<command>.command
 COMMANDS = {
     "train": "Train a network and write a run folder with its report.",
+    "lr-find": "Find the learning rate to begin with, by a short training.",
     "evaluate": "Measure a trained run on its test set, class by class.",
     "predict": "Classify image files with a trained run.",
+    "export": "Write a trained network for ONNX, PyTorch, Keras, NumPy alone or C.",
+    "compare": "Name the first layer at which two networks part, and why.",
     "check": "Judge layers, losses, update rules and models: right, or what is wrong.",
     "experiment": "Do the courses' studies: numbers, a figure, two sentences about it.",
     "bench": "Time this machine: Handgrad and PyTorch on the same work, verified first.",
     "verify-resume": "Prove that a run can be stopped and resumed without a trace.",
     "report": "Write the report of a run again.",
+    "card": "Write the model card of a run, in Markdown.",
     "data": "Get, verify and look at the data sets.",
     "notebook": "Run the courses' own notebooks and judge what they print.",
     "doctor": "Say what is installed, what is slow, and how to mend it.",

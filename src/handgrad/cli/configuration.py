@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from handgrad.cli.paths import PathType
 
 if TYPE_CHECKING:
+    from handgrad.data import Dataset
     from handgrad.training.config import RunConfig
 
 # option of the command -> key of the configuration
@@ -18,13 +19,21 @@ KEYS = {
     "name": "name",
     "seed": "seed",
     "engine": "engine",
+    "start_from": "start_from",
     "device": "device",
     "data_dir": "data.root",
+    "data_path": "data.path",
     "model": "model.name",
     "rule": "optimizer.name",
     "lr": "optimizer.learning_rate",
     "epochs": "training.epochs",
     "batch_size": "training.batch_size",
+    "target": "data.target",
+    "task": "data.task",
+    "group": "data.group",
+    "time": "data.time",
+    "image_size": "data.image_size",
+    "freeze": "training.freeze",
 }
 
 OPTIONS = (
@@ -32,6 +41,23 @@ OPTIONS = (
     click.option("--recipe", metavar="NAME", help="A recipe to follow; `handgrad train --recipe list` "
                  "shows them all."),
     click.option("--dataset", help="digits (default), shapes or cifar10; sets fitting defaults."),
+    click.option("--data", "data_path", type=PathType(), metavar="PATH",
+                 help="Data of your own: a folder of class folders of pictures, a table (CSV, TSV, "
+                 "Parquet, Arrow), or arrays (.npz, .npy, .safetensors, MNIST's files)."),
+    click.option("--target", multiple=True, metavar="COLUMN",
+                 help="Column of a table that is to be predicted; repeatable."),
+    click.option("--task", type=click.Choice(["classification", "regression", "multilabel"]),
+                 help="What the target is (default: guessed from it)."),
+    click.option("--group", metavar="COLUMN", help="Rows with the same value in this column are never on "
+                 "both sides of the split; for pictures, a regular expression for their paths."),
+    click.option("--time", metavar="COLUMN", help="Split by this column: the last rows are the test."),
+    click.option("--image-size", type=click.IntRange(1, 4096), metavar="PIXELS",
+                 help="Resize pictures to squares of this size."),
+    click.option("--from", "start_from", type=PathType(exists=True), metavar="RUN",
+                 help="Start from the weights, and the network, of another run; its head is made anew "
+                 "for other classes."),
+    click.option("--freeze", multiple=True, metavar="PATTERN",
+                 help="Parameters that stay as they are, by name, as 'conv*'; repeatable."),
     click.option("--data-dir", help="Folder or archive of cifar10 (default: $HANDGRAD_DATA)."),
     click.option("--model", help="ConvNet, resnet20, ..., or your own package.module:Class."),
     click.option("--rule", help="Update rule: sgd, sgd_momentum, adam, ..."),
@@ -57,14 +83,78 @@ def configuration_options(command: Callable) -> Callable:
 
 def given_settings(options: dict[str, Any], settings: tuple[str, ...]) -> dict[str, Any]:
     """Return the dotted keys of the configuration that the command line sets, and their values."""
-    given = {KEYS[option]: value for option, value in options.items() if value is not None}
+    given = {KEYS[option]: value for option, value in options.items() if value not in (None, ())}
+    if "data.target" in given:
+        target = given["data.target"]
+        given["data.target"] = target[0] if len(target) == 1 else list(target)
+    if "training.freeze" in given:
+        given["training.freeze"] = list(given["training.freeze"])
+    if "start_from" in given:
+        given["start_from"] = str(given["start_from"].expanduser().absolute())
+    if "data.path" in given:
+        given["data.path"] = str(given["data.path"].expanduser().absolute())
     return given | dict(_setting(text) for text in settings)
+
+
+class Chosen(NamedTuple):
+    """A configuration; its data set, if it is loaded already; and why it is as it is."""
+
+    config: RunConfig
+    dataset: Dataset | None = None
+    reasons: tuple[str, ...] = ()
 
 
 def chosen_config(
     config: Path | None, recipe: str | None, dataset: str | None, given: dict[str, Any]
 ) -> RunConfig:
     """Return what the options ask for: a file, a recipe or a data set's default, with changes."""
+    return chosen(config, recipe, dataset, given).config
+
+
+def chosen(
+    config: Path | None, recipe: str | None, dataset: str | None, given: dict[str, Any]
+) -> Chosen:
+    """Return what the options ask for; data of one's own are loaded to choose a network for them."""
+    if "data.path" in given:
+        other = {"--recipe": recipe, "--dataset": dataset, "--data-dir": given.get("data.root")}
+        extra = [option for option, value in other.items() if value is not None]
+        if extra:
+            raise click.UsageError(f"--data is the data set; leave out {', '.join(extra)}")
+        if config is None:
+            return _for_own_data(given)
+        from handgrad.data import kind_of
+
+        given = {**given, "data.name": kind_of(given["data.path"])}
+    return Chosen(_listed(config, recipe, dataset, given))
+
+
+def _for_own_data(given: dict[str, Any]) -> Chosen:
+    """Load the data at a path, and choose what fits them where the options leave it open."""
+    from handgrad.cli.progress import data_progress
+    from handgrad.data import kind_of, load
+    from handgrad.training.defaults import choose
+
+    own = {k.removeprefix("data."): v for k, v in given.items() if k.startswith("data.")}
+    table = {"name": kind_of(given["data.path"]), **own}
+    with data_progress():
+        dataset = load(**table)
+    choice = choose(dataset, table)
+    if "start_from" in given:
+        choice = choice._replace(config=_like_the_start(choice.config, given["start_from"]))
+        choice.reasons["model"] = f"network: that of {given['start_from']}"
+    changes = {key: value for key, value in given.items() if not key.startswith("data.")}
+    reasons = [
+        why
+        for key, why in choice.reasons.items()
+        if not any(k == key or k.startswith(f"{key}.") for k in changes)
+    ]
+    return Chosen(choice.config.with_overrides(changes), dataset, tuple(reasons))
+
+
+def _listed(
+    config: Path | None, recipe: str | None, dataset: str | None, given: dict[str, Any]
+) -> RunConfig:
+    """Return the configuration of a file, a recipe or a data set's default, with changes."""
     from handgrad.training.config import RunConfig
     from handgrad.training.recipes import load_recipe
 
@@ -79,10 +169,21 @@ def chosen_config(
         start = RunConfig.from_toml(config)
         if dataset is not None:
             given = {**given, "data.name": dataset}
-    chosen = start.with_overrides(given)
-    if "data.root" in given and chosen.data["name"] != "cifar10":
-        raise click.UsageError(f"--data-dir is for cifar10, not for {chosen.data['name']}")
-    return chosen
+    if "start_from" in given and config is None:
+        start = _like_the_start(start, given["start_from"])
+    made = start.with_overrides(given)
+    if "data.root" in given and made.data["name"] != "cifar10":
+        raise click.UsageError(f"--data-dir is for cifar10, not for {made.data['name']}")
+    return made
+
+
+def _like_the_start(config: RunConfig, source: str) -> RunConfig:
+    """Return `config` with the network of the run `source`, whose weights it starts from."""
+    from dataclasses import replace
+
+    from handgrad.training.build import network_of
+
+    return replace(config, model=network_of(source))
 
 
 def _setting(text: str) -> tuple[str, Any]:

@@ -1,8 +1,9 @@
-"""``handgrad data``: get, verify and look at the data sets."""
+"""``handgrad data``: check data of one's own; get, verify and look at the data sets."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,12 +15,64 @@ DATA_DIR = click.option(
 )
 
 
-@click.group(epilog="Example:  handgrad data get cifar10")
+@click.group(epilog="Examples:  handgrad data check photos;  handgrad data get cifar10")
 def command() -> None:
-    """Get, verify and look at the data sets.
+    """Check data of your own; get, verify and look at the data sets.
 
     digits is shipped with Handgrad, shapes is generated, cifar10 is downloaded or brought along.
     """
+
+
+CHECK_EPILOG = """\b
+Examples:
+  handgrad data check photos
+  handgrad data check wine.csv --target quality
+"""
+
+
+@command.command(epilog=CHECK_EPILOG)
+@click.argument("path", type=PathType())
+@click.option(
+    "--target", multiple=True, metavar="COLUMN", help="Column to be predicted; repeatable."
+)
+@click.option("--group", metavar="COLUMN", help="As in `handgrad train`.")
+@click.option("--time", metavar="COLUMN", help="As in `handgrad train`.")
+@click.option("--image-size", type=click.IntRange(1, 4096), help="As in `handgrad train`.")
+@click.option(
+    "--out", type=PathType(dir_okay=False), help="Page to write (default: NAME-check.html)."
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the findings as JSON, and write no page."
+)
+def check(
+    path: Path, target: tuple[str, ...], out: Path | None, as_json: bool, **options: Any
+) -> int:
+    """Look at data before any training.
+
+    Counts, sizes, classes; files that cannot be read; duplicates and near-duplicates; columns that say
+    nothing or give the target away; outliers and gaps; labels that look wrong.  Each finding says what to
+    do.  Prints a table and writes a page.  The exit code is 1 if something serious was found.
+    """
+    import json
+
+    from rich.console import Console
+
+    from handgrad.cli.progress import data_progress
+    from handgrad.cli.show_check import show_check
+    from handgrad.data.checking import check_data
+    from handgrad.report.data_page import write_data_page
+
+    given = {key: value for key, value in options.items() if value is not None}
+    with data_progress():
+        found = check_data(path, target=target[0] if len(target) == 1 else list(target), **given)
+    if as_json:
+        click.echo(json.dumps(found.to_dict()))
+        return int(found.is_serious)
+    show_check(Console(), found)
+    page = out or Path(f"{path.resolve().name}-check.html")
+    write_data_page(page, found.to_dict(), [finding.pictures for finding in found.findings])
+    click.echo(f"Page: {page}")
+    return int(found.is_serious)
 
 
 @command.command(epilog="Example:  handgrad data get cifar10 --to ~/data")
@@ -109,7 +162,7 @@ def show(name: str, data_dir: str | None, out: Path | None, per_class: int) -> N
 
     dataset = load(name, **({"root": data_dir} if name == "cifar10" else {}))
     X, y = dataset.arrays["X_train"], dataset.arrays["y_train"]
-    prepare = dataset.preprocessing
+    prepare: Any = dataset.preprocessing
     rows = []
     for k, class_name in enumerate(dataset.class_names):
         images = prepare.undo(X[(y == k).nonzero()[0][:per_class]]) / prepare.levels

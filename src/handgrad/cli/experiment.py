@@ -15,7 +15,7 @@ from handgrad.cli.paths import PathType
 
 if TYPE_CHECKING:
     from handgrad.experiments import Study
-    from handgrad.experiments.running import Outcome
+    from handgrad.experiments.trials import Outcome
 
 ALL, LIST = "all", "list"
 OFFLINE = ("digits", "shapes")
@@ -70,8 +70,8 @@ def command(
     command goes on.
     """
     from handgrad import experiments
-    from handgrad.experiments import page
-    from handgrad.experiments.running import run_studies
+    from handgrad.experiments import studies_page
+    from handgrad.experiments.trials import run_studies
 
     if LIST in names:
         for name in experiments.NAMES:
@@ -101,7 +101,7 @@ def command(
         with closing(running):
             for outcome in running:
                 outcomes.append(outcome)
-                _show(outcome, page.trial_rows(outcome.results, outcome.study.columns))
+                _show(outcome, studies_page.trial_rows(outcome.results, outcome.study.columns))
     except KeyboardInterrupt:
         click.echo(
             f"Stopped; finished trials are kept in {out}, the same command goes on from there."
@@ -112,10 +112,10 @@ def command(
         pages = [
             (o.results, o.study.columns, (o.folder / "figure.png").read_bytes()) for o in outcomes
         ]
-        page.write_page(out / "report.html", pages)
+        studies_page.write_page(out / "report.html", pages)
         click.echo(f"Report: {out / 'report.html'}")
     if markdown:
-        click.echo(page.markdown([outcome.results for outcome in outcomes]))
+        click.echo(studies_page.markdown([outcome.results for outcome in outcomes]))
     return 0
 
 

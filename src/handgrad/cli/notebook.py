@@ -103,7 +103,7 @@ def run(
         read.package("nbformat").write(result.notebook, out)
         line(console, f"Executed notebook: {out}")
     if report is not None:
-        from handgrad.courses.notebook.page import report_page
+        from handgrad.courses.notebook.run_page import report_page
 
         report.write_text(report_page(result), encoding="utf-8")
         line(console, f"Report: {report}")
@@ -161,7 +161,7 @@ def _progress(cell: CellResult, count: int) -> None:
 def _show(console: Console, result: NotebookResult) -> None:
     """Print the student's files, the verdict, the cells that need a word, and the summary."""
     from handgrad.cli.show import line
-    from handgrad.courses.notebook.page import legend, summary, unjudged
+    from handgrad.courses.notebook.run_page import legend, summary, unjudged
 
     for answer in result.answers:
         line(console, f"{answer.module}: from {answer.path}")

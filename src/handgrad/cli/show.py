@@ -14,6 +14,7 @@ from rich.text import Text
 from handgrad import engines
 
 if TYPE_CHECKING:
+    from handgrad.cli.configuration import Chosen
     from handgrad.training.recipes import Recipe
     from handgrad.training.run import Run
 
@@ -23,20 +24,35 @@ def line(console: Console, text: str) -> None:
     console.print(Text(text), soft_wrap=True)
 
 
+def show_choices(console: Console, chosen: Chosen) -> None:
+    """Say what was guessed about data of one's own, and what was chosen for them, and why."""
+    if chosen.dataset is None:
+        return
+    for note in chosen.dataset.notes:
+        line(console, f"Data: {note}")
+    for reason in chosen.reasons:
+        line(console, f"Chosen: {reason}")
+
+
 def show_start(console: Console, run: Run) -> None:
     """Say what is about to be trained, on what, and how."""
     config = run.config
-    arrays = run.dataset.arrays
+    arrays = run.dataset.rows
     line(console, run.model.summary())
     counts = ", ".join(f"{len(arrays[f'y_{split}']):,} {name}" for split, name in (
         ("train", "training"), ("val", "validation"), ("test", "test")))  # fmt: skip
-    line(console, f"\nData: {run.dataset.name}, {counts} images")
+    what = "images" if run.dataset.preprocessing.kind == "images" else "rows"
+    line(console, f"\nData: {run.dataset.name}, {counts} {what}")
     line(
         console,
         f"Training: {config.optimizer['name']}, learning rate {config.optimizer['learning_rate']:g}, "
         f"{config.training.epochs} epochs, batches of {config.training.batch_size}, "
         f"engine {run.engine} on {run.threads} threads, seed {config.seed}",
     )
+    if run.started_from is not None:
+        line(console, str(run.started_from))
+    if run.solver.frozen:
+        line(console, f"Frozen: {', '.join(sorted(run.solver.frozen))}")
     if missing := engines.missing_text():
         line(console, missing)
     if run.solver.iteration:
@@ -55,7 +71,10 @@ def stopped_text(run: Run) -> str:
 
 
 def show_evaluation(console: Console, evaluation: Mapping[str, Any]) -> None:
-    """Print the accuracy, the confusion matrix and the accuracy of each class."""
+    """Print the accuracy, the confusion matrix and the accuracy of each class; else what the task has."""
+    if evaluation.get("task", "classification") != "classification":
+        _show_metrics(console, evaluation)
+        return
     names = evaluation["class_names"]
     table = Table(
         title="Confusion matrix: rows are true classes, columns predictions",
@@ -81,15 +100,31 @@ def show_evaluation(console: Console, evaluation: Mapping[str, Any]) -> None:
     )
 
 
+def _show_metrics(console: Console, evaluation: Mapping[str, Any]) -> None:
+    """Print the metrics of a regression or of multilabel, with their intervals."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in ("metric", "value", "95 % of draws of the rows"):
+        table.add_column(heading, justify="left" if heading == "metric" else "right", no_wrap=True)
+    for name, value in evaluation["metrics"].items():
+        ends = evaluation["intervals"].get(name)
+        between = "" if ends is None else f"{ends[0]:.4f} to {ends[1]:.4f}"
+        table.add_row(name.replace("_", " "), "-" if value is None else f"{value:.4f}", between)
+    console.print(table)
+    line(
+        console,
+        f"Measured on the {evaluation['count']} {evaluation['split']} rows; loss {evaluation['loss']:.4f}",
+    )
+
+
 def show_result(console: Console, run: Run, evaluation: Mapping[str, Any], report: Path) -> None:
     """Print what a training reached and where its files are."""
     show_evaluation(console, evaluation)
     solver = run.solver
-    line(
-        console,
-        f"Best validation accuracy: {100 * solver.best_val_acc:.2f} %   "
-        f"Training time: {solver.seconds:.1f} s",
-    )
+    best = f"Best validation accuracy: {100 * solver.best_val_acc:.2f} %"
+    if not solver.looking.counts_right_ones:
+        value = "none" if solver.best_metric is None else f"{solver.best_metric:.4f}"
+        best = f"Best validation {solver.metric.replace('_', ' ')}: {value}"
+    line(console, f"{best}   Training time: {solver.seconds:.1f} s")
     line(console, f"Run folder: {run.folder}")
     line(console, f"Report:     {report}")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from handgrad import engines
-from handgrad.cli.configuration import chosen_config, configuration_options, given_settings
+from handgrad.cli.configuration import chosen, configuration_options, given_settings
 from handgrad.cli.paths import PathType, look_here_too
 from handgrad.errors import HandgradError
 
@@ -22,10 +22,14 @@ Examples:
   handgrad train
   handgrad train --dataset shapes --epochs 5 --lr 2e-3
   handgrad train --dataset cifar10 --data-dir ~/cifar --model ThreeLayerConvNet
+  handgrad train --data photos
+  handgrad train --data wine.csv --target quality
   handgrad train --config run.toml --set model.reg=0.01
   handgrad train --recipe list
   handgrad train --recipe ant --data-dir ~/cifar
   handgrad train --resume runs/20260101-120000-digits
+  handgrad train --resume runs/20260101-120000-digits --epochs 50
+  handgrad train --data photos --from runs/20260101-120000-digits --freeze 'W1'
 """
 
 
@@ -36,7 +40,12 @@ Examples:
 )
 @click.option("--repeat", type=click.IntRange(1), default=1, metavar="N",
               help="Train N times, from N seeds; print mean and spread.")  # fmt: skip
-@click.option("--resume", type=PathType(), metavar="RUN", help="Continue a stopped run.")
+@click.option(
+    "--resume",
+    type=PathType(),
+    metavar="RUN",
+    help="Continue a stopped run; with --epochs N train any run on, to N epochs in all.",
+)
 @click.option(
     "--open", "open_report", is_flag=True, help="Open the report in a browser, if there is one."
 )
@@ -57,7 +66,7 @@ def command(
     """Train a network and write a run folder with its report."""
     from rich.console import Console
 
-    from handgrad.cli.show import show_recipes, show_repeats
+    from handgrad.cli.show import show_choices, show_recipes, show_repeats
     from handgrad.training.recipes import load_recipe, reached_by, recipe_names
     from handgrad.training.run import new_run_folder, resume_run, start_run
 
@@ -71,18 +80,23 @@ def command(
     given = given_settings(options, settings)
     if resume is not None:
         files = {"--config": config, "--recipe": recipe, "--dataset": dataset, "--out": out}
+        epochs = given.pop("training.epochs", None)
         extra = [*given, *(option for option in files if files[option] is not None)]
         extra += ["--repeat"] if repeat > 1 else []
         if extra:
             raise click.UsageError(
                 f"--resume continues a run as it was configured; leave out {', '.join(extra)}"
             )
-        return _train(console, resume_run(resume), quiet, open_report)
-    chosen = chosen_config(config, recipe, dataset, given)
+        return _train(console, resume_run(resume, epochs), quiet, open_report)
+    made = chosen(config, recipe, dataset, given)
+    if not quiet:
+        show_choices(console, made)
     reached: list[dict[str, Any]] = []
-    for seed in range(chosen.seed, chosen.seed + repeat):
-        seeded = chosen.with_overrides({"seed": seed})
-        run = start_run(seeded, new_run_folder(out or Path("runs"), chosen.name))
+    first = made.config.seed
+    for seed in range(first, first + repeat):
+        seeded = made.config.with_overrides({"seed": seed})
+        folder = new_run_folder(out or Path("runs"), made.config.name)
+        run = start_run(seeded, folder, made.dataset)
         if code := _train(console, run, quiet, open_report):
             return code
         reached.append(reached_by(run))

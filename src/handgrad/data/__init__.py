@@ -12,6 +12,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Final
 
+from handgrad.data.arrays import from_arrays
 from handgrad.data.augment import (
     AUGMENTATIONS,
     Augmentation,
@@ -21,9 +22,9 @@ from handgrad.data.augment import (
     random_crop,
     random_flip,
 )
+from handgrad.data.cache import cache_folder
 from handgrad.data.cifar10 import (
     Verification,
-    cache_folder,
     cifar10_dataset,
     download_cifar10,
     find_cifar10,
@@ -31,16 +32,30 @@ from handgrad.data.cifar10 import (
     read_cifar10,
     verify_cifar10,
 )
-from handgrad.data.dataset import Dataset, Preprocessing
+from handgrad.data.columns import TablePreprocessing
+from handgrad.data.dataset import Dataset
+from handgrad.data.description import TASKS, Description
 from handgrad.data.digits import digits_dataset, load_digits
+from handgrad.data.folder import from_folder
 from handgrad.data.images import read_image
+from handgrad.data.kinds import kind_of
+from handgrad.data.preprocessing import Preprocessing
+from handgrad.data.rows import Rows
+from handgrad.data.scaling import ArrayPreprocessing
 from handgrad.data.shapes import load_shapes, make_shapes, shapes_dataset
+from handgrad.data.shards import from_shards
+from handgrad.data.table import Table
+from handgrad.data.tables import from_table
 from handgrad.errors import check_choice, check_known
 
 DATASETS: Final[dict[str, Callable[..., Dataset]]] = {
     "digits": digits_dataset,
     "shapes": shapes_dataset,
     "cifar10": cifar10_dataset,
+    "folder": from_folder,
+    "arrays": from_arrays,
+    "table": from_table,
+    "shards": from_shards,
 }
 
 
@@ -69,9 +84,15 @@ def options_of(name: str) -> dict[str, Any]:
 __all__ = [
     "AUGMENTATIONS",
     "DATASETS",
+    "TASKS",
+    "ArrayPreprocessing",
     "Augmentation",
     "Dataset",
+    "Description",
     "Preprocessing",
+    "Rows",
+    "Table",
+    "TablePreprocessing",
     "Verification",
     "alternating_flip",
     "cache_folder",
@@ -81,6 +102,11 @@ __all__ = [
     "digits_dataset",
     "download_cifar10",
     "find_cifar10",
+    "from_arrays",
+    "from_folder",
+    "from_shards",
+    "from_table",
+    "kind_of",
     "load",
     "load_cifar10",
     "load_digits",

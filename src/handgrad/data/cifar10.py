@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from handgrad.data.archive import read_members, sha256
-from handgrad.data.dataset import Dataset, build
+from handgrad.data.cache import cache_folder, stored_array, system_cache
+from handgrad.data.dataset import Dataset
+from handgrad.data.folder import image_dataset
 from handgrad.data.pickled import read_batch, read_label_names
 from handgrad.errors import DataError, OptionError, as_count, as_items, as_path, check_choice
 
@@ -105,21 +106,6 @@ class Source(NamedTuple):
             yield name.removeprefix(prefix), content
 
 
-def cache_folder() -> Path:
-    """Where downloads go: HANDGRAD_DATA, or this system's folder for caches."""
-    if chosen := os.environ.get("HANDGRAD_DATA"):
-        return Path(chosen).expanduser()
-    return _system_cache() / "handgrad"
-
-
-def _system_cache() -> Path:
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-
-
 def find_cifar10(root: str | os.PathLike[str] | None = None) -> Source:
     """Find the files of CIFAR-10.
 
@@ -131,7 +117,7 @@ def find_cifar10(root: str | os.PathLike[str] | None = None) -> Source:
         DataError: they are not there; says how to get them.
     """
     places = (
-        [cache_folder(), _system_cache() / "handgrad"]
+        [cache_folder(), system_cache() / "handgrad"]
         if root is None
         else [as_path("cifar10", "root", root)]
     )
@@ -257,21 +243,51 @@ def cifar10_dataset(
     if num_test > ROWS:
         raise OptionError(f"cifar10: num_test must be at most {ROWS}, got {num_test}")
     training = TRAINING[: -(-last // ROWS)]
-    images, labels = read_cifar10(root, (*training, TEST))
+    images, labels = _stored(root, (*training, TEST))
     start = len(training) * ROWS
-    rows = {
-        "train": slice(0, first),
-        "val": slice(first, last),
-        "test": slice(start, start + num_test),
+    parts = {
+        "train": np.arange(first),
+        "val": np.arange(first, last),
+        "test": np.arange(start, start + num_test),
     }
-    return build(
+    return image_dataset(
         "cifar10",
-        {split: (images[part], labels[part]) for split, part in rows.items()},
+        images,
+        labels,
+        parts,
         CLASS_NAMES,
         subtract_mean=subtract_mean,
         standardize=standardize,
         dtype=dtype,
     )
+
+
+def _stored(root: str | os.PathLike[str] | None, batches: Sequence[str]) -> tuple[Any, np.ndarray]:
+    """The images (N, 3, 32, 32) uint8 of some batches, kept in a file, and labels (N,) int64.
+
+    They are read and checked once; after that they are mapped from ``.handgrad`` beside the batches.
+    """
+    source = find_cifar10(root)
+    is_folder = source.path.is_dir()
+    names = [name + source.version.suffix for name in batches] if is_folder else [""]
+    files = [source.path / name if name else source.path for name in names]
+    try:
+        about = {"files": [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in files]}
+    except OSError:
+        return read_cifar10(root, batches)  # says what is missing
+    home = source.path if is_folder else source.path.parent
+    made: dict[str, np.ndarray] = {}
+
+    def make(what: str) -> np.ndarray:
+        if not made:
+            made["images"], labels = read_cifar10(root, batches)
+            made["labels"] = labels.astype(np.uint8)
+        return made[what]
+
+    stem = f"cifar10-{len(batches)}"
+    images = stored_array(home, f"{stem}-images", about, lambda: make("images"))
+    labels = stored_array(home, f"{stem}-labels", about, lambda: make("labels"))
+    return images, np.asarray(labels[:]).astype(np.int64)
 
 
 def load_cifar10(
@@ -284,9 +300,8 @@ def load_cifar10(
     dtype: Any = np.float32,
 ) -> dict[str, np.ndarray]:
     """Return the courses' dictionary of CIFAR-10; see `cifar10_dataset`."""
-    return cifar10_dataset(
-        root, num_training, num_validation, num_test, subtract_mean, standardize, dtype
-    ).arrays
+    sizes = num_training, num_validation, num_test
+    return dict(cifar10_dataset(root, *sizes, subtract_mean, standardize, dtype).arrays)
 
 
 def download_cifar10(

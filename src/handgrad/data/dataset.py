@@ -1,271 +1,212 @@
-"""What a data set is: the courses' dictionary of arrays, and how its images became numbers."""
+"""What a data set is: inputs and targets in three parts, and how they became numbers."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
 
-from handgrad.data.pixels import check_pixels, whole_pixels
+from handgrad.data import views
+from handgrad.data.description import TASKS, Description
+from handgrad.data.preparing import Prepares
+from handgrad.data.preprocessing import Preprocessing
+from handgrad.data.rows import LazyArrays, Rows
+from handgrad.data.splits import PARTS, Split
 from handgrad.engines.arrays import as_numpy
 from handgrad.errors import (
     DtypeError,
     LabelError,
+    NonFiniteError,
     OptionError,
     ShapeError,
-    as_count,
-    as_flag,
+    check_choice,
     check_dictionary,
-    dtype_name,
     shown,
 )
 
-SPLITS: Final = ("train", "val", "test")
-DTYPES: Final = ("float32", "float64")
-ROWS: Final = 200  # images converted at a time, so that float64 temporaries stay small
+_CHUNK: Final = 1 << 22  # numbers made at a time
 
 
-def as_float_dtype(where: str, dtype: Any) -> np.dtype:
-    """Return `dtype` as a NumPy dtype; OptionError unless it is float32 or float64."""
-    if dtype_name(dtype) not in DTYPES:
-        raise OptionError(f"{where}: dtype must be one of {', '.join(DTYPES)}; got {dtype!r}")
-    return np.dtype(dtype)
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """How pixels become the numbers that a network sees: ``X = (image - mean) / std``.
-
-    Attributes:
-        image_shape: (C, H, W) of one image.
-        levels: the largest pixel value (0 is black): 255, or 16 for the digits.
-        mean, std: float64 arrays that broadcast to `image_shape`, measured on the training images.
-        dtype: float32 or float64, the dtype of X.
-    """
-
-    image_shape: tuple[int, int, int]
-    levels: int
-    mean: np.ndarray
-    std: np.ndarray
-    dtype: np.dtype
-
-    def __post_init__(self) -> None:
-        """Check the attributes."""
-        where, shape = "Preprocessing", self.image_shape
-        if not isinstance(shape, tuple | list) or len(shape) != 3:
-            raise OptionError(f"{where}: image_shape must be (C, H, W), got {shown(shape)}")
-        channels, height, width = (as_count(where, "image_shape", size) for size in shape)
-        shape = (channels, height, width)
-        as_count(where, "levels", self.levels)
-        for name in ("mean", "std"):
-            array = as_numpy(where, name, getattr(self, name))
-            if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
-                raise DtypeError(f"{where}: {name} must hold finite numbers, got {shown(array)}")
-            if array.ndim > 3 or any(
-                a not in (1, n) for a, n in zip(array.shape[::-1], shape[::-1], strict=False)
-            ):
-                raise ShapeError(
-                    f"{where}: {name} must broadcast to image_shape {shape}, got {array.shape}"
-                )
-            object.__setattr__(self, name, array)
-        if not (self.std > 0).all():
-            raise OptionError(f"{where}: std must be above 0, got {shown(self.std)}")
-        object.__setattr__(self, "image_shape", shape)
-        object.__setattr__(self, "dtype", as_float_dtype(where, self.dtype))
-
-    @classmethod
-    def fit(
-        cls,
-        where: str,
-        images: np.ndarray,
-        *,
-        levels: int = 255,
-        subtract_mean: bool = True,
-        standardize: bool = False,
-        dtype: Any = np.float32,
-    ) -> Preprocessing:
-        """Measure the mean and the deviation of training images.
-
-        Args:
-            where: the data set's name, for messages.
-            images: (N, C, H, W), whole numbers in 0..levels.
-            levels: the largest pixel value.
-            subtract_mean: subtract the mean image, as the courses do.
-            standardize: instead, subtract each channel's mean and divide by its standard deviation.
-            dtype: float32 or float64.
-
-        Returns:
-            The preprocessing; sums are integers, so that no order of adding changes the last digit.
-
-        Raises:
-            DataError: pixels are negative, above `levels` or NaN.  DtypeError: they are fractions.
-            ShapeError: the images are not (N, C, H, W), N at least 1.
-        """
-        levels = as_count(where, "levels", levels, maximum=65535)
-        images = whole_pixels(where, images, levels)
-        shape = images.shape[1:]
-        mean, std = np.zeros((1, 1, 1)), np.ones((1, 1, 1))
-        subtract_mean = as_flag(where, "subtract_mean", subtract_mean)
-        if as_flag(where, "standardize", standardize):
-            mean, std = _channel_statistics(images, levels)
-        elif subtract_mean:
-            mean = images.sum(axis=0, dtype=np.uint64) / len(images)
-        return cls(shape, levels, mean, std, as_float_dtype(where, dtype))
-
-    def __call__(self, images: Any) -> np.ndarray:
-        """Turn pixels into X.
-
-        Args:
-            images: (N, C, H, W), (N, H, W, C), or (N, H, W) for one channel; values 0..levels, whole
-                or not.
-
-        Returns:
-            X (N, C, H, W), C-contiguous, of `dtype`: the float64 value, rounded once.
-
-        Raises:
-            ShapeError: the images are of another size.
-            DataError: pixels are negative, above `levels`, NaN, or of the range 0..1 where `levels` is not 1.
-
-        Warns:
-            UserWarning: whole numbers of only 0 and 1 where white is far above.
-        """
-        images = as_numpy("preprocess", "images", images, "hold numbers")
-        images = self._channels_first(images)
-        check_pixels("preprocess", images, self.levels)
-        out = np.empty(images.shape, self.dtype)
-        for start in range(0, len(images), ROWS):
-            part = images[start : start + ROWS] - self.mean
-            part /= self.std
-            out[start : start + ROWS] = part
-        return out
-
-    def undo(self, X: np.ndarray) -> np.ndarray:
-        """Return the images (N, C, H, W) in 0..levels, float64, of which `X` was made."""
-        X = as_numpy("undo", "X", X)
-        if X.dtype.kind not in "iuf":
-            raise DtypeError(f"undo: X must hold real numbers, got {X.dtype}")
-        if X.shape[1:] != self.image_shape:
-            raise ShapeError(f"undo: X must have rows of {self.image_shape}, got shape {X.shape}")
-        return X * self.std + self.mean
-
-    def _channels_first(self, images: np.ndarray) -> np.ndarray:
-        """The images as (N, C, H, W)."""
-        channels, height, width = self.image_shape
-        if images.shape[1:] == self.image_shape:
-            return images
-        if images.shape[1:] == (height, width, channels):
-            return images.transpose(0, 3, 1, 2)
-        if channels == 1 and images.shape[1:] == (height, width):
-            return images[:, None]
-        raise ShapeError(
-            f"preprocess: images must have shape (N, {channels}, {height}, {width}) or "
-            f"(N, {height}, {width}, {channels}), got {images.shape}"
-        )
-
-
-def _channel_statistics(images: np.ndarray, levels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Each channel's mean and standard deviation (C, 1, 1), from exact counts of its pixel values."""
-    channels = images.shape[1]
-    counts = np.zeros((channels, levels + 1), np.int64)
-    for start in range(0, len(images), ROWS):
-        for channel in range(channels):
-            pixels = images[start : start + ROWS, channel].ravel()
-            counts[channel] += np.bincount(pixels, minlength=levels + 1)
-    value, total = np.arange(levels + 1.0), counts.sum(axis=1)
-    mean = counts @ value / total
-    variance = (counts * (value - mean[:, None]) ** 2).sum(axis=1) / total
-    std = np.sqrt(np.where(variance > 0, variance, 1.0))
-    return mean[:, None, None], std[:, None, None]
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dataset:
-    """A data set, split and preprocessed.
+    """A data set, split and prepared.
 
     Attributes:
-        name: its name in ``handgrad.data.DATASETS``.
-        arrays: the courses' dictionary: ``X_train, y_train, X_val, y_val, X_test, y_test``; X are
-            (N, C, H, W), y are (N,) int64.
-        class_names: what the labels mean.
-        preprocessing: how pixels became X, to treat other images in the same way.
+        name: what it is called: in ``handgrad.data.DATASETS``, or its file.
+        arrays: the courses' dictionary: ``X_train, y_train, X_val, y_val, X_test, y_test``; X are images
+            (N, C, H, W), rows (N, D) or sequences (N, C, L), y fit the task
+            (`handgrad.data.Description`).  What was given as `Rows` becomes an array when it is first
+            asked for; `rows` hands it out as it is.
+        class_names: what the labels mean; () for a regression.
+        preprocessing: how raw rows became X, to treat others in the same way.
+        task: "classification", "regression" or "multilabel".
+        target_names: names of the target columns.
+        split: which of the stored rows are in which part; None where nobody needs to know.
+        notes: what was guessed about the data, left out or changed, a sentence each.
+        settings: options that were guessed, as the size of images: with them the same is made again.
     """
 
     name: str
-    arrays: dict[str, np.ndarray]
+    arrays: MutableMapping[str, Any]
     class_names: tuple[str, ...]
-    preprocessing: Preprocessing
+    preprocessing: Prepares
+    task: str = "classification"
+    target_names: tuple[str, ...] = ()
+    split: Split | None = None
+    notes: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check that arrays and labels fit the images and classes."""
+        """Check that inputs and targets fit the preprocessing and the task."""
         where = f"data set {shown(self.name)}"
-        if not isinstance(self.preprocessing, Preprocessing):
+        if not callable(self.preprocessing) or not hasattr(self.preprocessing, "to_parts"):
             raise OptionError(
                 f"{where}: preprocessing must be a Preprocessing, got {shown(self.preprocessing)}"
             )
-        names = self.class_names
-        if not isinstance(names, tuple | list) or not all(isinstance(n, str) for n in names):
-            raise OptionError(f"{where}: class_names must be a tuple of texts, got {shown(names)}")
-        object.__setattr__(self, "class_names", tuple(names))
+        check_choice(where, "task", self.task, TASKS)
+        for attribute in ("class_names", "target_names", "notes"):
+            texts = getattr(self, attribute)
+            if not isinstance(texts, tuple | list) or not all(isinstance(n, str) for n in texts):
+                raise OptionError(
+                    f"{where}: {attribute} must be a tuple of texts, got {shown(texts)}"
+                )
+            object.__setattr__(self, attribute, tuple(texts))
+        if self.task == "regression" and self.class_names:
+            raise OptionError(f"{where}: a regression has no class_names, got {self.class_names}")
         check_dictionary(where, "arrays", self.arrays)
-        arrays = _checked_arrays(where, self.arrays, self.image_shape, len(names))
-        object.__setattr__(self, "arrays", arrays)
+        object.__setattr__(self, "arrays", LazyArrays(_checked_rows(where, self)))
+        if self.task == "regression" and not self.target_names:
+            y: Any = next((y for n, y in self.rows.items() if n.startswith("y")), np.zeros(0))
+            count = y.shape[1] if y.ndim == 2 else 1
+            names = ("target",) if count == 1 else tuple(f"target{k + 1}" for k in range(count))
+            object.__setattr__(self, "target_names", names)
+
+    def __repr__(self) -> str:
+        return views.text(self)
+
+    def _repr_html_(self) -> str:
+        return views.page(self)
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of one image."""
-        return self.preprocessing.image_shape
+    def rows(self) -> dict[str, Any]:
+        """The same as `arrays`, where X may be `Rows`, which become numbers batch by batch."""
+        arrays = self.arrays
+        return arrays.rows if isinstance(arrays, LazyArrays) else dict(arrays)
+
+    @property
+    def row_names(self) -> dict[str, list[str]] | None:
+        """For each part what its rows are called: files, or numbers of rows; None without a split."""
+        return None if self.split is None else self.split.row_names
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one row of X: images (C, H, W), rows (D,), sequences (C, L)."""
+        return self.preprocessing.input_shape
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """The shape of one image, (C, H, W): the same as `input_shape`."""
+        return self.preprocessing.input_shape
 
     @property
     def num_classes(self) -> int:
-        """The number of classes."""
+        """The number of classes; 0 for a regression."""
         return len(self.class_names)
 
-    def preprocess(self, images: Any) -> np.ndarray:
-        """Turn pixels into X; see `Preprocessing`."""
-        return self.preprocessing(images)
+    @cached_property
+    def description(self) -> Description:
+        """What a network that was trained on this must know; the targets' scale is that of y_train."""
+        mean = std = None
+        if self.task == "regression":
+            y = self.rows["y_train"].reshape(len(self.rows["y_train"]), -1)
+            mean, std = y.mean(axis=0), y.std(axis=0)
+            std = np.where(std > 1e-12 * np.abs(mean), std, 1.0)
+        return Description(
+            self.task, self.class_names, self.target_names, self.preprocessing, mean, std
+        )
+
+    def preprocess(self, raw: Any) -> np.ndarray:
+        """Turn raw rows, as pixels, into X; see `Preprocessing`."""
+        return self.preprocessing(raw)
 
     def fingerprint(self) -> str:
         """A SHA-256 digest of all arrays: equal only for equal data."""
         digest = hashlib.sha256()
-        for name, array in self.arrays.items():
+        for name, array in self.rows.items():
             digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-            digest.update(np.ascontiguousarray(array).data)
+            step = max(1, _CHUNK * len(array) // max(1, array.size))
+            for start in range(0, len(array), step):
+                digest.update(np.ascontiguousarray(array[start : start + step]).data)
         return digest.hexdigest()
 
 
-def _checked_arrays(
-    where: str, arrays: Mapping[str, Any], image_shape: tuple[int, ...], classes: int
-) -> dict[str, np.ndarray]:
-    """Return `arrays` after checking the splits that are there: shapes, dtypes, labels."""
-    checked: dict[str, np.ndarray] = {name: as_numpy(where, name, a) for name, a in arrays.items()}
+def _checked_rows(where: str, dataset: Dataset) -> dict[str, Any]:
+    """Return the rows after checking the parts that are there: shapes, dtypes, targets."""
+    checked: dict[str, Any] = {
+        name: a if isinstance(a, Rows) else as_numpy(where, name, a)
+        for name, a in dataset.rows.items()
+    }
+    shape = dataset.input_shape
     for name, array in checked.items():
         kind, _, split = name.partition("_") if isinstance(name, str) else ("", "", "")
         other = f"{'y' if kind == 'X' else 'X'}_{split}"
-        if kind not in ("X", "y") or split not in SPLITS or other not in checked:
+        if kind not in ("X", "y") or split not in PARTS or other not in checked:
             raise OptionError(
                 f"{where}: arrays must hold X_train and y_train, X_val and y_val, X_test and y_test, "
                 f"got {shown(name)} without {other}"
             )
-        if kind == "X":
-            if array.dtype.kind != "f" or array.shape[1:] != image_shape:
-                raise ShapeError(
-                    f"{where}: {name} must hold floats of shape (N, {str(image_shape)[1:]}, as its "
-                    f"preprocessing makes them, got {array.dtype} {array.shape}"
-                )
-        elif array.shape != (len(checked[other]),):
+        if kind == "y":
+            checked[name] = _checked_targets(where, name, array, len(checked[other]), dataset)
+        elif array.dtype.kind != "f" or array.shape[1:] != shape:
             raise ShapeError(
-                f"{where}: {name} must have shape ({len(checked[other])},), a label for each row of "
-                f"{other}, got {array.shape}"
+                f"{where}: {name} must hold floats of shape (N, {str(shape)[1:]}, as its "
+                f"preprocessing makes them, got {array.dtype} {array.shape}"
             )
-        elif array.dtype.kind not in "iu" or (
-            array.size and not 0 <= array.min() <= array.max() < classes
-        ):
-            got = f"{array.min()}..{array.max()}" if array.dtype.kind in "iuf" else array.dtype
-            raise LabelError(f"{where}: {name} must hold integers in [0, {classes}), got {got}")
     return checked
+
+
+def _checked_targets(
+    where: str, name: str, y: np.ndarray, rows: int, dataset: Dataset
+) -> np.ndarray:
+    """Return the targets `y` after checking that they fit the task."""
+    X, classes = f"X_{name[2:]}", dataset.num_classes
+    if dataset.task == "classification":
+        if y.shape != (rows,):
+            raise ShapeError(
+                f"{where}: {name} must have shape ({rows},), a label for each row of {X}, "
+                f"got {y.shape}"
+            )
+        if y.dtype.kind not in "iu" or (y.size and not 0 <= y.min() <= y.max() < classes):
+            got = f"{y.min()}..{y.max()}" if y.dtype.kind in "iuf" and y.size else y.dtype
+            raise LabelError(f"{where}: {name} must hold integers in [0, {classes}), got {got}")
+        return y
+    if dataset.task == "multilabel":
+        if y.shape != (rows, classes):
+            raise ShapeError(
+                f"{where}: {name} must have shape ({rows}, {classes}), 0 or 1 for each row of {X} and "
+                f"each class, got {y.shape}"
+            )
+        if y.dtype.kind not in "iub" or not np.isin(y, (0, 1)).all():
+            raise LabelError(f"{where}: {name} must hold 0 and 1, got {y.dtype} {shown(y)}")
+        return y.astype(np.int64, copy=False)
+    columns = len(dataset.target_names)
+    one_axis = y.ndim == 1 and columns <= 1
+    if len(y) != rows or not (one_axis or (y.ndim == 2 and columns in (0, y.shape[1]))):
+        wanted = f"({rows},)" if columns <= 1 else f"({rows}, {columns})"
+        raise ShapeError(
+            f"{where}: {name} must have shape {wanted}, a number for each row of {X} and each target, "
+            f"got {y.shape}"
+        )
+    if y.dtype.kind not in "fiu":
+        raise DtypeError(f"{where}: {name} must hold numbers, got {y.dtype}")
+    if not np.isfinite(y).all():
+        bad = int((~np.isfinite(y)).reshape(rows, -1).any(axis=1).argmax())
+        raise NonFiniteError(f"{where}: {name} must be finite, but row {bad} has NaN or infinity")
+    return y.astype(np.float64, copy=False)
 
 
 def build(
@@ -277,12 +218,12 @@ def build(
     """Make the Dataset of `splits`, {"train" | "val" | "test": (images, labels)}.
 
     The preprocessing is fitted to the training images alone; `preprocessing` are options of
-    `Preprocessing.fit`.
+    `Preprocessing.fit`.  Images are kept as they are, and become numbers when they are asked for.
     """
     prepare = Preprocessing.fit(name, splits["train"][0], **preprocessing)
-    arrays = {}
-    for split in SPLITS:
+    rows: dict[str, Any] = {}
+    for split in PARTS:
         images, labels = splits[split]
-        arrays[f"X_{split}"] = prepare(images)
-        arrays[f"y_{split}"] = labels.astype(np.int64)
-    return Dataset(name, arrays, class_names, prepare)
+        rows[f"X_{split}"] = Rows(images, prepare)
+        rows[f"y_{split}"] = labels.astype(np.int64)
+    return Dataset(name, rows, class_names, prepare)

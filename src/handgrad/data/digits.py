@@ -62,4 +62,4 @@ def load_digits(
 ) -> dict[str, np.ndarray]:
     """Return the courses' dictionary of the digits; see `digits_dataset`."""
     options = {"subtract_mean": subtract_mean, "standardize": standardize, "dtype": dtype}
-    return digits_dataset(**options).arrays
+    return dict(digits_dataset(**options).arrays)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike
-from typing import Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
 
-from handgrad.data.brightness import as_eight_bits, scale_of
+from handgrad.data.brightness import Scale, as_eight_bits, scale_of
 from handgrad.errors import DataError, OptionError, as_count, as_path
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
 
 FORMATS: Final = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 MAX_PIXELS: Final = 100_000_000
@@ -38,40 +44,86 @@ def read_image(
         DataError: the file is missing, no picture, corrupt or enormous, or holds numbers that are no
             brightness: negative ones, NaN, or larger ones than its kind should.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    image_shape, levels = _checked(image_shape, levels)
+    path = as_path("read_image", "path", path)
+    if not path.is_file():
+        raise DataError(f"{path}: no such picture file")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        decoded = _decoded(path, str(path))
+    return _resized(decoded, str(path), image_shape, levels)
 
+
+def read_picture(
+    source: Path | BinaryIO, name: str, image_shape: tuple[int, int, int], levels: int = 255
+) -> np.ndarray:
+    """Read a picture from a path or an open file, `name` in messages; the rest is as in `read_image`.
+
+    Warnings of Pillow are not caught here, so that several threads can read at a time.
+    """
+    return _resized(_decoded(source, name), name, image_shape, levels)
+
+
+def _decoded(source: Path | BinaryIO, name: str) -> tuple[Picture, Scale]:
+    """The picture, turned as it should stand, and how its file counts."""
+    from PIL import ImageOps
+
+    with opened(source, name) as file:
+        return ImageOps.exif_transpose(file), scale_of(file)
+
+
+def _resized(
+    decoded: tuple[Picture, Scale], name: str, image_shape: tuple[int, int, int], levels: int
+) -> np.ndarray:
+    """The image (C, H, W) of a picture."""
+    from PIL import Image, ImageOps
+
+    channels, height, width = image_shape
+    with _named(name):
+        picture = as_eight_bits(name, *decoded, colour=channels == 3)
+    pixels = np.asarray(ImageOps.fit(picture, (width, height), Image.Resampling.BICUBIC))
+    pixels = pixels.reshape(height, width, channels).transpose(2, 0, 1)
+    dtype = np.uint8 if levels <= 255 else np.uint16
+    return np.ascontiguousarray(np.rint(pixels * (levels / 255)).astype(dtype))
+
+
+@contextmanager
+def opened(source: Path | BinaryIO, name: str) -> Iterator[Picture]:
+    """Open a picture; what goes wrong inside of the ``with`` block is a DataError that says `name`."""
+    from PIL import Image
+
+    with _named(name), Image.open(source, formats=FORMATS) as file:
+        if file.width * file.height > MAX_PIXELS:
+            raise DataError(
+                f"{name}: the picture has {file.width}x{file.height} pixels, at most "
+                f"{MAX_PIXELS:,} are read; make it smaller first"
+            )
+        yield file
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Turn what goes wrong with a picture into a DataError that says `name`."""
+    from PIL import UnidentifiedImageError
+
+    try:
+        yield
+    except UnidentifiedImageError:
+        kinds = ", ".join(FORMATS)
+        raise DataError(
+            f"{name}: not a picture of the kinds {kinds}, or of a rare variant"
+        ) from None
+    except (DataError, UserWarning):
+        raise
+    except Exception as error:  # the decoders of Pillow raise errors of many kinds
+        raise DataError(f"{name}: the picture is corrupt: {error}") from error
+
+
+def _checked(image_shape: Any, levels: Any) -> tuple[tuple[int, int, int], int]:
     is_shape = isinstance(image_shape, tuple | list) and len(image_shape) == 3
     if not is_shape or image_shape[0] not in (1, 3):
         raise OptionError(
             f"read_image: image_shape must be (C, H, W) with C 1 or 3, got {image_shape!r}"
         )
     channels, height, width = (as_count("read_image", "image_shape", size) for size in image_shape)
-    levels = as_count("read_image", "levels", levels, maximum=65535)
-    path = as_path("read_image", "path", path)
-    if not path.is_file():
-        raise DataError(f"{path}: no such picture file")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path, formats=FORMATS) as file:
-                scale = scale_of(file)
-                if file.width * file.height > MAX_PIXELS:
-                    raise DataError(
-                        f"{path}: the picture has {file.width}x{file.height} pixels, at most "
-                        f"{MAX_PIXELS:,} are read; make it smaller first"
-                    )
-                picture = ImageOps.exif_transpose(file)
-        picture = as_eight_bits(str(path), picture, scale, colour=channels == 3)
-    except UnidentifiedImageError:
-        kinds = ", ".join(FORMATS)
-        raise DataError(
-            f"{path}: not a picture of the kinds {kinds}, or of a rare variant"
-        ) from None
-    except (DataError, UserWarning):
-        raise
-    except Exception as error:  # the decoders of Pillow raise errors of many kinds
-        raise DataError(f"{path}: the picture is corrupt: {error}") from error
-    pixels = np.asarray(ImageOps.fit(picture, (width, height), Image.Resampling.BICUBIC))
-    pixels = pixels.reshape(height, width, channels).transpose(2, 0, 1)
-    dtype = np.uint8 if levels <= 255 else np.uint16
-    return np.ascontiguousarray(np.rint(pixels * (levels / 255)).astype(dtype))
+    return (channels, height, width), as_count("read_image", "levels", levels, maximum=65535)

@@ -14,7 +14,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from handgrad.data.dataset import SPLITS, Dataset, build
+from handgrad.data.dataset import Dataset, build
+from handgrad.data.splits import PARTS
 from handgrad.errors import as_count, check_known, check_size
 
 SIZE: Final = 32
@@ -199,7 +200,7 @@ def shapes_dataset(
     num_test: int = 1000,
     seed: int = 0,
     subtract_mean: bool = True,
-    standardize: bool = False,
+    standardize: bool = True,
     dtype: Any = np.float32,
 ) -> Dataset:
     """Return generated shapes, in the form of CIFAR-10: (N, 3, 32, 32), pixels 0..255.
@@ -208,8 +209,8 @@ def shapes_dataset(
         num_training, num_validation, num_test: how many images of each part; a part's images do not
             depend on the sizes of the others.
         seed: which images.
-        subtract_mean: subtract the mean training image.
-        standardize: instead, subtract each channel's mean and divide by its standard deviation.
+        subtract_mean: subtract the mean training image (if not `standardize`).
+        standardize: subtract each channel's mean and divide by its standard deviation.
         dtype: float32 or float64.
     """
     sizes = {
@@ -217,7 +218,7 @@ def shapes_dataset(
         "val": as_count("shapes", "num_validation", num_validation, minimum=0),
         "test": as_count("shapes", "num_test", num_test, minimum=0),
     }
-    splits = {split: make_shapes(sizes[split], seed, k) for k, split in enumerate(SPLITS)}
+    splits = {split: make_shapes(sizes[split], seed, k) for k, split in enumerate(PARTS)}
     return build(
         "shapes",
         splits,
@@ -231,4 +232,4 @@ def shapes_dataset(
 def load_shapes(**options: Any) -> dict[str, np.ndarray]:
     """Return the courses' dictionary of generated shapes; options as in `shapes_dataset`."""
     check_known("load_shapes", options, signature(shapes_dataset).parameters)
-    return shapes_dataset(**options).arrays
+    return dict(shapes_dataset(**options).arrays)

@@ -75,7 +75,7 @@ def missing_text() -> str:
 
 def get(name: str) -> ModuleType:
     """Return the engine called `name`; EngineError says how to get it where it is missing."""
-    if not is_one_of(name, NAMES):
+    if not isinstance(name, str) or name not in NAMES:
         raise EngineError(f"engine must be one of 'auto', {str(NAMES)[1:-1]}; got {name!r}")
     return _load(name)
 

@@ -13,7 +13,7 @@ from handgrad.errors import DtypeError, ShapeError, call_of, shown
 
 Array = Any  # an array of any library that the array API standard describes
 
-_DTYPES = tuple(np.dtype(name) for name in ("float32", "float64", "complex128"))
+DTYPES = tuple(np.dtype(name) for name in ("float32", "float64", "complex128"))
 _NAMES = "float32, float64 or complex128"
 
 
@@ -136,7 +136,7 @@ def promote(layer: str, **arrays: Array) -> tuple[Array, ...]:
     """
     values = tuple(arrays.values())
     for value in values:
-        if type(value) is not np.ndarray or value.dtype not in _DTYPES or not value.flags.aligned:
+        if type(value) is not np.ndarray or value.dtype not in DTYPES or not value.flags.aligned:
             break
         if value.dtype != values[0].dtype or not value.dtype.isnative:
             break
@@ -154,7 +154,7 @@ def _promote_numpy(layer: str, arrays: dict[str, Array]) -> tuple[np.ndarray, ..
         array = as_numpy(layer, name, value, f"be {_NAMES} (or integers)")
         if array.dtype.kind in "iu":
             array = array.astype(np.float64)
-        elif array.dtype.newbyteorder("=") not in _DTYPES:
+        elif array.dtype.newbyteorder("=") not in DTYPES:
             raise DtypeError(
                 f"{layer}: {name} must be {_NAMES} (or integers), got {array.dtype}"
                 f"{how_to_convert(name, array, value)}"

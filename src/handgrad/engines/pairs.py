@@ -32,7 +32,17 @@ PAIRS = (
     "upsample",
     "word_embedding",
 )
-LOSSES = ("softmax_loss", "svm_loss")
+LOSSES = (
+    "absolute_loss",
+    "binary_cross_entropy_loss",
+    "focal_loss",
+    "huber_loss",
+    "mse_loss",
+    "poisson_loss",
+    "quantile_loss",
+    "softmax_loss",
+    "svm_loss",
+)
 FUNCTIONS = frozenset(
     {
         *(f"{pair}_forward" for pair in PAIRS),

@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 
 from handgrad.engines.pairs import FUNCTIONS
 
+fused = None  # every pair is a call of its own
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 

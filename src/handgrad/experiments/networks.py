@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from handgrad import models
-from handgrad.errors import check_known, keywords_of
+from handgrad import models, nn
+from handgrad.errors import check_choice, check_known, keywords_of
 from handgrad.models import ConvNet, Network
-from handgrad.models.network import Stage
+
+ACTIVATIONS: dict[str, type[nn.Layer]] = {
+    cls.pair_name: cls for cls in (nn.ReLU, nn.Sigmoid, nn.Tanh, nn.LeakyReLU, nn.ELU, nn.GELU)
+}
 
 
 class StudyNet(ConvNet):
     """`ConvNet` with another activation behind its affine layers, or group for layer normalisation.
 
-    activation: relu, sigmoid, tanh, leaky_relu, elu or gelu, of the hidden affine layers.
-    groups: the channels of a convolution are normalised in so many groups (normalization
+    activation: relu, sigmoid, tanh, leaky_relu, elu or gelu, of the hidden affine layers that nothing
+    normalises.  groups: the channels of a convolution are normalised in so many groups (normalization
     'layernorm'); 1 is layer normalisation.  Without convolutions it is a fully-connected network.
     """
 
     def __init__(self, *, activation: str = "relu", groups: int = 1, **options: Any) -> None:
+        check_choice("StudyNet", "activation", activation, ACTIVATIONS)
+        self._chosen = ACTIVATIONS[activation]
+        self._norm_groups = groups
         super().__init__(**options)
-        self._stages = [
-            new for stage in self._stages for new in _changed(stage, activation, groups)
-        ]
 
-
-def _changed(stage: Stage, activation: str, groups: int) -> Iterator[Stage]:
-    if stage.pair == "spatial_groupnorm":
-        yield stage._replace(before=(groups,))
-    elif stage.pair == "affine_relu" and activation != "relu":
-        yield stage._replace(pair="affine")
-        yield Stage(stage.block, activation)
-    else:
-        yield stage
+    def _activation(self) -> nn.Layer:
+        return self._chosen() if self.normalization is None else nn.ReLU()
 
 
 def build_network(

@@ -8,13 +8,12 @@ from threading import Thread
 from time import sleep
 from typing import Any
 
+from handgrad.experiments import get_study
 from handgrad.processes import serve
 
 
 def answer(study: str, spec: dict[str, Any]) -> Any:
     """Return the record of one trial."""
-    from handgrad.experiments import get_study
-
     return get_study(study).run(spec)
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from handgrad.engines import vectorized
 from handgrad.engines.arrays import Array, namespace, promote
 from handgrad.errors import ShapeError, check_ndim, check_shape
-from handgrad.layers.pair import Cache, run_forward, run_linear_backward
+from handgrad.layers.pair import Cache, Checked, run_forward, run_linear_backward
 
 
 def affine_forward(
@@ -39,19 +39,20 @@ def affine_forward(
     Source: CS231n assignment 2, ``affine_forward``.
     """
     x, w, b = promote("affine_forward", x=x, w=w, b=b)
-    check_affine(x, w, b)
+    check(x, w, b)
     return run_forward("affine", engine, (x, w, b))
 
 
-def check_affine(x: Array, w: Array, b: Array) -> None:
-    """Do the checks of `affine_forward`."""
+def check(x: Array, w: Array, b: Array) -> Checked:
+    """Do the checks of `affine_forward`; of x, and of the arrays behind it, the shape is enough."""
     check_ndim("affine_forward", "w", w, 2, "(D, M)")
-    if x.ndim < 1 or prod(x.shape[1:]) != w.shape[0]:
+    if not x.shape or prod(x.shape[1:]) != w.shape[0]:
         raise ShapeError(
             f"affine_forward: x must have D = {w.shape[0]} numbers a row, as w {tuple(w.shape)} "
             f"has rows; got x {tuple(x.shape)}, {prod(x.shape[1:])} a row"
         )
     check_shape("affine_forward", "b", b, (w.shape[1],), "(M,) of w (D, M)")
+    return Checked("affine", (), (x.shape[0], w.shape[1]))
 
 
 def affine_backward(

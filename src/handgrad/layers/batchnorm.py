@@ -33,8 +33,8 @@ from typing import Any, NamedTuple
 from handgrad.engines import vectorized
 from handgrad.engines.arrays import Array, namespace, promote
 from handgrad.errors import check_ndim, check_shape
-from handgrad.layers.norms import batch_norm_forward, norm_backward
-from handgrad.layers.pair import Cache
+from handgrad.layers.norms import batch_norm_forward, check_batch_norm, norm_backward
+from handgrad.layers.pair import Cache, Checked
 
 
 def batchnorm_forward(
@@ -66,11 +66,16 @@ def batchnorm_forward(
     Source: Ioffe and Szegedy 2015, arXiv:1502.03167; CS231n assignment 2, ``batchnorm_forward``.
     """
     x, gamma, beta = promote("batchnorm_forward", x=x, gamma=gamma, beta=beta)
+    return batch_norm_forward("batchnorm", engine, (x, gamma, beta), bn_param, check)
+
+
+def check(x: Array, gamma: Array, beta: Array, bn_param: dict[str, Any]) -> Checked:
+    """Do the checks of `batchnorm_forward`, but those of the running statistics."""
     check_ndim("batchnorm_forward", "x", x, 2, "(N, D)")
     columns = (x.shape[1],)
     check_shape("batchnorm_forward", "gamma", gamma, columns, "(D,) of x (N, D)")
     check_shape("batchnorm_forward", "beta", beta, columns, "(D,) of x (N, D)")
-    return batch_norm_forward("batchnorm", engine, x, gamma, beta, bn_param)
+    return check_batch_norm("batchnorm_forward", x, bn_param)
 
 
 def batchnorm_backward(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:

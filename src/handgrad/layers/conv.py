@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 from handgrad.engines import vectorized
 from handgrad.engines.arrays import Array, namespace, promote
 from handgrad.errors import check_ndim, check_shape
-from handgrad.layers.pair import Cache, run_forward, run_linear_backward
+from handgrad.layers.pair import Cache, Checked, run_forward, run_linear_backward
 from handgrad.layers.products import (
     Windows,
     as_images,
@@ -73,14 +73,11 @@ def conv_forward(
     (2012); dilation: Yu and Koltun (2016), arXiv:1511.07122.
     """
     x, w, b = promote("conv_forward", x=x, w=w, b=b)
-    options = checked_conv(x, w, b, conv_param)
-    return run_forward("conv", engine, (x, w, b), *options)
+    return run_forward("conv", engine, (x, w, b), *check(x, w, b, conv_param).options)
 
 
-def checked_conv(
-    x: Array, w: Array, b: Array, conv_param: dict[str, Any]
-) -> tuple[Pair, Pair, Pair, int]:
-    """Return stride, pad, dilation and groups, after the checks of `conv_forward`."""
+def check(x: Array, w: Array, b: Array, conv_param: dict[str, Any]) -> Checked:
+    """Do the checks of `conv_forward`; the options are stride, pad, dilation and groups."""
     check_ndim("conv_forward", "x", x, 4, "(N, C, H, W)")
     check_ndim("conv_forward", "w", w, 4, "(F, C, HH, WW)")
     stride, pad, dilation, groups = conv_options("conv_forward", conv_param)
@@ -92,8 +89,8 @@ def checked_conv(
     check_shape("conv_forward", "w", w, expected, f"(F, {depth}, HH, WW) with the C of x")
     check_shape("conv_forward", "b", b, (F,), "(F,) of w (F, C, HH, WW)")
     reach = reach_of((HH, WW), dilation)
-    check_windows("conv_forward", tuple(x.shape), F, reach, stride, pad)
-    return stride, pad, dilation, groups
+    counts = check_windows("conv_forward", tuple(x.shape), F, reach, stride, pad)
+    return Checked("conv", (stride, pad, dilation, groups), (x.shape[0], F, *counts))
 
 
 def conv_backward(

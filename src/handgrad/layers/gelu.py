@@ -24,7 +24,7 @@ from handgrad.engines import vectorized
 from handgrad.engines.arrays import Array, namespace, promote, real_part
 from handgrad.engines.erf import erfc
 from handgrad.errors import check_choice, check_min_ndim
-from handgrad.layers.pair import Cache, run_backward, run_forward
+from handgrad.layers.pair import Cache, Checked, run_backward, run_forward
 from handgrad.layers.sigmoid import sigmoid_and_slope
 
 
@@ -48,9 +48,15 @@ def gelu_forward(
     Source: D. Hendrycks, K. Gimpel, "Gaussian error linear units" (2016).
     """
     (x,) = promote("gelu_forward", x=x)
+    check(x, approximate)
+    return run_forward("gelu", engine, (x,), approximate)
+
+
+def check(x: Array, approximate: str) -> Checked:
+    """Do the checks of `gelu_forward`."""
     check_min_ndim("gelu_forward", "x", x, 1, "(N, ...)")
     check_choice("gelu_forward", "approximate", approximate, ("none", "tanh"))
-    return run_forward("gelu", engine, (x,), approximate)
+    return Checked("gelu", (approximate,), tuple(x.shape))
 
 
 def gelu_backward(dout: Array, cache: Cache) -> Array:

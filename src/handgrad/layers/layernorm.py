@@ -19,8 +19,8 @@ from typing import Any
 
 from handgrad.engines.arrays import Array, promote
 from handgrad.errors import check_ndim, check_shape
-from handgrad.layers.norms import eps_of, group_norm_forward, norm_backward
-from handgrad.layers.pair import Cache
+from handgrad.layers.norms import check_group_norm, eps_of, norm_backward, norm_forward
+from handgrad.layers.pair import Cache, Checked
 
 
 def layernorm_forward(
@@ -47,12 +47,17 @@ def layernorm_forward(
     Source: Ba, Kiros and Hinton 2016, arXiv:1607.06450; CS231n assignment 2, ``layernorm_forward``.
     """
     x, gamma, beta = promote("layernorm_forward", x=x, gamma=gamma, beta=beta)
+    return norm_forward("layernorm", engine, (x, gamma, beta), check(x, gamma, beta, ln_param))
+
+
+def check(x: Array, gamma: Array, beta: Array, ln_param: dict[str, Any]) -> Checked:
+    """Do the checks of `layernorm_forward`."""
     check_ndim("layernorm_forward", "x", x, 2, "(N, D)")
     columns = (x.shape[1],)
     check_shape("layernorm_forward", "gamma", gamma, columns, "(D,) of x (N, D)")
     check_shape("layernorm_forward", "beta", beta, columns, "(D,) of x (N, D)")
     eps = eps_of("layernorm_forward", "ln_param", ln_param)
-    return group_norm_forward("layernorm", engine, x, gamma, beta, 1, eps)
+    return check_group_norm("layernorm", x, 1, eps)
 
 
 def layernorm_backward(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:

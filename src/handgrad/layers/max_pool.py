@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 from handgrad.engines import bordered, vectorized
 from handgrad.engines.arrays import Array, namespace, promote, real_part
 from handgrad.errors import check_ndim
-from handgrad.layers.pair import Cache, run_backward, run_forward
-from handgrad.layers.windows import Border, Pair, check_pool, pool_options, slices
+from handgrad.layers.pair import Cache, Checked, run_backward, run_forward
+from handgrad.layers.windows import Border, Pair, check_pool, pool_counts, pool_options, slices
 
 
 def max_pool_forward(
@@ -47,10 +47,17 @@ def max_pool_forward(
     Source: CS231n assignment 2, ``max_pool_forward_naive``.
     """
     (x,) = promote("max_pool_forward", x=x)
+    return run_forward("max_pool", engine, (x,), *check(x, pool_param).options)
+
+
+def check(x: Array, pool_param: dict[str, Any]) -> Checked:
+    """Do the checks of `max_pool_forward`; the options are window, stride and border."""
     check_ndim("max_pool_forward", "x", x, 4, "(N, C, H, W)")
     options = pool_options("max_pool_forward", pool_param)
-    border = check_pool("max_pool_forward", tuple(x.shape), options)
-    return run_forward("max_pool", engine, (x,), options.window, options.stride, border)
+    shape = tuple(x.shape)
+    border = check_pool("max_pool_forward", shape, options)
+    counts = pool_counts(shape[2:], options)
+    return Checked("max_pool", (options.window, options.stride, border), (*shape[:2], *counts))
 
 
 def max_pool_backward(dout: Array, cache: Cache) -> Array:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from handgrad import engines
 from handgrad.engines.arrays import Array, cast, namespace
@@ -17,7 +20,9 @@ from handgrad.errors import (
     is_one_of,
     required,
 )
-from handgrad.layers.pair import Cache, check_backward
+from handgrad.layers.pair import Cache, Checked, backward_name, check_backward
+
+Arrays = tuple[Array, Array, Array]  # x, gamma, beta
 
 BATCH_NORM_KEYS = frozenset({"mode", "eps", "momentum", "running_mean", "running_var"})
 GROUP_NORM_KEYS = frozenset({"eps", "mode"})
@@ -37,9 +42,11 @@ class NormSaved(NamedTuple):
 
 
 def norm_forward(
-    layer: str, pair: str, engine: str | None, x: Array, gamma: Array, beta: Array, *options: Any
+    layer: str, engine: str | None, arrays: Arrays, checked: Checked
 ) -> tuple[Array, Cache]:
-    """Call the engine's ``<pair>_forward`` on x (N, C, ...) with gamma and beta as (C,)."""
+    """Call the engine's pair on x (N, C, ...), with gamma and beta as (C,)."""
+    x, gamma, beta = arrays
+    pair, options, _ = checked
     name, module = engines.select(engine, x)
     xp = namespace(x)
     channels = (x.shape[1],)
@@ -59,53 +66,55 @@ def norm_backward(
     """
     dout = check_backward(layer, dout, cache)
     pair, gamma_shape, beta_shape, saved = cache.saved
-    suffix = "_backward_alt" if alt and pair == "batchnorm" else "_backward"
-    dx, dgamma, dbeta = getattr(engines.get(cache.engine), pair + suffix)(dout, saved)
+    backward = backward_name(pair) if alt else pair + "_backward"
+    dx, dgamma, dbeta = getattr(engines.get(cache.engine), backward)(dout, saved)
     xp = namespace(dout)
     return dx, xp.reshape(dgamma, gamma_shape), xp.reshape(dbeta, beta_shape)
 
 
-class BatchNormOptions(NamedTuple):
-    """What `bn_param` says: mode, eps, momentum, and the running mean and variance, (C,)."""
+class Running(NamedTuple):
+    """What `bn_param` says of the running statistics: momentum, mean and variance, (C,)."""
 
-    mode: str
-    eps: float
     momentum: float
     mean: Array
     var: Array
 
 
-def batch_norm_options(
-    layer: str, bn_param: dict[str, Any], x: Array, shape: tuple[int, ...] | None = None
-) -> BatchNormOptions:
-    """Return the checked options of `bn_param` for x (N, C, ...), or for an array like x of `shape`."""
-    shape = tuple(x.shape) if shape is None else shape
-    where = layer + "_forward"
-    bn_param = of_call(bn_param)
-    check_keys(where, "bn_param", bn_param, BATCH_NORM_KEYS)
-    mode = required(where, "bn_param", bn_param, "mode")
+def check_batch_norm(where: str, x: Array, bn_param: dict[str, Any]) -> Checked:
+    """Check `bn_param` for x (N, C, ...), but for its running statistics; the option is eps."""
+    if type(bn_param) is not dict or not bn_param.keys() <= BATCH_NORM_KEYS:
+        check_keys(where, "bn_param", bn_param, BATCH_NORM_KEYS)
+    mode = bn_param.get("mode")
+    if mode is None:
+        mode = required(where, "bn_param", bn_param, "mode")
     if not is_one_of(mode, ("train", "test")):
         raise OptionError(
             f'{where}: Invalid forward batchnorm mode "{mode}"; '
             "bn_param['mode'] must be 'train' or 'test'"
         )
     eps = _eps(where, "bn_param", bn_param)
-    momentum = as_number(where, "bn_param['momentum']", bn_param.get("momentum", 0.9), 0, 1)
-    mean = _running(where, "running_mean", bn_param, x, shape[1])
-    var = _running(where, "running_var", bn_param, x, shape[1])
-    if mode == "train":
-        check_not_empty(where, shape, shape[0], *shape[2:], what="a channel of the batch")
-    return BatchNormOptions(mode, eps, momentum, mean, var)
+    shape = tuple(x.shape)
+    if mode == "test":
+        return Checked("batchnorm_test", (eps,), shape)
+    check_not_empty(where, shape, shape[0], *shape[2:], what="a channel of the batch")
+    return Checked("batchnorm", (eps,), shape)
 
 
-def keep_running(
-    bn_param: dict[str, Any], options: BatchNormOptions, mean: Array, var: Array
-) -> None:
+def running_of(where: str, bn_param: dict[str, Any], like: Array, C: int) -> Running:
+    """Return the checked running statistics of `bn_param`, in the library and dtype of `like`; else zeros."""
+    momentum = bn_param.get("momentum", 0.9)
+    if type(momentum) is not float or not 0.0 <= momentum <= 1.0:
+        momentum = as_number(where, "bn_param['momentum']", momentum, 0, 1)
+    mean = _running(where, "running_mean", bn_param, like, C)
+    return Running(momentum, mean, _running(where, "running_var", bn_param, like, C))
+
+
+def keep_running(bn_param: dict[str, Any], running: Running, mean: Array, var: Array) -> None:
     """Move the running statistics in `bn_param` towards the batch's mean and var, both in one step."""
-    momentum = options.momentum
+    momentum = running.momentum
     bn_param.update(
-        running_mean=momentum * options.mean + (1 - momentum) * mean,
-        running_var=momentum * options.var + (1 - momentum) * var,
+        running_mean=momentum * running.mean + (1 - momentum) * mean,
+        running_var=momentum * running.var + (1 - momentum) * var,
     )
 
 
@@ -114,37 +123,31 @@ def of_call(bn_param: Any) -> Any:
     return dict(bn_param) if isinstance(bn_param, dict) else bn_param
 
 
-def give_back(bn_param: Any, own: Any) -> None:
-    """Put the running statistics that a call kept in `own`, made by `of_call`, into `bn_param`."""
-    if isinstance(own, dict) and own.get("mode") == "train":
-        bn_param.update(running_mean=own["running_mean"], running_var=own["running_var"])
-
-
 def batch_norm_forward(
     layer: str,
     engine: str | None,
-    x: Array,
-    gamma: Array,
-    beta: Array,
+    arrays: Arrays,
     bn_param: dict[str, Any],
+    check: Callable[..., Checked],
 ) -> tuple[Array, Cache]:
     """Batch normalisation of x (N, C, ...) by the options and running statistics of `bn_param`."""
-    options = batch_norm_options(layer, bn_param, x)
-    if options.mode == "test":
-        moments = options.mean, options.var
-        return norm_forward(layer, "batchnorm_test", engine, x, gamma, beta, *moments, options.eps)
-    out, cache = norm_forward(layer, "batchnorm", engine, x, gamma, beta, options.eps)
+    own = of_call(bn_param)
+    checked = check(*arrays, own)
+    running = running_of(layer + "_forward", own, arrays[1], checked.shape[1])
+    if checked.pair == "batchnorm_test":
+        options = (running.mean, running.var, *checked.options)
+        return norm_forward(layer, engine, arrays, checked._replace(options=options))
+    out, cache = norm_forward(layer, engine, arrays, checked)
     batch = cache.saved.saved
-    keep_running(bn_param, options, batch.mean, batch.var)
+    keep_running(bn_param, running, batch.mean, batch.var)
     return out, cache
 
 
-def group_norm_forward(
-    layer: str, engine: str | None, x: Array, gamma: Array, beta: Array, groups: int, eps: float
-) -> tuple[Array, Cache]:
-    """Normalise each of `groups` groups of channels of each row or image of x (N, C, ...)."""
-    check_not_empty(layer + "_forward", tuple(x.shape), *x.shape[1:], what="a row or image")
-    return norm_forward(layer, "groupnorm", engine, x, gamma, beta, groups, eps)
+def check_group_norm(layer: str, x: Array, groups: int, eps: float) -> Checked:
+    """Check x (N, C, ...), of which each of `groups` groups of channels is normalised for itself."""
+    shape = tuple(x.shape)
+    check_not_empty(layer + "_forward", shape, *shape[1:], what="a row or image")
+    return Checked("groupnorm", (groups, eps), shape)
 
 
 def eps_of(layer: str, where: str, param: Any) -> float:
@@ -181,11 +184,13 @@ def check_not_empty(layer: str, shape: tuple[int, ...], *sizes: int, what: str) 
         )
 
 
-def _running(layer: str, key: str, bn_param: dict[str, Any], x: Array, C: int) -> Array:
+def _running(where: str, key: str, bn_param: dict[str, Any], like: Array, C: int) -> Array:
     value = bn_param.get(key)
     if value is None:
-        return namespace(x).zeros((C,), dtype=x.dtype, device=x.device)
-    name = f"bn_param['{key}']"
-    value = cast(layer, name, value, x)
-    check_shape(layer, name, value, (C,), "one number for each channel of x (N, C, ...)")
+        return namespace(like).zeros((C,), dtype=like.dtype, device=like.device)
+    is_plain = type(value) is np.ndarray and value.dtype is like.dtype and value.flags.aligned
+    if not is_plain or value.shape != (C,):
+        name = f"bn_param['{key}']"
+        value = cast(where, name, value, like)
+        check_shape(where, name, value, (C,), "one number for each channel of x (N, C, ...)")
     return value

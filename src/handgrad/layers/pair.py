@@ -33,6 +33,17 @@ class Cache(NamedTuple):
         return in_short(self)
 
 
+class Checked(NamedTuple):
+    """What the checks of a pair find.
+
+    pair: the engines' name of it; options: its plain arguments behind the arrays; shape: the output's.
+    """
+
+    pair: str
+    options: tuple[Any, ...]
+    shape: tuple[int, ...]
+
+
 def in_short(value: Any) -> str:
     """Return `value` as text, with the dtype and shape of arrays in place of their numbers."""
     if hasattr(value, "shape") and hasattr(value, "dtype"):
@@ -71,13 +82,17 @@ def run_linear_backward(
     need_dx = as_flag(f"{layer}_backward", "need_dx", need_dx)
     dout = check_backward(layer, dout, cache)
     module = engines.get(cache.engine)
-    backward = getattr(getattr(module, "fused", None), layer + "_backward", None)
     gradients: tuple[Array | None, Array, Array]
-    if need_dx or backward is None:
-        gradients = getattr(module, layer + "_backward")(dout, cache.saved)
-        return gradients if need_dx else (None, *gradients[1:])
-    gradients = backward(dout, cache.saved, need_dx=False, need_db=True)
-    return gradients
+    if not need_dx and module.fused and (layer,) in module.fused.CHAINS:
+        gradients = module.fused.backward(dout, cache.saved, False)
+        return gradients
+    gradients = getattr(module, layer + "_backward")(dout, cache.saved)
+    return gradients if need_dx else (None, *gradients[1:])
+
+
+def backward_name(pair: str) -> str:
+    """Return the name of the backward to call: the simplified one of batch normalisation."""
+    return "batchnorm_backward_alt" if pair == "batchnorm" else pair + "_backward"
 
 
 def check_backward(layer: str, dout: Array, cache: Cache, name: str = "dout") -> Array:

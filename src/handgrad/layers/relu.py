@@ -13,7 +13,7 @@ from typing import NamedTuple
 from handgrad.engines import vectorized
 from handgrad.engines.arrays import Array, namespace, promote, real_part
 from handgrad.errors import check_min_ndim
-from handgrad.layers.pair import Cache, run_backward, run_forward
+from handgrad.layers.pair import Cache, Checked, run_backward, run_forward
 from handgrad.layers.signs import positive_part
 
 
@@ -33,8 +33,14 @@ def relu_forward(x: Array, *, engine: str | None = None) -> tuple[Array, Cache]:
     Source: CS231n assignment 2, ``relu_forward``.
     """
     (x,) = promote("relu_forward", x=x)
-    check_min_ndim("relu_forward", "x", x, 1, "(N, ...)")
+    check(x)
     return run_forward("relu", engine, (x,))
+
+
+def check(x: Array) -> Checked:
+    """Do the checks of `relu_forward`."""
+    check_min_ndim("relu_forward", "x", x, 1, "(N, ...)")
+    return Checked("relu", (), tuple(x.shape))
 
 
 def relu_backward(dout: Array, cache: Cache) -> Array:

@@ -6,22 +6,29 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.engines.arrays import Array, as_numpy, namespace, promote
+from handgrad.engines.arrays import DTYPES, Array, as_numpy, namespace, promote
 from handgrad.errors import LabelError, NonFiniteError, ShapeError, check_ndim, shown
 from handgrad.labels import advice_on_kind, advice_on_shape
 
 
 def check_scores(layer: str, x: Any, y: Any) -> tuple[Array, Array]:
     """Return finite scores x, (N, C), and labels y, (N,), as int64 of x's array library."""
-    (x,) = promote(layer, x=x)
-    check_ndim(layer, "x", x, 2, "(N, C)")
+    if type(x) is not np.ndarray or x.dtype not in DTYPES or not x.flags.aligned:
+        (x,) = promote(layer, x=x)
+    if x.ndim != 2:
+        check_ndim(layer, "x", x, 2, "(N, C)")
     if 0 in x.shape:
         raise ShapeError(
             f"{layer}: x must have at least one row and one class, got shape {tuple(x.shape)}"
         )
-    xp = namespace(x)
-    finite = xp.isfinite(x)
-    if not (finite.all() if isinstance(x, np.ndarray) else xp.all(finite)):
+    if type(x) is np.ndarray:
+        finite = np.isfinite(x)
+        is_finite = finite.all()
+    else:
+        xp = namespace(x)
+        finite = xp.isfinite(x)
+        is_finite = xp.all(finite)
+    if not is_finite:
         n, c = divmod(_first(~finite), x.shape[1])
         raise NonFiniteError(
             f"{layer}: x must be finite, got {x[n, c]} at x[{n}, {c}]; look for a "

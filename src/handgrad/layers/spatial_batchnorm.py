@@ -11,8 +11,13 @@ from typing import Any
 
 from handgrad.engines.arrays import Array, promote
 from handgrad.errors import check_ndim
-from handgrad.layers.norms import batch_norm_forward, check_channels, norm_backward
-from handgrad.layers.pair import Cache
+from handgrad.layers.norms import (
+    batch_norm_forward,
+    check_batch_norm,
+    check_channels,
+    norm_backward,
+)
+from handgrad.layers.pair import Cache, Checked
 
 
 def spatial_batchnorm_forward(
@@ -37,12 +42,17 @@ def spatial_batchnorm_forward(
     Source: Ioffe and Szegedy 2015, arXiv:1502.03167, section 3.2; CS231n assignment 2,
     ``spatial_batchnorm_forward``.
     """
+    x, gamma, beta = promote("spatial_batchnorm_forward", x=x, gamma=gamma, beta=beta)
+    return batch_norm_forward("spatial_batchnorm", engine, (x, gamma, beta), bn_param, check)
+
+
+def check(x: Array, gamma: Array, beta: Array, bn_param: dict[str, Any]) -> Checked:
+    """Do the checks of `spatial_batchnorm_forward`, but those of the running statistics."""
     where = "spatial_batchnorm_forward"
-    x, gamma, beta = promote(where, x=x, gamma=gamma, beta=beta)
     check_ndim(where, "x", x, 4, "(N, C, H, W)")
     check_channels(where, "gamma", gamma, x.shape[1])
     check_channels(where, "beta", beta, x.shape[1])
-    return batch_norm_forward("spatial_batchnorm", engine, x, gamma, beta, bn_param)
+    return check_batch_norm(where, x, bn_param)
 
 
 def spatial_batchnorm_backward(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:

@@ -25,9 +25,10 @@ from handgrad.errors import OptionError, as_count, check_ndim
 from handgrad.layers.batchnorm import normalise
 from handgrad.layers.norms import (
     check_channels,
+    check_group_norm,
     eps_of,
-    group_norm_forward,
     norm_backward,
+    norm_forward,
 )
 from handgrad.layers.pair import Cache
 
@@ -76,7 +77,8 @@ def spatial_groupnorm_forward(
             f"{where}: G must divide C = {C}, the number of channels of x (N, C, H, W); got {G}"
         )
     eps = eps_of(where, "gn_param", gn_param)
-    return group_norm_forward("spatial_groupnorm", engine, x, gamma, beta, groups, eps)
+    checked = check_group_norm("spatial_groupnorm", x, groups, eps)
+    return norm_forward("spatial_groupnorm", engine, (x, gamma, beta), checked)
 
 
 def spatial_groupnorm_backward(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:

@@ -10,7 +10,13 @@ from typing import Any
 
 from handgrad.engines.arrays import Array, promote
 from handgrad.errors import check_ndim
-from handgrad.layers.norms import check_channels, eps_of, group_norm_forward, norm_backward
+from handgrad.layers.norms import (
+    check_channels,
+    check_group_norm,
+    eps_of,
+    norm_backward,
+    norm_forward,
+)
 from handgrad.layers.pair import Cache
 
 
@@ -42,7 +48,8 @@ def spatial_instancenorm_forward(
     check_channels(where, "gamma", gamma, C)
     check_channels(where, "beta", beta, C)
     eps = eps_of(where, "in_param", in_param)
-    return group_norm_forward("spatial_instancenorm", engine, x, gamma, beta, C, eps)
+    checked = check_group_norm("spatial_instancenorm", x, C, eps)
+    return norm_forward("spatial_instancenorm", engine, (x, gamma, beta), checked)
 
 
 def spatial_instancenorm_backward(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:

@@ -151,11 +151,12 @@ def check_windows(
     stride: Pair,
     pad: Pair = (0, 0),
     far: Pair | None = None,
-) -> None:
+) -> Pair:
     """Check, before any allocation, that windows fit images (N, C, H, W) and the output fits memory.
 
     There are ``H' = 1 + (H + 2 pad - HH) // stride`` rows of windows; what no whole window reaches
-    is left out.  `far` is the pad at the far ends, where it differs.  Raises ShapeError where no window
+    is left out; returned are the numbers of rows and columns.  `far` is the pad at the far ends, where it
+    differs.  Raises ShapeError where no window
     fits, and where a stride spans, or the padded images or the output with its `channels` channels would
     hold, more than `LARGEST_SIZE`.
     """
@@ -168,7 +169,7 @@ def check_windows(
     step = prod(stride) * max(C * H * W, 1)
     largest = max(N * C * height * width, N * channels * rows * columns, step)
     if rows >= 1 and columns >= 1 and largest <= LARGEST_SIZE:
-        return
+        return rows, columns
     given = (
         f"images of {H} x {W} with pad {pad} are {height} x {width}, "
         f"the window is {HH} x {WW}, and stride is {stride}"

@@ -25,12 +25,15 @@ from handgrad.nn.activations import (
 )
 from handgrad.nn.build import LAYERS, build_layer, check_options, model_class, sequential
 from handgrad.nn.custom import CustomPair, layer
+from handgrad.nn.gradients import Gradients
 from handgrad.nn.joins import Add, Concat, Flatten, add, concat
 from handgrad.nn.layer import Layer
 from handgrad.nn.linear import Affine, Conv2d, ConvTranspose2d
+from handgrad.nn.losses import LOSSES
 from handgrad.nn.model import Model
 from handgrad.nn.norms import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
 from handgrad.nn.pools import AvgPool, GlobalAvgPool, MaxPool, Upsample
+from handgrad.nn.sequences import AvgPool1d, BatchNorm1d, Conv1d, GlobalAvgPool1d, MaxPool1d
 from handgrad.nn.sequential import Sequential
 from handgrad.nn.value import Value
 from handgrad.nn.whitening import Whitening
@@ -39,23 +42,30 @@ __all__ = [
     "ELU",
     "GELU",
     "LAYERS",
+    "LOSSES",
     "Add",
     "Affine",
     "AvgPool",
+    "AvgPool1d",
     "BatchNorm",
+    "BatchNorm1d",
     "Concat",
+    "Conv1d",
     "Conv2d",
     "ConvTranspose2d",
     "CustomPair",
     "Dropout",
     "Flatten",
     "GlobalAvgPool",
+    "GlobalAvgPool1d",
+    "Gradients",
     "GroupNorm",
     "InstanceNorm",
     "Layer",
     "LayerNorm",
     "LeakyReLU",
     "MaxPool",
+    "MaxPool1d",
     "Maxout",
     "Model",
     "PReLU",

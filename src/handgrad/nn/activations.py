@@ -30,7 +30,7 @@ class Activation(PairLayer):
 class ReLU(Activation):
     """``max(0, x)`` (`relu_forward`)."""
 
-    kind = pair_name = "relu"
+    kind = pair_name = link = "relu"
 
 
 class Sigmoid(Activation):
@@ -84,7 +84,7 @@ class ELU(Activation):
 class GELU(Activation):
     """x times the probability of a gate being open (`gelu_forward`)."""
 
-    kind = pair_name = "gelu"
+    kind = pair_name = link = "gelu"
 
     def __init__(self, approximate: str = "none", *, name: str | None = None) -> None:
         """approximate: "none" for the exact gate, "tanh" for the approximate one."""

@@ -10,16 +10,23 @@ from typing import Any
 import numpy as np
 
 from handgrad.errors import OptionError, check_known, required, shown
-from handgrad.nn import activations, joins, linear, norms, pools, whitening
+from handgrad.nn import activations, joins, linear, norms, pools, sequences, whitening
 from handgrad.nn.custom import CustomPair
 from handgrad.nn.layer import Layer
 from handgrad.nn.model import Model
 from handgrad.nn.sequential import Sequential
 
-_BASES = (activations.Activation, linear.Linear, norms.Norm, pools.Pool)
+_BASES = (
+    activations.Activation,
+    linear.Linear,
+    norms.Norm,
+    pools.Pool,
+    sequences.Pool1d,
+    sequences._AsImages,
+)
 LAYERS: dict[str, type[Layer]] = {
     name: thing
-    for module in (activations, joins, linear, norms, pools, whitening)
+    for module in (activations, joins, linear, norms, pools, sequences, whitening)
     for name, thing in vars(module).items()
     if isinstance(thing, type)
     and issubclass(thing, Layer)
@@ -67,7 +74,7 @@ def sequential(
     reg: float = 0.0,
     dtype: Any = np.float32,
     init: Any = "kaiming",
-    loss: str = "softmax",
+    loss: Any = "softmax",
     label_smoothing: float = 0.0,
     fuse: bool = True,
     rng: Any = None,

@@ -4,41 +4,23 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from handgrad.errors import HandgradError, OperationError, OptionError, ShapeError
 from handgrad.nn.configured import Configured
+from handgrad.nn.fit import texts
 from handgrad.nn.graph import Graph
-from handgrad.nn.inputs import texts
 from handgrad.nn.layer import Layer
 from handgrad.nn.options import Init, Shape, as_random_source, draw
-from handgrad.nn.state import Stateful
+from handgrad.nn.state import Stateful, in_mode
 from handgrad.nn.summary import by
 from handgrad.nn.value import Value
 
 Arrays = dict[str, np.ndarray]
 
 _building = threading.RLock()
-_mode: ContextVar[str | None] = ContextVar("handgrad_mode", default=None)
-
-
-@contextmanager
-def in_mode(mode: str) -> Iterator[None]:
-    """Let this thread's networks compute in `mode` inside of the ``with`` block."""
-    token = _mode.set(mode)
-    try:
-        yield
-    finally:
-        _mode.reset(token)
-
-
-def current_mode() -> str | None:
-    """Return the mode of this thread's call of a network, None outside of one."""
-    return _mode.get()
 
 
 class Built(Stateful, metaclass=Configured):
@@ -82,10 +64,6 @@ class Built(Stateful, metaclass=Configured):
         def forward(self, *values: Value) -> Value:
             """Connect the layers: take the inputs, return the scores.  Subclasses write this."""
             raise OperationError(f"{self._name} must have a method forward(self, x)")
-
-    @property
-    def _name(self) -> str:
-        return type(self).__name__
 
     def _check_built(self, what: str) -> None:
         if self._row_shape is None:
@@ -167,10 +145,9 @@ class Built(Stateful, metaclass=Configured):
         except HandgradError as error:
             raise type(error)(f"{self._name}, layer {label}: {error}") from error
         if layer._root is self:
-            shapes = {f"{label}.{name}": weight.shape for name, weight in weights.items()}
+            shapes = {self._full_name(label, name): w.shape for name, w in weights.items()}
             if not layer._shapes:
-                for name, weight in weights.items():
-                    full = f"{label}.{name}"
+                for full, weight in zip(shapes, weights.values(), strict=True):
                     init = self._init if weight.init is None else weight.init
                     rng = as_random_source(self._name, self._rng)
                     value = draw(f"{self._name}, {full}", init, weight.shape, weight.fan_in, rng)
@@ -188,6 +165,14 @@ class Built(Stateful, metaclass=Configured):
         elif layer._root is not None or weights or layer.has_state:
             self._refuse_unknown(repr(layer))
         return label, shape
+
+    def _full_name(self, label: str, name: str) -> str:
+        """Return what the parameter `name` of the layer `label` is called in `params`."""
+        return f"{label}.{name}"
+
+    def _of_layer(self, label: str, error: HandgradError) -> HandgradError:
+        """Return `error`, which a layer raised in a call, with the names of network and layer in front."""
+        return type(error)(f"{self._name}, layer {label}: {error}")
 
     def _refuse_unknown(self, what: str) -> None:
         raise OptionError(

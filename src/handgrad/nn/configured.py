@@ -19,6 +19,8 @@ class Configured(type):
     After the constructor it calls the object's `_made`.
     """
 
+    _names_unknown = True  # whether an unknown option is an OptionError, not Python's TypeError
+
     @property
     def __signature__(cls) -> inspect.Signature:
         """That of the constructor, rather than that of `__call__` below."""
@@ -28,7 +30,8 @@ class Configured(type):
     def __call__(cls, *args: Any, **options: Any) -> Any:
         """Make an object, and keep the arguments by name."""
         signature = cls.__signature__
-        if all(p.kind is not p.VAR_KEYWORD for p in signature.parameters.values()):
+        is_closed = all(p.kind is not p.VAR_KEYWORD for p in signature.parameters.values())
+        if is_closed and cls._names_unknown:
             check_known(cls.__name__, options, signature.parameters)
         made = super().__call__(*args, **options)
         bound = signature.bind(*args, **options)

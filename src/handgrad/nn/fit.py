@@ -1,8 +1,8 @@
-"""Whether weights, running statistics and losses of one's own fit a network."""
+"""Whether inputs, weights, running statistics and losses of one's own fit a network."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -18,8 +18,7 @@ from handgrad.errors import (
     check_takes,
     shown,
 )
-
-Shape = tuple[int, ...]
+from handgrad.nn.options import Shape, as_row_shape
 
 _PLAIN = tuple(np.dtype(name) for name in ("float32", "float64", "complex128"))
 
@@ -98,6 +97,19 @@ def checked_buffers(name: str, buffers: Mapping[str, Any]) -> dict[str, np.ndarr
     return checked
 
 
+def check_complete(where: str, names: Collection[str], statistics: Iterable[str]) -> None:
+    """Raise OptionError if `names` are a part of what a layer keeps, and `statistics` are not all among them.
+
+    A mean without its variance is no state that a training leaves: the variance would start anew.
+    """
+    missing = [name for name in statistics if name not in names]
+    if names and missing:
+        raise OptionError(
+            f"{where}: {', '.join(names)} came without {', '.join(missing)}; the running statistics of a "
+            "layer come together, as buffers() returns them"
+        )
+
+
 def check_inputs(name: str, forward: Callable[..., Any], shapes: Sequence[Shape]) -> None:
     """Raise ShapeError if `forward` does not take as many inputs as there are `shapes`."""
     try:
@@ -129,3 +141,57 @@ def own_loss(name: str, result: Any, scores: Array) -> tuple[Any, Array]:
             f"{wanted}, of shape {tuple(scores.shape)}, got {tuple(dscores.shape)} for dscores"
         )
     return loss, dscores
+
+
+def input_shapes(where: str, shape: Any) -> list[Shape] | None:
+    """Return the shapes of the inputs: several where `shape` is a list of shapes."""
+    if shape is None:
+        return None
+    if (
+        isinstance(shape, tuple | list)
+        and shape
+        and all(isinstance(x, tuple | list) for x in shape)
+    ):
+        return [as_row_shape(where, one) for one in shape]
+    return [as_row_shape(where, shape)]
+
+
+def as_inputs(name: str, X: Any, dtype: Any) -> list[np.ndarray]:
+    """Return X, an array or a tuple of several, as a list of arrays of as many rows."""
+    if type(X) is np.ndarray and X.ndim > 1 and X.dtype.kind in "iuf":
+        return [X]  # the quick way to the same answer
+    given = X if isinstance(X, tuple) else (X,)
+    real = dtype is None or dtype(0).dtype.kind != "c"
+    must = f"hold {'real ' if real else ''}numbers"
+    xs = [as_numpy(name, "X", x, must) for x in given]
+    for x in xs:
+        if x.ndim < 2:
+            raise ShapeError(f"{name}: X must have shape (N, ...), got {x.shape}")
+        if x.dtype.kind not in ("iuf" if real else "iufc"):
+            hint = "; its imaginary part would be lost" if x.dtype.kind == "c" else ""
+            raise DtypeError(f"{name}: X must {must}, got {x.dtype}{hint}")
+    if any(len(x) != len(xs[0]) for x in xs):
+        raise ShapeError(
+            f"{name}: the inputs must have as many rows, got {texts([x.shape for x in xs])}"
+        )
+    return xs
+
+
+def check_rows(name: str, rows: Sequence[Shape], expected: Sequence[Shape]) -> None:
+    """Raise ShapeError unless the inputs have the shapes `expected`, those of one row each."""
+    if list(rows) == list(expected):
+        return
+    if len(rows) != len(expected):
+        raise ShapeError(
+            f"{name}: X must be a tuple of {len(expected)} arrays, got {len(rows)}"
+            if len(expected) > 1
+            else f"{name}: X must be one array, got {len(rows)}"
+        )
+    shown = " and ".join(str(("N", *row)).replace("'", "") for row in expected)
+    got = " and ".join(str(("N", *row)).replace("'", "") for row in rows)
+    raise ShapeError(f"{name}: X must have shape {shown}; got {got}")
+
+
+def texts(shapes: Sequence[Shape]) -> str:
+    """Return shapes as in "(2, 3) and (2, 4)"."""
+    return " and ".join(str(tuple(shape)) for shape in shapes)

@@ -5,7 +5,7 @@ backward gives those of its inputs; where a value was used more than once, they 
 
     dvalue = sum over the calls that took the value of what their backward gives for it
 
-Neighbours that form a sandwich of `handgrad.layers`, with nobody else looking at what is between
+Neighbours that form a chain of `handgrad.layers.chain`, with nobody else looking at what is between
 them, become one step, which an engine may compute in fewer passes over memory.
 """
 
@@ -20,14 +20,10 @@ import numpy as np
 from handgrad import layers
 from handgrad.engines.arrays import Array
 from handgrad.errors import HandgradError, OperationError
-from handgrad.nn.activations import GELU, ReLU
-from handgrad.nn.joins import Flatten
+from handgrad.layers import chain
 from handgrad.nn.layer import Layer, PairLayer, learned_ones
-from handgrad.nn.linear import Affine, Conv2d
-from handgrad.nn.norms import BatchNorm, LayerNorm, Norm
-from handgrad.nn.pools import MaxPool
+from handgrad.nn.norms import Norm
 from handgrad.nn.value import Value
-from handgrad.nn.whitening import Whitening
 
 if TYPE_CHECKING:
     from handgrad.nn.built import Built
@@ -36,24 +32,7 @@ Arrays = dict[str, Array]
 Own = Mapping[int, Layer]
 _NONE: Own = {}
 
-Chain = tuple[type[Layer], ...]
-
-# neighbouring layers -> the sandwich that computes them; an affine layer flattens by itself
-_SANDWICHES: dict[Chain, str] = {
-    (BatchNorm, GELU): "bn_gelu",
-    (Conv2d, MaxPool): "conv_pool",
-    (Whitening, ReLU): "conv_relu",
-    (Conv2d, ReLU): "conv_relu",
-    (Conv2d, ReLU, MaxPool): "conv_relu_pool",
-    (Conv2d, BatchNorm, ReLU): "conv_bn_relu",
-    (Conv2d, BatchNorm, ReLU, MaxPool): "conv_bn_relu_pool",
-    (Affine, ReLU): "affine_relu",
-    (Affine, BatchNorm, ReLU): "affine_bn_relu",
-    (Affine, LayerNorm, ReLU): "affine_ln_relu",
-}
-_CHAINS: set[Chain] = {*_SANDWICHES, (Flatten, Affine)}
-_CHAINS |= {(Flatten, *chain) for chain in _SANDWICHES if chain[0] is Affine}
-_BEGINNINGS = {chain[:length] for chain in _CHAINS for length in range(1, len(chain) + 1)}
+_ALONE = ("affine", "conv", "bn", "relu", "gelu", "pool")  # what a single layer is a chain of
 
 
 class Call(NamedTuple):
@@ -94,20 +73,34 @@ class Graph:
         self.calls.append(Call(layer, inputs, output.index, output.shape, label))
         return output
 
+    def shape_of(self, value: int) -> tuple[int, ...]:
+        """Return the shape of value number `value`."""
+        inputs = len(self.inputs)
+        return self.inputs[value].shape if value < inputs else self.calls[value - inputs].shape
+
 
 class Step(NamedTuple):
-    """What is computed in one go: one layer, or a chain of layers that forms a sandwich.
+    """What is computed in one go: one layer, or a chain of layers.
 
-    label: for messages and activations; frees: values that nobody looks at afterwards.
+    chain: its name, None where the layer calls its own pair; plain: for each layer of a chain the options
+    of its pair, where they are fixed and all its arrays are parameters, else None; names: of all
+    parameters; label: for messages and activations; frees: values that nobody looks at afterwards.
     """
 
     layers: tuple[Layer, ...]
-    sandwich: str | None
+    chain: str | None
+    plain: tuple[tuple[Any, ...] | None, ...]
+    names: tuple[str, ...]
     inputs: tuple[int, ...]
     output: int
     label: str
     needs_dx: bool
     frees: tuple[int, ...]
+
+    @property
+    def sandwich(self) -> str | None:
+        """The name of a chain of several pairs."""
+        return self.chain if self.chain in chain.CHAINS else None
 
 
 class Plan:
@@ -122,7 +115,7 @@ class Plan:
         self.model, self.mode = graph.model, graph.mode
         self.output = output.index
         self.shapes = tuple(value.shape for value in graph.inputs)
-        self.steps = _steps(_needed(graph.calls, output.index), output.index, fuse)
+        self.steps = _steps(graph, output.index, fuse)
         self._sums: dict[int, np.ndarray] | None = {} if keep else None
 
     def forward(
@@ -139,11 +132,13 @@ class Plan:
         """
         values: dict[int, Array] = dict(enumerate(xs))
         for step in self.steps:
-            arrays = [values[i] for i in step.inputs]
             try:
-                out, cache = _forward(step, arrays, params, own, self.mode)
+                out, cache = _forward(step, values, params, own, self.mode)
             except HandgradError as error:
-                raise self._named(step, error) from error
+                named = self.model._of_layer(step.label, error)
+                if named is error:
+                    raise
+                raise named from error
             if caches is not None:
                 caches.append(cache)
             if outputs is not None:
@@ -163,7 +158,7 @@ class Plan:
             layer = step.layers[-1]
             inputs = [values[i] for i in step.inputs]
             calls.append((step.label, layer, inputs, [params[name] for name in layer.parameters]))
-            values[step.output], _ = _forward(step, inputs, params, own, self.mode)
+            values[step.output], _ = _forward(step, values, params, own, self.mode)
         return calls
 
     def backward(self, dscores: Array, caches: list[Any]) -> Arrays:
@@ -177,9 +172,11 @@ class Plan:
             try:
                 dxs, dparams = _backward(step, dout, cache)
             except HandgradError as error:
-                raise self._named(step, error) from error
-            names = [name for layer in step.layers for name in layer.parameters]
-            for name, gradient in zip(names, dparams, strict=True):
+                named = self.model._of_layer(step.label, error)
+                if named is error:
+                    raise
+                raise named from error
+            for name, gradient in zip(step.names, dparams, strict=True):
                 known = gradients.get(name)
                 gradients[name] = gradient if known is None else known + gradient
             if step.needs_dx:
@@ -199,42 +196,45 @@ class Plan:
             return total
         return np.add(a, b, out=known)
 
-    def _named(self, step: Step, error: HandgradError) -> HandgradError:
-        """Return `error` with the names of the network and the layer in front."""
-        return type(error)(f"{self.model._name}, layer {step.label}: {error}")
 
-
-def _forward(step: Step, xs: list[Array], params: Arrays, own: Own, mode: str) -> tuple[Array, Any]:
-    if step.sandwich is None:
-        layer = step.layers[-1]  # an affine layer flattens by itself
+def _forward(
+    step: Step, values: Mapping[int, Array], params: Arrays, own: Own, mode: str
+) -> tuple[Array, Any]:
+    if step.chain is None:
+        layer = step.layers[-1]
         layer = own.get(id(layer), layer)
+        xs = [values[i] for i in step.inputs]
         return layer.forward(xs, [params[name] for name in layer.parameters], mode)
-    (x,) = xs
-    arrays: list[tuple[Array, bool]] = []
+    x = values[step.inputs[0]]
+    arrays = [x]
     options: list[Any] = []
-    for known in step.layers:
+    learned: list[bool] = []
+    for known, plain in zip(step.layers, step.plain, strict=True):
+        if plain is not None:
+            options += plain
+            for name in known.parameters:
+                arrays.append(params[name])
+                learned.append(True)
+            continue
         layer = own.get(id(known), known)
         assert isinstance(layer, PairLayer)
-        arrays += layer.arrays(x, [params[name] for name in layer.parameters])
-        if isinstance(layer, LayerNorm):
-            options.append(layer.param)  # behind an affine layer, whatever x is
-        else:
-            options += layer.options(x, mode)
-    forward = getattr(layers, step.sandwich + "_forward")
-    out, cache = forward(x, *(array for array, _ in arrays), *options)
-    return out, ([learned for _, learned in arrays], cache)
+        for array, is_own in layer.arrays(x, [params[name] for name in layer.parameters]):
+            arrays.append(array)
+            learned.append(is_own)
+        options += layer.options(x, mode)
+    out, cache = chain.forward(step.chain, arrays, options)
+    return out, (learned, cache)
 
 
 def _backward(step: Step, dout: Array, cache: Any) -> tuple[Sequence[Array], Sequence[Array]]:
-    if step.sandwich is None:
+    if step.chain is None:
         layer = step.layers[-1]
         if step.needs_dx:
             return layer.backward(dout, cache)
         return (), layer.backward_of_parameters(dout, cache)
     learned, kept = cache
-    backward = getattr(layers, step.sandwich + "_backward")
-    dx, *own = backward(dout, kept, need_dx=step.needs_dx)
-    return (dx,), learned_ones(own, learned)
+    dx, *own = chain.backward(step.chain, dout, kept, step.needs_dx)
+    return (dx,), own if all(learned) else learned_ones(own, learned)
 
 
 def _needed(calls: list[Call], output: int) -> list[Call]:
@@ -247,31 +247,32 @@ def _needed(calls: list[Call], output: int) -> list[Call]:
     return needed[::-1]
 
 
-def _steps(calls: list[Call], output: int, fuse: bool) -> list[Step]:
+def _steps(graph: Graph, output: int, fuse: bool) -> list[Step]:
+    calls = _needed(graph.calls, output)
     uses = Counter(i for call in calls for i in call.inputs)
     takers = {i: call for call in calls for i in call.inputs}  # the only one where uses is 1
     learns: set[int] = set()  # values that parameters have an influence on
-    chains: list[list[Call]] = []
+    chains: list[tuple[list[Call], str | None]] = []
     done: set[int] = set()
     for call in calls:
-        if call.output in done:
-            continue
-        chain = _chain(call, uses, takers) if fuse else [call]
-        done.update(link.output for link in chain)
-        chains.append(chain)
-    last_use = {i: place for place, chain in enumerate(chains) for i in chain[0].inputs}
+        if call.output not in done:
+            linked, name = _chain(call, uses, takers, fuse)
+            done.update(link.output for link in linked)
+            chains.append((linked, name))
+    last_use = {i: place for place, (linked, _) in enumerate(chains) for i in linked[0].inputs}
     steps = []
-    for place, chain in enumerate(chains):
-        first, last = chain[0], chain[-1]
+    for place, (linked, name) in enumerate(chains):
+        first, last = linked[0], linked[-1]
         needs_dx = any(i in learns for i in first.inputs)
-        if needs_dx or any(link.layer.parameters for link in chain):
+        if needs_dx or any(link.layer.parameters for link in linked):
             learns.add(last.output)
-        types = _types(chain)
-        main = next((link for link in chain if link.layer.parameters), last)
+        main = next((link for link in linked if link.layer.parameters), last)
         steps.append(
             Step(
-                tuple(link.layer for link in chain),
-                _SANDWICHES.get(types[1:] if types[0] is Flatten else types),
+                tuple(link.layer for link in linked),
+                name,
+                tuple(_plain(graph, link) if name else None for link in linked),
+                tuple(name for link in linked for name in link.layer.parameters),
                 first.inputs,
                 last.output,
                 main.label,
@@ -282,28 +283,37 @@ def _steps(calls: list[Call], output: int, fuse: bool) -> list[Step]:
     return steps
 
 
-def _chain(call: Call, uses: Counter[int], takers: dict[int, Call]) -> list[Call]:
-    """Return the longest chain of `_CHAINS` that begins with `call`, or [call]."""
-    chain, best = [call], 1
-    if _leaves_out(call.layer):
-        return chain
-    while _types(chain) in _BEGINNINGS:
-        if _types(chain) in _CHAINS:
-            best = len(chain)
-        end = chain[-1].output
-        if uses[end] != 1 or end not in takers:
-            break
-        if _leaves_out(takers[end].layer):
-            break
-        chain.append(takers[end])
-    return chain[:best]
+def _chain(
+    call: Call, uses: Counter[int], takers: dict[int, Call], fuse: bool
+) -> tuple[list[Call], str | None]:
+    """Return the longest chain that begins with `call`, and its name; [call] and None where it is in none."""
+    linked, end = [call], call
+    while fuse and _link(end) and not _leaves_out(end.layer) and uses[end.output] == 1:
+        end = takers[end.output]
+        linked.append(end)
+    parts = [_link(link) for link in linked if not _leaves_out(link.layer)]
+    flattens = int(parts[:2] == ["flatten", "affine"])  # an affine layer flattens by itself
+    name = chain.longest(parts[flattens:]) or _link(linked[flattens])
+    if name not in chain.CHAINS and name not in _ALONE:
+        return [call], None
+    return linked[: flattens + 1 + name.count("_")], name
+
+
+def _link(call: Call) -> str:
+    """Return what a layer is called in chains; a subclass may compute something else, and is in none."""
+    link: str = vars(type(call.layer)).get("link", "")
+    return link
 
 
 def _leaves_out(layer: Layer) -> bool:
-    """Return whether it has no gamma or no beta, which all sandwiches with a normalisation take."""
+    """Return whether it has no gamma or no beta, which all chains with a normalisation take."""
     return isinstance(layer, Norm) and not (layer.scale and layer.shift)
 
 
-def _types(chain: list[Call]) -> Chain:
-    """Return the classes of the layers; a subclass may compute something else, and is not fused."""
-    return tuple(type(link.layer) for link in chain)
+def _plain(graph: Graph, call: Call) -> tuple[Any, ...] | None:
+    """Return the options of a layer in a chain, or None where they, or its arrays, are made for each call."""
+    layer, place = call.layer, call.inputs[0]
+    assert isinstance(layer, PairLayer)
+    if layer.keeps or len(layer.parameters) != len(chain.arrays_of(layer.link)):
+        return None
+    return layer.options(Value(graph, place, graph.shape_of(place)), graph.mode)

@@ -16,7 +16,7 @@ from handgrad.nn.value import Value
 class Flatten(PairLayer):
     """Each image as one row of numbers (`flatten_forward`)."""
 
-    kind = pair_name = "flatten"
+    kind = pair_name = link = "flatten"
 
     def shape(self, *shapes: Shape) -> Shape:
         """(D,)."""
@@ -91,6 +91,9 @@ class Concat(Layer):
 def add(a: Value, b: Value) -> Value:
     """Record the sum of two values in a network's forward; the same as ``a + b``."""
     return Add()(a, b)
+
+
+Value.joined = staticmethod(add)
 
 
 def concat(*values: Any) -> Value:

@@ -11,8 +11,10 @@ import numpy as np
 from handgrad import layers
 from handgrad.engines.arrays import Array, namespace
 from handgrad.errors import OperationError, OptionError, ShapeError
+from handgrad.layers.pair import backward_name
 from handgrad.nn.configured import Configured, import_path, plain, shown_call
 from handgrad.nn.options import Init, Shape
+from handgrad.nn.state import copied
 from handgrad.nn.value import Value
 
 if TYPE_CHECKING:
@@ -121,8 +123,7 @@ class Layer(metaclass=Configured):
 
         What the call does to them is seen by no other call; `buffers()` of the copy returns it.
         """
-        own = object.__new__(type(self))
-        own.__dict__.update(self.__dict__)
+        own = copied(self)
         own._root = None
         return own
 
@@ -162,6 +163,12 @@ class PairLayer(Layer):
     """A layer that calls one pair: ``<pair>_forward(*inputs, *arrays, *options)``."""
 
     pair_name: ClassVar[str] = ""
+    link: ClassVar[str] = ""
+    """What the pair is called in chains (`handgrad.layers.chain`); no subclass inherits it.
+
+    A network asks for the options of a link when it plans a batch of a new shape; where the layer `keeps`
+    buffers, in each call.
+    """
     count: ClassVar[int] = 1  # of inputs
 
     def __call__(self, *values: Value) -> Value:
@@ -202,11 +209,6 @@ class PairLayer(Layer):
 def learned_ones(gradients: Sequence[Array], learned: Sequence[bool]) -> list[Array]:
     """Return the gradients of those of a pair's arrays that are parameters."""
     return [gradient for gradient, is_own in zip(gradients, learned, strict=True) if is_own]
-
-
-def backward_name(pair: str) -> str:
-    """Return the name of the backward to call: the simplified one of batch normalisation."""
-    return "batchnorm_backward_alt" if pair == "batchnorm" else pair + "_backward"
 
 
 def filled(x: Array, count: int, value: float) -> Array:

@@ -54,8 +54,7 @@ class Linear(PairLayer):
 class Affine(Linear):
     """The affine layer (`affine_forward`); flattens what comes in."""
 
-    kind = "affine"
-    pair_name = "affine"
+    kind = pair_name = link = "affine"
 
     def __init__(
         self, width: int, *, bias: bool = True, init: Any = None, name: str | None = None
@@ -83,8 +82,7 @@ class Affine(Linear):
 class Conv2d(Linear):
     """The convolutional layer (`conv_forward`)."""
 
-    kind = "conv"
-    pair_name = "conv"
+    kind = pair_name = link = "conv"
 
     def __init__(
         self,

@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from math import prod
+from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any
 
 import numpy as np
 
-from handgrad import layers
 from handgrad.engines.arrays import Array
 from handgrad.engines.devices import check_device, to_device, to_numpy
 from handgrad.engines.weights import with_penalty
 from handgrad.errors import (
     OperationError,
-    OptionError,
     ShapeError,
     as_count,
     as_flag,
     as_number,
-    check_choice,
     check_dictionary,
     check_known,
-    check_takes,
     keywords_of,
 )
-from handgrad.nn.built import Arrays, Built, current_mode, in_mode
-from handgrad.nn.configured import import_path, plain, shown_call
-from handgrad.nn.fit import check_inputs, check_params, checked_buffers, own_loss
+from handgrad.nn.answers import Answers, InCall
+from handgrad.nn.built import Arrays
+from handgrad.nn.configured import shown_call
+from handgrad.nn.fit import (
+    as_inputs,
+    check_inputs,
+    check_params,
+    check_rows,
+    input_shapes,
+    own_loss,
+)
 from handgrad.nn.graph import Plan
-from handgrad.nn.inputs import as_inputs, check_rows, input_shapes
 from handgrad.nn.layer import Layer
-from handgrad.nn.norms import BatchNorm
+from handgrad.nn.losses import LOSSES, Loss, as_loss
 from handgrad.nn.options import (
     Init,
     Shape,
@@ -40,17 +42,13 @@ from handgrad.nn.options import (
     as_init,
     as_random_source,
 )
-from handgrad.nn.state import State, training
-from handgrad.nn.summary import as_table
+from handgrad.nn.state import State, current_mode, in_mode, training
 from handgrad.nn.value import Value
-from handgrad.nn.whitening import Whitening
 
-Loss = Callable[[Array, Any], tuple[Any, Array]]
-
-LOSSES: dict[str, Loss] = {"softmax": layers.softmax_loss, "svm": layers.svm_loss}
+__all__ = ["LOSSES", "Model"]
 
 
-class Model(Built):
+class Model(Answers):
     """A network of layer objects; the base of your own.
 
     Make the layers in ``__init__``, connect them in ``forward``::
@@ -84,6 +82,10 @@ class Model(Built):
     """
 
     last_scores: Any = None
+    _casts_input = True
+    _is_static = (
+        False  # whether forward makes the same calls each time: known of lists of layers alone
+    )
 
     def __init__(
         self,
@@ -92,7 +94,7 @@ class Model(Built):
         reg: float = 0.0,
         dtype: Any = np.float32,
         init: Init = "kaiming",
-        loss: str | Loss = "softmax",
+        loss: str | Mapping[str, Any] | Loss = "softmax",
         label_smoothing: float = 0.0,
         device: str = "cpu",
         fuse: bool = True,
@@ -107,7 +109,8 @@ class Model(Built):
             dtype: float32, float64 or complex128; None casts nothing (parameters are float64).
             init: how weights W start: 'kaiming', normal with the variance 2 / fan_in; 'xavier', with
                 1 / fan_in; a number, the standard deviation; or a function (shape, rng) -> array.
-            loss: 'softmax' or 'svm', or a function (scores, y) -> (loss, dscores).
+            loss: a name of `handgrad.nn.LOSSES`, as 'softmax' or 'mse'; a table of it with its options, as
+                {"name": "huber", "delta": 2.0}; or a function (scores, y) -> (loss, dscores).
             label_smoothing: of the softmax loss, see `softmax_loss`.
             device: 'cpu', 'cuda', 'cuda:1' or 'torch:cpu'.
             fuse: whether neighbouring layers may be computed as sandwiches.
@@ -129,18 +132,7 @@ class Model(Built):
             check_inputs(name, self.forward, self._input_shapes)
         self.reg = as_number(name, "reg", reg, 0)
         self.device = check_device(name, device)
-        if not callable(loss):
-            check_choice(name, "loss (or a function)", loss, list(LOSSES))
-        else:
-            check_takes(name, "loss", loss, "(scores, y)", 2)
-        self._loss: Loss = loss if callable(loss) else LOSSES[loss]
-        smoothing = as_number(name, "label_smoothing", label_smoothing, 0, 1)
-        if smoothing:
-            if loss != "softmax":
-                raise OptionError(
-                    f"{name}: label_smoothing is for the softmax loss, not for {loss!r}"
-                )
-            self._loss = partial(layers.softmax_loss, label_smoothing=smoothing)
+        self._loss = as_loss(name, loss, label_smoothing)
         self._fuse = as_flag(name, "fuse", fuse)
         self._compiled: dict[str, Plan] = {}
         self._plans: dict[str, Any] = {}  # by mode the last one, and the calls that it is of
@@ -162,6 +154,10 @@ class Model(Built):
     def __repr__(self) -> str:
         return shown_call(self._name, self._arguments)
 
+    def _repr_html_(self) -> str:
+        text = self.summary() if self._row_shape is not None else repr(self)
+        return f"<pre>{escape(text)}</pre>"
+
     # -- what others use ---------------------------------------------------------------------------
 
     @property
@@ -178,42 +174,18 @@ class Model(Built):
         self._unfix()
         self._params = dict(params)
 
-    def check_params(self) -> None:
-        """Raise an error unless params has the names and shapes that the network was made with.
-
-        Each loss and each saving does so; raises OptionError, ShapeError or DtypeError.
-        """
-        check_params(self._name, self.params, self._shapes_of_params)
-
-    @property
-    def num_classes(self) -> int:
-        """The number of scores."""
-        self._check_built("num_classes")
-        assert self._row_shape is not None
-        return self._row_shape[0]
-
-    @property
-    def decayed(self) -> tuple[str, ...]:
-        """The names of the parameters that `reg` counts: the weights, not biases and scales."""
-        self._check_built("decayed")
-        return tuple(self._decays)
-
-    @property
-    def first_filters(self) -> str | None:
-        """The name of the weights that see the images themselves; None in a network without weights."""
-        return next(iter(self.decayed), None)
-
     @property
     def training(self) -> bool:
         """In ``forward``: whether a training step is computed; outside, whether the last call was one."""
         return (current_mode() or self._mode) == "train"
 
-    def loss(self, X: Any, y: Any = None) -> Any:
+    def loss(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> Any:
         """Scores, or the loss and its gradients.
 
         Args:
             X: inputs, (N, ...); a tuple of arrays where forward takes several.
-            y: labels, (N,); None asks for the scores.
+            y: labels, (N,), or targets of the scores' shape; None asks for the scores.
+            sample_weight: how often each row counts in the loss, (N,); None is once.
 
         Returns:
             Without y, what forward returns, (N, num_classes), in test mode.  With y, in train mode,
@@ -224,44 +196,27 @@ class Model(Built):
             OperationError: forward does something that is no layer.
         """
         xs = self._checked(X)
-        shapes = tuple(x.shape for x in xs)
-        xs = [to_device(x, self.device) for x in xs]
+        shapes = tuple([x.shape for x in xs])
+        if self.device != "cpu":
+            xs = [to_device(x, self.device) for x in xs]
         if y is None:
-            state = self._state()
-            plan = self._plan(shapes, "test")
-            self._mode = "test"
-            own = self._in_call(state)
-            return to_numpy(plan.forward(xs, self._on_device(state), own=own))
+            call = self._begin("test")
+            scores = self._plan(shapes, "test").forward(xs, call.params, own=call.layers)
+            return scores if isinstance(scores, np.ndarray) else to_numpy(scores)
         with training(self), in_mode("train"):
-            state = self._state()
+            call = self._begin("train")
             plan = self._plan(shapes, "train")
-            self._mode = "train"
-            own = self._in_call(state)
             caches: list[Any] = []
-            scores = plan.forward(xs, self._on_device(state), caches, own=own)
-            loss, dscores = own_loss(self._name, self._loss(scores, y), scores)
-            result = self._completed(loss, plan.backward(dscores, caches), state.params)
-            self._keep({layer._label: layer.buffers() for layer in own.values()}, scores)
+            scores = plan.forward(xs, call.params, caches, own=call.layers)
+            function = self._loss.func if sample_weight is None else self._loss
+            options = (
+                self._loss.options if sample_weight is None else {"sample_weight": sample_weight}
+            )
+            loss, dscores = own_loss(self._name, function(scores, y, **options), scores)
+            result = self._completed(loss, plan.backward(dscores, caches), call.state.params)
+            kept = {layer._label: layer.buffers() for layer in call.layers.values()}
+            self._keep(kept, scores)
             return result
-
-    def activations(self, X: Any) -> Arrays:
-        """Return the outputs of the layers on X, in test mode, by name; of a sandwich, the last."""
-        xs = self._checked(X)
-        outputs: dict[str, Array] = {}
-        state = self._state()
-        plan = self._plan(tuple(x.shape for x in xs), "test")
-        inputs = [to_device(x, self.device) for x in xs]
-        params, own = self._on_device(state), self._in_call(state)
-        plan.forward(inputs, params, outputs=outputs, own=own)
-        return {label: to_numpy(out) for label, out in outputs.items()}
-
-    def trace(self, X: Any) -> list[tuple[str, Layer, list[Array], list[Array]]]:
-        """Return the calls of layers on X in train mode: name, layer, its inputs, its parameters."""
-        xs = self._checked(X)
-        graph, output = self._record([x.shape for x in xs], "train")
-        state = self._state()
-        params = self._with_all_names(state.params)
-        return Plan(graph, output, fuse=False).trace(xs, params, self._in_call(state))
 
     def predict(self, X: Any, batch_size: int = 100) -> np.ndarray:
         """Return the class with the largest score for each row of X, computed batch by batch.
@@ -269,14 +224,14 @@ class Model(Built):
         Scores are (N, C), or (N, C, H, W) for a class of each pixel; the classes then are (N, H, W).
         """
         batch_size = as_count(self._name, "batch_size", batch_size)
-        xs = as_inputs(self._name, X, self.dtype)
-        self._check_rows([x.shape[1:] for x in xs])
+        xs = self._fitting(X)
         assert self._row_shape is not None
         labels = [np.zeros((0, *self._row_shape[1:]), np.int64)]
         with self.fixed():
             for start in range(0, len(xs[0]), batch_size):
                 batch = tuple(x[start : start + batch_size] for x in xs)
-                labels.append(np.argmax(self.loss(batch).real, axis=1))
+                scores = self.loss(batch if len(batch) > 1 else batch[0])
+                labels.append(np.argmax(scores.real, axis=1))
         return np.concatenate(labels)
 
     def compile(self, batch_shape: Any) -> None:
@@ -298,108 +253,6 @@ class Model(Built):
         self._check_rows([shape[1:] for shape in shapes])
         compiled = {mode: self._recorded(shapes, mode, keep=True) for mode in ("test", "train")}
         self._compiled = compiled
-
-    def prepare(self, X: Any) -> None:
-        """Compute from training images X what is not trained: the filters of `Whitening` layers.
-
-        The Solver calls it when it is made.
-        """
-        if not any(isinstance(layer, Whitening) for layer in self._layers):
-            return
-        xs = self._checked(X)
-        graph, _ = self._record([x.shape for x in xs], "test")
-        with training(self):
-            kept = dict(self._kept)
-            for call in graph.calls:
-                if isinstance(call.layer, Whitening):
-                    if call.inputs[0] >= len(xs):
-                        raise OperationError(
-                            f"{self._name}, layer {call.label}: Whitening takes the network's input, "
-                            "whose patches it whitens; put it in front"
-                        )
-                    own = call.layer.in_call({})
-                    own.prepare(xs[call.inputs[0]])
-                    kept[call.layer._label] = own.buffers()
-            self._replace_kept(kept)
-
-    def buffers(self) -> Arrays:
-        """Return the running statistics by name, as bn.running_mean; none before the first step.
-
-        Beside them, bn.steps is the number of training steps that they have seen.
-        """
-        own = self._in_call(self._state())
-        return {
-            f"{layer._label}.{key}": to_numpy(value)
-            for layer in self._layers
-            for key, value in own.get(id(layer), layer).buffers().items()
-        }
-
-    def load_buffers(self, buffers: Mapping[str, Any]) -> None:
-        """Put copies of `buffers`, as `buffers()` gave them, in the place of the present ones."""
-        kept = self._kept_of(buffers)
-        others = {layer._label: layer for layer in self._layers if not layer.keeps}
-        for label, mine in self._by_layer(buffers).items():
-            if label in others:
-                others[label].load_buffers(mine)
-        self._unfix()
-        self._replace_kept(kept)
-
-    def _by_layer(self, buffers: Mapping[str, Any]) -> dict[str, Arrays]:
-        """Return `buffers` by the names of the layers, and then by their own."""
-        buffers = checked_buffers(self._name, buffers)
-        mine: dict[str, Arrays] = {layer._label: {} for layer in self._layers if layer.has_state}
-        for name, value in buffers.items():
-            label, _, key = name.rpartition(".")
-            check_known(f"{self._name}.load_buffers", [label or name], mine)
-            mine[label][key] = value
-        return mine
-
-    def buffer_shapes(self) -> dict[str, Shape | None]:
-        """Return the shapes of the running statistics that the network takes, None where any may come."""
-        return {
-            f"{layer._label}.{key}": shape
-            for layer in self._layers
-            for key, shape in layer.buffer_shapes().items()
-        }
-
-    def row_norms(self) -> list[str]:
-        """Return the names of batch normalisations that are left nothing of a single row.
-
-        They normalise rows (N, D), or images of one pixel (N, C, 1, 1).
-        """
-        self._check_built("row_norms()")
-        return [
-            layer._label
-            for layer in self._layers
-            if isinstance(layer, BatchNorm)
-            and any(prod(x[1:]) == 1 for (x,) in list(layer._shapes))
-        ]
-
-    def streams(self) -> dict[str, Any]:
-        """Return the random streams that layers own, by name."""
-        return {
-            layer._label: layer.stream() for layer in self._layers if layer.stream() is not None
-        }
-
-    def summary(self) -> str:
-        """Return a table of the layers: what they compute, output shapes, numbers of parameters."""
-        self._check_built("summary()")
-        return as_table(self._name, self._rows, sum(w.size for w in self.params.values()))
-
-    def config(self) -> dict[str, Any]:
-        """Return a table with which `handgrad.models.build` makes this network again.
-
-        Raises OptionError for a class that cannot be imported, or arguments that cannot be written.
-        """
-        arguments = {
-            key: value for key, value in self._arguments.items() if key not in ("rng", "device")
-        }
-        return {"name": import_path(type(self)), **plain(self._name, arguments)}
-
-    @property
-    def _is_static(self) -> bool:
-        """Whether forward makes the same calls each time: known of lists of layers alone."""
-        return False
 
     # -- computing ---------------------------------------------------------------------------------
 
@@ -423,21 +276,15 @@ class Model(Built):
             self._plans[mode] = known
         return known[1]
 
-    def _own_state(self) -> State:
-        return State(dict(self._params), self._kept)
-
-    def _kept_of(self, buffers: Mapping[str, Any]) -> dict[str, Arrays]:
-        mine = self._by_layer(buffers)
-        kept = {}
-        for layer in self._layers:
-            if layer.keeps:
-                own = layer.in_call({})
-                own.load_buffers(mine[layer._label])
-                kept[layer._label] = own.buffers()
-        return kept
-
-    def _replace_kept(self, kept: dict[str, Arrays]) -> None:
-        self._kept = kept
+    def _begin(self, mode: str) -> InCall:
+        """Return what a call computes with that begins now."""
+        state = self._state()
+        check_params(self._name, state.params, self._shapes_of_params)
+        params: Arrays = state.params
+        if self.device != "cpu":
+            params = {name: to_device(w, self.device) for name, w in params.items()}
+        self._mode = mode
+        return InCall(state, params, self._in_call(state))
 
     def _in_call(self, state: State) -> dict[int, Layer]:
         """Return the layers of a call that keep buffers, by the id of those that they are copies of."""
@@ -447,26 +294,24 @@ class Model(Built):
             if layer.keeps
         }
 
-    def _on_device(self, state: State) -> dict[str, Array]:
-        params = self._with_all_names(state.params)
-        if self.device == "cpu":
-            return params
-        return {name: to_device(w, self.device) for name, w in params.items()}
+    def _own_state(self) -> State:
+        return State(dict(self._params), self._kept)
 
-    def _with_all_names(self, params: Arrays) -> Arrays:
-        check_params(self._name, params, self._shapes_of_params)
-        return params
+    def _replace_kept(self, kept: dict[str, Arrays]) -> None:
+        self._kept = kept
 
     def _completed(
         self, loss: Any, grads: dict[str, Array], params: Arrays
     ) -> tuple[float, Arrays]:
         """Return the loss and the gradients of all parameters, with the regularisation."""
         loss = loss.item() if hasattr(loss, "item") else loss
-        complete = {
-            name: to_numpy(grads[name]) if name in grads else np.zeros_like(w)
-            for name, w in params.items()
-        }
-        reg = as_number(self._name, "reg", self.reg, 0)
+        complete: Arrays = {}
+        for name, w in params.items():
+            dw = grads.get(name)
+            if not isinstance(dw, np.ndarray):
+                dw = np.zeros_like(w) if dw is None else to_numpy(dw)
+            complete[name] = dw
+        reg = self.reg if self.reg == 0.0 else as_number(self._name, "reg", self.reg, 0)
         if reg != 0:
             for name in self._decays:
                 complete[name], penalty = with_penalty(params[name], complete[name], reg)
@@ -475,12 +320,18 @@ class Model(Built):
 
     def _checked(self, X: Any) -> list[np.ndarray]:
         """Return the inputs as arrays that fit the network, in its dtype; build it if it is not."""
+        xs = self._fitting(X)
+        if self.dtype is None or not self._casts_input:
+            return xs
+        return [x.astype(self.dtype, copy=False) for x in xs]
+
+    def _fitting(self, X: Any) -> list[np.ndarray]:
+        """Return the inputs as arrays that fit the network; build it if it is not."""
         xs = as_inputs(self._name, X, self.dtype)
-        rows = [x.shape[1:] for x in xs]
         if self._root is not None and self._root is not self:
             self._check_built("loss")
-        self._check_rows(rows)
-        return xs if self.dtype is None else [x.astype(self.dtype, copy=False) for x in xs]
+        self._check_rows([x.shape[1:] for x in xs])
+        return xs
 
     def _check_rows(self, rows: Sequence[Shape]) -> None:
         """Raise ShapeError unless inputs of `rows` fit the network; build it if it is not."""
@@ -488,4 +339,5 @@ class Model(Built):
             check_inputs(self._name, self.forward, rows)
             self._build(rows)
         assert self._input_shapes is not None
-        check_rows(self._name, rows, self._input_shapes)
+        if rows != self._input_shapes:
+            check_rows(self._name, rows, self._input_shapes)

@@ -11,11 +11,14 @@ import numpy as np
 from handgrad.engines.arrays import Array
 from handgrad.engines.devices import like
 from handgrad.errors import OptionError, ShapeError, as_count, as_flag, as_number, check_known
+from handgrad.nn.fit import check_complete
 from handgrad.nn.layer import PairLayer, Weight, filled, need_images, ones, zeros
 from handgrad.nn.options import Shape
+from handgrad.nn.state import copied
 
 STATISTICS = ("running_mean", "running_var")
 STEPS = "steps"
+_STATISTICS = set(STATISTICS)
 
 
 def momentum_at(momentum: float, step: int) -> float:
@@ -43,7 +46,7 @@ def steps_of(statistics: Mapping[str, Any]) -> int | None:
 
     Files of version 0.1.0 do not say it: their statistics go on uncorrected.
     """
-    if not all(key in statistics for key in STATISTICS):
+    if not statistics.keys() >= _STATISTICS:
         return 0
     return int(statistics[STEPS]) if STEPS in statistics else None
 
@@ -104,6 +107,7 @@ class BatchNorm(Norm):
     """
 
     kind = "batchnorm"
+    link = "bn"
     keeps = True
 
     def __init__(
@@ -139,24 +143,26 @@ class BatchNorm(Norm):
             self._steps += 1
             self.param["momentum"] = momentum_at(self.momentum, self._steps)
         for key in STATISTICS:
-            if key in self.param:
+            if key in self.param and type(self.param[key]) is not type(x):
                 self.param[key] = like(self.param[key], x)
         return (self.param,)
 
     def in_call(self, buffers: dict[str, Array]) -> BatchNorm:
         """A copy with running statistics of its own."""
-        own = super().in_call(buffers)
-        assert isinstance(own, BatchNorm)
-        own.param = {key: value for key, value in self.param.items() if key not in STATISTICS}
-        own.param |= {key: buffers[key] for key in STATISTICS if key in buffers}
+        own = copied(self)
+        own._root = None
+        own.param = self.param.copy()
+        for key in STATISTICS:
+            own.param.pop(key, None)
+            if key in buffers:
+                own.param[key] = buffers[key]
         own._steps = steps_of(buffers)
         return own
 
     def buffers(self) -> dict[str, Array]:
         """The running statistics and how many steps they have seen; none before the first step."""
-        kept = self._kept_by_network()
-        if kept is not None:
-            return kept
+        if self._root is not None:
+            return self._kept_by_network() or {}
         found = {key: self.param[key] for key in STATISTICS if key in self.param}
         if found and self._steps:
             found[STEPS] = np.array(self._steps)
@@ -178,6 +184,7 @@ class BatchNorm(Norm):
                     f"channel, got {array.shape}"
                 )
             loaded[key] = array
+        check_complete(f"load_buffers: {self._label}", buffers, STATISTICS)
         for key in STATISTICS:
             self.param.pop(key, None)
         self.param |= loaded
@@ -202,6 +209,7 @@ class LayerNorm(Norm):
     """Layer normalisation: `layernorm_forward` of rows; of images, all channels as one group."""
 
     kind = "layernorm"
+    link = "ln"
 
     def __init__(
         self,

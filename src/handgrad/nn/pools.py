@@ -61,6 +61,7 @@ class MaxPool(Pool):
     """The largest number of each window (`max_pool_forward`)."""
 
     kind = pair_name = "max_pool"
+    link = "pool"
 
 
 class AvgPool(Pool):

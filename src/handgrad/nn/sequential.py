@@ -46,6 +46,9 @@ class Sequential(Model):
             self._children[name] = part
         if not self._children:
             raise OptionError("Sequential: layers must hold at least one layer")
+        self._is_static = all(
+            isinstance(part, Layer) or part._is_static for part in self._children.values()
+        )
 
     def _name_of(self, place: int, part: Any, counts: Counter[str]) -> str:
         if not isinstance(part, Layer | Model):
@@ -73,11 +76,6 @@ class Sequential(Model):
     def _parts(self) -> Iterator[tuple[str, Layer | Model]]:
         """Yield the layers by name."""
         yield from self._children.items()
-
-    @property
-    def _is_static(self) -> bool:
-        """Whether the parts are layers, or lists of such."""
-        return all(isinstance(part, Layer) or part._is_static for part in self._children.values())
 
     def __repr__(self) -> str:
         return f"Sequential([{', '.join(map(repr, self._children.values()))}])"

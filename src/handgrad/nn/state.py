@@ -20,10 +20,12 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from handgrad.engines.arrays import Array
 from handgrad.errors import ConcurrencyError
+
+Part = TypeVar("Part")
 
 
 class State(NamedTuple):
@@ -42,10 +44,33 @@ changing = threading.RLock()
 """Held while a state is read or replaced, never while a network computes."""
 
 _fixed: ContextVar[Mapping[int, State]] = ContextVar("handgrad_fixed", default={})  # noqa: B039
+_mode: ContextVar[str | None] = ContextVar("handgrad_mode", default=None)
 _trainers: dict[int, _Turn] = {}  # by the id of the model
 
 if hasattr(os, "register_at_fork"):  # another thread may hold it at that moment
     os.register_at_fork(after_in_child=changing._at_fork_reinit)  # type: ignore[attr-defined]
+
+
+@contextmanager
+def in_mode(mode: str) -> Iterator[None]:
+    """Let this thread's networks compute in `mode` inside of the ``with`` block."""
+    token = _mode.set(mode)
+    try:
+        yield
+    finally:
+        _mode.reset(token)
+
+
+def current_mode() -> str | None:
+    """Return the mode of this thread's call of a network, None outside of one."""
+    return _mode.get()
+
+
+def copied(part: Part) -> Part:
+    """Return a copy of a layer for one call of its network; what it refers to is the same."""
+    own = object.__new__(type(part))
+    own.__dict__.update(part.__dict__)
+    return own
 
 
 class Stateful:
@@ -56,6 +81,10 @@ class Stateful:
     _trained_in: int | None = (
         None  # the thread of the last training call; at first, that of the constructor
     )
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
 
     def _own_state(self) -> State:
         """Return the present state, in containers that nobody else changes."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from handgrad.errors import OperationError
 
@@ -29,6 +30,8 @@ class Value:
 
     __slots__ = ("graph", "index", "shape")
 
+    joined: ClassVar[Callable[[Value, Value], Value]]  # what + records: `joins` puts its `add` here
+
     def __init__(self, graph: Graph, index: int, shape: tuple[int, ...]) -> None:
         """Value number `index` of `graph`."""
         self.graph = graph
@@ -46,9 +49,7 @@ class Value:
     def __add__(self, other: Any) -> Value:
         if not isinstance(other, Value):
             _refuse(self, f"the addition of {type(other).__name__}")
-        from handgrad.nn.joins import Add
-
-        return Add()(self, other)
+        return Value.joined(self, other)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # Python and NumPy ask for what is not there

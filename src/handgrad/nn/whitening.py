@@ -39,7 +39,7 @@ class Whitening(PairLayer):
     """
 
     kind = "whitening"
-    pair_name = "conv"
+    pair_name = link = "conv"
     keeps = True
 
     def __init__(

@@ -169,6 +169,29 @@ class Warmup:
         return self.then(step - self.steps, max(total_steps - self.steps, 1))
 
 
+@dataclass(frozen=True)
+class Plateau:
+    """Keep the rate, and multiply it by `factor` after each `patience` epochs without a better metric.
+
+    The Solver does so, by the metric that decides what is best; the rate never falls below `least` times
+    the first one.
+    """
+
+    factor: float = 0.1
+    patience: int = 10
+    least: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        as_number("schedule plateau", "factor", self.factor, 0.0, 1.0, open_low=True)
+        as_count("schedule plateau", "patience", self.patience)
+        as_number("schedule plateau", "least", self.least, 0.0, 1.0)
+
+    def __call__(self, step: int, total_steps: int) -> float:
+        """Return 1: the steps alone change nothing."""
+        return 1.0
+
+
 SCHEDULES: dict[str, type] = {
     "constant": Constant,
     "step": Step,
@@ -176,6 +199,7 @@ SCHEDULES: dict[str, type] = {
     "cosine": Cosine,
     "triangular": Triangular,
     "one_cycle": OneCycle,
+    "plateau": Plateau,
 }
 
 
@@ -203,6 +227,8 @@ def build_schedule(config: str | Mapping[str, Any] | None = None) -> Schedule:
     except TypeError:
         missing = ", ".join(name for name in known if name not in options)
         raise OptionError(f"schedule {name}: lacks {missing}") from None
+    if warmup and kind is Plateau:
+        raise OptionError("schedule plateau: it has no warmup; use another schedule, or warmup 0")
     return Warmup(warmup, schedule) if warmup else schedule
 
 

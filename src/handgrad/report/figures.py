@@ -57,16 +57,32 @@ def training_figure(history: Sequence[Record]) -> Figure:
     loss_axes.set(title="Training loss", xlabel="iteration", ylabel="loss (nats an image)")
     loss_axes.set_ylim(bottom=0)
 
-    numbers = [record["epoch"] for record in epochs]
-    for key, name, colour in (("train_acc", "training", ORANGE), ("val_acc", "validation", BLUE)):
-        values = [100 * record[key] for record in epochs]
-        accuracy_axes.plot(numbers, values, "o-", ms=3.5, color=colour, label=name)
-    accuracy_axes.set(title="Accuracy", xlabel="epoch", ylabel="accuracy (%)")
-    accuracy_axes.set_ylim(0, 102)
-    accuracy_axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    has_losses = [record for record in epochs if record.get("val_loss") is not None]
+    if has_losses:
+        at, values = zip(*((r["iteration"], r["val_loss"]) for r in has_losses), strict=True)
+        loss_axes.plot(at, values, "o-", ms=3.5, color=ORANGE, label="validation")
+    loss_axes.set_title("Loss")
+    _draw_metric(accuracy_axes, epochs)
     _finish(loss_axes, "upper right")
     _finish(accuracy_axes, "lower right")
     return figure
+
+
+def _draw_metric(axes: Any, epochs: Sequence[Record]) -> None:
+    """Draw the accuracies of the epochs, or the metric that stands in their place."""
+    key = "acc" if epochs and "val_acc" in epochs[-1] else "metric"
+    for part, name, colour in (("train", "training", ORANGE), ("val", "validation", BLUE)):
+        found = [r for r in epochs if r.get(f"{part}_{key}") is not None]
+        scale = 100 if key == "acc" else 1
+        values = [scale * r[f"{part}_{key}"] for r in found]
+        axes.plot([r["epoch"] for r in found], values, "o-", ms=3.5, color=colour, label=name)
+    if key == "acc":
+        axes.set(title="Accuracy", xlabel="epoch", ylabel="accuracy (%)")
+        axes.set_ylim(0, 102)
+    else:
+        name = epochs[-1].get("metric", "metric") if epochs else "metric"
+        axes.set(title=name.replace("_", " "), xlabel="epoch", ylabel=name)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def filters_figure(weights: np.ndarray, image_shape: tuple[int, int, int]) -> Figure | None:

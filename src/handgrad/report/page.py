@@ -15,6 +15,8 @@ from typing import Any
 from handgrad.errors import DataError, HandgradError, as_path
 from handgrad.files import atomic_write
 from handgrad.html import POLICY
+from handgrad.report.card import model_card
+from handgrad.training.history import read_records
 
 CSS = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 0 auto;
@@ -33,22 +35,12 @@ table { border-collapse: collapse; } td, th { padding: .15rem .9rem .15rem 0; te
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; font-size: .85rem; line-height: 1.35; }
 """
-HALF_WIDTH = ("filters", "confusion")  # figures that stand side by side
-
-
-def read_history(path: Path) -> list[dict[str, Any]]:
-    """Return the records of a ``history.jsonl``; a last line cut off by a crash is left out."""
-    if not path.is_file():
-        raise DataError(f"report: there is no {path.name} in {path.parent}; is it a run folder?")
-    records = []
-    lines = path.read_bytes().splitlines()
-    for number, line in enumerate(lines, start=1):
-        try:
-            records.append(json.loads(line))
-        except ValueError as error:
-            if number < len(lines):
-                raise DataError(f"report: {path} line {number} is not JSON: {error}") from None
-    return records
+HALF_WIDTH = (
+    "filters",
+    "confusion",
+    "calibration",
+    "importance",
+)  # figures that stand side by side
 
 
 def write_report(folder: str | Path) -> Path:
@@ -58,7 +50,7 @@ def write_report(folder: str | Path) -> Path:
     ``model.safetensors`` and ``summary.txt``.  Raises DataError if the folder is no run folder.
     """
     folder = as_path("report", "folder", folder)
-    history = read_history(folder / "history.jsonl")
+    history = read_records(folder / "history.jsonl")
     try:
         config_text = (folder / "config.toml").read_text(encoding="utf-8")
         config = tomllib.loads(config_text)
@@ -111,6 +103,8 @@ def _figures(
             figure = draw.filters_figure(weights[name], image_shape)
             made["filters"] = ("What the first layer looks for", figure)
     if evaluation:
+        made |= _of_task(evaluation)
+    if evaluation and "confusion" in evaluation:
         names = evaluation["class_names"]
         made["confusion"] = (
             "Confusion matrix",
@@ -122,7 +116,7 @@ def _figures(
             ("wrong", "Wrong predictions", "Wrong, with the highest probabilities"),
             ("uncertain", "Least certain predictions", "The lowest best probabilities"),
         ):
-            if examples.get(key):
+            if examples.get(key) and "png" in examples[key][0]:  # a row of numbers has no picture
                 title = f"{which}; the true class is green"
                 figure = draw.predictions_figure(examples[key], names, title)
                 made[f"predictions_{key}"] = (heading, figure)
@@ -131,6 +125,23 @@ def _figures(
         name: (heading, draw.png(figure))
         for name, (heading, figure) in made.items()
         if figure is not None
+    }
+
+
+def _of_task(evaluation: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
+    """Return the figures that the task has."""
+    from handgrad.report import task_figures as draw
+
+    examples = evaluation.get("examples", {}).get("right", [])
+    return {
+        "regression": ("Predictions and residuals", draw.regression_figure(evaluation)),
+        "curves": ("ROC, precision and recall", draw.curves_figure(evaluation)),
+        "calibration": ("Calibration", draw.calibration_figure(evaluation)),
+        "importance": ("Which columns matter", draw.importance_figure(evaluation)),
+        "saliency": (
+            "Where the network looks",
+            draw.saliency_figure(examples, evaluation["class_names"]),
+        ),
     }
 
 
@@ -168,14 +179,22 @@ def _page(
             f'<section class="{"half" if name in HALF_WIDTH else "full"}"><h2>{escape(heading)}</h2>'
             f'<img alt="{escape(heading)}" src="{picture(data)}"></section>'
         )
-    if evaluation:
+    if evaluation.get("metrics"):
+        parts.append(f"<h2>Metrics</h2>{_metrics_table(evaluation)}")
+    if evaluation.get("per_class"):
         parts.append(f"<h2>Class by class</h2>{_class_table(evaluation)}")
+    elif evaluation.get("by_class"):
+        parts.append(f"<h2>Label by label</h2>{_label_table(evaluation)}")
     summary = folder / "summary.txt"
     if summary.is_file():
         text = escape(summary.read_text(encoding="utf-8"))
         parts.append(f"<h2>The network</h2><pre>{text}</pre>")
     parts.append(f"<h2>Configuration</h2><pre>{escape(config_text)}</pre>")
     parts.append(f"<h2>Provenance</h2>{table(_provenance(start, end, config))}")
+    card = escape(model_card(folder))
+    parts.append(
+        f"<h2>Model card</h2><p>In Markdown, as handgrad card writes it.</p><pre>{card}</pre>"
+    )
     return document(title, parts)
 
 
@@ -208,18 +227,36 @@ def _numbers(
     """Return the few figures that a reader wants first."""
     epochs = [record for record in history if record["kind"] == "epoch"]
     rows: list[tuple[str, str]] = []
-    if evaluation:
+    if "accuracy" in evaluation:
+        what = "images right" if evaluation.get("examples") else "right"
         rows.append((f"{100 * evaluation['accuracy']:.1f} %",
-                     f"of {evaluation['count']} {evaluation['split']} images right"))  # fmt: skip
+                     f"of {evaluation['count']} {evaluation['split']} {what}"))  # fmt: skip
+    elif evaluation.get("metrics"):
+        for name in ("r2", "rmse"):
+            value = evaluation["metrics"][name]
+            text = "none" if value is None else f"{value:.4g}"
+            rows.append((text, f"{name} of {evaluation['count']} {evaluation['split']} rows"))
     if epochs:
-        best = max(epochs, key=lambda record: record["val_acc"])
-        rows.append((f"{100 * best['val_acc']:.1f} %",
-                     f"best validation accuracy (epoch {best['epoch']})"))  # fmt: skip
+        rows += _best_of(epochs)
         rows.append((str(epochs[-1]["epoch"]), "epochs"))
     if "seconds" in end:
         rows.append((f"{end['seconds']:.1f} s", "of training"))
     items = "".join(f"<li><b>{escape(value)}</b>{escape(what)}</li>" for value, what in rows)
     return f'<ul class="numbers">{items}</ul>'
+
+
+def _best_of(epochs: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Return the best validation accuracy, and the best value of another metric that decided."""
+    found = []
+    if "val_acc" in epochs[-1]:
+        best = max(epochs, key=lambda record: record["val_acc"])
+        found.append((f"{100 * best['val_acc']:.1f} %",
+                      f"best validation accuracy (epoch {best['epoch']})"))  # fmt: skip
+    losses = [record for record in epochs if record.get("val_loss") is not None]
+    if losses:
+        best = min(losses, key=lambda record: record["val_loss"])
+        found.append((f"{best['val_loss']:.4g}", f"least validation loss (epoch {best['epoch']})"))
+    return found
 
 
 def _warnings(history: list[dict[str, Any]]) -> str:
@@ -230,6 +267,38 @@ def _warnings(history: list[dict[str, Any]]) -> str:
         if record["kind"] == "warning"
     )
     return f'<h2>Warnings</h2><ul class="warnings">{items}</ul>' if items else ""
+
+
+def _metrics_table(evaluation: Mapping[str, Any]) -> str:
+    """Return the metrics, each with its interval of 95 % where it was computed."""
+    intervals = evaluation.get("intervals", {})
+    rows = []
+    for name, value in evaluation["metrics"].items():
+        text = "none" if value is None else f"{value:.4f}"
+        ends = intervals.get(name)
+        between = "" if ends is None else f"{ends[0]:.4f} to {ends[1]:.4f}"
+        rows.append(
+            f'<tr><td>{escape(name.replace("_", " "))}</td><td class="number">{text}</td>'
+            f'<td class="number">{between}</td></tr>'
+        )
+    return (
+        '<table><tr><th>metric</th><th class="number">value</th><th class="number">95 % of draws of the '
+        f"rows</th></tr>{''.join(rows)}</table>"
+    )
+
+
+def _label_table(evaluation: Mapping[str, Any]) -> str:
+    """Return precision and recall of each label."""
+    rows = []
+    for name, row in zip(evaluation["class_names"], evaluation["by_class"], strict=True):
+        cells = "".join(
+            f'<td class="number">{"none" if row[key] is None else f"{row[key]:.3f}"}</td>'
+            for key in ("precision", "recall", "f1")
+        )
+        support = row["support"]
+        rows.append(f'<tr><td>{escape(name)}</td><td class="number">{support}</td>{cells}</tr>')
+    heads = "".join(f'<th class="number">{h}</th>' for h in ("rows", "precision", "recall", "f1"))
+    return f"<table><tr><th>label</th>{heads}</tr>{''.join(rows)}</table>"
 
 
 def _class_table(evaluation: Mapping[str, Any]) -> str:

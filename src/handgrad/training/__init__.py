@@ -1,8 +1,8 @@
 """Training: the Solver, what listens to it, checkpoints, and evaluation."""
 
 from handgrad.files import atomic_write
+from handgrad.training.callback import Callback
 from handgrad.training.callbacks import (
-    Callback,
     Checkpointer,
     HistoryWriter,
     LayerStatistics,
@@ -27,9 +27,10 @@ from handgrad.training.evaluate import (
     predict_probabilities,
 )
 from handgrad.training.health import HealthCheck
+from handgrad.training.lr_find import RangeTest, lr_find
 from handgrad.training.progress import ProgressBar
 from handgrad.training.solver import Solver
-from handgrad.training.trained import TrainedRun
+from handgrad.training.trained import TrainedRun, load
 from handgrad.training.weights import LoadedWeights, load_weights
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "LoadedWeights",
     "ModelFile",
     "ProgressBar",
+    "RangeTest",
     "ResumeWarning",
     "Solver",
     "StopOnSignal",
@@ -51,9 +53,11 @@ __all__ = [
     "evaluate",
     "examples",
     "latest_checkpoint",
+    "load",
     "load_checkpoint",
     "load_model_arrays",
     "load_weights",
+    "lr_find",
     "predict",
     "predict_probabilities",
     "restore",

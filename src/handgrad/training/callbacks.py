@@ -31,44 +31,13 @@ import numpy as np
 
 from handgrad.errors import ShapeError, as_count, as_path, shape_of
 from handgrad.files import atomic_write, remove_partial_files
+from handgrad.training.callback import Callback, Record
+from handgrad.training.checkpoint import checkpoint_files, save_checkpoint
 
 if TYPE_CHECKING:
     from handgrad.training.solver import Solver
 
-Record = dict[str, Any]
-
 _TAIL = 1 << 14  # bytes at the end of a file in which a line last written is looked for
-
-
-class Callback:
-    """What the Solver calls; each method does nothing unless a subclass says otherwise.
-
-    At `on_step_end` and `on_epoch_end` the Solver is in a state that can be saved: where an epoch
-    record follows a step record, the estimate is already part of it.  `on_train_end` is called for
-    every `on_train_begin`, also after errors, in reverse order.
-
-    A method that returns is not called again for its record.  One that an exception ends, as by
-    Ctrl-C, is called again with the same record object when training goes on; what comes behind it,
-    too.  So a method does its one lasting thing last.
-    """
-
-    def on_train_begin(self, solver: Solver) -> None:
-        """Training starts or goes on."""
-
-    def on_step_end(self, solver: Solver, record: Record) -> None:
-        """A step was done."""
-
-    def on_epoch_end(self, solver: Solver, record: Record) -> None:
-        """The accuracy was estimated."""
-
-    def on_record(self, solver: Solver, record: Record) -> None:
-        """Another callback made a record of its own."""
-
-    def on_save(self, solver: Solver) -> None:
-        """A checkpoint of this moment is about to be saved: make durable what belongs to it."""
-
-    def on_train_end(self, solver: Solver) -> None:
-        """Training is over, stopped, or failed."""
 
 
 class HistoryWriter(Callback):
@@ -195,8 +164,6 @@ class Checkpointer(Callback):
 
     def save(self, solver: Solver) -> Path:
         """Save now; then delete later checkpoints and those before the `keep` newest; return the path."""
-        from handgrad.training.checkpoint import checkpoint_files, save_checkpoint
-
         path = self.folder / f"checkpoint-{solver.iteration:08d}.safetensors"
         for callback in solver.callbacks:
             callback.on_save(solver)
@@ -301,12 +268,13 @@ class LayerStatistics(Callback):
         if record["epoch"] % self.every_epochs != 0:
             return
         with np.errstate(all="ignore"):  # what overflows is left out, and the next step says more
-            found = self._look(solver, record)
+            found = self.look(solver, record)
         kept = [old for old in self.records if old["iteration"] < found["iteration"]]
         self.records[:] = [*kept, found]  # one of this iteration stems from an interrupted call
         solver.emit(found)
 
-    def _look(self, solver: Solver, record: Record) -> Record:
+    def look(self, solver: Solver, record: Record) -> Record:
+        """Return the record of this moment; nobody is told of it."""
         activations = {}
         if hasattr(solver.model, "activations"):
             activations = solver.model.activations(self.X_probe)

@@ -296,6 +296,37 @@ def save_model(path: str | Path, model: Any, metadata: dict[str, Any] | None = N
     write_tensors(path, _MODEL_KIND, {**params, **buffers}, content)
 
 
+def save_arrays(path: Path, file: ModelFile) -> None:
+    """Write a `ModelFile` again."""
+    params, buffers = file.params, file.buffers
+    content = {"buffers": list(buffers), "params": list(params), "metadata": file.metadata}
+    write_tensors(path, _MODEL_KIND, {**params, **buffers}, content)
+
+
+def model_in(folder: Path) -> ModelFile:
+    """Return the model of a run `folder`; of one that is not finished the best of its last checkpoint.
+
+    Raises CheckpointError if it holds neither.
+    """
+    if (folder / "model.safetensors").is_file():
+        return load_model_arrays(folder / "model.safetensors")
+    try:
+        state = load_checkpoint(latest_checkpoint(folder / "checkpoints")).state
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{folder} holds no model.safetensors, its training was not finished, and {error}; train it "
+            f"with: handgrad train --resume {folder}"
+        ) from None
+    for params, buffers in (
+        ("best_params", "best_buffers"),
+        ("ema_params", "ema_buffers"),
+        ("params", "buffers"),
+    ):
+        if state[params]:
+            return ModelFile(dict(state[params]), dict(state[buffers]), {})
+    raise CheckpointError(f"{folder}: its checkpoint holds no parameters")
+
+
 def load_model_arrays(path: str | Path) -> ModelFile:
     """Read what `save_model` wrote.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from handgrad.data.rows import Rows, as_rows
 from handgrad.engines.arrays import as_numpy
 from handgrad.errors import (
     DtypeError,
@@ -25,7 +26,7 @@ from handgrad.errors import (
 )
 from handgrad.labels import advice_on_kind, advice_on_shape
 from handgrad.training.arrays import Arrays, all_finite
-from handgrad.training.callbacks import Callback
+from handgrad.training.callback import Callback
 
 if TYPE_CHECKING:
     from handgrad.training.solver import Solver
@@ -61,16 +62,23 @@ def checked_callbacks(callbacks: Any) -> list[Callback]:
     return checked
 
 
-def check_data(data: Any, num_classes: int | None) -> tuple[np.ndarray, ...]:
+def check_data(
+    data: Any, num_classes: int | None, task: str = "classification"
+) -> tuple[np.ndarray, ...]:
     """Return X_train, y_train, X_val, y_val of `data`; raise the error that says what is wrong."""
     checked: list[np.ndarray] = []
     for part in ("train", "val"):
         given = [required("Solver", "data", data, f"{name}_{part}") for name in "Xy"]
         must = "hold integers, the numbers of classes"
-        X = as_numpy("Solver", f"X_{part}", given[0])
+        if task != "classification":
+            must = "hold numbers" if task == "regression" else "hold 0 and 1"
+        X = as_rows("Solver", f"X_{part}", given[0])
         y = as_numpy("Solver", f"y_{part}", given[1], must, advice_on_kind)
         _check_images(f"X_{part}", X, given[0])
-        _check_labels(f"y_{part}", y, f"X_{part}", len(X), num_classes, given[1])
+        if task == "classification":
+            _check_labels(f"y_{part}", y, f"X_{part}", len(X), num_classes, given[1])
+        else:
+            y = _as_targets(f"y_{part}", y, f"X_{part}", len(X), num_classes, task)
         checked += [X, y]
     X_train, _, X_val, _ = checked
     if X_train.shape[1:] != X_val.shape[1:]:
@@ -81,7 +89,7 @@ def check_data(data: Any, num_classes: int | None) -> tuple[np.ndarray, ...]:
     return tuple(checked)
 
 
-def _check_images(name: str, X: np.ndarray, given: Any) -> None:
+def _check_images(name: str, X: Any, given: Any) -> None:
     if X.dtype.kind not in "fiu":
         floats = call_of("astype(np.float32)", name, given)
         hint = f"; convert it with {floats}" if X.dtype.kind == "b" else ""
@@ -90,6 +98,8 @@ def _check_images(name: str, X: np.ndarray, given: Any) -> None:
         raise ShapeError(
             f"Solver: {name} must be (N, ...) with at least one row, got shape {X.shape}"
         )
+    if isinstance(X, Rows) and X.is_finite:
+        return
     rows = max(1, _CHUNK // max(1, X[0].size))
     with np.errstate(all="ignore"):
         for start in range(0, len(X), rows):
@@ -122,19 +132,38 @@ def _check_labels(
         raise LabelError(f"Solver: {name} must be {limit}, but {name}[{row}] is {y[row]}")
 
 
+def _as_targets(
+    name: str, y: np.ndarray, X_name: str, rows: int, outputs: int | None, task: str
+) -> np.ndarray:
+    """Return the targets of a regression, or the 0 and 1 of multilabel, (N, K); (N,) where K is 1."""
+    fits = y.shape == (rows,) if y.ndim == 1 else y.ndim == 2 and len(y) == rows
+    if not fits or (outputs is not None and y.size != rows * outputs):
+        wanted = f"({rows}, {outputs or 'K'})" + (f" or ({rows},)" if outputs in (None, 1) else "")
+        raise ShapeError(
+            f"Solver: {name} must have shape {wanted}, of a {task} a number for each score of each row of "
+            f"{X_name}, got {y.shape}"
+        )
+    if y.dtype.kind not in "biuf":
+        raise LabelError(
+            f"Solver: {name} must hold numbers, of a {task}, got {y.dtype} ({name}[0] = {shown(y[0])})"
+        )
+    finite = np.isfinite(y).reshape(rows, -1).all(axis=1)
+    if not finite.all():
+        raise NonFiniteError(
+            f"Solver: {name} must be finite, but row {int((~finite).argmax())} has NaN or infinity; leave "
+            "out the rows without a target"
+        )
+    if task == "multilabel" and not ((y == 0) | (y == 1)).all():
+        raise LabelError(
+            f"Solver: {name} must hold 0 and 1, of multilabel, got {shown(y[0])} first"
+        )
+    return y.reshape(rows, -1)
+
+
 def warn_of_single_rows(model: Any, batch_size: int) -> None:
     """Warn if batch normalisation over a batch of one row would leave nothing of the row."""
     # over images of several pixels there still are the places of each channel to normalise over
-    if hasattr(model, "row_norms"):
-        layers = model.row_norms()
-    elif getattr(model, "normalization", None) != "batchnorm":
-        return
-    else:
-        layers = [
-            f"affine{name.removeprefix('gamma')}"
-            for name in model.params
-            if name.startswith("gamma") and model.params[name.replace("gamma", "W")].ndim == 2
-        ]
+    layers = model.row_norms() if hasattr(model, "row_norms") else []
     cause = "with batch_size 1" if batch_size == 1 else "with a training set of one row"
     if layers:
         warnings.warn(

@@ -11,6 +11,7 @@ import numpy as np
 
 import handgrad
 from handgrad import engines, environment
+from handgrad.data import Rows
 from handgrad.training.arrays import Arrays
 
 if TYPE_CHECKING:
@@ -54,6 +55,14 @@ def should_agree(solver: Solver) -> dict[str, Any]:
     if solver.skip_easy:
         skip = solver.skip_easy
         settings["skip_easy"] = skip if isinstance(skip, float) else repr(skip)
+    if not solver.looking.counts_right_ones:
+        settings["metric"] = solver.metric
+    if solver.weights is not None:
+        settings["weights"] = fingerprint(solver.weights)
+    if solver.accumulate > 1:
+        settings["accumulate"] = solver.accumulate
+    if solver.frozen:
+        settings["freeze"] = ", ".join(sorted(solver.frozen))
     if solver.schedule is not None:
         settings["num_epochs"] = solver.num_epochs
     return {
@@ -83,8 +92,10 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
     return found
 
 
-def fingerprint(array: np.ndarray) -> str:
+def fingerprint(array: np.ndarray | Rows) -> str:
     """Return shape, dtype and a SHA-256 of all of `array`, in the order of its axes."""
+    if isinstance(array, Rows) and array.digest:
+        return f"{array.shape} {array.dtype} {array.digest[:16]}"
     digest = hashlib.sha256()
     rows = max(1, _CHUNK * len(array) // max(array.nbytes, 1))
     for start in range(0, len(array), rows):

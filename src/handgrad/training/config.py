@@ -13,11 +13,13 @@ from handgrad.errors import (
     OptionError,
     as_count,
     as_flag,
+    as_items,
     as_number,
     check_choice,
     check_known,
 )
 from handgrad.training.ensemble import views_of
+from handgrad.training.metrics import METRICS
 from handgrad.training.passes import as_skip
 from handgrad.training.sampling import SAMPLINGS
 
@@ -40,6 +42,10 @@ class TrainingOptions:
     (`handgrad.training.passes`).
     clip_norm: the largest norm of the gradients of a step.  ema: decay of the moving average of the
     weights, as 0.999; both 0 for none.
+    metric: what decides what is best, "" for the accuracy (of a regression r2); "loss" or a name of
+    `handgrad.training.metrics`.  class_weight: "balanced", or a table label -> number of how often the
+    images of a class count; "" for once.  accumulate: in how many parts the gradient of a batch is
+    computed, to save memory.  freeze: patterns of names of parameters that stay as they are.
     """
 
     epochs: int = 10
@@ -56,9 +62,13 @@ class TrainingOptions:
     restore_best: bool = True
     sampling: str = "replacement"
     skip_easy: float | list[float] = 0.0
+    metric: str = ""
+    class_weight: str | Mapping[str, float] = ""
+    accumulate: int = 1
+    freeze: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "num_train_samples", "checkpoint_every"):
+        for name in ("epochs", "batch_size", "num_train_samples", "checkpoint_every", "accumulate"):
             _keep(self, name, as_count("training", name, getattr(self, name)))
         for name in ("num_val_samples", "patience", "checkpoint_steps"):
             _keep(self, name, as_count("training", name, getattr(self, name), minimum=0))
@@ -73,6 +83,15 @@ class TrainingOptions:
             raise OptionError(
                 f"training: skip_easy needs sampling = 'shuffled', got {self.sampling!r}"
             )
+        if self.metric != "":
+            check_choice("training", "metric", self.metric, ["loss", *METRICS])
+        if not isinstance(self.class_weight, Mapping):
+            check_choice(
+                "training", "class_weight (or a table)", self.class_weight, ("", "balanced")
+            )
+        for pattern in as_items("training", "freeze", self.freeze, "patterns of names"):
+            if not isinstance(pattern, str):
+                raise OptionError(f"training: freeze must hold texts, got {pattern!r} in it")
         if not isinstance(self.augment, Mapping):
             raise OptionError(f"training: augment must be a table, got {self.augment!r}")
 
@@ -83,7 +102,8 @@ class RunConfig:
 
     device is where the arrays are that are computed with (`handgrad.engines.devices`).  tta names the
     views of an image that the trained network is asked about, as "flip+shift"; "" is the image alone
-    (`handgrad.training.ensemble`).
+    (`handgrad.training.ensemble`).  start_from is another run's folder or a file, whose weights the training
+    starts from where they fit; "" for none.
 
     data, model, optimizer and schedule hold a ``name`` and the options of that data set, model,
     update rule or schedule; an empty schedule keeps the learning rate constant.
@@ -94,6 +114,7 @@ class RunConfig:
     engine: str = "auto"
     device: str = "cpu"
     tta: str = ""
+    start_from: str = ""
     data: Mapping[str, Any] = field(default_factory=lambda: {"name": "digits"})
     model: Mapping[str, Any] = field(default_factory=lambda: {"name": "ConvNet"})
     optimizer: Mapping[str, Any] = field(
@@ -107,6 +128,8 @@ class RunConfig:
             raise OptionError(f"config: name must be a text, got {self.name!r}")
         _keep(self, "seed", as_count("config", "seed", self.seed, 0, LARGEST_SEED))
         check_device_name("config", self.device)
+        if not isinstance(self.start_from, str):
+            raise OptionError(f"config: start_from must be a text, got {self.start_from!r}")
         if self.tta != "":
             views_of(self.tta)
         for table in ("data", "model", "optimizer", "schedule"):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from handgrad.data.rows import as_rows
 from handgrad.engines.arrays import as_numpy
 from handgrad.errors import (
     LabelError,
@@ -20,10 +21,11 @@ from handgrad.errors import (
     shown,
 )
 from handgrad.labels import advice_on_kind
+from handgrad.training import views
 from handgrad.training.arrays import all_finite, steady
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """How a model does on labelled rows.
 
@@ -38,6 +40,12 @@ class Evaluation:
     per_class: tuple[float | None, ...]
     class_names: tuple[str, ...]
     count: int
+
+    def __repr__(self) -> str:
+        return views.evaluation_text(self)
+
+    def _repr_html_(self) -> str:
+        return views.evaluation_page(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the same as lists and numbers, ready for JSON."""
@@ -179,7 +187,7 @@ def scores_of(model: Any, X: np.ndarray, batch_size: int = 256) -> np.ndarray:
     if isinstance(model, type):
         raise OptionError(f"evaluate: model must be a network, got the class {model.__name__}")
     check_callable("evaluate", "model.loss", getattr(model, "loss", None))
-    X = as_numpy("evaluate", "X", X)
+    X = as_rows("evaluate", "X", X)
     if X.ndim < 2 or len(X) == 0:
         raise ShapeError(f"evaluate: X must be (N, ...) with at least one row, got {X.shape}")
     # NaN and infinity are looked for below

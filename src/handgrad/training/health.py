@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from handgrad.training.callbacks import Callback, Record
+from handgrad.training.callback import Callback, Record
+from handgrad.training.callbacks import LayerStatistics
 
 if TYPE_CHECKING:
     from handgrad.training.solver import Solver
 
 FAR = 2.0  # an initial loss so many times ln(classes), or under one part in so many, is far from it
 DEAD = 0.5  # share of dead units in a layer
+_ROWS = 200  # looked at
 STILL = 1e-7  # change of a parameter in a step, on its own scale: about the resolution of float32
 
 
@@ -30,6 +32,11 @@ class HealthCheck(Callback):
     def on_step_end(self, solver: Solver, record: Record) -> None:
         """Look at the initial loss."""
         if record["iteration"] != 1:
+            return
+        if (
+            solver.task != "classification"
+            or getattr(solver.model, "task", "classification") is None
+        ):
             return
         classes = getattr(solver.model, "num_classes", None) or int(solver.y_train.max()) + 1
         if classes < 2:
@@ -61,6 +68,8 @@ class HealthCheck(Callback):
             return
         for name, gradient in record["gradients"].items():
             ratio = gradient["ratio"]
+            if name in solver.frozen:
+                continue
             if solver.model.params[name].ndim > 1 and ratio is not None and ratio < STILL:
                 why = "its gradient is 0: a later layer is dead"
                 if gradient["norm"]:
@@ -69,6 +78,18 @@ class HealthCheck(Callback):
                     f"still {name}",
                     f"{name} does not move (a step changes it by {ratio:.1g} of its size): {why}",
                 )
+
+
+def look_after(solver: Solver, record: Record) -> None:
+    """Do what `HealthCheck` and `LayerStatistics` do after the estimate of `record`, in their absence."""
+    if any(isinstance(callback, HealthCheck) for callback in solver.callbacks):
+        return
+    check = HealthCheck()
+    if record["iteration"] == 1:
+        check.on_step_end(solver, {"iteration": 1, "loss": solver.loss_history[-1]})
+        return
+    with np.errstate(all="ignore"):
+        check.on_record(solver, LayerStatistics(solver.X_val[:_ROWS]).look(solver, record))
 
 
 def _regularization(solver: Solver) -> float:

@@ -10,9 +10,11 @@ import numpy as np
 
 from handgrad.errors import as_number
 from handgrad.training.arrays import Arrays, copied
+from handgrad.training.estimates import Figures
 from handgrad.training.parts import Part, State, check_fit, count_in
 
 _HISTORIES = ("loss_history", "train_acc_history", "val_acc_history")
+_LATER = ("val_loss_history", "train_metric_history", "val_metric_history")  # not in version 0.1.0
 
 DUE, AT_EPOCH_END = 1, 2
 
@@ -56,48 +58,70 @@ class Place(Part):
 
 
 class Histories(Part):
-    """The losses of all steps, and the accuracies of all estimates."""
+    """The losses of all steps, and of all estimates the accuracies, validation losses and metrics."""
 
     def __init__(self) -> None:
         self.loss_history: list[float] = []
         self.train_acc_history: list[float] = []
         self.val_acc_history: list[float] = []
+        self.val_loss_history: list[float] = []
+        self.train_metric_history: list[float] = []
+        self.val_metric_history: list[float] = []
+
+    def note(self, train: Figures, val: Figures) -> None:
+        """Add an estimate; a regression has no accuracies."""
+        for part, figures in (("train", train), ("val", val)):
+            if figures.accuracy is not None:
+                getattr(self, f"{part}_acc_history").append(figures.accuracy)
+            getattr(self, f"{part}_metric_history").append(figures.metric)
+        self.val_loss_history.append(val.loss)
 
     def state(self) -> State:
-        """Return the three as arrays."""
-        return {"history": {name: np.array(getattr(self, name), float) for name in _HISTORIES}}
+        """Return them as arrays."""
+        names = (*_HISTORIES, *_LATER)
+        return {"history": {name: np.array(getattr(self, name), float) for name in names}}
 
     def checked(self, state: Mapping[str, Any], params: Mapping[str, Any]) -> State:
-        """Return the three as arrays."""
-        arrays = {name: state["history"][name] for name in _HISTORIES}
+        """Return them as arrays; older files lack the validation losses, and have accuracies for metrics."""
+        history = state["history"]
+        arrays = {name: history[name] for name in _HISTORIES}
+        before = {
+            "val_loss_history": np.full(len(arrays["val_acc_history"]), np.nan),
+            "train_metric_history": arrays["train_acc_history"],
+            "val_metric_history": arrays["val_acc_history"],
+        }
+        arrays |= {name: history.get(name, before[name]) for name in _LATER}
         for name, array in arrays.items():
             if array.ndim != 1 or array.dtype != np.float64:
                 raise ValueError(f"{name} is {array.shape} {array.dtype}")
         return {"history": arrays}
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Take up the three."""
-        for name in _HISTORIES:
+        """Take them up."""
+        for name in (*_HISTORIES, *_LATER):
             setattr(self, name, state["history"][name].tolist())
 
-    def mark(self) -> tuple[int, int, int]:
+    def mark(self) -> tuple[int, ...]:
         """Return the lengths: the lists only grow."""
-        return len(self.loss_history), len(self.train_acc_history), len(self.val_acc_history)
+        return tuple(len(getattr(self, name)) for name in (*_HISTORIES, *_LATER))
 
-    def back(self, mark: tuple[int, int, int]) -> None:
+    def back(self, mark: tuple[int, ...]) -> None:
         """Cut off what was added."""
-        for name, length in zip(_HISTORIES, mark, strict=True):
+        for name, length in zip((*_HISTORIES, *_LATER), mark, strict=True):
             del getattr(self, name)[length:]
 
 
 class Best(Part):
-    """The parameters and running statistics of the best validation accuracy.
+    """The parameters and running statistics of the best validation accuracy, or of another metric.
 
-    Attributes: val_acc, 0.0 before there is one; params, buffers, empty until then; patience and
-    epochs_without_gain, of which more than patience end the training.
+    Attributes: val_acc, 0.0 before there is one; of another metric its value, with the sign for which more
+    is better; params, buffers, empty until then; patience and epochs_without_gain, of which more than
+    patience end the training.
     """
 
-    def __init__(self, patience: int | None) -> None:
+    def __init__(self, patience: int | None, takes_first: bool = False) -> None:
+        """takes_first: whether the first value is the best so far whatever it is; else it exceeds 0."""
+        self._takes_first = takes_first
         self.patience = patience
         self.val_acc = 0.0
         self.params: Arrays = {}
@@ -106,12 +130,17 @@ class Best(Part):
 
     def look(self, val_acc: float, params: Arrays, buffers: Arrays, is_epoch_end: bool) -> None:
         """Keep copies of `params` and `buffers` if `val_acc` is the best so far."""
-        if val_acc > self.val_acc:
+        is_first = self._takes_first and not self.params and np.isfinite(val_acc)
+        if val_acc > self.val_acc or is_first:
             self.val_acc = val_acc
             self.params, self.buffers = copied(params), copied(buffers)
             self.epochs_without_gain = 0
         elif is_epoch_end:
             self.epochs_without_gain += 1
+
+    def is_plateau(self, length: int) -> bool:
+        """Whether another `length` epochs have gone by without a better accuracy."""
+        return self.epochs_without_gain > 0 and self.epochs_without_gain % length == 0
 
     @property
     def is_out_of_patience(self) -> bool:

@@ -7,7 +7,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, TextIO
 
 from handgrad.errors import as_number, check_choice
-from handgrad.training.callbacks import Callback, Record
+from handgrad.training.callback import Callback, Record
+from handgrad.training.notebook_bar import NotebookBar, is_in_notebook
 
 if TYPE_CHECKING:
     from handgrad.training.solver import Solver
@@ -18,7 +19,7 @@ _REFRESH = 0.1  # seconds between drawings of the bar
 class ProgressBar(Callback):
     """Show loss, accuracy, images per second and the time left.
 
-    On a terminal a bar; elsewhere a plain line for each estimate of the accuracy, and one
+    On a terminal and in a notebook a bar; elsewhere a plain line for each estimate of the accuracy, and one
     whenever `seconds` have passed without one.
     """
 
@@ -28,17 +29,22 @@ class ProgressBar(Callback):
         self.stream = stream
         self.seconds = as_number("ProgressBar", "seconds", seconds, 0.0, 1e9)
         self._bar: Any = None  # rich's Progress, while training on a terminal
+        self._page: NotebookBar | None = None  # while training in a notebook
         self._shown_at = 0.0
         self._shown_iteration = 0
         self._speed = 0.0  # images per second
-        self._val_acc: float | None = None
+        self._judged = ""  # what the last estimate said
 
     def on_train_begin(self, solver: Solver) -> None:
         """Start the bar."""
         self._shown_at, self._shown_iteration = perf_counter(), solver.iteration
         self._speed = 0.0
-        self._val_acc = solver.val_acc_history[-1] if solver.val_acc_history else None
-        if self._file.isatty():
+        self._judged = ""
+        if solver.val_acc_history:
+            self._judged = f"  val {100 * solver.val_acc_history[-1]:.1f} %"
+        if is_in_notebook():
+            self._page = NotebookBar(solver.total_steps, solver.iteration)
+        elif self._file.isatty():
             self._bar = _new_bar(self._file)
             done, total = solver.iteration, solver.total_steps
             self._bar.add_task(
@@ -48,13 +54,13 @@ class ProgressBar(Callback):
 
     def on_step_end(self, solver: Solver, record: Record) -> None:
         """Show the step, if the last look was long enough ago."""
-        wait = self.seconds if self._bar is None else _REFRESH
+        wait = self.seconds if self._bar is None and self._page is None else _REFRESH
         if perf_counter() - self._shown_at >= wait:
             self._show(solver, record["loss"])
 
     def on_epoch_end(self, solver: Solver, record: Record) -> None:
         """Show the accuracy."""
-        self._val_acc = record["val_acc"]
+        self._judged = _judged(record)
         self._show(solver, solver.loss_history[-1])
 
     def on_record(self, solver: Solver, record: Record) -> None:
@@ -69,6 +75,7 @@ class ProgressBar(Callback):
 
     def on_train_end(self, solver: Solver) -> None:
         """Leave the bar as it is, on its own line."""
+        self._page = None
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
@@ -85,19 +92,37 @@ class ProgressBar(Callback):
             # half the last look, half this one: steady, and soon right
             self._speed = speed if self._speed == 0.0 else 0.5 * (self._speed + speed)
         self._shown_at, self._shown_iteration = now, solver.iteration
-        accuracy = "" if self._val_acc is None else f"  val {100 * self._val_acc:.1f} %"
         text = (
-            f"epoch {solver.epoch}/{_epochs(solver)}  loss {loss:.4f}{accuracy}  "
-            f"{self._speed:,.0f} images/s"
+            f"epoch {solver.epoch}/{_epochs(solver)}  loss {loss:.4f}{self._judged}  "
+            f"{self._speed:,.0f} {_unit(solver)}/s"
         )
         left = (solver.total_steps - solver.iteration) * solver.batch_size / max(self._speed, 1e-9)
-        if self._bar is not None:
+        if self._page is not None:
+            self._page.update(solver.iteration, f"{text}  {clock(left)} left")
+        elif self._bar is not None:
             task = self._bar.task_ids[0]
             self._bar.update(task, completed=solver.iteration, text=text, left=clock(left))
             self._bar.refresh()
         else:
             line = f"step {solver.iteration}/{solver.total_steps}  {text}  {clock(left)} left"
             print(line, file=self._file, flush=True)
+
+
+def _judged(record: Record) -> str:
+    """Return the validation accuracy, metric and loss of an epoch's record, those that it has."""
+    parts = []
+    if record.get("val_acc") is not None:
+        parts.append(f"{100 * record['val_acc']:.1f} %")
+    if record.get("val_metric") is not None:
+        parts.append(f"{record['metric'].replace('_', ' ')} {record['val_metric']:.3f}")
+    if record.get("val_loss") is not None:
+        parts.append(f"loss {record['val_loss']:.4f}")
+    return f"  val {', '.join(parts)}" if parts else ""
+
+
+def _unit(solver: Solver) -> str:
+    """Return what the rows are called."""
+    return "images" if solver.X_train.ndim == 4 else "rows"
 
 
 def clock(seconds: float) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from handgrad.errors import OptionError, as_count
-from handgrad.training.callbacks import Callback, Record
+from handgrad.training.callback import Callback, Record
 from handgrad.training.checkpoint import state_of
 from handgrad.training.config import RunConfig
 from handgrad.training.run import Run, resume_run, start_run

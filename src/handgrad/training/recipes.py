@@ -69,12 +69,20 @@ def reached_by(run: Run) -> dict[str, Any]:
     evaluation = json.loads((run.folder / "evaluation.json").read_text(encoding="utf-8"))
     return {
         "seed": run.config.seed,
-        "val": run.solver.best_val_acc,
-        evaluation["split"]: evaluation["accuracy"],
+        "val": run.solver.best_metric or 0.0,
+        evaluation["split"]: _figure_of(evaluation, run.solver.metric),
         "seconds": run.solver.seconds,
         "threads": run.threads,
         "engine": run.engine,
     }
+
+
+def _figure_of(evaluation: Mapping[str, Any], metric: str) -> float:
+    """Return the metric that decided what is best, of an evaluation; its accuracy, r2 or loss else."""
+    measured = evaluation.get("metrics", {})
+    known = (measured.get(metric), evaluation.get("accuracy"), measured.get("r2"))
+    found = next((value for value in known if value is not None), evaluation["loss"])
+    return float(found)
 
 
 def summary_of(reached: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import platform
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from itertools import islice
@@ -19,24 +19,34 @@ from typing import Any
 import numpy as np
 
 from handgrad import engines, environment
-from handgrad.data import Augmentation
-from handgrad.errors import CheckpointError
+from handgrad.data import Augmentation, Dataset
+from handgrad.errors import CheckpointError, OptionError, check_choice
 from handgrad.files import atomic_write
 from handgrad.optim import build_schedule
-from handgrad.training.build import build_model, completed, load_dataset, options_of, read_config
+from handgrad.training import views
+from handgrad.training.build import (
+    build_model,
+    completed,
+    headed,
+    load_dataset,
+    options_of,
+    read_config,
+)
+from handgrad.training.callback import Callback, Record
 from handgrad.training.callbacks import (
-    Callback,
     Checkpointer,
     HistoryWriter,
     LayerStatistics,
-    Record,
     StopOnSignal,
     is_near_end,
 )
 from handgrad.training.checkpoint import checkpoint_files, save_model
 from handgrad.training.config import RunConfig
+from handgrad.training.division import SPLIT, save_split
 from handgrad.training.ensemble import Viewed
+from handgrad.training.finetune import StartedFrom, keep_start, start_from
 from handgrad.training.health import HealthCheck
+from handgrad.training.judging import standardises
 from handgrad.training.solver import Solver
 from handgrad.training.trained import evaluate_split, save_preprocessing
 
@@ -47,14 +57,21 @@ class Run:
     Make one with `start_run` (a new folder) or `resume_run` (the folder of a run that was stopped).
     """
 
-    def __init__(self, config: RunConfig, folder: Path) -> None:
+    def __init__(self, config: RunConfig, folder: Path, dataset: Dataset | None = None) -> None:
+        """Build what `config` says; `dataset` is its data set where that is loaded already."""
         engines.check_name(config.engine)
         # every random number of a run comes from NumPy's global stream, in the courses' order
         np.random.seed(config.seed)
-        self.dataset = load_dataset(config)
-        self.model = build_model(config, self.dataset.image_shape, self.dataset.num_classes)
+        self.dataset = dataset or load_dataset(config, folder)
+        description = self.dataset.description
+        if config.start_from:
+            config = headed(config, description.num_outputs)
+        self.model = build_model(config, description.input_shape, description.num_outputs)
         self.config = completed(config, self.dataset)
         self.folder = folder
+        self.started_from: StartedFrom | None = None
+        if config.start_from:
+            self.started_from = start_from(self.model, config.start_from, folder, description)
         self.new_folders: list[Path] = []
         self.engine, _ = engines.select(config.engine, np.zeros(1, np.float32))
         native = engines.get("native").control if self.engine == "native" else None
@@ -62,7 +79,7 @@ class Run:
         training = config.training
         self.solver = Solver(
             self.model,
-            self.dataset.arrays,
+            rows_to_train_on(self.model, self.dataset),
             update_rule=config.optimizer["name"],
             optim_config=options_of(self.config.optimizer),
             lr_decay=training.lr_decay,
@@ -78,6 +95,12 @@ class Run:
             restore_best=training.restore_best,
             sampling=training.sampling,
             skip_easy=training.skip_easy,
+            task=description.task,
+            metric=training.metric or None,
+            class_weight=_class_weight(training.class_weight, description.class_names),
+            accumulate=training.accumulate,
+            freeze=training.freeze,
+            unit=description.unit if standardises(self.model, description) else None,
             verbose=False,
         )
         # one of each for all calls of `train`: they know what they were told before an interruption
@@ -85,7 +108,7 @@ class Run:
         self._watchers: list[Callback] = [
             self._history,
             _Log(folder / "log.txt"),
-            LayerStatistics(self.dataset.arrays["X_val"][:200]),
+            LayerStatistics(self.dataset.rows["X_val"][:200]),
             HealthCheck(),
         ]
         self._stop = StopOnSignal()
@@ -94,6 +117,9 @@ class Run:
             every_epochs=training.checkpoint_every,
             every_steps=training.checkpoint_steps or None,
         )
+
+    def __repr__(self) -> str:
+        return views.run_text(self)
 
     def train(self, callbacks: Iterable[Callback] = ()) -> int | None:
         """Train to the end or to a signal; return the signal's number or None.
@@ -119,7 +145,7 @@ class Run:
                 "seconds": self.solver.seconds,
             }
         )
-        save_model(self.folder / "model.safetensors", self.model)
+        save_model(self.folder / "model.safetensors", self.model, self._metadata())
         return stop.signal  # one that came with the last step: the run is finished, and stops here
 
     @property
@@ -146,6 +172,14 @@ class Run:
             for folder in self.new_folders[1:]:
                 folder.rmdir()
 
+    def _metadata(self) -> dict[str, Any]:
+        """What the header of ``model.safetensors`` says, so that the file alone describes its network."""
+        return {
+            "config": self.config.to_dict(),
+            "data": self.dataset.description.to_json(),
+            "versions": environment.versions(),
+        }
+
     def _start_record(self, is_first: bool) -> Record:
         return {
             "kind": "start" if is_first else "resume",
@@ -156,16 +190,20 @@ class Run:
             "threads": self.threads,
             "platform": platform.platform(),
             "versions": environment.versions(),
-            "image_shape": list(self.dataset.image_shape),
+            "image_shape": list(self.dataset.input_shape),
+            "task": self.dataset.task,
             "class_names": list(self.dataset.class_names),
             "weights": list(getattr(self.solver.model, "decayed", ())),
             "first_filters": getattr(self.solver.model, "first_filters", None),
         }
 
 
-def start_run(config: RunConfig, folder: Path) -> Run:
-    """Build the run of `config` and write its new `folder` (nothing is written if it can't be built)."""
-    run = Run(config, folder)
+def start_run(config: RunConfig, folder: Path, dataset: Dataset | None = None) -> Run:
+    """Build the run of `config` and write its new `folder` (nothing is written if it can't be built).
+
+    `dataset` is the data set of `config` where that is loaded already.
+    """
+    run = Run(config, folder, dataset)
     run.new_folders = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True)
@@ -181,23 +219,62 @@ def _describe(run: Run) -> None:
     """Write what the folder of a run holds besides its configuration before it is trained."""
     atomic_write(run.folder / "summary.txt", run.model.summary().encode())
     save_preprocessing(run.folder / "preprocessing.safetensors", run.dataset)
+    if run.dataset.split is not None:
+        save_split(run.folder / SPLIT, run.dataset.split)
+    if run.started_from is not None:
+        keep_start(run.started_from, run.folder)
 
 
-def resume_run(folder: Path) -> Run:
-    """Build the run of `folder` at its last good checkpoint, or at its start if it never got to one."""
+def resume_run(folder: Path, epochs: int | None = None) -> Run:
+    """Build the run of `folder` at its last good checkpoint, or at its start if it never got to one.
+
+    With `epochs` it is trained on until there are so many in all, finished or not; its configuration then
+    says so, and what was measured of it is removed.
+    """
     config = read_config(folder)
-    if (folder / "model.safetensors").exists():
+    if epochs is None and (folder / "model.safetensors").exists():
         raise CheckpointError(
-            f"the run {folder} is finished; measure it with: handgrad evaluate {folder}, or train "
-            f"again with: handgrad train --config {folder / 'config.toml'}"
+            f"the run {folder} is finished; measure it with: handgrad evaluate {folder}, train on with: "
+            f"handgrad train --resume {folder} --epochs {2 * config.training.epochs}, or train again with: "
+            f"handgrad train --config {folder / 'config.toml'}"
         )
+    if epochs is not None:
+        config = config.with_overrides({"training.epochs": epochs})
     run = Run(config, folder)
     if run.has_checkpoints:
         with engines.use(run.config.engine):
             run.solver.resume(folder / "checkpoints")
     else:
         _describe(run)  # the run may have ended before it had done so itself
+    if epochs is not None:
+        done = run.solver.epoch
+        if epochs <= done:
+            raise OptionError(
+                f"the run {folder} has {done} epochs; give more than that, not {epochs}"
+            )
+        run.solver.forget_patience()
+        atomic_write(folder / "config.toml", run.config.to_toml().encode())
+        for name in ("model.safetensors", "evaluation.json"):
+            (folder / name).unlink(missing_ok=True)
     return run
+
+
+def rows_to_train_on(model: Any, dataset: Dataset) -> dict[str, Any]:
+    """Return the rows of `dataset`; targets of a regression as the network sees them: standardised."""
+    rows = dict(dataset.rows)
+    if standardises(model, dataset.description):
+        for part in ("y_train", "y_val"):
+            rows[part] = dataset.description.standardise(rows[part])
+    return rows
+
+
+def _class_weight(given: Any, names: tuple[str, ...]) -> Any:
+    """Return class_weight of the configuration by numbers of classes; a table has their names."""
+    if not isinstance(given, Mapping):
+        return given or None
+    for name in given:
+        check_choice("training", "a name in class_weight", name, names)
+    return {names.index(name): weight for name, weight in given.items()} or None
 
 
 def new_run_folder(parent: Path, name: str) -> Path:
@@ -236,11 +313,15 @@ class _Log(Callback):
             self._write(record, f"warning: {record['text']}")
 
     def on_epoch_end(self, solver: Any, record: Record) -> None:
+        figures = "  ".join(
+            f"{key.replace('_', ' ').replace('metric', record.get('metric', ''))} {record[key]:.4f}"
+            for key in ("train_acc", "val_acc", "train_metric", "val_metric", "val_loss")
+            if record.get(key) is not None
+        )
         self._write(
             record,
             f"epoch {record['epoch']}  iteration {record['iteration']}  "
-            f"loss {solver.loss_history[-1]:.6f}  train acc {record['train_acc']:.4f}  "
-            f"val acc {record['val_acc']:.4f}",
+            f"loss {solver.loss_history[-1]:.6f}  {figures}",
         )
 
     def _write(self, record: Record, text: str) -> None:

@@ -70,6 +70,14 @@ class Sampling(Part):
             self._order = Order(self._seed, self._N)
         return self._order.rows[step * size : (step + 1) * size]
 
+    def twin(self) -> Sampling:
+        """Return a sampling that draws the same from here on, without a trace in this one."""
+        return copy.copy(self)
+
+    def follow(self, twin: Sampling) -> None:
+        """Stand where `twin` stands."""
+        self._seed, self._order = twin._seed, twin._order
+
     def note(self, rows: np.ndarray, model: Any, y: np.ndarray) -> None:
         """Look at the scores of the step of these `rows`, where the next rows depend on them."""
         if self.passes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, nullcontext
@@ -15,9 +16,11 @@ from typing import Any
 
 import numpy as np
 
+from handgrad.data.rows import as_rows
 from handgrad.engines.arrays import as_numpy
 from handgrad.errors import (
     NonFiniteError,
+    OptionError,
     ShapeError,
     as_count,
     as_number,
@@ -30,9 +33,12 @@ from handgrad.errors import (
 )
 from handgrad.nn.state import Stateful, is_trained_elsewhere, training
 from handgrad.optim import Rule, clip_by_norm, get_rule, keys_of, leaves_weights
+from handgrad.optim.schedules import Plateau
+from handgrad.training import views
+from handgrad.training.ahead import Ahead, Wish
 from handgrad.training.arrays import Arrays, all_finite, buffers_of, commit, steady
 from handgrad.training.averaging import Average, replace, weights_of
-from handgrad.training.callbacks import Callback, Record
+from handgrad.training.callback import Callback, Record
 from handgrad.training.checkpoint import ResumeWarning, restore, save_checkpoint
 from handgrad.training.checks import (
     check_buffers,
@@ -46,11 +52,14 @@ from handgrad.training.checks import (
     warn_of_single_rows,
 )
 from handgrad.training.circumstances import fingerprint
+from handgrad.training.estimates import Figures, Looking, task_of
+from handgrad.training.health import look_after
 from handgrad.training.parts import Part, part_of
 from handgrad.training.place import AT_EPOCH_END, DUE, Best, Clock, Histories, Place
-from handgrad.training.sampling import Sampling, augmented
-from handgrad.training.telling import Call, Telling, calls_of
+from handgrad.training.sampling import Sampling
+from handgrad.training.telling import PendingCall, Telling, calls_of
 from handgrad.training.undo import Before
+from handgrad.training.weighting import frozen_names, loss_in_parts, weights_of_rows
 
 Random = Any  # np.random.Generator or np.random.RandomState
 
@@ -89,10 +98,10 @@ class Solver:
     between the steps it keeps the weights themselves.
 
     Attributes beside the arguments: iteration, epoch, loss_history, train_acc_history,
-    val_acc_history, best_val_acc, best_params, best_buffers, ema_params, ema_buffers, optim_configs
-    (a dictionary for each parameter), total_steps, stop_reason (None, "patience", or what `stop` was
-    told), warnings (what `warn` said), and, while training, grads and params_before (of the last
-    step).
+    val_acc_history, val_loss_history, train_metric_history, val_metric_history, best_val_acc,
+    best_metric, best_params, best_buffers, ema_params, ema_buffers, optim_configs (a dictionary for each
+    parameter), total_steps, stop_reason (None, "patience", or what `stop` was told), warnings (what `warn`
+    said), and, while training, grads and params_before (of the last step).
 
     Source: CS231n assignment 2, ``Solver``.
     """
@@ -122,13 +131,21 @@ class Solver:
         ema: float | None = None,
         sampling: str = "replacement",
         skip_easy: float | list[float] = 0.0,
+        task: str | None = None,
+        metric: str | Callable[[np.ndarray, np.ndarray], float] | None = None,
+        class_weight: Any = None,
+        sample_weight: Any = None,
+        accumulate: int = 1,
+        freeze: Iterable[str] = (),
+        unit: Callable[[np.ndarray], np.ndarray] | None = None,
         **unknown: Any,
     ) -> None:
         """Check the arguments and the data.
 
         Args:
             model: what is trained.
-            data: dictionary with X_train (N, ...), y_train (N,), X_val, y_val.
+            data: dictionary with X_train (N, ...), y_train (N,), X_val, y_val; y are labels, of a regression
+                numbers and of multilabel 0 and 1, of the shape of the scores.
             update_rule: name of a rule of `handgrad.optim`, or such a function.
             optim_config: settings of the rule, as in ``{"learning_rate": 1e-3}``; under "parameters"
                 those of single parameters by name, ``{"parameters": {"conv1.*": {"learning_rate": 0}}}``,
@@ -159,6 +176,18 @@ class Solver:
                 training set leaves out (`handgrad.training.passes`), or its first and last value;
                 an epoch keeps its number of steps.  The model then has ``last_scores``, those of
                 its last training step.
+            task: "classification", "regression" or "multilabel"; None is that of the model's loss, where
+                it has one.
+            metric: what decides what is best, for patience, restore_best and the schedule plateau: "loss", of
+                the validation set; a name of `handgrad.training.metrics`; or a function (predictions, y)
+                -> number, of which more is better.  None is the accuracy, of a regression r2.
+            class_weight: how often the rows of each class count in the loss: "balanced", (C,) numbers or
+                a dictionary label -> number.
+            sample_weight: how often each training row counts, (N,).  Rows of weight 0 are left out.
+            accumulate: in how many parts, one after the other, the gradient of a batch is computed, to save
+                memory (`handgrad.training.weighting.loss_in_parts`).
+            freeze: patterns of names, as "conv1.*", of parameters that stay as they are.
+            unit: makes numbers of their own unit of the targets and predictions of a regression, for metric.
 
         Raises:
             OptionError: an option is unknown or out of range.
@@ -168,8 +197,17 @@ class Solver:
         rule = update_rule if callable(update_rule) else get_rule(update_rule)
         check_model(model)
         num_classes = getattr(model, "num_classes", None)
-        self.X_train, self.y_train, self.X_val, self.y_val = check_data(data, num_classes)
+        task = task_of(model, task)
+        self.looking = Looking(model, task, metric, unit)
+        self.X_train, self.y_train, self.X_val, self.y_val = check_data(data, num_classes, task)
         self.model = model
+        self.weights = weights_of_rows(model, self.y_train, task, class_weight, sample_weight)
+        if self.weights is not None and not self.weights.all():
+            counted = np.flatnonzero(self.weights)
+            self.X_train, self.y_train = self.X_train[counted], self.y_train[counted]
+            self.weights = self.weights[counted]
+        self.accumulate = as_count("Solver", "accumulate", accumulate)
+        self.frozen = frozen_names(model.params, freeze)
         self.update_rule: Rule = rule
         self.optim_config = {} if optim_config is None else optim_config
         check_dictionary("Solver", "optim_config", self.optim_config)
@@ -189,6 +227,10 @@ class Solver:
         patience = _count_or_none("patience", patience)
         ema = _number_or_none("ema", ema, 1.0)
         sampler = Sampling(sampling, skip_easy, len(self.X_train), model)
+        if self.accumulate > 1 and sampler.passes:
+            raise OptionError(
+                "Solver: skip_easy needs the scores of a whole batch, so accumulate=1"
+            )
         for name, function in (("schedule", schedule), ("augment", augment)):
             if function is not None:
                 check_callable("Solver", name, function)
@@ -201,15 +243,19 @@ class Solver:
         if hasattr(model, "prepare"):
             model.prepare(self.X_train)
         self.optim_configs = self._first_configs()
+        self._first_rates = {
+            name: config.get("learning_rate", 0.0) for name, config in self.optim_configs.items()
+        }
         self.total_steps = self.num_epochs * self.iterations_per_epoch
         self.stop_reason: str | None = None
         self.set_last_step({}, {}, None, None)
         self.telling = Telling()
         self._place = Place()
         self._histories = Histories()
-        self._best = Best(patience)
+        self._best = Best(patience, takes_first=not self.looking.counts_right_ones)
         self._average = Average(ema)
         self._sampling = sampler
+        self._ahead = Ahead()
         self._clock = Clock()
         self._before: Before | None = None  # of the step or estimate that is going on
         self._is_estimating: int | None = None  # the thread that makes an estimate
@@ -224,7 +270,20 @@ class Solver:
     val_acc_history: list[float] = part_of(
         "_histories", "val_acc_history", "The estimated accuracies of validation."
     )
-    best_val_acc: float = part_of("_best", "val_acc", "The best validation accuracy.")
+    val_loss_history: list[float] = part_of(
+        "_histories", "val_loss_history", "The losses of validation, without regularisation."
+    )
+    train_metric_history: list[float] = part_of(
+        "_histories", "train_metric_history", "The metric of the estimates of training."
+    )
+    val_metric_history: list[float] = part_of(
+        "_histories", "val_metric_history", "The metric of the estimates of validation."
+    )
+    best_val_acc: float = part_of(
+        "_best",
+        "val_acc",
+        "The best validation accuracy; of another metric its value, see `best_metric`.",
+    )
     best_params: Arrays = part_of("_best", "params", "The parameters of `best_val_acc`.")
     best_buffers: Arrays = part_of("_best", "buffers", "The running statistics of `best_val_acc`.")
     patience: int | None = part_of("_best", "patience", "Epochs without gain that end training.")
@@ -234,6 +293,21 @@ class Solver:
     sampling: str = part_of("_sampling", "kind", "How the rows of a batch are chosen.")
     skip_easy: Any = part_of("_sampling", "skip_easy", "The share of easy rows that are left out.")
     warnings: dict[str, str] = part_of("telling", "warnings", "What `warn` said, by its keys.")
+
+    @property
+    def task(self) -> str:
+        """What is learned: "classification", "regression" or "multilabel"."""
+        return self.looking.task
+
+    @property
+    def metric(self) -> str:
+        """The name of the metric that decides what is best."""
+        return self.looking.name
+
+    @property
+    def best_metric(self) -> float | None:
+        """The best value of the metric on the validation set; None before there is one."""
+        return self.looking.score(self._best.val_acc) if self.best_params else None
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -327,10 +401,24 @@ class Solver:
                     self.settle()
                     raise
         finally:
+            self._ahead.close()
             self._clock.stop()
             if self.is_at_rest and not place.estimate_due:  # else callbacks will look at it again
                 self.set_last_step({}, {}, self.learning_rate, self.gradient_norm)
         return is_over
+
+    def __repr__(self) -> str:
+        return views.solver_text(self)
+
+    def _repr_html_(self) -> str:
+        return views.solver_page(self)
+
+    def try_step(self) -> float:
+        """Do one step that nobody is told of, and return its loss; for `lr_find`, which undoes it."""
+        self._step(Before(self))
+        self._place.position += 1
+        self._place.iteration += 1
+        return self.loss_history[-1]
 
     def settle(self) -> None:
         """Take back a step or an estimate that was interrupted, if one was."""
@@ -358,6 +446,10 @@ class Solver:
         """Make `train` return after the current step; another `train` or a resume goes on from there."""
         self.stop_reason = reason
 
+    def forget_patience(self) -> None:
+        """Count the epochs without gain from here on."""
+        self._best.epochs_without_gain = 0
+
     def resume(self, path: str | PathLike[str]) -> None:
         """Take up the state in the checkpoint `path`, or the newest good one of the folder `path`.
 
@@ -373,6 +465,8 @@ class Solver:
     def warn(self, key: str, text: str) -> None:
         """Hand the callbacks a record of kind ``warning``, once in a run for each `key`."""
         place = {"iteration": self.iteration, "epoch": self.epoch}
+        if self.verbose and key not in self.warnings:
+            print(f"warning: {text}", file=sys.stderr)  # noqa: T201
         self.telling.warn(self, key, {"kind": "warning", **place, "text": text})
 
     def set_last_step(
@@ -414,10 +508,10 @@ class Solver:
             num_samples: use so many rows, drawn with replacement, if there are more; None for all.
             batch_size: rows scored at a time.
         """
-        rows: Any = None
-        X, y = as_numpy("check_accuracy", "X", X), as_numpy("check_accuracy", "y", y)
+        X, y = as_rows("check_accuracy", "X", X), as_numpy("check_accuracy", "y", y)
         N = len(X) if X.ndim else 0
-        if N == 0 or y.shape != (N,) or y.dtype.kind not in "iuf":
+        shape = y.shape if self.task == "classification" else y.shape[:1]
+        if N == 0 or shape != (N,) or y.dtype.kind not in "biuf":
             raise ShapeError(
                 "check_accuracy: X must have at least one row and y one label for each row, "
                 f"got X {X.shape} and y {y.shape} {y.dtype}"
@@ -425,23 +519,35 @@ class Solver:
         batch_size = as_count("check_accuracy", "batch_size", batch_size)
         if num_samples is not None:
             num_samples = as_count("check_accuracy", "num_samples", num_samples)
+        scores, y = self._scored(X, y, num_samples, batch_size)
+        figures = self.looking.figures(scores, y, needs_loss=False)
+        if figures.accuracy is None:
+            raise OptionError(
+                f"check_accuracy: a {self.task} has no accuracy; see val_metric_history"
+            )
+        return figures.accuracy
+
+    def _scored(
+        self, X: Any, y: np.ndarray, num_samples: int | None, batch_size: int = 100
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the scores, and the targets, of all rows or of num_samples, drawn with replacement."""
+        N, rows = len(y), None
         if num_samples is not None and num_samples < N:
             # the stream belongs to the thread that trains
             beside = is_trained_elsewhere(self.model)
             random = copy.deepcopy(self.random) if beside else self.random
             rows = random.choice(N, num_samples)
-            N = num_samples
-        right = 0
+            y, N = y[rows], num_samples
+        scores = []
         with steady(self.model):
             for start in range(0, N, batch_size):
                 if self._is_estimating == get_ident() and self.stop_reason == "interrupted":
                     raise _Stopped
                 batch: Any = slice(start, start + batch_size)
-                if rows is not None:
-                    batch = rows[batch]
-                scores = self.model.loss(X[batch])
-                right += int(np.count_nonzero(np.argmax(scores, axis=1) == y[batch]))
-        return right / N
+                scores.append(
+                    np.asarray(self.model.loss(X[batch if rows is None else rows[batch]]))
+                )
+        return np.concatenate(scores), y
 
     def _advance(self, num_iterations: int) -> None:
         """Do one step; it is done as a whole or, where an exception comes, not at all."""
@@ -464,7 +570,7 @@ class Solver:
         own = []
         if self.verbose and t % self.print_every == 0:
             text = f"(Iteration {t + 1} / {num_iterations}) loss: {self.loss_history[-1]:f}"
-            own.append(Call(None, _print, text))
+            own.append(PendingCall(None, _print, text))
         self._clock.count_step(perf_counter() - started)
         told = calls_of(self, "on_step_end", self._step_record()) if self.callbacks else []
         if own or told:
@@ -497,22 +603,15 @@ class Solver:
         Raises NonFiniteError where the loss or the update is not finite.
         """
         place, model = self._place, self.model
-        rows = self._sampling.draw(
-            self.batch_size,
-            self.random,
-            place.position % self.iterations_per_epoch,
-            place.iteration / max(self.total_steps, 1),
-        )
-        passes = self._sampling.passes
-        epoch = passes.number - 1 if passes else place.epoch
-        X = augmented(self.augment, self.X_train[rows], self.random, rows, epoch)
+        rows, X = self._ahead.take(self._sampling, self.random, self._wish(0))
+        self._ahead.go_on(self._sampling, self.random, self._wish(1))
         y = self.y_train[rows]
         params = model.params
         self.params_before = before.params
         try:
             with np.errstate(all="ignore"):  # NaN and infinity are looked for, and say more so
-                loss, self.grads = model.loss(X, y)
-                loss = float(loss)
+                weights = None if self.weights is None else self.weights[rows]
+                loss, self.grads = loss_in_parts(model, X, y, weights, self.accumulate)
                 check_gradients(params, self.grads)
                 if not math.isfinite(loss):
                     raise NonFiniteError(f"the loss is {loss}")
@@ -526,6 +625,15 @@ class Solver:
         self._sampling.note(rows, model, y)
         self._average.add(model, place.iteration)
 
+    def _wish(self, later: int) -> Wish:
+        """Return what the batch of this step, or of one `later`, depends on."""
+        place, per_epoch = self._place, self.iterations_per_epoch
+        position = place.position + later
+        epoch = place.epoch + (later if position % per_epoch == 0 else 0)
+        share = (place.iteration + later) / max(self.total_steps, 1)
+        step = position % per_epoch
+        return Wish(self.X_train, self.augment, self.batch_size, step, share, epoch)
+
     def _diverge(self, error: NonFiniteError, cause: NonFiniteError) -> None:
         """Raise `error`, which says why a step is not finite; its weights were put back."""
         raise error from cause
@@ -536,7 +644,7 @@ class Solver:
         if self.schedule is not None:
             factor = self.schedule(self.iteration, self.total_steps)
             factor = as_number("Solver", "the factor that schedule returns", factor, 0.0)
-        grads = self.grads
+        grads = {name: self.grads[name] for name in params if name not in self.frozen}
         if self.clip_norm is not None:
             grads, norm = clip_by_norm(grads, self.clip_norm)
             if not math.isfinite(norm):
@@ -545,7 +653,8 @@ class Solver:
         updated: Arrays = {}
         in_place = not leaves_weights(self.update_rule)
         is_shared = isinstance(self.model, Stateful)
-        for name, w in params.items():
+        for name in grads:
+            w = params[name]
             if is_shared and in_place:
                 w = w.copy(order="K")
             config = self.optim_configs[name]
@@ -576,49 +685,66 @@ class Solver:
         # the next step says more about what overflows here
         try:
             with np.errstate(all="ignore"), average:
-                train_acc = self._accuracy(self.X_train, self.y_train, self.num_train_samples)
-                val_acc = self._accuracy(self.X_val, self.y_val, self.num_val_samples)
+                train = self._figures(self.X_train, self.y_train, self.num_train_samples)
+                val = self._figures(self.X_val, self.y_val, self.num_val_samples)
         except _Stopped:
             self.settle()
             return
-        self.train_acc_history.append(train_acc)
-        self.val_acc_history.append(val_acc)
-        self._best.look(val_acc, params, buffers, place.estimate_due == AT_EPOCH_END)
+        self._histories.note(train, val)
+        at_end = place.estimate_due == AT_EPOCH_END
+        self._best.look(self.looking.score(val.metric), params, buffers, at_end)
+        if at_end and isinstance(self.schedule, Plateau):
+            self._look_at_plateau(self.schedule)
         place.estimate_due, place.estimated_at = 0, place.iteration
         record = {
             "kind": "epoch",
             "epoch": self.epoch,
             "iteration": self.iteration,
-            "train_acc": train_acc,
-            "val_acc": val_acc,
+            **self.looking.record(train, val),
             "images_per_second": self._clock.take_speed() * self.batch_size,
             "time": self.seconds,
         }
-        text = (
-            f"(Epoch {self.epoch} / {self.num_epochs}) "
-            f"train acc: {train_acc:f}; val_acc: {val_acc:f}"
-        )
-        lines = [Call(None, _print, text)] if self.verbose else []
+        text = f"(Epoch {self.epoch} / {self.num_epochs}) {self.looking.text(train, val)}"
+        lines = [PendingCall(None, _print, text)] if self.verbose else []
+        if self.looks_after_health:
+            lines.append(PendingCall(None, self._check_health, record))
         told = calls_of(self, "on_epoch_end", record)
         self.telling.add([*self._calls_to_save(), *lines], told)
         self._before = None  # here the estimate is done
 
-    def _accuracy(self, X: np.ndarray, y: np.ndarray, num_samples: int | None) -> float:
-        """Return `check_accuracy`, or raise _Stopped if a stop comes in the middle of it."""
+    def _figures(self, X: Any, y: np.ndarray, num_samples: int | None) -> Figures:
+        """Judge the model on rows, or raise _Stopped if a stop comes in the middle of it."""
         self._is_estimating = get_ident()
         try:
-            return self.check_accuracy(X, y, num_samples)
+            scores, y = self._scored(X, y, num_samples)
         finally:
             self._is_estimating = None
+        return self.looking.figures(scores, y, needs_loss=X is self.X_val)
 
-    def _calls_to_save(self) -> list[Call]:
+    def _look_at_plateau(self, plateau: Plateau) -> None:
+        """Take the learning rates back where the metric has not become better for long enough."""
+        if not self._best.is_plateau(plateau.patience):
+            return
+        for name, config in self.optim_configs.items():
+            if "learning_rate" in config:
+                first = self._first_rates[name]
+                rate = max(config["learning_rate"] * plateau.factor, first * plateau.least)
+                config["learning_rate"] = rate
+
+    def _calls_to_save(self) -> list[PendingCall]:
         if self.checkpoint_name is None:
             return []
         filename = f"{self.checkpoint_name}_epoch_{self.epoch}.{self._suffix}"
-        save = Call(None, self._save_checkpoint, filename)
+        save = PendingCall(None, self._save_checkpoint, filename)
         if not self.verbose:
             return [save]
-        return [Call(None, _print, f'Saving checkpoint to "{filename}"'), save]
+        return [PendingCall(None, _print, f'Saving checkpoint to "{filename}"'), save]
+
+    looks_after_health: bool = True
+    """Whether `HealthCheck` looks at the training where it is not among the callbacks."""
+
+    def _check_health(self, record: Record) -> None:
+        look_after(self, record)
 
     _suffix = "safetensors"
 

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterable
 from operator import call
 from typing import TYPE_CHECKING, Any
 
-from handgrad.training.callbacks import Callback, Record
+from handgrad.training.callback import Callback, Record
 from handgrad.training.parts import Part
 
 if TYPE_CHECKING:
     from handgrad.training.solver import Solver
 
 
-class Call:
+class PendingCall:
     """A call to make: ``method(*arguments)``, for a callback, or None for the Solver itself.
 
     Attributes: done, empty until the method has returned; emitted, the records of this call, each with the
@@ -35,10 +35,10 @@ class Call:
         self.emitted: list[tuple[Record, str | None]] = []
 
 
-def calls_of(solver: Solver, method: str, record: Record) -> list[Call]:
+def calls_of(solver: Solver, method: str, record: Record) -> list[PendingCall]:
     """Return the calls that tell all callbacks of `record` by their `method`."""
     return [
-        Call(callback, getattr(callback, method), solver, record)
+        PendingCall(callback, getattr(callback, method), solver, record)
         for callback in solver.callbacks
         # what a callback leaves as it is does nothing
         if getattr(getattr(callback, method), "__func__", None) is not getattr(Callback, method)
@@ -53,15 +53,15 @@ class Telling(Part):
 
     def __init__(self) -> None:
         self.warnings: dict[str, str] = {}
-        self._calls: tuple[Call, ...] = ()
-        self._running: Call | None = None
+        self._calls: tuple[PendingCall, ...] = ()
+        self._running: PendingCall | None = None
 
     @property
     def is_done(self) -> bool:
         """Whether all were told of all."""
         return not self._calls
 
-    def add(self, own: Iterable[Call], calls: Iterable[Call]) -> None:
+    def add(self, own: Iterable[PendingCall], calls: Iterable[PendingCall]) -> None:
         """Add the Solver's `own` calls, which come before those of all callbacks, and `calls`."""
         before = (c for c in self._calls if c.owner is None)
         after = (c for c in self._calls if c.owner is not None)
@@ -96,7 +96,7 @@ class Telling(Part):
             self.emit(solver, record, key)
             self.warnings[key] = record["text"]
 
-    def _forget(self, interrupted: Call) -> None:
+    def _forget(self, interrupted: PendingCall) -> None:
         """Forget what a call that an exception ended has emitted: it will do so again."""
         for _, key in interrupted.emitted:
             if key is not None:

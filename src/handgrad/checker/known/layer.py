@@ -13,7 +13,7 @@ import numpy as np
 
 from handgrad import layers
 from handgrad.checker.records import Config
-from handgrad.checker.running import seeded
+from handgrad.checker.undisturbed import seeded
 
 
 class Truth(NamedTuple):
@@ -29,7 +29,7 @@ class Truth(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Layer:
+class KnownLayer:
     """A layer, or somebody's own pair of which no more is known than its inputs.
 
     name: the pair of `handgrad.layers` that computes it, "" for somebody's own; forward, backward:
@@ -57,7 +57,7 @@ class Layer:
     strict: bool = False
     adapt: Callable[[str, Any], Any] = lambda side, function: function
     reference: Callable[[Config], Truth] | None = None
-    meant: Callable[[Any], Layer] | None = None
+    meant: Callable[[Any], KnownLayer] | None = None
     own_word: bool = False
     cache: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from handgrad import layers
 from handgrad.checker.known.configs import seeded
-from handgrad.checker.known.layer import Layer, Truth
+from handgrad.checker.known.layer import KnownLayer, Truth
 from handgrad.checker.records import Config, Raised, is_numeric
-from handgrad.checker.running import quiet, run
+from handgrad.checker.undisturbed import quiet, run
 
 # N, D, C, reg
 _SIZES = [(5, 4, 3, 0.0), (4, 6, 3, 0.7), (6, 3, 4, 0.1), (1, 5, 3, 0.5), (7, 4, 2, 2.0)]
@@ -42,13 +42,13 @@ def value_and_gradient(kind: str, W: Any, X: Any, y: Any, decay: float) -> tuple
     return loss + decay * np.sum(W * W), X.T @ dscores + 2 * decay * W
 
 
-def linear(kind: str, names: tuple[str, ...]) -> Layer:
+def linear(kind: str, names: tuple[str, ...]) -> KnownLayer:
     """A loss of W, X, y and reg; the courses add reg sum(W^2), or half of it, see `_share`."""
-    layer = Layer(f"linear_{kind}", configs, names, (), "linear", loss=True)
+    layer = KnownLayer(f"linear_{kind}", configs, names, (), "linear", loss=True)
     return replace(layer, meant=lambda function: _with_share(layer, kind, _share(function)))
 
 
-def _with_share(layer: Layer, kind: str, share: float) -> Layer:
+def _with_share(layer: KnownLayer, kind: str, share: float) -> KnownLayer:
     def reference(config: Config) -> Truth:
         X, y, reg = config.options
         loss, dW = value_and_gradient(kind, config.arrays["W"], X, y, share * reg)
@@ -85,7 +85,7 @@ def is_neural_net(thing: Any) -> bool:
     return names[:3] == ["input_size", "hidden_size", "output_size"]
 
 
-def neural_net(thing: Any) -> Layer:
+def neural_net(thing: Any) -> KnownLayer:
     """Return the network's loss as a layer of its four parameters; UCLA's weights are transposed."""
     transposed = _is_transposed(thing)
 
@@ -110,7 +110,7 @@ def neural_net(thing: Any) -> Layer:
         )
 
     share = _share_of_net(thing, transposed)
-    return Layer(
+    return KnownLayer(
         "neural_net",
         functools.partial(_net_configs, transposed, share),
         ("TwoLayerNet",),

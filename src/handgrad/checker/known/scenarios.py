@@ -47,6 +47,7 @@ SCENARIOS = {
     "FullyConnectedNet": [
         Scenario("plain", {"hidden_dims": [20, 30], **_FULL}, (6, 15)),
         Scenario("reg 0.7", {"hidden_dims": [20, 30, 10], **_FULL}, (5, 15), 0.7),
+        Scenario("one hidden layer", {"hidden_dims": [25], **_FULL}, (5, 15), 0.7),
         Scenario("no hidden layer", {"hidden_dims": [], **_FULL}, (4, 15), strict=True),
         Scenario(
             "batchnorm, reg 0.7",

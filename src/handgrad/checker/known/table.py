@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from handgrad.checker.known import configs, expectations, linear, sequences, windows
-from handgrad.checker.known.layer import Layer
+from handgrad.checker.known.layer import KnownLayer
 from handgrad.checker.records import Config
 
 
@@ -19,7 +19,7 @@ def _pair(
     backward: tuple[str, ...] = (),
     called: str = "",
     **more: Any,
-) -> Layer:
+) -> KnownLayer:
     """A layer whose functions are <name>_forward<variant> and <name>_backward<variant>.
 
     called: a student's own word for it, which may stand for something else too.
@@ -28,7 +28,7 @@ def _pair(
     forwards = tuple(f"{stem}_forward{variant}" for variant in variants)
     backwards = tuple(f"{stem}_backward{variant}" for variant in variants) + backward
     more["own_word"] = bool(called)
-    return Layer(name, make, forwards, backwards, family, **more)
+    return KnownLayer(name, make, forwards, backwards, family, **more)
 
 
 _VARIANTS = ("_naive", "", "_fast", "_strides", "_im2col", "_pytorch")
@@ -36,7 +36,7 @@ _VARIANTS = ("_naive", "", "_fast", "_strides", "_im2col", "_pytorch")
 LAYERS = [
     _pair("affine", "affine", configs.affine),
     _pair("relu", "relu", configs.relu, legitimate=configs.within_dout),
-    Layer(
+    KnownLayer(
         "softmax_loss",
         functools.partial(configs.loss, True),
         ("softmax_loss",),
@@ -44,8 +44,10 @@ LAYERS = [
         "loss",
         loss=True,
     ),
-    Layer("svm_loss", functools.partial(configs.loss, False), ("svm_loss",), (), "loss", loss=True),
-    _pair("batchnorm", "batchnorm", configs.batchnorm, backward=("batchnorm_backward_alt",)),
+    KnownLayer(
+        "svm_loss", functools.partial(configs.loss, False), ("svm_loss",), (), "loss", loss=True
+    ),
+    _pair("batchnorm", "batchnorm", configs.batchnorm, ("", "_alt")),
     _pair("layernorm", "layernorm", configs.layernorm),
     _pair("dropout", "dropout", configs.dropout, random=True, expectations=(expectations.dropout,)),
     _pair("conv", "conv", windows.conv, _VARIANTS),
@@ -107,7 +109,7 @@ LAYERS = [
     _pair("lstm", "recurrent", functools.partial(sequences.sequences, 4)),
     _pair("word_embedding", "recurrent", sequences.embedding, adapt=sequences.words_first),
     _pair("temporal_affine", "recurrent", sequences.temporal_affine),
-    Layer(
+    KnownLayer(
         "temporal_softmax_loss",
         sequences.loss,
         ("temporal_softmax_loss",),
@@ -122,7 +124,7 @@ LAYERS = [
 ]
 
 
-def by_function(name: str) -> tuple[Layer, str] | None:
+def by_function(name: str) -> tuple[KnownLayer, str] | None:
     """Return the layer that a function belongs to, and "forward" or "backward"."""
     for layer in LAYERS:
         if name in layer.forward:
@@ -130,3 +132,9 @@ def by_function(name: str) -> tuple[Layer, str] | None:
         if name in layer.backward:
             return layer, "backward"
     return None
+
+
+def forget_truths() -> None:
+    """Let what the layers give be computed anew, as where NumPy was not itself meanwhile."""
+    for layer in LAYERS:
+        layer.cache.clear()

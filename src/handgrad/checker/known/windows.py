@@ -8,7 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.checker.known.configs import Options, seeded, with_integers, without_ties
+from handgrad.checker.known.configs import (
+    Options,
+    seeded,
+    tested,
+    with_integers,
+    without_ties,
+)
 from handgrad.checker.records import Config
 
 # name: x (N, C, H, W), F, (HH, WW), stride, pad
@@ -186,4 +192,5 @@ def conv_sandwich(norm: str = "", pool: bool = False) -> list[Config]:
     """conv - [norm] - relu - [pool]."""
     options: Options = ({"mode": "train"},) if norm else ()
     options += (_pool_param((2, 2), 2),) if pool else ()
-    return conv_like(norm, options, _SANDWICH)
+    configs = conv_like(norm, options, _SANDWICH)
+    return [*configs, tested(configs[0])] if norm else configs

@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from handgrad import courses
-from handgrad.checker.discover import Habits, check_module
-from handgrad.checker.records import RIGHT, UNTESTED, WRONG, Raised, Report, Verdict, error_of
+from handgrad.checker.by_name import Habits
+from handgrad.checker.discover import check_module
+from handgrad.checker.records import RIGHT, UNTESTED, WRONG, Raised, Verdict, error_of
+from handgrad.checker.report import Report
 from handgrad.checker.text import as_text
 from handgrad.courses.notebook import stubs, student
 from handgrad.courses.profiles import Profile

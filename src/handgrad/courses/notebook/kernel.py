@@ -11,6 +11,7 @@ import numpy as np
 
 from handgrad import courses
 from handgrad.courses.notebook import stubs, student
+from handgrad.courses.notebook.python2 import old_div, old_idiv
 
 SEED: Final = 231
 
@@ -36,8 +37,6 @@ def prepare(
     stubs.install()
     stubs.quiet_shell(shell)
     if python2:
-        from handgrad.courses.notebook.python2 import old_div, old_idiv
-
         shell.push({"old_div": old_div, "old_idiv": old_idiv})
     if answers:
         student.install(answers)

@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from handgrad.courses.notebook.python2 import convert_cells
 from handgrad.errors import DataError
 
 HOW_TO_INSTALL = "pip install 'handgrad[notebook]'"
@@ -52,8 +53,6 @@ def read_notebook(path: str | Path, *, python2: bool = False, any_python: bool =
     if not any(cell.cell_type == "code" for cell in notebook.cells):
         raise DataError(f"{path}: the notebook has no code cells: there is nothing to run")
     if python2:
-        from handgrad.courses.notebook.python2 import convert_cells
-
         convert_cells([cell for cell in notebook.cells if cell.cell_type == "code"])
     if not any_python:
         refuse_python_2(path, notebook, converted=python2)

@@ -11,7 +11,7 @@ from handgrad import models
 from handgrad.courses.shims.dropping import CONVOLUTION, read_of
 from handgrad.courses.shims.networks import DroppingMixin
 from handgrad.errors import as_number
-from handgrad.models.network import Network, Stage
+from handgrad.models.network import CourseDropout, Network
 from handgrad.models.options import as_conv, as_image, as_widths
 
 ConvParams = Sequence[Mapping[str, Any]]
@@ -98,6 +98,6 @@ class FunConvNet(DroppingMixin):
             self._add_conv(*as_conv(f"FunConvNet: conv_params[{i}]", read_of(given, CONVOLUTION)))
         for width in as_widths("FunConvNet", hidden_dims):
             if self.use_dropout:
-                self._stages.append(Stage(f"affine{self.num_layers + 1}", "dropout"))
+                self._add("dropout", CourseDropout(), self.num_layers + 1)
             self._add_affine(width, hidden=False)
         self._finish()

@@ -85,9 +85,8 @@ def get_CIFAR10_data(
     The mean training image is subtracted from all X; `handgrad.data.load_cifar10` is the same in
     half of the memory.
     """
-    return cifar10_dataset(
-        find_data(), num_training, num_validation, num_test, subtract_mean, dtype=np.float64
-    ).arrays
+    sizes = num_training, num_validation, num_test
+    return dict(cifar10_dataset(find_data(), *sizes, subtract_mean, dtype=np.float64).arrays)
 
 
 def get_CIFAR10_data_2016(

@@ -17,7 +17,7 @@ from handgrad import models
 from handgrad.courses.pickles import load_object, save_params
 from handgrad.courses.shims.layers import keeping
 from handgrad.errors import as_count, as_number
-from handgrad.models.network import Network, Own, Stage
+from handgrad.models.network import Network
 from handgrad.models.options import as_conv, as_image
 
 SAVED = Path("cs231n/saved")
@@ -33,10 +33,9 @@ class CourseMixin(Network):
 class DroppingMixin(CourseMixin):
     """A network whose ``dropout_param["p"]`` is the probability of dropping."""
 
-    def _options(self, stage: Stage, own: Own) -> tuple[Any, ...]:
-        if stage.pair == "dropout":
-            return (keeping(own.dropout),)
-        return super()._options(stage, own)
+    def _dropout_options(self) -> dict[str, Any]:
+        options: dict[str, Any] = keeping(super()._dropout_options())
+        return options
 
     @property
     def use_batchnorm(self) -> bool:

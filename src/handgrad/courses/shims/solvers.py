@@ -35,6 +35,8 @@ class Solver(training.Solver):
     courses.  Its checkpoints are pickles.
     """
 
+    looks_after_health = False  # a course's notebooks print what the course's Solver prints
+
     options: tuple[str, ...] = (
         *_OPTIONS_2016, "num_train_samples", "num_val_samples", "checkpoint_name",
     )  # fmt: skip

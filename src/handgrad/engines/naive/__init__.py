@@ -14,6 +14,8 @@ from handgrad.engines.naive import (
 )
 from handgrad.engines.pairs import functions_of
 
+fused = None  # every pair is a call of its own
+
 globals().update(
     functions_of(activations, affine, conv, dropout, embedding, joins, losses, norm, pool, upsample)
 )

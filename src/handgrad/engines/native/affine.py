@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from handgrad.engines.native import _kernels
 
-Saved = tuple[np.ndarray, np.ndarray]  # x, w
+Array = np.ndarray
 
 
-def affine_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, Saved]:
-    return _kernels.affine_forward(x, w, b), (x, w)
+class Saved(NamedTuple):
+    """The arguments whose products backward takes."""
+
+    x: Array
+    w: Array
 
 
-def affine_backward(dout: np.ndarray, saved: Saved) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def affine_forward(x: Array, w: Array, b: Array) -> tuple[Array, Saved]:
+    return _kernels.affine_forward(x, w, b), Saved(x, w)
+
+
+def affine_backward(dout: Array, saved: Saved) -> tuple[Array, Array, Array]:
     return _kernels.affine_backward(dout, *saved, True, True)

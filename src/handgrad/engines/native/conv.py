@@ -3,13 +3,25 @@ of few channels, sums over vectors of channels."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from handgrad.engines.native import _kernels
 
 Array = np.ndarray
 Pair = tuple[int, int]
-Saved = tuple[Array, Array, Pair, Pair, Pair, int]  # x, w, stride, pad, dilation, groups
+
+
+class Saved(NamedTuple):
+    """The arguments of forward but b."""
+
+    x: Array
+    w: Array
+    stride: Pair
+    pad: Pair
+    dilation: Pair
+    groups: int
 
 
 def conv_forward(
@@ -23,18 +35,11 @@ def conv_forward(
 ) -> tuple[Array, Saved]:
     options = stride, pad, dilation, groups
     out, _ = _kernels.conv_forward(x, w, b, *options)
-    return out, (x, w, *options)
+    return out, Saved(x, w, *options)
 
 
 def conv_backward(dout: Array, saved: Saved) -> tuple[Array, Array, Array]:
-    return gradients(dout, saved)
-
-
-def gradients(
-    dout: Array, saved: Saved, *, need_dx: bool = True, need_db: bool = True
-) -> tuple[Array, Array, Array]:
-    """Return dx (None where it is not needed), dw and db (zero where it is not needed)."""
-    dx, dw, db = _kernels.conv_backward(dout, *saved, need_dx, need_db)
+    dx, dw, db = _kernels.conv_backward(dout, *saved)
     return dx, dw, db
 
 
@@ -58,7 +63,7 @@ def conv_transpose_forward(
     )
     options = stride, pad, dilation, groups
     out = _kernels.conv_transpose_forward(x, w, b, *options, (height, width))
-    return out, (x, w, *options)
+    return out, Saved(x, w, *options)
 
 
 def conv_transpose_backward(dout: Array, saved: Saved) -> tuple[Array, Array, Array]:

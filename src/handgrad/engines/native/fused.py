@@ -1,20 +1,20 @@
-"""What follows a convolution or an affine layer in a sandwich, in the fewest passes over memory.
+"""Chains of pairs in the fewest passes over memory, by the names of their pairs.
 
-    follow_forward(y, norm, pool) -> (out, saved)      out = pool(max(0, norm(y)))
-    follow_forward(y, norm, gelu=which)                out = gelu(norm(y)); backward computes norm(y) again
+    CHAINS[names](x, *links) -> (out, saved)        backward(dout, saved, need_dx) -> (dx, gradients ...)
 
-norm: None, (gamma, beta, eps), or (gamma, beta, mean, var, eps) for given moments.
-pool: None, or (window, stride) of a max pooling.  Without both, y itself becomes out.
-
-The backwards of what is in front return None for dx that nobody needs, and zero for db.
-
-A convolution and the 2x2 pooling behind it are one call where a driver takes the pooling
-(native/ops/conv.h); with a normalisation between them, in the first block of a network over images
+A link holds the arguments of one pair behind x, as the pair's own function takes them.  What stands behind a
+convolution or an affine layer is one pass; z = norm(y), which the backward of ``gelu(z)`` needs, is computed
+again rather than kept.  A convolution and the 2x2 pooling behind it are one call where a driver takes the
+pooling (native/ops/conv.h); with a normalisation between them, in the first block of a network over images
 (native/ops/stem.h).
+
+dx is None where nobody needs it.  A normalisation by the batch's own mean takes off whatever the b in front
+of it adds, so db is zero there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +25,26 @@ from handgrad.engines.native.norm import BatchNormSaved, batchnorm_backward, nor
 
 Array = np.ndarray
 Pair = tuple[int, int]
-POOL = ((2, 2), (2, 2))  # of the blocks in one call
+Link = tuple[Any, ...]
+Forward = Callable[..., tuple[Array, Any]]
+
+NORMS = ("batchnorm", "batchnorm_test")
+WINDOW = ((2, 2), (2, 2))  # and stride, of the pooling in one call with a convolution
+
+
+class Saved(NamedTuple):
+    """front: of the affine layer or convolution; behind: of what follows it."""
+
+    front: affine.Saved | conv.Saved
+    behind: Any
+
+
+class AffineReluSaved(NamedTuple):
+    """positive: where the output is."""
+
+    x: Array
+    w: Array
+    positive: Array
 
 
 class PoolSaved(NamedTuple):
@@ -37,56 +56,11 @@ class PoolSaved(NamedTuple):
     stride: Pair
 
 
-def follow_forward(
-    y: Array,
-    norm: tuple[Any, ...] | None,
-    pool: tuple[Pair, Pair] | None = None,
-    gelu: str | None = None,
-) -> tuple[Array, Any]:
-    if norm is not None:
-        gamma, beta, *moments, eps = norm
-        mean, var = moments or (None, None)
-        if gelu is not None:
-            return norm_forward(y, gamma, beta, eps, mean=mean, var=var, curve=GELUS[gelu])
-        return norm_forward(y, gamma, beta, eps, mean=mean, var=var, rectify=True, pool=pool)
-    if pool is not None:
-        out, places = _kernels.max_pool_forward(y, *pool, True)
-        return out, PoolSaved(places, y.shape, *pool)
-    return y, _kernels.rectify(y)
-
-
-def follow_backward(dout: Array, saved: Any) -> tuple[Array, ...]:
-    """Return dy, and with a norm dgamma and dbeta."""
-    if isinstance(saved, BatchNormSaved):
-        return batchnorm_backward(dout, saved)
-    if isinstance(saved, PoolSaved):
-        return (_kernels.max_pool_backward(dout, *saved),)
-    return (_kernels.relu_backward(dout, saved),)
-
-
-def takes_off_mean(saved: Any) -> bool:
-    """Return whether these followers begin with a normalisation by the batch's own mean."""
-    return isinstance(saved, BatchNormSaved) and saved.of_batch
-
-
-def affine_relu_forward(x: Array, w: Array, b: Array) -> tuple[Array, tuple[Array, Array, Array]]:
-    """Affine, then ReLU; kept are x, w, and where the output is positive."""
-    out, positive = _kernels.affine_relu_forward(x, w, b)
-    return out, (x, w, positive)
-
-
-def affine_relu_backward(
-    dout: Array, saved: tuple[Array, Array, Array], need_dx: bool
-) -> tuple[Array | None, Array, Array]:
-    """Return dx (None where it is not needed), dw and db."""
-    return _kernels.affine_relu_backward(dout, *saved, need_dx)
-
-
 class BlockSaved(NamedTuple):
     """What forward keeps: its arguments (of the vectors copies, as a backward may run it again), and what the
     kernel made.
 
-    norm: as above, or None; then b is None, too.
+    norm: its link, or None; then b is None, too.
     made: (places,), of the chosen pixel of each window.  With a norm by the batch's moments: its mean and
     variance, xhat and places of the chosen pixels, the channels' 1 / std and scale, and the moments of the
     images' patches; with given moments nothing.
@@ -95,65 +69,165 @@ class BlockSaved(NamedTuple):
     x: Array
     w: Array
     b: Array | None
-    norm: tuple[Any, ...] | None
+    norm: Link | None
     pad: Pair
     made: tuple[Array, ...]
 
 
-def takes_block(
-    x: Array,
-    w: Array,
-    stride: Pair,
-    pad: Pair,
-    pool: tuple[Pair, Pair],
-    *,
-    rectify: bool = True,
-    normed: bool = False,
-) -> bool:
-    """Return whether `block_forward` computes these sizes in fewer passes."""
-    options = stride, pad, (1, 1), 1, rectify, normed
-    return pool == POOL and _kernels.conv_takes_pool(x, w, *options)
+# what stands behind a convolution or an affine layer, whose output y is nobody else's
 
 
-def block_forward(
-    x: Array,
-    w: Array,
-    b: Array,
-    pad: Pair,
-    *,
-    rectify: bool = True,
-    norm: tuple[Any, ...] | None = None,
-) -> tuple[Array, BlockSaved]:
-    """conv - 2x2 pool; between them ReLU where `rectify`, and norm - ReLU with a norm."""
-    out, made = _kernels.conv_forward(x, w, b, (1, 1), pad, (1, 1), 1, True, rectify, norm)
-    if norm is None:
-        return out, BlockSaved(x, w, None, None, pad, made)
-    kept = (*(vector.copy() for vector in norm[:-1]), norm[-1])
-    return out, BlockSaved(x, w, b.copy(), kept, pad, made)
+def _relu(y: Array, relu: Link) -> tuple[Array, Array]:
+    return y, _kernels.rectify(y)
 
 
-def block_backward(dout: Array, saved: BlockSaved, need_dx: bool) -> tuple[Array | None, ...]:
-    """Return dx, dw, db, and with a norm dgamma and dbeta.
+def _relu_pool(y: Array, relu: Link, pool: Link, rectify: bool = True) -> tuple[Array, PoolSaved]:
+    window, stride, _ = pool
+    out, places = _kernels.max_pool_forward(y, window, stride, rectify)
+    return out, PoolSaved(places, y.shape, window, stride)
 
-    With a norm, what dx or given moments need is computed again, and all if the instruction set is another
-    by now.
+
+def _pool(y: Array, pool: Link) -> tuple[Array, PoolSaved]:
+    return _relu_pool(y, (), pool, rectify=False)
+
+
+def _norm_relu(
+    y: Array, norm: Link, relu: Link, pool: Link | None = None
+) -> tuple[Array, BatchNormSaved]:
+    gamma, beta, *moments, eps = norm
+    return norm_forward(y, gamma, beta, eps, *moments, rectify=True, pool=pool and pool[:2])
+
+
+def _norm_gelu(y: Array, norm: Link, gelu: Link) -> tuple[Array, BatchNormSaved]:
+    gamma, beta, *moments, eps = norm
+    return norm_forward(y, gamma, beta, eps, *moments, curve=GELUS[gelu[0]])
+
+
+def _behind_backward(dout: Array, saved: Any) -> tuple[Array, ...]:
+    """Return dy, and with a norm dgamma and dbeta."""
+    if isinstance(saved, BatchNormSaved):
+        return batchnorm_backward(dout, saved)
+    if isinstance(saved, PoolSaved):
+        return (_kernels.max_pool_backward(dout, *saved),)
+    return (_kernels.relu_backward(dout, saved),)
+
+
+# from the affine layer or convolution on
+
+
+def _affine(x: Array, link: Link) -> tuple[Array, affine.Saved]:
+    w, b = link
+    return _kernels.affine_forward(x, w, b), affine.Saved(x, w)
+
+
+def _conv(x: Array, link: Link) -> tuple[Array, conv.Saved]:
+    w, b, stride, pad, dilation, groups = link
+    out, _ = _kernels.conv_forward(x, w, b, stride, pad, dilation, groups)
+    return out, conv.Saved(x, w, stride, pad, dilation, groups)
+
+
+def _front_backward(
+    dout: Array, saved: affine.Saved | conv.Saved, need_dx: bool, need_db: bool = True
+) -> tuple[Array | None, ...]:
+    if isinstance(saved, conv.Saved):
+        return _kernels.conv_backward(dout, *saved, need_dx, need_db)
+    return _kernels.affine_backward(dout, *saved, need_dx, need_db)
+
+
+def _then(front: Forward, behind: Forward) -> Forward:
+    def forward(x: Array, link: Link, *links: Link) -> tuple[Array, Saved]:
+        y, first = front(x, link)
+        out, second = behind(y, *links)
+        return out, Saved(first, second)
+
+    return forward
+
+
+def _affine_relu(x: Array, link: Link, relu: Link) -> tuple[Array, AffineReluSaved]:
+    w, b = link
+    out, positive = _kernels.affine_relu_forward(x, w, b)
+    return out, AffineReluSaved(x, w, positive)
+
+
+def _block(behind: Forward, rectify: bool = True, normed: bool = False) -> Forward:
+    """A convolution up to its pooling: in one call where these sizes gain by it."""
+    others = _then(_conv, behind)
+
+    def forward(x: Array, link: Link, *links: Link) -> tuple[Array, Any]:
+        w, b, stride, pad, dilation, groups = link
+        options = stride, pad, dilation, groups
+        if links[-1][:2] != WINDOW or not _kernels.conv_takes_pool(x, w, *options, rectify, normed):
+            return others(x, link, *links)
+        norm = links[0] if normed else None
+        out, made = _kernels.conv_forward(x, w, b, *options, True, rectify, norm)
+        if norm is None:
+            return out, BlockSaved(x, w, None, None, pad, made)
+        kept = (*[vector.copy() for vector in norm[:-1]], norm[-1])
+        return out, BlockSaved(x, w, b.copy(), kept, pad, made)
+
+    return forward
+
+
+def _block_backward(dout: Array, saved: BlockSaved, need_dx: bool) -> tuple[Array | None, ...]:
+    """With a norm, what dx or given moments need is computed again, and all if the instruction set is
+    another by now.
     """
     x, w, b, norm, pad, made = saved
+    options = (1, 1), pad, (1, 1), 1
     if b is None or norm is None:
-        return _kernels.conv_backward(dout, x, w, (1, 1), pad, (1, 1), 1, need_dx, True, made)
-    if made and not need_dx and takes_block(x, w, (1, 1), pad, POOL, normed=True):
-        return _kernels.conv_backward(dout, x, w, (1, 1), pad, (1, 1), 1, False, False, made)
-    y, linear = conv.conv_forward(x, w, b, (1, 1), pad)
-    _, followers = follow_forward(y, norm, POOL)
-    dy, dgamma, dbeta = follow_backward(dout, followers)
-    need_db = not takes_off_mean(followers)
-    return *conv_backward(dy, linear, need_dx=need_dx, need_db=need_db), dgamma, dbeta
+        return _kernels.conv_backward(dout, x, w, *options, need_dx, True, made)
+    if made and not need_dx and _kernels.conv_takes_pool(x, w, *options, True, True):
+        return _kernels.conv_backward(dout, x, w, *options, False, False, made)
+    y, front = _conv(x, (w, b, *options))
+    _, behind = _norm_relu(y, norm, (), WINDOW)
+    return backward(dout, Saved(front, behind), need_dx)
 
 
-conv_backward = conv.gradients
+BEHIND: dict[tuple[str, ...], Forward] = {("relu",): _relu, ("relu", "max_pool"): _relu_pool}
+CHAINS: dict[tuple[str, ...], Forward] = {
+    ("affine",): _affine,
+    ("affine", "relu"): _affine_relu,
+    ("conv",): _conv,
+    ("conv", "max_pool"): _block(_pool, rectify=False),
+    ("conv", "relu", "max_pool"): _block(_relu_pool),
+}
+for _name in NORMS:
+    BEHIND |= {(_name, "relu"): _norm_relu, (_name, "gelu"): _norm_gelu}
+    CHAINS[_name, "gelu"] = _norm_gelu
+    CHAINS["conv", _name, "relu", "max_pool"] = _block(_norm_relu, normed=True)
+for _names, _behind in BEHIND.items():
+    CHAINS.setdefault(("affine", *_names), _then(_affine, _behind))
+    CHAINS.setdefault(("conv", *_names), _then(_conv, _behind))
 
 
-def affine_backward(
-    dout: Array, saved: affine.Saved, *, need_dx: bool, need_db: bool
-) -> tuple[Array, Array, Array]:
-    return _kernels.affine_backward(dout, *saved, need_dx, need_db)
+def longest(names: tuple[str, ...], options: Sequence[Link]) -> int:
+    """Return how many of the pairs, from the first on, one of `CHAINS` computes."""
+    for count in range(len(names), 0, -1):
+        if names[:count] in CHAINS:
+            bordered = names[count - 1] == "max_pool" and options[count - 1][2] is not None
+            return count - bordered  # the kernels know windows inside of the image alone
+    return 0
+
+
+def backward(dout: Array, saved: Any, need_dx: bool) -> tuple[Array | None, ...]:
+    """Return dx, which a chain with an affine layer or convolution leaves out, and the gradients."""
+    if isinstance(saved, Saved):
+        front, behind = saved
+        dy, *others = _behind_backward(dout, behind)
+        need_db = not (isinstance(behind, BatchNormSaved) and behind.of_batch)
+        return (*_front_backward(dy, front, need_dx, need_db), *others)
+    if isinstance(saved, BlockSaved):
+        return _block_backward(dout, saved, need_dx)
+    if isinstance(saved, AffineReluSaved):
+        return _kernels.affine_relu_backward(dout, *saved, need_dx)
+    if isinstance(saved, conv.Saved | affine.Saved):
+        return _front_backward(dout, saved, need_dx)
+    return _behind_backward(dout, saved)
+
+
+def moments(saved: Any) -> tuple[Array, Array]:
+    """Return mean and variance of the batch, of a chain that normalises by them."""
+    if isinstance(saved, BlockSaved):
+        return saved.made[0], saved.made[1]
+    norm = saved.behind if isinstance(saved, Saved) else saved
+    return norm.mean, norm.var

@@ -1,0 +1,62 @@
+"""Edits of sums over arrays: an axis or keepdims that a sum lacks, an index that comes twice."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from handgrad.checker.edit import Edit, own, replacing, setting
+
+
+def repeated(statement: ast.stmt, counted: set[str]) -> Iterator[Edit]:
+    """``np.add.at`` for ``+=`` at an array of indices, which adds once where one comes twice.
+
+    counted: variables of loops, which are no arrays.
+    """
+    if (
+        isinstance(statement, ast.AugAssign)
+        and isinstance(statement.op, ast.Add)
+        and isinstance(statement.target, ast.Subscript)
+        and any(
+            isinstance(part, ast.Name | ast.Attribute) and ast.unparse(part) not in counted
+            for part in _parts(statement.target.slice)
+        )
+    ):
+        add_at = ast.parse("np.add.at(0, 0, 0)", mode="eval").body
+        assert isinstance(add_at, ast.Call)
+        target, index = ast.unparse(statement.target.value), statement.target.slice
+        place = ast.parse(target, mode="eval").body
+        add_at.args = [place, index, statement.value]
+        words = (
+            f"an index comes twice, and `+=` adds one of the two only: "
+            f"right with `{ast.unparse(add_at)}`"
+        )
+        yield replacing(statement, statement, ast.Expr(value=add_at))._replace(words=words)
+
+
+def _parts(index: ast.expr) -> list[ast.expr]:
+    return index.elts if isinstance(index, ast.Tuple) else [index]
+
+
+_REDUCTIONS = ("sum", "mean", "max", "min", "var", "std", "amax", "amin")
+
+
+def axes(statement: ast.stmt) -> Iterator[Edit]:
+    """An axis, or keepdims, for a sum that lacks it."""
+    for node in own(statement):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            continue
+        named = {keyword.arg for keyword in node.keywords}
+        of_module = isinstance(node.func.value, ast.Name) and node.func.value.id in ("np", "numpy")
+        if node.func.attr not in _REDUCTIONS or len(node.args) > 1 + of_module:
+            continue
+        keep = [ast.keyword(arg="keepdims", value=ast.Constant(True))]
+        keep = [] if "keepdims" in named else keep
+        if "axis" in named or len(node.args) == 1 + of_module:
+            if keep:
+                yield setting(statement, node, "keywords", node.keywords + keep)
+            continue
+        for axis in (0, 1):
+            chosen = [ast.keyword(arg="axis", value=ast.Constant(axis))]
+            yield setting(statement, node, "keywords", node.keywords + chosen)
+            yield setting(statement, node, "keywords", node.keywords + chosen + keep)

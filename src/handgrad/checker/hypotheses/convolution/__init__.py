@@ -1,0 +1,1 @@
+"""Convolution and max pooling: windows that move over an image."""

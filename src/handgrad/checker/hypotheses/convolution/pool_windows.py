@@ -1,0 +1,141 @@
+"""Mistakes in where the windows of a pool lie, and the walk over them that all its hypotheses share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from handgrad.checker.hypotheses.hypothesis import Hypothesis
+from handgrad.checker.records import Call, Raised
+
+Window = tuple[tuple[int, int, int, int], tuple[Any, ...]]
+
+
+def windows(
+    call: Call, stride: int | None = None, side: Callable[[int, int], int] | None = None
+) -> Iterator[Window]:
+    """Yield each place of the output and the index of its window in x.
+
+    stride: what the windows move by; side: from a side of the window and the stride to the side taken.
+    """
+    param, shape = call.options[0], np.shape(call.arrays["x"])
+    height, width = param["pool_height"], param["pool_width"]
+    step = param["stride"]
+    sizes = (1 + (shape[2] - height) // step, 1 + (shape[3] - width) // step)
+    s = step if stride is None else stride
+    if side is not None:
+        height, width = side(height, step), side(width, step)
+    for n, c, i, j in np.ndindex(*shape[:2], *sizes):
+        yield (n, c, i, j), (n, c, slice(i * s, i * s + height), slice(j * s, j * s + width))
+
+
+def every_maximum(window: np.ndarray) -> Any:
+    """The mask of all places that hold the maximum."""
+    return window == window.max()
+
+
+def _sized(side: Callable[[int, int], int]) -> tuple[Any, Any]:
+    """Predict forward and backward with windows of another size at the right places."""
+
+    def forward(call: Call) -> dict[str, Any]:
+        x = np.asarray(call.arrays["x"], float)
+        out = np.zeros(np.shape(call.expected["out"]))
+        for at, window in windows(call, side=side):
+            out[at] = np.max(x[window])
+        return {"out": out}
+
+    def backward(call: Call) -> dict[str, Any]:
+        x = np.asarray(call.arrays["x"], float)
+        dx = np.zeros_like(x)
+        for at, window in windows(call, side=side):
+            dx[window] += every_maximum(x[window]) * call.dout[at]
+        return {"dx": dx}
+
+    return forward, backward
+
+
+def _constant(size: int) -> Callable[[int, int], int]:
+    return lambda side, stride: size
+
+
+def _moved(advance: Callable[[int, int], int]) -> tuple[Any, Any]:
+    """Predict both passes where windows move by another number of rows and columns."""
+
+    def places(call: Call) -> Iterator[Window]:
+        param = call.options[0]
+        down = advance(param["pool_height"], param["stride"])
+        right = advance(param["pool_width"], param["stride"])
+        for at, (n, c, rows, columns) in windows(call):
+            top, left = at[2] * down, at[3] * right
+            height, width = rows.stop - rows.start, columns.stop - columns.start
+            yield at, (n, c, slice(top, top + height), slice(left, left + width))
+
+    def forward(call: Call) -> dict[str, Any]:
+        x = np.asarray(call.arrays["x"], float)
+        out = np.zeros(np.shape(call.expected["out"]))
+        for at, window in places(call):
+            out[at] = np.max(x[window])
+        return {"out": out}
+
+    def backward(call: Call) -> dict[str, Any]:
+        x = np.asarray(call.arrays["x"], float)
+        dx = np.zeros_like(x)
+        for at, window in places(call):
+            dx[window] += every_maximum(x[window]) * call.dout[at]
+        return {"dx": dx}
+
+    return forward, backward
+
+
+SIZED: list[tuple[str, str, tuple[Any, Any], str]] = [
+    (
+        "window_is_stride",
+        "the window's size is the stride: pool_height and pool_width are not used",
+        _sized(lambda side, stride: stride),
+        r":.*stride|:.*\(\w+\s*\+\s*1\)",
+    ),
+    *[
+        (
+            "window_fixed",
+            f"the window is {size} x {size}: pool_height and pool_width are not used",
+            _sized(_constant(size)),
+            rf"\+\s*{size}|range\({size}\)",
+        )
+        for size in (2, 3)
+    ],
+    (
+        "stride_is_window",
+        "the windows move by their own size, not by the stride",
+        _moved(lambda side, stride: side),
+        r":",
+    ),
+]
+
+
+def _loops_over_image(call: Call) -> dict[str, Any]:
+    """range(0, H, stride): past the last window; the output has no place for it."""
+    param, shape = call.options[0], np.shape(call.arrays["x"])
+    key = "out" if "out" in call.expected else "dx"
+    s, sides = param["stride"], (param["pool_height"], param["pool_width"])
+    more = [
+        len(range(0, size, s)) > 1 + (size - side) // s
+        for size, side in zip(shape[2:], sides, strict=True)
+    ]
+    return _past_the_end(call, key) if any(more) else {}
+
+
+def _past_the_end(call: Call, key: str) -> dict[str, Any]:
+    """Return what came, if it is an exception of a place that is not there."""
+    got = call.got[key]
+    there = isinstance(got, Raised) and got.kind in ("IndexError", "ValueError")
+    return {key: got} if there else {}
+
+
+OVER_IMAGE = Hypothesis(
+    "loops_over_image",
+    "the loops run over the image, past the last window: they must run over the output's places",
+    _loops_over_image,
+    r"range\(.*[HW]|range\(.*shape",
+)

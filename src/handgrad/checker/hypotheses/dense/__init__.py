@@ -1,0 +1,1 @@
+"""Layers between matrices: affine, ReLU and what acts number by number, dropout."""

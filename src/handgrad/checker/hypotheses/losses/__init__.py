@@ -1,0 +1,1 @@
+"""Losses of scores: softmax and SVM."""

@@ -1,0 +1,168 @@
+"""Mistakes of the SVM loss: its margins, and the gradient of the true class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from handgrad.checker.hypotheses.hypothesis import Hypothesis
+from handgrad.checker.hypotheses.losses.softmax import pair
+from handgrad.checker.records import Call
+
+
+def _svm(
+    delta: float = 1.0,
+    skip: bool = True,
+    own: Callable[[Any], Any] = lambda count: count,
+    cost: Callable[[Any], Any] = lambda margins: margins,
+    slope: Callable[[Any], Any] = lambda margins: 1.0 * (margins > 0),
+    sign: float = 1.0,
+    only_loss: bool = False,
+    cut: bool = True,
+    own_of_margins: bool = False,
+) -> Any:
+    """Predict the hinge loss: skip, whether the true class is left out; own, its gradient."""
+
+    def predict(call: Call) -> dict[str, Any]:
+        x, y = np.asarray(call.arrays["x"], float), call.options[0]
+        rows = np.arange(len(x))
+        margins = sign * (x - x[rows, y][:, None]) + delta
+        margins = np.maximum(0, margins) if cut else margins
+        for_dx = margins.copy()
+        if skip or only_loss:
+            for_dx[rows, y] = 0
+        if skip:
+            margins[rows, y] = 0
+        dx = slope(for_dx)
+        counted = for_dx.sum(axis=1) if own_of_margins else np.sum(for_dx > 0, axis=1)
+        number = own(counted)
+        dx[rows, y] -= np.where(np.isinf(number), x.shape[1] - 1, number)
+        return pair(np.sum(cost(margins)) / len(x), dx / len(x), call)
+
+    return predict
+
+
+def _column(call: Call) -> dict[str, Any]:
+    """x[:, y] takes the scores of all labels for each row."""
+    x, y = np.asarray(call.arrays["x"], float), call.options[0]
+    margins = np.maximum(0, x - x[:, y].sum(axis=1, keepdims=True) + 1)
+    margins[np.arange(len(x)), y] = 0
+    return {"loss": margins.sum() / len(x)}
+
+
+def _largest_only(call: Call) -> dict[str, Any]:
+    """Only the largest margin of each row counts."""
+    x, y = np.asarray(call.arrays["x"], float), call.options[0]
+    rows = np.arange(len(x))
+    margins = np.maximum(0, x - x[rows, y][:, None] + 1)
+    margins[rows, y] = 0
+    dx, worst = np.zeros_like(x), margins.argmax(axis=1)
+    hit = margins.max(axis=1) > 0
+    dx[rows[hit], worst[hit]] += 1
+    dx[rows[hit], y[hit]] -= 1
+    return pair(margins.max(axis=1).sum() / len(x), dx / len(x), call)
+
+
+FORWARD = [
+    Hypothesis(
+        "true_class_counted",
+        "the margin of the true class is counted: it adds 1 to the loss of each row",
+        _svm(skip=False),
+        r"margins?\[|maximum",
+    ),
+    Hypothesis(
+        "true_class_counted",
+        "the margin of the true class is counted in the loss: it adds 1 for each row",
+        _svm(skip=False, only_loss=True),
+        r"sum|loss",
+    ),
+    Hypothesis(
+        "margin_missing", "the margin 1 is missing: max(0, x - x[y] + 1)", _svm(0.0), r"maximum"
+    ),
+    Hypothesis(
+        "margin_sign", "the margin has the wrong sign: max(0, x - x[y] + 1)", _svm(-1.0), r"-\s*1"
+    ),
+    Hypothesis(
+        "scores_swapped",
+        "the scores are subtracted the wrong way round: max(0, x - x[y] + 1)",
+        _svm(sign=-1.0),
+        r"maximum",
+    ),
+    Hypothesis(
+        "margin_squared",
+        "the margins are squared: the course's loss is not",
+        _svm(cost=np.square),
+        r"\*\*\s*2|square",
+    ),
+    Hypothesis(
+        "own_class_gradient",
+        "{key}: the true class lacks its gradient, minus the number of violated margins",
+        _svm(own=lambda count: 0 * count),
+        r"\bdx\[",
+    ),
+    Hypothesis(
+        "own_class_once",
+        "{key}: the true class gets -1, not minus the number of violated margins",
+        _svm(own=lambda count: 0 * count + 1),
+        r"\bdx\[",
+    ),
+    Hypothesis(
+        "own_class_sign",
+        "{key}: the gradient of the true class has the wrong sign",
+        _svm(own=lambda count: -count),
+        r"\bdx\[",
+    ),
+    Hypothesis(
+        "margins_in_gradient",
+        "{key} holds the margins themselves, not whether they are violated",
+        _svm(slope=lambda m: m.copy()),
+        r"\bdx",
+    ),
+    *[
+        Hypothesis(
+            "margin_size",
+            f"the margin is {delta:g}: it must be 1, max(0, x - x[y] + 1)",
+            _svm(delta),
+            r"maximum|\+",
+        )
+        for delta in (0.1, 0.2, 0.5, 1.5, 2.0, 5.0, 10.0, 100.0)
+    ],
+    Hypothesis(
+        "label_column",
+        "x[:, y] takes the scores of all labels for each row; use x[np.arange(N), y]",
+        _column,
+        r"\[:,",
+    ),
+    Hypothesis(
+        "largest_margin_only",
+        "only the largest margin of each row counts: the course's loss sums them all",
+        _largest_only,
+        r"max",
+    ),
+    Hypothesis(
+        "margin_not_cut",
+        "negative margins count too: max(0, ...) is missing",
+        _svm(cut=False),
+        r"-",
+    ),
+    Hypothesis(
+        "own_class_counted",
+        "{key}: the true class counts classes, not violated margins",
+        _svm(own=lambda count: np.full(count.shape, np.inf)),
+        r"\bdx\[",
+    ),
+    Hypothesis(
+        "margins_in_gradient",
+        "{key} uses the sum of the margins for the true class, not their number",
+        _svm(own_of_margins=True),
+        r"\bdx",
+    ),
+    Hypothesis(
+        "margins_in_gradient",
+        "{key} holds the margins themselves, and their sum for the true class, not whether they are violated",
+        _svm(slope=lambda m: m.copy(), own_of_margins=True),
+        r"\bdx",
+    ),
+]

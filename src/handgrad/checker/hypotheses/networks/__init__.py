@@ -1,0 +1,1 @@
+"""What joins layers: sandwiches, and models with their regularisation."""

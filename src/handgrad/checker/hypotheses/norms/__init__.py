@@ -1,0 +1,1 @@
+"""Normalisations: what they share, and batch, layer and group normalisation."""

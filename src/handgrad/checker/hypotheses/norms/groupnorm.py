@@ -1,0 +1,121 @@
+"""Mistakes of group normalisation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from handgrad.checker.hypotheses.hypothesis import Hypothesis
+from handgrad.checker.hypotheses.norms import norm, norm_backward
+from handgrad.checker.hypotheses.norms.norm import Parts, group_parts
+from handgrad.checker.hypotheses.norms.statistics import STATISTICS
+from handgrad.checker.records import Call, Config
+
+
+def _interleaved(call: Call) -> Parts:
+    """Groups of every G-th channel, not of neighbours."""
+    parts = group_parts(call)
+    N, G, width, H, W = parts.x.shape
+    order = np.arange(G * width).reshape(width, G).T
+    flat = parts.x.reshape(N, G * width, H, W)
+    return parts._replace(x=flat[:, order])
+
+
+def _of_interleaved(call: Call) -> dict[str, Any]:
+    parts = _interleaved(call)
+    xhat, _ = norm.xhat_of(parts)
+    N, G, width, H, W = parts.x.shape
+    back = np.swapaxes(xhat, 1, 2).reshape(N, G * width, H, W)
+    gamma, beta = (np.reshape(call.arrays[key], (1, -1, 1, 1)) for key in ("gamma", "beta"))
+    return {"out": gamma * back + beta}
+
+
+def _as_size(call: Call) -> dict[str, Any]:
+    """G is taken as the number of channels in a group."""
+    G, param = call.options
+    size = call.arrays["x"].shape[1] // G
+    config = Config(call.config.name, call.arrays, (size, param))
+    parts = group_parts(Call(config))
+    return {"out": norm.scaled(parts, norm.xhat_of(parts)[0]).reshape(call.arrays["x"].shape)}
+
+
+def _counted(count: Any) -> Any:
+    """The backward divides by another number than the size of a group."""
+
+    def dx(g: Any, xhat: Any, std: Any, parts: Parts) -> Any:
+        m = count(*parts.x.shape)
+        return (g - norm.total(g, parts) / m - xhat * norm.total(g * xhat, parts) / m) / std
+
+    return norm.backward_of(group_parts, dx)
+
+
+def _over(name: str, says: str, axes: tuple[int, ...]) -> Hypothesis:
+    return Hypothesis(
+        "wrong_axis", says, norm.forward_of(group_parts, norm.over(axes)), r"axis|mean"
+    )
+
+
+FORWARD = [
+    *norm.forward(group_parts, STATISTICS),
+    _over("places", "the channels of a group are normalised one by one, not together", (3, 4)),
+    _over(
+        "channels",
+        "the statistics are taken over the channels of a group, not over its places",
+        (2,),
+    ),
+    _over(
+        "batch",
+        "the groups are normalised over the batch too: each image has its own statistics",
+        (0, 2, 3, 4),
+    ),
+    _over("only_batch", "the groups are normalised over the batch only", (0,)),
+    _over(
+        "channel_batch",
+        "each channel is normalised over the batch, as batch normalisation does",
+        (0, 3, 4),
+    ),
+    _over(
+        "image",
+        "the statistics are taken over the whole image, not over a group of channels",
+        (1, 2, 3, 4),
+    ),
+    _over(
+        "rows",
+        "the statistics are taken over axis 0 of the rows (N G, ...): each row, which is one group of one "
+        "image, has its own",
+        (0, 1),
+    ),
+    _over("groups", "the statistics are taken over the groups, not within them", (1, 3, 4)),
+    Hypothesis(
+        "group_size",
+        "G is taken as the number of channels in a group: it is the number of groups",
+        _as_size,
+        r"reshape",
+    ),
+    Hypothesis(
+        "interleaved_groups",
+        "a group holds every G-th channel: it must hold C/G neighbours",
+        _of_interleaved,
+        r"reshape",
+    ),
+]
+BACKWARD = [
+    *norm_backward.backward(group_parts),
+    *[
+        Hypothesis(
+            "wrong_count",
+            f"dx divides by {words}, not by the size of a group, C/G H W",
+            _counted(count),
+            r"[HWCGN]\s*\*|/",
+        )
+        for words, count in (
+            ("H W", lambda N, G, width, H, W: H * W),
+            ("C H W", lambda N, G, width, H, W: G * width * H * W),
+            ("N H W", lambda N, G, width, H, W: N * H * W),
+            ("G H W", lambda N, G, width, H, W: G * H * W),
+            ("C/G", lambda N, G, width, H, W: width),
+            ("N", lambda N, G, width, H, W: N),
+        )
+    ],
+]

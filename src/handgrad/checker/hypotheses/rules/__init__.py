@@ -1,0 +1,1 @@
+"""Update rules: each mistake is a rule that is run over the same steps."""

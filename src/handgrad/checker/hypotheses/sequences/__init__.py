@@ -1,0 +1,1 @@
+"""Assignment 3: recurrent layers, word embeddings, and the loss over a sequence."""

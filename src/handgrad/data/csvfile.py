@@ -1,0 +1,279 @@
+"""Tables of text (CSV, TSV): encoding, delimiter, decimal sign and header are guessed and said.
+
+==============  ==================================================================================
+guess           how
+==============  ==================================================================================
+encoding        a byte-order mark; else UTF-8; else, if some bytes are none, Windows-1252
+delimiter       of comma, semicolon, tab, bar and blanks: which gives the most lines one count of
+                cells above one
+decimal sign    a comma, if more cells are numbers with a comma than with a point
+header          the first line, unless it holds numbers, or the same texts, as the lines below it do
+==============  ==================================================================================
+
+Lines that begin with # before the header are comments.  Cells are read by Python's ``csv``, block by block.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+from handgrad.data.table import GAPS, check_names
+from handgrad.errors import DataError, OptionError, shown
+
+DELIMITERS: Final = (",", ";", "\t", "|", " ")
+NAMES: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "blanks"}
+MAX_COLUMNS: Final = 10_000
+MAX_LINE: Final = 64 << 20  # characters
+BLOCK: Final = 20_000  # rows at a time
+_SAMPLE: Final = 200  # lines that are looked at
+_SAMPLE_BYTES: Final = 1 << 20
+_MARKS: Final = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_COMMA = re.compile(r"[-+]?(\d{1,3}(\.\d{3})+|\d+),\d+(e[-+]?\d+)?", re.IGNORECASE)
+_POINT = re.compile(r"[-+]?\d*\.\d+(e[-+]?\d+)?", re.IGNORECASE)
+_NUMBER = re.compile(r"[-+]?(\d+[.,]?\d*|[.,]\d+)(e[-+]?\d+)?%?", re.IGNORECASE)
+
+
+@dataclass
+class CsvFile:
+    """How a table of text is written.
+
+    path; encoding; delimiter; decimal, "." or ","; has_header; names of the columns; skip, whether lines of
+    another length are left out; skipped, their numbers, known when all blocks were read; notes on guesses.
+    """
+
+    path: Path
+    encoding: str
+    delimiter: str
+    decimal: str
+    has_header: bool
+    names: list[str]
+    skip: bool
+    skipped: list[int]
+    notes: list[str]
+
+    def blocks(self, size: int = BLOCK) -> Iterator[dict[str, list[str | None]]]:
+        """Yield up to `size` rows at a time: name -> texts, None for gaps."""
+        for block, _ in self.marked_blocks(size):
+            yield block
+
+    def marked_blocks(
+        self, size: int = BLOCK, keep: bool = False
+    ) -> Iterator[tuple[dict[str, list[str | None]], dict[int, str]]]:
+        """Yield what `blocks` yields, and what is wrong with rows that were kept as gaps, by their place."""
+        self.skipped = []
+        rows = _numbered_rows(self.path, self.encoding, self.delimiter)
+        if self.has_header:
+            next(rows, None)
+        while block := list(islice(self._checked(rows, keep), size)):
+            columns = {n: [_cell(row[k]) for row, _ in block] for k, n in enumerate(self.names)}
+            yield columns, {k: wrong for k, (_, wrong) in enumerate(block) if wrong}
+
+    def _checked(
+        self, rows: Iterator[tuple[int, list[str]]], keep: bool
+    ) -> Iterator[tuple[list[str], str]]:
+        count = len(self.names)
+        for number, row in rows:
+            if len(row) == count + 1 and not row[-1].strip():  # a delimiter behind the last cell
+                row = row[:-1]
+            wrong = f"line {number}: {len(row)} cells, but there are {count} columns"
+            if len(row) == count:
+                yield row, ""
+            elif keep:
+                yield [""] * count, wrong
+            elif self.skip:
+                self.skipped.append(number)
+            else:
+                raise DataError(
+                    f"{self.path}, {wrong}; correct the line, or leave such lines out with "
+                    "--set data.skip_unreadable=true"
+                )
+
+
+def open_csv(
+    path: Path,
+    *,
+    delimiter: str = "",
+    encoding: str = "",
+    decimal: str = "",
+    header: bool | None = None,
+    skip: bool = False,
+) -> CsvFile:
+    """Look at a table of text and say how it is written; what is given is not guessed.
+
+    Raises:
+        DataError: it is empty, no text, or has too many columns.  OptionError: an option is unknown.
+    """
+    notes = []
+    if delimiter not in ("", *DELIMITERS):
+        raise OptionError(
+            f"data: delimiter must be one of {', '.join(map(repr, DELIMITERS))}, got {delimiter!r}"
+        )
+    if decimal not in ("", ".", ","):
+        raise OptionError(f"data: decimal must be '.' or ',', got {decimal!r}")
+    if not encoding:
+        encoding = _guess_encoding(path)
+        if encoding == "cp1252":
+            notes.append("the encoding is not UTF-8, it is taken for Windows-1252 (data.encoding)")
+    lines = list(islice(_lines(path, encoding), _SAMPLE))
+    if not any(line.strip() for line in lines):
+        raise DataError(f"{path}: the file is empty")
+    if not delimiter:
+        delimiter = _guess_delimiter(lines)
+    sample = [row for _, row in islice(_numbered_rows(path, encoding, delimiter), _SAMPLE)]
+    if not sample:
+        raise DataError(f"{path}: the file holds no rows")
+    first, rest = sample[0], sample[1:]
+    if len(first) > MAX_COLUMNS:
+        raise DataError(
+            f"{path}: {len(first):,} columns, at most {MAX_COLUMNS:,} are read; is every line a "
+            "column? Or is "
+            f"{NAMES[delimiter]} not what stands between the cells?"
+        )
+    if not decimal:
+        decimal = _guess_decimal(sample, delimiter)
+    if delimiter != "," or decimal != ".":
+        notes.append(
+            f"cells are separated by {NAMES[delimiter]}, the decimal sign is a "
+            f"{'comma' if decimal == ',' else 'point'}"
+        )
+    has_header = _is_header(first, rest) if header is None else header
+    if not has_header:
+        notes.append("the first line is taken for data, columns are called column1, column2, ...")
+    names = _column_names(first, has_header)
+    if has_header and rest and all(len(row) == len(first) + 1 for row in rest):
+        names = ["column1", *names]  # the header lacks the column of row names, as R writes it
+    check_names(names)
+    return CsvFile(path, encoding, delimiter, decimal, has_header, names, skip, [], notes)
+
+
+def _cell(text: str) -> str | None:
+    text = text.strip()
+    return None if text.lower() in GAPS else text
+
+
+def _guess_encoding(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            head = file.read(4)
+            for mark, name in _MARKS:
+                if head.startswith(mark):
+                    return name
+            if b"\0" in head + file.read(_SAMPLE_BYTES):
+                raise DataError(f"{path}: no text: it holds zero bytes; is it of another kind?")
+        with path.open(encoding="utf-8") as text:
+            while text.read(_SAMPLE_BYTES):
+                pass
+    except UnicodeDecodeError:
+        return "cp1252"
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+    return "utf-8"
+
+
+def _lines(path: Path, encoding: str) -> Iterator[str]:
+    """The lines of a file, without the comments in front of the first one."""
+    try:
+        # newline="": csv wants to see those inside of quotes
+        with path.open(encoding=encoding, newline="", errors="replace") as file:
+            begun = False
+            while line := file.readline(MAX_LINE):
+                if len(line) >= MAX_LINE:
+                    raise DataError(f"{path}: a line is longer than {MAX_LINE:,} characters")
+                begun = begun or not line.startswith("#")
+                if begun:
+                    yield line
+    except LookupError:
+        raise OptionError(f"data: encoding {encoding!r} is not known") from None
+    except (OSError, UnicodeError) as error:
+        raise DataError(f"{path}: cannot be read as {encoding}: {error}") from None
+
+
+def _numbered_rows(path: Path, encoding: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield (number of the line, cells) of every line that is not blank."""
+    lines = _lines(path, encoding)
+    if delimiter == " ":
+        lines = (" ".join(line.split()) for line in lines)
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+    try:
+        for row in reader:
+            if row and (len(row) > 1 or row[0].strip()):
+                yield reader.line_num, row
+    except csv.Error as error:
+        raise DataError(
+            f"{path}, line {reader.line_num}: {error}; is a quotation mark open, or is it no table of text?"
+        ) from None
+
+
+def _guess_delimiter(lines: Sequence[str]) -> str:
+    best, best_score = ",", 0.0
+    for delimiter in DELIMITERS:
+        chosen = [" ".join(line.split()) if delimiter == " " else line for line in lines]
+        try:
+            rows = [r for r in csv.reader(chosen, delimiter=delimiter, skipinitialspace=True) if r]
+        except csv.Error:
+            continue
+        counts = Counter(len(row) for row in rows[:-1] or rows)  # the last may be cut off
+        cells, often = counts.most_common(1)[0] if counts else (1, 0)
+        if cells < 2:
+            continue
+        score = often / sum(counts.values()) - (0.3 if delimiter == " " else 0.0)
+        if delimiter == "," and _mostly_decimal(rows):
+            score -= 0.5
+        if score > best_score + 1e-9:
+            best, best_score = delimiter, score
+    return best
+
+
+def _mostly_decimal(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether commas seem to stand in numbers: a semicolon, tab or bar is in nearly every line, too."""
+    other = [any(mark in cell for cell in row for mark in ";\t|") for row in rows]
+    return sum(other) > 0.8 * len(rows)
+
+
+def _guess_decimal(rows: Sequence[Sequence[str]], delimiter: str) -> str:
+    if delimiter == ",":
+        cells = [cell.strip() for row in rows for cell in row if "," in cell]
+        if not cells:
+            return "."
+    commas = points = 0
+    for row in rows:
+        for cell in row:
+            cell = cell.strip()
+            commas += bool(_COMMA.fullmatch(cell))
+            points += bool(_POINT.fullmatch(cell))
+    return "," if commas > points else "."
+
+
+def _is_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
+    numbers = sum(bool(_NUMBER.fullmatch(cell.strip())) for cell in first)
+    if not numbers or not rest:
+        return not numbers and not _is_repeated(first, rest)
+    below = sum(bool(_NUMBER.fullmatch(cell.strip())) for row in rest for cell in row) / len(rest)
+    return numbers < 0.5 * below
+
+
+def _is_repeated(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
+    """Whether half of the cells of the first line stand below, too, in the same column: as data do."""
+    again = [
+        any(len(row) > k and row[k] == cell for row in rest) for k, cell in enumerate(first) if cell
+    ]
+    return bool(again) and sum(again) >= 0.5 * len(first)
+
+
+def _column_names(first: Sequence[Any], has_header: bool) -> list[str]:
+    if not has_header:
+        return [f"column{k + 1}" for k in range(len(first))]
+    names = [str(cell).strip() or f"column{k + 1}" for k, cell in enumerate(first)]
+    too_long = next((name for name in names if len(name) > 1000), None)
+    if too_long is not None:
+        raise DataError(
+            f"data: the header holds a name of {len(too_long):,} characters: {shown(too_long)}"
+        )
+    return names

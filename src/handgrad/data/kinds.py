@@ -1,0 +1,98 @@
+"""Which kind of data lies at a path."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+from typing import Final
+
+from handgrad.data.listing import SUFFIXES, walk_images
+from handgrad.errors import DataError, as_path
+
+TABLES: Final = (
+    ".csv",
+    ".tsv",
+    ".tab",
+    ".txt",
+    ".data",
+    ".parquet",
+    ".pq",
+    ".arrow",
+    ".feather",
+    ".ipc",
+)
+ARRAYS: Final = (".npz", ".npy", ".safetensors")
+
+
+def kind_of(path: str | PathLike[str]) -> str:
+    """Return what lies at `path`: "folder", "table", "arrays" or "shards".
+
+    Raises:
+        DataError: there is nothing, or nothing that is known; says what is.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = (Path(folder) / "wine.csv").write_text("a,b")
+    ...     kind_of(f"{folder}/wine.csv")
+    'table'
+    """
+    path = as_path("data", "path", path).expanduser()
+    if path.is_dir():
+        return _kind_of_folder(path)
+    if not path.exists():
+        raise DataError(f"{path}: there is no such file or folder")
+    if is_idx(path) or path.suffix.lower() in ARRAYS:
+        return "arrays"
+    if path.suffix.lower() in (".parquet", ".pq") and _has_images(path):
+        return "shards"
+    if path.suffix.lower() in TABLES:
+        return "table"
+    hint = "; put pictures into class folders, and give the folder" if (
+        path.suffix.lower() in SUFFIXES
+    ) else ""  # fmt: skip
+    if path.suffix.lower() in (".pkl", ".pickle", ".pt", ".pth", ".joblib"):
+        hint = "; such files can run code, so they are not read: save arrays with np.savez, tables as CSV"
+    if path.suffix.lower() in (".xlsx", ".xls", ".ods"):
+        hint = "; save the sheet as CSV"
+    if path.suffix.lower() in (".zip", ".tar", ".tgz", ".7z", ".rar"):
+        hint = "; unpack it, and give the folder"
+    raise DataError(f"{path}: no data of a known kind, which are {KNOWN}{hint}")
+
+
+KNOWN: Final = (
+    "a folder of class folders of pictures, a table (.csv, .tsv, .parquet, .arrow, .feather), arrays "
+    "(.npz, .npy, .safetensors), MNIST's files, and folders of Parquet files with pictures"
+)
+
+
+def is_idx(path: Path) -> bool:
+    """Whether `path` is one of MNIST's files, by its name."""
+    name = path.name.lower().removesuffix(".gz")
+    return name.endswith(("-ubyte", ".idx", "-idx1", "-idx3")) or "-idx" in name or ".idx" in name
+
+
+def _kind_of_folder(path: Path) -> str:
+    files = [entry for entry in sorted(path.iterdir()) if entry.is_file()]
+    if any(is_idx(file) or file.suffix.lower() in ARRAYS for file in files):
+        return "arrays"
+    shards = [*files, *sorted(path.glob("data/*.parquet")), *sorted(path.glob("*/*.parquet"))]
+    parquet = next((file for file in shards if file.suffix.lower() == ".parquet"), None)
+    if parquet is not None and _has_images(parquet):
+        return "shards"
+    if next(walk_images(path), None) is not None:
+        return "folder"
+    tables = [file for file in files if file.suffix.lower() in TABLES]
+    if len(tables) == 1:
+        raise DataError(f"{path}: give the table itself: {tables[0]}")
+    if tables:
+        raise DataError(
+            f"{path}: holds {len(tables)} tables; give one of them, such as {tables[0]}"
+        )
+    raise DataError(f"{path}: no data of a known kind in this folder; known are {KNOWN}")
+
+
+def _has_images(path: Path) -> bool:
+    """Whether a Parquet file has a column of pictures, as Hugging Face writes them."""
+    from handgrad.data.parquet import image_column, schema_of
+
+    return image_column(schema_of(path)) is not None

@@ -1,0 +1,50 @@
+"""Parquet and Arrow files, read by pyarrow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from handgrad.errors import DataError
+
+
+def pyarrow_for(what: str) -> Any:
+    """Return the module pyarrow; DataError with the way to get it if it is not installed."""
+    try:
+        import pyarrow
+    except ImportError:
+        raise DataError(
+            f"{what}: reading it needs pyarrow; install it with: pip install 'handgrad[tables]'"
+        ) from None
+    return pyarrow
+
+
+def schema_of(path: Path) -> Any:
+    """Return the schema of a Parquet file."""
+    pyarrow_for(str(path))
+    import pyarrow.parquet
+
+    try:
+        return pyarrow.parquet.read_schema(path)
+    except Exception as error:  # pyarrow raises errors of many kinds
+        raise DataError(
+            f"{path}: no Parquet file, or a damaged one: {_first_line(error)}"
+        ) from None
+
+
+def image_column(schema: Any) -> str | None:
+    """Return the name of the column of pictures: a struct with bytes, or binary called image or img."""
+    import pyarrow
+
+    for field in schema:
+        kind = field.type
+        if pyarrow.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+            return field.name
+        is_binary = pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind)
+        if is_binary and field.name.lower() in ("image", "img", "picture", "png", "jpg"):
+            return field.name
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or repr(error)).splitlines()[0][:200]

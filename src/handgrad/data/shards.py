@@ -1,0 +1,216 @@
+"""A data set of Parquet files with pictures, as Hugging Face stores them, read from disk."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import OrderedDict
+from collections.abc import Sequence
+from functools import partial
+from os import PathLike
+from pathlib import Path
+from threading import Lock
+from typing import Any, Final
+
+import numpy as np
+
+from handgrad.data.arrayfiles import PART_WORDS
+from handgrad.data.cache import Item, cached_images
+from handgrad.data.dataset import Dataset
+from handgrad.data.folder import (
+    check_classes,
+    finished,
+    image_dataset,
+    image_shape_of,
+    parts_of,
+    unreadable_notes,
+)
+from handgrad.data.images import opened, read_picture
+from handgrad.data.parquet import image_column, pyarrow_for, schema_of
+from handgrad.data.splits import Split, SplitOptions, split_as_before
+from handgrad.data.table import as_column
+from handgrad.data.targets import labels_of
+from handgrad.errors import DataError, as_flag, as_path, nearest
+
+LABELS: Final = ("label", "labels", "fine_label", "class", "target", "category", "y")
+_GROUPS: Final = 2  # row groups whose pictures are kept at a time
+
+
+def from_shards(
+    path: str | PathLike[str],
+    *,
+    target: str = "",
+    image_size: int | Sequence[int] | None = None,
+    grey: bool | None = None,
+    val: float = 0.15,
+    test: float = 0.15,
+    split_seed: int = 0,
+    skip_unreadable: bool = False,
+    subtract_mean: bool = True,
+    standardize: bool = True,
+    cache: bool = True,
+    dtype: Any = np.float32,
+    split: Split | None = None,
+) -> Dataset:
+    """Make a data set of Parquet files with a column of pictures and a column of labels.
+
+    Files called train..., validation... and test... are these parts; of others, each class gives its share.
+    Names of classes are taken from the file's own description.  pyarrow reads the files.
+
+    Args:
+        path: a file, or a folder of them (or of a folder ``data`` of them).
+        target: the column of labels; "" looks for label, labels, class, ...
+        image_size, grey, val, test, split_seed, skip_unreadable, subtract_mean, standardize, cache, dtype,
+            split: as in `from_folder`.
+
+    Raises DataError if there are no such files or columns, or they are damaged.
+    """
+    root = as_path("from_shards", "path", path).expanduser()
+    options = SplitOptions(val, test, split_seed)
+    files = _files(root)
+    home = root if root.is_dir() else root.parent
+    source = _Source()
+    items: list[Item] = []
+    labels: list[Any] = []
+    given: list[str] = []
+    headers: list[Any] = []
+    names: tuple[str, ...] = ()
+    for file in files:
+        column, wanted = _columns(file, target)
+        names = names or _class_names(file, wanted)
+        known = source.labels(file, wanted)
+        stamp = (file.stat().st_size, file.stat().st_mtime_ns)
+        called = file.relative_to(home).as_posix()
+        for row in range(len(known)):
+            get = partial(source.picture, file, column, row)
+            items.append(Item(f"{called}:{row}", stamp, partial(_read, get, f"{called}:{row}")))
+            headers.append(partial(_header, get, f"{called}:{row}"))
+        labels += known
+        given += [_part(file, home)] * len(known)
+    if not items:
+        raise DataError(f"{root}: the files hold no rows")
+    shape, notes = image_shape_of(headers, image_size, grey)
+    found = cached_images(home, items, shape, as_flag("data", "cache", cache))
+    notes += unreadable_notes(found, len(items), as_flag("data", "skip_unreadable", skip_unreadable),
+                              str(root))  # fmt: skip
+    y, own = labels_of(as_column("label", [labels[row] for row in found.good]))
+    if names and all(name.isdecimal() and int(name) < len(names) for name in own):
+        own = tuple(names[int(name)] for name in own)
+    if len(own) < 2:
+        raise DataError(f"{root}: all pictures are of one class, {own[0]!r}")
+    rows = [items[row].name for row in found.good]
+    if split is not None:
+        parts, more = split_as_before(split, rows, len(rows), str(root))
+        notes += more
+    else:
+        parts = parts_of([given[row] for row in found.good], y, None, options)
+    notes += check_classes(parts, y, own, str(root))
+    settings = {"path": str(root.resolve()), "image_size": list(shape[1:]), "grey": shape[0] == 1}
+    dataset = image_dataset(
+        root.resolve().stem, found.images, y, parts, own, found.digest, subtract_mean=subtract_mean,
+        standardize=standardize, dtype=dtype,
+    )  # fmt: skip
+    return finished(dataset, Split(parts, tuple(rows), found.digest), notes, settings)
+
+
+def _files(root: Path) -> list[Path]:
+    if root.is_file():
+        return [root]
+    found = sorted(p for p in root.rglob("*.parquet") if not p.name.startswith("."))
+    if not found:
+        raise DataError(f"{root}: holds no Parquet files")
+    return found
+
+
+def _part(file: Path, home: Path) -> str:
+    """The part that a file's name begins with, or that its folder inside of `home` is called."""
+    for part, words in PART_WORDS.items():
+        if any(file.name.lower().startswith(word) for word in words if len(word) > 2):
+            return part
+        if file.parent != home and file.parent.name.lower() in words:
+            return part
+    return ""
+
+
+def _columns(file: Path, target: str) -> tuple[str, str]:
+    """The names of the columns of pictures and of labels."""
+    schema = schema_of(file)
+    column = image_column(schema)
+    if column is None:
+        raise DataError(f"{file}: has no column of pictures, only {', '.join(schema.names)}")
+    if target:
+        if target not in schema.names:
+            near = nearest(target, schema.names)
+            hint = f"; did you mean {near!r}?" if near else ""
+            raise DataError(
+                f"{file}: there is no column {target!r}, only {', '.join(schema.names)}{hint}"
+            )
+        return column, target
+    wanted = next((name for name in LABELS if name in schema.names), None)
+    if wanted is None:
+        raise DataError(
+            f"{file}: which of the columns {', '.join(schema.names)} is the label? Say it with --target"
+        )
+    return column, wanted
+
+
+def _class_names(file: Path, column: str) -> tuple[str, ...]:
+    """The names of the classes in the description that Hugging Face writes into a file."""
+    metadata = schema_of(file).metadata or {}
+    try:
+        features = json.loads(metadata[b"huggingface"])["info"]["features"]
+        return tuple(map(str, features[column]["names"]))
+    except (KeyError, ValueError, TypeError):
+        return ()
+
+
+class _Source:
+    """The pictures of Parquet files, a few row groups of them at a time."""
+
+    def __init__(self) -> None:
+        self._groups: OrderedDict[tuple[Path, int], list[Any]] = OrderedDict()
+        self._starts: dict[Path, list[int]] = {}
+        self._lock = Lock()
+
+    def labels(self, file: Path, column: str) -> list[Any]:
+        """All labels of a file."""
+        pyarrow_for(str(file))
+        import pyarrow.parquet
+
+        try:
+            reader = pyarrow.parquet.ParquetFile(file)
+            counts = [reader.metadata.row_group(k).num_rows for k in range(reader.num_row_groups)]
+            self._starts[file] = np.cumsum([0, *counts]).tolist()
+            return reader.read([column]).column(0).to_pylist()
+        except Exception as error:  # pyarrow raises errors of many kinds
+            raise DataError(f"{file}: damaged, or cut off: {str(error)[:200]}") from None
+
+    def picture(self, file: Path, column: str, row: int) -> bytes:
+        """The bytes of the picture in a row."""
+        import pyarrow.parquet
+
+        starts = self._starts[file]
+        group = int(np.searchsorted(starts, row, side="right")) - 1
+        with self._lock:
+            if (file, group) not in self._groups:
+                try:
+                    read = pyarrow.parquet.ParquetFile(file).read_row_group(group, [column])
+                except Exception as error:  # pyarrow raises errors of many kinds
+                    raise DataError(f"{file}: row group {group} is damaged: {error}") from None
+                self._groups[file, group] = read.column(0).to_pylist()
+                while len(self._groups) > _GROUPS:
+                    self._groups.popitem(last=False)
+            value = self._groups[file, group][row - starts[group]]
+        data = value.get("bytes") if isinstance(value, dict) else value
+        if not isinstance(data, bytes):
+            raise DataError(f"{file.name}:{row}: holds no picture")
+        return data
+
+
+def _read(get: Any, name: str, image_shape: tuple[int, int, int]) -> np.ndarray:
+    return read_picture(io.BytesIO(get()), name, image_shape)
+
+
+def _header(get: Any, name: str) -> tuple[int, int, str]:
+    with opened(io.BytesIO(get()), name) as file:
+        return (file.height, file.width, file.mode)

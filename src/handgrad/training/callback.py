@@ -1,0 +1,41 @@
+"""What a callback is: the methods that the Solver calls, and the records that it hands to them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from handgrad.training.solver import Solver
+
+Record = dict[str, Any]
+
+
+class Callback:
+    """What the Solver calls; each method does nothing unless a subclass says otherwise.
+
+    At `on_step_end` and `on_epoch_end` the Solver is in a state that can be saved: where an epoch
+    record follows a step record, the estimate is already part of it.  `on_train_end` is called for
+    every `on_train_begin`, also after errors, in reverse order.
+
+    A method that returns is not called again for its record.  One that an exception ends, as by
+    Ctrl-C, is called again with the same record object when training goes on; what comes behind it,
+    too.  So a method does its one lasting thing last.
+    """
+
+    def on_train_begin(self, solver: Solver) -> None:
+        """Training starts or goes on."""
+
+    def on_step_end(self, solver: Solver, record: Record) -> None:
+        """A step was done."""
+
+    def on_epoch_end(self, solver: Solver, record: Record) -> None:
+        """The accuracy was estimated."""
+
+    def on_record(self, solver: Solver, record: Record) -> None:
+        """Another callback made a record of its own."""
+
+    def on_save(self, solver: Solver) -> None:
+        """A checkpoint of this moment is about to be saved: make durable what belongs to it."""
+
+    def on_train_end(self, solver: Solver) -> None:
+        """Training is over, stopped, or failed."""

@@ -1,0 +1,80 @@
+"""Parquet files of pictures, as Hugging Face stores them."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from data.own import picture_folder
+
+from handgrad.data import from_shards, kind_of, read_image
+from handgrad.errors import DataError
+
+pyarrow = pytest.importorskip("pyarrow")
+parquet = pytest.importorskip("pyarrow.parquet")
+
+
+def write(path, files, labels, names=("circle", "ring"), column="label", rows=7):
+    images = [{"bytes": data, "path": None} for data in files]
+    table = pyarrow.table({"image": images, column: labels})
+    features = {column: {"names": list(names), "_type": "ClassLabel"}}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    parquet.write_table(table.replace_schema_metadata(metadata), path, row_group_size=rows)
+
+
+@pytest.fixture
+def shards(tmp_path):
+    root = picture_folder(tmp_path / "p", count=30, damaged=False)
+    paths = sorted(path for path in root.rglob("*.*") if path.is_file())
+    order = np.random.default_rng(0).permutation(len(paths))
+    paths = [paths[k] for k in order]
+    labels = [("circle", "ring").index(path.parent.name) for path in paths]
+    data = [path.read_bytes() for path in paths]
+    folder = tmp_path / "set"
+    write(folder / "data" / "train-00000-of-00002.parquet", data[:12], labels[:12])
+    write(folder / "data" / "train-00001-of-00002.parquet", data[12:24], labels[12:24])
+    write(folder / "data" / "test-00000-of-00001.parquet", data[24:], labels[24:])
+    return folder, paths, labels
+
+
+def test_parts_names_and_pixels_are_those_of_the_files(shards):
+    folder, paths, labels = shards
+    assert kind_of(folder) == "shards"
+    dataset = from_shards(folder, image_size=8)
+    assert dataset.class_names == ("circle", "ring")
+    assert len(dataset.arrays["y_test"]) == 6
+    assert len(dataset.arrays["y_train"]) + len(dataset.arrays["y_val"]) == 24
+    starts = {"train-00000-of-00002": 0, "train-00001-of-00002": 12, "test-00000-of-00001": 24}
+    for part, names in dataset.row_names.items():
+        for k, name in enumerate(names):
+            stem, _, row = name.removeprefix("data/").partition(".parquet:")
+            place = starts[stem] + int(row)
+            pixels = read_image(paths[place], (3, 8, 8))
+            assert np.array_equal(
+                dataset.arrays[f"X_{part}"][k], dataset.preprocess(pixels[None])[0]
+            )
+            assert dataset.arrays[f"y_{part}"][k] == labels[place]
+
+
+def test_what_cannot_be_read_is_named(shards, tmp_path):
+    folder, paths, labels = shards
+    data = [b"nonsense", None, *(path.read_bytes() for path in paths[:10])]
+    write(tmp_path / "one.parquet", data, [0, 1, *labels[:10]], column="kind")
+    assert kind_of(tmp_path / "one.parquet") == "shards"
+    with pytest.raises(DataError, match=r"which of the columns image, kind is the label.*--target"):
+        from_shards(tmp_path / "one.parquet")
+    with pytest.raises(DataError, match=r"2 of 12 pictures.*one\.parquet:0.*one\.parquet:1"):
+        from_shards(tmp_path / "one.parquet", target="kind")
+    dataset = from_shards(tmp_path / "one.parquet", target="kind", skip_unreadable=True)
+    assert sum(len(names) for names in dataset.row_names.values()) == 10
+    damaged = (folder / "data" / "test-00000-of-00001.parquet").read_bytes()[:-9]
+    (folder / "data" / "test-00000-of-00001.parquet").write_bytes(damaged)
+    with pytest.raises(DataError, match="test-00000"):
+        from_shards(folder)
+    buffer = io.BytesIO()
+    parquet.write_table(pyarrow.table({"a": [1]}), buffer)
+    (tmp_path / "plain.parquet").write_bytes(buffer.getvalue())
+    assert kind_of(tmp_path / "plain.parquet") == "table"
+    with pytest.raises(DataError, match="no column of pictures"):
+        from_shards(tmp_path / "plain.parquet")

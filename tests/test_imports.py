@@ -52,6 +52,7 @@ MAY_IMPORT = {
     "courses": _TRAINING | {"gradcheck", "html", "report", "training"},
     "checker": _MATHS | {"courses", "gradcheck", "html", "models", "nn", "optim"},
     "interop": _TRAINING | {"handgrad", "training"},
+    "sklearn": _TRAINING | {"training"},
     "testing": {"checker"},
     "handgrad": {
         "checker",
@@ -63,7 +64,7 @@ MAY_IMPORT = {
         "nn",
         "training",
     },
-    "bench": _TRAINING | {"interop", "processes", "training"},
+    "bench": _TRAINING | {"interop", "processes", "sklearn", "training"},
     "experiments": _TRAINING | {"handgrad", "processes", "report", "training"},
     "courses.notebook": _TRAINING
     | {"checker", "courses", "gradcheck", "html", "report", "training"},
@@ -176,7 +177,6 @@ LATER = {
     "handgrad.report.figures": "Matplotlib",
     "handgrad.report.task_figures": "Matplotlib",
     "handgrad.data.download": "HTTP and TLS",
-    "handgrad.training.history": "the whole of training",
     "handgrad.sklearn": "scikit-learn",
 }
 LATER_IN = {

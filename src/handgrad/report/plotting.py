@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from handgrad.errors import OptionError, as_path, shown
+from handgrad.files import read_records
 from handgrad.report.grid import visualize_grid
 
 if TYPE_CHECKING:
@@ -76,8 +77,6 @@ def _name_of(run: Any, number: int) -> str:
 def _history_of(run: Any) -> list[Record]:
     """Return the records of a history, or such as a Solver's lists say."""
     if isinstance(run, str | PathLike):
-        from handgrad.training.history import read_records
-
         path = as_path("plot", "runs", run)
         return list(read_records(path / "history.jsonl" if path.is_dir() else path))
     if isinstance(run, list | tuple) and _is_history(run) and run:

@@ -78,7 +78,7 @@ def _build(
     build: Callable[..., str], directory: str, settings: Settings, metadata: str | None
 ) -> str:
     wanted = os.environ.get("HANDGRAD_NATIVE", "")
-    pure = {**(settings or {}), "wheel.cmake": "false"}
+    pure = {**(settings or {}), "wheel.cmake": "false", "wheel.py-api": "py3"}
     if wanted == "0":
         return _with_reason("this is the pure-Python wheel", build, directory, pure)
     said: list[bytes] = []

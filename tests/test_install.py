@@ -74,7 +74,9 @@ class TestBuild:
         reason = Path("src/handgrad/engines/native_missing.txt")
         self.calls.append(reason.read_text("utf-8") if reason.exists() else None)
         if (settings or {}).get("wheel.cmake") == "false":
-            assert settings["wheel.py-api"] == "py3"  # a tag of the stable ABI wants a compiled module
+            assert (
+                settings["wheel.py-api"] == "py3"
+            )  # a tag of the stable ABI wants a compiled module
             return "handgrad-py3-none-any.whl"
         os.write(2, f"{REASON}\n".encode())
         raise SystemExit(1)

@@ -117,4 +117,15 @@ def _bn_gelu() -> list[Case]:
     return cases
 
 
-CASES = [*_affine(), *_conv(), *_bn_gelu()]
+def _relu_pool() -> list[Case]:
+    cases = []
+    for x in [(2, 2, 4, 4), (1, 3, 5, 4), (3, 1, 3, 6), (2, 1, 2, 3)]:
+        for place, pool in enumerate([*POOLS, {**POOLS[0], "pad": (1, 0)}]):
+            for seed in range(2):
+                drawn = np.random.default_rng([seed, *x]).standard_normal(x)
+                name = f"{'x'.join(map(str, x))}-pool{place}-seed{seed}"
+                cases.append(Case("relu_pool", name, {"x": drawn}, (pool,)))
+    return cases
+
+
+CASES = [*_affine(), *_conv(), *_bn_gelu(), *_relu_pool()]

@@ -51,6 +51,8 @@ from handgrad.layers.sandwich import (
     conv_relu_forward,
     conv_relu_pool_backward,
     conv_relu_pool_forward,
+    relu_pool_backward,
+    relu_pool_forward,
 )
 from handgrad.layers.sigmoid import sigmoid_backward, sigmoid_forward
 from handgrad.layers.softmax_loss import softmax_loss
@@ -141,6 +143,8 @@ __all__ = [
     "quantile_loss",
     "relu_backward",
     "relu_forward",
+    "relu_pool_backward",
+    "relu_pool_forward",
     "rnn_backward",
     "rnn_forward",
     "rnn_step_backward",

@@ -50,6 +50,7 @@ CHAINS = (
     "conv_relu_pool",
     "conv_bn_relu_pool",
     "bn_gelu",
+    "relu_pool",
 )
 """What is known as a sandwich."""
 

@@ -232,6 +232,25 @@ def bn_gelu_forward(
     return forward("bn_gelu", (x, gamma, beta), (bn_param, approximate), engine)
 
 
+def relu_pool_forward(
+    x: Array, pool_param: Param, *, engine: str | None = None
+) -> tuple[Array, Cache]:
+    """ReLU, then max pooling: ``out = max_pool(max(0, x))``, behind a layer that no sandwich holds.
+
+    Args:
+        x: images, (N, C, H, W).
+        pool_param: as in `max_pool_forward`.
+        engine: the engine for this call; None is the chosen one.
+
+    Returns:
+        out, (N, C, H', W'), and the cache for `relu_pool_backward`.
+
+    Raises:
+        ShapeError, DtypeError, OptionError: as `max_pool_forward`.
+    """
+    return forward("relu_pool", (x,), (pool_param,), engine)
+
+
 affine_relu_backward = backward_of("affine_relu", "dx, dw, db, for dout (N, M)")
 affine_bn_relu_backward = backward_of(
     "affine_bn_relu", "dx, dw, db, dgamma, dbeta, for dout (N, M)"
@@ -249,3 +268,4 @@ conv_bn_relu_pool_backward = backward_of(
     "conv_bn_relu_pool", "dx, dw, db, dgamma, dbeta, for dout like out"
 )
 bn_gelu_backward = backward_of("bn_gelu", "dx, dgamma, dbeta, for dout like out")
+relu_pool_backward = backward_of("relu_pool", "(dx,), for dout (N, C, H', W')")

@@ -189,6 +189,7 @@ CHAINS: dict[tuple[str, ...], Forward] = {
     ("affine", "relu"): _affine_relu,
     ("conv",): _conv,
     ("conv", "max_pool"): _block(_pool, rectify=False),
+    ("relu", "max_pool"): _relu_pool,
     ("conv", "relu", "max_pool"): _block(_relu_pool),
 }
 for _name in NORMS:

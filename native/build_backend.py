@@ -80,9 +80,7 @@ def _build(
     wanted = os.environ.get("HANDGRAD_NATIVE", "")
     pure = {**(settings or {}), "wheel.cmake": "false"}
     if wanted == "0":
-        return _with_reason(
-            "HANDGRAD_NATIVE=0 was set when it was installed", build, directory, pure
-        )
+        return _with_reason("this is the pure-Python wheel", build, directory, pure)
     said: list[bytes] = []
     try:
         with _overheard(said):

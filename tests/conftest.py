@@ -1,7 +1,9 @@
 """Fixtures and settings for all tests."""
 
+import importlib.util
 import os
 import signal
+from pathlib import Path
 
 # A shell may start what it puts in the background with SIGINT ignored, and processes inherit that: the
 # tests of interrupts need it as it is at a terminal.
@@ -22,6 +24,23 @@ settings.load_profile("handgrad")
 
 _counter = goals.Counter()
 _sanitizer = os.environ.get("HANDGRAD_SANITIZER")  # in whose presence the Makefile runs the tests
+
+
+_PORTABLE = Path(__file__).parent / "portable"
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--portable", action="store_true", help="take away what Windows lacks; see tests/portable"
+    )
+
+
+def pytest_configure(config):
+    if config.getoption("--portable"):
+        path = [str(_PORTABLE), *filter(None, [os.environ.get("PYTHONPATH")])]
+        os.environ["PYTHONPATH"] = os.pathsep.join(path)  # for the processes that tests start
+        spec = importlib.util.spec_from_file_location("portable", _PORTABLE / "sitecustomize.py")
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
 
 
 @pytest.fixture

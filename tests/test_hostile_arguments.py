@@ -14,7 +14,7 @@ from handgrad.errors import HandgradError
 
 FUNCTIONS = list(functions())
 PLACES = list(calls())
-DOCUMENTED = {"training.atomic_write": OSError}
+DOCUMENTED = {"training.atomic_write": OSError, "interop.export": OSError}
 
 
 def attempt(name, make, right, changes):

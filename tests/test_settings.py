@@ -16,7 +16,7 @@ from contract.cases import PAIRS, cases_of
 from wrong_calls.things import net, solver
 
 import handgrad
-from handgrad import data, engines, experiments, layers, models, nn, optim
+from handgrad import data, engines, experiments, interop, layers, models, nn, optim
 from handgrad.errors import OptionError, nearest
 from handgrad.training.build import completed
 from handgrad.training.config import RunConfig
@@ -221,6 +221,13 @@ def _keywords():
     )
     yield ("RunConfig", "optimizer"), _optimizer, ["learning_rate", "beta1", "parameters", "l2"]
     yield ("TrainingOptions", "augment"), data.Augmentation, ["flip", "crop"]
+    node = {"name": "a", "layer": "Affine", "width": 3, "inputs": ["x"]}
+    yield ("GraphModel", "nodes"), lambda more: interop.GraphModel([node | more]), ["width", "bias"]
+    yield ("GraphModel", "options"), lambda more: interop.GraphModel([node], **more), options
+    trained = ["reg", "init", "loss", "label_smoothing", "fuse"]
+    yield ("from_onnx", "options"), lambda more: interop.from_onnx(b"", **more), trained
+    yield ("from_torch", "options"), lambda more: interop.from_torch(None, None, **more), trained
+    yield ("from_keras", "options"), lambda more: interop.from_keras(None, **more), trained
     for name in sorted({*nn.__all__} & {*nn.LAYERS}):
         known = list(inspect.signature(nn.LAYERS[name]).parameters)
         yield (name, "keywords"), functools.partial(_make, nn.LAYERS[name]), known
@@ -278,6 +285,7 @@ DATA = {
 }  # fmt: skip
 DATA_OF = {
     ("check", "options"), ("backward_of", "options"), ("check_with", "options"),
+    ("load_state_dict", "rename"),  # names of anybody's
     ("assert_layer", "options"),  # the arguments of the function that is judged
 }  # fmt: skip
 

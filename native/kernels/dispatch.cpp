@@ -3,6 +3,10 @@
 #include <cstdlib>
 #include <cstring>
 
+#if defined(HANDGRAD_X86)
+#include <cpuid.h>
+#endif
+
 namespace handgrad {
 
 #define HG_DECLARE(isa)                    \
@@ -63,16 +67,25 @@ struct Isa {
     void (*fill)(Tables&);
 };
 
+#if defined(HANDGRAD_X86)
+constexpr unsigned kFma = 1u << 12, kXsave = 1u << 27;                                    // leaf 1, ecx
+constexpr unsigned kAvx2 = 1u << 5, kAvx512 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;  // leaf 7, ebx: F, DQ, BW, VL
+constexpr unsigned kYmm = 0x6, kZmm = 0xe6;                                               // registers that are kept
+
+// Whether the processor has these instructions and the system keeps these registers when it switches between
+// processes.  The compilers' own test needs a library that clang-cl does not link.
+bool has(unsigned extensions, unsigned registers) {
+    unsigned a, b, c, d, kept, upper;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & kFma) || !(c & kXsave)) return false;
+    asm volatile("xgetbv" : "=a"(kept), "=d"(upper) : "c"(0));
+    return (kept & registers) == registers && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & extensions) == extensions;
+}
+#endif
+
 const Isa kKnown[] = {
 #if defined(HANDGRAD_X86)
-    {"avx512",
-     [] {
-         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-                __builtin_cpu_supports("fma");
-     },
-     HG_FILL(avx512)},
-    {"avx2", [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }, HG_FILL(avx2)},
+    {"avx512", [] { return has(kAvx2 | kAvx512, kZmm); }, HG_FILL(avx512)},
+    {"avx2", [] { return has(kAvx2, kYmm); }, HG_FILL(avx2)},
 #endif
     {"portable", [] { return true; }, HG_FILL(portable)},
 };
@@ -84,9 +97,6 @@ struct State {
     const char* names[kCount + 1] = {};
 
     State() {
-#if defined(HANDGRAD_X86)
-        __builtin_cpu_init();
-#endif
         int found = 0;
         for (const Isa& isa : kKnown)
             if (isa.runs()) names[found++] = isa.name;

@@ -137,6 +137,23 @@ HG_INLINE VecD fma(VecD a, VecD b, VecD c) {
 #endif
 }
 
+#if defined(__aarch64__)
+template <class T>
+using Pair = std::conditional_t<std::is_same_v<T, float>, float32x2_t, float64x2_t>;
+HG_INLINE float32x2_t load_pair(const float* from) { return vld1_f32(from); }
+HG_INLINE float64x2_t load_pair(const double* from) { return vld1q_f64(from); }
+
+// fma with number `lane` of a pair.
+template <int lane>
+HG_INLINE VecF fma_lane(float32x2_t a, VecF b, VecF c) {
+    return vfmaq_lane_f32(c, b, a, lane);
+}
+template <int lane>
+HG_INLINE VecD fma_lane(float64x2_t a, VecD b, VecD c) {
+    return vfmaq_laneq_f64(c, b, a, lane);
+}
+#endif
+
 // a * b - product, where product is a * b rounded.
 template <class V>
 HG_INLINE V product_rest(V a, V b, V product) {

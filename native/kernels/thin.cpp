@@ -14,9 +14,11 @@ constexpr int kFew = 4;  // rows
 
 // Keeps v, which several products read, from being fetched again for each.
 template <class V>
-HG_INLINE void keep_in_register(V& v) {
+HG_INLINE void keep_in_register([[maybe_unused]] V& v) {
 #if defined(__x86_64__)
     asm("" : "+v"(v));
+#elif defined(__aarch64__)
+    asm("" : "+w"(v));
 #endif
 }
 

@@ -7,7 +7,7 @@ it was planted in.  Run this file for the confusion table:
 
     python tests/checker/catalogue.py [GROUP ...]
 
-There are five groups.  The hypotheses were tuned on "solution".  The others were written as fresh sets,
+There are six groups.  The hypotheses were tuned on "solution".  The others were written as fresh sets,
 in solutions of other styles, and run once before anything was tuned on them; `HISTORY` keeps what
 that first run gave.
 """
@@ -26,12 +26,13 @@ from typing import NamedTuple
 from handgrad.checker import Report, Verdict, check_path
 
 SOLUTION = Path(__file__).with_name("solution.py")
-FRESH = ("matrices", "loops", "windows", "again", "assignments")
+FRESH = ("matrices", "loops", "windows", "again", "assignments", "ucla")
 HISTORY = {
     "matrices": "first run: 116 bugs, all found, 76 named first (65.5 %)",
     "loops": "first run: 114 bugs, all found, 71 named first (62.3 %); with the search for edits, 95 %",
     "windows": "first run: 92 bugs, 91 found (98.9 %), 86 named first (93.5 %)",
     "assignments": "first run: 77 bugs, all found, 66 named first (85.7 %)",
+    "ucla": "first run: 62 bugs, all found, 52 named first (83.9 %), 8 others by a right name that was not listed",
     "again": "first run: 45 bugs, all found, 41 named first (91.1 %); nothing was tuned on it since",
 }
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from handgrad.checker import NOT_WRITTEN, RIGHT, WRONG, check_path
+from handgrad.checker import NOT_WRITTEN, RIGHT, UNTESTED, WRONG, check_path
 
 SOLUTION = Path(__file__).parent / "students" / "assignments.py"
 
@@ -151,3 +151,62 @@ def test_matrices_of_numpy_are_judged(tmp_path):
     change = ("    dW /= N\n    loss += reg", "    dW = np.matrix(dW) / N\n    loss += reg")
     report = check(tmp_path, change, only="svm_loss_naive")
     assert report["svm_loss_naive"].verdict == RIGHT
+
+
+# classes that keep their weights, and features of images
+
+KEEPING = (Path(__file__).parent / "students" / "ucla.py").read_text("utf-8")
+
+
+def judged(tmp_path, old, new, name):
+    assert old in KEEPING
+    path = tmp_path / "submission.py"
+    path.write_text(KEEPING.replace(old, new), "utf-8")
+    return check_path(str(path), only=name.partition(".")[0])[name]
+
+
+def test_ten_classes_are_as_many_as_the_course_has(tmp_path):
+    old = "for j in range(len(self.W)):\n                if j != y[i]"
+    fixed = (old, old.replace("len(self.W)", "10"))
+    verdict = judged(tmp_path, *fixed, "SVM.loss")
+    assert verdict.verdict == RIGHT
+    assert "10 classes only" in verdict.cautions[0]
+    nine = (fixed[0], fixed[1].replace("10", "9"))
+    assert judged(tmp_path, *nine, "SVM.loss").verdict == WRONG
+
+
+def test_losses_that_are_not_written_yet(tmp_path):
+    body = KEEPING[KEEPING.index("        n = X.shape[0]\n        a = X.dot") :]
+    body = body[: body.index("        return loss, grad\n")]
+    empty = "        loss = 0.0\n        grad = np.zeros(self.W.shape)\n"
+    verdict = judged(tmp_path, body, empty, "SVM.fast_loss_and_grad")
+    assert verdict.verdict == NOT_WRITTEN, verdict
+
+
+def test_grey_of_the_standard_is_as_right_as_the_courses(tmp_path):
+    verdict = judged(tmp_path, "0.144", "0.114", "hog_feature")
+    assert verdict.verdict == RIGHT
+    assert "0.114" in verdict.cautions[0]
+    assert judged(tmp_path, "0.144", "0.2", "hog_feature").verdict == WRONG
+
+
+def test_the_courses_file_of_python_2_accuses_nobody(tmp_path):
+    old = "n = image.shape[0] // 8\n"
+    verdict = judged(tmp_path, old, "n = image.shape[0] / 8\n", "hog_feature")
+    assert (verdict.verdict, "Python 2" in verdict.reason) == (UNTESTED, True)
+
+
+def test_matplotlib_s_colours_are_answered(tmp_path):
+    text = """
+import numpy as np
+import matplotlib
+def color_histogram_hsv(im, nbin=10, xmin=0, xmax=255, normalized=True):
+    bins = np.linspace(xmin, xmax, nbin + 1)
+    hsv = matplotlib.colors.rgb_to_hsv(im / xmax) * xmax
+    imhist, edges = np.histogram(hsv[:, :, CHANNEL], bins=bins, density=normalized)
+    return imhist * np.diff(edges)
+"""
+    for channel, expected in ((0, RIGHT), (1, WRONG), (2, WRONG)):
+        path = tmp_path / f"features{channel}.py"
+        path.write_text(text.replace("CHANNEL", str(channel)))
+        assert check_path(str(path))["color_histogram_hsv"].verdict == expected

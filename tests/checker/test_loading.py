@@ -314,7 +314,7 @@ def test_the_edits_of_one_file_have_a_limit(write, monkeypatch):
     from handgrad.checker import repair
 
     asked = []
-    monkeypatch.setattr(repair, "apart", lambda work, seconds: asked.append(1))
+    monkeypatch.setattr(repair, "apart", lambda work, seconds, patience: asked.append(1))
     with repair.at_most(0.0):
         assert repair.find(None, [], []) is None
     assert not asked

@@ -6,10 +6,10 @@ from checker import slips
 
 from handgrad import layers
 from handgrad.checker import RIGHT, WRONG, check, update_rules
-from handgrad.checker.diagnosis import guilty_line
 from handgrad.checker.hypotheses import generic
 from handgrad.checker.reading import reused_loop_variable
 from handgrad.checker.records import Call, Config, Raised
+from handgrad.checker.wording import guilty_line
 
 X = np.linspace(-1.0, 1.4, 12).reshape(4, 3)
 

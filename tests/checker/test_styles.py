@@ -239,9 +239,9 @@ def test_no_edit_makes_everything_else_right():
 
 
 def test_what_runs_apart_may_crash_or_hang():
-    assert apart(lambda: [1, "a"], 5) == [1, "a"]
-    assert apart(lambda: 1 / 0, 5) is None
-    assert apart(lambda: os.abort(), 5) is None
+    assert apart(lambda: [1, "a"], 5, 5) == [1, "a"]
+    assert apart(lambda: 1 / 0, 5, 5) is None
+    assert apart(lambda: os.abort(), 5, 5) is None
     start = time.monotonic()
-    assert apart(lambda: time.sleep(60), 0.2) is None
+    assert apart(lambda: time.sleep(60), 5, 0.2) is None
     assert time.monotonic() - start < 30

@@ -16,6 +16,7 @@ from handgrad.checker import CheckError, likeness, results, submissions
 from handgrad.checker.notebooks import code_of
 from handgrad.checker.points import read_rubric
 from handgrad.checker.rubric import judge_all, judge_one
+from handgrad.checker.worker import can_limit_memory
 from handgrad.cli.app import run
 
 
@@ -194,6 +195,8 @@ def test_the_others_are_judged_where_one_function_hangs_or_crashes(tmp_path):
         ),
         ("leaves", "import posix; posix._exit(7)", "exit code 7"),
     ]:
+        if name == "eats" and not can_limit_memory():
+            continue  # it would eat the memory of the whole machine
         broken = AFFINE.replace("b):\n", f"b):\n    {line}\n", 1)
         (tmp_path / f"{name}.py").write_text(LAYERS + broken)
         limits = rubric_in(tmp_path, "memory = 2000").__class__(rubric.points, 5, 2000)
@@ -420,19 +423,13 @@ def test_what_windows_lacks_is_used_behind_a_guard_only():
     assert found == set()
 
 
-_WINDOWS = """
-import os, sys
-del os.fork, os.killpg, os.sched_getaffinity
-sys.modules["resource"] = None
-"""
 WRONG_INDEX = AFFINE.replace("@ dout\n", "@ (dout + np.roll(dout, 1))\n")
 
 
 def test_a_rubric_where_processes_have_neither_groups_nor_limits(tmp_path, monkeypatch):
-    (tmp_path / "sitecustomize.py").write_text(_WINDOWS)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.delattr(os, "killpg")
-    monkeypatch.delattr(os, "fork")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1] / "portable"))
+    monkeypatch.delattr(os, "killpg", raising=False)
+    monkeypatch.delattr(os, "fork", raising=False)
     (tmp_path / "s.py").write_text(LAYERS + WRONG_INDEX)
     rubric = rubric_in(tmp_path, points="relu_forward = 1\naffine_backward = {dx = 2, dw = 4}\n")
     row = judge_one(rubric, tmp_path / "s.py")
@@ -469,7 +466,7 @@ def test_an_edit_is_found_without_fork(tmp_path, monkeypatch):
 
     (tmp_path / "layers.py").write_text("import numpy as np\n" + WRONG_INDEX)
     with_fork = check_path(str(tmp_path))["affine_backward"].causes[0].says
-    monkeypatch.delattr(os, "fork")
+    monkeypatch.delattr(os, "fork", raising=False)
     without = check_path(str(tmp_path))["affine_backward"].causes[0].says
     assert without == with_fork
     assert "right with" in without

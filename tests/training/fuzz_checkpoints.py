@@ -16,7 +16,6 @@ import itertools
 import json
 import os
 import random
-import resource
 import sys
 import time
 import warnings
@@ -192,6 +191,8 @@ def fuzz(count: int, seed: int) -> dict[str, Any]:
 
 def limit_memory() -> None:
     """Refuse this process more than MEMORY beyond what it has."""
+    import resource  # not on Windows
+
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY,) * 2)
 

@@ -216,7 +216,9 @@ def whole_run(tmp_path_factory):
     ("name", "at"), [("SIGINT", 30), ("SIGTERM", 57), ("SIGKILL", 45), ("SIGKILL", 83)]
 )
 def test_a_run_that_was_killed_goes_on_bit_by_bit(name, at, whole_run, tmp_path):
-    number = getattr(signal, name)
+    number = getattr(signal, name, None)
+    if number is None:
+        pytest.skip(f"this system has no {name}")
     code = run_script(tmp_path / "run", signal_at=at, number=number)
     assert code == (-number if name == "SIGKILL" else 128 + number)
     assert run_script(tmp_path / "run", "resume") == 0

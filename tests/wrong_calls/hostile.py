@@ -28,7 +28,7 @@ from wrong_calls.things import (
     rows,
 )
 
-from handgrad import data, gradcheck, layers, models, nn, optim, report, training
+from handgrad import data, gradcheck, interop, layers, models, nn, optim, report, training
 from handgrad.data import Preprocessing
 
 
@@ -243,6 +243,21 @@ OTHERS = {  # function -> right arguments, made anew for each call
     "save_model": lambda: {"path": folder() / "x", "model": net()},
     "visualize_grid": lambda: {"Xs": IMAGES.transpose(0, 2, 3, 1)},
     "write_report": lambda: {"folder": folder()},
+    "model_card": lambda: {"folder": folder()},
+    "GraphModel": lambda: {
+        "nodes": [{"name": "fc", "layer": "Affine", "width": 3, "inputs": ["x"]}],
+        "input_shape": (6,),
+    },
+    "Pad": lambda: {"pads": (1, 1, 1, 1)},
+    "Permute": lambda: {"order": (1, 2, 0)},
+    "Scale": lambda: {"factor": 2.0},
+    "Standardize": lambda: {"mean": 0.0, "std": 1.0},
+    "compare": lambda: {"a": net(), "b": net(), "X": X},
+    "export": lambda: {"model": net(), "to": "safetensors", "out": folder() / "x"},
+    "from_keras": lambda: {"model": folder() / "x.keras"},
+    "from_onnx": lambda: {"path": b""},
+    "from_torch": lambda: {"module": None, "example": X},
+    "load_state_dict": lambda: {"model": network(), "source": STATE},
     "get_study": lambda: {"name": "dropout"},
     "get_profile": lambda: {"name": "cs231n-2020"},
     "cifar10_dataset": lambda: {"root": folder()},
@@ -250,6 +265,9 @@ OTHERS = {  # function -> right arguments, made anew for each call
     "read_cifar10": lambda: {"root": folder()},
     "verify_cifar10": lambda: {"root": folder()},
 }
+STATE = {f"affine{i}.{role}": a for i, n in ((1, 6), (2, 3)) for role, a in
+         (("weight", np.ones((3, n))), ("bias", ONE3))}  # fmt: skip
+STATE |= {f"batchnorm1.{role}": ONE3 for role in ("weight", "bias", "running_mean", "running_var")}
 COMMON = {"w": ONE3, "dw": ONE3, "model": net, "X": IMAGES, "y": Y, "a": None, "b": None}
 RULES = {name: lambda: {"w": np.ones((3, 3)), "dw": np.ones((3, 3))} for name in optim.RULES}
 ROWS = {name: lambda: {"model": net(), "X": X, "y": Y} for name in ("evaluate", "examples")}
@@ -265,6 +283,8 @@ SKIPPED = {
     "cache_folder": "takes nothing",
     "find_cifar10": "takes any folder of the machine",
     "CustomPair": "made by layer",
+    "Comparison": "a record",
+    "Exported": "a record",
     "Value": "made by networks",
     "Checkpoint": "a record",
     "Difference": "a record",
@@ -335,7 +355,7 @@ def functions():
             lambda name=name: getattr(layers, name),
             lambda name=name: right_of_layer(name),
         )
-    for module in (gradcheck, nn, models, optim, data, training, report):
+    for module in (gradcheck, nn, models, optim, data, training, report, interop):
         for name in module.__all__:
             thing = getattr(module, name)
             is_error = isinstance(thing, type) and issubclass(thing, BaseException)

@@ -21,10 +21,11 @@ def can_fork() -> bool:
     return hasattr(os, "fork")
 
 
-def apart(work: Callable[[], Any], seconds: float) -> Any:
+def apart(work: Callable[[], Any], seconds: float, patience: float) -> Any:
     """Return what ``work()`` returns (as JSON carries it), computed in a forked process.
 
-    None, if it crashes, raises, takes longer than `seconds`, or if this system cannot fork.
+    None, if it crashes, raises, takes more than `seconds` of processor time, or does not end within
+    `patience` seconds of the clock, which a busy machine needs; or if this system cannot fork.
     """
     if not can_fork():
         return None
@@ -41,6 +42,7 @@ def apart(work: Callable[[], Any], seconds: float) -> Any:
         with contextlib.suppress(BaseException):
             os.close(read)
             faulthandler.disable()  # a crash is no news
+            _end_after(seconds)
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, 1)
             os.dup2(nowhere, 2)
@@ -48,12 +50,19 @@ def apart(work: Callable[[], Any], seconds: float) -> Any:
         _exit(0)
     os.close(write)
     try:
-        return _answer(read, time.monotonic() + seconds)
+        return _answer(read, time.monotonic() + patience)
     finally:
         os.close(read)
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+
+
+def _end_after(seconds: float) -> None:
+    """Let the system end this process after so much processor time."""
+    if hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
 def _answer(pipe: int, end: float) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from handgrad.checker import classifiers, models, networks, update_rules
+from handgrad.checker import classifiers, features, models, networks, own_weights, update_rules
 from handgrad.checker.known.layer import KnownLayer
 from handgrad.checker.records import Verdict
 from handgrad.courses.profiles import Profile
@@ -33,6 +33,9 @@ class Habits(NamedTuple):
 
 
 COMMON = Habits()
+NAMES = (
+    *update_rules.NAMES, *models.NAMES, *classifiers.NAMES, *own_weights.KINDS, *features.NAMES,
+)  # fmt: skip
 
 
 def judge_named(name: str, thing: Any, habits: Habits) -> list[Verdict] | None:
@@ -41,9 +44,10 @@ def judge_named(name: str, thing: Any, habits: Habits) -> list[Verdict] | None:
         return [update_rules.judge(name, thing, habits.strict, habits.adam_t)]
     if networks.is_network(thing):
         return [networks.judge(name, thing)]
-    verdicts = classifiers.judge(name, thing)
-    if verdicts is not None:
-        return verdicts
+    for part in (classifiers, own_weights, features):
+        verdicts = part.judge(name, thing)
+        if verdicts is not None:
+            return verdicts
     if name in models.NAMES:
         return [models.judge(name, thing, habits.drops, habits.strict, habits.train_only)]
     return None

@@ -11,6 +11,7 @@ import numpy as np
 
 from handgrad.checker import diagnosis, pairs
 from handgrad.checker.calling import loss_pair
+from handgrad.checker.descent import Trained, judge_train
 from handgrad.checker.known import linear
 from handgrad.checker.known.configs import seeded
 from handgrad.checker.known.layer import KnownLayer
@@ -54,23 +55,29 @@ def judge(name: str, thing: Any) -> list[Verdict] | None:
     if name == "TwoLayerNet" and linear.is_neural_net(thing):
         return _judge_net(name, thing)
     if name in METHODS:
+        own = vars(thing)
         verdicts = [
-            _judge_method(f"{name}.{method}", thing, method, known)
+            judge_method(f"{name}.{method}", thing, own[method], known)
             for method, known in METHODS[name].items()
-            if inspect.isfunction(vars(thing).get(method))
+            if inspect.isfunction(own.get(method))
         ]
-        return verdicts + (_judge_train(name, thing) if name == "LinearClassifier" else [])
+        if name == "LinearClassifier" and inspect.isfunction(own.get("train")):
+            verdicts.append(judge_train(f"{name}.train", thing, own["train"], Trained))
+        return verdicts
     return None
 
 
-def _judge_method(name: str, thing: Any, method: str, known: Method) -> Verdict:
-    start, function = time.perf_counter(), vars(thing)[method]
+def judge_method(
+    name: str, make: Callable[[], Any], function: Callable[..., Any], known: Method
+) -> Verdict:
+    """Judge one method by what it returns; make: makes an instance of its class."""
+    start = time.perf_counter()
     if reason := unwritten(function, RESULT):
         return _unwritten(name, function, reason)
     calls = []
 
     def results(other: Callable[..., Any], call: Call) -> dict[str, Any]:
-        return {known.key: run(known.call, thing(), other, fresh(call.config))}
+        return {known.key: run(known.call, make(), other, fresh(call.config))}
 
     with quiet():
         for config in known.configs():
@@ -155,7 +162,8 @@ def _voted(instance: Any, method: Callable[..., Any], config: Config) -> Any:
 # linear classifiers
 
 
-def _score_configs() -> list[Config]:
+def score_configs() -> list[Config]:
+    """Rows of features, and weights (D, C)."""
     rng = seeded(33)
     return [
         Config(f"X {(N, D)}", {"X": rng.standard_normal((N, D))}, (rng.standard_normal((D, C)),))
@@ -163,7 +171,8 @@ def _score_configs() -> list[Config]:
     ]
 
 
-def _largest(config: Config) -> np.ndarray:
+def largest(config: Config) -> np.ndarray:
+    """The class with the largest score, of each row."""
     return np.argmax(config.arrays["X"] @ config.options[0], axis=1).astype(float)
 
 
@@ -176,7 +185,7 @@ def _method(known: str) -> Method:
     if known == "votes":
         return Method("labels", _vote_configs, _voted, _votes, "neighbours")
     if known == "classes":
-        return Method("labels", _score_configs, _classified, _largest, "neighbours")
+        return Method("labels", score_configs, _classified, largest, "neighbours")
     return Method("dists", _distance_configs, _measured, _distances, "neighbours")
 
 
@@ -195,128 +204,6 @@ METHODS = {
     "LinearClassifier": {"predict": _method("classes")},
 }
 NAMES = tuple(METHODS)
-
-
-class _Watched:
-    """What the loss of a classifier was asked: it answers with gradients that are known."""
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self._rng, self._shape = np.random.default_rng(34), shape
-        self.batches: list[tuple[Any, Any, Any]] = []
-        self.gradients: list[np.ndarray] = []
-
-    def __call__(self, X_batch: Any, y_batch: Any, reg: Any) -> tuple[float, np.ndarray]:
-        self.batches.append((np.array(X_batch), np.array(y_batch), reg))
-        self.gradients.append(self._rng.standard_normal(self._shape))
-        return float(len(self.batches)), self.gradients[-1].copy()
-
-
-def _judge_train(name: str, thing: Any) -> list[Verdict]:
-    """Judge the loop of stochastic gradient descent by its batches and by its steps."""
-    function = vars(thing).get("train")
-    if not inspect.isfunction(function):
-        return []
-    start = time.perf_counter()
-    with quiet():
-        findings = list(dict.fromkeys(_findings_of_train(thing)))
-    lines, first = source_lines(function)
-    place: dict[str, Any] = {"file": source_file(function), "line": first if lines else None}
-    unwritten = [one for one in findings if one.name == "not_written"]
-    if unwritten:
-        return [Verdict(f"{name}.train", NOT_WRITTEN, reason=unwritten[0].says, **place)]
-    layer = KnownLayer("", list)
-    causes = diagnosis.explain([], findings, layer, "forward", source_lines(function))
-    seconds = time.perf_counter() - start
-    return [
-        Verdict(
-            f"{name}.train",
-            WRONG if causes else RIGHT,
-            causes=causes,
-            configurations=1,
-            seconds=seconds,
-            **place,
-        )
-    ]
-
-
-def _findings_of_train(thing: Any) -> Iterator[Breach]:
-    rng = np.random.default_rng(35)
-    X, y, rate, steps, size = rng.standard_normal((30, 4)), rng.integers(0, 3, 30), 0.1, 6, 8
-    y[0] = 2
-    instance, start = thing(), rng.standard_normal((4, 3))
-    watched = _Watched(start.shape)
-    instance.W, instance.loss = start.copy(), watched
-    settings = {"learning_rate": rate, "reg": 0.3, "num_iters": steps, "batch_size": size}
-    history = run(lambda: instance.train(X.copy(), y.copy(), **settings))
-    if isinstance(history, Raised):
-        kind = (
-            "not_written"
-            if history.kind in ("TypeError", "AttributeError") and not watched.batches
-            else "raises"
-        )
-        if watched.batches and any(batch[0].ndim == 0 for batch in watched.batches):
-            kind = "not_written"
-        yield Breach(kind, f"train raises {history}", history.line)
-        return
-    batches = watched.batches
-    if not batches:
-        yield Breach("loss_not_asked", "train never calls self.loss(X_batch, y_batch, reg)")
-        return
-    if any(batch[0].ndim == 0 or batch[0].dtype == object for batch in batches):
-        yield Breach("not_written", "X_batch is None: the batch is not drawn yet")
-        return
-    if len(batches) != steps:
-        yield Breach("steps", f"train takes {len(batches)} steps for num_iters={steps}")
-    for rows, labels, reg in batches:
-        if rows.shape != (size, 4) or labels.shape != (size,):
-            yield Breach(
-                "batch_shape",
-                f"a batch has X {rows.shape} and y {labels.shape}: for batch_size {size} and {X.shape[1]} "
-                f"features they must be {(size, 4)} and {(size,)}",
-            )
-            return
-        places = [np.flatnonzero((row == X).all(axis=1)) for row in rows]
-        if not all(map(len, places)):
-            yield Breach("batch_rows", "rows of a batch are none of the training set")
-        elif any(label != y[place[0]] for label, place in zip(labels, places, strict=True)):
-            yield Breach("batch_labels", "the labels of a batch are not those of its rows")
-        if reg != settings["reg"]:
-            yield Breach("reg_not_passed", "reg does not reach self.loss")
-    if len(batches) > 1 and all(np.array_equal(batches[0][0], one[0]) for one in batches[1:]):
-        yield Breach("same_batch", "every step has the same batch: draw it inside of the loop")
-    yield from _of_steps(instance, start, watched, rate)
-    if isinstance(history, list | tuple | np.ndarray):
-        if [float(one) for one in history if is_numeric(one)] != [
-            float(i + 1) for i in range(len(batches))
-        ]:
-            yield Breach("history", "train must return the losses of all steps, in their order")
-    else:
-        yield Breach(
-            "history", f"train must return the list of losses, got {type(history).__name__}"
-        )
-
-
-def _of_steps(instance: Any, start: np.ndarray, watched: _Watched, rate: float) -> Iterator[Breach]:
-    total = np.sum(watched.gradients, axis=0)
-    if not is_numeric(instance.W) or np.shape(instance.W) != start.shape:
-        yield Breach(
-            "weights", f"self.W has shape {np.shape(instance.W)} after train, not {start.shape}"
-        )
-        return
-    moved = np.asarray(instance.W) - start
-    if np.allclose(moved, -rate * total):
-        return
-    for says, guess in [
-        ("self.W does not change: W -= learning_rate * grad is missing", 0 * total),
-        ("self.W climbs: the gradient is added, it must be subtracted", rate * total),
-        ("the learning rate is missing: W -= learning_rate * grad", -total),
-        ("only the last step changes self.W", -rate * watched.gradients[-1]),
-        ("only the first step changes self.W", -rate * watched.gradients[0]),
-    ]:
-        if np.allclose(moved, guess):
-            yield Breach("update", says)
-            return
-    yield Breach("update", "self.W does not move by -learning_rate * grad in each step")
 
 
 # the two-layer network

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from handgrad.checker import callees, failures, hypotheses, relics, repair, structure
+from handgrad.checker import callees, failures, hypotheses, probes, relics, repair, structure
 from handgrad.checker.guesses import Guesses
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
 from handgrad.checker.known.layer import KnownLayer
@@ -164,10 +164,14 @@ def _rest(left: Sequence[str], case: _Case, rerun: Rerun | None) -> list[Cause]:
             described = repaired or described
             rerun = rerun if repaired else None  # looking again would find nothing either
         if described.name == "unexplained":
-            described = _mostly(key, case) or described
+            described = (
+                probes.elementwise(key, case.calls, case.layer, again, described.line)
+                or _mostly(key, case)
+                or described
+            )
         if described.name == "raises" and not described.certain:
             described = _why(described, again, case.calls) or described
-        if described.name in ("raises", "missing", "why_raises"):
+        if described.name in ("raises", "missing"):
             alike = [other for other in left if _raise_alike(key, other, case.calls)]
             described = replace(described, keys=tuple(alike))
         causes.append(described)
@@ -188,13 +192,21 @@ def _why(described: Cause, rerun: Rerun | None, calls: Sequence[Call]) -> Cause 
             raised,
             source_file(rerun.function),
             shapes,
+            _inputs(call),
         )
         if found is None:
             continue
         where = structure.situation(key, calls)
         says = f"{found.says} ({raised.kind}{where})"
-        return replace(described, name="why_raises", says=says, line=found.line, certain=True)
+        return replace(described, says=says, line=found.line, certain=True)
     return None
+
+
+def _inputs(call: Call) -> dict[str, tuple[int, ...]]:
+    """The shapes of the inputs; of a linear classifier X is among the options."""
+    tables = [one.shape for one in call.options if isinstance(one, np.ndarray) and one.ndim == 2]
+    others = {"X": tables[0]} if tables else {}
+    return {**others, **{name: np.shape(value) for name, value in call.arrays.items()}}
 
 
 def _raise_alike(key: str, other: str, calls: Sequence[Call]) -> bool:

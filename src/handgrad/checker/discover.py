@@ -9,31 +9,30 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from handgrad.checker import (
     api,
-    classifiers,
-    models,
     pairs,
     repair,
     spawned,
-    update_rules,
 )
 from handgrad.checker import relics as relics_of
-from handgrad.checker.by_name import COMMON, Habits, judge_named, with_meaning
+from handgrad.checker.by_name import COMMON, NAMES, Habits, judge_named, with_meaning
 from handgrad.checker.calling import Pair, loss_pair
 from handgrad.checker.guess import guess_course
 from handgrad.checker.imports import search_path
 from handgrad.checker.known import by_function
+from handgrad.checker.known.table import forget_truths
 from handgrad.checker.loading import CheckError, loaded
 from handgrad.checker.records import UNTESTED, WRONG, Verdict
 from handgrad.checker.report import Report
+from handgrad.checker.reset import as_before
 from handgrad.checker.standins import NotHere, lacking
 from handgrad.checker.undisturbed import source_file
 from handgrad.courses.profiles import get_profile
 
-_EDITS = 2.0  # seconds of processor time for the edits of one file
+_EDITS = 1.4  # seconds of processor time for the edits of one file
 _SKIPPED = {"__pycache__", "node_modules", "site-packages"}
 
 
@@ -64,7 +63,7 @@ def check_path(
         OptionError: there is no such course.
     """
     profile = None if course is None else get_profile(course)
-    path, name = _found(target)
+    path, name = found_at(target)
     only = name or only
     if path is None:
         return _check_installed(target.partition(":")[0], only, Habits.of(profile, drops, strict))
@@ -72,30 +71,71 @@ def check_path(
         more = "; a folder of zip files or notebooks is judged with --rubric"
         judged_elsewhere = path.suffix.lower() in (".zip", ".ipynb")
         raise CheckError(f"check: {target} is no Python file{more if judged_elsewhere else ''}")
-    files = [path] if path.is_file() else _files_of(path)
+    options = Options(drops, only, course, strict)
+    if path.is_file():
+        return joined(target, only, [judge_file(path, options)])
+    judged = []
+    for file in files_of(path):
+        with as_before(forget_truths):
+            try:
+                judged.append(judge_file(file, options))
+            except MemoryError:
+                raise
+            except Exception as error:  # the other files can still be checked
+                kind = "" if isinstance(error, CheckError) else f"{type(error).__name__}: "
+                judged.append(not_judged(file, f"{kind}{error}"))
+    return joined(target, only, judged)
+
+
+class Options(NamedTuple):
+    """How files are judged: what the caller of `check_path` said."""
+
+    drops: bool | None = None
+    only: str = ""
+    course: str | None = None
+    strict: bool = False
+
+
+class Judged(NamedTuple):
+    """What came of one file: verdicts, the course that was guessed with its remark, what was stood in for."""
+
+    file: Path
+    verdicts: list[Verdict]
+    guessed: tuple[str, str] | None = None
+    notes: tuple[str, ...] = ()
+
+
+def judge_file(file: Path, options: Options) -> Judged:
+    """Judge what one file defines; CheckError if it cannot be imported."""
+    drops, only, course, strict = options
+    profile = None if course is None else get_profile(course)
+    with loaded(file, profile) as found, repair.at_most(_EDITS):
+        guess = guess_course(found.place) if profile is None else None
+        habits = Habits.of(guess.profile if guess else profile, drops, strict)
+        with spawned.judging(file, habits.drops, course, strict):
+            verdicts = check_module(found.module, _defined(file), habits, only, [found.place.file])
+    guessed = (guess.profile.name, guess.remark) if guess else None
+    return Judged(file, verdicts, guessed, tuple(found.notes))
+
+
+def not_judged(file: Path, reason: str) -> Judged:
+    """What is said of a file of a folder that could not be judged."""
+    reason = reason.removeprefix("check: ")
+    return Judged(file, [Verdict(file.name, UNTESTED, reason=reason, file=str(file))])
+
+
+def joined(target: str, only: str, files: Iterable[Judged]) -> Report:
+    """Return the report on some files; CheckError if none defines anything that is known."""
     report = Report([], by_file=True)
     noted: dict[str, list[str]] = {}  # files by what was stood in for
-    for file in files:
-        try:
-            with loaded(file, profile) as found, repair.at_most(_EDITS):
-                guess = guess_course(found.place) if profile is None else None
-                habits = Habits.of(guess.profile if guess else profile, drops, strict)
-                with spawned.judging(file, habits.drops, course, strict):
-                    verdicts = check_module(
-                        found.module, _defined(file), habits, only, [found.place.file]
-                    )
-        except CheckError as error:  # of a folder, the other files can still be checked
-            if path.is_file():
-                raise
-            reason = str(error).removeprefix("check: ")
-            report.verdicts.append(Verdict(file.name, UNTESTED, reason=reason, file=str(file)))
+    for one in files:
+        report.verdicts += one.verdicts
+        if not one.verdicts:
             continue
-        if verdicts:
-            report.verdicts += verdicts
-            if guess and not any(guess.profile.name in remark for remark in report.remarks):
-                report.remarks.append(guess.remark)
-            for note in found.notes:
-                noted.setdefault(note, []).append(file.name)
+        if one.guessed and not any(one.guessed[0] in remark for remark in report.remarks):
+            report.remarks.append(one.guessed[1])
+        for note in one.notes:
+            noted.setdefault(note, []).append(one.file.name)
     if not report.verdicts:
         raise CheckError(
             f"check: {target} defines {f'no {only}' if only else 'nothing that the checker knows'}; "
@@ -105,7 +145,7 @@ def check_path(
     return report
 
 
-def _found(target: str) -> tuple[Path | None, str]:
+def found_at(target: str) -> tuple[Path | None, str]:
     """Return the file or folder that `target` names, and the function; None for an installed module."""
     if Path(target).exists():
         return Path(target).absolute(), ""
@@ -164,7 +204,7 @@ def check_module(
             continue
         found = by_function(name)
         described = vars(thing).get("__handgrad_check__") if hasattr(thing, "__dict__") else None
-        known = found or name in (*update_rules.NAMES, *models.NAMES, *classifiers.NAMES)
+        known = found or name in NAMES
         elsewhere = _elsewhere(thing, homes) if known and callable(thing) else ""
         if marked:
             forward, inputs, options = marked
@@ -243,7 +283,7 @@ def _partners(name: str, defined: dict[str, Any]) -> list[str]:
     return [other for other in wanted if callable(defined.get(other))]
 
 
-def _files_of(folder: Path) -> list[Path]:
+def files_of(folder: Path) -> list[Path]:
     """The Python files of a folder that define something known."""
     files = []
     for path in sorted(folder.rglob("*.py")):
@@ -285,8 +325,7 @@ def _names_in(body: list[ast.stmt]) -> Iterator[str]:
 
 
 def _is_known(name: str) -> bool:
-    others = (*update_rules.NAMES, *models.NAMES, *classifiers.NAMES)
-    return bool(by_function(name)) or name in others
+    return bool(by_function(name)) or name in NAMES
 
 
 def _marks_pairs(path: Path) -> bool:

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import importlib
 import json
 import os
 import sys
 import warnings
 from typing import IO, Any
 
+from handgrad import engines
 from handgrad.checker import worker
 from handgrad.checker.apart import can_fork
 from handgrad.checker.reset import Before
@@ -29,6 +31,7 @@ def serve(tasks: IO[str], answers: IO[str]) -> None:
     """Judge each task; end with the input."""
     for line in tasks:
         task = json.loads(line)
+        _load(task["load"])
         clean = True
         if can_fork():
             code = _in_a_copy(task, tasks, answers)
@@ -38,6 +41,14 @@ def serve(tasks: IO[str], answers: IO[str]) -> None:
         _say(answers, code=code, clean=clean)
         if not clean:
             _exit(0)  # threads that never end are not waited for
+
+
+def _load(libraries: list[str]) -> None:
+    """Import installed libraries that earlier tasks needed, so that not each has to."""
+    for name in libraries:
+        if name not in sys.modules:
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)
 
 
 def _say(answers: IO[str], **line: Any) -> None:
@@ -94,4 +105,6 @@ if __name__ == "__main__":
     lines = os.fdopen(os.dup(0), encoding="utf-8")
     for number in (0, 1, 2):
         os.dup2(nowhere, number)
+    worker.can_limit_memory()  # what judging loads later is loaded before the first task
+    engines.available()
     serve(lines, channel)

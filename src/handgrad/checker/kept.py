@@ -30,6 +30,7 @@ class Kept:
         self.environment, self.folder = dict(environment), folder
         self._process: subprocess.Popen[str] | None = None
         self._lines: queue.Queue[str] = queue.Queue()
+        self._libraries: set[str] = set()  # that tasks needed: loaded once, they need not be again
         self._judging: int | None = None  # the process that has the task
 
     def __enter__(self) -> Kept:
@@ -52,7 +53,7 @@ class Kept:
                     with suppress(OSError):
                         pipe.close()
 
-    def judge(self, task: Mapping[str, Any], scratch: Path, inside: Path | None) -> dict[str, Any]:
+    def judge(self, task: Mapping[str, Any], scratch: Path, inside: Path) -> dict[str, Any]:
         """Return what came of a task: records, remarks, a problem, and whether to try again.
 
         scratch: a folder for the answer; inside: where the code lies that a problem names.
@@ -61,7 +62,9 @@ class Kept:
         for path in (answer, trace):
             path.unlink(missing_ok=True)
         seconds = float(task["seconds"])
-        task = {**task, "answer": str(answer), "trace": str(trace)}
+        load = sorted(self._libraries)
+        task = {**task, "answer": str(answer), "trace": str(trace), "load": load,
+                "inside": str(inside)}  # fmt: skip
         late, code = False, 1
         try:
             code = self._asked(task, time.monotonic() + seconds + GRACE)
@@ -75,6 +78,7 @@ class Kept:
             lines = _text(trace)
             found["problem"] = f"{_how(code, late, seconds, lines)}{_place(lines, inside)}"
             found["again"] = JUDGING in lines or not lines
+        self._libraries.update(found.pop("libraries", ()))
         return found
 
     def _asked(self, task: Mapping[str, Any], end: float) -> int:
@@ -172,18 +176,13 @@ def _how(code: int, late: bool, seconds: float, trace: str) -> str:
     return f"it ended before it was judged ({how})"
 
 
-def _place(trace: str, folder: Path | None) -> str:
+def _place(trace: str, folder: Path) -> str:
     """Where in the submission the process stood, by the trace that it left."""
-    own = Path(__file__).parents[1]
-    stack = re.findall(r'File "(.*?)", line (\d+) in (.*)', trace)
-    if folder is None:
-        inside = [one for one in stack if "<" not in one[0] and own not in Path(one[0]).parents]
-    else:
-        inside = [
-            (Path(file).relative_to(folder).as_posix(), line, name)
-            for file, line, name in stack
-            if folder in Path(file).parents
-        ]
+    inside = [
+        (Path(file).relative_to(folder).as_posix(), line, name)
+        for file, line, name in re.findall(r'File "(.*?)", line (\d+) in (.*)', trace)
+        if folder in Path(file).parents
+    ]
     if not inside:
         return ""
     file, line, _ = inside[0]  # the innermost

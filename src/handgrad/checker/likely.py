@@ -30,6 +30,7 @@ def likely(statement: ast.stmt, names: Sequence[str], texts: Sequence[str]) -> I
     yield from _strided(statement, names)
     yield from _transposed(statement)
     yield from _longer(statement)
+    yield from _wrapped(statement)
 
 
 def twins(word: str, known: Sequence[str]) -> list[str]:
@@ -200,3 +201,19 @@ def _longer(statement: ast.stmt) -> Iterator[Edit]:
         for operator in (ast.Add(), ast.Sub()):
             more = ast.BinOp(left=statement.value, op=operator, right=ast.Constant(1))
             yield setting(statement, statement, "value", more)
+
+
+def _wrapped(statement: ast.stmt) -> Iterator[Edit]:
+    """A logarithm or an exponential that a part of a sum lacks."""
+    for node in own(statement):
+        if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub)):
+            continue
+        for field in ("left", "right"):
+            part = getattr(node, field)
+            turned = isinstance(part, ast.UnaryOp)
+            holder, inner = (part, "operand") if turned else (node, field)
+            for name in ("log", "exp"):
+                call = ast.parse(f"np.{name}(0)", mode="eval").body
+                assert isinstance(call, ast.Call)
+                call.args = [getattr(holder, inner)]
+                yield setting(statement, holder, inner, call)

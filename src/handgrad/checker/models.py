@@ -88,7 +88,7 @@ def judge(
         causes = diagnosis.explain(calls, judged, layer, "forward", (lines, first), rerun)
     if not strict:
         cautions += [one.says for one in findings if one.name == "row"]
-    causes.sort(key=lambda cause: cause.name in ("raises", "unexplained"))
+    causes.sort(key=lambda cause: (not cause.certain, cause.name == "raises"))
     errors: dict[str, float] = {}
     for call in calls:
         for key in call.expected:

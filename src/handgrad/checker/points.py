@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.checker import classifiers, models, update_rules
+from handgrad.checker import classifiers, features, models, own_weights, update_rules
 from handgrad.checker.known import LAYERS, by_function
 from handgrad.checker.loading import CheckError
 from handgrad.checker.records import NOT_WRITTEN, RIGHT, UNTESTED, Call, Raised, Verdict, is_numeric
@@ -168,8 +168,9 @@ def known_names() -> list[str]:
     """Return the names that [points] may hold."""
     names = [name for layer in LAYERS for name in (*layer.forward, *layer.backward)]
     names += [*update_rules.NAMES, *models.NAMES]
-    names += [f"{name}.{method}" for name, methods in classifiers.METHODS.items()
-              for method in methods]  # fmt: skip
+    classes = {**classifiers.METHODS, **own_weights.METHODS}
+    names += [f"{name}.{method}" for name, methods in classes.items() for method in methods]
+    names += features.NAMES
     return [*dict.fromkeys([*names, "LinearClassifier.train"])]
 
 

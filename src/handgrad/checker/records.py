@@ -128,7 +128,8 @@ class Verdict:
     """The judgement of one function.
 
     errors: the largest error of each result; causes: what is wrong, the likeliest first; reason:
-    why it could not be tested, or how it shows that it is not written; calls: the evidence;
+    why it could not be tested, or how it shows that it is not written; calls: the evidence; record:
+    what a page shows, where another process judged, which keeps the evidence;
     cautions: what the strict contract would call wrong, and no course does.
     """
 
@@ -145,6 +146,40 @@ class Verdict:
     line: int | None = None
     seconds: float = 0.0
     calls: list[Call] = field(default_factory=list, repr=False)
+    record: dict[str, Any] | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> Verdict:
+        """Return the verdict of which another process wrote this record; its calls stayed there."""
+        causes = [
+            Cause(
+                one["name"],
+                one["says"],
+                tuple(one["results"]),
+                one["worst"],
+                one["line"],
+                one["explained"],
+            )
+            for one in record["causes"]
+        ]
+        same_names = (
+            "notes",
+            "cautions",
+            "reason",
+            "configurations",
+            "method",
+            "file",
+            "line",
+            "seconds",
+        )
+        return cls(
+            record["function"],
+            record["verdict"],
+            {key: float(value) for key, value in record["errors"].items()},
+            causes,
+            **{name: record[name] for name in same_names},
+            record=record,
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return what can be written as JSON."""

@@ -10,7 +10,6 @@ import ast
 import contextlib
 import inspect
 import os
-import signal
 import sys
 import textwrap
 import time
@@ -30,8 +29,9 @@ from handgrad.checker.records import Call, Raised, same
 
 _SECONDS = 1.0  # of processor time for the edits of one function
 _LEAST = 0.2  # of it, while the file has any left
-_PATIENCE = 15.0  # seconds, where the processor is busy
-_GRACE = 1.0  # seconds of processor time that one edit may take beyond the others' time
+_SHARE = 0.65  # of what the file has left, for one function
+_MORE = 0.4  # seconds of processor time, for the edit that is tried when the time is over
+_PATIENCE = 40.0  # seconds of the clock, where the processor is busy
 _LEAST_MENDED = 2  # wrong configurations, for an edit that does not mend them all
 _SHARE_MENDED = 0.3  # of the wrong configurations
 _LONGEST = 90  # characters of a quoted line
@@ -65,7 +65,7 @@ _left: ContextVar[list[float] | None] = ContextVar("left", default=None)
 
 @contextlib.contextmanager
 def at_most(seconds: float) -> Iterator[None]:
-    """Spend no more processor time than this on edits inside; each function may take half of the rest."""
+    """Spend no more processor time than this on edits inside; each function may take a share of the rest."""
     token = _left.set([seconds])
     try:
         yield
@@ -83,26 +83,18 @@ def find(rerun: Rerun, calls: Sequence[Call], keys: Sequence[str]) -> Repair | N
     if any(_ends(got) for call in calls for got in call.got.values()):
         return None  # the mistake is that it ends the program, whatever makes it go on
     left = _left.get()
-    seconds = _SECONDS if left is None else min(_SECONDS, max(_LEAST, left[0] / 2))
+    seconds = _SECONDS if left is None else min(_SECONDS, max(_LEAST, _SHARE * left[0]))
     if left is not None and left[0] <= 0:
         return None
     before = os.times().children_user
     if can_fork() and not spawned.is_asked():
-        found = apart(lambda: _timed(rerun, calls, keys, seconds), _PATIENCE)
+        found = apart(lambda: _search(rerun, calls, keys, seconds), seconds + _MORE, _PATIENCE)
     else:
         name = getattr(inspect.unwrap(rerun.function), "__qualname__", "")
         found = spawned.search(name, keys, lambda: _search(rerun, calls, keys, seconds))
     if left is not None:
         left[0] -= os.times().children_user - before
     return Repair(tuple(found[0]), *found[1:]) if found else None
-
-
-def _timed(
-    rerun: Rerun, calls: Sequence[Call], keys: Sequence[str], seconds: float
-) -> Repair | None:
-    """Search in a copy of this process, which ends where one edit never does."""
-    signal.setitimer(signal.ITIMER_PROF, seconds + _GRACE)
-    return _search(rerun, calls, keys, seconds)
 
 
 def _search(

@@ -50,11 +50,11 @@ def gradients_of(pair: Pair, name: str) -> Callable[[Any, Call], dict[str, Any]]
     caches: dict[int, Any] = {}
 
     def results(backward: Any, call: Call) -> dict[str, Any]:
-        passed = None if callees.replaced() else caches.get(id(call))
+        passed = None if callees.replaced() else caches.get(id(call.config))
         if passed is None:
             passed = call_forward(pair, call.arrays, call.options)
             if not callees.replaced():
-                caches[id(call)] = passed
+                caches[id(call.config)] = passed
         if isinstance(passed, Raised):
             return {}
         other = pair._replace(backwards={name: pair.layer.adapt("backward", backward)})

@@ -15,12 +15,13 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
+import numpy.random
 
 _GONE = object()
 
@@ -55,14 +56,18 @@ class Before:
         self.collects = gc.isenabled()
 
     def put_back(self) -> bool:
-        """Restore it; return whether nothing of the file goes on running: no thread is left."""
+        """Restore it; return whether that is all that is to be done.
+
+        It is not where a thread is left, where a module came in meanwhile, of which it cannot be known what
+        was done to it, and where something of NumPy was replaced: what was computed with it may be kept.
+        """
         trace, profile = self.traces
         sys.settrace(trace)
         sys.setprofile(profile)
         for one, content in self.lists:
             if list(one) != content:
                 one[:] = content
-        self._modules()
+        replaced = self._modules()
         if dict(os.environ) != self.environment:
             os.environ.clear()
             os.environ.update(self.environment)
@@ -81,10 +86,12 @@ class Before:
                         signal.signal(number, handler)
         if self.collects:
             gc.enable()
-        return set(threading.enumerate()) <= self.threads
+        new = (name for name in sys.modules if name not in self.modules)
+        strange = any(name.partition(".")[0] != "handgrad" for name in new)
+        return not (strange or replaced) and set(threading.enumerate()) <= self.threads
 
-    def _modules(self) -> None:
-        """Put modules, and the names in them, back; modules that came in keep, if they are files'."""
+    def _modules(self) -> bool:
+        """Put modules, and the names in them, back; return whether something that counts was replaced."""
         for name in list(sys.modules):
             module = sys.modules[name]
             if name not in self.modules and getattr(module, "__spec__", None) is None:
@@ -92,26 +99,40 @@ class Before:
         for name, module in self.modules.items():
             if sys.modules.get(name) is not module:
                 sys.modules[name] = module
+        counts = False
         for name, before in self.names.items():
-            _put_names_back(vars(self.modules[name]), before, name.partition(".")[0] == "handgrad")
+            top = name.partition(".")[0]
+            replaced = _put_names_back(vars(self.modules[name]), before, top == "handgrad")
+            counts |= replaced and top in ("numpy", "handgrad", "builtins", "math", "random")
+        return counts
 
 
-def _put_names_back(now: dict[str, Any], before: dict[str, Any], own: bool) -> None:
-    """own: of this library's modules, which keep values of their own, only functions are put back."""
+def _put_names_back(now: dict[str, Any], before: dict[str, Any], own: bool) -> bool:
+    """Return whether a function or class had been replaced.
+
+    own: of this library's modules, which keep values of their own, only functions are put back.
+    """
+    replaced = False
     for name, value in before.items():
         if now.get(name, _GONE) is not value and (not own or callable(value)):
             now[name] = value
+            replaced |= callable(value)
     if len(now) > len(before) and not own:
         for name in now.keys() - before.keys():
             if not isinstance(now[name], ModuleType):  # a part that was imported meanwhile stays
                 del now[name]
+    return replaced
 
 
 @contextlib.contextmanager
-def as_before() -> Iterator[None]:
-    """Leave the process as it is now, whatever happens within."""
+def as_before(forget: Callable[[], None]) -> Iterator[None]:
+    """Leave the process as it is now, whatever happens within.
+
+    forget: called where what was computed within may have been computed with something that was replaced.
+    """
     before = Before()
     try:
         yield
     finally:
-        before.put_back()
+        if not before.put_back():
+            forget()

@@ -13,12 +13,14 @@ import importlib
 import re
 from collections.abc import Callable, Iterator
 from functools import reduce
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
+
+import numpy as np
 
 from handgrad.checker.known import by_function
 from handgrad.checker.records import Raised
-from handgrad.courses.shims import columns
+from handgrad.courses.shims import columns, features
 
 LIBRARIES = frozenset({
     "Cython", "IPython", "PIL", "caffe", "cv2", "cvxopt", "cvxpy", "einops", "future", "google", "h5py",
@@ -167,7 +169,13 @@ def _six() -> dict[str, Any]:
     }
 
 
+def _colors() -> dict[str, Any]:
+    return {"rgb_to_hsv": lambda rgb: features.hue_saturation_value(np.asarray(rgb, float))}
+
+
 _ANSWERS: dict[str, Callable[[], dict[str, Any]]] = {
+    "matplotlib": lambda: {"colors": SimpleNamespace(**_colors())},
+    "matplotlib.colors": _colors,
     "past.builtins": lambda: _moves() | {"basestring": str, "unicode": str, "long": int},
     "past.utils": lambda: {"old_div": _old_div},
     "six": _six,

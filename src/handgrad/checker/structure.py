@@ -10,12 +10,11 @@ import numpy as np
 from handgrad.checker import misshapen
 from handgrad.checker.known.layer import KnownLayer
 from handgrad.checker.records import Call, Cause, Raised, is_numeric
+from handgrad.checker.wording import worst
 
 
 def describe(key: str, calls: Sequence[Call], layer: KnownLayer) -> Cause:
     """Return a cause that says no more than what can be seen."""
-    from handgrad.checker.wording import worst
-
     present = [call for call in calls if key in call.expected]
     failing = [call for call in present if call.wrong(key)]
     raised = [call.got[key] for call in failing if isinstance(call.got[key], Raised)]
@@ -181,32 +180,3 @@ def _pattern(call: Call, key: str) -> list[str]:
 
 def _list(indices: np.ndarray) -> str:
     return ", ".join(map(str, indices[:4])) + (", ..." if len(indices) > 4 else "")
-
-
-def worst(keys: Sequence[str], calls: Sequence[Call]) -> str:
-    """Say where the largest error is, what was expected there, and what came."""
-    best, text = -1.0, ""
-    for key in keys:
-        for call in calls:
-            if key not in call.expected or not call.wrong(key):
-                continue
-            got, expected = call.got[key], np.asarray(call.expected[key])
-            if isinstance(got, Raised):
-                found, what = 0.5, f"{key}: {got}  ({call.config.name})"
-            elif not is_numeric(got):
-                found, what = (
-                    0.5,
-                    f"{key} is {type(got).__name__}, not an array  ({call.config.name})",
-                )
-            elif np.shape(got) != expected.shape:
-                found = np.inf
-                what = f"{key} has shape {np.shape(got)}, expected {expected.shape}  ({call.config.name})"
-            else:
-                far = call.difference(key)
-                index = f"[{','.join(map(str, far.where))}]" if far.where else ""
-                found = min(far.error, 1e300)
-                what = f"worst at {key}{index}: expected {far.expected:.4g}, got {far.got:.4g}"
-                what += f"  ({call.config.name})"
-            if found > best:
-                best, text = found, what
-    return text

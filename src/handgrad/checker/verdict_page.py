@@ -48,7 +48,8 @@ _LONGEST = 120  # lines of a function that are shown
 def records_of(report: Report) -> list[dict[str, Any]]:
     """Return the verdicts as plain records, with their parts, the maps of their errors, the source."""
     return [
-        {
+        verdict.record
+        or {
             **verdict.as_dict(),
             "parts": parts(verdict),
             "maps": maps(verdict),

@@ -20,8 +20,9 @@ from pathlib import Path
 from time import process_time
 from typing import Any
 
-from handgrad.checker import apart, likeness, spawned
-from handgrad.checker.discover import check_path
+from handgrad.checker import apart, likeness, spawned, standins
+from handgrad.checker.discover import Options, check_path, judge_file
+from handgrad.checker.report import Report
 from handgrad.checker.verdict_page import records_of
 
 _MEBI = 1 << 20
@@ -47,10 +48,11 @@ def judge(task: dict[str, Any], keeps: bool = False) -> None:
 
     ``path``                 what is judged
     ``folder``               of a submission: all that it may write to; absent: no guard
+    ``inside``               where the code lies that a problem names
     ``answer``, ``trace``    the files that the answer, and a trace of a crash, are written to
     ``memory``, ``seconds``  the limits
     ``functions``            of a submission: those whose structure is read for comparison
-    ``check``                the keywords of `check_path`
+    ``check``                the keywords of `check_path`, or of `Options` for a file
     """
     folder = Path(task["folder"]).resolve() if task.get("folder") else None
     _limit(int(task["memory"]), task["seconds"], keeps)
@@ -78,14 +80,26 @@ def judge(task: dict[str, Any], keeps: bool = False) -> None:
 def _judged(task: dict[str, Any], folder: Path | None) -> dict[str, Any]:
     """Return records, remarks, and the problem that kept others from coming; the course, for a file."""
     result: dict[str, Any] = {"records": [], "remarks": [], "problem": ""}
+    before = set(sys.modules)
     try:
-        report = check_path(task["path"], **task["check"])
-        result["records"], result["remarks"] = records_of(report), report.remarks
+        if folder is None:
+            judged = judge_file(Path(task["path"]), Options(**task["check"]))
+            result["records"] = records_of(Report(judged.verdicts))
+            result["guessed"], result["notes"] = judged.guessed, judged.notes
+        else:
+            report = check_path(task["path"], **task["check"])
+            result["records"], result["remarks"] = records_of(report), report.remarks
     except MemoryError as error:
-        result |= {"problem": f"out of memory{_place(error, folder)}", "again": _judges(error)}
+        result |= {
+            "problem": f"out of memory{_place(error, Path(task['inside']))}",
+            "again": _judges(error),
+        }
     except BaseException as error:
         says = str(error) or type(error).__name__
         result |= {"problem": says.removeprefix("check: "), "again": _judges(error)}
+    installed = standins.LIBRARIES | sys.stdlib_module_names | {"numpy"}
+    new = (name for name in sys.modules.keys() - before if name.partition(".")[0] in installed)
+    result["libraries"] = sorted(new)
     return result
 
 
@@ -119,16 +133,11 @@ def _judges(error: BaseException) -> bool:
     return any(frame.name == JUDGING for frame in traceback.extract_tb(error.__traceback__))
 
 
-def _place(error: BaseException, folder: Path | None) -> str:
-    own = Path(__file__).parents[1]
+def _place(error: BaseException, folder: Path) -> str:
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if (
-            folder in Path(frame.filename).parents
-            if folder
-            else own not in Path(frame.filename).parents and "importlib" not in frame.filename
-        )
+        if folder in Path(frame.filename).parents
     ]
     if not frames:
         return ""
@@ -154,12 +163,12 @@ def _inside(value: Any, folder: Path) -> Any:
 
 
 def can_limit_memory() -> bool:
-    """Whether this system has limits for a process; Windows has none that Python can set."""
+    """Whether a process's memory can be limited: not on Windows, and macOS keeps no such limit."""
     try:
         import resource
     except ImportError:
         return False
-    return hasattr(resource, "RLIMIT_AS")
+    return hasattr(resource, "RLIMIT_AS") and sys.platform != "darwin"
 
 
 def _limit(memory: int, seconds: float, keeps: bool) -> None:

@@ -80,7 +80,8 @@ def command(
     Functions are recognised by the names that the courses give them; other pairs are marked with
     @handgrad.checker.backward_of.  Exit code 0: right; 1: something is wrong; 2: it could not run.
     """
-    from handgrad.checker import check_path
+    from handgrad.checker.discover import Options
+    from handgrad.checker.folder import check_apart
 
     if rubric is not None:
         without = {
@@ -98,7 +99,7 @@ def command(
     drops = None if dropout is None else dropout == "drop"
 
     def once() -> int:
-        report = check_path(target, drops=drops, only=only, course=course, strict=strict)
+        report = check_apart(target, Options(drops, only, course, strict))
         _show(report, as_json, notes)
         if html is not None:
             from handgrad.checker.verdict_page import page, records_of

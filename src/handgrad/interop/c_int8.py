@@ -7,7 +7,7 @@ from typing import Any
 
 from handgrad.interop.c_memory import plan
 from handgrad.interop.c_out import Sizes, Text, _float, permuted, window_numbers
-from handgrad.interop.int8 import Quantized, Step
+from handgrad.interop.int8_parts import Quantized, Step
 from handgrad.interop.network import POINTWISE, size
 
 _SUMS = ["scaled", "narrow"]

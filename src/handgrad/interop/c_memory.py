@@ -32,7 +32,9 @@ def plan(network: Network) -> Memory:
             last[name] = step
     last[network.output] = len(network.nodes)
     home = {name: name for name in network.inputs}  # value -> the value whose place it takes
-    begins, ends, sizes = {}, {}, {}
+    begins: dict[str, int] = {}
+    ends: dict[str, int] = {}
+    sizes: dict[str, int] = {}
     for step, node in enumerate(network.nodes):
         first = home[node.inputs[0]]
         alone = ends.get(first, -1) == step  # this node is the last that looks at that place

@@ -56,7 +56,8 @@ def export(
     Args:
         model: a network of `handgrad.nn` or `handgrad.models`; a run folder or `TrainedRun`; or an ONNX file.
         to: 'onnx'; 'torch', an ``nn.Module`` as source and its weights in safetensors; 'keras'; 'numpy', one
-            Python file and its weights in ``.npz``; 'c', a header in C99; or 'safetensors', the weights alone.
+            Python file and its weights in ``.npz``; 'c', a header in C99; or 'safetensors', the weights
+            alone.
         out: the file; None is one named after the network in the current folder.
         bare: leave preprocessing and class names out.
         fold: onnx: fold batch normalisations into the layers in front of them (c always does).
@@ -94,8 +95,9 @@ def export(
     images = source.network.images
     if preprocessing is not None:
         images = images_of(preprocessing, images.class_names, images.info)
-    names = class_names or images.class_names
-    if not isinstance(names, tuple | list) or not all(isinstance(n, str) for n in names):
+    is_list = isinstance(class_names, tuple | list)
+    names = images.class_names if is_list and not class_names else class_names
+    if not is_list or not all(isinstance(n, str) for n in names):
         raise OptionError(f"export: class_names must be a list of texts, got {shown(names)}")
     info = {**images.info, **(metadata or {})}
     images = replace(images, class_names=tuple(names), info=info)
@@ -105,6 +107,8 @@ def export(
         if out is None
         else as_path("export", "out", out)
     )
+    if not path.name or path.is_dir():
+        raise OptionError(f"export: out must be the path of a file, got the folder {path}")
     name = path.stem
     notes: tuple[str, ...] = ()
     if to == "c":
@@ -262,7 +266,8 @@ def _c(
     if not int8:
         text, sizes = c_out.header(network, name, bare=bare)
         return {file: text.encode()}, (_sizes(sizes),)
-    from handgrad.interop.int8 import quantized, scores
+    from handgrad.interop.int8 import quantized
+    from handgrad.interop.int8_run import scores
 
     X = calibration
     if X is None:

@@ -171,6 +171,8 @@ def _constants(name: str, value: Any) -> np.ndarray:
         array = np.array(value, np.float64)
     except (TypeError, ValueError, OverflowError):
         raise OptionError(f"Standardize: {name} must hold numbers") from None
+    except Exception:  # as of closed files and arrays of other libraries
+        raise OptionError(f"Standardize: {name} must hold numbers") from None
     if not np.isfinite(array).all():
         raise OptionError(f"Standardize: {name} must hold finite numbers")
     return array

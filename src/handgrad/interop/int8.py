@@ -14,14 +14,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import frexp
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from handgrad import layers
 from handgrad.errors import OptionError, ShapeError
-from handgrad.interop import numpy_layers
 from handgrad.interop.c_out import channel_arrays
+from handgrad.interop.int8_parts import DIGITS, Quantized, Scale, Step, rounded
 from handgrad.interop.network import (
     POINTWISE,
     Network,
@@ -31,7 +31,6 @@ from handgrad.interop.network import (
     size,
     without_dropout,
 )
-from handgrad.interop.numpy_out import more_of
 from handgrad.interop.rebuild import model_of
 
 _SAME = (
@@ -45,35 +44,6 @@ _SAME = (
     "pad",
 )
 _FUSES = ("affine", "conv", "conv_transpose", "batchnorm", "add")
-_DIGITS = 8  # binary ones that a sum of two values has more than the output
-
-
-class Scale(NamedTuple):
-    """Of a value: ``scale (q - zero)``."""
-
-    scale: float
-    zero: int
-
-
-class Step(NamedTuple):
-    """A node, with what it computes with: whole numbers, and arrays of them (or floats)."""
-
-    node: Node
-    numbers: dict[str, Any]
-    arrays: dict[str, np.ndarray]
-
-
-class Quantized(NamedTuple):
-    """A network in integers.
-
-    network: its nodes; the last is a "scores" or "dequantize".  scales: of each value.  first: factor,
-    shift and how many numbers share them, for each input.
-    """
-
-    network: Network
-    steps: tuple[Step, ...]
-    scales: dict[str, Scale]
-    first: dict[str, tuple[np.ndarray, np.ndarray, int]]
 
 
 def quantized(network: Network, X: Any, *, bare: bool = False) -> Quantized:
@@ -113,12 +83,12 @@ def quantized(network: Network, X: Any, *, bare: bool = False) -> Quantized:
     network = replace(network, nodes=tuple(nodes), output=nodes[-1].name)
     first = {}
     for name, shape in network.inputs.items():
-        scale, zero = scales[name]
+        step, zero = scales[name]
         if network.images.mean is not None and not bare:
             mean, inverse, each = channel_arrays(network.images, shape)
         else:
             mean, inverse, each = np.zeros(1), np.ones(1), size(shape)
-        factor = inverse / scale
+        factor = inverse / step
         first[name] = (factor.astype(np.float32), (zero - mean * factor).astype(np.float32), each)
     return Quantized(network, tuple(steps), scales, first)
 
@@ -218,7 +188,7 @@ def _step(node: Node, given: list[Scale], out: Scale, network: Network) -> Step:
         )
     if op == "add":
         for which, scale in zip("ab", given, strict=True):
-            (M,), (shift,) = multiplier(scale.scale / out.scale * 2**_DIGITS)
+            (M,), (shift,) = multiplier(scale.scale / out.scale * 2**DIGITS)
             numbers |= {
                 f"zero_{which}": scale.zero,
                 f"M{which}": int(M),
@@ -234,7 +204,7 @@ def _step(node: Node, given: list[Scale], out: Scale, network: Network) -> Step:
     if op in POINTWISE:
         q = (np.arange(-128, 128) - given[0].zero) * given[0].scale
         value = _pointwise(node, q) / out.scale + out.zero
-        return Step(node, numbers, {"table": np.clip(_rounded(value), -128, 127)})
+        return Step(node, numbers, {"table": np.clip(rounded(value), -128, 127)})
     if op in ("layernorm", "groupnorm", "instancenorm"):
         ones = np.ones(node.shape[0])
         arrays = {
@@ -304,146 +274,3 @@ def _pointwise(node: Node, x: np.ndarray) -> np.ndarray:
     given = (o["alpha"],) if "alpha" in o else (o["approximate"],) if "approximate" in o else ()
     out: np.ndarray = getattr(layers, f"{op}_forward")(x[None], *given)[0][0]
     return out
-
-
-def _rounded(value: Any) -> np.ndarray:
-    """The nearest integer, halves away from zero."""
-    return np.trunc(value + np.copysign(0.5, value))
-
-
-# -- what it computes ------------------------------------------------------------------------------
-
-
-def scores(net: Quantized, X: Any) -> np.ndarray:
-    """Return the scores (N, C) that the C file gives for pixels (or, bare, rows) X."""
-    xs = X if isinstance(X, tuple) else (X,)
-    values: dict[str, np.ndarray] = {}
-    for name, x in zip(net.network.inputs, xs, strict=True):
-        factor, shift, each = net.first[name]
-        flat = np.asarray(x, np.float32).reshape(len(x), -1)
-        q = flat * np.repeat(factor, each) + np.repeat(shift, each)
-        q = np.trunc(q + np.where(q >= 0, np.float32(0.5), np.float32(-0.5)))
-        values[name] = np.clip(q, -128, 127).reshape(x.shape).astype(np.float64)
-    for step in net.steps:
-        given = [values[name] for name in step.node.inputs]
-        values[step.node.name] = _compute(step, given, net.network)
-    out: np.ndarray = values[net.network.output]
-    return out.astype(np.float32)
-
-
-def _scaled(total: np.ndarray, M: Any, shift: Any) -> np.ndarray:
-    """``total M / 2^shift``, rounded as in C; arrays of floats that hold integers."""
-    product = total.astype(np.int64) * np.asarray(M, np.int64)
-    half = np.int64(1) << (np.asarray(shift, np.int64) - 1)
-    size_of = (np.abs(product) + half) >> np.asarray(shift, np.int64)
-    return np.sign(product) * size_of
-
-
-def _narrow(value: np.ndarray, low: int = -128) -> np.ndarray:
-    return np.clip(value, low, 127).astype(np.float64)
-
-
-def _compute(step: Step, xs: list[np.ndarray], network: Network) -> np.ndarray:
-    node, n, a = step.node, step.numbers, step.arrays
-    o, op, (x, *_) = node.options, node.op, xs
-    wide = (-1, *[1] * (len(node.shape) - 1))
-    if op in ("affine", "scores"):
-        total = (x.reshape(len(x), -1) - n["zero"]) @ a["W"].T + a["b"]
-        if op == "scores":
-            return total.astype(np.float32) * a["scale"]
-        return _narrow(_scaled(total, a["M"], a["shift"]) + n["next"], n["low"])
-    if op in ("conv", "conv_transpose"):
-        keys = ("stride", "pad", "dilation", "groups", "output_pad")
-        param = {key: o[key] for key in keys if key in o}
-        forward = getattr(layers, f"{op}_forward")
-        total, _ = forward(x - n["zero"], a["W"], a["b"], param, engine="vectorized")
-        M, shift = a["M"].reshape(wide), a["shift"].reshape(wide)
-        return _narrow(_scaled(np.rint(total), M, shift) + n["next"], n["low"])
-    if op == "batchnorm":
-        M, shift, plus = (a[key].reshape(wide) for key in ("M", "shift", "plus"))
-        return _narrow(_scaled(x - n["zero"], M, shift) + plus, n["low"])
-    if op == "prelu":
-        M, shift = (a[key].reshape(wide) if a[key].size > 1 else a[key] for key in ("M", "shift"))
-        value = x - n["zero"]
-        up, down = _scaled(value, n["M1"], n["shift1"]), _scaled(value, M, shift)
-        return _narrow(np.where(value > 0, up, down) + n["next"])
-    if op == "add":
-        parts = [
-            _scaled(x - n[f"zero_{w}"], n[f"M{w}"], n[f"shift_{w}"])
-            for x, w in zip(xs, "ab", strict=True)
-        ]
-        return _narrow(_scaled(parts[0] + parts[1], 1, _DIGITS) + n["next"], n["low"])
-    if op == "concat":
-        done = [
-            _narrow(_scaled(x - z, M, s) + n["next"])
-            for x, (z, M, s) in zip(xs, n["parts"], strict=True)
-        ]
-        return np.concatenate(done, axis=1)
-    if op in POINTWISE:
-        table: np.ndarray = a["table"][(x + 128).astype(int)]
-        return table.astype(np.float64)
-    if op == "dequantize":
-        return (x - n["zero"]).astype(np.float32) * n["scale"]
-    if op in ("layernorm", "groupnorm", "instancenorm"):
-        return _group_norm(node, x, n, a)
-    return _moved(node, x, n, network)
-
-
-def _group_norm(
-    node: Node, x: np.ndarray, n: dict[str, Any], a: dict[str, np.ndarray]
-) -> np.ndarray:
-    groups = {"layernorm": 1, "instancenorm": node.shape[0]}.get(
-        node.op, node.options.get("groups")
-    )
-    assert groups is not None
-    parts = x.reshape(len(x), groups, -1)
-    part = np.float32(parts.shape[2])
-    total = parts.sum(axis=2, keepdims=True)
-    squares = (parts**2).sum(axis=2, keepdims=True)
-    mean = total.astype(np.float32) / part
-    var = (squares * parts.shape[2] - total**2).astype(np.float32) / (part * part)
-    xhat = (parts.astype(np.float32) - mean) * (1 / np.sqrt(var + n["eps"]))
-    wide = (-1, *[1] * (len(node.shape) - 1))
-    value = a["gamma"].reshape(wide) * xhat.reshape(x.shape) + a["beta"].reshape(wide)
-    return np.clip(_rounded(value), -128, 127).astype(np.float64)
-
-
-def _moved(node: Node, x: np.ndarray, n: dict[str, Any], network: Network) -> np.ndarray:
-    """Layers that keep the scale of their input."""
-    o, op = node.options, node.op
-    if op == "flatten":
-        return x.reshape(len(x), -1)
-    if op == "permute":
-        return x.transpose(0, *(i + 1 for i in o["order"]))
-    if op == "pad":
-        return numpy_layers.image_pad(x, o["pads"], n["value"])
-    if op == "maxout":
-        return numpy_layers.maxout(x, o["pieces"])
-    if op == "max_pool":
-        return numpy_layers.max_pool(
-            x, o["size"], o["stride"], o["pad"], more_of(node, x.shape[1:])
-        )
-    value = x - n["zero"]
-    if op == "global_avg_pool":
-        return _narrow(
-            _divided(value.sum(axis=(2, 3)), np.array(x.shape[2] * x.shape[3])) + n["zero"]
-        )
-    if op == "avg_pool":
-        more = more_of(node, x.shape[1:])
-        view = numpy_layers.windows(
-            numpy_layers.padded(value, o["pad"], more), o["size"], o["stride"]
-        )
-        counts = numpy_layers.window_counts(
-            value, o["size"], o["stride"], o["pad"], more, o["count_include_pad"]
-        )
-        return _narrow(_divided(view.sum(axis=(4, 5)), counts) + n["zero"])
-    assert op == "upsample", op
-    out = numpy_layers.upsample(value, o["scale"], o["mode"])
-    whole = 4 * o["scale"][0] * o["scale"][1]
-    return _narrow(_divided(np.rint(out * whole), np.array(whole)) + n["zero"])
-
-
-def _divided(total: np.ndarray, count: np.ndarray) -> np.ndarray:
-    """``total / count``, rounded as in C."""
-    total, count = total.astype(np.int64), count.astype(np.int64)
-    return np.sign(total) * ((np.abs(total) + count // 2) // count)

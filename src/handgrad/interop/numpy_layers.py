@@ -1,5 +1,6 @@
 # mypy: disable-error-code="no-untyped-def, no-untyped-call"
-"""The layers of an exported NumPy file, as they are written into it: nothing here is called by Handgrad.
+# ruff: noqa: B905
+"""The layers of an exported NumPy file, as they are written into it.
 
 Every function stands alone but for the two helpers on top, has its formula in its docstring, and takes
 NumPy's arrays.  Images are (N, C, H, W), rows (N, D).  A backward function takes the gradient of the

@@ -51,7 +51,8 @@ class _Text:
         self.weights: dict[str, np.ndarray] = {}
         self.needed: dict[str, None] = {}
         if network.images.mean is not None and not bare:
-            self.weights |= {"pixels.mean": network.images.mean, "pixels.std": network.images.std}
+            self.weights["pixels.mean"] = np.asarray(network.images.mean)
+            self.weights["pixels.std"] = np.asarray(network.images.std)
 
     # -- one layer -------------------------------------------------------------------------------
 
@@ -63,7 +64,7 @@ class _Text:
             return f'p["{node.name}.{role}"]'
         name = node.params.get(role, f"{node.name}.{role}")
         name = name if role not in ("mean", "var") else f"{node.name}.{role}"
-        self.weights[name] = node.arrays[role]
+        self.weights[name] = node.arrays[role].astype(self.network.dtype)
         return f'p["{name}"]'
 
     def call(self, node: Node) -> tuple[str, list[str], str]:
@@ -122,7 +123,6 @@ class _Text:
                 f"{arrays[0]} = ((rng.random({x}.shape) < {keep}) / {keep}).astype({x}.dtype)"
             ]
         if node.op == "batchnorm" and training:
-            mean, var = arrays[2:]
             self.needed["batch_statistics"] = None
             before = [f"mean_{out}, var_{out} = batch_statistics({x})"]
             arrays[2:] = [f"mean_{out}", f"var_{out}"]
@@ -131,10 +131,17 @@ class _Text:
     def back(self, node: Node, seen: set[str]) -> list[str]:
         """The lines of a layer's backward pass; `seen` are the values that have a gradient already."""
         out, xs = self.names[node.name], [self.names[name] for name in node.inputs]
-        targets = []
-        for x in xs:
-            targets.append(f"d{x}" if x not in seen else f"more_d{x}")
-        sums = [f"d{x} = d{x} + more_d{x}" for x in dict.fromkeys(xs) if x in seen]
+        targets, sums = [], []
+        known = set(seen)
+        for k, x in enumerate(xs):
+            if x in known and not (node.op == "add" and x in xs[:k]):
+                targets.append(f"more{k or ''}_d{x}")
+                sums.append(f"d{x} = d{x} + {targets[-1]}")
+            else:
+                targets.append(f"d{x}")
+            known.add(x)
+        if node.op == "add" and len({*xs}) < len(xs):
+            targets, sums = targets[:1], sums[:1]
         if node.op == "add":
             lines = [f"{target} = d{out}" for target in dict.fromkeys(targets)]
             if len({*xs}) < len(xs):
@@ -151,8 +158,15 @@ class _Text:
             self.needed[f"{function}_backward"] = None
             roles = ("W", "b", "gamma", "beta", "a")
             given = {role: name for role, name in node.params.items() if role in roles}
-            places = list({"affine": roles[:2], "conv": roles[:2], "conv_transpose": roles[:2],
-                           "prelu": roles[4:], "dropout": ()}.get(node.op, roles[2:4] if arrays else ()))  # fmt: skip
+            places = list(
+                {
+                    "affine": roles[:2],
+                    "conv": roles[:2],
+                    "conv_transpose": roles[:2],
+                    "prelu": roles[4:],
+                    "dropout": (),
+                }.get(node.op, roles[2:4] if arrays else ())
+            )
             used = {name for name in given.values() if f"g {name}" in seen}
             left = list(targets)
             for role in places:
@@ -181,19 +195,31 @@ class _Text:
         nodes = [n for n in network.nodes if n.op != "dropout"]
         plain = without_dropout(network)
         body = [line for node in plain.nodes for line in self.line(node)]
-        parts = [f"def scores({inputs}):", f'    """{shapes} -> {("N", *network.shapes[network.output])}"""'.replace("'", "")]  # fmt: skip
+        parts = [
+            f"def scores({inputs}):",
+            f'    """{shapes} -> {("N", *network.shapes[network.output])}"""'.replace("'", ""),
+        ]
         parts += [f"    {line}" for line in body]
         parts += [f"    return {self.names[plain.output]}", ""]
         if is_prepared:
-            parts += ["", "def prepared(images):",
-                      f'    """Pixels {shapes} in 0..{network.images.levels} -> what the network sees"""',
-                      '    return ((images - p["pixels.mean"]) / p["pixels.std"]).astype(DTYPE)', ""]  # fmt: skip
+            parts += [
+                "",
+                "def prepared(images):",
+                f'    """Pixels {shapes} in 0..{network.images.levels} -> what the network sees"""',
+                '    return ((images - p["pixels.mean"]) / p["pixels.std"]).astype(DTYPE)',
+                "",
+            ]
         if self.train:
             parts += self.training(inputs, nodes)
         parts += self.main(is_prepared)
-        head = [f'"""{network.name}: a network on a few pages, written by Handgrad; NumPy is all it needs.', "",
-                f"The weights are in {name}.npz beside this file." + (
-                    "  `train` goes on with them." if self.train else ""), '"""', ""]  # fmt: skip
+        head = [
+            f'"""{network.name}: a network on a few pages, written by Handgrad; NumPy is all it needs.',
+            "",
+            f"The weights are in {name}.npz beside this file."
+            + ("  `train` goes on with them." if self.train else ""),
+            '"""',
+            "",
+        ]
         functions = self.functions()
         uses_math = any("math." in text for text in functions)
         head += ["import math"] if uses_math else []
@@ -204,7 +230,17 @@ class _Text:
         ]
         if network.images.class_names and not self.bare:
             head.append(f"CLASSES = {list(network.images.class_names)!r}")
-        return "\n".join([*head, "", "", *("\n\n" + "\n\n\n".join(functions)).strip("\n").splitlines(), "", "", *parts])  # fmt: skip
+        return "\n".join(
+            [
+                *head,
+                "",
+                "",
+                *("\n\n" + "\n\n\n".join(functions)).strip("\n").splitlines(),
+                "",
+                "",
+                *parts,
+            ]
+        )
 
     def functions(self) -> list[str]:
         """The sources of the layers that are used, and of what they call."""
@@ -226,10 +262,13 @@ class _Text:
         self.needed["softmax_loss"] = None
         lines = [line for node in network.nodes for line in self.line(node, training=True)]
         seen: set[str] = set()
-        back = [f"loss, d{self.names[network.output]} = softmax_loss({self.names[network.output]}, y)", "g = {}"]  # fmt: skip
+        back = [
+            f"loss, d{self.names[network.output]} = softmax_loss({self.names[network.output]}, y)",
+            "g = {}",
+        ]
         for node in reversed(network.nodes):
             back += self.back(node, seen)
-        norms = {}
+        norms: dict[str, None] = {}
         for node in nodes:
             if node.op == "batchnorm":
                 out, keep = self.names[node.name], node.options["momentum"]
@@ -237,21 +276,30 @@ class _Text:
                     place = f'p["{node.name}.{role}"]'
                     norms[f"{place} += {1 - keep:.6g} * ({role}_{out} - {place})"] = None
         rng = ", rng" if any(node.op == "dropout" for node in network.nodes) else ""
-        parts = ["", f"def loss_and_gradients({inputs}, y{rng}):",
-                 '    """The mean loss of a batch, and the gradient of each weight, by its name"""']  # fmt: skip
+        parts = [
+            "",
+            f"def loss_and_gradients({inputs}, y{rng}):",
+            '    """The mean loss of a batch, and the gradient of each weight, by its name"""',
+        ]
         parts += [f"    {line}" for line in [*lines, *back, *norms]]
-        parts += ["    return loss, g", "", "",
-                  f"def train({inputs}, y, epochs=1, batch_size=50, learning_rate=0.01, seed=0):",
-                  '    """SGD: w = w - learning_rate dw, for batches in random order"""',
-                  "    rng = np.random.default_rng(seed)",
-                  "    for epoch in range(epochs):",
-                  "        order = rng.permutation(len(y))",
-                  "        for start in range(0, len(y), batch_size):",
-                  "            rows = order[start : start + batch_size]",
-                  f"            loss, g = loss_and_gradients({', '.join(f'{x}[rows]' for x in inputs.split(', '))}, y[rows]{rng})",
-                  "            for name, dw in g.items():",
-                  "                p[name] = p[name] - np.array(learning_rate, DTYPE) * dw",
-                  '        print(f"epoch {epoch + 1}, loss {loss:.4f}")', ""]  # fmt: skip
+        batch = ", ".join(f"{x}[rows]" for x in inputs.split(", "))
+        parts += [
+            "    return loss, g",
+            "",
+            "",
+            f"def train({inputs}, y, epochs=1, batch_size=50, learning_rate=0.01, seed=0):",
+            '    """SGD: w = w - learning_rate dw, for batches in random order"""',
+            "    rng = np.random.default_rng(seed)",
+            "    for epoch in range(epochs):",
+            "        order = rng.permutation(len(y))",
+            "        for start in range(0, len(y), batch_size):",
+            "            rows = order[start : start + batch_size]",
+            f"            loss, g = loss_and_gradients({batch}, y[rows]{rng})",
+            "            for name, dw in g.items():",
+            "                p[name] = p[name] - np.array(learning_rate, DTYPE) * dw",
+            '        print(f"epoch {epoch + 1}, loss {loss:.4f}")',
+            "",
+        ]
         return parts
 
     def main(self, is_prepared: bool) -> list[str]:

@@ -23,7 +23,8 @@ OPSET = 24
 class Writer:
     """Collects nodes and weights of a graph."""
 
-    def __init__(self, dtype: np.dtype) -> None:
+    def __init__(self, dtype: np.dtype, taken: set[str]) -> None:
+        self.taken = taken
         self.onnx = library("onnx", "export to ONNX")
         self.dtype = dtype
         self.nodes: list[Any] = []
@@ -37,11 +38,17 @@ class Writer:
 
     def add(self, op: str, inputs: list[str], output: str = "", **options: Any) -> str:
         """Add a node; without a name for its output it gets one."""
-        if not output:
-            self._count += 1
-            output = f"{op.lower()}_{self._count}"
+        output = output or self.fresh(op)
         self.nodes.append(self.onnx.helper.make_node(op, inputs, [output], name=output, **options))
         return output
+
+    def fresh(self, op: str) -> str:
+        """A name that no value of the network has."""
+        while True:
+            self._count += 1
+            name = f"{op.lower()}_{self._count}"
+            if name not in self.taken:
+                return name
 
     def role(self, node: Node, role: str, turned: np.ndarray | None = None) -> str:
         """Add the array of a role under the parameter's own name."""
@@ -52,7 +59,7 @@ class Writer:
 def model_proto(network: Network, *, bare: bool = False) -> Any:
     """Return the network as a ModelProto that `onnx.checker` accepts."""
     network = without_dropout(network)
-    writer = Writer(network.dtype)
+    writer = Writer(network.dtype, {*network.shapes})
     onnx, helper = writer.onnx, writer.onnx.helper
     kind = helper.np_dtype_to_tensor_dtype(network.dtype)
     given = {name: name for name in network.inputs}
@@ -63,7 +70,9 @@ def model_proto(network: Network, *, bare: bool = False) -> Any:
         shift = writer.weight("pixels.mean", np.asarray(images.mean))
         scale = writer.weight("pixels.std", np.asarray(images.std))
         writer.add("Div", [writer.add("Sub", ["pixels", shift]), scale], name)
-    output = "scores"
+    output = (
+        "scores" if network.output == "scores" or "scores" not in writer.taken else network.output
+    )
     for node in network.nodes:
         OPERATIONS[node.op](writer, node, output if node.name == network.output else node.name)
     if network.output in network.inputs:
@@ -149,6 +158,8 @@ def _vectors(writer: Writer, node: Node, count: int) -> list[str]:
 def _norm(writer: Writer, node: Node, out: str) -> None:
     epsilon = node.options["eps"]
     inputs = [*node.inputs, *_vectors(writer, node, node.shape[0])]
+    # in what the statistics are computed; float32 unless told otherwise
+    stash = {"stash_type": writer.onnx.TensorProto.DOUBLE} if writer.dtype == np.float64 else {}
     if node.op == "batchnorm":
         inputs += [
             writer.weight(f"{node.name}.{role}", node.arrays[role]) for role in ("mean", "var")
@@ -156,10 +167,10 @@ def _norm(writer: Writer, node: Node, out: str) -> None:
         options = {"momentum": node.options["momentum"]}
         writer.add("BatchNormalization", inputs, out, epsilon=epsilon, **options)
     elif node.op == "layernorm":
-        writer.add("LayerNormalization", inputs, out, axis=-1, epsilon=epsilon)
+        writer.add("LayerNormalization", inputs, out, axis=-1, epsilon=epsilon, **stash)
     elif node.op == "groupnorm":
         groups = node.options["groups"]
-        writer.add("GroupNormalization", inputs, out, num_groups=groups, epsilon=epsilon)
+        writer.add("GroupNormalization", inputs, out, num_groups=groups, epsilon=epsilon, **stash)
     else:
         writer.add("InstanceNormalization", inputs, out, epsilon=epsilon)
 

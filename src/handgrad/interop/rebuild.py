@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 
 from handgrad import nn
-from handgrad.errors import OptionError, as_items, check_dictionary, required
+from handgrad.errors import (
+    OptionError,
+    as_items,
+    check_dictionary,
+    check_known,
+    is_one_of,
+    keywords_of,
+    required,
+    shown,
+)
 from handgrad.interop.network import Images, Network, Node
 
 _LAYERS = {
@@ -40,6 +49,8 @@ class GraphModel(nn.Model):
     (2, 3)
     """
 
+    _is_static = True
+
     def __init__(
         self,
         nodes: Sequence[Mapping[str, Any]],
@@ -63,9 +74,10 @@ class GraphModel(nn.Model):
         """
         super().__init__(input_shape, **options)
         self.images = Images()
-        self._inputs = [
-            str(name) for name in as_items("GraphModel", "inputs", list(inputs), "names")
-        ]
+        names = as_items("GraphModel", "inputs", inputs, "names")
+        if not names or not all(isinstance(name, str) for name in names):
+            raise OptionError(f"GraphModel: inputs must be names, got {shown(inputs)}")
+        self._inputs = names
         self.layers: dict[str, Any] = {}
         self._steps: list[tuple[str, str, tuple[str, ...]]] = []
         known = {*self._inputs}
@@ -73,8 +85,9 @@ class GraphModel(nn.Model):
             where = f"GraphModel: nodes[{i}]"
             check_dictionary(where, "the node", table)
             name = required(where, "the node", table, "name")
-            sources = tuple(required(where, "the node", table, "inputs"))
-            unknown = [source for source in sources if source not in known]
+            given = required(where, "the node", table, "inputs")
+            sources = tuple(as_items(where, "inputs", given, "names"))
+            unknown = [source for source in sources if not is_one_of(source, known)]
             if not isinstance(name, str) or name in known or unknown:
                 raise OptionError(
                     f"{where}: a name must be new and inputs be earlier nodes, got {name!r} of {sources}"
@@ -88,8 +101,8 @@ class GraphModel(nn.Model):
             self._steps.append((name, layer, sources))
             known.add(name)
         self._output = self._steps[-1][0] if output is None and self._steps else output
-        if self._output not in known:
-            raise OptionError(f"GraphModel: output must name a node, got {output!r}")
+        if not is_one_of(self._output, known):
+            raise OptionError(f"GraphModel: output must name a node, got {shown(output)}")
 
     def forward(self, *values: nn.Value) -> nn.Value:
         """Call the layers in order."""
@@ -100,9 +113,12 @@ class GraphModel(nn.Model):
             found[name] = self.layers[layer](*(found[source] for source in sources))
         return found[str(self._output)]
 
-    @property
-    def _is_static(self) -> bool:
-        return True
+
+def check_options(where: str, options: Mapping[str, Any]) -> None:
+    """Raise OptionError for options that no network of `handgrad.nn` has."""
+    own = ("nodes", "inputs", "output", "input_shape", "dtype")
+    names = [name for name in keywords_of(GraphModel, nn.Model) if name not in own]
+    check_known(where, options, names)
 
 
 def layer_table(node: Node) -> dict[str, Any]:
@@ -130,9 +146,10 @@ def model_of(network: Network, **options: Any) -> GraphModel:
     options: those of `handgrad.nn.Model`, as reg and loss.  A layer without trained weights in the
     neutral form, as `Whitening`, becomes one with.
     """
-    tables, first = [], {}
+    tables: list[dict[str, Any]] = []
+    first: dict[Any, str] = {}
     for node in network.nodes:
-        table = {"name": node.name, "inputs": list(node.inputs)}
+        table: dict[str, Any] = {"name": node.name, "inputs": list(node.inputs)}
         key = (node.op, repr(sorted(node.options.items())), tuple(sorted(node.params.items())))
         if node.params and key in first:
             tables.append({**table, "same_as": first[key]})
@@ -145,11 +162,18 @@ def model_of(network: Network, **options: Any) -> GraphModel:
         list(network.inputs),
         network.output,
         **{"input_shape": shapes if len(shapes) > 1 else shapes[0], "dtype": network.dtype.name,
-           "rng": 0, **options},
+           "rng": 0, "init": _zeros, **options},
     )  # fmt: skip
+    if "init" not in options:
+        del model._arguments["init"]  # these start as those of the file, at once
     fill(model, network)
     model.images = network.images
     return model
+
+
+def _zeros(shape: tuple[int, ...], rng: Any) -> np.ndarray:
+    """Weights that are about to be replaced: nothing is drawn for them."""
+    return np.zeros(shape, np.float32)
 
 
 def fill(model: GraphModel, network: Network) -> None:

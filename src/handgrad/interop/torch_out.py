@@ -74,15 +74,29 @@ class _Source:
         takes = f"pixels in 0..{images.levels}" if prepared else "inputs"
         shapes = " and ".join(str(("N", *s)).replace("'", "") for s in network.inputs.values())
         text = [
-            f'"""{network.name}, written by Handgrad; the weights are in {name}.safetensors beside this file."""',
-            "", "from pathlib import Path", "", "import torch", "import torch.nn.functional as F",
-            "from safetensors.torch import load_file", "from torch import nn", "",
-        ]  # fmt: skip
+            f'"""{network.name}, written by Handgrad; '
+            f'the weights are in {name}.safetensors beside this file."""',
+            "",
+            "from pathlib import Path",
+            "",
+            "import torch",
+            "import torch.nn.functional as F",
+            "from safetensors.torch import load_file",
+            "from torch import nn",
+            "",
+        ]
         if images.class_names and not self.bare:
             text += [f"CLASSES = {list(images.class_names)!r}", ""]
-        text += ["", f"class {_class_name(network.name)}(nn.Module):",
-                 f'    """{takes} {shapes} -> scores {("N", *network.shapes[network.output])!s}"""'.replace("'", ""),
-                 "", "    def __init__(self):", "        super().__init__()"]  # fmt: skip
+        text += [
+            "",
+            f"class {_class_name(network.name)}(nn.Module):",
+            f'    """{takes} {shapes} -> scores {("N", *network.shapes[network.output])!s}"""'.replace(
+                "'", ""
+            ),
+            "",
+            "    def __init__(self):",
+            "        super().__init__()",
+        ]
         text += [f"        {line}" for line in [*self.made, *self.frozen]]
         text += ["", f"    def forward(self, {', '.join(inputs)}):"]
         if prepared:

@@ -15,6 +15,7 @@ from typing import Any
 from handgrad.errors import DataError, HandgradError, as_path
 from handgrad.files import atomic_write
 from handgrad.html import POLICY
+from handgrad.report.card import model_card
 from handgrad.training.history import read_records
 
 CSS = """
@@ -190,6 +191,10 @@ def _page(
         parts.append(f"<h2>The network</h2><pre>{text}</pre>")
     parts.append(f"<h2>Configuration</h2><pre>{escape(config_text)}</pre>")
     parts.append(f"<h2>Provenance</h2>{table(_provenance(start, end, config))}")
+    card = escape(model_card(folder))
+    parts.append(
+        f"<h2>Model card</h2><p>In Markdown, as handgrad card writes it.</p><pre>{card}</pre>"
+    )
     return document(title, parts)
 
 

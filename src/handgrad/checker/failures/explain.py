@@ -22,12 +22,17 @@ class Watch(NamedTuple):
 
 
 def explained(
-    act: Callable[[], Any], raised: Raised, file: str, expected: Mapping[str, tuple[int, ...]]
+    act: Callable[[], Any],
+    raised: Raised,
+    file: str,
+    expected: Mapping[str, tuple[int, ...]],
+    inputs: Mapping[str, tuple[int, ...]] | None = None,
 ) -> Watch | None:
     """Run `act` once more, and say why it raises; None if no words are found.
 
-    file: of the code that is judged; expected: the shapes of the results by name.
+    file: of the code that is judged; expected, inputs: the shapes of results and of inputs by name.
     """
+    sizes = _sizes(inputs or {})
     found: list[Watch] = []
 
     def see(error: BaseException) -> None:
@@ -35,7 +40,7 @@ def explained(
             return
         with contextlib.suppress(Exception):
             point = point_of(error)
-            says = _words(point, expected) if point is not None else ""
+            says = _words(point, expected, sizes) if point is not None else ""
             if point is not None and says:
                 other = point.frame.f_code.co_filename
                 place = "" if other == file else f"{Path(other).name}:{point.line}: "
@@ -47,7 +52,22 @@ def explained(
     return found[0] if found else None
 
 
-def _words(point: Point, expected: Mapping[str, tuple[int, ...]]) -> str:
+_LETTERS = {
+    ("x", 4): "N C H W", ("w", 4): "F C HH WW", ("x", 2): "N D", ("w", 2): "D M",
+    ("X", 2): "N D", ("W", 2): "D C",
+}  # fmt: skip
+
+
+def _sizes(inputs: Mapping[str, tuple[int, ...]]) -> dict[int, str]:
+    """The courses' letters of those sizes that only one of them has."""
+    found: dict[int, set[str]] = {}
+    for name, shape in inputs.items():
+        for letter, size in zip(_LETTERS.get((name, len(shape)), "").split(), shape, strict=False):
+            found.setdefault(size, set()).add(letter)
+    return {size: min(letters) for size, letters in found.items() if len(letters) == 1}
+
+
+def _words(point: Point, expected: Mapping[str, tuple[int, ...]], sizes: Mapping[int, str]) -> str:
     error = point.error
     if isinstance(error, NameError):
         return names.name(point)
@@ -56,11 +76,11 @@ def _words(point: Point, expected: Mapping[str, tuple[int, ...]]) -> str:
     if isinstance(error, AttributeError):
         return names.attribute(point)
     if isinstance(error, IndexError):
-        return indices.index(point) or shapes.value(point, expected)
+        return indices.index(point) or shapes.value(point, expected, sizes)
     if isinstance(error, TypeError):
-        return names.kind(point) or shapes.value(point, expected)
+        return names.kind(point) or shapes.value(point, expected, sizes)
     if isinstance(error, ValueError):
-        return shapes.value(point, expected)
+        return shapes.value(point, expected, sizes)
     return ""
 
 

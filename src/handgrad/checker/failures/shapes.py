@@ -15,8 +15,11 @@ from handgrad.checker.failures.point import Point, described, names_in, quoted
 Shape = tuple[int, ...]
 
 
-def value(point: Point, expected: Mapping[str, Shape]) -> str:
-    """Explain a ValueError of NumPy or of taking a tuple apart; expected: the shapes of the results."""
+def value(point: Point, expected: Mapping[str, Shape], sizes: Mapping[int, str]) -> str:
+    """Explain a ValueError of NumPy or of taking a tuple apart.
+
+    expected: the shapes of the results; sizes: what the courses call a number of rows, of channels, ...
+    """
     text = str(point.error)
     if "values to unpack" in text:
         return _unpacked(point)
@@ -26,7 +29,7 @@ def value(point: Point, expected: Mapping[str, Shape]) -> str:
     if "not aligned" in text or "matmul" in text or "mismatch in its core dimension" in text:
         return _product(point, expected)
     if "broadcast" in text:
-        return wrong or _broadcast(point, expected)
+        return wrong or _broadcast(point, sizes)
     if "setting an array element with a sequence" in text or "inhomogeneous" in text:
         return wrong or _element(point)
     if "truth value of an array" in text:
@@ -186,7 +189,7 @@ def _read(target: ast.expr) -> ast.expr:
     return ast.parse(ast.unparse(target), mode="eval").body
 
 
-def _broadcast(point: Point, expected: Mapping[str, Shape]) -> str:
+def _broadcast(point: Point, sizes: Mapping[int, str]) -> str:
     sides = _sides(point)
     if sides is None:
         return ""
@@ -206,6 +209,9 @@ def _broadcast(point: Point, expected: Mapping[str, Shape]) -> str:
             )
     if len(a) == len(b) == 2 and _fit(a[::-1], b):
         return f"{says}: one of the two is transposed"
+    if sizes and {*a, *b} <= {*sizes, 1}:
+        letters = ["(" + ", ".join(sizes.get(n, "1") for n in shape) + ")" for shape in (a, b)]
+        says = f"{says}, that is {letters[0]} and {letters[1]}"
     if isinstance(point.node, ast.AugAssign | ast.Assign):
         return f"{says}: what is stored must have the shape of its place"
     return f"{says}: these shapes do not go together"

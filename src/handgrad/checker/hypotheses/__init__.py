@@ -19,7 +19,8 @@ layer names its family in `known/table.py`.  The files, by folder:
                         adam, adam_correction (bias correction and t), defaults (of settings)
     networks/           sandwich (a step left out), model (regularisation, what is forgotten),
                         joins (a layer left out, one too many, another order)
-    classifiers/        assignment 1: linear (losses of W), neighbours (distances, votes), neural_net
+    classifiers/        assignment 1: linear (losses of W), neighbours (distances, votes), neural_net,
+                        features (of images)
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ FAMILIES = {
     "linear": "classifiers.linear",
     "neighbours": "classifiers.neighbours",
     "neural_net": "classifiers.neural_net",
+    "features": "classifiers.features",
 }
 
 

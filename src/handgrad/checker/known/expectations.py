@@ -24,7 +24,7 @@ def dropout(pair: Pair) -> list[Breach]:
 
 def dropout_findings(forward: Any, drops: bool) -> list[Breach]:
     """Check a dropout forward; drops: whether p is the probability of dropping."""
-    x = np.full((_ROWS, _ROWS), 2.0)
+    x = 2.0 * np.random.default_rng(4).choice([-1.0, 1.0], (_ROWS, _ROWS))
     np.random.seed(3)
     shares, means = [], []
     for p in (0.3, 0.6, 0.75):
@@ -38,7 +38,12 @@ def dropout_findings(forward: Any, drops: bool) -> list[Breach]:
             return [Breach("shape", f"out has shape {out.shape}, expected {x.shape}")]
         kept = out != 0
         shares.append(float(np.mean(kept)))
-        means.append(float(np.mean(out) / 2.0))
+        means.append(float(np.mean(out / x)))
+        apart = np.mean(kept[x > 0]) - np.mean(kept[x < 0])
+        if abs(apart) > 0.05:
+            side = "negative" if apart > 0 else "positive"
+            says = f"{side} x are dropped more often than others: a mask must not depend on x"
+            return [Breach("mask_of_x", says)]
     for axis, what in ((0, "a column"), (1, "a row")):
         spread = np.std(kept.mean(axis=axis))
         if spread > 0.25:

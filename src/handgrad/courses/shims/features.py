@@ -71,6 +71,13 @@ def color_histogram_hsv(
     return histogram * np.diff(edges)
 
 
+def hue_saturation_value(rgb: np.ndarray) -> np.ndarray:
+    """Return hue, saturation and value (..., 3) of colours (..., 3) in [0, 1], as Matplotlib does."""
+    top = rgb.max(axis=-1)
+    saturation = np.where(top > 0, (top - rgb.min(axis=-1)) / np.where(top > 0, top, 1.0), 0.0)
+    return np.stack([_hue(rgb), saturation, top], axis=-1)
+
+
 def _hue(rgb: np.ndarray) -> np.ndarray:
     """Return the hue of colours (..., 3) in [0, 1]: where on the colour wheel they lie, in [0, 1)."""
     red, green, blue = np.moveaxis(rgb, -1, 0)

@@ -30,9 +30,12 @@ def _decay(call: Call, kind: str) -> float | None:
 
 
 def _carried(
-    predict: Callable[[Call], dict[str, Any]], kind: str
+    predict: Callable[[Call], dict[str, Any]], kind: str, share: float = 1.0
 ) -> Callable[[Call], dict[str, Any]]:
-    """A mistake of the scores' loss, as it comes out for W."""
+    """A mistake of the scores' loss, as it comes out for W.
+
+    share: of the regulariser's gradient, where that is wrong besides; then only dW is predicted.
+    """
 
     def predicted(call: Call) -> dict[str, Any]:
         decay = _decay(call, kind)
@@ -46,10 +49,10 @@ def _carried(
         dout = 1.0 if call.dout is None else call.dout
         found = predict(Call(config, dout=call.dout, expected=expected))
         moved = {}
-        if "loss" in found:
+        if "loss" in found and share == 1.0:
             moved["loss"] = found["loss"] + regular
         if "dx" in found:
-            moved["dW"] = X.T @ found["dx"] + dout * 2 * decay * W
+            moved["dW"] = X.T @ found["dx"] + dout * 2 * share * decay * W
         return moved
 
     return predicted
@@ -100,6 +103,20 @@ _OWN = [
         _terms(lambda loss, dW, W, decay, N: {"loss": loss}),
         r"loss",
     ),
+    *[
+        Hypothesis(
+            "regulariser_without_reg",
+            "{key}: the regulariser is not multiplied by reg",
+            _terms(
+                lambda loss, dW, W, decay, N, share=share: {
+                    "loss": loss + share * np.sum(W * W),
+                    "dW": dW + 2 * share * W,
+                }
+            ),
+            r"W\s*\*\s*W|W\s*\*\*|square",
+        )
+        for share in (1.0, 0.5)
+    ],
     Hypothesis(
         "regulariser_averaged",
         "{key}: the regulariser is divided by N: only the sum over the rows is",
@@ -184,9 +201,29 @@ _OWN = [
         r"-",
     ),
 ]
+_BESIDES = (
+    (0.5, "the regulariser's gradient is half the right one, 2 * reg * W for reg * sum(W**2)"),
+    (0.0, "the regulariser's gradient is missing"),
+    (2.0, "the regulariser's gradient is twice the right one, reg * W for 1/2 reg * sum(W**2)"),
+)
+
+
+def _with_another(one: Hypothesis, kind: str) -> list[Hypothesis]:
+    """A mistake of the data's part of dW beside one of the regulariser's."""
+    return [
+        one._replace(
+            says=f"{one.says.replace('dx', 'dW')}; besides, {words}",
+            predict=_carried(one.predict, kind, share),
+        )
+        for share, words in _BESIDES
+    ]
+
+
 FORWARD = [
     *_OWN,
     *[one._replace(predict=_carried(one.predict, "svm_loss")) for one in svm.FORWARD],
     *[one._replace(predict=_carried(one.predict, "softmax_loss")) for one in softmax.FORWARD],
+    *[more for one in svm.FORWARD for more in _with_another(one, "svm_loss")],
+    *[more for one in softmax.FORWARD for more in _with_another(one, "softmax_loss")],
 ]
 BACKWARD = FORWARD

@@ -159,4 +159,10 @@ FORWARD = [
         _svm(own_of_margins=True),
         r"\bdx",
     ),
+    Hypothesis(
+        "margins_in_gradient",
+        "{key} holds the margins themselves, and their sum for the true class, not whether they are violated",
+        _svm(slope=lambda m: m.copy(), own_of_margins=True),
+        r"\bdx",
+    ),
 ]

@@ -64,12 +64,13 @@ def joined(
     test: bool = True,
     bias: bool = True,
     pad: int | None = None,
+    kept: bool = True,
 ) -> dict[str, Any]:
     """Return scores, loss and gradients of a model of these steps.
 
     skipped: the kind of layer that the backward pass leaves out, and its number (None: all of them);
     test: whether the scores use the running statistics; bias: whether biases are added; pad: of the
-    convolution, whatever its filter.
+    convolution, whatever its filter; kept: whether the running statistics are.
     """
     facts: Facts = call.options[0]
     running: dict[str, Any] = {}
@@ -104,6 +105,10 @@ def joined(
     if test and facts.norm == "batchnorm":
         for param in running.values():
             param["mode"] = "test"
+            if not kept:
+                param["running_mean"], param["running_var"] = (
+                    0.0 * param[key] for key in ("running_mean", "running_var")
+                )
     return {"scores": forward()[0], "loss": loss, **gradients}
 
 
@@ -220,6 +225,13 @@ FORWARD = [
         "loss(X) normalises with the statistics of the batch: it must be in test mode",
         _changed(lambda steps: steps, test=False),
         r"mode",
+    ),
+    Hypothesis(
+        "running_lost",
+        "the running statistics of batch norm are not kept: bn_param is made anew in each call of loss, so "
+        "that test mode normalises with zeros",
+        _changed(lambda steps: steps, kept=False),
+        r"bn_param|mode",
     ),
     Hypothesis(
         "biases_missing",

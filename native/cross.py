@@ -1,0 +1,296 @@
+"""``make cross``: the native code compiled, linked and, where this machine can, run for other systems.
+
+The compiler is the Clang of the ``ziglang`` package, which brings headers and libraries for all of them:
+
+    python native/cross.py [--targets a,b] [--jobs 1] [--optimize -O1]
+
+It prints a table: target, compiled, linked, bindings, self-test; and ends with status 1 where something does
+not compile or link, or where a self-test fails.  A self-test that cannot run here is said not to have run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+NATIVE = Path(__file__).resolve().parent
+BUILD = NATIVE.parent / "build" / "cross"
+
+FLAGS = [
+    "-std=gnu++17",
+    "-g0",
+    "-ffp-contract=off",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fvisibility=hidden",
+    "-fno-sanitize=undefined",
+    "-Wall",
+    "-Wextra",
+    "-Wno-psabi",
+    "-Werror",
+]
+# as in CMakeLists.txt; a test compares them
+AVX2 = ["-mavx2", "-mfma"]
+AVX512 = ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512"]
+X86 = {"avx2": AVX2, "avx512": AVX2 + AVX512}
+ARM_ROOT = Path("/usr/aarch64-linux-gnu")  # Debian's libc6-arm64-cross
+
+
+@dataclass(frozen=True)
+class Target:
+    """A system to compile for; `runs` is the command that runs its programs here, None if none does."""
+
+    name: str
+    runs: tuple[str, ...] | None = None
+    needs: tuple[str, ...] = ()  # programs and folders without which it does not run here
+
+    @property
+    def is_x86(self) -> bool:
+        """Whether the kernels of AVX2 and AVX-512 are compiled too."""
+        return self.name.startswith("x86_64")
+
+    @property
+    def is_windows(self) -> bool:
+        """Whether programs end in .exe, and extension modules in .pyd."""
+        return "windows" in self.name
+
+
+TARGETS = (
+    Target("aarch64-macos"),
+    Target("x86_64-macos"),
+    Target("x86_64-windows-gnu", ("wine",), ("wine",)),
+    Target("aarch64-windows-gnu"),
+    Target(
+        "aarch64-linux-gnu",
+        ("qemu-aarch64", "-L", str(ARM_ROOT)),
+        ("qemu-aarch64", str(ARM_ROOT / "lib")),
+    ),
+    Target("x86_64-linux-musl", (), ("linux", "x86_64")),
+)
+
+
+@dataclass
+class Row:
+    """What came out for one target."""
+
+    target: Target
+    compiled: str = "-"
+    linked: str = "-"
+    bindings: str = "-"
+    tested: str = "not run: nothing here runs it"
+    failures: list[str] = field(default_factory=list)
+
+
+def compiler() -> list[str]:
+    """Return the command of the C++ compiler."""
+    return [sys.executable, "-m", "ziglang", "c++"]
+
+
+def units(target: Target) -> list[tuple[Path, str, list[str]]]:
+    """Return (source, name of its object, its own flags) of everything but the bindings."""
+    found = [(NATIVE / "self_test.cpp", "self_test", [])]
+    for folder in ("core", "ops"):
+        found += [
+            (path, f"{folder}-{path.stem}", []) for path in sorted((NATIVE / folder).glob("*.cpp"))
+        ]
+    kernels = sorted((NATIVE / "kernels").glob("*.cpp"))
+    for isa, flags in {"portable": [], **(X86 if target.is_x86 else {})}.items():
+        found += [
+            (path, f"{isa}-{path.stem}", [*flags, f"-DHANDGRAD_ISA={isa}"])
+            for path in kernels
+            if path.stem != "dispatch"
+        ]
+    return [*found, (NATIVE / "kernels" / "dispatch.cpp", "dispatch", [])]
+
+
+def binding_units(target: Target) -> list[tuple[Path, str, list[str]]]:
+    """Return the same of the bindings and nanobind; [] where there are no headers for them.
+
+    Python's headers are this one's: on 64-bit Unix they differ in nothing that is used.  Windows has
+    a configuration of its own, and its headers are in the folder HANDGRAD_WINDOWS_PYTHON.
+    """
+    try:
+        import nanobind
+    except ImportError:
+        return []
+    headers = sysconfig.get_path("include")
+    if target.is_windows:
+        headers = os.environ.get("HANDGRAD_WINDOWS_PYTHON", "")
+    if not (Path(headers) / "Python.h").is_file():
+        return []
+    home = Path(nanobind.__file__).parent
+    robin = home / "ext" / "robin_map" / "include"
+    flags = [f"-I{home / 'include'}", f"-isystem{headers}", f"-isystem{robin}", "-DNDEBUG", "-fPIC"]
+    own = [
+        (path, f"bindings-{path.stem}", flags)
+        for path in sorted((NATIVE / "bindings").glob("*.cpp"))
+    ]
+    theirs = [*flags, "-fno-strict-aliasing", "-w"]
+    return [*own, (home / "src" / "nb_combined.cpp", "nanobind", theirs)]
+
+
+def run(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+    """Run a command and return what it printed."""
+    return subprocess.run(
+        command, capture_output=True, text=True, errors="replace", check=False, **options
+    )
+
+
+def compile_all(
+    target: Target, sources: list[tuple[Path, str, list[str]]], optimize: str, jobs: int
+) -> tuple[list[Path], list[str]]:
+    """Compile each source; return the objects and the errors."""
+    folder = BUILD / target.name
+    folder.mkdir(parents=True, exist_ok=True)
+    shared = [*FLAGS, optimize, f"-I{NATIVE}"]
+    if target.is_x86:
+        shared += ["-DHANDGRAD_X86", "-mcpu=x86_64"]
+    objects, errors = [], []
+
+    def one(unit: tuple[Path, str, list[str]]) -> None:
+        path, name, flags = unit
+        to = folder / f"{name}.o"
+        done = run(
+            [*compiler(), "-target", target.name, "-c", *shared, *flags, str(path), "-o", str(to)]
+        )
+        objects.append(to)
+        if done.returncode:
+            errors.append(f"{target.name}: {path.name}: {first_error(done.stderr)}")
+
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(one, sources))
+    return objects, errors
+
+
+def first_error(text: str) -> str:
+    """Return the first line of a compiler's messages that names an error."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return next((line for line in lines if "error" in line), lines[0] if lines else "no message")
+
+
+def build_program(target: Target, objects: list[Path]) -> tuple[Path, str]:
+    """Link the self-test; return it and the error, "" if there is none."""
+    program = BUILD / target.name / ("self_test.exe" if target.is_windows else "self_test")
+    done = run([*compiler(), "-target", target.name, *map(str, objects), "-o", str(program)])
+    return program, first_error(done.stderr) if done.returncode else ""
+
+
+def build_module(target: Target, objects: list[Path]) -> str:
+    """Link the extension module, where its undefined names may stay so; return the error or ""."""
+    extra = ["-Wl,-undefined,dynamic_lookup"] if "macos" in target.name else []
+    to = BUILD / target.name / "_kernels.so"
+    done = run(
+        [*compiler(), "-target", target.name, "-shared", *extra, *map(str, objects), "-o", str(to)]
+    )
+    return first_error(done.stderr) if done.returncode else ""
+
+
+def missing(target: Target) -> list[str]:
+    """Return what is not here that the target's programs need to run."""
+    here = {sys.platform, os.uname().machine if hasattr(os, "uname") else ""}
+    return [
+        need
+        for need in target.needs
+        if need not in here and not Path(need).is_dir() and shutil.which(need) is None
+    ]
+
+
+def self_test(row: Row, program: Path) -> None:
+    """Run the self-test where this machine can, and say how it went."""
+    target = row.target
+    if target.runs is None:
+        return
+    lacking = missing(target)
+    if lacking:
+        row.tested = f"not run: {', '.join(lacking)} is missing here"
+        return
+    own = {"WINEPREFIX": str(BUILD / "wine"), "WINEDEBUG": "-all"} if target.is_windows else {}
+    done = run([*target.runs, str(program)], env={**os.environ, **own})
+    by = Path(target.runs[0]).name if target.runs else "this machine"
+    counts = re.findall(r"(\w+): (\d+) of (\d+) comparisons failed", done.stdout)
+    if not counts:
+        row.tested = f"by {by}: ended with status {done.returncode} and no result"
+        row.failures.append(f"{target.name}: {row.tested}")
+        return
+    isas = ", ".join(isa for isa, _, _ in counts)
+    _, failed, comparisons = counts[-1]  # each line counts on from the one before
+    row.tested = f"by {by} ({isas}): {comparisons} comparisons, {failed} failed"
+    if done.returncode or int(failed):
+        row.failures.append(f"{target.name}: the self-test {row.tested}, status {done.returncode}")
+
+
+def build(target: Target, optimize: str, jobs: int) -> Row:
+    """Compile, link and test one target."""
+    row = Row(target)
+    sources = units(target)
+    objects, errors = compile_all(target, sources, optimize, jobs)
+    row.compiled = f"{len(sources) - len(errors)} of {len(sources)} files"
+    row.failures += errors
+    program, failed = None, ""
+    if not errors:
+        program, failed = build_program(target, objects)
+        row.linked = "no" if failed else "yes"
+        if failed:
+            row.failures.append(f"{target.name}: linking: {failed}")
+    extra = binding_units(target)
+    row.bindings = "no headers here"
+    if extra:
+        more, errors = compile_all(target, extra, optimize, jobs)
+        row.bindings = f"{len(extra) - len(errors)} of {len(extra)} files"
+        if not errors and program and not target.is_windows:  # Windows wants Python's own library
+            error = build_module(
+                target, [path for path in objects if path.stem != "self_test"] + more
+            )
+            row.bindings += ", not linked" if error else ", linked"
+            errors = [f"{target.name}: bindings: {error}"] if error else []
+        row.failures += errors
+    if program and not failed:
+        self_test(row, program)
+    return row
+
+
+def table(rows: list[Row]) -> str:
+    """Return the rows as a table in Markdown."""
+    lines = ["| target | compiled | linked | bindings | self-test |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {row.target.name} | {row.compiled} | {row.linked} | {row.bindings} | {row.tested} |"
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Build the targets and print the table; return 1 where one failed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--targets", default=",".join(target.name for target in TARGETS))
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--optimize", default="-O1")
+    chosen = parser.parse_args(arguments)
+    known = {target.name: target for target in TARGETS}
+    names = chosen.targets.split(",")
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        parser.error(f"--targets: {unknown[0]} is none of {', '.join(known)}")
+    if run([*compiler(), "--version"]).returncode:
+        parser.error("the compiler is missing; run: python -m pip install ziglang")
+    rows = []
+    for name in names:
+        rows.append(build(known[name], chosen.optimize, chosen.jobs))
+        print(f"{name}: {rows[-1].compiled} compiled, {rows[-1].tested}", file=sys.stderr)
+    print(table(rows))
+    failures = [failure for row in rows for failure in row.failures]
+    for failure in failures:
+        print(failure)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,270 @@
+"""A network from an ONNX file.
+
+Only the file itself is read, as data: external files, functions and subgraphs are refused by name, and the
+arrays must be as large as they say.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from math import prod
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from handgrad.errors import DataError, OptionError, as_path, shown
+from handgrad.interop.network import Images, Network
+from handgrad.interop.onnx_graph import Graph
+from handgrad.interop.onnx_ops import OPERATORS
+from handgrad.interop.optional import library
+from handgrad.interop.reader import Growing, NoCounterpart, Shape, Unknown, Value
+from handgrad.interop.rebuild import GraphModel, check_options, model_of
+
+_LARGEST = 2 << 30  # bytes that a protocol buffer may have
+_FLOATS = (1, 10, 11, 16)  # float32, float16, float64, bfloat16
+
+
+def from_onnx(path: Any, *, input_shape: Any = None, **options: Any) -> GraphModel:
+    """Read an ONNX file as a network that trains on.
+
+    Args:
+        path: the file, or its bytes.
+        input_shape: of one row, where the file leaves it open.
+        **options: those of `handgrad.nn.Model`, as reg and loss.
+
+    Returns:
+        A `GraphModel` with the weights; its ``images`` hold class names, and the preprocessing of files that
+        `export` wrote.  Dropout is active in training.  A softmax at the end is left out, since the losses
+        take scores; a warning says so.
+
+    Raises:
+        DataError: the file is missing, damaged, or refers to other files.
+        OperationError: operators that have no counterpart, all of them with their places.
+        OptionError: the shape of the input is not known, or onnx is missing.
+    """
+    check_options("from_onnx", options)
+    return model_of(network_of(path, input_shape), **options)
+
+
+def network_of(path: Any, input_shape: Any = None) -> Network:
+    """Return the neutral form of an ONNX file, see `from_onnx`."""
+    onnx = library("onnx", "from_onnx")
+    where, data = _read(path)
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(data)
+    except Exception as error:  # the decoder's errors are no common family
+        raise DataError(
+            f"{where} is no ONNX file, or damaged: {' '.join(str(error).split())[:200]}"
+        ) from None
+    try:
+        return _network(onnx, model, where, input_shape)
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
+        from handgrad.errors import HandgradError
+
+        if isinstance(error, HandgradError):
+            raise
+        raise DataError(
+            f"{where} does not hold what it should: {' '.join(repr(error).split())[:200]}"
+        ) from None
+
+
+def _read(path: Any) -> tuple[str, bytes]:
+    if isinstance(path, bytes | bytearray):
+        return "from_onnx: the bytes", bytes(path)
+    if not isinstance(path, str | PathLike):
+        raise OptionError(f"from_onnx: path must be a file or bytes, got {shown(path)}")
+    file: Path = as_path("from_onnx", "path", path)
+    try:
+        if file.stat().st_size > _LARGEST:
+            raise DataError(f"{file} is larger than an ONNX file can be")
+        return str(file), file.read_bytes()
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror or error}") from None
+
+
+def _network(onnx: Any, model: Any, where: str, input_shape: Any) -> Network:
+    graph = model.graph
+    if not graph.node:
+        raise DataError(f"{where} holds no nodes: it is no ONNX file, or an empty one")
+    growing = Growing(where)
+    if model.functions:
+        names = ", ".join(f.name for f in model.functions)[:200]
+        growing.problem(f"the functions {names}", "export with them inlined")
+    constants = {t.name: _array(onnx, t, where) for t in graph.initializer}
+    if graph.sparse_initializer:
+        growing.problem("sparse initializers", "")
+    growing.values |= constants
+    opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)
+    context = Graph(onnx, growing, opset, lambda tensor: _array(onnx, tensor, where))
+    _inputs(graph, constants, growing, where, input_shape)
+    _walk(graph, context, growing, where)
+    images = _metadata(model)
+    if len(graph.output) != 1:
+        growing.problem(f"{len(graph.output)} outputs", "a network has one, its scores")
+        return growing.network("", None, images)
+    output = growing.values.get(graph.output[0].name)
+    if isinstance(output, Value):
+        output = _without_softmax(growing, output, context, where)
+    if isinstance(output, Value) and len(output.view) != len(output.shape):
+        output = output._replace(view=output.shape)
+    network = growing.network(graph.name or "Network", output, images)
+    return _prepared(network) if model.producer_name == "handgrad" else network
+
+
+def _array(onnx: Any, tensor: Any, where: str) -> np.ndarray:
+    """The array of a tensor, after looking at what it says of itself."""
+    name = tensor.name or "a constant"
+    if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
+        raise DataError(
+            f"{where}: the weights {name} are in another file ({_location(tensor)}), which is not "
+            "read; save the model with its weights inside"
+        )
+    dims = list(tensor.dims)
+    if any(d < 0 for d in dims) or prod(dims) > _LARGEST:
+        raise DataError(f"{where}: {name} says that it has the shape {dims}")
+    try:
+        array = onnx.numpy_helper.to_array(tensor)
+    except Exception as error:  # of many kinds
+        raise DataError(
+            f"{where}: {name} is damaged: {' '.join(str(error).split())[:120]}"
+        ) from None
+    if tensor.data_type in (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16):
+        array = array.astype(np.float32)
+    return np.array(array)
+
+
+def _location(tensor: Any) -> str:
+    return next(
+        (entry.value for entry in tensor.external_data if entry.key == "location"), "unknown"
+    )[:200]
+
+
+def _inputs(graph: Any, constants: Any, growing: Growing, where: str, input_shape: Any) -> None:
+    given = [value for value in graph.input if value.name not in constants]
+    from handgrad.nn.inputs import input_shapes
+
+    wanted = input_shapes("from_onnx", input_shape)
+    if wanted is not None and len(wanted) != len(given):
+        raise OptionError(
+            f"from_onnx: input_shape must be of {len(given)} inputs, got {len(wanted)}"
+        )
+    for i, value in enumerate(given):
+        tensor = value.type.tensor_type
+        if tensor.elem_type not in _FLOATS:
+            growing.problem(f"the input {value.name}", "it holds no floating-point numbers")
+            growing.values[value.name] = Unknown()
+            continue
+        shape: Any = [d.dim_value or d.dim_param or "?" for d in tensor.shape.dim][1:]
+        if wanted is not None:
+            shape = list(wanted[i])
+        if not shape or not all(isinstance(n, int) and 0 < n < 1 << 31 for n in shape):
+            raise OptionError(
+                f"{where}: the input {value.name} has the shape (N, {', '.join(map(str, shape))}); pass "
+                "input_shape, the sizes behind N"
+            )
+        growing.input(value.name, tuple(shape))
+
+
+def _walk(graph: Any, context: Graph, growing: Growing, where: str) -> None:
+    """Go through the nodes, each when its inputs are there."""
+    made = {name for node in graph.node for name in node.output}
+    waiting = list(graph.node)
+    while waiting:
+        later = []
+        for node in waiting:
+            if all(not name or name in growing.values for name in node.input):
+                _translate(node, context, growing)
+            else:
+                later.append(node)
+        if len(later) == len(waiting):
+            lacking = sorted(
+                {n for node in later for n in node.input if n and n not in growing.values}
+            )
+            missing = [name for name in lacking if name not in made]
+            if missing:
+                raise DataError(f"{where}: nothing makes the values {', '.join(missing[:10])}")
+            raise DataError(
+                f"{where}: the graph has a cycle, through {', '.join(_place(n) for n in later[:5])}"
+            )
+        waiting = later
+
+
+def _place(node: Any) -> str:
+    name = node.name or (node.output[0] if node.output else "")
+    return f"{name} ({node.op_type})"
+
+
+def _translate(node: Any, context: Graph, growing: Growing) -> None:
+    given = [growing.values[name] if name else None for name in node.input]
+    for name in node.output:
+        growing.values[name] = Unknown()
+    if any(isinstance(value, Unknown) for value in given) or not node.output:
+        return  # what makes it was named
+    if node.domain not in ("", "ai.onnx"):
+        growing.problem(_place(node), f"it is of the domain {node.domain}")
+        return
+    function = OPERATORS.get(node.op_type)
+    if function is None:
+        growing.problem(_place(node), "")
+        return
+    try:
+        out = function(context, node, given)
+    except NoCounterpart as error:
+        growing.problem(_place(node), str(error))
+        return
+    growing.values[node.output[0]] = out
+
+
+def _without_softmax(growing: Growing, output: Value, context: Graph, where: str) -> Value:
+    if output.name not in context.softmaxes:
+        return output
+    warnings.warn(
+        f"{where}: the softmax at the end is left out; the losses take the scores in front of it",
+        stacklevel=5,
+    )
+    return context.softmaxes[output.name]
+
+
+def _metadata(model: Any) -> Images:
+    known = {p.key: p.value for p in model.metadata_props}
+    names: Any = []
+    levels = 255
+    try:
+        names = json.loads(known.pop("class_names", "[]"))
+        levels = int(known.pop("levels", "255"))
+    except (ValueError, RecursionError):
+        names = []
+    if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+        names = []
+    return Images(None, None, levels, tuple(names), known)
+
+
+def _prepared(network: Network) -> Network:
+    """Let the preprocessing of a file that `export` wrote be that of the images again."""
+    from dataclasses import replace
+
+    first = network.nodes[0]
+    if (
+        first.op != "standardize"
+        or first.inputs != ("pixels",)
+        or len(network.uses()["pixels"]) > 1
+    ):
+        return network
+    images = replace(network.images, mean=first.arrays["mean"], std=first.arrays["std"])
+    nodes = [
+        replace(node, inputs=tuple("x" if name == first.name else name for name in node.inputs))
+        for node in network.nodes[1:]
+    ]
+    shape: Shape = network.inputs["pixels"]
+    return replace(network, inputs={"x": shape}, nodes=tuple(nodes), images=images)

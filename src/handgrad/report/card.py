@@ -1,0 +1,211 @@
+"""A model card in Markdown: what a network is, how good it is, how it came about, how to load it."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+from handgrad.errors import DataError, HandgradError, OptionError, as_path, shown
+from handgrad.training.history import read_records
+
+WATTS = 10.0
+"""That a busy core of a present processor is taken to draw, for the estimate of energy."""
+
+_SPLITS = {"test": "test images", "val": "validation images", "train": "training images"}
+
+
+def model_card(folder: str | Path, *, licence: str | None = None) -> str:
+    """Return the card of the run in `folder`, from its records alone.
+
+    Data and splits, metrics with 95 % intervals, configuration, hardware, time, an estimate of the energy,
+    the
+    licence, and how to load the network in each form.
+
+    Args:
+        folder: of a run.
+        licence: of the weights; None says that nobody named one.
+
+    Raises:
+        DataError: the folder holds no records of a run, or damaged ones.
+    """
+    folder = as_path("card", "folder", folder)
+    if licence is not None and (
+        not isinstance(licence, str) or not licence.strip() or "\n" in licence
+    ):
+        raise OptionError(f"card: licence must be a text of one line, got {shown(licence)}")
+    history = read_records(folder / "history.jsonl")
+    try:
+        config = tomllib.loads((folder / "config.toml").read_text(encoding="utf-8"))
+        file = folder / "evaluation.json"
+        evaluation = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        return "\n".join(_lines(folder, config, history, evaluation, licence))
+    except HandgradError:
+        raise
+    except OSError as error:
+        raise DataError(f"card: {folder} cannot be read: {error}") from None
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise DataError(
+            f"card: the records in {folder} are damaged, or not of a run: {error!r}"
+        ) from error
+
+
+def interval(right: int, count: int) -> tuple[float, float]:
+    """Return Wilson's 95 % interval of a share of `count` rows.
+
+    ``(p + z^2 / 2n +- z sqrt(p (1 - p) / n + z^2 / 4 n^2)) / (1 + z^2 / n)`` with z = 1.96.
+
+    Source: E. Wilson, Probable inference, the law of succession, and statistical inference (1927).
+
+    >>> [round(limit, 3) for limit in interval(292, 300)]
+    [0.948, 0.986]
+    """
+    z, p = 1.959964, right / count
+    middle, wide = (
+        p + z * z / (2 * count),
+        z * sqrt(p * (1 - p) / count + z * z / (4 * count * count)),
+    )
+    low, high = ((middle + side * wide) / (1 + z * z / count) for side in (-1, 1))
+    return max(low, 0.0), min(high, 1.0)
+
+
+def _lines(
+    folder: Path,
+    config: Mapping[str, Any],
+    history: list[dict[str, Any]],
+    evaluation: Mapping[str, Any],
+    licence: str | None,
+) -> list[str]:
+    start: dict[str, Any] = next((r for r in history if r["kind"] == "start"), {})
+    end: dict[str, Any] = next((r for r in reversed(history) if r["kind"] == "end"), {})
+    model, data = dict(config["model"]), dict(config["data"])
+    lines = [f"# {_plain(config['name'])}", ""]
+    lines += [
+        f"{_plain(model.pop('name'))}, trained with Handgrad "
+        f"{start.get('versions', {}).get('handgrad', '')} on "
+        f"{_plain(data.pop('name'))}.",
+        "",
+    ]
+    lines += [f"Licence: {_plain(licence) if licence else 'not stated'}", ""]
+    lines += ["## Data", "", f"- data set: {_plain(config['data']['name'])}"]
+    lines += [f"- {_plain(key)}: {_shown(value)}" for key, value in data.items()]
+    if "image_shape" in start:
+        lines.append(f"- images: {' x '.join(str(int(n)) for n in start['image_shape'])}")
+    names = start.get("class_names", [])
+    if names:
+        lines.append(f"- {len(names)} classes: {', '.join(_plain(n) for n in names)}")
+    lines += ["", "## Metrics", "", *_metrics(evaluation), *_validation(history), ""]
+    lines += ["## Training", ""]
+    for title in ("model", "optimizer", "schedule", "training"):
+        table = config.get(title) or {}
+        text = ", ".join(f"{_plain(k)} {_shown(v)}" for k, v in table.items())
+        lines.append(f"- {title}: {text or 'none'}")
+    lines += [
+        f"- seed: {int(config.get('seed', 0))}",
+        "",
+        "## Circumstances",
+        "",
+        *_circumstances(start, end),
+    ]
+    lines += ["", "## Loading it", "", *_loading(folder)]
+    return lines
+
+
+def _metrics(evaluation: Mapping[str, Any]) -> list[str]:
+    if not evaluation:
+        return ["It was not evaluated; `handgrad evaluate` does so."]
+    confusion = evaluation["confusion"]
+    right = sum(int(row[i]) for i, row in enumerate(confusion))
+    count = sum(int(n) for row in confusion for n in row)
+    low, high = interval(right, count)
+    split = _SPLITS.get(str(evaluation.get("split", "test")), "images")
+    lines = [
+        f"- accuracy: {100 * right / count:.2f} % of {count} {split} "
+        f"(95 % interval {100 * low:.1f} to {100 * high:.1f} %)",
+        f"- loss: {float(evaluation['loss']):.4f} nats",
+        "",
+        "| class | accuracy | 95 % interval | images |",
+        "| --- | --- | --- | --- |",
+    ]
+    for i, (name, row) in enumerate(zip(evaluation["class_names"], confusion, strict=True)):
+        n = sum(int(k) for k in row)
+        if n:
+            low, high = interval(int(row[i]), n)
+            lines.append(
+                f"| {_plain(name)} | {100 * row[i] / n:.1f} % | {100 * low:.1f} to {100 * high:.1f} % | {n} |"
+            )
+    return lines
+
+
+def _validation(history: list[dict[str, Any]]) -> list[str]:
+    best = max((float(r["val_acc"]) for r in history if r["kind"] == "epoch"), default=None)
+    return (
+        [] if best is None else ["", f"Best accuracy on the validation images: {100 * best:.2f} %."]
+    )
+
+
+def _circumstances(start: Mapping[str, Any], end: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for key in ("date", "cpu", "threads", "engine", "platform"):
+        if start.get(key) is not None:
+            lines.append(f"- {key}: {_plain(start[key])}")
+    if start.get("versions"):
+        lines.append(
+            f"- versions: {', '.join(f'{_plain(k)} {_plain(v)}' for k, v in start['versions'].items())}"
+        )
+    if end:
+        seconds = float(end["seconds"])
+        threads = int(start.get("threads") or 1)
+        energy = seconds * threads * WATTS / 3600
+        lines.append(f"- training time: {seconds:.1f} s")
+        lines.append(
+            f"- energy: about {energy:.2g} Wh, an estimate: {threads} busy cores at {WATTS:g} W each, "
+            "nothing was measured"
+        )
+    return lines
+
+
+def _loading(folder: Path) -> list[str]:
+    run = f"runs/{folder.name}" if folder.name else "RUN"
+    lines = [
+        "```python", "from handgrad.training import TrainedRun", "",
+        f'run = TrainedRun("{_plain(run)}")', "probabilities = run.predict(pixels)", "```", "",
+    ]  # fmt: skip
+    for to, text in (
+        ("onnx", 'onnxruntime.InferenceSession("net.onnx").run(None, {"pixels": pixels})'),
+        ("torch", "import net; net.load()(pixels)"),
+        ("keras", 'keras.saving.load_model("net.keras")(pixels)'),
+        ("numpy", "import net; net.scores(net.prepared(pixels))"),
+        ("c", "net_predict(pixels, scores);"),
+    ):
+        suffix = {"onnx": ".onnx", "torch": ".py", "keras": ".keras", "numpy": ".py", "c": ".h"}[to]
+        lines.append(
+            f"- `handgrad export {_plain(run)} --to {to} --out net{suffix}`, then `{text}`"
+        )
+    return [*lines, ""]
+
+
+def _plain(value: Any) -> str:
+    """A text on one line that Markdown takes as it is."""
+    text = " ".join(str(value).split())
+    for mark in "\\|<>[]*`#":
+        text = text.replace(mark, f"\\{mark}") if mark != "<" else text.replace("<", "&lt;")
+    return text[:300]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return "(" + ", ".join(_shown(v) for v in value) + ")"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_plain(k)}: {_shown(v)}" for k, v in value.items()) + "}"
+    return _plain(value)

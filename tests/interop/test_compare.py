@@ -1,0 +1,133 @@
+"""Where two networks part: planted mistakes are found at their layer, right ports raise no alarm."""
+
+import re
+
+import numpy as np
+import pytest
+
+from handgrad import interop, nn
+from handgrad.errors import OptionError, ShapeError
+from handgrad.interop.network import describe
+
+torch = pytest.importorskip("torch")
+from interop.mistakes import MISTAKES  # noqa: E402
+from interop.ports import Port, nets  # noqa: E402
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def models():
+    return nets()
+
+
+def test_planted_mistakes(models):
+    """The first differing layer in all, the cause in nine of ten."""
+    known = {name: describe(model) for name, model in models.items()}
+    wrong_layer, no_cause = [], []
+    for i, (name, (net, node, function, pattern)) in enumerate(MISTAKES.items()):
+        port = Port(known[net], np.random.default_rng(i), (node, function))
+        found = interop.compare(models[net], port)
+        assert not found.same, name
+        if found.layer != node:
+            wrong_layer.append((name, found.layer))
+        if not (found.cause and re.search(pattern, found.cause)):
+            no_cause.append((name, found.cause))
+    assert len(MISTAKES) >= 60
+    assert not wrong_layer
+    assert len(no_cause) <= len(MISTAKES) // 10, no_cause
+
+
+def alarms(models, seeds):
+    known = {name: describe(model) for name, model in models.items()}
+    names = list(models)
+    raised = []
+    for i in seeds:
+        name = names[i % len(names)]
+        dtype = torch.float64 if i % 5 == 4 else torch.float32
+        found = interop.compare(
+            models[name], Port(known[name], np.random.default_rng(i), dtype=dtype)
+        )
+        if not found.same:
+            raised.append((i, name, str(found)))
+    return raised
+
+
+def test_right_ports_of_other_styles_raise_no_alarm(models):
+    assert not alarms(models, range(30))
+
+
+@pytest.mark.long
+def test_a_thousand_right_ports(models):
+    assert not alarms(models, range(1000))
+
+
+def test_engines_dtypes_and_files_are_compared(networks):
+    for name in ("ConvNet batchnorm", "resnet8", "activations", "norms", "pools", "two inputs"):
+        model, _ = networks[name]
+        for other in ("vectorized", "auto", "float64"):
+            found = interop.compare(model, other)
+            assert found.same, (name, str(found))
+            assert "no difference" in str(found)
+
+
+def test_training_is_compared_step_by_step(models):
+    port = Port(describe(models["rows"]))
+    assert interop.compare(models["rows"], port, train=3).same
+    assert interop.compare(models["residual"], "vectorized", train=2).same
+
+
+def test_a_wrong_pair_of_ones_own_is_found():
+    @nn.layer
+    def cube(x):
+        return x * x * x, x
+
+    @cube.backward
+    def cube_backward(dout, x):
+        return 3 * x * dout  # should be x**2
+
+    class Ours(nn.Model):
+        def __init__(self, wrong):
+            super().__init__(input_shape=(5,), rng=0)
+            self.a, self.b = nn.Affine(4), nn.Affine(3)
+            self.relu = cube() if wrong else nn.ReLU()
+
+        def forward(self, x):
+            return self.b(self.relu(self.a(x)))
+
+    found = interop.compare(Ours(False), Ours(True))
+    assert (found.layer, found.what, found.mode) == ("relu", "output", "test")
+
+
+def test_a_folded_network_is_compared_in_test_mode_alone(models):
+    from dataclasses import replace
+
+    from handgrad.interop.network import folded
+    from handgrad.interop.rebuild import model_of
+
+    network = describe(models["plain"])
+    found = interop.compare(models["plain"], model_of(folded(network)))
+    assert found.same
+    assert found.folded == ("batchnorm1",)
+    assert "folded" in str(found)
+    nodes = [
+        replace(node, options={**node.options, "eps": 1e-2}) if node.op == "batchnorm" else node
+        for node in network.nodes
+    ]
+    wrong = interop.compare(models["plain"], model_of(folded(replace(network, nodes=tuple(nodes)))))
+    assert wrong.layer == "batchnorm1"
+    assert "eps is 0.01" in wrong.cause
+
+
+def test_wrong_arguments(models):
+    model = models["rows"]
+    with pytest.raises(OptionError, match="b must be a network"):
+        interop.compare(model, 3)
+    with pytest.raises(OptionError, match="dtype must be one of"):
+        interop.compare(model, model, dtype="float16")
+    with pytest.raises(ShapeError, match="X must have shape"):
+        interop.compare(model, model, np.ones((3, 5)))
+    broken = torch.nn.Linear(3, 5)
+    found = interop.compare(model, broken)
+    assert found.layer == "affine1"
+    assert "ends with RuntimeError" in str(found)

@@ -1,0 +1,138 @@
+"""What goes out, and how: the quick checks of ``make release-check``, and the tools beside them."""
+
+import importlib
+import json
+import re
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CMAKE = (ROOT / "CMakeLists.txt").read_text("utf-8")
+
+
+def tool(monkeypatch, folder, name):
+    """Import a program of ``release/`` or ``native/``, which are no packages."""
+    monkeypatch.syspath_prepend(str(ROOT / folder))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    return importlib.import_module(name)
+
+
+@pytest.fixture
+def check(monkeypatch):
+    return tool(monkeypatch, "release", "check")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["versions_agree", "dependencies_are_justified", "actions_are_pinned", "steps_are_targets"],
+)
+def test_a_release_may_go_out(check, name):
+    assert name in [one.__name__ for one in check.QUICK]
+    assert list(getattr(check, name)()) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "name", "says"),
+    [
+        ("CITATION.cff", "version: ", "version: 9", "versions_agree", "does not name version"),
+        ("docs/dependencies.md", "| click | 8.1 |", "| click | 8.0 |", "dependencies_are_justified",
+         "click: 8.1 in pyproject.toml, 8.0 on the page"),
+        ("docs/dependencies.md", "| click |", "| clack |", "dependencies_are_justified",
+         "clack: None in pyproject.toml, 8.1 on the page"),
+        (".github/workflows/wheels.yml", "11bd71901bbe5b1630ceea73d27597364c9af683 # v4.2.2", "v4",
+         "actions_are_pinned", "actions/checkout@v4 is not pinned"),
+        (".github/workflows/wheels.yml", "make release-check", "make relase", "steps_are_targets",
+         "no target relase"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_release_is_named(
+    check, monkeypatch, tmp_path, file, old, new, name, says
+):
+    for path in ("pyproject.toml", "Makefile", "CITATION.cff", "docs/dependencies.md",
+                 "src/handgrad/__init__.py", ".github/workflows/wheels.yml"):  # fmt: skip
+        copy = tmp_path / path
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        text = (ROOT / path).read_text("utf-8")
+        copy.write_text(text.replace(old, new) if path == file else text, "utf-8")
+    monkeypatch.setattr(check, "ROOT", tmp_path)
+    assert any(says in problem for problem in getattr(check, name)())
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_the_bill_of_materials(monkeypatch, tmp_path, native):
+    sbom = tool(monkeypatch, "release", "sbom")
+    wheel = tmp_path / "handgrad-0.1.0-cp312-abi3-linux.whl"
+    metadata = (
+        "Metadata-Version: 2.4\nName: handgrad\nVersion: 0.1.0\nLicense-Expression: MIT\n"
+        'Requires-Dist: numpy>=2.0\nRequires-Dist: torch>=2.6; extra == "torch"\n'
+    )
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("handgrad-0.1.0.dist-info/METADATA", metadata)
+        archive.writestr("handgrad/engines/native/_kernels.pyi", "")
+        if native:
+            archive.writestr("handgrad/engines/native/_kernels.abi3.so", "")
+    path = sbom.write(wheel)
+    found = json.loads(path.read_text("utf-8"))
+    names = [part["name"] for part in found["components"]]
+    assert names == (["nanobind", "numpy", "robin-map"] if native else ["numpy"])
+    assert found["dependencies"] == [{"ref": "handgrad", "dependsOn": names}]
+    assert found["metadata"]["component"]["version"] == "0.1.0"
+    assert len(found["metadata"]["component"]["hashes"][0]["content"]) == 64
+    assert sbom.write(wheel).read_bytes() == path.read_bytes()
+
+
+def test_other_systems_are_compiled_as_this_one(monkeypatch):
+    cross = tool(monkeypatch, "native", "cross")
+    (own,) = re.findall(r"handgrad_isa\(avx2 (.*)\)", CMAKE)
+    assert cross.X86["avx2"] == own.split()
+    (own,) = re.findall(r"handgrad_isa\(avx512 ([^)]*)\)", CMAKE)
+    assert cross.X86["avx512"] == own.split()
+    (own,) = re.findall(r"set\(handgrad_flags -O3 (.*)\)", CMAKE)
+    assert set(own.split()) <= set(cross.FLAGS)
+    listed = set(re.findall(r"native/((?:core|ops|kernels)/\w+\.cpp)", CMAKE))
+    x86, arm = (
+        {f"{path.parent.name}/{path.name}" for path, _, _ in cross.units(cross.Target(name))}
+        for name in ("x86_64-linux-musl", "aarch64-macos")
+    )
+    assert listed <= x86
+    assert x86 == arm
+    names = [name for _, name, _ in cross.units(cross.Target("aarch64-macos"))]
+    assert not [name for name in names if "avx" in name]
+
+
+def test_the_table_of_systems_says_what_failed(monkeypatch):
+    cross = tool(monkeypatch, "native", "cross")
+    row = cross.Row(cross.Target("aarch64-macos"), "25 of 26 files")
+    assert cross.table([row]).splitlines()[2] == (
+        "| aarch64-macos | 25 of 26 files | - | - | not run: nothing here runs it |"
+    )
+    text = "In file x.h:1:\nx.h:3:1: warning: a\na.cpp:17:36: error: unused parameter 'v'\n"
+    assert cross.first_error(text) == "a.cpp:17:36: error: unused parameter 'v'"
+
+
+ASSEMBLY = """\
+_ZN4tileE:
+\tmov x0, #0
+.LBB0_1:
+\tldp q0, q1, [x1]
+\tldr d2, [x2]
+.LBB0_2:
+\tfmla v3.4s, v0.4s, v2.s[0]
+\tfmla v4.4s, v1.4s, v2.s[1]
+\tstr q4, [sp, #16]
+\t// b.ne .LBB0_1
+\tsubs x0, x0, #1
+\tb.ne .LBB0_2
+\tfmla v5.4s, v0.4s, v2.s[0]
+\tb.ne .LBB0_1
+"""
+
+
+def test_the_innermost_loop_is_counted(monkeypatch):
+    count = tool(monkeypatch, "native", "count")
+    (loop,) = count.loops(ASSEMBLY)
+    assert (loop.function, loop.instructions, loop.multiply_adds) == ("_ZN4tileE", 5, 2)
+    assert (loop.loads, loop.spills) == (0, 1)

@@ -154,8 +154,11 @@ def _other_metrics(evaluation: Mapping[str, Any]) -> list[str]:
     split = _plain(evaluation.get("split", "test"))
     lines = [f"- measured on {int(evaluation['count'])} {split} rows"]
     for name, value in evaluation["metrics"].items():
-        low, high = evaluation.get("intervals", {}).get(name) or (None, None)
-        spread = "" if low is None else f" (95 % interval {float(low):.4g} to {float(high):.4g})"
+        limits = evaluation.get("intervals", {}).get(name)
+        spread = ""
+        if limits:
+            low, high = (float(limit) for limit in limits)
+            spread = f" (95 % interval {low:.4g} to {high:.4g})"
         lines.append(f"- {_plain(name)}: {float(value):.4g}{spread}")
     return lines
 

@@ -248,3 +248,14 @@ def test_the_network_is_chosen_by_the_stated_table(shape, filters, pools):
     assert len(convs) == filters
     assert sum(conv.get("pool", True) for conv in convs) == pools
     assert choice.reasons["model"].endswith(f"{shape[2]}x{shape[1]}")
+
+
+def test_a_regression_trains_to_its_report_and_card(place, capsys):
+    make_table(place)
+    assert run(["train", "--data", "data.csv", "--target", "age", "--epochs", "1", "--quiet"]) == 0
+    (folder,) = (place / "runs").iterdir()
+    assert (folder / "report.html").is_file()
+    assert run(["predict", str(folder), "data.csv", "--out", "said.csv"]) == 0
+    rows = rows_of(place / "said.csv")
+    assert len(rows) == 120
+    assert 20 < np.mean([float(row["age"]) for row in rows]) < 80

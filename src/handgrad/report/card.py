@@ -124,6 +124,8 @@ def _lines(
 def _metrics(evaluation: Mapping[str, Any]) -> list[str]:
     if not evaluation:
         return ["It was not evaluated; `handgrad evaluate` does so."]
+    if "confusion" not in evaluation:  # of a regression, or of several labels a row
+        return _other_metrics(evaluation)
     confusion = evaluation["confusion"]
     right = sum(int(row[i]) for i, row in enumerate(confusion))
     count = sum(int(n) for row in confusion for n in row)
@@ -147,8 +149,26 @@ def _metrics(evaluation: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _other_metrics(evaluation: Mapping[str, Any]) -> list[str]:
+    """The metrics of a task that is no classification, with their intervals."""
+    split = _plain(evaluation.get("split", "test"))
+    lines = [f"- measured on {int(evaluation['count'])} {split} rows"]
+    for name, value in evaluation["metrics"].items():
+        limits = evaluation.get("intervals", {}).get(name)
+        spread = ""
+        if limits:
+            low, high = (float(limit) for limit in limits)
+            spread = f" (95 % interval {low:.4g} to {high:.4g})"
+        lines.append(f"- {_plain(name)}: {float(value):.4g}{spread}")
+    return lines
+
+
 def _validation(history: list[dict[str, Any]]) -> list[str]:
-    best = max((float(r["val_acc"]) for r in history if r["kind"] == "epoch"), default=None)
+    epochs = [r for r in history if r["kind"] == "epoch" and "val_acc" in r]
+    start = next((r for r in history if r["kind"] == "start"), {})
+    if start.get("task", "classification") != "classification":
+        return []
+    best = max((float(r["val_acc"]) for r in epochs), default=None)
     return (
         [] if best is None else ["", f"Best accuracy on the validation images: {100 * best:.2f} %."]
     )

@@ -452,3 +452,45 @@ MISTAKES = {
         "frozen",
     ),
 }
+
+# planted after the causes were written: (network, node, the wrong layer)
+LATER = {
+    "padding of 3": ("plain", "conv1", lambda x, p, o: conv(x, p, put(o, pad=(3, 3)))),
+    "filters turned": (
+        "plain",
+        "conv1",
+        lambda x, p, o: conv(x, put(p, W=p["W"].rot90(1, (2, 3))), o),
+    ),
+    "half a bias": ("plain", "conv1", lambda x, p, o: conv(x, put(p, b=p["b"] / 2), o)),
+    "mirrored": ("plain", "conv1", lambda x, p, o: conv(x.flip(3), p, o)),
+    "eps 1e-4": ("plain", "batchnorm1", lambda x, p, o: batchnorm(x, p, put(o, eps=1e-4))),
+    "norm behind the relu": ("plain", "batchnorm1", lambda x, p, o: batchnorm(F.relu(x), p, o)),
+    "pool of 3": ("plain", "max_pool1", lambda x, p, o: F.max_pool2d(x, 3, 2, 1)),
+    "shifted relu": ("plain", "relu1", lambda x, p, o: F.relu(x - 0.1)),
+    "mish": ("plain", "relu2", lambda x, p, o: F.mish(x)),
+    "flatten NWHC": ("plain", "flatten1", lambda x, p, o: x.permute(0, 3, 2, 1).flatten(1)),
+    "temperature": ("plain", "affine2", lambda x, p, o: linear(x, p, o) / 10),
+    "slope 0.3": ("norms", "leaky_relu1", lambda x, p, o: F.leaky_relu(x, 0.3)),
+    "no padding": ("norms", "avg_pool1", lambda x, p, o: F.avg_pool2d(x, 3, 2, 0)),
+    "bicubic": (
+        "pools",
+        "upsample1",
+        lambda x, p, o: F.interpolate(x, scale_factor=2, mode="bicubic"),
+    ),
+    "half a branch": ("residual", "add1", lambda x, y, p, o: x + 0.5 * y),
+    "product": ("residual", "add1", lambda x, y, p, o: x * y),
+    "median": ("residual", "pool", lambda x, p, o: x.flatten(2).median(2).values),
+    "sizes of slopes": ("pools", "prelu1", lambda x, p, o: F.prelu(x, p["a"].abs())),
+    "some detached": (
+        "rows",
+        "gelu1",
+        lambda x, p, o: torch.where(
+            x > 1, F.gelu(x, approximate="tanh").detach(), F.gelu(x, approximate="tanh")
+        ),
+    ),
+    "variance held up": (
+        "plain",
+        "batchnorm1",
+        lambda x, p, o: batchnorm(x, p if o["train"] else put(p, var=p["var"].clamp(min=2.0)), o),
+    ),
+}

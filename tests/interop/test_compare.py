@@ -10,7 +10,7 @@ from handgrad.errors import OptionError, ShapeError
 from handgrad.interop.network import describe
 
 torch = pytest.importorskip("torch")
-from interop.mistakes import MISTAKES  # noqa: E402
+from interop.mistakes import LATER, MISTAKES  # noqa: E402
 from interop.ports import Port, nets  # noqa: E402
 
 torch.set_num_threads(1)
@@ -36,6 +36,18 @@ def test_planted_mistakes(models):
     assert len(MISTAKES) >= 60
     assert not wrong_layer
     assert len(no_cause) <= len(MISTAKES) // 10, no_cause
+
+
+def test_mistakes_that_were_planted_later(models):
+    """Nothing was tuned to these: the layer is found in all, a cause for most."""
+    known = {name: describe(model) for name, model in models.items()}
+    causes = 0
+    for i, (name, (net, node, function)) in enumerate(LATER.items()):
+        port = Port(known[net], np.random.default_rng(i), (node, function))
+        found = interop.compare(models[net], port)
+        assert found.layer == node, (name, str(found))
+        causes += found.cause is not None
+    assert causes >= 12
 
 
 def alarms(models, seeds):

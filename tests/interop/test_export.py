@@ -202,6 +202,16 @@ def test_the_keras_file(networks, keras, tmp_path):
         assert zipfile.ZipFile(file).testzip() is None
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_keras_has_the_same_gradients_and_ten_steps_of_training(networks, keras):
+    from handgrad.interop.keras_out import keras_model
+
+    for name in ("ConvNet batchnorm", "FullyConnectedNet layernorm", "shared"):
+        model, _ = networks[name]
+        found = interop.compare(model, keras_model(describe(model)), train=10)
+        assert found.same, (name, str(found))
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     from handgrad.training.config import RunConfig

@@ -41,7 +41,7 @@ from handgrad.interop.network import Network, describe
 from handgrad.interop.rebuild import model_of
 from handgrad.interop.search import Search
 from handgrad.interop.statistics import statistics_difference
-from handgrad.interop.trace import Trace, is_torch, trace
+from handgrad.interop.trace import Trace, is_keras, is_torch, trace
 
 Array = np.ndarray
 _DTYPES = ("float32", "float64")
@@ -156,10 +156,9 @@ def compare(
         other = _party("b", b)
     network, judged, notes = _roles(party, other, X)
     xs = _inputs(network, X, seed)
-    upstream = np.random.default_rng(seed + 1).standard_normal(
-        (len(xs[0]), *network.shapes[network.output])
-    )
-    kinds = [dtype] if dtype else [None, "float64"]
+    rng = np.random.default_rng(seed + 1)  # as the gradient of a mean over the rows
+    upstream = rng.standard_normal((len(xs[0]), *network.shapes[network.output])) / len(xs[0])
+    kinds = [dtype] if dtype or is_keras(judged) else [None, "float64"]
     result = Comparison(True)
     if len(xs[0]) < 2:
         notes = (*notes, "one row has no batch statistics: training mode was not compared")

@@ -78,6 +78,11 @@ def is_torch(party: Any) -> bool:
     )
 
 
+def is_keras(party: Any) -> bool:
+    """Whether it is a model of Keras, whose computation has the dtype that it was made with."""
+    return hasattr(party, "stateless_call")
+
+
 # -- Handgrad's ------------------------------------------------------------------------------------
 
 
@@ -152,23 +157,27 @@ def _of_torch(module: Any, xs: Sequence[Array], upstream: Array, mode: str, dtyp
     torch = library("torch", "compare")
     module = copy.deepcopy(module)
     given = next((p.dtype for p in module.parameters() if p.dtype.is_floating_point), torch.float32)
-    kind = given if dtype is None else getattr(torch, str(np.dtype(dtype)))
+    keras = is_keras(module)
+    kind = given if dtype is None or keras else getattr(torch, str(np.dtype(dtype)))
     module = module.to(kind) if kind != given else module
-    is_keras = type(module).__module__.startswith("keras") or hasattr(module, "stateless_call")
-    if not is_keras:
+    if keras:
+        for layer in module._flatten_layers():
+            if "Dropout" in type(layer).__name__:
+                layer.rate = 0.0
+    else:
         module.train(mode == "train")
         for part in module.modules():
             if type(part).__name__.startswith(("Dropout", "AlphaDropout")):
                 part.eval()
     inputs = [torch.tensor(np.asarray(x), dtype=kind, requires_grad=mode == "train") for x in xs]
-    fed = [x.permute(0, 2, 3, 1) if is_keras and x.ndim == 4 else x for x in inputs]
+    fed = [x.permute(0, 2, 3, 1) if keras and x.ndim == 4 else x for x in inputs]
     unit = float(torch.finfo(kind).eps) / 2
     watch = _watch(torch, module, mode)
     watch.note("x", inputs)
     broken, scores = "", torch.zeros(0)
     try:
         with watch, torch.set_grad_enabled(mode == "train"):
-            if is_keras:
+            if keras:
                 scores = module(fed if len(fed) > 1 else fed[0], training=mode == "train")
             else:
                 scores = module(*fed)
@@ -194,7 +203,7 @@ def _of_torch(module: Any, xs: Sequence[Array], upstream: Array, mode: str, dtyp
         result.params[name] = _numbers(parameter)
         result.grads[name] = None if parameter.grad is None else _numbers(parameter.grad)
     result.buffers = {name: _numbers(b) for name, b in module.named_buffers()}
-    if is_keras:
+    if keras:
         _keras_names(module, result)
     return result
 

@@ -19,7 +19,7 @@ ROWS = [
     ('svm_loss_vectorized', 'reg * np.sum(W**2)', 'reg * np.sum(np.abs(W))', 'regulariser_of_absolutes', 'L1'),
     ('softmax_loss_naive', '        s -= s.max()\n', '        s -= s.max()\n        s = s / 2\n', 'repair|unexplained|scores_scaled', 'scores halved'),
     ('softmax_loss_naive', '(c == y[i])', '(c != y[i])', 'repair|label_others', 'indicator negated'),
-    ('softmax_loss_naive', 'dW[:, c] += (p', 'dW[:, c] = (p', 'repair|only_last_image', 'assigned, not added'),
+    ('softmax_loss_naive', 'dW[:, c] += (p', 'dW[:, c] = (p', 'repair|only_last_image|last_row_alone', 'assigned, not added'),
     ('softmax_loss_naive', 'dW / N + 2 * reg * W', 'dW + 2 * reg * W', 'not_averaged', 'gradient not averaged'),
     ('softmax_loss_naive', 'loss / N + reg * np.sum(W * W)', '(loss + reg * np.sum(W * W)) / N', 'regulariser_averaged', 'regulariser averaged'),
     ('softmax_loss_naive', 'loss -= np.log', 'loss += np.log', 'data_sign|sign', 'sign of the loss'),

@@ -70,7 +70,7 @@ ROWS = [
     ('conv_forward_naive', 'big[:, :, p : p + H, p : p + W] = x', 'big[:, :, :H, :W] = x', 'padding_one_sided', 'image in the corner'),
     ('conv_forward_naive', 'w[:, :, r, q]', 'w[:, :, R - 1 - r, S - 1 - q]', 'kernel_flipped', 'kernel rotated'),
     ('conv_forward_naive', 'w[:, :, r, q]', 'w[:, :, r, 0]', 'repair', 'first column of the kernel only'),
-    ('conv_forward_naive', '(H - R + 2 * p) // s + 1', '(H - R + 2 * p) // s', 'shape', 'height one short'),
+    ('conv_forward_naive', '(H - R + 2 * p) // s + 1', '(H - R + 2 * p) // s', 'shape|output_size', 'height one short'),
     ('conv_forward_naive', '    out += b.reshape(1, -1, 1, 1)', '        out += b.reshape(1, -1, 1, 1)', 'repair', 'bias added once a row of the kernel'),
     ('conv_backward_naive', 'dbig[:, :, rows, cols] += back', 'dbig[:, :, rows, cols] = back', 'assigned', 'assigned in the loop over the kernel'),
     ('conv_backward_naive', 'dbig[:, :, p : p + H, p : p + W]', 'dbig[:, :, p : H - p, p : W - p]', 'shape', 'cropped too short'),

@@ -175,7 +175,7 @@ _OWN = [
     ),
     Hypothesis(
         "last_row_alone",
-        "{key} counts the last row alone: what stands behind the loop over the rows belongs into it",
+        "{key} counts the last row alone: it is assigned, not added, or stands behind the loop over the rows",
         _terms(lambda loss, dW, W, decay, N: {"last": True}),
         r"loss\s*\+=|dW.*\+=",
     ),

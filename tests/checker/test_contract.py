@@ -175,16 +175,16 @@ def test_adam_of_2017_counts_from_one():
 class RowBiases(models.TwoLayerNet):
     def __init__(self, input_dim=12, hidden_dim=40, num_classes=7, weight_scale=1e-3, reg=0.0):
         super().__init__(input_dim, hidden_dim, num_classes, weight_scale, reg)
-        self.params = {k: v[None] if k[0] == "b" else v for k, v in self.params.items()}
+        self._params = {k: v[None] if k[0] == "b" else v for k, v in self.params.items()}
 
     def loss(self, X, y=None):
         kept = self.params
         flat = {k: v[0] if k[0] == "b" else v for k, v in kept.items()}
         try:
-            self.params = flat
+            self._params = flat
             result = super().loss(X, y)
         finally:
-            self.params = kept
+            self._params = kept
         return result
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from handgrad.engines.devices import to_numpy
-from handgrad.errors import OptionError, check_choice
+from handgrad.errors import NonFiniteError, OptionError, check_choice
 from handgrad.nn.losses import TASKS
 from handgrad.training.evaluate import log_softmax
 from handgrad.training.metrics import DEFAULTS, Metric, accuracy, as_metric
@@ -117,9 +117,15 @@ class Looking:
 
 
 def loss_of(model: Any, scores: np.ndarray, y: np.ndarray) -> float:
-    """Return the model's loss of `scores` without regularisation; without one of its own, cross-entropy."""
+    """Return the model's loss of `scores` without regularisation; without one of its own, cross-entropy.
+
+    It is NaN of scores that are not finite: the next step says what went wrong.
+    """
     if hasattr(model, "loss_of"):
-        return float(model.loss_of(scores, y))
+        try:
+            return float(model.loss_of(scores, y))
+        except NonFiniteError:
+            return math.nan
     if scores.ndim != 2 or y.ndim != 1:
         return math.nan
     return float(-log_softmax(to_numpy(scores).real)[np.arange(len(y)), y].mean())

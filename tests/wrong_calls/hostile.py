@@ -241,6 +241,7 @@ OTHERS = {  # function -> right arguments, made anew for each call
     "restore": lambda: {"solver": solver(), "path": checkpoint()},
     "save_checkpoint": lambda: {"solver": solver(), "path": folder() / "x"},
     "save_model": lambda: {"path": folder() / "x", "model": net()},
+    "plot": lambda: {"runs": [{"kind": "step", "iteration": 1, "loss": 1.0}]},
     "visualize_grid": lambda: {"Xs": IMAGES.transpose(0, 2, 3, 1)},
     "write_report": lambda: {"folder": folder()},
     "model_card": lambda: {"folder": folder()},

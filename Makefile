@@ -7,7 +7,7 @@ BIN := .venv/bin
 SOURCES := pyproject.toml $(shell find src native CMakeLists.txt -type f -not -name '*.pyc' 2>/dev/null)
 
 .PHONY: train test test-long test-cifar10 test-portable sanitize sanitize-threads neon neon-counts cross \
-  wheels lower-bounds release-check coverage docs goals mutants fuzz lint types format clean
+  wheels lower-bounds release-check coverage docs goals mutants fuzz fuzz-readers lint types format clean
 
 train: .venv/installed
 	$(BIN)/handgrad train --open
@@ -107,6 +107,11 @@ mutants: .venv/installed-test
 # ten million hostile checkpoints
 fuzz: .venv/installed-test
 	$(BIN)/python tests/training/fuzz_checkpoints.py 10000000
+
+# libFuzzer, a minute each, on the readers of files and the compiled functions' checks: tests/fuzzing
+fuzz-readers: .venv/installed-test
+	$(BIN)/python -m pip install --quiet atheris
+	for target in tensors cifar bindings; do $(BIN)/python tests/fuzzing/run.py $$target 60 || exit 1; done
 
 lint: .venv/installed-lint
 	$(BIN)/ruff check .

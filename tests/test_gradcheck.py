@@ -301,3 +301,41 @@ def test_check_pair_reports_an_error_where_the_gradient_is_zero():
 def test_check_pair_compares_shapes_before_numbers(backward):
     with pytest.raises(HandgradError, match=r"shapes \[\(2, 3\)\]"):
         gradcheck.check_pair(lambda x: (x + 0, None), backward, [np.ones((2, 3))])
+
+
+READ_ONLY = np.ones(3)
+READ_ONLY.flags.writeable = False
+
+
+@pytest.mark.parametrize(
+    ("x", "f", "pattern"),
+    [
+        (READ_ONLY, np.sum, r"it is read-only; pass x\.copy"),
+        (np.lib.stride_tricks.as_strided(np.ones(1), (3,), (0,)), np.sum, "share memory"),
+        (np.ma.masked_equal(np.ones(3), 2), np.sum, "plain NumPy array, got a masked one"),
+        (np.ones(3), lambda x: 1j * x.sum(), "real numbers at a real x, got complex128"),
+        (
+            np.full(3, 1000, np.float32),
+            np.sum,
+            r"step h = 1e-05 is lost beside x\[\d\] = 1000 in float32",
+        ),
+    ],
+)
+def test_numerical_gradients_say_what_they_cannot_measure(x, f, pattern):
+    for call in (
+        lambda: gradcheck.eval_numerical_gradient(f, x, verbose=False),
+        lambda: gradcheck.eval_numerical_gradient_array(f, x, 1.0),
+        lambda: gradcheck.grad_check_sparse(f, x, np.ones(3)),
+    ):
+        with pytest.raises(DtypeError, match=pattern):
+            call()
+        np.testing.assert_array_equal(x, np.full(3, x[0]))
+
+
+def test_numerical_gradients_of_complex_x_and_of_large_steps():
+    x = np.full(2, 1 + 1j)
+    found = gradcheck.eval_numerical_gradient(lambda x: (x**2).sum(), x, verbose=False)
+    np.testing.assert_allclose(found, 2 * x, rtol=1e-9)
+    x = np.full(2, 1000, np.float32)
+    found = gradcheck.eval_numerical_gradient(lambda x: x.sum(dtype=float), x, verbose=False, h=1.0)
+    np.testing.assert_array_equal(found, np.ones(2))

@@ -5,6 +5,7 @@ import doctest
 import importlib
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -51,6 +52,7 @@ MAY_IMPORT = {
     "courses": _TRAINING | {"gradcheck", "html", "report", "training"},
     "checker": _MATHS | {"courses", "gradcheck", "html", "models", "nn", "optim"},
     "interop": _TRAINING | {"handgrad", "training"},
+    "sklearn": _TRAINING | {"training"},
     "testing": {"checker"},
     "handgrad": {
         "checker",
@@ -62,7 +64,7 @@ MAY_IMPORT = {
         "nn",
         "training",
     },
-    "bench": _TRAINING | {"processes", "training"},
+    "bench": _TRAINING | {"interop", "processes", "sklearn", "training"},
     "experiments": _TRAINING | {"handgrad", "processes", "report", "training"},
     "courses.notebook": _TRAINING
     | {"checker", "courses", "gradcheck", "html", "report", "training"},
@@ -175,6 +177,7 @@ LATER = {
     "handgrad.report.figures": "Matplotlib",
     "handgrad.report.task_figures": "Matplotlib",
     "handgrad.data.download": "HTTP and TLS",
+    "handgrad.sklearn": "scikit-learn",
 }
 LATER_IN = {
     "cli": "a command loads what it runs, so that --help is quick",
@@ -270,6 +273,23 @@ def test_engines_do_not_import_each_other(engine):
     for path in (ROOT / "engines" / engine).rglob("*.py"):
         for name in imported_modules(path.read_text("utf-8"), module_of(path), False):
             assert not others & set(name.split(".")), f"{module_of(path)} imports {name}"
+
+
+INDEXED = ("checker", "checker/hypotheses", "courses/notebook")
+
+
+@pytest.mark.parametrize("folder", INDEXED)
+def test_the_index_of_a_folder_names_each_of_its_files(folder):
+    """In the docstring of its __init__; a folder's files by the folder, or by their names."""
+    index = ast.get_docstring(ast.parse((ROOT / folder / "__init__.py").read_text("utf-8")))
+    words = set(re.findall(r"\w+", index))
+    files = {path.stem for path in (ROOT / folder).rglob("*.py") if path.stem != "__init__"}
+    inner = {path.name for path in (ROOT / folder).iterdir() if path.is_dir()} - {"__pycache__"}
+    if folder == "checker":  # they have indexes, or few files, of their own
+        files -= {path.stem for name in inner for path in (ROOT / folder / name).rglob("*.py")} - {
+            path.stem for path in (ROOT / folder).glob("*.py")
+        }
+    assert sorted((files | inner) - words) == []
 
 
 # what `import handgrad` costs

@@ -172,12 +172,14 @@ nb::tuple groupnorm_backward(const AnyArray& dout, const AnyArray& xhat, const A
             Unlocked unlocked;
             const In<T> upstream(dout, Order::kRows), normal(xhat, Order::kRows), inverse(inv_std, Order::kRows),
                 weight(gamma, Order::kRows);
-            check(upstream.shape == normal.shape, "groupnorm_backward: dout does not fit");
-            const int64_t N = normal.shape[0], C = normal.shape[1];
+            const int64_t N = normal.shape[0], C = normal.shape[1], groups = inverse.shape[1];
+            check(upstream.shape == normal.shape && groups > 0 && C % groups == 0 && inverse.shape == Shape({N, groups}) &&
+                      weight.shape == Shape({C}),
+                  "groupnorm_backward: dout, inv_std or gamma does not fit");
             dx.emplace(normal.shape);
             dgamma.emplace(Shape{C});
             dbeta.emplace(Shape{C});
-            group_norm_backward(N, C, normal.shape.count(2), inverse.shape[1], upstream.get(), normal.get(),
+            group_norm_backward(N, C, normal.shape.count(2), groups, upstream.get(), normal.get(),
                                 inverse.get(), weight.get(), dx->get(), dgamma->get(), dbeta->get());
         }
         return nb::make_tuple(dx->array(), dgamma->array(), dbeta->array());

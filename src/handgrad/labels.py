@@ -14,22 +14,23 @@ REGRESSION = (
 )
 
 
-def advice_on_kind(name: str, y: Any, given: Any) -> str:
+def advice_on_kind(name: str, y: Any, given: Any, classes: int | None = None) -> str:
     """Return what makes class numbers of labels that are not integers; "" if nothing does.
 
-    They came as `given`, and are the array `y`.
+    They came as `given`, and are the array `y`; there are `classes` classes, if that is known.
     """
     is_torch = type(y).__module__.partition(".")[0] == "torch"
     convert = f"convert it with {call_of('long()' if is_torch else 'astype(int)', name, given)}"
     if is_torch:
         y = np.array(y.detach().cpu().tolist())
     kind, values = y.dtype.kind, y.reshape(-1)
+    train = name if name in ("y", "y_train") else "y_train"
+    number = (
+        f"; number the classes: classes = np.unique({train}), then {name} = np.searchsorted(classes, "
+        f"{name})"
+    )
     if kind in "US" or (kind == "O" and all(isinstance(value, str) for value in values)):
-        train = name if name in ("y", "y_train") else "y_train"
-        return (
-            f"; number the classes: classes = np.unique({train}), then {name} = "
-            f"np.searchsorted(classes, {name})"
-        )
+        return number
     if kind == "O":
         return advice_on_integers(name, y, given)
     if kind == "f" and not np.isfinite(values).all():
@@ -37,6 +38,9 @@ def advice_on_kind(name: str, y: Any, given: Any) -> str:
             f"; leave out the rows without a label, keep = np.isfinite({name}), and then {convert}"
         )
     if kind == "b" or (kind == "f" and (values == np.round(values)).all()):
+        if values.size and (values.min() < 0 or (classes is not None and values.max() >= classes)):
+            is_few = classes is not None and 2 <= len(np.unique(values)) <= classes
+            return f"{number}; or, {REGRESSION}" if is_few else f"; {REGRESSION}"
         return f"; {convert}"
     return f"; {REGRESSION}" if kind == "f" else ""
 

@@ -209,8 +209,8 @@ class _Estimator(BaseEstimator):
         stops_early = self.early_stopping and epochs > 1
         if stops_early:
             X, X_val, targets, y_val, weight = self._divided(X, targets, weight)
-        # the decay of a mean over the rows, as scikit-learn has it
-        self.model_.reg = self.alpha / (len(X) if weight is None else float(weight.sum()))
+        rows = len(X) if weight is None else float(weight.sum())
+        self.model_.reg = self.alpha / np.sqrt(rows)
         size = len(X) if len(X) <= _FEW else min(max(len(X) // 8, _LEAST), _BATCH)
         size = min(size if self.batch_size == "auto" else self.batch_size, len(X))
         watch = _Watch(self.tol, self.n_iter_no_change, stops_early)
@@ -287,7 +287,8 @@ class HandgradClassifier(ClassifierMixin, _Estimator):
         activation: "relu", "gelu", "elu", "tanh", "logistic" or "identity".
         dropout: share of the units that a training step leaves out, in [0, 1).
         batch_norm: whether the layers are normalised over the batch.
-        alpha: strength of the L2 regularisation, ``alpha / (2 n) sum(W^2)``.
+        alpha: strength of the L2 regularisation, ``alpha / (2 sqrt(n)) sum(W^2)``: the fewer the rows n, the
+            more; scikit-learn's is ``alpha / (2 n)``.
         update_rule: name of a rule of `handgrad.optim`.
         learning_rate_init: its learning rate.
         batch_size: rows of a step; "auto" is an eighth of all, at least 16 and at most 200; all
@@ -320,7 +321,7 @@ class HandgradClassifier(ClassifierMixin, _Estimator):
         activation: str = "relu",
         dropout: float = 0.0,
         batch_norm: bool = False,
-        alpha: float = 1.0,
+        alpha: float = 0.1,
         update_rule: str = "adam",
         learning_rate_init: float = 3e-3,
         batch_size: int | str = "auto",
@@ -448,7 +449,7 @@ class HandgradRegressor(RegressorMixin, MultiOutputMixin, _Estimator):
         activation: str = "relu",
         dropout: float = 0.0,
         batch_norm: bool = False,
-        alpha: float = 1.0,
+        alpha: float = 0.1,
         update_rule: str = "adam",
         learning_rate_init: float = 1e-3,
         batch_size: int | str = "auto",

@@ -10,7 +10,7 @@ from advice.rows import follows, refused, said
 from training.toys import Softmax, make_data, solver_of
 
 import handgrad
-from handgrad import engines, layers, nn, optim
+from handgrad import engines, gradcheck, layers, nn, optim
 from handgrad.training import Solver
 
 X = np.random.default_rng(0).standard_normal((6, 3))
@@ -344,3 +344,43 @@ def an_initial_loss_that_is_far():
 
     assert "weights that start too large (weight_scale)" in warned(10.0)
     assert warned(0.01) == ""
+
+
+@follows("x.copy(), which f must then read", "pass x.copy(), which f must then read",
+         "; pass x.filled(number), with a ", "is lost beside x", "take the real part, as in")  # fmt: skip
+def points_of_numerical_gradients():
+    def gradient(x, f=np.sum):
+        return gradcheck.eval_numerical_gradient(f, x, verbose=False)
+
+    for x in (
+        np.broadcast_to(1.0, 3),
+        np.lib.stride_tricks.as_strided(np.ones(1), (3,), (0,)),
+        np.ma.masked_equal(np.ones(3), 2),
+        np.full(3, 1000, np.float32),
+    ):
+        text = refused(lambda x=x: gradient(x))
+        better = eval(said(text, r"pass (x\.\w+\([^)]*\))"), {"np": np, "x": x, "number": 0})
+        np.testing.assert_allclose(gradient(better), 1, rtol=1e-6)
+    assert "or a larger h" in text
+    text = refused(lambda: gradient(better, lambda x: x.sum() * (2 + 1j)))
+    real = eval(said(text, r"as in (.*)$"), {"f": lambda x: x.sum() * (2 + 1j)})
+    np.testing.assert_allclose(gradient(better, real), 2, rtol=1e-6)
+
+
+@follows("for a regression, give a network a loss of your own")
+def whole_numbers_that_are_no_classes():
+    """Ages, prices or 1 and -1: as integers they would be refused the next moment, or be wrong."""
+    for y in (np.array([0.0, 310, 72, 5, 1, 40]), -CLASSES / 1, np.array([1.0, 2, 3, 4, 5, 6])):
+        for call in (train, lambda y: layers.softmax_loss(SCORES, y)):
+            text = refused(lambda call=call, y=y: call(y))
+            assert "astype" not in text
+            assert "for a regression" in text
+    one = nn.Sequential([nn.Affine(1)], (3,), loss=lambda s, y: (0.0, s))
+    data = {"X_train": X, "X_val": X, "y_train": CLASSES / 1, "y_val": CLASSES / 1}
+    assert "astype" not in refused(lambda: Solver(one, data))
+    y_train = CLASSES + 1.0  # as of files that count from 1
+    text = refused(lambda: train(y_train))
+    names = {"np": np, "y_train": y_train}
+    exec(said(text, r"classes: (classes = [^,]*), then "), names)
+    exec(said(text, r", then ([^;]*);"), names)
+    train(names["y_train"])

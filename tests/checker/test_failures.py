@@ -7,7 +7,7 @@ import types
 import numpy as np
 import pytest
 
-from handgrad.checker import RIGHT, WRONG, check_path, likely
+from handgrad.checker import RIGHT, WRONG, check_path, likely, structure
 from handgrad.checker.edits import edits
 from handgrad.checker.failures import explained
 from handgrad.checker.known.layer import KnownLayer
@@ -191,3 +191,13 @@ def test_edits_at_the_failing_line_come_first():
     first = next(iter(edits(tree, [3])))
     assert first.statement.lineno == 3
     assert next(iter(edits(tree))).statement.lineno == 2
+
+
+@pytest.mark.parametrize(("factor", "name"), [(1.5, "factor"), (1 + 1e-5, "unexplained")])
+def test_what_is_nearly_one_is_no_factor(factor, name):
+    x = np.arange(1.0, 5.0)
+    calls = [
+        Call(Config(f"{i}", {"x": x}), expected={"dw": x + i}, got={"dw": factor * (x + i)})
+        for i in range(2)
+    ]
+    assert structure.describe("dw", calls, KnownLayer("", list)).name == name

@@ -259,3 +259,36 @@ def test_layers_in_float32_are_judged_within_what_they_keep(factor, verdict):
     found = check(forward, backward, [X]).verdicts[1]
     assert found.verdict == verdict
     assert "float32" in found.method
+
+
+def single(x):
+    return x.astype(np.float32)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("factor", [1.0, 0.99, 1.005])
+def test_small_factors_in_float32_do_not_hide_across_the_gradient(seed, factor):
+    rng = np.random.default_rng(seed)
+
+    def forward(x, w):
+        return single(x) @ single(w), (single(x), single(w))
+
+    def backward(dout, cache):
+        x, w = cache
+        return single(dout) @ w.T * factor, x.T @ single(dout)
+
+    inputs = {"x": rng.standard_normal((3, 4)), "w": rng.standard_normal((4, 2))}
+    assert check(forward, backward, inputs).verdicts[1].verdict == (RIGHT if factor == 1 else WRONG)
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.01])
+def test_kinks_in_float32_that_only_long_steps_reach(factor):
+    def forward(x):
+        return np.maximum(single(x), 0), x
+
+    def backward(dout, x):
+        return factor * single(dout) * (x > 0)
+
+    x = np.array([[0.001, 0.5, -2.0, 1.5], [-0.004, 3.0, 1.0, -1.0]])
+    verdict = RIGHT if factor == 1 else WRONG
+    assert check(forward, backward, [x]).verdicts[1].verdict == verdict

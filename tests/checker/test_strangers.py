@@ -130,6 +130,10 @@ def test_the_other_scenarios_where_one_lacks_a_layer(tmp_path):
         ("batchnorm_backward_alt", [("dx = gamma / (N * std) * (N * dout - dbeta - xhat * dgamma)",
                                      "dx = dout * gamma / std * (1 - 1 / N - xhat**2 / N)")],
          "elementwise_dx", "alone"),
+        ("FullyConnectedNet", [("softmax_loss(", "softmax_los(")], "raises", "nothing sets `softmax_los`"),
+        ("rmsprop", [('config["learning_rate"] * dw / (np.sqrt(cache) + config["epsilon"])',
+                      '(config["learning_rate"] / np.sqrt(cache) + config["epsilon"]) * dw')],
+         "epsilon_outside", "a parenthesis is missing"),
         ("FullyConnectedNet", [('bn_param["mode"] = mode', 'bn_param["mode"] = mode\n                bn_param.pop("running_mean", 0)\n                bn_param.pop("running_var", 0)')],
          "running_lost", "made anew"),
         ("dropout_forward", [("out = x * mask", "out = np.maximum(0, x) * mask")], "mask_of_x", "negative x"),
@@ -152,6 +156,25 @@ def test_kinds_are_named(judged, function, changes, name, words):
     [
         ([("reg * np.sum(W * W)", "np.sum(W * W)")], "regulariser_without_reg", "not multiplied"),
         (
+            [
+                ("    loss /= N\n    dW /= N\n", ""),
+                ("loss += reg * np.sum(W * W)", "pass"),
+                ("dW += 2 * reg * W", "pass"),
+            ],
+            "not_averaged_nor_regularised",
+            "divide it by N, and add that",
+        ),
+        (
+            [
+                (
+                    "        scores = X[i].dot(W)\n",
+                    "        scores = X[i].dot(W)\n        loss, dW = 0.0, np.zeros(W.shape)\n",
+                )
+            ],
+            "last_row_alone",
+            "counts the last row alone",
+        ),
+        (
             [("                dW[:, y[i]] -= X[i]\n", ""), ("2 * reg * W", "reg * W")],
             "own_class_gradient",
             "besides, the regulariser's gradient is half",
@@ -170,6 +193,29 @@ def test_slips_of_a_linear_classifier(tmp_path, changes, name, words):
     (first, *_) = check_path(str(path), only="svm_loss_naive").verdicts[0].causes
     assert words in first.says
     assert first.name == name
+
+
+def test_a_sandwich_with_layer_norm_by_a_students_word(tmp_path):
+    text = catalogue.SOLUTION.read_text("utf-8")
+    text += """
+
+def affine_layernorm_relu_forward(x, w, b, gamma, beta, ln_param):
+    a, fc = affine_forward(x, w, b)
+    n, norm = layernorm_forward(a, gamma, beta, ln_param)
+    out, relu = relu_forward(n)
+    return out, (fc, norm, relu)
+
+
+def affine_layernorm_relu_backward(dout, cache):
+    fc, norm, relu = cache
+    dn, dgamma, dbeta = layernorm_backward(relu_backward(dout, relu), norm)
+    dx, dw, db = affine_backward(dn, fc)
+    return dx, dw, db, dgamma, dbeta
+"""
+    path = tmp_path / "layer_utils.py"
+    path.write_text(text, "utf-8")
+    report = check_path(str(path), only="affine_layernorm_relu_forward")
+    assert [one.verdict for one in report.verdicts] == [RIGHT, RIGHT]
 
 
 def _slipping(x, s):

@@ -2,6 +2,7 @@
 
 import ast
 import csv
+import io
 import json
 import os
 import stat
@@ -75,6 +76,19 @@ def test_paths_that_lead_outside_are_refused(tmp_path, name):
     with pytest.raises(CheckError, match="leads outside"):
         submissions.copy(path, into)
     assert not list(tmp_path.glob("evil*"))
+
+
+def test_a_zip_file_that_holds_only_a_zip_file_is_unpacked(tmp_path):
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as archive:
+        archive.writestr("layers.py", LAYERS)
+        archive.writestr("deeper.zip", inner.getvalue())
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("handed in/hw2.zip", inner.getvalue())
+    rubric = rubric_in(tmp_path)
+    row = judge_one(rubric, tmp_path / "a.zip")
+    assert row.problem == ""
+    assert row.points(rubric) == rubric.total
 
 
 def test_a_zip_file_is_measured_by_what_it_holds(tmp_path, monkeypatch):

@@ -206,3 +206,20 @@ def test_names_of_others_are_no_html():
     page = data_page(check.to_dict(), [finding.pictures for finding in check.findings])
     assert "<b>x" not in page
     assert "<i>" not in page
+
+
+def test_texts_that_tell_single_rows_apart_are_no_leak():
+    random = np.random.default_rng(0)
+    frame = {"id": [f"person {k}" for k in range(100)], "a": random.normal(size=100),
+             "y": random.integers(0, 2, 100)}  # fmt: skip
+    assert "leaking column" not in titles(check_data(frame, target="y"))
+
+
+def test_pictures_of_one_hash_but_other_pixels_are_not_alike():
+    ramp = np.linspace(255, 0, 32)
+    steep = 255 * (ramp / 255) ** 8
+    images = np.stack([np.tile(row, (1, 32, 1)) for row in (ramp, steep)]).astype(np.uint8)
+    assert near_pairs(images) == []
+    assert near_pairs(np.stack([images[0], images[0] // 2 + 60])) == []
+    slightly = np.clip(images[0].astype(int) + 4, 0, 255).astype(np.uint8)
+    assert near_pairs(np.stack([images[0], slightly])) == [(0, 1)]

@@ -47,6 +47,8 @@ def test_a_table_with_everything_in_it(write):
     assert "column 'constant' is left out: all training rows have the same value, " in notes_of(
         dataset
     )
+    assert "column 'leak' alone tells 'label'" in notes_of(dataset)
+    assert "column 'age' alone" not in notes_of(dataset)
     assert dataset.settings["delimiter"] == ","
     for part, rows in dataset.split.parts.items():
         assert dataset.arrays[f"X_{part}"].shape == (len(rows), dataset.input_shape[0])

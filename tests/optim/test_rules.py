@@ -201,3 +201,23 @@ def test_weights_that_are_no_real_numbers_are_refused(name, dtype):
     with pytest.raises(DtypeError, match=rf"^{name}: w must be an array of floating-point numbers"):
         RULES[name](w, w.copy(), {})
     np.testing.assert_array_equal(w, np.ones(3, dtype))
+
+
+@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("decay", [{}, {"l2": 0.1}, {"weight_decay": 0.1}])
+def test_arrays_that_are_read_only_give_the_same_step(name, decay, rng):
+    rule = RULES[name]
+    w, dw = rng.standard_normal((2, 3, 4))
+    _, config = rule(w.copy(), dw, dict(decay))
+    config = {key: np.copy(value) if np.ndim(value) else value for key, value in config.items()}
+    expected, _ = rule(
+        w.copy(), dw, {key: np.copy(v) if np.ndim(v) else v for key, v in config.items()}
+    )
+    arrays = [w, dw, *(value for value in config.values() if np.ndim(value))]
+    before = [array.copy() for array in arrays]
+    for array in arrays:
+        array.flags.writeable = False
+    found, _ = rule(w, dw, config)
+    np.testing.assert_array_equal(found, expected)
+    for array, old in zip(arrays, before, strict=True):
+        np.testing.assert_array_equal(array, old)

@@ -12,6 +12,7 @@ import os
 import random
 import shutil
 import sys
+from bisect import bisect_left
 from pathlib import Path
 
 import numpy as np
@@ -46,30 +47,63 @@ PACKAGE = str(Path(handgrad.__file__).parent)
 
 
 class Interrupt:
-    """Raises KeyboardInterrupt before line number `at` that is executed in the package."""
+    """Raises KeyboardInterrupt before line number `at` that is executed in the package.
 
-    def __init__(self, at: int) -> None:
+    Looking at each line makes a training four times slower.  With `whole`, which looked at all of the same
+    training, it begins to look at the last step or estimate that starts before the line.
+    """
+
+    def __init__(self, at: int, whole: Interrupt | None = None) -> None:
         self.left = at
         self.lines = 0
-        self.places: dict[tuple[str, int], int] = {}  # line of the sources -> the last time it ran
+        self.run: list[tuple[str, int]] = []  # the lines of the sources, as they ran
+        self.starts: list[
+            int
+        ] = []  # the number of lines before each start of a step or an estimate
+        self.whole = whole
+        self.begin = bisect_left(whole.starts, at) if whole else 0
+        self.count = 0  # starts so far
+
+    @property
+    def places(self) -> dict[tuple[str, int], int]:
+        """Line of the sources -> the last time it ran."""
+        return {line: at for at, line in enumerate(self.run, start=1)}
 
     def __call__(self, frame, event, arg):
         if not frame.f_code.co_filename.startswith(PACKAGE):
             return None
         if event == "line":
             self.lines += 1
-            self.places[frame.f_code.co_filename, frame.f_lineno] = self.lines
+            self.run.append((frame.f_code.co_filename, frame.f_lineno))
             if self.lines == self.left:
                 raise KeyboardInterrupt
         return self
 
+    def start(self, before, solver) -> None:
+        """What `Before` is made with, at each start."""
+        self.count += 1
+        if self.begin == 0:
+            self.starts.append(self.lines)
+        elif self.count == self.begin:
+            assert self.whole is not None
+            self.lines = self.whole.starts[self.begin - 1]
+            sys.settrace(self)
+            frame = sys._getframe(1)
+            while frame is not None:  # those that go on after the start
+                frame.f_trace = self if frame.f_code.co_filename.startswith(PACKAGE) else None
+                frame = frame.f_back
+        self.make(before, solver)
+
     def __enter__(self):
-        self.before = sys.gettrace()
-        sys.settrace(self)
+        self.before, self.make = sys.gettrace(), Before.__init__
+        Before.__init__ = lambda before, solver: self.start(before, solver)
+        if self.begin == 0:
+            sys.settrace(self)
         return self
 
     def __exit__(self, *error):
         sys.settrace(self.before)
+        Before.__init__ = self.make
 
 
 class Told(Callback):
@@ -168,13 +202,13 @@ class Trial:
 
 
 def expected_of(case, tmp_path, capsys):
-    """The outcome without an interruption, what is printed, and the number of lines of the package."""
+    """The outcome without an interruption, what is printed, and the lines of the package."""
     Trial(case, tmp_path / "first").solver.train()  # what is done once only
     capsys.readouterr()
     trial = Trial(case, tmp_path / "whole")
     with Interrupt(0) as lines:
         trial.solver.train()
-    return trial.outcome(), printed(capsys), lines.lines, lines.places
+    return trial.outcome(), printed(capsys), lines
 
 
 def printed(capsys):
@@ -183,9 +217,12 @@ def printed(capsys):
 
 
 def check(case, folder, at, expected, capsys):
-    trial = Trial(case, folder)
-    with pytest.raises(KeyboardInterrupt), Interrupt(at):
+    trial, whole = Trial(case, folder), expected[2]
+    interrupt = Interrupt(at, whole)
+    with pytest.raises(KeyboardInterrupt), interrupt:
         trial.solver.train()
+    assert interrupt.lines == at
+    assert interrupt.run[-1] == whole.run[at - 1]
     trial.solver.train()
     found = trial.outcome()
     differing = [name for name in expected[0] if found.get(name) != expected[0][name]]
@@ -215,7 +252,8 @@ def test_some_lines(case, engine, tmp_path, capsys):
 
 def some_lines(case, count, tmp_path, capsys):
     expected = expected_of(case, tmp_path, capsys)
-    _, _, lines, places = expected
+    whole = expected[2]
+    lines, places = whole.lines, whole.places
     names = ("solver", "callbacks", "telling", "passes")
     own = [at for (file, _), at in places.items() if Path(file).stem in names]
     draw = random.Random(case)
@@ -229,7 +267,7 @@ def some_lines(case, count, tmp_path, capsys):
 def test_every_line(case, tmp_path, capsys):
     with engines.use("auto"):
         expected = expected_of(case, tmp_path, capsys)
-        for at in range(1, expected[2] + 1):
+        for at in range(1, expected[2].lines + 1):
             check(case, tmp_path / str(at), at, expected, capsys)
 
 
@@ -251,7 +289,7 @@ def test_a_second_interruption_while_the_first_is_undone(case, tmp_path, capsys,
     expected = expected_of(case, tmp_path, capsys)
     monkeypatch.setattr(Before, "put_back", interrupted)
     hit = 0
-    for at in random.Random(case).sample(range(expected[2] // 3, expected[2]), 3):
+    for at in random.Random(case).sample(range(expected[2].lines // 3, expected[2].lines), 3):
         for line in range(1, 80, 3):
             second = Interrupt(line)
             check(case, tmp_path / f"{at}-{line}", at, expected, capsys)

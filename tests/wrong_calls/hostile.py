@@ -50,10 +50,18 @@ def preprocessing():
 
 def dataset():
     prepare = preprocessing()
-    arrays = {f"X_{s}": prepare(PIXELS) for s in data.dataset.SPLITS}
+    arrays = {f"X_{s}": prepare(PIXELS) for s in data.splits.PARTS}
     return data.Dataset(
-        "x", arrays | {f"y_{s}": Y[:2] for s in data.dataset.SPLITS}, ("a", "b"), prepare
+        "x", arrays | {f"y_{s}": Y[:2] for s in data.splits.PARTS}, ("a", "b"), prepare
     )
+
+
+ROW = np.arange(40)[:, None] * 0.5
+TABLE = {"x": np.arange(40) % 7.5, "kind": ["a", "b"] * 20, "y": np.arange(40) % 2}
+
+
+def table_preprocessing():
+    return data.TablePreprocessing.fit(data.Table(TABLE), {"x": "number", "kind": "category"})
 
 
 def solver():
@@ -205,6 +213,15 @@ OTHERS = {  # function -> right arguments, made anew for each call
     "Dataset": lambda: vars(dataset()),
     "Preprocessing": lambda: dict(vars(preprocessing())),
     "options_of": lambda: {"name": "digits"},
+    "ArrayPreprocessing": lambda: dict(vars(data.ArrayPreprocessing.fit("x", X))),
+    "Description": lambda: dict(vars(dataset().description)),
+    "Table": lambda: {"columns": TABLE},
+    "TablePreprocessing": lambda: dict(vars(table_preprocessing())),
+    "from_arrays": lambda: {"path": np.ones((40, 3)) * ROW, "y": ROW[:, 0] % 2},
+    "from_table": lambda: {"path": TABLE, "target": "y"},
+    "from_folder": lambda: {"path": folder() / "no pictures"},
+    "from_shards": lambda: {"path": folder() / "no shards"},
+    "kind_of": lambda: {"path": folder()},
     "make_shapes": lambda: {"num": 2},
     "shapes_dataset": lambda: {"num_training": 3, "num_validation": 2, "num_test": 2},
     "read_image": lambda: {"path": folder() / "x.png", "image_shape": (1, 8, 8)},
@@ -213,6 +230,7 @@ OTHERS = {  # function -> right arguments, made anew for each call
     "LayerStatistics": lambda: {"X_probe": X},
     "load": lambda: {"name": "digits", "path": folder()},
     "lr_find": lambda: {"solver": solver(), "steps": 12},
+    "train": lambda: {"dataset": dataset(), "out": folder(), "settings": {"training.epoch": 1}},
     "TrainedRun": lambda: {"folder": folder()},
     "Solver": lambda: {"model": net(), "data": rows(), "verbose": False, "num_epochs": 1},
     "atomic_write": lambda: {"path": folder() / "x", "data": b"x"},
@@ -273,6 +291,7 @@ SKIPPED = {
     "Evaluation": "a record",
     "Gradients": "a record",
     "Verification": "a record",
+    "Rows": "made by data sets",
     "Rule": "a type",
     "Schedule": "a type",
     "add": "takes values of forward",
@@ -303,7 +322,16 @@ METHODS = {  # method -> the object, and right arguments
     "Preprocessing.__call__": (preprocessing, lambda: {"images": PIXELS}),
     "Preprocessing.undo": (preprocessing, lambda: {"X": PIXELS / 1}),
     "Preprocessing.fit": (lambda: Preprocessing, lambda: {"where": "x", "images": PIXELS}),
-    "Dataset.preprocess": (dataset, lambda: {"images": PIXELS}),
+    "ArrayPreprocessing.fit": (
+        lambda: data.ArrayPreprocessing,
+        lambda: {"where": "x", "rows": X},
+    ),
+    "ArrayPreprocessing.__call__": (
+        lambda: data.ArrayPreprocessing.fit("x", X),
+        lambda: {"raw": X},
+    ),
+    "TablePreprocessing.__call__": (table_preprocessing, lambda: {"raw": TABLE}),
+    "Dataset.preprocess": (dataset, lambda: {"raw": PIXELS}),
     "Solver.check_accuracy": (solver, lambda: {"X": X, "y": Y}),
     "Solver.resume": (solver, lambda: {"path": checkpoint()}),
     "Augmentation.__call__": (

@@ -88,6 +88,7 @@ HOSTILE = {  # name -> what makes the thing
     "five axes": lambda: np.ones((1, 2, 1, 2, 1)),
     "nans": lambda: np.full((4, 6), np.nan),
     "booleans": lambda: np.ones((4, 6), bool),
+    "read-only": lambda: np.broadcast_to(1.5, (4, 6)),
     "texts": lambda: np.full((4, 6), "a"),
     "objects": lambda: np.full((4, 6), None),
     "half": lambda: np.ones((4, 6), np.float16),

@@ -9,6 +9,7 @@
 ``worker``      the processes in which both sides run
 ``measure``     statistics, comparisons of results, lines of text
 ``table``       results as a table in Markdown
+``latency``     one image in each form that a network can leave in
 ==============  ==================================================================================
 """
 

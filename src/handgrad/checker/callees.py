@@ -160,13 +160,21 @@ def _right(
             got = run(rerun.results, rerun.function, call)
             if isinstance(got, Raised):
                 return False
-            for key, value in rerun.expected(call).items():
+            for key, value in _wanted(rerun, call).items():
                 if key not in keys and call.wrong(key):
                     continue
                 right = key in got and same(got[key], value, call.scale.get(key), call.tolerance)
                 if not right:
                     return False
     return True
+
+
+def _wanted(rerun: Rerun, call: Call) -> dict[str, Any]:
+    """What right layers give: the layer's gradient, whatever forward the code has now."""
+    if call.gradient is None or call.dout is None:
+        return rerun.expected(call)
+    right = call.gradient(call.dout)
+    return {key: right.get(key, value) for key, value in call.expected.items()}
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from handgrad.checker import (
     api,
@@ -32,7 +35,7 @@ from handgrad.checker.standins import NotHere, lacking
 from handgrad.checker.undisturbed import source_file
 from handgrad.courses.profiles import get_profile
 
-_EDITS = 1.4  # seconds of processor time for the edits of one file
+_EDITS = 1.2  # seconds of processor time for the edits of one file
 _SKIPPED = {"__pycache__", "node_modules", "site-packages"}
 
 
@@ -109,13 +112,33 @@ def judge_file(file: Path, options: Options) -> Judged:
     """Judge what one file defines; CheckError if it cannot be imported."""
     drops, only, course, strict = options
     profile = None if course is None else get_profile(course)
-    with loaded(file, profile) as found, repair.at_most(_EDITS):
+    with _numpy_kept(file), loaded(file, profile) as found, repair.at_most(_EDITS):
         guess = guess_course(found.place) if profile is None else None
         habits = Habits.of(guess.profile if guess else profile, drops, strict)
         with spawned.judging(file, habits.drops, course, strict):
             verdicts = check_module(found.module, _defined(file), habits, only, [found.place.file])
     guessed = (guess.profile.name, guess.remark) if guess else None
     return Judged(file, verdicts, guessed, tuple(found.notes))
+
+
+@contextlib.contextmanager
+def _numpy_kept(file: Path) -> Iterator[None]:
+    """Say so where judging fails because the file replaced functions of NumPy that the checker calls."""
+    before = dict(vars(np))
+    try:
+        yield
+    except (CheckError, MemoryError):
+        raise
+    except Exception:
+        now = vars(np)
+        names = [f"np.{name}" for name, value in before.items() if now.get(name) is not value]
+        now.update(before)
+        if not names:
+            raise
+        raise CheckError(
+            f"check: {file} replaces {', '.join(names[:3])}, with which the checker computes: "
+            "leave NumPy as it is"
+        ) from None
 
 
 def not_judged(file: Path, reason: str) -> Judged:

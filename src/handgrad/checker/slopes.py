@@ -19,6 +19,7 @@ from handgrad.gradcheck.complex_step import STEP
 COMPLEX, CENTRAL = "complex step", "central differences"
 SINGLE = "differences of float32, to about 0.2 %"
 _TOLERANCES = {COMPLEX: 1e-7, CENTRAL: 1e-6, SINGLE: 2e-3}
+_SHORT_STEPS, _CLOSE = (1e-2, 5e-3), 1e-3  # where long steps and a gradient disagree
 _LONG_REACH = 1e-2  # of the same where the output is rounded to float32
 _LONG_STEPS = (1e-1, 3e-2, 1e-2)
 _REACH = 1e-5  # of the probe for kinks
@@ -80,7 +81,8 @@ class Slope:
     def gradient(self, key: str, got: np.ndarray) -> tuple[np.ndarray, float]:
         """Return the gradient in one array, entry by entry, and an estimate of its error.
 
-        Of a large array some entries are drawn; the others are taken from `got`.
+        Of a large array some entries are drawn; the others are taken from `got`, and so are those of
+        float32 where the output bends.
         """
         array = self._arrays[key]
         gradient = np.array(got, np.float64)
@@ -91,9 +93,23 @@ class Slope:
         for entry in entries:
             unit = np.zeros(array.shape)
             unit[entry] = 1.0
-            gradient[entry], error = self.along({key: unit})
+            slope, error = self.along({key: unit})
+            if self.method == SINGLE and self._crosses({key: unit}, slope, float(gradient[entry])):
+                continue
+            gradient[entry] = slope
             worst = max(worst, error)
         return gradient, worst
+
+    def _crosses(self, direction: dict[str, np.ndarray], slope: float, got: float) -> bool:
+        """Whether long steps found `slope`, and not `got`, because they crossed a kink that is close."""
+        if abs(slope - got) <= _CLOSE * abs(slope):
+            return False
+        for step in _SHORT_STEPS:
+            outs = [self._out(direction, s * step) for s in (-1, 1)]
+            left, right = (np.sum(self._dout * out) if out is not None else np.nan for out in outs)
+            if abs((right - left) / (2 * step) - got) <= _CLOSE * abs(got):
+                return True
+        return bool(self._bends(direction, _LONG_REACH))
 
     def _moved(self, direction: dict[str, np.ndarray], step: float | complex) -> Any:
         arrays = {

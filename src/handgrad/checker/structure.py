@@ -12,6 +12,8 @@ from handgrad.checker.known.layer import KnownLayer
 from handgrad.checker.records import Call, Cause, Raised, is_numeric
 from handgrad.checker.wording import worst
 
+_NEAR_ONE = 1e-2  # of 1: what differs by less is no factor that somebody forgot
+
 
 def describe(key: str, calls: Sequence[Call], layer: KnownLayer) -> Cause:
     """Return a cause that says no more than what can be seen."""
@@ -65,6 +67,8 @@ def _simple(key: str, failing: Sequence[Call]) -> tuple[str, str] | None:
     factors = [_multiple(call.got[key], call.expected[key]) for call in failing]
     several = len(failing) > 1 or np.size(failing[0].expected[key]) > 2
     if several and _one_number(factors):
+        if abs((factors[0] or 0.0) - 1) < _NEAR_ONE:
+            return None  # an epsilon, or digits that are lost: no factor
         return "factor", f"{key} is {factors[0]:.4g} times what it should be"
     for name in failing[0].arrays:
         factors = [

@@ -72,6 +72,7 @@ def copy(path: Path, into: Path, wanted: frozenset[str] = frozenset()) -> list[s
             _unpack_only_zip(into, target)
         elif path.suffix.lower() == ".zip":
             _unpack(path, target)
+            _unpack_only_zip(into, target)
         else:
             with path.open("rb") as file:
                 target.add(PurePosixPath(path.name), file)
@@ -136,10 +137,13 @@ def _copy_folder(folder: Path, target: _Copy) -> None:
 
 
 def _unpack_only_zip(folder: Path, target: _Copy) -> None:
-    """Unpack the zip files of a folder that holds no code: some systems hand in one of each student."""
+    """Unpack the zip files of what holds no code: some systems hand in one of each student, even in a zip.
+
+    What such a zip file holds is not unpacked further.
+    """
     if any(folder.rglob("*.py")) or any(folder.rglob("*.ipynb")):
         return
-    for path in sorted(folder.glob("*.zip")):
+    for path in sorted(folder.rglob("*.zip")):
         _unpack(path, target)
 
 

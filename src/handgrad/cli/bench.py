@@ -17,6 +17,7 @@ Examples:
   handgrad bench --list
   handgrad bench 1 7 --json results.json
   handgrad bench 5 --no-torch --quick
+  handgrad bench --latency
   handgrad bench --table results.json      the README's table, from such files
 PyTorch is an extra: pip install 'handgrad[torch]'
 """
@@ -30,6 +31,7 @@ PyTorch is an extra: pip install 'handgrad[torch]'
 @click.option("--threads", type=click.IntRange(1, 64), default=2, show_default=True,
               help="Threads of each side.")  # fmt: skip
 @click.option("--repeats", type=click.IntRange(1), help="Turns of each side (default 15, quick 3).")
+@click.option("--latency", is_flag=True, help="Time one image in each form that `export` writes.")
 @click.option("--no-torch", is_flag=True, help="Do not compare with PyTorch.")
 @click.option(
     "--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the results."
@@ -45,6 +47,7 @@ def command(
     engine: str,
     threads: int,
     repeats: int | None,
+    latency: bool,
     no_torch: bool,
     file: Path | None,
     tables: tuple[Path, ...],
@@ -63,6 +66,8 @@ def command(
 
         click.echo(table([read_report(path) for path in tables]))
         return 0
+    if latency:
+        return _latency(engine, repeats or (3 if quick else 15), 0.02 if quick else 0.1)
     known = all_rows(quick)
     if show_list:
         for row in known.values():
@@ -116,6 +121,22 @@ def command(
 
         atomic_write(file, (json.dumps(report, indent=2) + "\n").encode())
     return 1 if report["wrong"] else 0
+
+
+def _latency(engine: str, rounds: int, seconds: float) -> int:
+    """Print how long one image takes in each form; 1 where one computes something else."""
+    from handgrad import engines
+    from handgrad.bench.latency import lines, measure, networks
+    from handgrad.bench.measure import WrongResult
+
+    with engines.use(engine):
+        for name, (model, X) in networks().items():
+            try:
+                click.echo("\n".join(lines(name, measure(model, X, rounds, seconds))))
+            except WrongResult as error:
+                click.echo(f"NOT TIMED, the results are wrong: {error}")
+                return 1
+    return 0
 
 
 def _machine() -> dict[str, Any]:

@@ -15,14 +15,14 @@ EPILOG = """\b
 Examples:
   handgrad lr-find
   handgrad lr-find --data photos --out rates.png
-  handgrad lr-find --config run.toml --low 1e-7 --high 10
+  handgrad lr-find --config run.toml --low 1e-7 --high 1
 """
 
 
 @click.command(epilog=EPILOG)
 @configuration_options
 @click.option("--low", type=float, default=1e-6, show_default=True, help="The first rate.")
-@click.option("--high", type=float, default=1.0, show_default=True, help="The last rate.")
+@click.option("--high", type=float, default=10.0, show_default=True, help="The last rate.")
 @click.option(
     "--steps", type=click.IntRange(10), default=100, show_default=True, help="Steps of the test."
 )
@@ -45,8 +45,8 @@ def command(
     Nothing is kept of the training.  The picture shows the loss at each rate.
     """
     from handgrad.files import atomic_write
-    from handgrad.report.figures import png
-    from handgrad.training.lr_find import figure, lr_find
+    from handgrad.report.figures import png, range_figure
+    from handgrad.training.lr_find import lr_find
     from handgrad.training.run import Run
 
     look_here_too()
@@ -58,7 +58,7 @@ def command(
     run = Run(made.config, out.parent, made.dataset)
     with engines.use(run.config.engine):
         found = lr_find(run.solver, low, high, steps)
-    atomic_write(out, png(figure(found)))
+    atomic_write(out, png(range_figure(found)))
     click.echo(f"{len(found.rates)} steps; {found.reason}")
     click.echo(f"Suggested learning rate: {found.suggestion:.2g}   (now {_now(run.config):g})")
     click.echo(f"Picture: {out}")

@@ -29,7 +29,7 @@ from handgrad.data.splits import (
     split_rows,
 )
 from handgrad.data.table import as_column, as_numbers
-from handgrad.data.targets import Targets, targets_of
+from handgrad.data.targets import Targets, as_text, targets_of
 from handgrad.engines.arrays import as_numpy
 from handgrad.errors import DataError, OptionError, ShapeError, as_path, check_choice
 
@@ -97,8 +97,8 @@ def from_arrays(
     (70, 4)
     """
     options = SplitOptions(val, test, split_seed)
-    if layout:
-        check_choice("data", "layout", layout, LAYOUTS)
+    check_choice("data", "layout", layout, ("", *LAYOUTS))
+    as_text("x", x)
     settings: dict[str, Any] = {}
     named: Mapping[str, Any] = {}
     if isinstance(path, str | PathLike):
@@ -167,7 +167,7 @@ def _joined(
     """All parts one behind the other: X, the columns of targets, and the part of each row."""
     Xs, ys, given = [], [], []
     for part, (X, y) in pairs.items():
-        X, y = as_numpy(where, "X", X), np.asarray(y)
+        X, y = as_numpy(where, "X", X), _any_array(where, y)
         if X.dtype.kind not in "fiub":
             raise DataError(f"{where}: X must hold numbers, got {X.dtype}")
         if X.ndim == 0 or y.ndim == 0 or len(X) != len(y):
@@ -193,6 +193,14 @@ def _joined(
     names = ["y"] if y.shape[1] == 1 else [f"y{k + 1}" for k in range(y.shape[1])]
     columns = {name: as_column(name, y[:, k]) for k, name in enumerate(names)}
     return X, columns, np.array(given)
+
+
+def _any_array(where: str, y: Any) -> np.ndarray:
+    """Targets as an array, texts and objects too."""
+    try:
+        return np.asarray(y)
+    except Exception:  # other libraries raise errors of many kinds
+        return as_numpy(where, "y", y)  # says what to do
 
 
 def _laid_out(X: np.ndarray, layout: str, where: str) -> tuple[np.ndarray, str, list[str]]:

@@ -26,10 +26,13 @@ import numpy as np
 from handgrad.data.preparing import Parts, as_float_dtype
 from handgrad.data.table import Table, as_numbers, as_table, as_texts, is_missing
 from handgrad.data.typing import dates_of
+from handgrad.engines.arrays import as_numpy
 from handgrad.errors import (
     DataError,
+    DtypeError,
     NonFiniteError,
     OptionError,
+    as_items,
     check_choice,
     nearest,
     shown,
@@ -184,9 +187,16 @@ class TablePreprocessing:
 
     def __post_init__(self) -> None:
         """Check that the numbers fit the columns."""
-        where, count = "TablePreprocessing", len(self.feature_names)
+        where = "TablePreprocessing"
+        for column in as_items(where, "columns", self.columns, "Columns"):
+            if not isinstance(column, Column):
+                raise OptionError(f"{where}: columns must be Columns, got {shown(column)}")
+        count = len(self.feature_names)
         for name in ("mean", "std"):
-            array = np.asarray(getattr(self, name), np.float64)
+            array = as_numpy(where, name, getattr(self, name))
+            if array.dtype.kind not in "fiu":
+                raise DtypeError(f"{where}: {name} must hold numbers, got {array.dtype}")
+            array = array.astype(np.float64)
             if array.shape != (count,) or not np.isfinite(array).all():
                 raise OptionError(
                     f"{where}: {name} must be {count} finite numbers, got {shown(array)}"

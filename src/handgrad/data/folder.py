@@ -257,6 +257,8 @@ def unreadable_notes(found: Cached, count: int, skip: bool, where: str) -> list[
 
 def groups_of(files: Sequence[str], group: str) -> np.ndarray | None:
     """Return what the expression `group` finds in each path; a path without it is a group of its own."""
+    if not isinstance(group, str):
+        raise OptionError(f"data: group must be a regular expression, got {shown(group)}")
     if not group:
         return None
     try:

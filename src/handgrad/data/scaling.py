@@ -75,6 +75,8 @@ class ArrayPreprocessing:
             dtype: float32 or float64.
         """
         rows = as_numpy(where, "rows", rows)
+        if rows.dtype.kind not in "fiub":
+            raise DtypeError(f"{where}: rows must hold real numbers, got {rows.dtype}")
         if rows.ndim < 2 or not len(rows):
             raise ShapeError(f"{where}: rows must be (N, ...), N at least 1, got {rows.shape}")
         shape = rows.shape[1:]

@@ -29,7 +29,7 @@ from handgrad.data.images import opened, read_picture
 from handgrad.data.parquet import image_column, pyarrow_for, schema_of
 from handgrad.data.splits import Split, SplitOptions, split_as_before
 from handgrad.data.table import as_column
-from handgrad.data.targets import labels_of
+from handgrad.data.targets import as_text, labels_of
 from handgrad.errors import DataError, as_flag, as_path, nearest
 
 LABELS: Final = ("label", "labels", "fine_label", "class", "target", "category", "y")
@@ -67,6 +67,7 @@ def from_shards(
     """
     root = as_path("from_shards", "path", path).expanduser()
     options = SplitOptions(val, test, split_seed)
+    target = as_text("target", target)
     files = _files(root)
     home = root if root.is_dir() else root.parent
     source = _Source()
@@ -116,7 +117,11 @@ def from_shards(
 def _files(root: Path) -> list[Path]:
     if root.is_file():
         return [root]
-    found = sorted(p for p in root.rglob("*.parquet") if not p.name.startswith("."))
+    try:
+        found = [p for deep in ("", "*/", "*/*/") for p in sorted(root.glob(f"{deep}*.parquet"))]
+    except OSError as error:
+        raise DataError(f"{root}: cannot be read: {error.strerror or error}") from None
+    found = [path for path in found if not path.name.startswith(".")]
     if not found:
         raise DataError(f"{root}: holds no Parquet files")
     return found

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.errors import DataError, OptionError, as_count, as_number
+from handgrad.errors import DataError, OptionError, as_count, as_number, shown
 
 PARTS = ("train", "val", "test")
 
@@ -212,6 +212,8 @@ def split_as_before(
     Raises:
         DataError: rows of the run are gone.
     """
+    if not isinstance(before, Split):
+        raise OptionError(f"{where}: split must be the Split of a run, got {shown(before)}")
     notes = []
     if before.names is None or names is None:
         known = sum(len(rows) for rows in before.parts.values())

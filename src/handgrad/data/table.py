@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from handgrad.errors import DataError, DtypeError, ShapeError, shown
+from handgrad.errors import DataError, DtypeError, ShapeError, check_dictionary, shown
 
 GAPS: Final = frozenset(
     ("", "na", "n/a", "nan", "null", "none", "?", "-", ".", "#n/a", "<na>", "nil", "missing")
@@ -39,6 +39,7 @@ class Table:
     """
 
     def __init__(self, columns: Mapping[str, Any]) -> None:
+        check_dictionary("table", "columns", columns)
         self.columns = {str(name): as_column(str(name), c) for name, c in columns.items()}
         lengths = {name: len(column) for name, column in self.columns.items()}
         if len(set(lengths.values())) > 1:
@@ -196,7 +197,8 @@ def _of_objects(name: str, values: list[Any]) -> np.ndarray:
             continue
         if isinstance(value, bytes):
             value = value.decode("utf-8", "replace")
-        if isinstance(value, list | dict | tuple | set | np.ndarray):
+        is_many = hasattr(value, "shape") and not isinstance(value, np.generic)
+        if is_many or isinstance(value, list | dict | tuple | set | type):
             raise DtypeError(
                 f"table: column {name!r} must hold single values, row {k} holds {shown(value)}"
             )
@@ -216,8 +218,8 @@ def _is_odd(value: Any) -> bool:
     """Whether `value` is NaN, NaT or pandas' NA: not equal to itself."""
     try:
         return not bool(value == value)
-    except (TypeError, ValueError):
-        return True
+    except Exception:  # as of arrays, which may be of any library
+        return False
 
 
 def name_of(value: Any) -> str:

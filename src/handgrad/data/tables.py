@@ -24,11 +24,12 @@ from handgrad.data.splits import (
 )
 from handgrad.data.table import Table, as_numbers, as_table, as_texts, is_missing
 from handgrad.data.tablefile import ReadTable, read_table
-from handgrad.data.targets import Targets, targets_of
-from handgrad.errors import DataError, as_flag, as_path, nearest, shown
+from handgrad.data.targets import Targets, as_text, targets_of
+from handgrad.errors import DataError, as_flag, as_items, as_path, nearest, shown
 
 MAX_LEVELS: Final = 100  # texts of a column that get a column of their own
 MAX_FEATURES: Final = 10_000
+_LOOKED_AT: Final = 5000  # training rows that are looked at for leaks
 
 
 def from_table(
@@ -85,7 +86,14 @@ def from_table(
     ('0', '1', '2', '3', '4')
     """
     options = SplitOptions(val, test, split_seed)
-    names = [target] if isinstance(target, str) else list(target)
+    names = (
+        [target]
+        if isinstance(target, str)
+        else as_items("data", "target", target, "names of columns")
+    )
+    drop = as_items("data", "drop", drop, "names of columns")
+    categories = as_items("data", "categories", categories, "names of columns")
+    group, time = as_text("group", group), as_text("time", time)
     settings: dict[str, Any] = {"target": target if isinstance(target, str) else names}
     if isinstance(path, str | PathLike):
         place = as_path("from_table", "path", path).expanduser()
@@ -121,6 +129,7 @@ def from_table(
         raise DataError(
             f"{where}: no column is left to predict from; {'; '.join(more) or 'there is none beside'}"
         )
+    notes += _leaks(inputs[train[:_LOOKED_AT]], kinds, targets, train[:_LOOKED_AT])
     min_count = _min_count(inputs, train, kinds)
     prepare = TablePreprocessing.fit(
         inputs[train], kinds, min_count=min_count, formats=read.formats,
@@ -254,6 +263,25 @@ def _key(column: np.ndarray) -> bytes:
         return hashlib.sha256(data.encode("utf-8", "surrogatepass")).digest()
     return hashlib.sha256(np.ascontiguousarray(column + 0.0 if column.dtype.kind == "f" else column)
                           .tobytes()).digest()  # fmt: skip
+
+
+def _leaks(
+    inputs: Table, kinds: Mapping[str, str], targets: Targets, rows: np.ndarray
+) -> list[str]:
+    """Notes on columns that alone tell the target, as `handgrad data check` finds them."""
+    from handgrad.data.checking.columns import LEAK, told_by
+
+    if targets.y.ndim != 1 or targets.task == "multilabel" or len(rows) < 20:
+        return []
+    notes = []
+    for name in kinds:
+        told, base = told_by(inputs[name], targets.y[rows], targets.task)
+        if told >= LEAK and base < 0.9:
+            notes.append(
+                f"column {name!r} alone tells {targets.target_names[0]!r}: would it be known when the "
+                f"network is used? If not: --set data.drop='[\"{name}\"]'"
+            )
+    return notes
 
 
 def _min_count(inputs: Table, train: np.ndarray, kinds: Mapping[str, str]) -> int:

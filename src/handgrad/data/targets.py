@@ -27,7 +27,7 @@ import numpy as np
 from handgrad.data.description import TASKS
 from handgrad.data.listing import natural
 from handgrad.data.table import as_column, as_numbers, as_texts, is_missing, name_of
-from handgrad.errors import DataError, check_choice, shown
+from handgrad.errors import DataError, OptionError, check_choice, shown
 
 FEW: Final = 20
 MOST: Final = 10_000  # classes; a network has an output for each
@@ -59,8 +59,7 @@ def targets_of(columns: Mapping[str, Any], task: str, where: str) -> Targets:
     Raises:
         DataError: no row has a target, there is one class only, or the targets do not fit the task.
     """
-    if task != "":
-        check_choice("data", "task", task, TASKS)
+    check_choice("data", "task", task, ("", *TASKS))
     made = {name: as_column(name, column) for name, column in columns.items()}
     missing = np.any([is_missing(column) for column in made.values()], axis=0)
     infinite = np.any([np.isinf(c) for c in made.values() if c.dtype.kind == "f"] or [missing & False],
@@ -100,6 +99,13 @@ def targets_of(columns: Mapping[str, Any], task: str, where: str) -> Targets:
     y, class_names = labels_of(next(iter(made.values())))
     _check_classes(y, class_names, where, what)
     return Targets(task, y, class_names, names, kept, notes)
+
+
+def as_text(name: str, value: Any) -> str:
+    """Return the option `value`, a text; OptionError for anything else."""
+    if not isinstance(value, str):
+        raise OptionError(f"data: {name} must be a text, got {shown(value)}")
+    return value
 
 
 def guess_task(columns: Mapping[str, np.ndarray]) -> tuple[str, str]:

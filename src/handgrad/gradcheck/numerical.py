@@ -64,7 +64,8 @@ def eval_numerical_gradient(
         The gradient, with x's shape and dtype.
 
     Raises:
-        DtypeError: x holds integers, in which a small step is lost.
+        DtypeError: x holds integers, is read-only, or holds numbers beside which the step is lost; f returns
+            complex numbers at a real x.
     """
     function = "eval_numerical_gradient"
     _check_floating(function, x)
@@ -94,7 +95,7 @@ def eval_numerical_gradient_array(
         The gradient, with x's shape and dtype.
 
     Raises:
-        DtypeError: x holds integers.  ShapeError: df has not the shape of f(x).
+        DtypeError: as `eval_numerical_gradient`.  ShapeError: df has not the shape of f(x).
     """
     function = "eval_numerical_gradient_array"
     _check_floating(function, x)
@@ -207,12 +208,23 @@ def _difference(
     original = x[index]
     try:
         x[index] = original + h
+        above = x[index]
         plus = _array_of(function, f()).copy()  # f may write both results to one buffer
         x[index] = original - h
+        if x[index] == above and np.isfinite(above):
+            raise DtypeError(
+                f"{function}: the step h = {h:g} is lost beside x{list(index)} = {original:g} in "
+                f"{x.dtype}; pass x.astype(np.float64), or a larger h"
+            )
         minus = _array_of(function, f())
         if minus.shape != plus.shape:
             raise ShapeError(
                 f"{function}: f must return one shape, got {plus.shape} and {minus.shape}"
+            )
+        if "c" in plus.dtype.kind + minus.dtype.kind and x.dtype.kind == "f":
+            raise DtypeError(
+                f"{function}: f must return real numbers at a real x, got {plus.dtype}; take the real part, "
+                "as in lambda x: f(x).real"
             )
         return plus - minus
     finally:
@@ -262,4 +274,21 @@ def _check_floating(function: str, x: Any) -> None:
         raise DtypeError(
             f"{function}: x must be a NumPy array of floats, in which a small step is not lost; "
             f"got {type(x).__name__} of {getattr(x, 'dtype', 'no dtype')}"
+        )
+    if hasattr(x, "mask"):
+        raise DtypeError(
+            f"{function}: x must be a plain NumPy array, got a masked one; pass x.filled(number), with a "
+            "number of your choice"
+        )
+    if not x.flags.writeable:
+        raise DtypeError(
+            f"{function}: x is changed in place and restored, but it is read-only; pass x.copy(), which f "
+            "must then read"
+        )
+    if x.size and any(
+        step == 0 and size > 1 for step, size in zip(x.strides, x.shape, strict=True)
+    ):
+        raise DtypeError(
+            f"{function}: x is changed in place, but its numbers share memory (a stride of 0); pass "
+            "x.copy(), which f must then read"
         )

@@ -235,6 +235,9 @@ def _pools(
             plain = replace(node, options={**o, "pad": (0, 0)})
             value = same(plain, [Value(padded, np.zeros(padded.shape))])
             yield "the image is padded with zeros, which win over negative numbers", value
+    for p in (0, 1, 2):
+        if tuple(o["pad"]) != (p, p) and 2 * p <= min(o["size"]):
+            yield f"the padding is {p}, not {_one(o['pad'])}", tolerant(option, pad=(p, p))
     fill = 0.0 if node.op == "avg_pool" else -np.inf
     yield from _paddings(node, x, same, fill)
     p, q = max(o["size"]) - 1, max(o["size"]) - 1
@@ -257,9 +260,6 @@ def _pools(
                     option, size=(s, s), stride=stride, pad=tuple(min(p, s // 2) for p in o["pad"])
                 )
                 yield f"the window is {s}, not {_one(o['size'])}", found
-    for p in (0, 1, 2):
-        if tuple(o["pad"]) != (p, p) and 2 * p <= min(o["size"]):
-            yield f"the padding is {p}, not {_one(o['pad'])}", tolerant(option, pad=(p, p))
 
 
 def _upsample(

@@ -93,6 +93,11 @@ def export(
     check_dictionary("export", "metadata", {} if metadata is None else metadata)
     source = read(model)
     images = source.network.images
+    if source.lacks and not bare and preprocessing is None:
+        raise OptionError(
+            f"export: what {source.lacks} does to its rows and targets has no form in such a file; pass bare "
+            "(--bare) for the network alone"
+        )
     if preprocessing is not None:
         images = images_of(preprocessing, images.class_names, images.info)
     is_list = isinstance(class_names, tuple | list)
@@ -123,10 +128,15 @@ def export(
 
 
 class Source(NamedTuple):
-    """A network to write; splits: "val" and "test" -> (X, y), asked for where they are needed."""
+    """A network to write; split: "val" and "test" -> (X, y), asked for where they are needed.
+
+    lacks: what a run does with its rows before the network, and has no form in such files.
+    """
 
     network: Network
     split: Callable[[str], tuple[np.ndarray, np.ndarray]] | None = None
+    lacks: str = ""
+    is_classifier: bool = False
 
 
 def read(model: Any) -> Source:
@@ -139,6 +149,10 @@ def read(model: Any) -> Source:
             from handgrad.interop.onnx_in import network_of
 
             return Source(network_of(path))
+        if path.suffix == ".keras":
+            from handgrad.interop.keras_in import network_of as of_keras
+
+            return Source(of_keras(path))
         if not path.exists():
             near = nearest(
                 path.name,
@@ -164,8 +178,13 @@ def _of_run(run: Any) -> Source:
         return found[0].arrays[f"X_{name}"], found[0].arrays[f"y_{name}"]
 
     info = {"dataset": str(run.config.data["name"]), "run": run.config.name}
+    classifies = getattr(run, "task", "classification") == "classification"
+    if not isinstance(run.preprocessing, Preprocessing) or not classifies:
+        what = f"the {run.task} of {run.config.data['name']}"
+        images = Images(class_names=tuple(run.class_names or ()), info=info)
+        return Source(describe(run.model, images), split, what, classifies)
     images = images_of(run.preprocessing, run.class_names, info)
-    return Source(describe(run.model, images), split)
+    return Source(describe(run.model, images), split, "", True)
 
 
 def images_of(prepare: Any, class_names: Any, info: Mapping[str, str]) -> Images:
@@ -281,7 +300,7 @@ def _c(
     net = quantized(network, rows if len(rows) > 1 else rows[0], bare=bare)
     text, sizes = c_int8.header(net, name, bare=bare)
     notes = [_sizes(sizes)]
-    if source.split is not None:
+    if source.split is not None and source.is_classifier:
         notes.append(_accuracies(net, network, source.split("test"), bare, scores))
     return {file: text.encode()}, tuple(notes)
 

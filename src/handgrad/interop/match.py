@@ -28,15 +28,16 @@ BOTH = 2.0
 class Found:
     """What the other network has of the first.
 
-    Attributes: values, by the first's names, the other's where they were found; place, where in the other's
-    order; seen, the value there; done, the layers' passes; off, the names of those that are not found and
-    whose followers are not, either.
+    Attributes: values, by the first's names, the other's where they were found; place, where in the
+    other's order; seen, the value there; twins, others of the same numbers; done, the layers' passes;
+    off, the names of those that are not found and whose followers are not, either.
     """
 
     values: dict[str, Value]
     place: dict[str, int] = field(default_factory=dict)
     seen: dict[str, Seen] = field(default_factory=dict)
     layout: dict[str, tuple[int, ...] | None] = field(default_factory=dict)
+    twins: dict[str, list[Seen]] = field(default_factory=dict)
     done: dict[str, bounds.Done] = field(default_factory=dict)
     off: list[str] = field(default_factory=list)
 
@@ -88,8 +89,10 @@ def match(network: Network, trace: Trace, mode: str) -> Found:
                 found.place[node.name], found.seen[node.name] = i, trace.values[i]
                 found.layout[node.name] = layout
                 found.values[node.name] = Value.exact(value)
-            if not trace.learns or np.any(found.seen[node.name].grad):
+            if not trace.learns:
                 break
+            if layout == found.layout[node.name]:
+                found.twins.setdefault(node.name, []).append(trace.values[i])
     _leave_unresolved(network, trace, found)
     return found
 
@@ -249,8 +252,11 @@ def _settled(
     other = _laid_out(seen.grad, mine.value.shape, found.layout[name])
     if other is None or name not in takers or _shares_value(name, found):
         return mine, None
-    if fits(other, mine):
-        return Value.exact(other), None
+    for twin in [seen, *found.twins.get(name, [])]:  # equal numbers may be other tensors
+        if twin.grad is not None:
+            same = _laid_out(twin.grad, mine.value.shape, found.layout[name])
+            if same is not None and fits(same, mine):
+                return Value.exact(same), None
     return mine, Difference(takers[name], f"the gradient of its input {name}", mine, other)
 
 

@@ -131,6 +131,8 @@ class Network:
         nodes: see `Node`.
         output: name of the value that holds the scores.
         images: preprocessing and class names.
+        loss: name and options of what it is trained with; the name is None for one's own function.
+        reg, decayed: strength of the L2 regularisation, and the parameters that it counts.
     """
 
     name: str
@@ -138,6 +140,9 @@ class Network:
     nodes: tuple[Node, ...]
     output: str
     images: Images = Images()
+    loss: Mapping[str, Any] = field(default_factory=lambda: {"name": "softmax"})
+    reg: float = 0.0
+    decayed: tuple[str, ...] = ()
 
     @property
     def shapes(self) -> dict[str, Shape]:
@@ -148,7 +153,10 @@ class Network:
     def dtype(self) -> np.dtype:
         """That of the weights; float32 where there are none."""
         found = [
-            a.dtype for node in self.nodes for a in node.arrays.values() if a.dtype.kind == "f"
+            a.dtype
+            for node in self.nodes
+            for a in node.arrays.values()
+            if a.dtype.kind == "f" and node.op != "standardize"
         ]
         return np.result_type(*found) if found else np.dtype(np.float32)
 
@@ -227,7 +235,12 @@ def _of_model(model: nn.Model) -> Network:
             f"interop: {type(model).__name__} holds layers that are this library's alone or your own, "
             f"and have no form elsewhere: {'; '.join(foreign)}. Use layers of handgrad.nn in their place"
         )
-    return Network(type(model).__name__, inputs, tuple(nodes), names[output.index])
+    loss = {"name": model._loss.name, **model._loss.options}
+    reg = float(model.reg)
+    return Network(
+        type(model).__name__, inputs, tuple(nodes), names[output.index], Images(), loss, reg,
+        tuple(model.decayed),
+    )  # fmt: skip
 
 
 def _operator(layer: nn.Layer, shape: Shape) -> str | None:

@@ -397,11 +397,12 @@ def image_pad_backward(dout, x, pads, value):
     return dout[:, :, top : top + x.shape[2], left : left + x.shape[3]]
 
 
-def softmax_loss(scores, y):
-    """loss = -mean of log p[y], with p = exp(scores) / sum        dscores = (p - one at y) / N"""
-    p = np.exp(scores - scores.max(axis=1, keepdims=True))
-    p /= p.sum(axis=1, keepdims=True)
-    rows = np.arange(len(y))
-    loss = -np.log(p[rows, y]).mean()
-    p[rows, y] -= 1
-    return loss, p / len(y)
+def softmax_loss(scores, y, smoothing=0.0):
+    """loss = -mean of sum t log p, with p = exp(scores) / sum        dscores = (p - t) / N
+    t is 1 at y and 0 elsewhere, of which `smoothing` is spread over all classes
+    """
+    logp = scores - scores.max(axis=1, keepdims=True)
+    logp = logp - np.log(np.exp(logp).sum(axis=1, keepdims=True))
+    t = np.full_like(scores, smoothing / scores.shape[1])
+    t[np.arange(len(y)), y] += 1 - smoothing
+    return -(t * logp).sum() / len(y), (np.exp(logp) - t) / len(y)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from handgrad.errors import OptionError
 from handgrad.interop import numpy_layers
 from handgrad.interop.network import Network, Node, identifiers, without_dropout
 
@@ -260,10 +261,15 @@ class _Text:
         """The functions `loss_and_gradients` and `train`."""
         network = self.network
         self.needed["softmax_loss"] = None
+        loss = dict(network.loss)
+        smoothing = loss.pop("label_smoothing", 0.0)
+        if loss != {"name": "softmax"}:
+            raise OptionError(f"export: train=True is for the softmax loss, not for {loss}")
+        smooth = f", smoothing={float(smoothing)!r}" if smoothing else ""
         lines = [line for node in network.nodes for line in self.line(node, training=True)]
         seen: set[str] = set()
         back = [
-            f"loss, d{self.names[network.output]} = softmax_loss({self.names[network.output]}, y)",
+            f"loss, d{self.names[network.output]} = softmax_loss({self.names[network.output]}, y{smooth})",
             "g = {}",
         ]
         for node in reversed(network.nodes):
@@ -275,13 +281,20 @@ class _Text:
                 for role in ("mean", "var"):
                     place = f'p["{node.name}.{role}"]'
                     norms[f"{place} += {1 - keep:.6g} * ({role}_{out} - {place})"] = None
+        decay = []
+        if network.reg and network.decayed:
+            decay = [
+                f"for name in {list(network.decayed)!r}:  # L2 regularisation",
+                f"    loss = loss + {network.reg / 2!r} * (p[name] ** 2).sum()",
+                f"    g[name] = g[name] + np.array({network.reg!r}, DTYPE) * p[name]",
+            ]
         rng = ", rng" if any(node.op == "dropout" for node in network.nodes) else ""
         parts = [
             "",
             f"def loss_and_gradients({inputs}, y{rng}):",
             '    """The mean loss of a batch, and the gradient of each weight, by its name"""',
         ]
-        parts += [f"    {line}" for line in [*lines, *back, *norms]]
+        parts += [f"    {line}" for line in [*lines, *back, *decay, *norms]]
         batch = ", ".join(f"{x}[rows]" for x in inputs.split(", "))
         parts += [
             "    return loss, g",

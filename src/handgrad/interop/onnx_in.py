@@ -152,7 +152,7 @@ def _location(tensor: Any) -> str:
 
 def _inputs(graph: Any, constants: Any, growing: Growing, where: str, input_shape: Any) -> None:
     given = [value for value in graph.input if value.name not in constants]
-    from handgrad.nn.inputs import input_shapes
+    from handgrad.nn.fit import input_shapes
 
     wanted = input_shapes("from_onnx", input_shape)
     if wanted is not None and len(wanted) != len(given):

@@ -88,6 +88,8 @@ class Search:
         if not np.isfinite(out.value).all():
             return False
         wide = Value(out.value, 4 * out.error)
+        if any(np.array_equal(out.value, x.value) for x in self.inputs(node)):
+            return self._is_confirmed(node, out)  # what goes in is there in any case
         for other in candidates(self.seen, self.found, node):
             if any(fits(value, wide) for _, value in layouts(other.value, out.value.shape)):
                 return True
@@ -105,6 +107,9 @@ class Search:
             xs = [out if name == node.name else self.found.values[name] for name in after.inputs]
             later = self.forward(after, xs)
             wide = Value(later.value, 4 * later.error)
+            known = self.found.values.values()
+            if any(v.value.shape == later.value.shape and fits(v.value, wide) for v in known):
+                continue  # it is there in any case
             for other in candidates(self.seen, self.found, after):
                 if any(fits(value, wide) for _, value in layouts(other.value, later.value.shape)):
                     return True
@@ -113,13 +118,28 @@ class Search:
     def ratio(self, node: Node) -> str | None:
         """One number multiplies, or is added to, all."""
         out = self.found.done[node.name].out
+        if node.op == "add":
+            return self.shares(node, out)
         for other in candidates(self.seen, self.found, node):
             for _, value in layouts(other.value, out.value.shape):
                 size = float((out.value**2).sum())
                 factor = float((value * out.value).sum()) / size if size else 0.0
-                if abs(factor) > 1e-6 and fits(value / factor, Value(out.value, 8 * out.error)):
+                error = 8 * out.error + 16 * self.seen.unit * np.abs(out.value)
+                if abs(factor) > 1e-6 and fits(value / factor, Value(out.value, error)):
                     return f"it is multiplied by {factor:.6g}"
                 shift = float((value - out.value).mean())
                 if fits(value - shift, Value(out.value, 8 * out.error + 1e-7 * abs(shift))):
                     return f"{shift:.6g} is added"
+        return None
+
+    def shares(self, node: Node, out: Value) -> str | None:
+        """Two other numbers than 1 and 1 multiply the values of a sum."""
+        parts = np.stack([x.value.reshape(-1) for x in self.inputs(node)], axis=1)
+        for other in candidates(self.seen, self.found, node):
+            for _, value in layouts(other.value, out.value.shape):
+                (a, b), *_ = np.linalg.lstsq(parts, value.reshape(-1), rcond=None)
+                sizes = np.abs(parts).sum(axis=1).reshape(out.value.shape)
+                made = Value((parts @ [a, b]).reshape(out.value.shape), 32 * self.seen.unit * sizes)
+                if fits(value, made) and max(abs(a), abs(b)) > 1e-3:
+                    return f"the values are multiplied by {a:.4g} and {b:.4g} before they are added"
         return None

@@ -54,7 +54,7 @@ def _check_labels(layer: str, y: Any, x: Array) -> Array:
     if not (y.dtype.kind in "iu" if is_own else xp.isdtype(y.dtype, "integral")):
         raise LabelError(
             f"{layer}: y must hold integers in [0, {C}), got {y.dtype} (y[0] = {shown(y[0])})"
-            f"{advice_on_kind('y', y, given)}"
+            f"{advice_on_kind('y', y, given, C)}"
         )
     if is_own and not isinstance(x, np.ndarray):
         y = xp.asarray(y, device=x.device)

@@ -64,11 +64,15 @@ from handgrad.optim.settings import (
 def sgd(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Config]:
     """Stochastic gradient descent, **in place**: ``w -= learning_rate * dw``; returns the same w.
 
+    An array that is read-only stays as it is, and the next w is a new one.
+
     config: learning_rate 1e-2.
     Source: CS231n assignment 2, ``sgd``; Robbins and Monro (1951).
     """
     config = checked("sgd", w, dw, config)
     learning_rate = rate_of("sgd", config, 1e-2)
+    if isinstance(w, np.ndarray) and not w.flags.writeable:
+        w = w.copy()
     dw, kept = decayed("sgd", w, dw, config, learning_rate)
     if kept != 1.0:
         w *= kept

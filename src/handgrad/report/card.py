@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from handgrad.errors import DataError, HandgradError, OptionError, as_path, shown
-from handgrad.training.history import read_records
+from handgrad.files import read_records
 
 WATTS = 10.0
 """That a busy core of a present processor is taken to draw, for the estimate of energy."""

@@ -247,3 +247,19 @@ def _decode(text: str) -> np.ndarray:
     from PIL import Image
 
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(text))))
+
+
+def range_figure(found: Any) -> Any:
+    """Return a figure of the losses over the rates, with the suggestion, of a `RangeTest`."""
+    made = new_figure(7, 4.2)
+    axes = made.subplots()
+    axes.plot(found.rates, found.losses, color=BLUE, lw=0.8, alpha=0.35, label="each step")
+    axes.plot(found.rates, found.smoothed, color=BLUE, lw=1.8, label="smoothed")
+    label = f"suggestion {found.suggestion:.2g}"
+    axes.axvline(found.suggestion, color=ORANGE, lw=1.5, ls="--", label=label)
+    top = max(float(found.smoothed[0]), float(np.median(found.losses))) * 1.6
+    axes.set(xscale="log", xlabel="learning rate", ylabel="loss", title="Learning-rate range test")
+    axes.set_ylim(min(0.0, float(found.losses.min())), top)
+    axes.grid(alpha=0.25, which="both")
+    axes.legend(fontsize=9)
+    return made

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from handgrad.errors import DataError, HandgradError, as_path
-from handgrad.files import atomic_write
+from handgrad.files import atomic_write, read_records
 from handgrad.html import POLICY
 from handgrad.report.card import model_card
-from handgrad.training.history import read_records
 
 CSS = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 0 auto;

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from handgrad.errors import OptionError, as_path, shown
+from handgrad.files import read_records
+from handgrad.report.grid import visualize_grid
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -75,8 +77,6 @@ def _name_of(run: Any, number: int) -> str:
 def _history_of(run: Any) -> list[Record]:
     """Return the records of a history, or such as a Solver's lists say."""
     if isinstance(run, str | PathLike):
-        from handgrad.training.history import read_records
-
         path = as_path("plot", "runs", run)
         return list(read_records(path / "history.jsonl" if path.is_dir() else path))
     if isinstance(run, list | tuple) and _is_history(run) and run:
@@ -152,7 +152,6 @@ def _add_filters(figure: Figure, run: Any) -> None:
     weights = None if name is None else getattr(model, "params", {}).get(name)
     if weights is None or weights.ndim != 4 or weights.shape[1] not in (1, 3):
         return
-    from handgrad.report.grid import visualize_grid
 
     grid = visualize_grid(weights[:64].transpose(0, 2, 3, 1), ubound=1.0, padding=1)
     figure.set_size_inches(13, 3.8)

@@ -28,6 +28,7 @@ from handgrad.training.evaluate import (
 )
 from handgrad.training.health import HealthCheck
 from handgrad.training.lr_find import RangeTest, lr_find
+from handgrad.training.one_call import train
 from handgrad.training.progress import ProgressBar
 from handgrad.training.solver import Solver
 from handgrad.training.trained import TrainedRun, load
@@ -63,4 +64,5 @@ __all__ = [
     "restore",
     "save_checkpoint",
     "save_model",
+    "train",
 ]

@@ -20,6 +20,7 @@ from handgrad.training.checkpoint import load_model_arrays
 from handgrad.training.checks import split_settings
 from handgrad.training.config import RunConfig
 from handgrad.training.division import SPLIT, load_split
+from handgrad.training.own_data import PREPARED, data_of_run
 
 
 def read_config(folder: str | PathLike[str]) -> RunConfig:
@@ -66,6 +67,8 @@ def headed(config: RunConfig, num_outputs: int) -> RunConfig:
 def load_dataset(config: RunConfig, folder: Path | None = None) -> Dataset:
     """Load the data set of `config`, in the parts that the run in `folder` has, where it wrote them."""
     options = options_of(config.data)
+    if config.data["name"] == PREPARED:
+        return data_of_run(folder)
     if folder is not None and (folder / SPLIT).is_file():
         options["split"] = load_split(folder / SPLIT)
     return load(config.data["name"], **options)
@@ -94,7 +97,7 @@ def completed(config: RunConfig, dataset: Dataset) -> RunConfig:
     return replace(
         config,
         model=_with_defaults(model, models.constructor(model["name"])),
-        data=_with_defaults({**config.data, **dataset.settings}, DATASETS[config.data["name"]]),
+        data=_data(config, dataset),
         optimizer=optimizer,
     )
 
@@ -111,6 +114,13 @@ def _sizes(config: RunConfig, input_shape: tuple[int, ...], num_outputs: int) ->
 def options_of(table: Mapping[str, Any]) -> dict[str, Any]:
     """Return a table of the configuration without its ``name``."""
     return {key: value for key, value in table.items() if key != "name"}
+
+
+def _data(config: RunConfig, dataset: Dataset) -> dict[str, Any]:
+    """Return the table [data] with its defaults, and with what was guessed about the data."""
+    if config.data["name"] == PREPARED:
+        return dict(config.data)
+    return _with_defaults({**config.data, **dataset.settings}, DATASETS[config.data["name"]])
 
 
 def _with_defaults(table: Mapping[str, Any], function: Any) -> dict[str, Any]:

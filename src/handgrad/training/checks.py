@@ -123,7 +123,7 @@ def _check_labels(
     if y.dtype.kind not in "iu":
         raise LabelError(
             f"Solver: {name} must hold integers, the numbers of classes, got {y.dtype} "
-            f"({name}[0] = {shown(y[0])}){advice_on_kind(name, y, given)}"
+            f"({name}[0] = {shown(y[0])}){advice_on_kind(name, y, given, classes)}"
         )
     wrong = y < 0 if classes is None else (y < 0) | (y >= classes)
     if wrong.any():

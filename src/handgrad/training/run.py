@@ -47,6 +47,7 @@ from handgrad.training.ensemble import Viewed
 from handgrad.training.finetune import StartedFrom, keep_start, start_from
 from handgrad.training.health import HealthCheck
 from handgrad.training.judging import standardises
+from handgrad.training.own_data import FILE, PREPARED, save_data
 from handgrad.training.solver import Solver
 from handgrad.training.trained import evaluate_split, save_preprocessing
 
@@ -219,7 +220,9 @@ def _describe(run: Run) -> None:
     """Write what the folder of a run holds besides its configuration before it is trained."""
     atomic_write(run.folder / "summary.txt", run.model.summary().encode())
     save_preprocessing(run.folder / "preprocessing.safetensors", run.dataset)
-    if run.dataset.split is not None:
+    if run.config.data["name"] == PREPARED and not (run.folder / FILE).exists():
+        save_data(run.folder / FILE, run.dataset)
+    elif run.dataset.split is not None:
         save_split(run.folder / SPLIT, run.dataset.split)
     if run.started_from is not None:
         keep_start(run.started_from, run.folder)

@@ -14,7 +14,7 @@ from handgrad import engines
 from handgrad.data import Dataset, Description, read_image
 from handgrad.data.columns import feature_groups
 from handgrad.errors import CheckpointError, OptionError, as_path, check_choice
-from handgrad.files import atomic_write
+from handgrad.files import atomic_write, read_records
 from handgrad.training import views
 from handgrad.training.build import build_model, load_dataset, read_config
 from handgrad.training.checkpoint import ModelFile, load_model_arrays, model_in
@@ -26,7 +26,6 @@ from handgrad.training.evaluate import (
     predict_probabilities,
     scores_of,
 )
-from handgrad.training.history import read_records
 from handgrad.training.judging import (
     evaluation_of,
     evaluation_of_scores,

@@ -8,7 +8,8 @@ layer names its family in `known/table.py`.  The files, by folder:
     generic             every layer: sign, factor, sum, transpose, a lost or unused gradient
     dense/              affine (also with ReLU), relu (and what acts number by number), dropout
     convolution/        conv: conv_forward (bias, kernel, padding), conv_places (how many windows, where),
-                        conv_backward (products, indices, sums), conv_crop (dx at the padding);
+                        conv_backward (products, indices, sums), conv_crop (dx at the padding),
+                        conv_loops (what they override);
                         pool: pool_windows (size and stride), pool_forward, pool_backward (the maximum)
     norms/              batchnorm, layernorm, groupnorm, each of its own mistakes and of those that all
                         share: norm (forward), statistics (mean and variance), norm_backward, paths
@@ -16,7 +17,8 @@ layer names its family in `known/table.py`.  The files, by folder:
     losses/             loss (divisors), softmax, svm
     sequences/          recurrent (RNN, LSTM, embedding), temporal_loss (mask and divisor)
     rules/              optim (all rules, SGD), momentum (and Nesterov's), squares (RMSProp, AdaGrad),
-                        adam, adam_correction (bias correction and t), defaults (of settings)
+                        adam, adam_correction (bias correction and t), defaults (of settings);
+                        rule and adam_rule (what they override)
     networks/           sandwich (a step left out), model (regularisation, what is forgotten),
                         joins (a layer left out, one too many, another order)
     classifiers/        assignment 1: linear (losses of W), neighbours (distances, votes), neural_net,

@@ -81,6 +81,12 @@ LAYERS = [
         )
         for word in ("affine_batchnorm_relu", "affine_batch_relu")
     ],
+    _pair(
+        "affine_ln_relu",
+        "sandwich",
+        functools.partial(configs.affine_like, "ln"),
+        called="affine_layernorm_relu",
+    ),
     *[
         _pair(
             "conv_bn_relu", "sandwich", functools.partial(windows.conv_sandwich, "bn"), called=word

@@ -70,6 +70,12 @@ def _terms(change: Callable[..., dict[str, Any]]) -> Callable[[Call], dict[str, 
                 loss, dW = value_and_gradient(kind, W, X, y, 0.0)
                 dout = 1.0 if call.dout is None else call.dout
                 found = change(loss, dW, W, decay, len(X))
+                if found == {"last": True}:  # of the last row alone, divided by N
+                    last, d_last = value_and_gradient(kind, W, X[-1:], y[-1:], 0.0)
+                    found = {
+                        "loss": last / len(X) + decay * np.sum(W * W),
+                        "dW": d_last / len(X) + 2 * decay * W,
+                    }
                 if "dW" in found:
                     found["dW"] = dout * found["dW"]
                 return found
@@ -166,6 +172,18 @@ _OWN = [
             }
         ),
         r"",
+    ),
+    Hypothesis(
+        "last_row_alone",
+        "{key} counts the last row alone: what stands behind the loop over the rows belongs into it",
+        _terms(lambda loss, dW, W, decay, N: {"last": True}),
+        r"loss\s*\+=|dW.*\+=",
+    ),
+    Hypothesis(
+        "not_averaged_nor_regularised",
+        "{key} is the sum over the rows, without the regulariser: divide it by N, and add that",
+        _terms(lambda loss, dW, W, decay, N: {"loss": loss * N, "dW": dW * N}),
+        r"loss\s*=|dW\s*=",
     ),
     Hypothesis(
         "all_times_batch",

@@ -72,6 +72,10 @@ FORWARD = [
                 lambda w, lr, dw, root: w - lr * (dw / root[0] + root[1]),
             ),
             (
+                "added to the learning rate that is divided by the root",
+                lambda w, lr, dw, root: w - (lr / root[0] + root[1]) * dw,
+            ),
+            (
                 "added to the fraction",
                 lambda w, lr, dw, root: w - lr * (1 / root[0] + root[1]) * dw,
             ),

@@ -100,7 +100,7 @@ def _lines(
     lines += ["## Data", "", f"- data set: {_plain(config['data']['name'])}"]
     lines += [f"- {_plain(key)}: {_shown(value)}" for key, value in data.items()]
     if "image_shape" in start:
-        lines.append(f"- images: {' x '.join(str(int(n)) for n in start['image_shape'])}")
+        lines.append(f"- images: {' x '.join(_shown(n) for n in start['image_shape'])}")
     names = start.get("class_names", [])
     if names:
         lines.append(f"- {len(names)} classes: {', '.join(_plain(n) for n in names)}")
@@ -111,7 +111,7 @@ def _lines(
         text = ", ".join(f"{_plain(k)} {_shown(v)}" for k, v in table.items())
         lines.append(f"- {title}: {text or 'none'}")
     lines += [
-        f"- seed: {int(config.get('seed', 0))}",
+        f"- seed: {_shown(config.get('seed', 0))}",
         "",
         "## Circumstances",
         "",
@@ -152,7 +152,7 @@ def _metrics(evaluation: Mapping[str, Any]) -> list[str]:
 def _other_metrics(evaluation: Mapping[str, Any]) -> list[str]:
     """The metrics of a task that is no classification, with their intervals."""
     split = _plain(evaluation.get("split", "test"))
-    lines = [f"- measured on {int(evaluation['count'])} {split} rows"]
+    lines = [f"- measured on {_shown(evaluation['count'])} {split} rows"]
     for name, value in evaluation["metrics"].items():
         limits = evaluation.get("intervals", {}).get(name)
         spread = ""
@@ -183,9 +183,8 @@ def _circumstances(start: Mapping[str, Any], end: Mapping[str, Any]) -> list[str
         lines.append(
             f"- versions: {', '.join(f'{_plain(k)} {_plain(v)}' for k, v in start['versions'].items())}"
         )
-    if end:
-        seconds = float(end["seconds"])
-        threads = int(start.get("threads") or 1)
+    seconds, threads = end.get("seconds"), start.get("threads") or 1
+    if isinstance(seconds, int | float) and isinstance(threads, int):
         energy = seconds * threads * WATTS / 3600
         lines.append(f"- training time: {seconds:.1f} s")
         lines.append(
@@ -198,8 +197,8 @@ def _circumstances(start: Mapping[str, Any], end: Mapping[str, Any]) -> list[str
 def _loading(folder: Path) -> list[str]:
     run = f"runs/{folder.name}" if folder.name else "RUN"
     lines = [
-        "```python", "from handgrad.training import TrainedRun", "",
-        f'run = TrainedRun("{_plain(run)}")', "probabilities = run.predict(pixels)", "```", "",
+        "```python", "import handgrad", "",
+        f'run = handgrad.load("{_plain(run)}")', "probabilities = run.predict_proba(pixels)", "```", "",
     ]  # fmt: skip
     for to, text in (
         ("onnx", 'onnxruntime.InferenceSession("net.onnx").run(None, {"pixels": pixels})'),

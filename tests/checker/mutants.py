@@ -151,7 +151,9 @@ def layers_of(file: str) -> list[str]:
         name for name in sorted(FUNCTIONS) if getattr(naive, name).__module__.endswith(f".{file}")
     ]
     found = {name.split("_forward")[0].split("_backward")[0] for name in own}
-    found = {name for name in found if name.endswith("_loss") or by_function(f"{name}_forward")}
+    found = {
+        name for name in found if by_function(name if name.endswith("_loss") else f"{name}_forward")
+    }
     if file == "norm":
         found = {"batchnorm", "layernorm", "spatial_batchnorm", "spatial_groupnorm"}
     return sorted(found)

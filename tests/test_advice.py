@@ -4,7 +4,7 @@ import ast
 import re
 from pathlib import Path
 
-from advice import arrivals, checks, commands, networks, numbers, owndata, students
+from advice import arrivals, checks, commands, installs, networks, numbers, owndata, students
 from advice.rows import ROWS
 
 import handgrad
@@ -87,6 +87,7 @@ for module in (
     commands,
     owndata,
     checks,
+    installs,
 ):  # pytest finds them here by their names
     own = {test for _, test in ROWS if test.__module__ == module.__name__}
     globals().update({f"test_{test.__name__}": test for test in own})

@@ -5,6 +5,8 @@ from __future__ import annotations
 import builtins
 import importlib
 import shlex
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,7 +49,7 @@ def data_and_another_data_set(place, capsys):
     np.savez("a.npz", X=ROWS, y=LABELS)
     command = ["train", "--data", "a.npz", *QUICK, "--recipe", "ant", "--dataset", "digits"]
     assert run(command) == 2
-    for option in said(capsys.readouterr().err, r"leave out (\S+(?:, \S+)*)").split(", "):
+    for option in said(capsys.readouterr().err, r"leave out ([^\n.]*)").split(", "):
         at = command.index(option)
         command = command[:at] + command[at + 2 :]
     assert run(command) == 0
@@ -190,10 +192,9 @@ def parquet_without_pyarrow(place, monkeypatch):
         patch.setattr(builtins, "__import__", absent)
         text = refused(lambda: data.from_table("t.parquet", "y"))
     # the extra brings pyarrow, and with it the file is read
-    from importlib.metadata import requires
-
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
     extra = said(text, r"pip install 'handgrad\[(\w+)\]'$")
-    brought = [r for r in requires("handgrad") if r.endswith((f'"{extra}"', f"'{extra}'"))]
+    brought = project["project"]["optional-dependencies"][extra]
     assert any(requirement.startswith("pyarrow") for requirement in brought)
     assert data.from_table("t.parquet", "y").input_shape == (1,)
 

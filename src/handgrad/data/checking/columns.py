@@ -22,8 +22,8 @@ FEW: Final = 50  # values of a column, of which another one may be a translation
 def drop_option(name: str) -> str:
     """Return the option that leaves a column out, as a shell takes it.
 
-    >>> drop_option("age")
-    '--set data.drop=\'["age"]\''
+    >>> print(drop_option("age"))
+    --set data.drop='["age"]'
     """
     return f"--set data.drop={quote(json.dumps([name], ensure_ascii=False))}"
 

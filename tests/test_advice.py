@@ -4,7 +4,17 @@ import ast
 import re
 from pathlib import Path
 
-from advice import arrivals, commands, mistakes, networks, numbers, students
+from advice import (
+    arrivals,
+    checks,
+    commands,
+    installs,
+    mistakes,
+    networks,
+    numbers,
+    owndata,
+    students,
+)
 from advice.rows import ROWS
 
 import handgrad
@@ -86,7 +96,10 @@ for module in (
     students,
     commands,
     mistakes,
+    owndata,
+    checks,
+    installs,
 ):  # pytest finds them here by their names
     own = {test for _, test in ROWS if test.__module__ == module.__name__}
     globals().update({f"test_{test.__name__}": test for test in own})
-archive = commands.archive
+archive, place = commands.archive, owndata.place

@@ -4,7 +4,7 @@ import ast
 import re
 from pathlib import Path
 
-from advice import arrivals, commands, networks, numbers, students
+from advice import arrivals, commands, interchange, networks, numbers, students, trainings
 from advice.rows import ROWS
 
 import handgrad
@@ -85,6 +85,8 @@ for module in (
     networks,
     students,
     commands,
+    interchange,
+    trainings,
 ):  # pytest finds them here by their names
     own = {test for _, test in ROWS if test.__module__ == module.__name__}
     globals().update({f"test_{test.__name__}": test for test in own})

@@ -178,6 +178,39 @@ def files_for_a_network_of_arrays(tmp_path):
     assert len(runs[0].predict(X)) == len(X)
 
 
+@follows("predict: paths are for networks that look at pictures; this one takes {takes}: give it ")
+def paths_for_a_network_of_tables(tmp_path):
+    from data.own import table_text
+
+    from handgrad import data
+    from handgrad.data import tablefile
+    from handgrad.training.defaults import choose
+
+    path = tmp_path / "data.csv"
+    path.write_text(table_text(), encoding="utf-8")
+    table = {"name": "table", "path": str(path), "target": "label"}
+    dataset = data.load(**table)
+    config = choose(dataset, table).config.with_overrides({"training.epochs": 1})
+    run = start_run(config, tmp_path / "run", dataset)
+    run.train()
+    model = handgrad.load(run.folder)
+    text = refused(lambda: model.predict([path]))
+    assert "one table, or the path of its file: give it the data themselves" in text
+    right = np.concatenate(
+        [model.predict_proba(rows) for rows, _ in tablefile.table_blocks(path, 50)]
+    )
+    assert len(right) == 120
+    for given in (path, str(path)):
+        np.testing.assert_allclose(model.predict_proba(given), right, rtol=1e-6)
+    read = tablefile.read_table(path).table
+    assert np.array_equal(model.predict(read), model.predict(path))
+    whole = path.read_text(encoding="utf-8")
+    for broken, words in ((whole + "1,2\n", "line 122: 2 cells"), (whole.splitlines()[0], "rows")):
+        path.write_text(broken, encoding="utf-8")
+        assert words in refused(lambda: model.predict(path))
+    assert "no such file" in refused(lambda: model.predict(tmp_path / "none.csv"))
+
+
 @follows("has {done} epochs; give more than that, not {epochs}")
 @pytest.mark.filterwarnings("ignore:.*(num_epochs was|further than)")
 def epochs_that_are_done(tmp_path):

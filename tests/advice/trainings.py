@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 
 import numpy as np
@@ -179,7 +180,7 @@ def files_for_a_network_of_arrays(tmp_path):
 
 
 @follows("predict: paths are for networks that look at pictures; this one takes {takes}: give it ")
-def paths_for_a_network_of_tables(tmp_path):
+def paths_for_a_network_of_tables(tmp_path, monkeypatch):
     from data.own import table_text
 
     from handgrad import data
@@ -202,6 +203,10 @@ def paths_for_a_network_of_tables(tmp_path):
     assert len(right) == 120
     for given in (path, str(path)):
         np.testing.assert_allclose(model.predict_proba(given), right, rtol=1e-6)
+    with monkeypatch.context() as patch:  # a table of several blocks
+        short = functools.partial(tablefile.table_blocks, size=50)
+        patch.setattr("handgrad.training.trained.table_blocks", short)
+        np.testing.assert_allclose(model.predict_proba(path), right, rtol=1e-6)
     read = tablefile.read_table(path).table
     assert np.array_equal(model.predict(read), model.predict(path))
     whole = path.read_text(encoding="utf-8")

@@ -4,7 +4,7 @@ import ast
 import re
 from pathlib import Path
 
-from advice import arrivals, commands, interchange, networks, numbers, students, trainings
+from advice import arrivals, commands, interchange, mistakes, networks, numbers, students, trainings
 from advice.rows import ROWS
 
 import handgrad
@@ -87,6 +87,7 @@ for module in (
     commands,
     interchange,
     trainings,
+    mistakes,
 ):  # pytest finds them here by their names
     own = {test for _, test in ROWS if test.__module__ == module.__name__}
     globals().update({f"test_{test.__name__}": test for test in own})

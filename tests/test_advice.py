@@ -9,11 +9,13 @@ from advice import (
     checks,
     commands,
     installs,
+    interchange,
     mistakes,
     networks,
     numbers,
     owndata,
     students,
+    trainings,
 )
 from advice.rows import ROWS
 
@@ -95,6 +97,8 @@ for module in (
     networks,
     students,
     commands,
+    interchange,
+    trainings,
     mistakes,
     owndata,
     checks,

@@ -164,7 +164,7 @@ _PICKED = {}
 
 def _beyond_courses(case) -> bool:
     """Whether a row uses an option that the courses' functions, which are checked, do not have."""
-    beyond = {"label_smoothing", "groups", "dilation"}
+    beyond = {"label_smoothing", "sample_weight", "class_weight", "groups", "dilation"}
     return any(isinstance(option, dict) and beyond & option.keys() for option in case.options)
 
 

@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from handgrad import engines
+
 
 def data_sets() -> dict[str, Callable[[], tuple[np.ndarray, np.ndarray]]]:
     """Return what loads each data set: rows (n, d) and targets (n,)."""
@@ -118,7 +120,6 @@ def main(arguments: list[str]) -> int:
     from sklearn.neural_network import MLPClassifier, MLPRegressor
     from threadpoolctl import threadpool_limits
 
-    from handgrad import engines
     from handgrad.sklearn import HandgradClassifier, HandgradRegressor
 
     seeds = 5

@@ -4,7 +4,19 @@ import ast
 import re
 from pathlib import Path
 
-from advice import arrivals, commands, interchange, mistakes, networks, numbers, students, trainings
+from advice import (
+    arrivals,
+    checks,
+    commands,
+    installs,
+    interchange,
+    mistakes,
+    networks,
+    numbers,
+    owndata,
+    students,
+    trainings,
+)
 from advice.rows import ROWS
 
 import handgrad
@@ -88,7 +100,10 @@ for module in (
     interchange,
     trainings,
     mistakes,
+    owndata,
+    checks,
+    installs,
 ):  # pytest finds them here by their names
     own = {test for _, test in ROWS if test.__module__ == module.__name__}
     globals().update({f"test_{test.__name__}": test for test in own})
-archive = commands.archive
+archive, place = commands.archive, owndata.place

@@ -157,7 +157,8 @@ def pairs_of(
     Args:
         arrays: name -> array.
         where: the file, for messages.
-        x, y: names of the arrays of inputs and targets, where they are called otherwise.
+        x, y: names of the arrays of inputs and targets, where they are called otherwise; of one that is
+            named alone, the other is found by its name.
 
     Returns:
         "" -> (inputs, targets) where nothing says a part, else "train", "val", "test" -> (inputs, targets).
@@ -165,12 +166,13 @@ def pairs_of(
     Raises DataError if they are not found; says which names are looked for.
     """
     if x or y:
-        for name in (x or "X", y or "y"):
+        x, y = x or _partner(y, "x", arrays), y or _partner(x, "y", arrays)
+        for name in (x, y):
             if name not in arrays:
                 near = nearest(name, arrays)
                 hint = f"; did you mean {near!r}?" if near else ""
                 raise DataError(f"{where}: there is no array {name!r}, only {_names(arrays)}{hint}")
-        return {"": (arrays[x or "X"], arrays[y or "y"])}
+        return {"": (arrays[x], arrays[y])}
     found: dict[str, dict[str, str]] = {}
     for name in arrays:
         part, kind = _role(name)
@@ -190,6 +192,13 @@ def pairs_of(
             "--set data.x=NAME --set data.y=NAME"
         )
     return {part: pair for part, pair in pairs.items() if part or "train" not in pairs}
+
+
+def _partner(name: str, kind: str, arrays: Mapping[str, np.ndarray]) -> str:
+    """The array that belongs to the array `name`: the only one of its `kind` and part, else X or y."""
+    part = _role(name)[0]
+    found = [other for other in arrays if other != name and _role(other) == (part, kind)]
+    return found[0] if len(found) == 1 else {"x": "X", "y": "y"}[kind]
 
 
 _WHAT: Final = {"x": "inputs", "y": "targets"}

@@ -45,6 +45,17 @@ _LARGEST: Final = 1e30  # of a number; its square still is one of float64
 _PARTS: Final = ("month", "weekday", "hour")
 
 
+def check_size(name: str, value: np.ndarray, rows: np.ndarray | None = None) -> None:
+    """Raise NonFiniteError if a `value` (N,) is too large; `rows` are the numbers of its rows."""
+    large = np.abs(value) > _LARGEST
+    if large.any():
+        at = int(large.argmax())
+        raise NonFiniteError(
+            f"table: column {name!r}, row {at if rows is None else rows[at]}: {value[at]:g} is too large for "
+            "a network; correct it, leave the row out, or take the logarithm of the column"
+        )
+
+
 @dataclass(frozen=True)
 class Column:
     """One column: its name, its kind, and what the training rows said of it.
@@ -113,12 +124,7 @@ class Column:
         value = as_numbers(column)
         missing = np.isnan(value)
         value = np.where(missing, self.fill, value)
-        if (np.abs(value) > _LARGEST).any():
-            row = int((np.abs(value) > _LARGEST).argmax())
-            raise NonFiniteError(
-                f"table: column {self.name!r}, row {row}: {value[row]:g} is too large for a network; "
-                "correct it, leave the row out, or take the logarithm of the column"
-            )
+        check_size(self.name, value)
         out = [value / _DAY if self.kind == "date" else value]
         for part in self.parts:
             turn = 2 * np.pi * _part(value, part)

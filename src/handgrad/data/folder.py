@@ -83,7 +83,9 @@ def from_folder(
     )
     items = [_item(listing.root, file) for file in listing.files]
     found = cached_images(root, items, shape, as_flag("data", "cache", cache))
-    notes += shape_notes + unreadable_notes(found, len(items), skip, str(root))
+    notes += shape_notes + unreadable_notes(
+        found, len(items), skip, str(root), " (`handgrad data check` names more)"
+    )
     files = [listing.files[row] for row in found.good]
     labels = [listing.labels[row] for row in found.good]
     names = listing.class_names
@@ -239,16 +241,21 @@ def _as_size(value: Any) -> tuple[int, int]:
     return side, side
 
 
-def unreadable_notes(found: Cached, count: int, skip: bool, where: str) -> list[str]:
-    """Return a note on the rows that cannot be read; DataError unless they are to be skipped."""
+def unreadable_notes(
+    found: Cached, count: int, skip: bool, where: str, more: str = ""
+) -> list[str]:
+    """Return a note on the rows that cannot be read; DataError unless they are to be skipped.
+
+    `more` is put into the error: where more of them are named.
+    """
     if not found.bad:
         return []
     what = f"{len(found.bad)} of {count} pictures cannot be read"
     some = "; ".join(list(found.bad.values())[:3]) + ("; ..." if len(found.bad) > 3 else "")
     if not skip:
         raise DataError(
-            f"{where}: {what}: {some}. Repair or remove them (`handgrad data check` lists all), or leave "
-            "them out with --set data.skip_unreadable=true"
+            f"{where}: {what}: {some}. Repair or remove them{more}, or leave them out with "
+            "--set data.skip_unreadable=true"
         )
     if len(found.bad) == count:
         raise DataError(f"{where}: none of {count} pictures can be read: {some}")

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from handgrad.data.columns import TablePreprocessing
+from handgrad.data.columns import TablePreprocessing, check_size
 from handgrad.data.dataset import Dataset
 from handgrad.data.folder import check_classes
 from handgrad.data.splits import (
@@ -129,6 +129,8 @@ def from_table(
         raise DataError(
             f"{where}: no column is left to predict from; {'; '.join(more) or 'there is none beside'}"
         )
+    for column in (column for column, kind in kinds.items() if kind == "number"):
+        check_size(column, as_numbers(inputs[column]), targets.kept)
     notes += _leaks(inputs[train[:_LOOKED_AT]], kinds, targets, train[:_LOOKED_AT])
     min_count = _min_count(inputs, train, kinds)
     prepare = TablePreprocessing.fit(
@@ -269,7 +271,7 @@ def _leaks(
     inputs: Table, kinds: Mapping[str, str], targets: Targets, rows: np.ndarray
 ) -> list[str]:
     """Notes on columns that alone tell the target, as `handgrad data check` finds them."""
-    from handgrad.data.checking.columns import LEAK, told_by
+    from handgrad.data.checking.columns import LEAK, drop_option, told_by
 
     if targets.y.ndim != 1 or targets.task == "multilabel" or len(rows) < 20:
         return []
@@ -279,7 +281,7 @@ def _leaks(
         if told >= LEAK and base < 0.9:
             notes.append(
                 f"column {name!r} alone tells {targets.target_names[0]!r}: would it be known when the "
-                f"network is used? If not: --set data.drop='[\"{name}\"]'"
+                f"network is used? If not: {drop_option(name)}"
             )
     return notes
 

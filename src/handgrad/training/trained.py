@@ -60,7 +60,7 @@ class TrainedRun:
         """
         path = as_path("TrainedRun", "folder", folder)
         self.path = path
-        if path.is_file():
+        if path.is_file() and path.suffix == ".safetensors":
             saved = load_model_arrays(path)
             self.folder = path.parent
             self.config, self.description = _described(path, saved)
@@ -197,7 +197,7 @@ class TrainedRun:
                 chosen = scores.argmax(axis=1)
             slopes = np.zeros_like(scores)
             slopes[np.arange(len(scores)), chosen] = 1.0
-            return float((scores * slopes).sum()), slopes
+            return 0.0, slopes  # only the gradient is asked for
 
         with engines.use(self.config.engine):
             parts = [

@@ -52,8 +52,8 @@ def check_data(data: Any, target: Any = (), **options: Any) -> DataCheck:
     if table is not None:
         check.facts |= {"rows": f"{len(table):,}", "columns": f"{len(table.names):,}"}
         check_columns(check, table, targets)
-    if targets or kind in ("table", "shards"):
-        options = {**options, "target": target}
+    if targets or kind == "table":
+        options = {**options, "target": targets[0] if len(targets) == 1 else targets}
     if kind != "arrays":
         options = {**options, "skip_unreadable": True}
     dataset: Dataset | None = None
@@ -99,6 +99,15 @@ def _check_dataset(
         "split": ", ".join(f"{count:,} {part}" for part, count in parts.items()),
     }
     for note in dataset.notes:
+        if "pictures cannot be read, " in note and not check.has(
+            "unreadable pictures"
+        ):  # of Parquet files
+            check.add(
+                "serious",
+                "unreadable pictures",
+                note,
+                "repair or remove them; or train without them: --set data.skip_unreadable=true",
+            )
         if not note.startswith(("split", "task")) and not any(word in note for word in _SAID):
             check.add("note", "guessed", note, "if it is not so, see `handgrad train --help`")
     images = _images(dataset)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter, defaultdict
+from shlex import quote
 from typing import Final
 
 import numpy as np
@@ -15,6 +17,15 @@ FAR: Final = 8.0  # interquartile ranges from the quartiles
 LEAK: Final = 0.99  # of what one column alone tells of the target
 BINS: Final = 20
 FEW: Final = 50  # values of a column, of which another one may be a translation
+
+
+def drop_option(name: str) -> str:
+    """Return the option that leaves a column out, as a shell takes it.
+
+    >>> print(drop_option("age"))
+    --set data.drop='["age"]'
+    """
+    return f"--set data.drop={quote(json.dumps([name], ensure_ascii=False))}"
 
 
 def check_columns(check: DataCheck, table: Table, targets: list[str]) -> None:
@@ -44,7 +55,7 @@ def check_columns(check: DataCheck, table: Table, targets: list[str]) -> None:
                 "many gaps",
                 f"{name} is empty in {100 * missing.mean():.0f} % of the rows",
                 "gaps become the median, with a column that marks them; if that is no help, "
-                f"--set data.drop='[\"{name}\"]'",
+                f"{drop_option(name)}",
                 [name],
             )
         _outliers(check, name, column, missing)
@@ -75,7 +86,8 @@ def _summary(name: str, column: np.ndarray, missing: np.ndarray) -> dict[str, st
     if not len(there):
         return {**row, "different": "0", "values": ""}
     if column.dtype.kind == "f":
-        low, middle, high = (f"{v:.6g}" for v in np.quantile(there, (0, 0.5, 1)))
+        with np.errstate(invalid="ignore"):  # the median of infinities of both signs
+            low, middle, high = (f"{v:.6g}" for v in (there.min(), np.median(there), there.max()))
         return {
             **row,
             "different": f"{len(np.unique(there)):,}",
@@ -149,8 +161,7 @@ def check_leaks(
                 "leaking column",
                 f"{name} alone tells {targets[0]}: {100 * told:.1f} % {how}, "
                 f"{100 * base:.1f} % without it",
-                "if it would not be known when the network is used, leave it out: "
-                f"--set data.drop='[\"{name}\"]'",
+                f"if it would not be known when the network is used, leave it out: {drop_option(name)}",
                 [name],
             )
 

@@ -68,6 +68,10 @@ class DataCheck:
         """Whether training on the data as they are would give a wrong result, or none."""
         return any(finding.level == "serious" for finding in self.findings)
 
+    def has(self, title: str) -> bool:
+        """Whether there is a finding called `title`."""
+        return any(finding.title == title for finding in self.findings)
+
     def sort(self) -> None:
         """Put what matters most in front."""
         self.findings.sort(key=lambda finding: LEVELS.index(finding.level))

@@ -183,8 +183,8 @@ def _say(
             "serious" if what.startswith("the") else "look",
             f"{what} in two parts",
             across,
-            "the test would be on pictures that were trained on: remove all but one, or keep them "
-            "together with --group",
+            "the test would be on pictures that were trained on: remove all but one, or, where the parts "
+            "are drawn, keep them together with --group",
         ),
         ("note", what, rest, "remove all but one, if they are no more than copies"),
     ):

@@ -1,0 +1,280 @@
+"""Advice on data of one's own: files, folders, tables, arrays and how they are split."""
+
+from __future__ import annotations
+
+import builtins
+import importlib
+import shlex
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from advice.rows import follows, refused, said
+from data.own import picture_folder, table_text
+
+from handgrad import data
+from handgrad.cli.app import run
+from handgrad.cli.configuration import given_settings
+from handgrad.data import kind_of, tables
+from handgrad.data.scaling import ArrayPreprocessing
+from handgrad.data.splits import SplitOptions, split_rows
+from handgrad.data.table import as_table
+from handgrad.optim import build_schedule
+
+ROWS = np.random.default_rng(0).normal(5, 3, (60, 4))
+LABELS = (ROWS[:, 0] > 5).astype(int)
+QUICK = ["--epochs", "1", "--quiet", "--out", "runs"]
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def option_of(text):
+    """Return the option --set that `text` advises, as a shell hands it over."""
+    return shlex.split(said(text, r"(--set data\.\S+)$"))
+
+
+def settings_of(text):
+    """Return what the advised option --set sets, as arguments of the functions that load."""
+    given = given_settings({}, (option_of(text)[1],))
+    return {key.removeprefix("data."): value for key, value in given.items()}
+
+
+@follows("--data is the data set; leave out {', '.join(extra)}")
+def data_and_another_data_set(place, capsys):
+    np.savez("a.npz", X=ROWS, y=LABELS)
+    command = ["train", "--data", "a.npz", *QUICK, "--recipe", "ant", "--dataset", "digits"]
+    assert run(command) == 2
+    for option in said(capsys.readouterr().err, r"leave out ([^\n.]*)").split(", "):
+        at = command.index(option)
+        command = command[:at] + command[at + 2 :]
+    assert run(command) == 0
+
+
+@follows("--set data.{kind}={name}")
+@pytest.mark.parametrize("names", [("X", "data", "labels"), ("features", "y", "targets")])
+def two_arrays_that_may_be_it(place, names):
+    arrays = {name: LABELS if name in ("y", "labels", "targets") else ROWS for name in names}
+    np.savez("a.npz", **arrays)
+    chosen = settings_of(refused(lambda: data.from_arrays("a.npz")))
+    dataset = data.from_arrays("a.npz", **chosen)
+    assert dataset.input_shape == (4,)
+    assert dataset.class_names == ("0", "1")
+
+
+@follows("from_arrays: y is missing: pass the targets of X, or a path in the place of X")
+def arrays_without_targets(place):
+    assert "y is missing" in refused(lambda: data.from_arrays(ROWS))
+    np.savez("a.npz", X=ROWS, y=LABELS)
+    for given in ((ROWS, LABELS), ("a.npz",)):
+        assert data.from_arrays(*given).class_names == ("0", "1")
+
+
+@follows("is too large for a network; correct it, leave the row out, or take the logarithm of the ")
+@pytest.mark.parametrize("way", ["correct", "leave out", "logarithm"])
+def numbers_that_are_too_large(way):
+    frame = {"a": np.abs(ROWS[:, 0]) + 1, "y": LABELS}
+    frame["a"][7] = 1e300
+    text = refused(lambda: data.from_table(frame, "y"))
+    name, row = said(text, r"column '(.*)', row"), int(said(text, r"row (\d+)"))
+    if way == "correct":
+        frame[name][row] = 1.0
+    elif way == "leave out":
+        frame = {key: np.delete(column, row) for key, column in frame.items()}
+    else:
+        frame[name] = np.log(frame[name])
+    assert data.from_table(frame, "y").input_shape == (1,)
+
+
+@follows("; correct the line, or leave such lines out with ")
+def lines_of_another_length(place):
+    lines = table_text().splitlines()
+    lines[4] += ",more"
+    (place / "t.csv").write_text("\n".join(lines), "utf-8")
+    text = refused(lambda: data.from_table("t.csv", "label"))
+    left = data.from_table("t.csv", "label", **settings_of(text))
+    number = int(said(text, r"line (\d+)"))
+    lines[number - 1] = lines[number - 1].removesuffix(",more")
+    (place / "t.csv").write_text("\n".join(lines), "utf-8")
+    whole = data.from_table("t.csv", "label")
+    count = [sum(len(d.arrays[f"y_{p}"]) for p in ("train", "val", "test")) for d in (left, whole)]
+    assert count == [119, 120]
+
+
+@follows("Repair or remove them{more}, or leave them out with ")
+@pytest.mark.parametrize("way", ["repair", "remove", "leave out"])
+def pictures_that_cannot_be_read(place, way, capsys):
+    picture_folder(place / "p", damaged=False)
+    good = next(place.glob("p/ring/*.png")).read_bytes()
+    bad = [place / "p" / "ring" / f"bad{k}.png" for k in range(5)]
+    for path in bad:
+        path.write_bytes(b"no picture")
+    text = refused(lambda: data.from_folder("p"))
+    if way == "leave out":
+        command = said(text, r"`(handgrad [^`]*)` names more")
+        assert run([*shlex.split(command)[1:], "p", "--json"]) == 1
+        listed = capsys.readouterr().out
+        assert all(path.name in listed for path in bad)
+        assert "5 of 45" in str(data.from_folder("p", **settings_of(text)).notes)
+        return
+    for path in bad:
+        path.unlink() if way == "remove" else path.write_bytes(good)
+    assert "cannot be read" not in str(data.from_folder("p").notes)
+
+
+@follows(
+    "; put pictures into class folders, and give the folder", "; unpack it, and give the folder"
+)
+@pytest.mark.parametrize("is_archive", [False, True])
+def files_of_pictures(place, is_archive):
+    import shutil
+
+    picture_folder(place / "p", damaged=False)
+    file = next(place.glob("p/ring/*.png"))
+    if is_archive:
+        file = shutil.make_archive("pictures", "zip", "p")
+        shutil.rmtree("p")
+    assert "give the folder" in refused(lambda: kind_of(file))
+    if is_archive:
+        assert "unpack" in refused(lambda: kind_of(file))
+        shutil.unpack_archive(file, "p")
+    assert kind_of("p") == "folder"
+    assert data.from_folder("p").class_names == ("circle", "ring")
+
+
+@follows(
+    "{path}: give the table itself: {tables[0]}", "tables; give one of them, such as {tables[0]}"
+)
+@pytest.mark.parametrize("names", [("a.csv",), ("a.csv", "b.csv")])
+def folders_of_tables(place, names):
+    for name in names:
+        (place / name).write_text(table_text(), "utf-8")
+    table = said(refused(lambda: kind_of(place)), r"(?:itself:|such as) (.*)$")
+    assert kind_of(table) == "table"
+    assert data.from_table(table, "label").class_names == ("no", "yes")
+
+
+@follows("no class folders with pictures: put the pictures of each class into a folder of its ")
+def pictures_without_class_folders(place):
+    picture_folder(place / "p", damaged=False)
+    (place / "loose").mkdir()
+    files = {path: path.parent.name for path in place.glob("p/*/*")}
+    for path in files:
+        path.rename(place / "loose" / path.name)
+    text = refused(lambda: data.from_folder("loose"))
+    first, second = said(text, r"as (\S+)/1\.jpg and"), said(text, r"and (\S+)/1\.jpg")
+    for folder in (first, second):
+        (place / folder).mkdir()
+    for path, label in files.items():
+        (place / "loose" / path.name).rename(
+            place / (first if label == "ring" else second) / path.name
+        )
+    assert data.from_folder("loose").class_names == ("cat", "dog")
+
+
+@follows("reading it needs pyarrow; install it with: pip install 'handgrad[tables]'")
+def parquet_without_pyarrow(place, monkeypatch):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = importlib.import_module("pyarrow.parquet")
+    parquet.write_table(pyarrow.table({"a": ROWS[:, 0], "y": LABELS}), "t.parquet")
+    original = builtins.__import__
+
+    def absent(name, *rest):
+        if name.partition(".")[0] == "pyarrow":
+            raise ImportError(name)
+        return original(name, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(builtins, "__import__", absent)
+        text = refused(lambda: data.from_table("t.parquet", "y"))
+    # the extra brings pyarrow, and with it the file is read
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
+    extra = said(text, r"pip install 'handgrad\[(\w+)\]'$")
+    brought = project["project"]["optional-dependencies"][extra]
+    assert any(requirement.startswith("pyarrow") for requirement in brought)
+    assert data.from_table("t.parquet", "y").input_shape == (1,)
+
+
+@follows("has NaN or infinity; leave ")
+@pytest.mark.parametrize("way", ["leave out", "fill"])
+def rows_with_gaps(way):
+    prepare = ArrayPreprocessing.fit("mine", ROWS)
+    new = ROWS[:9].copy()
+    new[3, 1] = np.nan
+    row = int(said(refused(lambda: prepare(new)), r"row (\d+) has NaN"))
+    new = np.delete(new, row, axis=0) if way == "leave out" else np.nan_to_num(new)
+    assert np.isfinite(prepare(new)).all()
+
+
+@follows("is the label? Say it with --target")
+def parquet_files_of_pictures(place, capsys):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = importlib.import_module("pyarrow.parquet")
+    files = sorted(picture_folder(place / "p", damaged=False).glob("*/*"))
+    images = [{"bytes": path.read_bytes(), "path": None} for path in files]
+    kinds = [path.parent.name for path in files]
+    parquet.write_table(pyarrow.table({"image": images, "sort_of": kinds}), "p.parquet")
+    assert run(["train", "--data", "p.parquet", *QUICK]) == 2
+    said_so = " ".join(capsys.readouterr().err.split())
+    option = said(said_so, r"Say it with (--\w+)")
+    name = said(said_so, r"which of the columns image, (\w+) is")
+    assert run(["train", "--data", "p.parquet", "--image-size", "8", *QUICK, option, name]) == 0
+
+
+@follows("data: group and time cannot be given together; leave one out")
+def groups_and_times():
+    frame = {"a": ROWS[:, 0], "y": LABELS, "who": np.arange(60) // 4, "when": np.arange(60)}
+    both = {"group": "who", "time": "when"}
+    assert "leave one out" in refused(lambda: data.from_table(frame, "y", **both))
+    for option in both:
+        data.from_table(frame, "y", **{option: both[option]})
+
+
+@follows("has too few different times to split by; leave out --time")
+def times_that_are_all_the_same(place, capsys):
+    text = "\n".join(
+        ["a,when,y", *(f"{row[0]},2020,{label}" for row, label in zip(ROWS, LABELS, strict=True))]
+    )
+    (place / "t.csv").write_text(text)
+    command = ["train", "--data", "t.csv", "--target", "y", "--time", "when", *QUICK]
+    assert run(command) == 2
+    at = command.index(said(capsys.readouterr().err, r"leave out (--\w+)"))
+    assert run(command[:at] + command[at + 2 :]) == 0
+    assert "leave out --time" in refused(lambda: split_rows(60, SplitOptions(), times=np.ones(60)))
+
+
+@follows("columns are called {shown(twice)}; give each a name of its own")
+def columns_of_one_name():
+    class Frame:
+        columns = ("a", "a", "y")
+
+        def __getitem__(self, name):
+            return LABELS if name == "y" else ROWS[:, 0]
+
+    frame = Frame()
+    assert "2 columns are called 'a'" in refused(lambda: as_table(frame))
+    frame.columns = ("a", "b", "y")
+    assert as_table(frame).names == ("a", "b", "y")
+
+
+@follows("leave some out with --set data.drop")
+def too_many_columns(place, monkeypatch, capsys):
+    monkeypatch.setattr(tables, "MAX_FEATURES", 3)
+    rows = [",".join(map(str, [*row, label])) for row, label in zip(ROWS, LABELS, strict=True)]
+    (place / "t.csv").write_text("\n".join(["a,b,c,d,y", *rows]))
+    command = ["train", "--data", "t.csv", "--target", "y", *QUICK]
+    assert run(command) == 2
+    option, key = said(capsys.readouterr().err, r"out with (--set \S+)").split()
+    assert run([*command, option, f'{key}=["b"]']) == 0
+
+
+@follows("schedule plateau: it has no warmup; use another schedule, or warmup 0")
+def plateaus_that_warm_up():
+    text = refused(lambda: build_schedule({"name": "plateau", "warmup": 10}))
+    warmup = int(said(text, r"or warmup (\d+)$"))
+    assert build_schedule({"name": "plateau", "warmup": warmup})(0, 100) == 1
+    assert build_schedule({"name": "cosine", "warmup": 10})(0, 100) == 0.1

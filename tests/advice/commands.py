@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -40,10 +41,9 @@ def one_run(out, *more):
 
 
 @follows(
-    "finish it with: handgrad train --resume {folder}",
     "Continue with: handgrad train --resume {run.folder}",
     "Stopped when the training was over. Measure it with",
-    "measure it with: handgrad evaluate {folder}",
+    "measure it with: handgrad evaluate {folder}, train on with: ",
 )
 def runs_that_were_stopped(tmp_path, monkeypatch, capsys):
     def stop_at_once(self, solver):
@@ -55,16 +55,20 @@ def runs_that_were_stopped(tmp_path, monkeypatch, capsys):
         folder = one_run(tmp_path / "runs")
     capsys.readouterr()
     stopped = stopped_text(resume_run(folder))
-    assert run(["evaluate", str(folder)]) == 2
-    finish = capsys.readouterr().err
-    assert advised(stopped) == advised(finish.strip())
+    assert not resume_run(folder).is_finished
     assert run([*advised(stopped), "--quiet"]) == 0
+    over = stopped_text(SimpleNamespace(is_finished=True, folder=folder))
+    assert run(advised(over)) == 0
+    assert (folder / "model.safetensors").is_file()
     capsys.readouterr()
     assert run(["train", "--resume", str(folder)]) == 2
     finished = capsys.readouterr().err.strip()
-    for command in (advised(finished), advised(finished, r"again with: (handgrad .*)$")):
-        more = ["--quiet", "--out", str(tmp_path / "again")] if command[0] == "train" else []
-        assert run([*command, *more]) == 0
+    for pattern, more in (
+        (r"measure it with: (handgrad .*?), train", []),
+        (r"train on with: (handgrad .*?), or", ["--quiet"]),
+        (r"again with: (handgrad .*)$", ["--quiet", "--out", str(tmp_path / "again")]),
+    ):
+        assert run([*advised(finished, pattern), *more]) == 0
 
 
 @follows("The checkpoints are kept. Continue with")

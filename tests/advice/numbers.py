@@ -362,7 +362,7 @@ def points_of_numerical_gradients():
     np.testing.assert_allclose(gradient(better, real), 2, rtol=1e-6)
 
 
-@follows("for a regression, give a network a loss of your own")
+@follows("for a regression, give a network a loss of numbers")
 def whole_numbers_that_are_no_classes():
     """Ages, prices or 1 and -1: as integers they would be refused the next moment, or be wrong."""
     for y in (np.array([0.0, 310, 72, 5, 1, 40]), -CLASSES / 1, np.array([1.0, 2, 3, 4, 5, 6])):

@@ -4,7 +4,19 @@ import ast
 import re
 from pathlib import Path
 
-from advice import arrivals, checks, commands, installs, networks, numbers, owndata, students
+from advice import (
+    arrivals,
+    checks,
+    commands,
+    installs,
+    interchange,
+    mistakes,
+    networks,
+    numbers,
+    owndata,
+    students,
+    trainings,
+)
 from advice.rows import ROWS
 
 import handgrad
@@ -85,6 +97,9 @@ for module in (
     networks,
     students,
     commands,
+    interchange,
+    trainings,
+    mistakes,
     owndata,
     checks,
     installs,

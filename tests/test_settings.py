@@ -279,6 +279,7 @@ DATA = {
     "settings": "options of the data set's own function", "kinds": "columns by name",
     "formats": "columns by name", "table": "a table of data, its columns by name",
     "metadata": "whatever the caller wants to keep",
+    "record": "of a verdict: plain JSON that as_dict has written",
     "errors": "of a verdict", "verdicts": "of a report", "cases": "of a benchmark's row",
     "trials": "finished trials", "spec": "of a trial: what its study's function takes",
     "columns": "headings of a table", "run": "a function",

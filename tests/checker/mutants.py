@@ -151,7 +151,9 @@ def layers_of(file: str) -> list[str]:
         name for name in sorted(FUNCTIONS) if getattr(naive, name).__module__.endswith(f".{file}")
     ]
     found = {name.split("_forward")[0].split("_backward")[0] for name in own}
-    found = {name for name in found if name.endswith("_loss") or by_function(f"{name}_forward")}
+    found = {
+        name for name in found if by_function(name if name.endswith("_loss") else f"{name}_forward")
+    }
     if file == "norm":
         found = {"batchnorm", "layernorm", "spatial_batchnorm", "spatial_groupnorm"}
     return sorted(found)
@@ -162,7 +164,7 @@ _PICKED = {}
 
 def _beyond_courses(case) -> bool:
     """Whether a row uses an option that the courses' functions, which are checked, do not have."""
-    beyond = {"label_smoothing", "groups", "dilation"}
+    beyond = {"label_smoothing", "sample_weight", "class_weight", "groups", "dilation"}
     return any(isinstance(option, dict) and beyond & option.keys() for option in case.options)
 
 

@@ -173,6 +173,23 @@ def test_shapes_are_explained(came, right, name):
 
 
 @pytest.mark.parametrize(
+    ("dx", "name"),
+    [("0", "constant"), ("1.5", "constant"), ("dout.sum()", "summed_too_far"), ("x[0]", None)],
+)
+def test_a_number_in_the_place_of_a_gradient_is_no_sum(tmp_path, dx, name):
+    path = tmp_path / "layers.py"
+    path.write_text(
+        "import numpy as np\n\n\ndef relu_forward(x):\n    return np.maximum(x, 0), x\n\n\n"
+        f"def relu_backward(dout, x):\n    dx = {dx}\n    return dx\n",
+        "utf-8",
+    )
+    (cause,) = check_path(path).verdicts[1].causes
+    assert (cause.name == name) if name else (cause.name != "constant")
+    if name == "constant":
+        assert cause.says == f"dx is the number {dx}, expected an array of shape (3, 4)"
+
+
+@pytest.mark.parametrize(
     ("word", "known", "twin"),
     [
         ("out_h", ["out_w", "stride"], ["out_w"]),

@@ -42,6 +42,7 @@ def test_doctor_says_what_is_here(capsys, monkeypatch):
 
 def test_doctor_says_what_to_mend(capsys, monkeypatch):
     monkeypatch.setattr(engines, "available", lambda: ("naive", "vectorized"))
+    monkeypatch.setattr(engines, "why_missing", lambda: "no compiler was found")
     monkeypatch.setattr(environment, "cores", lambda: 2)
     known = {"library": "openblas", "version": "1.2", "kernel": "Haswell", "threads": 64}
     monkeypatch.setattr(environment, "blas", lambda: known)
@@ -51,7 +52,8 @@ def test_doctor_says_what_to_mend(capsys, monkeypatch):
     assert "native kernels" not in text
     assert "run: export OPENBLAS_CORETYPE=SkylakeX" in text
     assert "BLAS uses 64 threads on 2 cores; run: export OPENBLAS_NUM_THREADS=2" in text
-    assert "The native engine is not built" in text
+    assert "The native engine is missing" in text
+    assert "(no compiler was found)" in text
     assert "Nothing to mend" not in text
 
 

@@ -134,7 +134,7 @@ COMMANDS = [
     (["train", "--resume", "empty"], "empty is not a run folder"),
     (["train", "--resume", "text"], "text is not a run folder"),
     (["train", "--resume", "run"], "the run run is finished; measure it with: handgrad evaluate run"),
-    (["train", "--resume", "run", "--epochs", "3"], "as it was configured; leave out training.epochs"),
+    (["train", "--resume", "run", "--seed", "3"], "as it was configured; leave out seed"),
     (["train", "--resume", "run", "--dataset", ""], "as it was configured; leave out --dataset"),
     (["train", "--resume", "run", "--config", "x", "--out", "y"], "leave out --config, --out"),
     # evaluate, predict, report
@@ -149,14 +149,14 @@ COMMANDS = [
     (["evaluate", "run", "--split", "all"], "'all' is not one of 'train', 'val', 'test'"),
     (["evaluate", "run", "--engine", "gpu"], "engine must be one of 'auto'"),
     (["evaluate", "run", "--data-dir", "empty"], "unrecognized \"root\""),
-    (["predict", "run"], "Missing argument 'IMAGES...'"),
-    (["predict", "run", "run"], "Missing argument 'IMAGES...' behind the runs"),
+    (["predict", "run"], "Missing argument 'DATA...'"),
+    (["predict", "run", "run"], "Missing argument 'DATA...' behind the runs"),
     (["predict", "run", "image.png", "--tta", "mirror"], "a view must be one of 'flip', 'shift', 'shifts'"),
     (["predict", "nowhere", "image.png"], "nowhere is not a run folder"),
-    (["predict", "run", "nowhere.png"], "nowhere.png: no such picture file"),
+    (["predict", "run", "nowhere.png"], "nowhere.png: there is no such file or folder"),
     (["predict", "run", "text"], "text: not a picture of the kinds PNG, JPEG"),
-    (["predict", "run", "empty"], "empty: no such picture file"),
-    (["predict", "run", "/dev/zero"], "/dev/zero: no such picture file"),
+    (["predict", "run", "empty"], "empty: holds no pictures"),
+    (["predict", "run", "/dev/zero"], "/dev/zero: not a picture of the kinds PNG"),
     (["predict", "run", "image.png", "--top", "0"], "'--top': 0 is not in the range x>=1"),
     (["report", "empty"], "report: there is no history.jsonl in empty; is it a run folder?"),
     (["report", "text"], "report: there is no history.jsonl in text"),
@@ -222,7 +222,7 @@ SETTINGS = {
     "model.depth=3": 'model ConvNet: unrecognized "depth"; known are conv_params',
     "model..reg=1": 'unrecognized ""; known are',
     "data=3": "config: [data] must be a table, got 3",
-    "data.name=[1]": "data: name must be one of 'digits', 'shapes', 'cifar10'; got [1]",
+    "data.name=[1]": "data: name must be one of 'digits', 'shapes', 'cifar10', 'folder'",
     "data.num=-1": "data set 'digits': unrecognized \"num\"; known are dtype",
     "data.standardize=no": "digits: standardize must be true or false, got 'no'",
     "data.subtract_mean=1": "digits: subtract_mean must be true or false, got 1",
@@ -281,7 +281,7 @@ CONFIGS = {
     "data = 'digits'": "config: [data] must be a table, got 'digits'",
     "[[training]]\nepochs = 1": "config: [training] must be a table, got [{'epochs': 1}]",
     "[training]\nepochs = []": "training: epochs must be an integer of at least 1, got []",
-    "[training]\nspeed = 1": 'config [training]: unrecognized "speed"; known are augment',
+    "[training]\nspeed = 1": 'config [training]: unrecognized "speed"; known are accumulate, augment',
     "[training]\naugment = ['flip']": "training: augment must be a table, got ['flip']",
     "[model]": "config: [model] lacks the key 'name'; it has []",
     "[model]\nhidden_dims = [1]": "config: [model] lacks the key 'name'; it has ['hidden_dims']",
@@ -353,6 +353,12 @@ def evaluation(**changes):
     return change
 
 
+def without_weights(folder):
+    """Take the weights and all checkpoints away."""
+    for path in [folder / MODEL, *(folder / "checkpoints").iterdir()]:
+        path.unlink()
+
+
 MODEL, PREPARE = "model.safetensors", "preprocessing.safetensors"
 DAMAGE = [  # to the run, the commands that notice, and what they say
     (written("config.toml", None), "evaluate predict", "run is not a run folder: it holds no config.toml"),
@@ -365,7 +371,7 @@ DAMAGE = [  # to the run, the commands that notice, and what they say
      "are not of one run: a network for 10 classes was expected; W2, b2, gamma2, beta2, W3 differ"),
     (edited("config.toml", "num_classes = 10", "num_classes = 9"), "evaluate predict", "W3, b3 differ"),
     (edited("config.toml", 'engine = "auto"', 'engine = "gpu"'), "evaluate predict", "engine must be one of"),
-    (written(MODEL, None), "evaluate predict", "holds no model.safetensors, its training was not finished"),
+    (without_weights, "evaluate predict", "holds no model.safetensors, its training was not finished"),
     (written(MODEL, b""), "evaluate predict", "run/model.safetensors is damaged, cut off, or not a file"),
     (written(MODEL, b"\xff" * 99), "report", "report: run/model.safetensors is damaged"),
     (cut(MODEL), "evaluate predict", "run/model.safetensors is damaged or cut off: its checksum"),
@@ -383,7 +389,7 @@ DAMAGE = [  # to the run, the commands that notice, and what they say
     (written("evaluation.json", b"{"), "report", "report: run/evaluation.json is not JSON"),
     (written("evaluation.json", b"3"), "report", "report: the records in run are damaged"),
     (evaluation(confusion=3), "report", "report: the records in run are damaged"),
-    (evaluation(examples={"right": [{}]}), "report", "report: the records in run are damaged"),
+    (evaluation(examples={"right": [{"png": 3}]}), "report", "report: the records in run are damaged"),
 ]  # fmt: skip
 
 

@@ -35,7 +35,7 @@ def test_the_list_is_that_of_the_layers():
     """What a layer asks its engine for is in the list, and nothing else is."""
     text = "".join(path.read_text("utf-8") for path in LAYERS.glob("*.py"))
     asked = set(re.findall(r'run_(?:linear_)?forward\(\s*"(\w+)"', text))
-    asked |= set(re.findall(r'norm_forward\(layer, "(\w+)"', text))
+    asked |= set(re.findall(r'Checked\("(\w+)"', text))
     assert asked == set(PAIRS)
     assert {f"{name}_loss" for name in re.findall(r"module\.(\w+)_loss\(", text)} == set(LOSSES)
 

@@ -167,6 +167,29 @@ def loss(name):
     return compare
 
 
+def weighted(name, targets):
+    """A loss of targets, drawn by `targets`, and of the weights of its rows."""
+
+    def compare(rng):
+        x, weights = 5 * rng.standard_normal(sizes(rng, 1, 60, 2)), rng.random(60)
+        y = targets(rng, x.shape)
+        results = [
+            getattr(engine, name)(memory(rng, x), y, weights[: len(x)])
+            for engine in (native, vectorized)
+        ]
+        return max(map(difference, *results))
+
+    return compare
+
+
+def reals(rng, shape):
+    return rng.standard_normal(shape)
+
+
+def zeros_and_ones(rng, shape):
+    return rng.integers(2, size=shape).astype(float)
+
+
 def sandwich(name):
     """Compare a sandwich, fused and composed, in the memory layouts of its arrays."""
 
@@ -241,6 +264,13 @@ KINDS = {
     "softplus": elementwise("softplus"),
     "softmax_loss": loss("softmax_loss"),
     "svm_loss": loss("svm_loss"),
+    "absolute_loss": weighted("absolute_loss", reals),
+    "binary_cross_entropy_loss": weighted("binary_cross_entropy_loss", zeros_and_ones),
+    "focal_loss": weighted("focal_loss", lambda rng, shape: rng.integers(shape[1], size=shape[0])),
+    "huber_loss": weighted("huber_loss", reals),
+    "mse_loss": weighted("mse_loss", reals),
+    "poisson_loss": weighted("poisson_loss", zeros_and_ones),
+    "quantile_loss": weighted("quantile_loss", reals),
     "tanh": elementwise("tanh"),
     "upsample": upsample,
 }

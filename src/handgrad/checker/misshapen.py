@@ -22,11 +22,26 @@ def explained(key: str, calls: Sequence[Call], layer: KnownLayer) -> Named | Non
         for call in calls
         if is_numeric(call.got[key]) and np.shape(call.got[key]) != np.shape(call.expected[key])
     ]
+    constant = _constant(key, wrong)
+    if constant:
+        return "constant", constant
     found = [_one(key, call, layer) for call in wrong]
     known = [one for one in found if one is not None]
     if 2 * len(known) <= len(found) or len({name for name, _ in known}) != 1:
         return None
     return known[0]
+
+
+def _constant(key: str, wrong: Sequence[Call]) -> str:
+    """Say so if a result is one and the same number in all calls: a start such as `dx = 0`, and no sum."""
+    values = {np.asarray(call.got[key]).item() for call in wrong if np.ndim(call.got[key]) == 0}
+    if len(values) != 1 or any(np.ndim(call.got[key]) for call in wrong):
+        return ""
+    (value,) = values
+    if value and len(wrong) == 1:
+        return ""
+    right = np.shape(wrong[0].expected[key])
+    return f"{key} is the number {value:g}, expected an array of shape {right}"
 
 
 def _one(key: str, call: Call, layer: KnownLayer) -> Named | None:

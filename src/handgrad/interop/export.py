@@ -106,6 +106,8 @@ def export(
         raise OptionError(f"export: class_names must be a list of texts, got {shown(names)}")
     info = {**images.info, **(metadata or {})}
     images = replace(images, class_names=tuple(names), info=info)
+    if bare and len(source.network.inputs) != 1:
+        images = replace(images, mean=None, std=None)
     network = fitted(replace(source.network, images=images))
     path = (
         Path(f"{network.name.lower()}{SUFFIXES[to]}")

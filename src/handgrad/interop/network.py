@@ -156,7 +156,7 @@ class Network:
             a.dtype
             for node in self.nodes
             for a in node.arrays.values()
-            if a.dtype.kind == "f" and node.op != "standardize"
+            if a.dtype.kind in "fc" and node.op != "standardize"
         ]
         return np.result_type(*found) if found else np.dtype(np.float32)
 

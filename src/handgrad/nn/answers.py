@@ -120,9 +120,11 @@ class Answers(Built):
             call = self._begin(mode)
             played = Played(graph.calls, call.params, call.layers, mode)
             scores = played.forward([to_device(x, self.device) for x in xs], output.index)
-            is_function = callable(y) and not isinstance(y, type)
-            value = y(scores, None) if is_function else self._loss(scores, y)
-            loss, dscores = own_loss(self._name, value, scores)
+            if callable(y) and not isinstance(y, type):  # of NumPy's arrays, whatever the device
+                loss, slopes = own_loss(self._name, y(to_numpy(scores), None), to_numpy(scores))
+                dscores = to_device(slopes, self.device)
+            else:
+                loss, dscores = own_loss(self._name, self._loss(scores, y), scores)
             grads, dxs = played.backward(dscores, output.index, len(xs))
             loss, params = self._completed(loss, grads, call.state.params)
         dxs = [

@@ -44,7 +44,7 @@ def saliency(model: Any, X: np.ndarray, classes: Sequence[int]) -> np.ndarray | 
     def score(scores: np.ndarray, y: None) -> tuple[float, np.ndarray]:
         slopes = np.zeros_like(scores)
         slopes[np.arange(len(scores)), list(classes)] = 1.0
-        return float((scores * slopes).sum()), slopes
+        return 0.0, slopes  # only the gradient is asked for
 
     sizes: np.ndarray = np.abs(model.gradients(X, score, "test").dx).max(axis=1)
     largest = sizes.max(axis=(1, 2), keepdims=True)

@@ -13,7 +13,8 @@ import numpy as np
 from handgrad import engines
 from handgrad.data import Dataset, Description, read_image
 from handgrad.data.columns import feature_groups
-from handgrad.errors import CheckpointError, OptionError, as_path, check_choice
+from handgrad.data.tablefile import table_blocks
+from handgrad.errors import CheckpointError, DataError, OptionError, as_path, check_choice
 from handgrad.files import atomic_write, read_records
 from handgrad.training import views
 from handgrad.training.build import build_model, load_dataset, read_config
@@ -59,7 +60,7 @@ class TrainedRun:
         """
         path = as_path("TrainedRun", "folder", folder)
         self.path = path
-        if path.is_file():
+        if path.is_file() and path.suffix == ".safetensors":
             saved = load_model_arrays(path)
             self.folder = path.parent
             self.config, self.description = _described(path, saved)
@@ -137,18 +138,34 @@ class TrainedRun:
 
     def prepared(self, inputs: Any) -> np.ndarray:
         """Return X (N, ...), what the network sees of `inputs`; see `predict`."""
+        is_table = self.preprocessing.kind == "table"
         if isinstance(inputs, str | PathLike):
+            if is_table:
+                return self._prepared_table(as_path("predict", "inputs", inputs))
             inputs = [inputs]
         is_paths = isinstance(inputs, list | tuple) and len(inputs) > 0
         if is_paths and all(isinstance(item, str | PathLike) for item in inputs):
             if self.preprocessing.kind != "images":
+                takes = "one table, or the path of its file" if is_table else "arrays"
                 raise OptionError(
-                    f"predict: paths are for networks that look at pictures; this one takes "
-                    f"{self.preprocessing.kind}: give it the data themselves"
+                    f"predict: paths are for networks that look at pictures; this one takes {takes}: give it "
+                    "the data themselves"
                 )
             shape, levels = self.preprocessing.image_shape, self.preprocessing.levels
             inputs = np.stack([read_image(path, shape, levels) for path in inputs])
         return self.preprocessing(inputs)
+
+    def _prepared_table(self, path: Path) -> np.ndarray:
+        """Return what the network sees of the table at `path`; DataError for a line that is no row."""
+        how = {key: self.config.data[key] for key in ("header",) if key in self.config.data}
+        parts = []
+        for block, wrong in table_blocks(path, **how):
+            if wrong:
+                raise DataError(f"{path}, {next(iter(wrong.values()))}")
+            parts.append(self.preprocessing(block))
+        if not parts:
+            raise DataError(f"{path}: holds no rows")
+        return np.concatenate(parts)
 
     def explain(self, inputs: Any, target: Any = None) -> np.ndarray:
         """Return the gradient of a score by the input, (N, ...): where a change of it would change the score.
@@ -180,7 +197,7 @@ class TrainedRun:
                 chosen = scores.argmax(axis=1)
             slopes = np.zeros_like(scores)
             slopes[np.arange(len(scores)), chosen] = 1.0
-            return float((scores * slopes).sum()), slopes
+            return 0.0, slopes  # only the gradient is asked for
 
         with engines.use(self.config.engine):
             parts = [

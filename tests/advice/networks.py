@@ -207,11 +207,9 @@ def a_device_that_is_not_there(monkeypatch):
 
 
 @follows(
-    "engine 'native' is not built here: install a C++ compiler",
     "{HOW_TO_INSTALL}",
     "pip install 'handgrad[notebook]'",
     "bench: PyTorch is not installed; run `pip install 'handgrad[torch]'`, or use --no-torch",
-    "The native engine is not built, so layers run on NumPy",
 )
 def what_is_to_be_installed():
     """The commands cannot be run here; what they name exists."""

@@ -102,6 +102,7 @@ def infinity_in_a_column(way):
     else:
         del frame[said(finding(check, "infinity").text, r"^(\w+) holds")]
     assert not check_data(frame, "y").is_serious
+    assert check_data({**frame, "b": np.array([np.inf, -np.inf] * 100)}, "y").is_serious
 
 
 @follows("look whether they are mistakes or gaps written as a number; else take the logarithm")

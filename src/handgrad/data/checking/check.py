@@ -99,9 +99,8 @@ def _check_dataset(
         "split": ", ".join(f"{count:,} {part}" for part, count in parts.items()),
     }
     for note in dataset.notes:
-        if "pictures cannot be read, " in note and not check.has(
-            "unreadable pictures"
-        ):  # of Parquet files
+        is_known = check.has("unreadable pictures")  # of a folder, with more names
+        if "pictures cannot be read, " in note and not is_known:
             check.add(
                 "serious",
                 "unreadable pictures",

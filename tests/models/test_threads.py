@@ -100,7 +100,7 @@ ASK = {
 
 
 def answers(model):
-    with np.errstate(over="ignore"):  # a deep one has no statistics yet
+    with np.errstate(over="ignore", invalid="ignore"):  # a deep one has no statistics yet
         return {(what, ask(model).tobytes()) for what, ask in ASK.items()}
 
 

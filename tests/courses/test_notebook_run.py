@@ -485,6 +485,19 @@ def test_a_cell_that_never_ends(tmp_path, capsys):
     assert "cell 0 ran longer than 1 s" in capsys.readouterr().err
 
 
+def test_a_cell_that_was_cut_off_breaks_no_bound(tmp_path, capsys):
+    """What it had printed by then is not its last word."""
+    source = (
+        "# errors should be below 1e-8\nimport time, cs231n\nprint('dx error: ', 0.5, flush=True)\n"
+    )
+    path = write(tmp_path / "n.ipynb", source + "time.sleep(60)")
+    assert run(["notebook", "run", str(path), "--quiet", "--timeout", "2"]) == 2
+    assert "BROKEN" not in capsys.readouterr().out
+    path = write(tmp_path / "n.ipynb", source)
+    assert run(["notebook", "run", str(path), "--quiet"]) == 1
+    assert "BROKEN" in capsys.readouterr().out
+
+
 def test_a_kernel_that_dies(tmp_path, capsys):
     path = write(tmp_path / "n.ipynb", "import cs231n, os\nos._exit(1)", "x = 1")
     assert run(["notebook", "run", str(path), "--quiet"]) == 2

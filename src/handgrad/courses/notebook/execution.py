@@ -116,7 +116,9 @@ class Runner:
             done.seconds = time.perf_counter() - began
             result.cells.append(done)
             result.seconds_then += _seconds_then(cell)
-            if done.state not in (PASSED, RUNNING):
+            if (
+                done.state not in (PASSED, RUNNING) and not result.stopped
+            ):  # a cell cut off is not judged
                 result.findings += judge_cell(
                     number,
                     cell.source,

@@ -60,8 +60,8 @@ def from_shards(
     Args:
         path: a file, or a folder of them (or of a folder ``data`` of them).
         target: the column of labels; "" looks for label, labels, class, ...
-        image_size, grey, val, test, split_seed, skip_unreadable, subtract_mean, standardize, cache, dtype,
-            split: as in `from_folder`.
+        image_size, grey, val, test, split_seed, skip_unreadable: as in `from_folder`.
+        subtract_mean, standardize, cache, dtype, split: as in `from_folder`, too.
 
     Raises DataError if there are no such files or columns, or they are damaged.
     """

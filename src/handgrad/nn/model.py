@@ -34,7 +34,7 @@ from handgrad.nn.fit import (
 )
 from handgrad.nn.graph import Plan
 from handgrad.nn.layer import Layer
-from handgrad.nn.losses import LOSSES, Loss, as_loss
+from handgrad.nn.losses import Loss, as_loss
 from handgrad.nn.options import (
     Init,
     Shape,
@@ -44,8 +44,6 @@ from handgrad.nn.options import (
 )
 from handgrad.nn.state import State, current_mode, in_mode, training
 from handgrad.nn.value import Value
-
-__all__ = ["LOSSES", "Model"]
 
 
 class Model(Answers):

@@ -1,6 +1,6 @@
 """What should be known of data before training: counts, damage, duplicates, leaks, labels that look wrong."""
 
 from handgrad.data.checking.check import check_data
-from handgrad.data.checking.findings import DataCheck, Finding
+from handgrad.data.checking.findings import DataCheck, DataFinding
 
-__all__ = ["DataCheck", "Finding", "check_data"]
+__all__ = ["DataCheck", "DataFinding", "check_data"]

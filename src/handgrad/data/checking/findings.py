@@ -12,7 +12,7 @@ SHOWN: Final = 20  # names of rows in a finding
 
 
 @dataclass(frozen=True)
-class Finding:
+class DataFinding:
     """One thing that was found.
 
     level, one of `LEVELS`; title, a few words; text, what was found; advice, what to do; rows, the names of
@@ -48,7 +48,7 @@ class DataCheck:
     facts: dict[str, str] = field(default_factory=dict)
     classes: dict[str, dict[str, int]] = field(default_factory=dict)
     columns: list[dict[str, str]] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[DataFinding] = field(default_factory=list)
 
     def add(
         self,
@@ -61,7 +61,7 @@ class DataCheck:
     ) -> None:
         """Add a finding."""
         named = tuple(str(row) for row in rows[:SHOWN])
-        self.findings.append(Finding(level, title, text, advice, named, tuple(pictures)))
+        self.findings.append(DataFinding(level, title, text, advice, named, tuple(pictures)))
 
     @property
     def is_serious(self) -> bool:

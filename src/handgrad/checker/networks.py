@@ -151,10 +151,9 @@ def _given(given: Any) -> tuple[Any, Any]:
 
 
 def _targets(model: Any, X: Any, rng: Any) -> list[tuple[str, Any]]:
-    """Return what the loss may take as y, in words and numbers; the library's own take labels."""
+    """Return what the loss may take as y, in words and numbers; the library's classifications take labels."""
     labels = ("class labels", rng.integers(0, model.num_classes, _ROWS))
-    loss = getattr(model._loss, "func", model._loss)
-    if loss in nn.model.LOSSES.values():
+    if getattr(model._loss, "task", None) == "classification":
         return [labels]
     scores = run(lambda: copy.deepcopy(model).loss(X))
     if not is_numeric(scores):

@@ -22,6 +22,16 @@ LARGEST_COUNT = 2**63 - 1
 LARGEST_SIZE = 2**59
 """An array of more numbers is refused: as complex128 it would not fit 63-bit addresses."""
 
+MALFORMED = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What code raises that reads a file's content and trusts its form."""
+
 
 class HandgradError(Exception):
     """The family of all errors that Handgrad raises on purpose."""

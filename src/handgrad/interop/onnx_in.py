@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.errors import DataError, OptionError, as_path, shown
+from handgrad.errors import MALFORMED, DataError, HandgradError, OptionError, as_path, shown
 from handgrad.interop.network import Images, Network
 from handgrad.interop.onnx_graph import Graph
 from handgrad.interop.onnx_ops import OPERATORS
@@ -62,18 +62,9 @@ def network_of(path: Any, input_shape: Any = None) -> Network:
         ) from None
     try:
         return _network(onnx, model, where, input_shape)
-    except (
-        ArithmeticError,
-        AttributeError,
-        LookupError,
-        RecursionError,
-        TypeError,
-        ValueError,
-    ) as error:
-        from handgrad.errors import HandgradError
-
-        if isinstance(error, HandgradError):
-            raise
+    except HandgradError:
+        raise
+    except MALFORMED as error:
         raise DataError(
             f"{where} does not hold what it should: {' '.join(repr(error).split())[:200]}"
         ) from None

@@ -9,7 +9,7 @@ from math import sqrt
 from pathlib import Path
 from typing import Any
 
-from handgrad.errors import DataError, HandgradError, OptionError, as_path, shown
+from handgrad.errors import MALFORMED, DataError, HandgradError, OptionError, as_path, shown
 from handgrad.files import read_records
 
 WATTS = 10.0
@@ -47,14 +47,7 @@ def model_card(folder: str | Path, *, licence: str | None = None) -> str:
         raise
     except OSError as error:
         raise DataError(f"card: {folder} cannot be read: {error}") from None
-    except (
-        ArithmeticError,
-        AttributeError,
-        LookupError,
-        RecursionError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except MALFORMED as error:
         raise DataError(
             f"card: the records in {folder} are damaged, or not of a run: {error!r}"
         ) from error

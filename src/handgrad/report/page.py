@@ -12,7 +12,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from handgrad.errors import DataError, HandgradError, as_path
+from handgrad.errors import MALFORMED, DataError, HandgradError, as_path
 from handgrad.files import atomic_write, read_records
 from handgrad.html import POLICY
 from handgrad.report.card import model_card
@@ -58,14 +58,7 @@ def write_report(folder: str | Path) -> Path:
         page = _page(folder, config, config_text, history, evaluation, figures)
     except HandgradError:
         raise
-    except (
-        ArithmeticError,
-        AttributeError,
-        LookupError,
-        RecursionError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except MALFORMED as error:
         raise DataError(
             f"report: the records in {folder} are damaged, or not of a run: {error!r}"
         ) from error

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.errors import CheckpointError, as_path, shown
+from handgrad.errors import MALFORMED, CheckpointError, as_path, shown
 from handgrad.files import atomic_write
 from handgrad.training.arrays import Arrays
 
@@ -64,15 +64,7 @@ def content_of(path: str | Path) -> Iterator[None]:
         yield
     except CheckpointError:
         raise
-    except (
-        ArithmeticError,
-        AttributeError,
-        LookupError,
-        RecursionError,
-        SyntaxError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except (*MALFORMED, SyntaxError) as error:
         raise CheckpointError(f"{path} does not hold what it should: {error!r}") from error
 
 

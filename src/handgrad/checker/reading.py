@@ -40,3 +40,13 @@ def _parsed(lines: Sequence[str]) -> ast.Module | None:
         return ast.parse(textwrap.dedent("".join(lines)))
     except (SyntaxError, ValueError):
         return None
+
+
+def statement_at(body: ast.AST, line: int) -> ast.stmt | None:
+    """Return the innermost statement at a line; of a loop or a condition, its head."""
+    found = [
+        node
+        for node in ast.walk(body)
+        if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or 0)
+    ]
+    return max(found, key=lambda node: (node.lineno, -(node.end_lineno or 0)), default=None)

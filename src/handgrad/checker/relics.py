@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from handgrad.checker.reading import statement_at
 from handgrad.checker.records import Breach, Call, Cause, Raised
 
 PYTHON, NUMPY = "Python 2", "old NumPy"
@@ -146,7 +147,7 @@ def _division(frame: Any, line: int, file: str) -> Raised | None:
         return None
     functions = [node for node in every if node.lineno <= line <= (node.end_lineno or 0)]
     body: Any = max(functions, key=lambda node: node.lineno, default=tree)
-    statement = _statement(body, line)
+    statement = statement_at(body, line)
     if statement is None:
         return None
     whole = {name for name, value in frame.f_locals.items() if _holds_whole(value)}
@@ -165,16 +166,6 @@ def _holds_whole(value: Any) -> bool:
     if isinstance(value, tuple | list):
         return len(value) < 10 and any(map(_holds_whole, value))
     return isinstance(value, float) and value.is_integer()
-
-
-def _statement(body: ast.AST, line: int) -> ast.stmt | None:
-    """The innermost statement at a line; of a loop or a condition, its head."""
-    found = [
-        node
-        for node in ast.walk(body)
-        if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or 0)
-    ]
-    return max(found, key=lambda node: (node.lineno, -(node.end_lineno or 0)), default=None)
 
 
 def _heads(statement: ast.stmt) -> list[ast.AST]:

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from handgrad.checker.reading import statement_at
+
 _PACKAGE = str(Path(__file__).parents[2])
 _LIBRARIES = (*[str(Path(one.__file__ or "").parent) for one in (os, np)], _PACKAGE, "<frozen")
 _LONGEST = 60  # characters of a quoted expression
@@ -80,7 +82,7 @@ def point_of(error: BaseException) -> Point | None:
         return None
     frame, line = frames[-1]
     body = _body(frame.f_code)
-    statement = _statement(body, line) if body is not None else None
+    statement = statement_at(body, line) if body is not None else None
     if body is None or statement is None:
         return None
     for node in _inner_first(statement):
@@ -194,16 +196,6 @@ def _body(code: CodeType) -> ast.AST | None:
             if code.co_firstlineno in (first, node.lineno):
                 return node
     return None
-
-
-def _statement(body: ast.AST, line: int) -> ast.stmt | None:
-    """The innermost statement at a line."""
-    found = [
-        node
-        for node in ast.walk(body)
-        if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or 0)
-    ]
-    return max(found, key=lambda node: (node.lineno, -(node.end_lineno or 0)), default=None)
 
 
 def names_in(node: ast.AST) -> list[str]:

@@ -89,13 +89,17 @@ def _unpacked(point: Point) -> str:
     return ""
 
 
-def _reshaped(point: Point) -> str:
-    node = point.node
+def _array_of(node: ast.AST) -> ast.expr | None:
+    """Return what a call works on: x in x.reshape(...) and in np.reshape(x, ...)."""
     if not isinstance(node, ast.Call):
-        return ""
+        return None
     owner = node.func.value if isinstance(node.func, ast.Attribute) else None
     of_numpy = isinstance(owner, ast.Name) and owner.id in ("np", "numpy")
-    source = node.args[0] if of_numpy and node.args else owner
+    return node.args[0] if of_numpy and node.args else owner
+
+
+def _reshaped(point: Point) -> str:
+    source = _array_of(point.node)
     if source is None:
         return ""
     came = np.asarray(point.value(source))
@@ -262,15 +266,8 @@ def _truth(point: Point) -> str:
 
 
 def _axis(point: Point) -> str:
-    node = point.node
-    if not isinstance(node, ast.Call):
-        return ""
-    owner = node.func.value if isinstance(node.func, ast.Attribute) else None
-    of_numpy = isinstance(owner, ast.Name) and owner.id in ("np", "numpy")
-    source = node.args[0] if of_numpy and node.args else owner
+    source = _array_of(point.node)
     if source is None:
         return ""
     shape = np.shape(point.value(source))
-    return (
-        f"`{quoted(source)}` has shape {shape}: `{quoted(node)}` asks for an axis that is not there"
-    )
+    return f"`{quoted(source)}` has shape {shape}: `{quoted(point.node)}` asks for an axis that is not there"

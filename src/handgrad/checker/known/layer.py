@@ -121,7 +121,3 @@ class KnownLayer:
         result = self.adapt("backward", getattr(layers, self.name + "_backward"))(dout, cache)
         gradients = result if isinstance(result, tuple) else (result,)
         return dict(zip(names, gradients, strict=True))
-
-
-def _differs(after: Any, before: Any) -> bool:
-    return after is not before and bool(np.any(after != before))

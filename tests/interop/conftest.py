@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 from interop.nets import layers, ready, rows, trained
 
+from handgrad.errors import HandgradError
+from handgrad.interop.optional import library
+
 
 def _inputs(name, model):
     if name == "two inputs":
@@ -19,3 +22,12 @@ def networks():
     for name, model in {**ready(), **layers()}.items():
         found[name] = (model if name == "two inputs" else trained(model)), _inputs(name, model)
     return found
+
+
+@pytest.fixture(scope="session")
+def keras():
+    pytest.importorskip("torch")
+    try:
+        return library("keras", "the tests")
+    except HandgradError as error:
+        pytest.skip(str(error))

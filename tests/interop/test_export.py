@@ -157,18 +157,6 @@ def test_the_onnx_file(networks):
             assert session.run(None, one)[0].shape[0] == 1
 
 
-@pytest.fixture(scope="module")
-def keras():
-    pytest.importorskip("torch")
-    from handgrad.errors import HandgradError
-    from handgrad.interop.optional import library
-
-    try:
-        return library("keras", "the tests")
-    except HandgradError as error:
-        pytest.skip(str(error))
-
-
 KERAS_SAMPLE = (
     "ConvNet batchnorm",
     "densenet",

@@ -231,17 +231,6 @@ def test_what_has_no_counterpart_is_named_at_once(torch):
         interop.from_torch(3, np.ones((2, 3)))
 
 
-@pytest.fixture(scope="module")
-def keras():
-    pytest.importorskip("torch")
-    from handgrad.interop.optional import library
-
-    try:
-        return library("keras", "the tests")
-    except HandgradError as error:
-        pytest.skip(str(error))
-
-
 @pytest.mark.filterwarnings("ignore")
 def test_keras_round_trips(keras, networks, tmp_path):
     for name in (

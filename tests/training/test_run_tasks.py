@@ -6,12 +6,13 @@ import sys
 
 import numpy as np
 import pytest
+from training.toys import StopAt
 
 import handgrad
 from handgrad import data
 from handgrad.errors import CheckpointError, OptionError
 from handgrad.report import write_report
-from handgrad.training import Callback, load_model_arrays
+from handgrad.training import load_model_arrays
 from handgrad.training.config import RunConfig
 from handgrad.training.defaults import choose
 from handgrad.training.run import resume_run, start_run
@@ -26,15 +27,6 @@ TARGETS = {
     "multilabel": (SCORES > 0).astype(int),
 }
 TASKS = list(TARGETS)
-
-
-class StopAt(Callback):
-    def __init__(self, iteration):
-        self.iteration = iteration
-
-    def on_step_end(self, solver, record):
-        if record["iteration"] == self.iteration:
-            solver.stop()
 
 
 def started(tmp_path, task, name="run", **changes):

@@ -31,6 +31,13 @@ def with_pictures(
     return found
 
 
+def score_of(scores: np.ndarray, chosen: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return what `Model.gradients` takes of a row's `chosen` score: only its slopes are asked for."""
+    slopes = np.zeros_like(scores)
+    slopes[np.arange(len(scores)), chosen] = 1.0
+    return 0.0, slopes
+
+
 def saliency(model: Any, X: np.ndarray, classes: Sequence[int]) -> np.ndarray | None:
     """Return the largest size of the gradient of a class's score at each pixel, (N, H, W) in 0..255.
 
@@ -42,9 +49,7 @@ def saliency(model: Any, X: np.ndarray, classes: Sequence[int]) -> np.ndarray | 
         return None
 
     def score(scores: np.ndarray, y: None) -> tuple[float, np.ndarray]:
-        slopes = np.zeros_like(scores)
-        slopes[np.arange(len(scores)), list(classes)] = 1.0
-        return 0.0, slopes  # only the gradient is asked for
+        return score_of(scores, np.array(classes))
 
     sizes: np.ndarray = np.abs(model.gradients(X, score, "test").dx).max(axis=1)
     largest = sizes.max(axis=(1, 2), keepdims=True)

@@ -33,7 +33,7 @@ from handgrad.training.judging import (
     importances,
     outputs_of,
 )
-from handgrad.training.pictures import with_pictures
+from handgrad.training.pictures import score_of, with_pictures
 from handgrad.training.tensorfile import content_of, read_tensors, write_tensors
 
 EXAMPLES = 12  # pictures of each kind in an evaluation
@@ -195,9 +195,7 @@ class TrainedRun:
             chosen = np.full(len(scores), 0 if target is None else int(target))
             if target is None and self.task != "regression":
                 chosen = scores.argmax(axis=1)
-            slopes = np.zeros_like(scores)
-            slopes[np.arange(len(scores)), chosen] = 1.0
-            return 0.0, slopes  # only the gradient is asked for
+            return score_of(scores, chosen)
 
         with engines.use(self.config.engine):
             parts = [

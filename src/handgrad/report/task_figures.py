@@ -58,7 +58,7 @@ def calibration_figure(evaluation: Mapping[str, Any]) -> Figure | None:
         xlim=(-0.02, 1.05), ylim=(-0.02, 1.05),
     )  # fmt: skip
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8, loc="upper left")
+    figure.legend(fontsize=8, loc="outside lower center", ncols=2)  # no place inside is always free
     return figure
 
 

@@ -104,6 +104,6 @@ for module in (
     checks,
     installs,
 ):  # pytest finds them here by their names
-    own = {test for _, test in ROWS if test.__module__ == module.__name__}
-    globals().update({f"test_{test.__name__}": test for test in own})
+    own = [test for _, test in ROWS if test.__module__ == module.__name__]
+    globals().update({f"test_{test.__name__}": test for test in own})  # one order in all processes
 archive, place = commands.archive, owndata.place

@@ -254,7 +254,7 @@ def some_lines(case, count, tmp_path, capsys):
     expected = expected_of(case, tmp_path, capsys)
     whole = expected[2]
     lines, places = whole.lines, whole.places
-    names = ("solver", "callbacks", "telling", "passes")
+    names = ("solver", "step", "estimating", "updates", "clock", "callbacks", "telling", "passes")
     own = [at for (file, _), at in places.items() if Path(file).stem in names]
     draw = random.Random(case)
     chosen = [*draw.sample(range(1, lines + 1), 5), *draw.sample(own, min(len(own), count))]

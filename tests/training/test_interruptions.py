@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import os
 import random
+import re
 import shutil
 import sys
 from bisect import bisect_left
@@ -347,7 +348,7 @@ def test_no_file_of_training_writes_the_privates_of_another_object():
             if (
                 isinstance(node, ast.Attribute)
                 and isinstance(node.ctx, ast.Store | ast.Del)
-                and node.attr.startswith("_")
+                and re.match("_(?!_)", node.attr)
                 and not (isinstance(node.value, ast.Name) and node.value.id == "self")
             ):
                 found.append(f"{path.name}:{node.lineno}: {ast.unparse(node)}")

@@ -260,5 +260,5 @@ def test_a_second_signal_acts_as_without_the_callback():
 
 
 def test_a_misspelt_method_is_refused():
-    with pytest.raises(OptionError, match='on_step.*did you mean "on_step_end"'):
+    with pytest.raises(OptionError, match=r'on_step.*did you mean "on_step_end"'):
         type("Watch", (Callback,), {"on_step": lambda self, solver, record: None})

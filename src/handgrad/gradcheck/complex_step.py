@@ -146,7 +146,7 @@ def complex_step_gradients(
         One gradient for each array, of its shape, in float64.
 
     Raises:
-        ShapeError: dout has not the output's shape.
+        ShapeError: dout does not have the output's shape.
     """
     jacobians = complex_step_jacobians(forward, arrays, h=h)
     dout = as_numpy("complex_step_gradients", "dout", dout)

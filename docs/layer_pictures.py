@@ -183,8 +183,11 @@ def larger(name: str) -> Figure:
         ]
     else:
         tent = np.outer([0.25, 0.75, 0.75, 0.25], [0.25, 0.75, 0.75, 0.25])[None, None]
-        made = [(f"out, {title} filter", layers.conv_transpose_forward(x, w, np.zeros(1), {"stride": 2, "pad": pad})[0])
-                for title, w, pad in (("block", np.ones((1, 1, 2, 2)), 0), ("tent", tent, 1))]  # fmt: skip
+        filters = (("block", np.ones((1, 1, 2, 2)), 0), ("tent", tent, 1))
+        made = []
+        for title, w, pad in filters:
+            out, _ = layers.conv_transpose_forward(x, w, np.zeros(1), {"stride": 2, "pad": pad})
+            made.append((f"out, {title} filter", out))
     return _show(name, [("x", x[0, 0]), *((title, out[0, 0]) for title, out in made)])
 
 

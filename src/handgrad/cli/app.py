@@ -27,6 +27,7 @@ COMMANDS = {
     "report": "Write the report of a run again.",
     "card": "Write the model card of a run, in Markdown.",
     "data": "Get, verify and look at the data sets.",
+    "course": "Make a course to hand out: exercises, tests, rubric, solutions.",
     "notebook": "Run the courses' own notebooks and judge what they print.",
     "doctor": "Say what is installed, what is slow, and how to mend it.",
 }

@@ -28,6 +28,7 @@ from handgrad.checker import hypotheses
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
+LONG = 100  # characters of LaTeX; longer formulas are put on several lines
 FAMILIES = {  # of the checker's hypotheses
     "max_pool": "pool",
     "softmax_loss": "loss",
@@ -56,7 +57,8 @@ def page(file: str, names: list[str], entry: Callable[[str, str, Any], str], ima
     parts = [_heading(file, "="), as_rst(first)]
     for title, key in (("Forward", "forward"), ("Backward", "backward")):
         if key in note:
-            parts.append(f"**{title}**\n\n.. math:: {note[key]}")
+            formulas = note[key].split(r" \qquad ") if len(note[key]) > LONG else [note[key]]
+            parts.append("\n\n".join([f"**{title}**", *(f".. math:: {one}" for one in formulas)]))
     if note:
         parts.append(_shapes(file, names))
     if "picture" in note:
@@ -147,7 +149,8 @@ def _picture(file: str, kind: str, images: Path) -> str:
     figure.savefig(images / f"{file}.svg", metadata={"Date": None})
     plt.close(figure)
     said = figure.get_suptitle() or figure.axes[0].get_title()
-    return f".. image:: images/{file}.svg\n   :alt: {said.splitlines()[0]}\n   :class: chart"
+    look = "photo" if kind in layer_pictures.PHOTOS else "chart"
+    return f".. image:: images/{file}.svg\n   :alt: {said.splitlines()[0]}\n   :class: {look}"
 
 
 def _example(code: str, names: list[str]) -> str:

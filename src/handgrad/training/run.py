@@ -202,7 +202,7 @@ def start_run(config: RunConfig, folder: Path, dataset: Dataset | None = None) -
 
 
 def _describe(run: Run) -> None:
-    """Write what the folder of a run holds besides its configuration before it is trained."""
+    """Write what the folder of a run holds, beside its configuration, before it is trained."""
     atomic_write(run.folder / "summary.txt", run.model.summary().encode())
     save_preprocessing(run.folder / "preprocessing.safetensors", run.dataset)
     if run.config.data["name"] == PREPARED and not (run.folder / FILE).exists():

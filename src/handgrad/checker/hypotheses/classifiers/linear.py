@@ -39,7 +39,7 @@ def _carried(
 ) -> Callable[[Call], dict[str, Any]]:
     """A mistake of the scores' loss, as it comes out for W.
 
-    share: of the regulariser's gradient, where that is wrong besides; then only dW is predicted.
+    share: of the regulariser's gradient, where that is wrong, too; then only dW is predicted.
     """
 
     def predicted(call: Call) -> dict[str, Any]:

@@ -165,9 +165,10 @@ def _example(code: str, names: list[str]) -> str:
 
 
 def _source(module: ModuleType) -> str:
-    """Show the arithmetic of a layer, without what checks its arguments."""
+    """Show the arithmetic of a layer; where it is another layer's, the functions that call that."""
     text = Path(inspect.getfile(module)).read_text("utf-8")
     start = re.search(r"^(class \w*Saved|# The arithmetic|@vectorized)", text, re.M)
+    start = start or re.search(r"^def ", text, re.M)
     path = Path(inspect.getfile(module))
     said = f"``{path.relative_to(path.parents[2]).as_posix()}``, where the checks stand, too."
     if not start:

@@ -152,6 +152,10 @@ class Stateful:
         if id(self) in fixed:
             _fixed.set({key: state for key, state in fixed.items() if key != id(self)})
 
+    def _train_here(self) -> None:
+        """Note that this thread trains the network."""
+        self._trained_in = threading.get_ident()
+
     def _is_beside(self) -> bool:
         """Whether this thread neither trained the network last nor, where nobody did, made it."""
         return self._trained_in not in (None, threading.get_ident())
@@ -176,7 +180,7 @@ def training(model: Any) -> Iterator[None]:
                 )
             _trainers[id(model)] = mine  # the other one ended without saying so
         if isinstance(model, Stateful):
-            model._trained_in = threading.get_ident()
+            model._train_here()
         yield
     finally:
         if _trainers.get(id(model)) is mine:

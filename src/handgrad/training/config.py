@@ -22,6 +22,7 @@ from handgrad.training.ensemble import views_of
 from handgrad.training.metrics import METRICS
 from handgrad.training.passes import as_skip
 from handgrad.training.sampling import SAMPLINGS
+from handgrad.training.steering import as_acts
 
 LARGEST_SEED = 2**32 - 1  # that np.random.seed takes
 
@@ -46,6 +47,7 @@ class TrainingOptions:
     `handgrad.training.metrics`.  class_weight: "balanced", or a table label -> number of how often the
     images of a class count; "" for once.  accumulate: in how many parts the gradient of a batch is
     computed, to save memory.  freeze: patterns of names of parameters that stay as they are.
+    steering: what was changed between two steps (`handgrad.training.steering`).
     """
 
     epochs: int = 10
@@ -66,6 +68,7 @@ class TrainingOptions:
     class_weight: str | Mapping[str, float] = ""
     accumulate: int = 1
     freeze: list[str] = field(default_factory=list)
+    steering: list[Mapping[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "num_train_samples", "checkpoint_every", "accumulate"):
@@ -92,6 +95,7 @@ class TrainingOptions:
         for pattern in as_items("training", "freeze", self.freeze, "patterns of names"):
             if not isinstance(pattern, str):
                 raise OptionError(f"training: freeze must hold texts, got {pattern!r} in it")
+        _keep(self, "steering", as_acts(self.steering))
         if not isinstance(self.augment, Mapping):
             raise OptionError(f"training: augment must be a table, got {self.augment!r}")
 

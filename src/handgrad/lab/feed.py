@@ -1,8 +1,9 @@
 """The training's side: a callback that writes what the lab shows, and takes its acts, between two steps.
 
 It takes at most a share of the time, 1 % unless told otherwise: after a look that took t seconds the next
-one comes t / share seconds later at the earliest.  What a look finds is handed to a thread that writes it; while
-that is busy the next looks are dropped.  No error of the disk, and nobody who looks, stops the training.
+one comes t / share seconds later at the earliest.  What a look finds is handed to a thread that writes it.
+While that is busy the next looks are dropped.  No error of the disk, and nobody who looks, stops the
+training.
 """
 
 from __future__ import annotations

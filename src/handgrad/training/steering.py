@@ -40,7 +40,9 @@ def as_act(act: Any) -> Act:
 def as_acts(acts: Any) -> list[Act]:
     """Return the checked `acts` in the order of their steps."""
     checked = [as_act(act) for act in as_items("training", "steering", acts, "tables")]
-    return sorted(checked, key=lambda act: act["iteration"])  # stable: those of one step keep theirs
+    return sorted(
+        checked, key=lambda act: act["iteration"]
+    )  # stable: those of one step keep theirs
 
 
 class Steering(Callback):

@@ -172,7 +172,8 @@ def train(lab: Lab, given: dict[str, Any]) -> Any:
 
 def news(lab: Lab, given: dict[str, Any]) -> Any:
     """Return how a training that was started does."""
-    return lab.launched.news(_text(given, "id"))
+    run = _text(given, "id")
+    return {**lab.launched.news(run), "exists": lab.folder.has(run)}
 
 
 def _network(lab: Lab, given: dict[str, Any]) -> tuple[dict[str, Any], list[Any], dict[str, Any]]:

@@ -78,6 +78,11 @@ class RunFolder:
                 elif depth + 1 < DEPTH:
                     waiting.append((path, depth + 1))
 
+    def has(self, run: str) -> bool:
+        """Return whether there is a run with this id by now."""
+        self.refresh()
+        return run in self.runs()
+
     def path(self, run: Any) -> Path:
         """Return the folder of the run with this id; OptionError where there is none."""
         found = self.runs().get(run) if isinstance(run, str) else None

@@ -170,7 +170,7 @@ def layer(run: Opened, weights: str, label: str, row: int, pixels: Any = None) -
         "step": step,
         "inputs": [_maps(one.values[i]) for i in mine.inputs],
         "output": _maps(one.values[mine.output]),
-        "slope": None if slope is None else _maps(slope),
+        "gradient": None if slope is None else _maps(slope),
         "histogram": histogram(out),
         "units": _units(out),
         "params": [_parameter(name, run.model.params[name], many.grads.get(name))

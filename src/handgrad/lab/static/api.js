@@ -47,6 +47,10 @@ export function look(id, what, more = {}, signal = undefined) {
   return post("look", { id, what, ...more }, signal);
 }
 
+export function file(name) {
+  return answered(fetch(`/${token}/${name}`));
+}
+
 export function reportAddress(id) {
   return `/${token}/report?id=${encodeURIComponent(id)}`;
 }

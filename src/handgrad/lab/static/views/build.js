@@ -50,6 +50,7 @@ export async function show(place) {
           if (name === "points") Object.assign(kept.settings, { epochs: 60, batch_size: 20, learning_rate: 0.01 });
           if (STACKS[name]) kept.layers = stack(name);
           data();
+          options();
           check();
         })),
         kept.columns.length > 0 && field("Predict", select(kept.columns, kept.target, (v) => { kept.target = v; check(); })),
@@ -239,6 +240,16 @@ export async function show(place) {
     }
   }, { class: "strong" });
 
+  const trainer = h("div", { class: "bar-of-acts" });
+  function options() {
+    fill(trainer,
+        field("Rule", select(known.rules, kept.settings.rule, (v) => { kept.settings.rule = v; check(); })),
+        field("Learning rate", box("learning_rate")), field("Epochs", box("epochs", { step: 1, min: 1 })),
+        field("Batch", box("batch_size", { step: 1, min: 1 })), field("reg", box("reg")), field("Seed", box("seed", { step: 1 })),
+        field("Schedule", select([["", "constant"], ["cosine", "cosine"]], kept.settings.schedule, (v) => { kept.settings.schedule = v; check(); })),
+        train);
+  }
+
   function follow() {
     stream?.close();
     clearTimeout(timer);
@@ -285,16 +296,11 @@ export async function show(place) {
     h("div", { class: "two build" },
       h("section", {}, h("h2", {}, "Layers"), palette(), list, said),
       h("section", {}, code)),
-    h("section", {}, h("h2", {}, "Train"),
-      h("div", { class: "bar-of-acts" },
-        field("Rule", select(known.rules, kept.settings.rule, (v) => { kept.settings.rule = v; check(); })),
-        field("Learning rate", box("learning_rate")), field("Epochs", box("epochs", { step: 1, min: 1 })),
-        field("Batch", box("batch_size", { step: 1, min: 1 })), field("reg", box("reg")), field("Seed", box("seed", { step: 1 })),
-        field("Schedule", select([["", "constant"], ["cosine", "cosine"]], kept.settings.schedule, (v) => { kept.settings.schedule = v; check(); })),
-        train)),
+    h("section", {}, h("h2", {}, "Train"), trainer),
     results,
   );
   data();
+  options();
   await check();
   if (kept.now) follow();
   else fill(results, h("p", { class: "muted" }, "What you train appears here, beside the try before."));

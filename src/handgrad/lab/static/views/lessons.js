@@ -1,25 +1,25 @@
 // Lessons: the guided tours, each with a guess before it is shown, and the courses' studies.
 
-import { events, get, post } from "../api.js";
+import { events, file, get, post } from "../api.js";
 import { Lines } from "../charts.js";
 import { button, fill, h, number, toast } from "../dom.js";
-import { TOURS } from "../tours.js";
 import { together } from "./runs.js";
 
 const kept = {}; // by tour: what was guessed, and the runs
 
 export async function show(place, [key]) {
-  const tour = TOURS.find((t) => t.key === key);
-  return tour ? lesson(place, tour) : overview(place);
+  const tours = await file("tours.json");
+  const tour = tours.find((t) => t.key === key);
+  return tour ? lesson(place, tour) : overview(place, tours);
 }
 
-async function overview(place) {
+async function overview(place, tours) {
   const { studies } = await get("studies");
   fill(
     place,
     h("h1", {}, "Lessons"),
     h("h2", {}, "Guided tours"),
-    h("div", { class: "lesson-list" }, TOURS.map((t) =>
+    h("div", { class: "lesson-list" }, tours.map((t) =>
       h("article", { class: "card" }, h("h3", {}, h("a", { href: `#/lessons/${t.key}` }, t.title)), h("p", {}, t.says)))),
     h("h2", {}, "The courses' studies"),
     h("p", {}, "Each is one command, which writes a page with its numbers, a figure and two sentences. Guess its outcome first; then run it."),
@@ -53,7 +53,7 @@ async function lesson(place, tour) {
     start.disabled = true;
     try {
       const runs = [];
-      for (const [name, layers, settings] of tour.trials) {
+      for (const { name, layers, settings } of tour.trials) {
         const made = await post("train", { data: tour.data ?? "digits", layers, settings: { ...settings, name: `${tour.key} ${name}`.slice(0, 50) }, target: "" });
         runs.push({ id: made.id, title: name, name });
       }

@@ -173,7 +173,10 @@ def train(lab: Lab, given: dict[str, Any]) -> Any:
 def news(lab: Lab, given: dict[str, Any]) -> Any:
     """Return how a training that was started does."""
     run = _text(given, "id")
-    return {**lab.launched.news(run), "exists": lab.folder.has(run)}
+    found = {**lab.launched.news(run), "exists": lab.folder.has(run)}
+    if not (found["started"] or found["exists"]):
+        raise OptionError("lab: there is no such run")
+    return found
 
 
 def _network(lab: Lab, given: dict[str, Any]) -> tuple[dict[str, Any], list[Any], dict[str, Any]]:

@@ -88,8 +88,8 @@ function events(found) {
   }
   for (const r of found.others) {
     if (r.kind === "warning") list.push([r.iteration, r.text, "warning"]);
-    if (r.kind === "steer") list.push([r.iteration, `the learning rate was multiplied by ${number(r.rate)}`, "steer"]);
-    if (r.kind === "fork") list.push([r.iteration, `forked from ${r.of}`, "steer"]);
+    if (r.kind === "steer") list.push([r.iteration, `the learning rate was multiplied by ${number(r.rate)}`, "act"]);
+    if (r.kind === "fork") list.push([r.iteration, `forked from ${r.of}`, "act"]);
     if (r.kind === "resume") list.push([r.iteration, `went on ${r.date}`, ""]);
   }
   if (found.end) list.push([null, `ended: ${found.end.reason}`, ""]);

@@ -38,7 +38,10 @@ def test_code_runs(page, capsys):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_links_lead_somewhere(page):
-    made = {f"reference/{name}.rst" for name in MODULES} | {"reference/commands.rst"}
+    made = {f"reference/{name}.rst" for name in MODULES} | {
+        "reference/commands.rst",
+        "reference/settings.rst",
+    }
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
         assert target in made or (DOCS / target).exists(), target
 

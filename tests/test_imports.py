@@ -180,6 +180,8 @@ LATER = {
     "handgrad.report.task_figures": "Matplotlib",
     "handgrad.data.download": "HTTP and TLS",
     "handgrad.sklearn": "scikit-learn",
+    "handgrad.lab.protocol": "uvicorn",
+    "handgrad.lab.routes": "Starlette",
 }
 LATER_IN = {
     "cli": "a command loads what it runs, so that --help is quick",

@@ -114,8 +114,8 @@ def test_the_page_and_its_files_are_given(app):
 
 @pytest.mark.parametrize(
     "name",
-    ["../guard.py", "..%2fguard.py", "/etc/passwd", "uplot/../../guard.py", "app.js/", "", ".", "uplot", "APP.JS",
-     "app.js\0.css", "uplot/LICENSE"],
+    ["../guard.py", "..%2fguard.py", "/etc/passwd", "uplot/../../guard.py", "app.js/", "", ".", "uplot",
+     "APP.JS", "app.js\0.css", "uplot/LICENSE"],
 )  # fmt: skip
 def test_no_other_file_is_given(app, name):
     assert ask(app, good("GET", f"/{TOKEN}/{name}"))[0] == 404
@@ -143,8 +143,10 @@ def test_a_form_of_another_page_is_no_request(app, kind):
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"[]", b"null", b"1", b'"x"', b"{", b"[" * 50000, b'{"id": 1}', b'{"id": null}', b'{"id": "../.."}',
-     b'{"id": "/etc"}', b'{"id": "x", "what": "network"}', b'{"id": {}, "given": []}', b"\xff\xfe", b'{"id": NaN}'],
+    [b"", b"[]", b"null", b"1", b'"x"', b"{", b"[" * 50000, b'{"id": 1}', b'{"id": null}',
+     b'{"id": "../.."}',
+     b'{"id": "/etc"}', b'{"id": "x", "what": "network"}', b'{"id": {}, "given": []}', b"\xff\xfe",
+     b'{"id": NaN}'],
 )  # fmt: skip
 def test_nonsense_is_a_line_of_text(app, lab, body):
     for method, path in routes(lab):

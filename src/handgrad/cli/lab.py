@@ -46,8 +46,8 @@ def command(
 
     It prints one address, and opens it where there is a browser.  The page needs no network.
     """
+    from handgrad.lab.priority import give_way
     from handgrad.lab.server import libraries, open_page, serve
-    from handgrad.lab.worker import give_way
 
     libraries()
     from handgrad.lab.state import Lab

@@ -11,6 +11,8 @@ from handgrad.lab.decoder import decode
 from handgrad.lab.exporting import configuration
 from handgrad.lab.live import append_act
 from handgrad.lab.state import Lab
+from handgrad.training.fork import fork_run
+from handgrad.training.run import new_run_folder
 
 ACTS = ("pause", "resume", "step", "stop", "rate")
 _LARGEST_TABLE = 4 << 20
@@ -42,9 +44,6 @@ def steer(lab: Lab, given: dict[str, Any]) -> Any:
 
 def fork(lab: Lab, given: dict[str, Any]) -> Any:
     """Fork a run at a checkpoint, and train the fork."""
-    from handgrad.training.fork import fork_run
-    from handgrad.training.run import new_run_folder
-
     source = lab.folder.path(_text(given, "id"))
     settings = given.get("settings", {})
     if not isinstance(settings, dict):

@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from handgrad.errors import DataError
@@ -23,7 +24,7 @@ MOST_PIXELS = 40_000_000
 
 def decode(data: bytes) -> dict[str, Any]:
     """Return the pixels of a picture file's bytes; DataError if it is none, or too large."""
-    command = [sys.executable, "-P", "-c", _PROGRAM, _home()]
+    command = [sys.executable, "-P", "-c", _PROGRAM, str(Path(__file__).parents[2])]
     try:
         done = subprocess.run(
             command, input=data, capture_output=True, timeout=2 * TIME, check=False, cwd="/"
@@ -44,14 +45,6 @@ def decode(data: bytes) -> dict[str, Any]:
 _PROGRAM = (
     "import sys; sys.path.insert(0, sys.argv[1]); from handgrad.lab.decoder import main; main()"
 )
-
-
-def _home() -> str:
-    from pathlib import Path
-
-    import handgrad
-
-    return str(Path(handgrad.__file__).parent.parent)
 
 
 def _limit() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from handgrad.errors import OptionError
 from handgrad.files import atomic_write
+from handgrad.lab.history import records_of
 from handgrad.lab.live import STATUS, is_alive, live_folder, read_json
 
 DEPTH = 3
@@ -199,8 +200,6 @@ def _read_row(path: Path, stamps: tuple[Stamp, ...]) -> Row:
 
 def _progress(path: Path) -> Row:
     """Return what the last lines of a history say."""
-    from handgrad.lab.history import records_of
-
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)

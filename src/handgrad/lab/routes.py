@@ -15,10 +15,13 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from handgrad.errors import HandgradError, OptionError
+from handgrad.experiments import NAMES, get_study
 from handgrad.html import POLICY as REPORT_POLICY
 from handgrad.lab import acting, events
 from handgrad.lab.asking import Busy
+from handgrad.lab.building import palette
 from handgrad.lab.state import Lab
+from handgrad.optim import RULES
 from handgrad.processes import ProcessError
 
 KINDS = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml",
@@ -193,9 +196,6 @@ def _curves(lab: Lab, request: Request) -> Any:
 
 
 def _building(lab: Lab, request: Request) -> Any:
-    from handgrad.lab.building import palette
-    from handgrad.optim import RULES
-
     own = [layer for verdict in lab.own.verdicts() for layer in verdict["layers"]]
     return {"palette": palette(), "own": own, "data": list(lab.data), "rules": sorted(RULES)}
 
@@ -205,8 +205,6 @@ def _own(lab: Lab, request: Request) -> Any:
 
 
 def _lessons(lab: Lab, request: Request) -> Any:
-    from handgrad.experiments import NAMES, get_study
-
     return {"studies": [{"name": name, "title": get_study(name).title} for name in NAMES]}
 
 

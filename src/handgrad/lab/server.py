@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from handgrad.errors import OptionError
 from handgrad.files import atomic_write
+from handgrad.lab.guard import Guard, TooSlow
 from handgrad.lab.launching import OWN
 from handgrad.lab.live import is_alive, read_json
+from handgrad.lab.passwords import PATHS, Door
 
 if TYPE_CHECKING:
     from handgrad.lab.state import Lab
@@ -99,8 +101,6 @@ async def _serve(
 ) -> None:
     import uvicorn
 
-    from handgrad.lab.guard import Guard, TooSlow
-    from handgrad.lab.passwords import PATHS, Door
     from handgrad.lab.protocol import Protocol
     from handgrad.lab.routes import application
 

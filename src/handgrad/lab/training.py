@@ -6,15 +6,14 @@ import sys
 from pathlib import Path
 
 from handgrad.errors import HandgradError
+from handgrad.lab.feed import Feed
+from handgrad.report import write_report
+from handgrad.training.config import RunConfig
+from handgrad.training.run import resume_run, start_run
 
 
 def main(arguments: list[str]) -> int:
     """Train ``--config FILE FOLDER`` into a new folder, or go on with ``--resume FOLDER``."""
-    from handgrad.lab.feed import Feed
-    from handgrad.report import write_report
-    from handgrad.training.config import RunConfig
-    from handgrad.training.run import resume_run, start_run
-
     sys.path.insert(0, str(Path.cwd()))
     try:
         if arguments[0] == "--resume":

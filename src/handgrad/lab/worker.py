@@ -6,32 +6,21 @@ kills it where an answer takes too long, and starts another one.
 
 from __future__ import annotations
 
-import os
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from handgrad.lab import building, looking, trying
+from handgrad.lab.opened import Runs
+from handgrad.lab.priority import give_way
 from handgrad.processes import serve
-
-
-def give_way() -> None:
-    """Take the lowest priority: compute only where nobody else wants to."""
-    with suppress(AttributeError, OSError):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-        return
-    with suppress(AttributeError, OSError):
-        os.nice(19)
 
 
 def main() -> None:
     """Answer the questions on standard input until there are no more."""
     give_way()
-    import numpy as np
-
-    from handgrad.lab import building, looking, trying
-    from handgrad.lab.opened import Runs
-
     runs = Runs()
     answers, sys.stdout = sys.stdout, sys.stderr  # a user's layer may print
     sys.path.insert(0, str(Path.cwd()))

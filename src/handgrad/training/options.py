@@ -229,8 +229,8 @@ OPTIONS = (
     Option("", "epochs between checkpoints", key="checkpoint_every", in_file=count()),
     Option("", "steps between checkpoints besides", none="none", key="checkpoint_steps",
            in_file=count(0), off=0),
-    Option("", "changes between two steps, as ``{iteration = 150, rate = 0.5}`` (`handgrad.training.steering`)",
-           key="steering", in_file=_steering),
+    Option("", "changes between two steps, as ``{iteration = 150, rate = 0.5}`` "
+           "(`handgrad.training.steering`)", key="steering", in_file=_steering),
 )  # fmt: skip
 
 ARGUMENTS = {option.name: option for option in OPTIONS if option.name}

@@ -46,7 +46,7 @@ def command(
 
     It prints one address, and opens it where there is a browser.  The page needs no network.
     """
-    from handgrad.lab.priority import give_way
+    from handgrad.lab.priority import SERVER, give_way
     from handgrad.lab.server import libraries, open_page, serve
 
     libraries()
@@ -58,7 +58,7 @@ def command(
         word = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     folder.mkdir(parents=True, exist_ok=True)
     lab = Lab(folder, list(layers), list(data))
-    give_way()
+    give_way(SERVER)
 
     def started(address: str) -> None:
         click.echo(address)

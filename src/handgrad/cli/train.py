@@ -131,6 +131,9 @@ def _train(console: Console, run: Run, quiet: bool, open_report: bool, live: boo
     if signal is not None:
         line(console, stopped_text(run))
         return 128 + signal
+    if not run.is_finished:  # somebody stopped it on the page
+        line(console, stopped_text(run))
+        return 0
     evaluation = run.evaluate()
     show_result(console, run, evaluation, write_report(run.folder))
     if open_report:

@@ -8,7 +8,7 @@ from typing import Any
 from handgrad.errors import HandgradError
 from handgrad.processes import Process, ProcessError
 
-LIMIT = 40.0  # seconds for an answer
+LIMIT = 60.0  # seconds for an answer
 WAITING = 6  # questions
 
 

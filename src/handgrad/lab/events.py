@@ -15,7 +15,8 @@ from typing import Any
 from handgrad.errors import HandgradError
 from handgrad.lab.state import Lab
 
-PAUSE = 0.25  # seconds between two looks at the files of a run
+PAUSE = 0.25  # seconds between two looks at the files of a run, at least
+SHARE = 0.01  # of the time that looks take, so that a training on the same cores is not held up
 HEARTBEAT = 5.0  # seconds after which something is sent in any case
 MOST_CLIENTS = 64
 POINTS = 600
@@ -32,16 +33,22 @@ class Shared:
         self.clients = 0
 
     async def get(self, key: str, seconds: float, make: Callable[[], Any]) -> Any:
-        """Return what `make` returns, or returned in the last `seconds`; it runs in a thread."""
+        """Return what `make` returns, or returned not long ago: `seconds`, or longer where it is slow."""
         lock = self._locks.setdefault(key, asyncio.Lock())
         async with lock:
             kept = self._found.get(key)
-            if kept is None or time.monotonic() - kept[0] > seconds:
-                kept = time.monotonic(), await asyncio.to_thread(make)
+            if kept is None or time.monotonic() > kept[0]:
+                found, took = await asyncio.to_thread(_timed, make)
+                kept = time.monotonic() + max(seconds, took / SHARE), found
                 self._found[key] = kept
                 if len(self._found) > 500:
                     self._found.pop(next(iter(self._found)))
         return kept[1]
+
+
+def _timed(make: Callable[[], Any]) -> tuple[Any, float]:
+    start = time.thread_time()
+    return make(), time.thread_time() - start
 
 
 def message(kind: str, content: Any) -> bytes:

@@ -173,7 +173,7 @@ class Feed(Callback):
                 self._is_paused, self._steps_left = False, _steps(act.get("steps"))
             elif kind == "stop":
                 self._is_paused = False
-                solver.stop("stopped by the lab")
+                solver.stop()
             elif kind == "rate" and _is_factor(act.get("factor")):
                 self.run.steer(float(act["factor"]))
 

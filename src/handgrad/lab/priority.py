@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+SERVER = 5  # answers pages, and takes little time
+WORKER = 19  # computes: on a core that a training uses it gets a seventieth of the time
 
-def give_way() -> None:
-    """Take the lowest priority: compute only where nobody else wants to."""
+
+def give_way(by: int) -> None:
+    """Take a lower priority, where the system knows such a thing."""
     with suppress(AttributeError, OSError):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-        return
-    with suppress(AttributeError, OSError):
-        os.nice(19)
+        os.nice(by)

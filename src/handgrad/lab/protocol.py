@@ -7,7 +7,7 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from handgrad.lab.server import FIRST_TIME
+FIRST_TIME = 10.0  # seconds for a connection to send a request
 
 
 class Protocol(H11Protocol):  # type: ignore[misc]  # nothing is known of its base

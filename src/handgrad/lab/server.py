@@ -7,6 +7,7 @@ import ipaddress
 import json
 import logging
 import os
+import re
 import secrets
 import socket
 import subprocess
@@ -27,10 +28,11 @@ if TYPE_CHECKING:
     from handgrad.lab.state import Lab
 
 SERVER = "server.json"
-FIRST_TIME = 10.0  # seconds for a connection to send its first request
 CONNECTIONS = 400  # at once
 IDLE = 600.0  # seconds without a page after which a server that a training started ends
-START_TIME = 30.0  # seconds for a server of its own to answer
+START_TIME = 60.0  # seconds for a server of its own to answer
+
+_beside: list[subprocess.Popen[bytes]] = []  # servers that this process started; they outlive it
 
 
 def libraries() -> None:
@@ -74,9 +76,10 @@ def serve(
             f"lab: {host} can be reached from other machines; give --password too, or use an ssh tunnel to "
             "the address of this machine alone"
         )
-    listener = _listen(host, port)
+    killed = _killed(lab) if is_loopback else {}
+    listener = _listen_again(host, port, killed.get("port"))
     number = listener.getsockname()[1]
-    token = secrets.token_hex(16)
+    token = killed.get("token") or secrets.token_hex(16)
     address = f"http://{_named(host)}:{number}/"
     shown = address if password else f"{address}?token={token}"
     record = _note(lab, number, token, shown) if is_loopback else None
@@ -188,6 +191,26 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def _killed(lab: Lab) -> dict[str, Any]:
+    """Return port and token of a server of this folder that was killed: pages of it are still open."""
+    found = read_json(lab.folder.root / OWN / SERVER)
+    port, token = found.get("port"), found.get("token")
+    is_whole = (
+        isinstance(port, int) and isinstance(token, str) and re.fullmatch("[0-9a-f]{32}", token)
+    )
+    if not is_whole or is_alive(found.get("pid")):
+        return {}
+    return {"port": port, "token": token}
+
+
+def _listen_again(host: str, port: int, before: int | None) -> socket.socket:
+    """Listen at `port`, or where it is 0 at that of `before`, as long as that is free."""
+    if port == 0 and before is not None:
+        with suppress(OptionError):
+            return _listen(host, before)
+    return _listen(host, port)
+
+
 def _note(lab: Lab, port: int, token: str, address: str) -> Path:
     """Write down where the server is, for this user alone, so that trainings find it."""
     own = lab.folder.root / OWN
@@ -228,13 +251,13 @@ def start_beside(root: Path) -> str:
     own = root.resolve() / OWN
     own.mkdir(mode=0o700, exist_ok=True)
     with (own / "server.log").open("wb") as log:
-        process = subprocess.Popen(
+        _beside.append(process := subprocess.Popen(
             [sys.executable, "-m", "handgrad", "lab", str(root.resolve()), "--idle", str(IDLE)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
-        )
+        ))  # fmt: skip
     until = time.monotonic() + START_TIME
     while time.monotonic() < until and process.poll() is None:
         if address := address_of(root):

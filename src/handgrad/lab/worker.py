@@ -1,6 +1,6 @@
 """The process that computes for the lab: forward and backward passes of runs that are looked at.
 
-It has one thread, and the lowest priority that the system knows, so that trainings go before it.  The server
+It has one thread and a low priority, so that trainings go before it.  The server
 kills it where an answer takes too long, and starts another one.
 """
 
@@ -14,13 +14,13 @@ import numpy as np
 
 from handgrad.lab import building, looking, trying
 from handgrad.lab.opened import Runs
-from handgrad.lab.priority import give_way
+from handgrad.lab.priority import WORKER, give_way
 from handgrad.processes import serve
 
 
 def main() -> None:
     """Answer the questions on standard input until there are no more."""
-    give_way()
+    give_way(WORKER)
     runs = Runs()
     answers, sys.stdout = sys.stdout, sys.stderr  # a user's layer may print
     sys.path.insert(0, str(Path.cwd()))

@@ -66,6 +66,7 @@ MAY_IMPORT = {
     },
     "bench": _TRAINING | {"interop", "processes", "sklearn", "training"},
     "experiments": _TRAINING | {"handgrad", "processes", "report", "training"},
+    "lab": _TRAINING | {"experiments", "handgrad", "html", "processes", "report", "training"},
     "courses.notebook": _TRAINING
     | {"checker", "courses", "gradcheck", "html", "report", "training"},
     "cli": _TRAINING
@@ -78,6 +79,7 @@ MAY_IMPORT = {
         "gradcheck",
         "handgrad",
         "interop",
+        "lab",
         "report",
         "training",
     },
@@ -178,6 +180,8 @@ LATER = {
     "handgrad.report.task_figures": "Matplotlib",
     "handgrad.data.download": "HTTP and TLS",
     "handgrad.sklearn": "scikit-learn",
+    "handgrad.lab.protocol": "uvicorn",
+    "handgrad.lab.routes": "Starlette",
 }
 LATER_IN = {
     "cli": "a command loads what it runs, so that --help is quick",

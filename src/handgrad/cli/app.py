@@ -24,6 +24,7 @@ COMMANDS = {
     "experiment": "Do the courses' studies: numbers, a figure, two sentences about it.",
     "bench": "Time this machine: Handgrad and PyTorch on the same work, verified first.",
     "verify-resume": "Prove that a run can be stopped and resumed without a trace.",
+    "lab": "Show runs, live and finished, on a page in the browser.",
     "report": "Write the report of a run again.",
     "card": "Write the model card of a run, in Markdown.",
     "data": "Get, verify and look at the data sets.",

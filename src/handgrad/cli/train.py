@@ -49,6 +49,11 @@ Examples:
 @click.option(
     "--open", "open_report", is_flag=True, help="Open the report in a browser, if there is one."
 )
+@click.option(
+    "--live",
+    is_flag=True,
+    help="Show the training on the page of `handgrad lab`, and steer it.",
+)
 @click.option("--quiet", is_flag=True, help="Print the result only.")
 def command(
     config: Path | None,
@@ -60,6 +65,7 @@ def command(
     repeat: int,
     resume: Path | None,
     open_report: bool,
+    live: bool,
     quiet: bool,
     **options: Any,
 ) -> int:
@@ -87,7 +93,7 @@ def command(
             raise click.UsageError(
                 f"--resume continues a run as it was configured; leave out {', '.join(extra)}"
             )
-        return _train(console, resume_run(resume, epochs), quiet, open_report)
+        return _train(console, resume_run(resume, epochs), quiet, open_report, live)
     made = chosen(config, recipe, dataset, given)
     if not quiet:
         show_choices(console, made)
@@ -97,7 +103,7 @@ def command(
         seeded = made.config.with_overrides({"seed": seed})
         folder = new_run_folder(out or Path("runs"), made.config.name)
         run = start_run(seeded, folder, made.dataset)
-        if code := _train(console, run, quiet, open_report):
+        if code := _train(console, run, quiet, open_report, live):
             return code
         reached.append(reached_by(run))
     if repeat > 1:
@@ -105,16 +111,18 @@ def command(
     return 0
 
 
-def _train(console: Console, run: Run, quiet: bool, open_report: bool) -> int:
+def _train(console: Console, run: Run, quiet: bool, open_report: bool, live: bool) -> int:
     """Train `run`, say what it reached, and return the exit code."""
+    from handgrad.cli.live import watchers
     from handgrad.cli.show import line, show_result, show_start, stopped_text
     from handgrad.report import write_report
     from handgrad.training.progress import ProgressBar
 
     if not quiet:
         show_start(console, run)
+    bar = [] if quiet else [ProgressBar()]
     try:
-        signal = run.train(callbacks=[] if quiet else [ProgressBar()])
+        signal = run.train(callbacks=[*bar, *(watchers(run) if live else [])])
     except (HandgradError, OSError):
         if run.has_checkpoints:
             text = f"The checkpoints are kept. Continue with: handgrad train --resume {run.folder}"
@@ -123,6 +131,9 @@ def _train(console: Console, run: Run, quiet: bool, open_report: bool) -> int:
     if signal is not None:
         line(console, stopped_text(run))
         return 128 + signal
+    if not run.is_finished:  # somebody stopped it on the page
+        line(console, stopped_text(run))
+        return 0
     evaluation = run.evaluate()
     show_result(console, run, evaluation, write_report(run.folder))
     if open_report:

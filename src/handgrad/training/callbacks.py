@@ -81,7 +81,7 @@ class HistoryWriter(Callback):
         self.on_train_end(solver)
         if self.path.exists():
             old = self.path.read_bytes()
-            kept = b"".join(_lines_until(old, solver.iteration))
+            kept = b"".join(lines_until(old, solver.iteration))
             if kept != old:
                 atomic_write(self.path, kept)
         self._file = self.path.open("ab", buffering=0)
@@ -126,7 +126,7 @@ def is_near_end(path: Path, line: bytes) -> bool:
         return line in file.read().splitlines(keepends=True)
 
 
-def _lines_until(content: bytes, iteration: int) -> Iterator[bytes]:
+def lines_until(content: bytes, iteration: int) -> Iterator[bytes]:
     """Yield the lines of records up to `iteration`, without an end, and lines that a crash cut off."""
     for line in content.splitlines(keepends=True):
         try:

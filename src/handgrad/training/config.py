@@ -50,6 +50,7 @@ class TrainingOptions:
     class_weight: str | Mapping[str, float] = ""
     accumulate: int = 1
     freeze: list[str] = field(default_factory=list)
+    steering: list[Mapping[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for key, option in IN_FILE.items():

@@ -49,6 +49,7 @@ from handgrad.training.health import HealthCheck
 from handgrad.training.judging import standardises
 from handgrad.training.own_data import FILE, PREPARED, save_data
 from handgrad.training.solver import Solver
+from handgrad.training.steering import Act, Steering
 from handgrad.training.trained import evaluate_split, save_preprocessing
 
 
@@ -97,6 +98,7 @@ class Run:
             LayerStatistics(self.dataset.rows["X_val"][:200]),
             HealthCheck(),
         ]
+        self.steering = Steering(training.steering)
         self._stop = StopOnSignal()
         self._checkpointer = Checkpointer(
             folder / "checkpoints",
@@ -113,7 +115,8 @@ class Run:
         At the end the model is saved: then `is_finished`.
         """
         history, stop = self._history, self._stop
-        self.solver.callbacks = [*self._watchers, *callbacks, stop, self._checkpointer]
+        watchers = [*self._watchers, self.steering]
+        self.solver.callbacks = [*watchers, *callbacks, stop, self._checkpointer]
         history.write(self._start_record(is_first=not _is_begun(history.path)))
         try:
             with engines.use(self.config.engine):
@@ -133,6 +136,17 @@ class Run:
         )
         save_model(self.folder / "model.safetensors", self.model, self._metadata())
         return stop.signal  # one that came with the last step: the run is finished, and stops here
+
+    def steer(self, rate: float) -> Act:
+        """Put a factor `rate` on the learning rates from here on, and write that into ``config.toml``.
+
+        Call it from a callback.  A run of that configuration, and a resume, do the same at the same step.
+        """
+        act = self.steering.add(self.solver, rate)
+        acts = self.steering.acts
+        self.config = self.config.with_overrides({"training.steering": acts})
+        atomic_write(self.folder / "config.toml", self.config.to_toml().encode())
+        return act
 
     @property
     def is_finished(self) -> bool:

@@ -61,7 +61,7 @@ ROWS = [
     ('rnn_forward', 'rnn_step_forward(x[:, t], state, Wx, Wh, b)', 'rnn_step_forward(x[:, t], h0, Wx, Wh, b)', 'state_not_carried', 'h0 in each step'),
     ('rnn_backward', 'dh[:, t] + carried', 'dh[:, t]', 'not_carried', 'nothing carried'),
     ('rnn_backward', 'dWx += dWx_t', 'dWx = dWx_t', 'only_last_step|repair', 'dWx assigned'),
-    ('rnn_backward', 'range(T - 1, -1, -1)', 'range(T)', 'repair|unexplained', 'forwards in time'),
+    ('rnn_backward', 'range(T - 1, -1, -1)', 'range(T)', 'repair', 'forwards in time'),
     ('word_embedding_backward', 'np.add.at(dW, x, dout)', 'dW[x] += dout', 'repeated_index', 'repeated words lost'),
     ('lstm_step_forward', 'o * np.tanh(next_c)', 'o * next_c', 'tanh_missing', 'no tanh of the cell'),
     ('lstm_step_forward', 'g = np.tanh(a', 'g = sigmoid(a', 'sigmoid_for_tanh', 'g through the sigmoid'),

@@ -69,7 +69,7 @@ def _matters(one: ast.operator, other: ast.operator) -> bool:
 
 
 def moved(statement: ast.stmt) -> Iterator[Edit]:
-    """Yield ``f(a + b)`` for ``f(a) + b``, ``f(a) + b`` for ``f(a + b)``, and the sum of squares for a sum."""
+    """Yield ``f(a + b)`` for ``f(a) + b`` and the other way round, and the sum of squares for a sum."""
     for node in own(statement):
         if isinstance(node, ast.Call) and node.args and _named(node) in ("sum", "mean"):
             square = ast.BinOp(left=node.args[0], op=ast.Pow(), right=ast.Constant(2))

@@ -70,15 +70,18 @@ FORWARD = [
     ),
     *[
         Hypothesis(
-            "cell_of_first", f"the cell starts at {words}: it must start at zero", _lstm(first_cell=start), r"_?c\s*="
+            "cell_of_first",
+            f"the cell starts at {words}: it must start at zero",
+            _lstm(first_cell=start),
+            r"_?c\s*=",
         )
         for words, start in (("h0", lambda h0: h0), ("one", np.ones_like))
     ],
-]  # fmt: skip
+]
 BACKWARD = [
     Hypothesis(
         "not_carried",
-        "{key}: the gradient of a state lacks the part that comes back from the next step: dh[:, t] + dprev_h",
+        "{key}: the gradient of a state lacks what comes back from the next step: dh[:, t] + dprev_h",
         _lstm(upstream=lambda own, carried: own),
         r"dprev_h|dh\b",
     ),

@@ -13,7 +13,7 @@ import numpy as np
 from handgrad import layers
 from handgrad.checker.known.configs import seeded
 from handgrad.checker.known.layer import KnownLayer, Truth
-from handgrad.checker.records import Config, Raised, is_numeric
+from handgrad.checker.records import Config, Raised
 from handgrad.checker.undisturbed import quiet, run
 
 # N, D, C, reg

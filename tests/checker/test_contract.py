@@ -84,7 +84,7 @@ tiled_pool.__name__ = "max_pool_forward_fast"
 
 CAUTIONS = [
     (softmax_loss, None, "softmax_loss", 0, "scores of thousands", ["log_of_probability"]),
-    (loss_with_one_shift, None, "softmax_loss", 1, "differ by thousands", ["shift_over_all"]),
+    (loss_with_one_shift, None, "softmax_loss", 0, "differ by thousands", ["shift_over_all"]),
     (shifting_loss, None, "softmax_loss", 0, "changes x in place", ["scores_changed"]),
     (layers.relu_forward, relu_into_dout, "relu", 1, "dout in place", ["dout_changed"]),
     (layers.relu_forward, relu_into_cache, "relu", 1, "cache in place", ["cache_changed"]),

@@ -204,6 +204,11 @@ class TrainedRun:
             ]
         return np.concatenate(parts) if parts else np.zeros_like(X)
 
+    def evaluate(self, split: str = "test") -> dict[str, Any]:
+        """Measure the network on a part of the run's data; write and return its ``evaluation.json``."""
+        with engines.use(self.config.engine):
+            return evaluate_split(self.folder, self.viewed, self.dataset(), split)
+
     def __repr__(self) -> str:
         return views.trained_text(self)
 

@@ -133,7 +133,8 @@ class TrainedRun:
             return np.zeros((0, self.description.num_outputs))
         with engines.use(self.config.engine):
             if self.task == "classification":
-                return predict_probabilities(self.viewed, X)
+                one_view = self.viewed.tta is None
+                return predict_probabilities(self.model if one_view else self.viewed, X)
             return outputs_of(self.model, X, self.description)
 
     def prepared(self, inputs: Any) -> np.ndarray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import platform
 import shutil
+import warnings
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
@@ -40,7 +41,7 @@ from handgrad.training.callbacks import (
     StopOnSignal,
     is_near_end,
 )
-from handgrad.training.checkpoint import checkpoint_files, save_model
+from handgrad.training.checkpoint import ResumeWarning, checkpoint_files, save_model
 from handgrad.training.config import RunConfig
 from handgrad.training.division import SPLIT, save_split
 from handgrad.training.ensemble import Viewed
@@ -244,7 +245,10 @@ def resume_run(folder: Path, epochs: int | None = None) -> Run:
         config = config.with_overrides({"training.epochs": epochs})
     run = Run(config, folder)
     if run.has_checkpoints:
-        with engines.use(run.config.engine):
+        with engines.use(run.config.engine), warnings.catch_warnings():
+            if epochs is not None:  # that there are to be more of them is no news
+                asked = r".*(circumstances: num_epochs was \d+, is \d+$|further than this Solver)"
+                warnings.filterwarnings("ignore", asked, ResumeWarning)
             run.solver.resume(folder / "checkpoints")
     else:
         _describe(run)  # the run may have ended before it had done so itself

@@ -48,8 +48,8 @@ def huber_loss(x: Array, y: Array, weights: Array, delta: float = 1.0) -> tuple[
 
 
 def mse_loss(x: Array, y: Array, weights: Array) -> tuple[Any, Array]:
-    loss, dx = vectorized.mse_loss(x, y, weights)
-    return loss, dx
+    loss, dx = _kernels.squared_loss(x, y, weights)
+    return x.dtype.type(loss), dx
 
 
 def poisson_loss(x: Array, y: Array, weights: Array) -> tuple[Any, Array]:

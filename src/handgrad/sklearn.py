@@ -65,6 +65,8 @@ _FEW, _LEAST, _BATCH = (
 class _Watch(Callback):
     """Ends a training that no longer gains: of its mean loss or, with early stopping, of the validation."""
 
+    needs_each_step = False
+
     def __init__(self, tol: float, patience: int, looks_at_validation: bool) -> None:
         self.losses: list[float] = []  # of the epochs, the mean over their steps
         self.best = np.inf

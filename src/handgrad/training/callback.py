@@ -22,6 +22,12 @@ class Callback:
     too.  So a method does its one lasting thing last.
     """
 
+    needs_each_step: bool = True
+    """Whether `on_step_end` looks at more than its record, or stops the training.
+
+    Where none does, the Solver may take several steps in one native call, and tells of them afterwards.
+    """
+
     def on_train_begin(self, solver: Solver) -> None:
         """Training starts or goes on."""
 

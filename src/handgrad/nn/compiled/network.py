@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from handgrad.engines.native import _kernels
+from handgrad import engines
 from handgrad.layers import chain
 from handgrad.nn.activations import Dropout
 from handgrad.nn.compiled import layers as lowered
@@ -163,10 +163,9 @@ class Network:
             return False
         w = np.empty(part.arrays[0][0].shape, self.memory.dtype)
         like = np.empty(x.shape, self.memory.dtype)
-        stride, pad, dilation, groups = part.options[0]
-        return _kernels.conv_takes_pool(
-            like, w, stride, pad, dilation, groups, rectify=len(names) > 2, normed=len(names) == 4
-        )
+        plans = engines.get("native").plans
+        found: bool = plans.takes_pool(like, w, part.options[0], len(names) > 2, len(names) == 4)
+        return found
 
     def _arrays(self, layer: PairLayer) -> tuple[Array, ...]:
         """Return the arrays of a layer's pair, with constants for what is left out."""

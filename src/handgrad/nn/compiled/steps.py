@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from handgrad.engines.arrays import as_numpy
-from handgrad.engines.weights import compiled_rules
 from handgrad.errors import (
     NonFiniteError,
     OptionError,
@@ -21,11 +20,11 @@ from handgrad.errors import (
 )
 from handgrad.nn.compiled.memory import NotCovered
 from handgrad.nn.compiled.parts import Feed, Options, Steps
+from handgrad.nn.compiled.training import TrainPlan
 from handgrad.nn.state import changing, training
 from handgrad.optim import clip_by_norm, get_rule, keys_of
 
 if TYPE_CHECKING:
-    from handgrad.nn.compiled.training import TrainPlan
     from handgrad.nn.model import Model
 
 _MOST = 2000  # steps of a native call
@@ -66,6 +65,9 @@ class CompiledSteps:
         self.why: str | None = None
         self._plan: TrainPlan | None = None
         self._is_first = True
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_plan": None}
 
     def __repr__(self) -> str:
         how = "one native call" if self.why is None else f"one by one: {self.why}"
@@ -164,10 +166,6 @@ class CompiledSteps:
         return Feed(np.ascontiguousarray(X), np.ascontiguousarray(y, dtype))
 
     def _made(self, feed: Feed) -> TrainPlan:
-        if compiled_rules(*list(self.model.params.values())[:1]) is None:
-            raise NotCovered("the engine or the dtype")
-        from handgrad.nn.compiled.training import TrainPlan
-
         targets = None if feed.y.dtype == np.int64 else prod(feed.y.shape[1:])
         decayed = frozenset(name for name, config in self.configs.items() if config.get("l2"))
         clips = self.clip_norm is not None

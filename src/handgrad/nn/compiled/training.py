@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from handgrad import engines
-from handgrad.engines.native import _kernels
+from handgrad.engines.weights import compiled_rules
 from handgrad.nn.compiled import rules
 from handgrad.nn.compiled.memory import Memory, NotCovered, Ref
 from handgrad.nn.compiled.network import Network, settings_of
@@ -38,12 +38,12 @@ class TrainPlan:
             raise NotCovered(f"the update rule {options.rule}")
         self.rule = rules.RULES[options.rule]
         params = model._params
-        self.dtype = next(iter(params.values())).dtype if params else np.dtype(np.float32)
+        first = next(iter(params.values()), None)
+        if first is None or compiled_rules(first) is None:
+            raise NotCovered("another engine or dtype")
+        self.dtype = first.dtype
         self._key = self._present()
         self._is_stale = False
-        like = np.empty(options.shape, self.dtype)
-        if self.dtype not in (np.float32, np.float64) or engines.select(None, like)[0] != "native":
-            raise NotCovered(f"the engine of {self.dtype}")
         with in_mode("train"):
             call = model._begin("train")
             plan = model._plan((options.shape,), "train")
@@ -55,8 +55,7 @@ class TrainPlan:
         model = self.model
         return (
             model._is_static or id(model._compiled.get("train")),
-            _kernels.isa(),
-            _kernels.is_exact(),
+            engines.get("native").plans.settings(),
             engines.current(),
             model.device,
             model._fuse,
@@ -168,8 +167,8 @@ class TrainPlan:
 
     def _make(self, memory: Memory) -> None:
         offsets, arena = memory.places()
-        make: Callable[..., Any] = _kernels.plan32 if self.dtype == np.float32 else _kernels.plan64
-        self._native = make(
+        self._native = engines.get("native").plans.make(
+            self.dtype,
             memory.sizes,
             offsets,
             arena,

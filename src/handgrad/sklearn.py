@@ -65,24 +65,19 @@ _FEW, _LEAST, _BATCH = (
 class _Watch(Callback):
     """Ends a training that no longer gains: of its mean loss or, with early stopping, of the validation."""
 
-    needs_each_step = False
-
     def __init__(self, tol: float, patience: int, looks_at_validation: bool) -> None:
         self.losses: list[float] = []  # of the epochs, the mean over their steps
         self.best = np.inf
         self._looks_at_validation = looks_at_validation
         self._tol, self._patience = tol, patience
         self._waited = 0
-        self._steps: list[float] = []
-
-    def on_step_end(self, solver: Solver, record: Record) -> None:
-        self._steps.append(record["loss"])
+        self._seen = 0  # steps
 
     def on_epoch_end(self, solver: Solver, record: Record) -> None:
         if record["epoch"] <= len(self.losses):
             return  # the estimate after the first step
-        self.losses.append(float(np.mean(self._steps)))
-        self._steps.clear()
+        self.losses.append(float(np.mean(solver.loss_history[self._seen :])))
+        self._seen = len(solver.loss_history)
         now = self.losses[-1]
         if self._looks_at_validation:
             now = np.inf if record["val_loss"] is None else record["val_loss"]
@@ -235,6 +230,7 @@ class _Estimator(BaseEstimator):
         )
         for name, state in self._states.items():
             solver.optim_configs[name] = {**state, "learning_rate": self.learning_rate_init}
+        solver.looks_after_health = bool(self.verbose)  # it warns in what is printed
         solver.train()
         if solver.stop_reason is not None and stops_early and solver.best_params:
             self.model_.params = {name: w.copy() for name, w in solver.best_params.items()}

@@ -25,7 +25,7 @@ from handgrad.nn.compiled.training import TrainPlan
 from handgrad.nn.model import Model
 from handgrad.optim.rules import RULES
 from handgrad.training.arrays import commit
-from handgrad.training.callback import Callback
+from handgrad.training.telling import does_something
 
 if TYPE_CHECKING:
     from handgrad.training.solver import Solver
@@ -147,8 +147,7 @@ class Planned:
         if type(solver).gradients_of.__module__ != _HOME:
             return f"{type(solver).__name__} has gradients of its own"
         for callback in solver.callbacks:
-            method = getattr(callback.on_step_end, "__func__", None)
-            if method is not Callback.on_step_end and callback.needs_each_step:
+            if callback.needs_each_step and does_something(callback, "on_step_end"):
                 return f"{type(callback).__name__} looks at each step"
         given = {
             "params is no plain dictionary": type(model.params) is not dict,

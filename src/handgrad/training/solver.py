@@ -28,7 +28,7 @@ from handgrad.training.options import TEXTS, checked_arguments, described
 from handgrad.training.owned import Owner, Random
 from handgrad.training.place import AT_EPOCH_END, DUE
 from handgrad.training.step import records_of, take_step, take_steps
-from handgrad.training.telling import PendingCall, calls_of
+from handgrad.training.telling import PendingCall, calls_of, is_told
 from handgrad.training.undo import Before
 from handgrad.training.weighting import frozen_names, loss_in_parts, rows_of
 
@@ -261,7 +261,7 @@ class Solver(Owner):
                 own.append(PendingCall(None, _print, text))
         self.clock.count_steps(perf_counter() - started, count)
         told: list[PendingCall] = []
-        if self.callbacks:
+        if is_told(self, "on_step_end"):
             for record in records_of(self, taken):
                 told += calls_of(self, "on_step_end", record)
         if own or told:

@@ -98,9 +98,17 @@ def fits(array: Any, shape: tuple[int, ...], dtype: np.dtype) -> bool:
 
 
 def fill(
-    table: np.ndarray, column: int, rule: Rule, config: Config, factors: Sequence[float] | None
+    table: np.ndarray,
+    column: int,
+    rule: Rule,
+    config: Config,
+    factors: Sequence[float] | None,
+    powers: dict[Any, list[float]],
 ) -> None:
-    """Write the columns of a parameter for all steps, of which each has a factor on the learning rate."""
+    """Write the columns of a parameter for all steps, of which each has a factor on the learning rate.
+
+    powers: corrections that other parameters have, too.
+    """
     rate, decay = config["learning_rate"], config.get("weight_decay", 0.0)
     own = table[:, column : column + COLUMNS]
     own[:] = [rate, *_shares(rule, config), 1.0, 1.0, 1.0 - rate * decay, config.get("l2", 0.0)]
@@ -109,11 +117,12 @@ def fill(
         own[:, _RATE] = rates
         own[:, _KEPT] = [1.0 - rate * decay for rate in rates]
     if rule.counts:
-        # Python's own power, which is the one that a step without a plan takes
-        first, beta1, beta2 = config["t"] + 1, config["beta1"], config["beta2"]
-        times = range(first, first + len(table))
-        own[:, _CORRECTION1] = [1.0 - beta1**t for t in times]
-        own[:, _CORRECTION1 + 1] = [1.0 - beta2**t for t in times]
+        first = config["t"] + 1
+        for i, beta in enumerate((config["beta1"], config["beta2"])):
+            key = beta, first
+            if key not in powers:  # Python's own power, which is the one that a step without a plan takes
+                powers[key] = [1.0 - beta**t for t in range(first, first + len(table))]
+            own[:, _CORRECTION1 + i] = powers[key]
 
 
 def _shares(rule: Rule, config: Config) -> tuple[float, float, float]:

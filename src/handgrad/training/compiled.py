@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from handgrad import engines
 from handgrad.data.preprocessing import Preprocessing
 from handgrad.data.rows import Rows
 from handgrad.nn.compiled.memory import NotCovered
@@ -47,7 +48,7 @@ class Planned:
         self._plan: TrainPlan | None = None
         self._feed: Feed | None = None
         self._fed: Any = None  # what the feed was made of
-        self._refused: tuple[Options, str] | None = None  # options that no plan takes, and why
+        self._refused: tuple[Any, str] | None = None  # what no plan takes, and why
         self._alone = 0  # the iteration up to which steps are done one by one
         self._seconds = 0.0  # of a step
 
@@ -164,14 +165,15 @@ class Planned:
         options = self._options()
         if self._plan is not None and self._plan.is_for(options):
             return self._plan
-        if self._refused is not None and self._refused[0] == options:
+        key = options, engines.current()
+        if self._refused is not None and self._refused[0] == key:
             return None
         try:
             if self._rows() is None:
                 raise NotCovered("the training set as it is stored")
             self._plan = TrainPlan(solver.model, options)
         except NotCovered as error:
-            self._plan, self._refused = None, (options, f"no plan covers {error}")
+            self._plan, self._refused = None, (key, f"no plan covers {error}")
         return self._plan
 
     def _options(self) -> Options:

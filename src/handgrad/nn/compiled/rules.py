@@ -120,7 +120,9 @@ def fill(
         first = config["t"] + 1
         for i, beta in enumerate((config["beta1"], config["beta2"])):
             key = beta, first
-            if key not in powers:  # Python's own power, which is the one that a step without a plan takes
+            if (
+                key not in powers
+            ):  # Python's own power, which is the one that a step without a plan takes
                 powers[key] = [1.0 - beta**t for t in range(first, first + len(table))]
             own[:, _CORRECTION1 + i] = powers[key]
 

@@ -134,6 +134,12 @@ class Run:
         save_model(self.folder / "model.safetensors", self.model, self._metadata())
         return stop.signal  # one that came with the last step: the run is finished, and stops here
 
+    def how_steps_are_taken(self) -> str:
+        """Say whether a plan takes the steps (`handgrad.training.compiled`), or why not."""
+        with engines.use(self.config.engine):
+            why_not = self.solver.planned.why_not
+        return "by a plan" if why_not is None else f"one by one: {why_not}"
+
     @property
     def is_finished(self) -> bool:
         """Whether the run was trained to its end."""
@@ -172,6 +178,7 @@ class Run:
             "iteration": self.solver.iteration,
             "date": datetime.now().astimezone().isoformat(timespec="seconds"),
             "engine": self.engine,
+            "steps": self.how_steps_are_taken(),
             "cpu": environment.cpu(),
             "threads": self.threads,
             "platform": platform.platform(),

@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "engines": {"errors"},
     "layers": {"errors", "engines", "labels"},
     "gradcheck": _MATHS,
-    "nn": _MATHS,
+    "nn": _MATHS | {"optim"},
     "models": _MATHS | {"nn"},
     "optim": _MATHS,
     "data": {"engines", "errors", "files"},

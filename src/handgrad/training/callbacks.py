@@ -48,6 +48,8 @@ class HistoryWriter(Callback):
     the lines are brought to the disk, so that no crash leaves a checkpoint without its history.
     """
 
+    needs_each_step = False
+
     def __init__(self, path: str | Path) -> None:
         """Write to `path`, whose folder must exist."""
         self.path = as_path("HistoryWriter", "path", path)
@@ -160,6 +162,7 @@ class Checkpointer(Callback):
         if every_steps is not None:
             every_steps = as_count("Checkpointer", "every_steps", every_steps)
         self.every_steps = every_steps
+        self.needs_each_step = every_steps is not None
         self._saved_at = -1
 
     def save(self, solver: Solver) -> Path:

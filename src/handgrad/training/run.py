@@ -149,6 +149,12 @@ class Run:
         atomic_write(self.folder / "config.toml", self.config.to_toml().encode())
         return act
 
+    def how_steps_are_taken(self) -> str:
+        """Say whether a plan takes the steps (`handgrad.training.compiled`), or why not."""
+        with engines.use(self.config.engine):
+            why_not = self.solver.planned.why_not
+        return "by a plan" if why_not is None else f"one by one: {why_not}"
+
     @property
     def is_finished(self) -> bool:
         """Whether the run was trained to its end."""
@@ -187,6 +193,7 @@ class Run:
             "iteration": self.solver.iteration,
             "date": datetime.now().astimezone().isoformat(timespec="seconds"),
             "engine": self.engine,
+            "steps": self.how_steps_are_taken(),
             "cpu": environment.cpu(),
             "threads": self.threads,
             "platform": platform.platform(),

@@ -21,6 +21,7 @@ COMMANDS = {
     "export": "Write a trained network for ONNX, PyTorch, Keras, NumPy alone or C.",
     "compare": "Name the first layer at which two networks part, and why.",
     "check": "Judge layers, losses, update rules and models: right, or what is wrong.",
+    "tune": "Search for good settings with Optuna: many runs of one configuration.",
     "experiment": "Do the courses' studies: numbers, a figure, two sentences about it.",
     "bench": "Time this machine: Handgrad and PyTorch on the same work, verified first.",
     "verify-resume": "Prove that a run can be stopped and resumed without a trace.",

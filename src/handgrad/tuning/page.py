@@ -25,6 +25,7 @@ td, th { padding-right: 1.2rem; } .wide { overflow-x: auto; }
 tr.best td { font-weight: bold; } tr.failed td, tr.pruned td { color: #666; }
 """
 _MOST_LINES = 300  # trials in the figure of parallel coordinates
+_BELOW = -0.12  # where a trial stands that lacks a setting
 
 
 def write_page(study: Any, settings: Settings) -> Path:
@@ -163,7 +164,9 @@ def coordinates_figure(done: Sequence[Any], settings: Settings) -> Figure:
     places = [_Scale.of(one, shown) for one in ranges]
     values = [t.value for t in shown]
     places.append(_Scale(_value_label(settings), min(values), max(values)))
-    colours = ScalarMappable(Normalize(min(values), max(values) + 1e-12), "viridis")
+    low, high = np.quantile(values, (0.1, 0.9) if sign > 0 else (0.0, 0.9))
+    high = max(values) if sign > 0 else high
+    colours = ScalarMappable(Normalize(low, high + 1e-12), "viridis" if sign > 0 else "viridis_r")
     for t in shown:
         line = [
             scale.height(t.params.get(one.name))
@@ -175,7 +178,7 @@ def coordinates_figure(done: Sequence[Any], settings: Settings) -> Figure:
         scale.draw(axes, x)
     axes.set_xticks(range(len(places)), [_wrapped(scale.label) for scale in places], fontsize=8)
     axes.set_xlim(-0.25, len(places) - 0.6)
-    axes.set_ylim(-0.06, 1.06)
+    axes.set_ylim(-0.16, 1.06)
     axes.set_yticks([])
     for side in ("left", "right", "top", "bottom"):
         axes.spines[side].set_visible(False)
@@ -189,6 +192,7 @@ class _Scale:
         self, label: str, low: float, high: float, log: bool = False, names: Any = None
     ) -> None:
         self.label, self._low, self._high, self._log, self._names = label, low, high, log, names
+        self._lacks = False
 
     @classmethod
     def of(cls, one: Any, trials: Sequence[Any]) -> _Scale:
@@ -198,9 +202,10 @@ class _Scale:
         return cls(one.name, one.options["low"], one.options["high"], one.is_log)
 
     def height(self, value: Any) -> float:
-        """Return the height of `value`; NaN, which leaves a gap, where a trial does not have it."""
+        """Return the height of `value`, below the axis where a trial does not have it."""
         if value is None:
-            return float("nan")
+            self._lacks = True
+            return _BELOW
         if self._names is not None:
             return self._names.index(_text(value)) / self._high
         low, high, x = self._low, self._high, value
@@ -209,11 +214,13 @@ class _Scale:
         return float((x - low) / (high - low)) if high > low else 0.5
 
     def draw(self, axes: Axes, x: int) -> None:
-        axes.axvline(x, color="#444444", lw=1)
+        axes.plot([x, x], [0, 1], color="#444444", lw=1, zorder=0)
         if self._names is not None:
             marks = [(i / self._high, name) for i, name in enumerate(self._names)]
         else:
             marks = [(0.0, f"{self._low:.4g}"), (1.0, f"{self._high:.4g}")]
+        if self._lacks:
+            marks.append((_BELOW, "not set"))
         for y, text in marks:
             axes.annotate(_short(text), (x, y), xytext=(4, 3), textcoords="offset points", fontsize=8,
                           bbox={"fc": "white", "ec": "none", "alpha": 0.75, "pad": 0.6})  # fmt: skip
@@ -239,7 +246,8 @@ def _section(folder: Path, name: str, heading: str, figure: Any) -> list[str]:
     from handgrad.report.figures import png
 
     if figure is None:
-        return []
+        text = "It takes four trials that were trained to their end, and two settings, to tell."
+        return [f"<h2>{heading}</h2>", f"<p>{text}</p>"]
     data = png(figure)
     (folder / "figures").mkdir(exist_ok=True)
     atomic_write(folder / "figures" / f"{name}.png", data)

@@ -196,7 +196,7 @@ def settings_of(config: RunConfig, space: Space, out: Path, **options: Any) -> S
     direction = "maximize" if name != "loss" and judged.is_better_high else "minimize"
     return Settings(
         tables,
-        json.loads(space.text),
+        space.tables,
         str(out),
         direction=direction,
         metric=name,

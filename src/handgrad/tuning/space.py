@@ -105,6 +105,8 @@ class Range:
 class Space:
     """The ranges of a search, each behind those that its ``when`` asks about.
 
+    Attributes: ranges; tables, what they were made of.
+
     >>> space = Space({"optimizer": {"learning_rate": {"type": "log", "low": 1e-4, "high": 0.1}}})
     >>> [one.key for one in space.ranges]
     ['optimizer.learning_rate']
@@ -124,7 +126,7 @@ class Space:
         if not found:
             raise OptionError(f"{where}: there is nothing to search; it has no table with a type")
         self.ranges = _in_order(where, found)
-        self.text = json.dumps(tables, sort_keys=True)
+        self.tables = json.loads(json.dumps(tables))  # plain ones, as they are kept
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Space:

@@ -93,6 +93,20 @@ def hidden(url: str) -> str:
     return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
 
 
+@contextmanager
+def reading(url: str) -> Iterator[None]:
+    """Say in one line what is wrong with the journal at `url`, inside of the ``with`` block."""
+    path = url.removeprefix("journal:")
+    try:
+        yield
+    except OSError as error:
+        raise OptionError(f"tune: the journal {path} cannot be used: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, OptionError) or path == url:
+            raise
+        raise OptionError(f"tune: {path} is no journal of Optuna: {_first(error)}") from None
+
+
 def _first(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0].rstrip(".") if lines else type(error).__name__
@@ -110,13 +124,9 @@ def _journal(optuna: Any, path: Path) -> Any:
                 super().append_logs(logs)
 
     held = _Held(path.with_name(path.name + ".lock"))
-    try:
+    with reading(f"journal:{path}"):
         path.parent.mkdir(parents=True, exist_ok=True)
         return optuna.storages.JournalStorage(Backend(str(path), lock_obj=_NoLock()))
-    except OSError as error:
-        raise OptionError(f"tune: the journal {path} cannot be used: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise OptionError(f"tune: {path} is no journal of Optuna: {error}") from None
 
 
 class _Held:

@@ -27,7 +27,7 @@ from handgrad.training.run import Run, resume_run, start_run
 from handgrad.tuning.methods import make_pruner, make_sampler
 from handgrad.tuning.places import Lock, Place
 from handgrad.tuning.settings import Settings, check_same
-from handgrad.tuning.storage import beating, open_storage, quiet_optuna, silent
+from handgrad.tuning.storage import beating, open_storage, quiet_optuna, reading, silent
 
 _AT_ONCE = 60  # seconds in which another machine has said that a trial is its own
 
@@ -59,8 +59,7 @@ class Searcher:
         value, params, seconds, reason; or {"idle": True, "over": ...} where there is none to compute,
         over saying whether all are finished.
         """
-        with self.place.asking(), silent():
-            taken = self._take()
+        taken = self._take()
         if taken is None:
             return {"idle": True, "over": not self._open_trials()}
         started = perf_counter()
@@ -78,6 +77,10 @@ class Searcher:
 
     def _take(self) -> Taken | None:
         """Return an abandoned trial of this folder, or a new one, or None if there are enough."""
+        with self.place.asking(), silent():
+            return self._taken()
+
+    def _taken(self) -> Taken | None:
         optuna, states, study = quiet_optuna(), _states(), self.study
         for known in study.get_trials(False, states=(states.RUNNING,)):
             if self._may_be_ours(known) and (lock := self.place.lock_of(known.number)):
@@ -214,7 +217,7 @@ def open_study(settings: Settings) -> Any:
     sampler = make_sampler(settings.sampler, settings.sampler_options, settings.seed)
     pruner = make_pruner(settings.pruner, settings.pruner_options, epochs)
     storage = open_storage(settings.url, settings.beat, settings.grace)
-    with silent():
+    with silent(), reading(settings.url):
         study = optuna.create_study(
             study_name=settings.name,
             storage=storage,

@@ -35,6 +35,6 @@ def check_agreement(world: World, facts: Mapping[str, str]) -> None:
         different = [name for name, value in every[0].items() if own.get(name) != value]
         if different:
             raise OptionError(
-                f"mpirun: rank {rank} has another {' and another '.join(different[:3])} than rank 0; give all "
-                "ranks the same"
+                f"mpirun: rank {rank} has another {' and another '.join(different[:3])} than rank 0; "
+                "give all ranks the same"
             )

@@ -7,8 +7,8 @@ last own shard's backward has passed all its layers.  Each rank owns an equal pa
     2. the owner adds them in the order of the tree, and sends the sum to all
 
 With one node a rank (ranks that are a power of two, and divide the shards) a rank sends, of M bytes of
-gradients on R ranks, M (R - 1) / R in each of the two, which no other way of adding does with less (P. Patarasuk and
-X. Yuan, 2009).  MPI goes on with it whenever backward hands over a gradient.
+gradients on R ranks, M (R - 1) / R in each of the two, which no other way of adding does with less
+(P. Patarasuk and X. Yuan, 2009).  MPI goes on with it whenever backward hands over a gradient.
 """
 
 from __future__ import annotations
@@ -251,8 +251,8 @@ class Wire:
                 place = slice(i * length, (i + 1) * length)
                 if other[place] != first[place]:
                     raise RankError(
-                        f"rank {rank} holds other numbers in {name} than rank 0 after step {step}: the memory "
-                        "or processor of one of them fails, or its code differs"
+                        f"rank {rank} holds other numbers in {name} than rank 0 after step {step}: the "
+                        "memory or processor of one of them fails, or its code differs"
                     )
 
 

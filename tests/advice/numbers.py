@@ -286,14 +286,14 @@ def more_epochs_than_asked_for():
     from handgrad.training import ResumeWarning
 
     solver = solver_of(num_epochs=3, callbacks=[])
-    solver._place.position = 9  # as after three epochs, before the end of the call
+    solver.place.position = 9  # as after three epochs, before the end of the call
     solver.num_epochs = 2
     with pytest.warns(ResumeWarning, match="3 of 2 epochs are done") as caught:
         solver.train()
     more = int(said(str(caught[0].message), r"the next call trains (\d+) epochs"))
     solver.train()
     assert len(solver.loss_history) == 3 * more
-    solver._place.position, solver.num_epochs = (
+    solver.place.position, solver.num_epochs = (
         9,
         int(said(str(caught[0].message), r"above (\d+) first")) + 1,
     )

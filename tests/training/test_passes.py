@@ -177,8 +177,8 @@ def test_a_resume_with_another_share_is_warned_of(tmp_path):
 def test_a_checkpoint_with_passes_of_other_rows_is_refused(tmp_path, name, value):
     path = tmp_path / "c.safetensors"
     solver = stopped(path)
-    state = solver._sampling.passes.state()
-    solver._sampling.passes.state = lambda: {**state, name: value}
+    state = solver.sampler.passes.state()
+    solver.sampler.passes.state = lambda: {**state, name: value}
     save_checkpoint(solver, path)
     again = solver_of(model=conv_net(), data=images(), **OPTIONS)
     before = again._sampling.passes.state()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import platform
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
 from itertools import islice
@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from handgrad import engines, environment
-from handgrad.data import Augmentation, Dataset
-from handgrad.errors import CheckpointError, OptionError, check_choice
+from handgrad.data import Dataset
+from handgrad.errors import CheckpointError, OptionError
 from handgrad.files import atomic_write
 from handgrad.optim import build_schedule
 from handgrad.training import views
@@ -83,24 +83,9 @@ class Run:
             rows_to_train_on(self.model, self.dataset),
             update_rule=config.optimizer["name"],
             optim_config=options_of(self.config.optimizer),
-            lr_decay=training.lr_decay,
-            batch_size=training.batch_size,
-            num_epochs=training.epochs,
-            num_train_samples=training.num_train_samples,
-            num_val_samples=training.num_val_samples or None,
-            patience=training.patience or None,
+            **training.arguments(description.class_names),
             schedule=build_schedule(config.schedule) if config.schedule else None,
-            augment=Augmentation(training.augment) if training.augment else None,
-            clip_norm=training.clip_norm or None,
-            ema=training.ema or None,
-            restore_best=training.restore_best,
-            sampling=training.sampling,
-            skip_easy=training.skip_easy,
             task=description.task,
-            metric=training.metric or None,
-            class_weight=_class_weight(training.class_weight, description.class_names),
-            accumulate=training.accumulate,
-            freeze=training.freeze,
             unit=description.unit if standardises(self.model, description) else None,
             verbose=False,
         )
@@ -269,15 +254,6 @@ def rows_to_train_on(model: Any, dataset: Dataset) -> dict[str, Any]:
         for part in ("y_train", "y_val"):
             rows[part] = dataset.description.standardise(rows[part])
     return rows
-
-
-def _class_weight(given: Any, names: tuple[str, ...]) -> Any:
-    """Return class_weight of the configuration by numbers of classes; a table has their names."""
-    if not isinstance(given, Mapping):
-        return given or None
-    for name in given:
-        check_choice("training", "a name in class_weight", name, names)
-    return {names.index(name): weight for name, weight in given.items()} or None
 
 
 def new_run_folder(parent: Path, name: str) -> Path:

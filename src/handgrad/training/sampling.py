@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.errors import OptionError, check_choice
+from handgrad.errors import OptionError
 from handgrad.training.parts import Part, State, count_in
-from handgrad.training.passes import Passes, as_skip, drawn_seed
+from handgrad.training.passes import Passes, drawn_seed
 
 SAMPLINGS = ("replacement", "shuffled")
 
@@ -40,13 +40,10 @@ class Sampling(Part):
     Attributes: kind, one of `SAMPLINGS`; skip_easy; passes, where that is not 0, else None.
     """
 
-    def __init__(self, kind: str, skip_easy: Any, N: int, model: Any) -> None:
-        """Check the options; OptionError if they do not go together, or with the model."""
-        check_choice("Solver", "sampling", kind, SAMPLINGS)
+    def __init__(self, kind: str, skip_easy: float | list[float], N: int, model: Any) -> None:
+        """Take the options, which `handgrad.training.options` has checked; OptionError for the model."""
         self.kind = kind
-        self.skip_easy = as_skip("Solver", skip_easy)
-        if self.skip_easy and kind != "shuffled":
-            raise OptionError(f"Solver: skip_easy needs sampling='shuffled', got {kind!r}")
+        self.skip_easy = skip_easy
         if self.skip_easy and not hasattr(model, "last_scores"):
             raise OptionError(
                 "Solver: skip_easy needs a model that keeps the scores of loss(X, y) as last_scores, "

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from handgrad.distributed.world import RankError, World
+from handgrad.errors import OptionError
 from handgrad.training.arrays import Arrays
 from handgrad.training.tree import Node, nodes_of, share_out, total
 
@@ -84,12 +85,19 @@ class Wire:
     """
 
     def __init__(self, world: World, shards: int, check_every: int = 100) -> None:
+        if world.size > shards:
+            raise OptionError(
+                f"mpirun: {world.size} ranks, but training.shards is {shards}; start at most {shards} ranks, "
+                f"or begin a run with --set training.shards={world.size}"
+            )
         self.world = world
+        self.rank, self.size = world.rank, world.size
         self.shards = shards
         self.owns = share_out(shards, world.size)
+        self.own = self.owns[world.rank]
         self.nodes = [nodes_of(shards, own.start, own.stop) for own in self.owns]
         self.check_every = check_every
-        self.wants_stop = False  # said by this rank
+        self.reason: str | None = None  # why this rank wants to stop
         self.must_stop = False  # agreed by all
         self.seconds = {"flying": 0.0, "waiting": 0.0}
         self._layout: list[tuple[str, Any, Any]] | None = None
@@ -201,7 +209,8 @@ class Wire:
         """Return small vectors of all nodes, given those of the own ones; and agree on a stop."""
         world = self.world
         shape = parts[0].shape
-        own = np.stack([np.concatenate([[self.wants_stop], p.reshape(-1)]) for p in parts])
+        wants_stop = self.reason is not None
+        own = np.stack([np.concatenate([[wants_stop], p.reshape(-1)]) for p in parts])
         into = {
             r: np.empty((len(self.nodes[r]), own.shape[1]))
             for r in range(world.size)
@@ -219,19 +228,19 @@ class Wire:
         return found
 
     def batch(self, pieces: Mapping[int, np.ndarray]) -> dict[int, np.ndarray]:
-        """Return arrays of all shards, given those of the own ones."""
+        """Return numbered arrays of all ranks, given the own ones."""
         world = self.world
-        mine = [np.ascontiguousarray(pieces[shard]) for shard in self.owns[world.rank]]
-        lengths = world.share([list(a.shape) for a in mine], "the scores")
-        found = dict(zip(self.owns[world.rank], mine, strict=True))
+        found = {number: np.ascontiguousarray(array) for number, array in pieces.items()}
+        mine = list(found.values())
+        told = [[number, a.shape, a.dtype.str] for number, a in found.items()]
         requests: dict[int, list[Any]] = {}
-        for rank, own in enumerate(self.owns):
+        for rank, own in enumerate(world.share(told, "the scores")):
             if rank == world.rank:
                 continue
             requests[rank] = [world.send(a, rank, _BATCH) for a in mine]
-            for shard, shape in zip(own, lengths[rank], strict=True):
-                found[shard] = np.empty(shape, mine[0].dtype)
-                requests[rank].append(world.receive(found[shard], rank, _BATCH))
+            for number, shape, dtype in own:
+                found[number] = np.empty(shape, dtype)
+                requests[rank].append(world.receive(found[number], rank, _BATCH))
         world.wait(requests, "the scores")
         return found
 

@@ -180,7 +180,7 @@ class Lockstep:
             (param,) = layer.options(xs[s], "train")
             running = running_of("batchnorm_forward", param, mean.astype(x.dtype), x.shape[1])
             keep_running(param, running, mean.astype(x.dtype), var.astype(x.dtype))
-        std = np.sqrt(var + param["eps"]).astype(x.dtype)
+        std = np.sqrt(var + param.get("eps", 1e-5)).astype(x.dtype)
         outs = {}
         for s, c in centred.items():
             layer = steps[s].layers[-1]

@@ -37,19 +37,34 @@ from handgrad.training.weighting import called
 
 
 class Cut(NamedTuple):
-    """A batch in shards: the rows of own shards, by their numbers, and the number drawn for the step."""
+    """A batch in shards.
+
+    pieces: own shard -> its rows; places: own shard -> where in the batch they are; seed: the number drawn
+    for the step.
+    """
 
     pieces: Mapping[int, Any]
+    places: Mapping[int, slice]
     seed: int
 
-    @property
-    def first(self) -> Any:
-        """The rows of one own shard, to look for what went wrong."""
-        return next(iter(self.pieces.values()))
+    def one_of(self, rows: np.ndarray) -> tuple[np.ndarray, Any]:
+        """Return the places in the training set, and the rows, of one own shard: to find what went wrong."""
+        shard = next(iter(self.pieces))
+        return rows[self.places[shard]], self.pieces[shard]
 
 
 class Wire(Protocol):
-    """What sums the shards of several processes; `handgrad.distributed` has one for MPI."""
+    """What sums the shards of several processes; `handgrad.distributed` has one for MPI.
+
+    Attributes: rank, size; own, the shards of this process; reason, why this one wants to stop, None where
+    it does not; must_stop, whether one of them does, which all know after the same step.
+    """
+
+    rank: int
+    size: int
+    own: range
+    reason: str | None
+    must_stop: bool
 
     def begin(self, params: Arrays) -> None:
         """A step begins, of these parameters."""
@@ -64,7 +79,7 @@ class Wire(Protocol):
         """Return small vectors of all nodes, given those of the own ones."""
 
     def batch(self, pieces: Mapping[int, np.ndarray]) -> dict[int, np.ndarray]:
-        """Return arrays of all shards, given those of the own ones."""
+        """Return numbered arrays of all processes, given the own ones."""
 
     def checked(self, params: Arrays, step: int) -> None:
         """Compare the parameters of the processes, where it is time."""
@@ -98,17 +113,11 @@ class Shards:
         self.nodes = nodes_of(count, self.own.start, self.own.stop)
         self._merges = _merges(self.nodes)
 
-    def bounds(self, rows: int) -> list[slice]:
-        """Return where each shard of a batch of so many rows lies."""
-        length, longer = divmod(rows, self.count)
-        cuts = [i * length + min(i, longer) for i in range(self.count + 1)]
-        return [slice(start, end) for start, end in pairwise(cuts)]
-
     def gradients(
         self, solver: Any, cut: Cut, y: np.ndarray, weights: np.ndarray | None
     ) -> tuple[float, Arrays]:
         """Return the loss and the gradients of a batch, and move the running statistics."""
-        model, bounds = solver.model, self.bounds(len(y))
+        model, bounds = solver.model, bounds_of(len(y), self.count)
         whole = float(len(y)) if weights is None else float(weights.sum())
         shares = {}
         for shard in self.own:
@@ -213,6 +222,25 @@ class Shards:
         if self.wire is not None:
             known = self.wire.numbers([known[node] for node in self.nodes])
         return total(self.count, known, np.add)
+
+
+def shards_of(count: int | None, batch_size: int, norm_sync: bool) -> Shards | None:
+    """Return how batches are cut into `count` shards, None where they stay in one piece."""
+    if (count or 1) == 1:
+        return None
+    assert count is not None
+    return Shards(count, batch_size, norm_sync=norm_sync)
+
+
+def bounds_of(rows: int, count: int) -> list[slice]:
+    """Return where each of `count` shards of a batch of so many rows lies.
+
+    >>> bounds_of(7, 3)
+    [slice(0, 3, None), slice(3, 5, None), slice(5, 7, None)]
+    """
+    length, longer = divmod(rows, count)
+    cuts = [i * length + min(i, longer) for i in range(count + 1)]
+    return [slice(start, end) for start, end in pairwise(cuts)]
 
 
 class _Found:

@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -110,8 +111,12 @@ class World:
             self._control.Recv([data, self.MPI.BYTE], status.Get_source(), _NOTICE)
             self.heard[status.Get_source()] = json.loads(data.decode())
 
-    def share(self, own: Any, what: str) -> list[Any]:
-        """Return what each rank gives: plain data, small.  `what` is said where one does not come."""
+    def share(self, own: Any, what: str, timeout: float | None = None) -> list[Any]:
+        """Return what each rank gives: plain data, small.
+
+        `what` is said where one does not come in time, by default the world's.
+        """
+        timeout = timeout or self.timeout
         data = json.dumps(own).encode()
         found: list[Any] = [None] * self.size
         found[self.rank] = own
@@ -129,9 +134,9 @@ class World:
             self.look()
             if missing:
                 time.sleep(2e-4)
-            if missing and time.monotonic() - started > self.timeout:
+            if missing and time.monotonic() - started > timeout:
                 names = ", ".join(map(str, sorted(missing)))
-                raise RankError(f"rank {names} has not answered for {self.timeout:g} s ({what})")
+                raise RankError(f"rank {names} has not answered for {timeout:g} s ({what})")
         self.wait(sent, what)
         return found
 
@@ -185,7 +190,13 @@ def join(timeout: float = TIMEOUT) -> World:
     told = launched()
     mpi4py = library("mpi4py", "training with mpirun", "mpi")
     mpi4py.rc.finalize = True
-    MPI = library("mpi4py.MPI", "training with mpirun", "mpi")
+    try:
+        MPI = library("mpi4py.MPI", "training with mpirun", "mpi")
+    except RuntimeError as error:  # there is no library of MPI to load
+        raise OptionError(
+            f"mpi4py finds no MPI ({str(error).splitlines()[0]}); get one with: pip install mpich, or load "
+            "your cluster's module"
+        ) from None
     comm = MPI.COMM_WORLD
     if told is not None and told.size != comm.Get_size():
         raise OptionError(
@@ -198,4 +209,5 @@ def join(timeout: float = TIMEOUT) -> World:
 
 def silence() -> None:
     """Let this process print nothing but errors: another rank says it."""
+    warnings.showwarning = lambda *told, **options: None
     sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115

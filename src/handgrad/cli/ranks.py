@@ -43,6 +43,8 @@ def with_ranks(work: Callable[[World | None], int]) -> int:
         return work(world)
     except OtherRankEnded:
         message, code = None, 2
+    except SystemExit as end:  # a signal that came before, or after, the training
+        message, code = "stopped", end.code if isinstance(end.code, int) else 1
     except BaseException as error:
         found = failure(error)
         if found is None:

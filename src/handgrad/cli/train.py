@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from handgrad.distributed.world import World
     from handgrad.training.run import Run
 
-_STARTS = 300.0  # seconds: another rank may still load its data, or write a report
-
 EPILOG = """\b
 Examples:
   handgrad train
@@ -132,7 +130,7 @@ def _command(
         seeded = chosen_config.with_overrides({"seed": seed})
         folder = new_run_folder(out or Path("runs"), chosen_config.name)
         if world is not None:
-            folder = Path(world.share(str(folder), "the start of a run", _STARTS)[0])
+            folder = Path(world.share(str(folder), "the start of a run")[0])
         run = start_run(seeded, folder, made.dataset, ranks)
         if code := _train(console, run, quiet, open_report, world):
             return code

@@ -11,8 +11,6 @@ from handgrad.distributed.wire import digest
 from handgrad.distributed.world import World
 from handgrad.errors import OptionError
 
-_STARTS = 300.0  # seconds: a rank may still load its data
-
 
 def facts_of(run: Any) -> dict[str, str]:
     """Return what the ranks compare of a run before it is trained, by its name for messages."""
@@ -32,7 +30,7 @@ def facts_of(run: Any) -> dict[str, str]:
 
 def check_agreement(world: World, facts: Mapping[str, str]) -> None:
     """Raise OptionError, naming the rank and what differs, unless all ranks have the same `facts`."""
-    every = world.share(dict(facts), "the comparison of the runs", _STARTS)
+    every = world.share(dict(facts), "the comparison of the runs")
     for rank, own in enumerate(every):
         different = [name for name, value in every[0].items() if own.get(name) != value]
         if different:

@@ -13,7 +13,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from handgrad.errors import HandgradError, OptionError
@@ -88,11 +88,14 @@ class World:
                 time.sleep(5e-5)
             if time.monotonic() - started > self.timeout:
                 late = [rank for rank, own in requests.items() if not self.is_done(own)]
-                names = ", ".join(map(str, late)) or "?"
-                raise RankError(
-                    f"rank {names} has not answered for {self.timeout:g} s ({what}): it hangs, or its "
-                    "machine is lost; if it is only slow, raise training.rank_timeout"
-                )
+                raise self._late(late, what)
+
+    def _late(self, ranks: Iterable[int], what: str) -> RankError:
+        names = ", ".join(map(str, sorted(ranks))) or "?"
+        return RankError(
+            f"rank {names} has not answered for {self.timeout:g} s ({what}): it hangs, or its machine is "
+            "lost; if it is only slow, raise training.rank_timeout"
+        )
 
     def look(self) -> None:
         """Raise OtherRankEnded if a rank has said that it ends."""
@@ -111,12 +114,8 @@ class World:
             self._control.Recv([data, self.MPI.BYTE], status.Get_source(), _NOTICE)
             self.heard[status.Get_source()] = json.loads(data.decode())
 
-    def share(self, own: Any, what: str, timeout: float | None = None) -> list[Any]:
-        """Return what each rank gives: plain data, small.
-
-        `what` is said where one does not come in time, by default the world's.
-        """
-        timeout = timeout or self.timeout
+    def share(self, own: Any, what: str) -> list[Any]:
+        """Return what each rank gives: plain data, small.  `what` is said where one does not come."""
         data = json.dumps(own).encode()
         found: list[Any] = [None] * self.size
         found[self.rank] = own
@@ -134,9 +133,8 @@ class World:
             self.look()
             if missing:
                 time.sleep(2e-4)
-            if missing and time.monotonic() - started > timeout:
-                names = ", ".join(map(str, sorted(missing)))
-                raise RankError(f"rank {names} has not answered for {timeout:g} s ({what})")
+            if missing and time.monotonic() - started > self.timeout:
+                raise self._late(missing, what)
         self.wait(sent, what)
         return found
 

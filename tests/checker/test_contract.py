@@ -110,6 +110,18 @@ def test_no_shift_is_wrong_by_any_contract():
     assert names(verdict) == ["no_max_shift"]
 
 
+def test_a_logarithm_does_not_stand_before_the_real_cause():
+    def loss(x, y):
+        value, dx = softmax_loss(x, y)
+        return value, dx * len(y)
+
+    (verdict,) = check(loss, layer="softmax_loss").verdicts
+    assert names(verdict) == ["times_batch"]
+    assert "scores of thousands" in verdict.cautions[0]
+    (strict,) = check(loss, layer="softmax_loss", strict=True).verdicts
+    assert "times_batch" in names(strict)
+
+
 def without_cache_at_test(x, gamma, beta, param):
     out, cache = layers.batchnorm_forward(x, gamma, beta, param)
     return out, cache if param["mode"] == "train" else None

@@ -35,7 +35,7 @@ TEXT = (
 def arguments(folder: Path, config: Path) -> list[str] | None:
     """Return the command that starts or goes on with the run in `folder`, None if it is finished."""
     run = run_in(folder)
-    words = ["-m", "handgrad", "train", "--quiet", "--threads", "1"]
+    words = [str(Path(__file__).with_name("quick_train.py")), "train", "--quiet", "--threads", "1"]
     if run is None:
         return [*words, "--config", str(config), "--out", str(folder)]
     if (run / "model.safetensors").exists():
@@ -59,8 +59,11 @@ def processes(mark: str) -> dict[int, str]:
 
 def ranks_of(mark: str) -> list[int]:
     """Return the processes of the ranks: those of Python."""
-    return [pid for pid, line in processes(mark).items() if "-m handgrad train" in line
-            and "mpi" not in line.split("-m handgrad")[0]]  # fmt: skip
+    return [
+        pid
+        for pid, line in processes(mark).items()
+        if "quick_train" in line and "mpirun" not in line
+    ]
 
 
 class Jobs:

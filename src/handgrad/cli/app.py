@@ -29,6 +29,7 @@ COMMANDS = {
     "card": "Write the model card of a run, in Markdown.",
     "data": "Get, verify and look at the data sets.",
     "notebook": "Run the courses' own notebooks and judge what they print.",
+    "scaling": "Predict the speed of one training on many machines.",
     "doctor": "Say what is installed, what is slow, and how to mend it.",
 }
 

@@ -28,15 +28,11 @@ from handgrad.distributed.wire import BUCKET
 
 RANKS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
+_HOROVOD = "Horovod's documentation, benchmarks"
 PUBLISHED = (
-    (
-        "Horovod, Inception V3 and ResNet-101",
-        "128 GPUs (25 GbE)",
-        "88 %",
-        "arXiv:1802.05799, figure 6",
-    ),
-    ("Horovod, VGG-16", "128 GPUs (25 GbE)", "about half", "arXiv:1802.05799, figure 6"),
-    ("PyTorch DDP, ResNet-50, NCCL", "256 GPUs", "near linear", "arXiv:2006.15704, figure 9"),
+    ("Horovod, Inception V3 and ResNet-101", "512 GPUs, 25 Gbit/s RoCE", "90 %", _HOROVOD),
+    ("Horovod, VGG-16", "512 GPUs, 25 Gbit/s RoCE", "68 %", _HOROVOD),
+    ("PyTorch DDP", "256 GPUs", "near-linear", "S. Li et al. (2020), arXiv:2006.15704, abstract"),
 )
 """What others have published: framework and network, size, efficiency, source."""
 

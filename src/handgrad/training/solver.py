@@ -27,14 +27,9 @@ from handgrad.training.health import look_after
 from handgrad.training.options import TEXTS, checked_arguments, described
 from handgrad.training.owned import Owner, Random
 from handgrad.training.place import AT_EPOCH_END, DUE
-<<<<<<< HEAD
+from handgrad.training.shards import Cut, Shards, Wire, shards_of
 from handgrad.training.step import records_of, take_step, take_steps
 from handgrad.training.telling import PendingCall, calls_of, is_told
-=======
-from handgrad.training.shards import Cut, Shards, Wire, shards_of
-from handgrad.training.step import record_of, take_step
-from handgrad.training.telling import PendingCall, calls_of
->>>>>>> cluster
 from handgrad.training.undo import Before
 from handgrad.training.weighting import frozen_names, loss_in_parts, rows_of
 
@@ -260,27 +255,18 @@ class Solver(Owner):
         """Take a step, or several by a plan: as a whole or, where an exception comes, not at all."""
         started = perf_counter()
         self._before = before = Before(self)
-<<<<<<< HEAD
         place, per_epoch = self.place, self.iterations_per_epoch
         first = place.position
         to_estimate = min(num_iterations - first, per_epoch - first % per_epoch) if first else 1
         taken = take_steps(self, before, to_estimate)
         count = len(taken.rates)
-        place.position += count
-        place.iteration += count
-        is_epoch_end = place.position % per_epoch == 0
-=======
-        take_step(self, before)
-        place = self.place
         if self.shards is not None and self.shards.wire is not None:
             self.shards.wire.checked(self.model.params, place.iteration + 1)
             if self.shards.wire.must_stop:
                 self.stop_reason = self.shards.wire.reason or "interrupted"
-        t = place.position
-        place.position += 1
-        place.iteration += 1
-        is_epoch_end = place.position % self.iterations_per_epoch == 0
->>>>>>> cluster
+        place.position += count
+        place.iteration += count
+        is_epoch_end = place.position % per_epoch == 0
         if is_epoch_end:
             place.epoch += 1
             self.updates.end_epoch()

@@ -84,7 +84,7 @@ class Network(nn.Model):
 
     _is_static = True
     _names_unknown = False  # the courses' constructors are functions like any other
-    _corrects_start = True  # of the running statistics, as `handgrad.nn.BatchNorm`
+    corrects_start = True  # of the running statistics, as `handgrad.nn.BatchNorm`
 
     def __init__(
         self,

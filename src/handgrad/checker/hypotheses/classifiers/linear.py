@@ -150,17 +150,20 @@ _OWN = [
         ),
         r"-.*reg",
     ),
-    Hypothesis(
-        "regulariser_of_absolutes",
-        "{key}: the regulariser is of sum(|W|), not of sum(W**2)",
-        _terms(
-            lambda loss, dW, W, decay, N: {
-                "loss": loss + decay * np.sum(np.abs(W)),
-                "dW": dW + decay * np.sign(W),
-            }
-        ),
-        r"abs",
-    ),
+    *[
+        Hypothesis(
+            "regulariser_of_absolutes",
+            "{key}: the regulariser is of sum(|W|), not of sum(W**2)",
+            _terms(
+                lambda loss, dW, W, decay, N, share=share: {
+                    "loss": loss + share * decay * np.sum(np.abs(W)),
+                    "dW": dW + share * decay * np.sign(W),
+                }
+            ),
+            r"abs",
+        )
+        for share in (1.0, 2.0)
+    ],
     Hypothesis(
         "regulariser_not_summed",
         "dW: the gradient of the regulariser is a number, not one for each weight: 2 * reg * W",

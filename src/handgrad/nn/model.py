@@ -321,6 +321,8 @@ class Model(Answers):
         xs = self._fitting(X)
         if self.dtype is None or not self._casts_input:
             return xs
+        if len(xs) == 1 and xs[0].dtype == self.dtype:  # as it is in most calls
+            return xs
         return [x.astype(self.dtype, copy=False) for x in xs]
 
     def _fitting(self, X: Any) -> list[np.ndarray]:

@@ -55,10 +55,10 @@ def scopes(tree: ast.Module) -> Iterator[list[ast.AST]]:
 
 
 def own_names(nodes: list[ast.AST]) -> set[str]:
-    """`self`, and the copies of it, or the object just made by a metaclass, that have a name there."""
+    """`self`, `cls`, and the copies of it, or the object just made by a metaclass, that have a name there."""
     makers = re.compile(r"(copy\.)?(copy|copied)\(self\)|super\(\)\.__(call|new)__\(")
     assigned = [node for node in nodes if isinstance(node, ast.Assign)]
-    return {"self"} | {
+    return {"self", "cls"} | {
         target.id
         for node in assigned
         for target in node.targets

@@ -245,6 +245,11 @@ def backward(name: str, dout: Array, cache: Cache, need_dx: Any = True) -> tuple
     return dout, *gradients
 
 
+def planned(name: str, engine: str, arrays: Sequence[Array], options: Sequence[Any]) -> Plan:
+    """Return how `engine` computes the chain `name` for arrays of these sizes, of which no number is read."""
+    return _plan(name, engine, arrays, list(options))
+
+
 def longest(parts: Sequence[str]) -> str | None:
     """Return the name of the longest chain, of those known as sandwiches, that `parts` begin with."""
     for count in range(len(parts), 1, -1):

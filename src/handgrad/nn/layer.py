@@ -122,7 +122,7 @@ class Layer(metaclass=Configured):
         raise NotImplementedError
 
     def backward_of_parameters(self, dout: Array, cache: Any) -> Sequence[Array]:
-        """Return the gradients of the parameters, where nobody needs those of the inputs."""
+        """Return the gradients of the parameters, where those of the inputs are not used."""
         return self.backward(dout, cache)[1]
 
     # -- state beside the parameters ---------------------------------------------------------------

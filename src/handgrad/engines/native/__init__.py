@@ -19,6 +19,7 @@ from handgrad.engines.native import (
 )
 from handgrad.engines.native import control as control
 from handgrad.engines.native import fused as fused
+from handgrad.engines.native import plans as plans
 from handgrad.engines.native import updates as updates
 from handgrad.engines.pairs import FUNCTIONS, functions_of
 

@@ -21,3 +21,8 @@ def softmax_loss(
 def svm_loss(x: np.ndarray, y: np.ndarray) -> tuple[np.floating, np.ndarray]:
     loss, dx = _kernels.loss(x, y, False, 0.0)
     return x.dtype.type(loss), dx
+
+
+def mse_loss(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> tuple[np.floating, np.ndarray]:
+    loss, dx = _kernels.squared_loss(x, y, weights)
+    return x.dtype.type(loss), dx

@@ -230,6 +230,11 @@ class Network(nn.Model):
         outputs = super().activations(X)
         return {self._block_of(label): out for label, out in outputs.items()}
 
+    def layer_of(self, param: str) -> str:
+        """Return the block of the parameter `param`, as affine3 of W3."""
+        label = super().layer_of(param)
+        return self._block_of(label) if label in self._numbers else param
+
     def _block_of(self, label: str) -> str:
         return self._blocks[self._numbers[label] - 1].name
 

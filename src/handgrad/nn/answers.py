@@ -77,6 +77,10 @@ class Answers(Built):
         self._check_built("decayed")
         return tuple(self._decays)
 
+    def layer_of(self, param: str) -> str:
+        """Return what `activations` calls the layer of the parameter `param`; `param` if it is in none."""
+        return next((layer._label for layer in self._layers if param in layer.parameters), param)
+
     @property
     def first_filters(self) -> str | None:
         """The name of the weights that see the images themselves; None in a network without weights."""

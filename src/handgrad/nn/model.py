@@ -32,7 +32,7 @@ from handgrad.nn.fit import (
 )
 from handgrad.nn.graph import Plan
 from handgrad.nn.layer import Layer
-from handgrad.nn.leaving import who_takes
+from handgrad.nn.leaving import listening
 from handgrad.nn.losses import Loss, as_loss
 from handgrad.nn.options import (
     Init,
@@ -201,7 +201,8 @@ class Model(Answers):
                 self._loss.options if sample_weight is None else {"sample_weight": sample_weight}
             )
             loss, dscores = own_loss(self._name, function(scores, y, **options), scores)
-            take = who_takes()
+            listener = listening.get()
+            take = None if listener is None else listener.heard()
             grads = plan.backward(dscores, caches, take)
             result = self._completed(loss, grads, call.state.params, with_reg=take is None)
             kept = {layer._label: layer.buffers() for layer in call.layers.values()}
@@ -312,7 +313,9 @@ class Model(Answers):
             if not isinstance(dw, np.ndarray):
                 dw = np.zeros_like(w) if dw is None else to_numpy(dw)
             complete[name] = dw
-        return self.penalised(loss, complete, params) if with_reg else (loss, complete)
+        if with_reg and self.reg != 0.0:
+            return self.penalised(loss, complete, params)
+        return loss, complete
 
     def _checked(self, X: Any) -> list[np.ndarray]:
         """Return the inputs as arrays that fit the network, in its dtype; build it if it is not."""

@@ -1,6 +1,6 @@
 """Networks as scikit-learn's estimators: `HandgradClassifier` and `HandgradRegressor`.
 
-They take what `MLPClassifier` takes under the same names, and besides: dropout, batch normalisation,
+They take what `MLPClassifier` takes under the same names, and more: dropout, batch normalisation,
 weights of rows and classes, any update rule and loss of the library.  Inputs, and the targets of a
 regression, are centred and scaled inside, by the mean and deviation of the training rows.
 

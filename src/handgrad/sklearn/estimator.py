@@ -191,6 +191,7 @@ class Estimator(BaseEstimator):
         )
         for name, state in self._states.items():
             solver.optim_configs[name] = {**state, "learning_rate": self.learning_rate_init}
+        solver.looks_after_health = bool(self.verbose)  # it warns in what is printed
         solver.train()
         if solver.stop_reason is not None and stops_early and solver.best_params:
             self.model_.params = {name: w.copy() for name, w in solver.best_params.items()}

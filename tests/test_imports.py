@@ -67,6 +67,7 @@ MAY_IMPORT = {
     },
     "bench": _TRAINING | {"interop", "processes", "sklearn", "training"},
     "experiments": _TRAINING | {"handgrad", "optional", "processes", "report", "training"},
+    "distributed": {"environment", "errors", "optional", "training"},
     "tuning": _TRAINING | {"optional", "processes", "report", "training"},
     "courses.notebook": _TRAINING
     | {"checker", "courses", "gradcheck", "html", "report", "training"},
@@ -76,6 +77,7 @@ MAY_IMPORT = {
         "checker",
         "courses",
         "courses.notebook",
+        "distributed",
         "experiments",
         "gradcheck",
         "handgrad",

@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "engines": {"errors"},
     "layers": {"errors", "engines", "labels"},
     "gradcheck": _MATHS,
-    "nn": _MATHS,
+    "nn": _MATHS | {"optim"},
     "models": _MATHS | {"nn"},
     "optim": _MATHS,
     "data": {"engines", "errors", "files"},
@@ -68,6 +68,7 @@ MAY_IMPORT = {
     "bench": _TRAINING | {"interop", "processes", "sklearn", "training"},
     "experiments": _TRAINING | {"handgrad", "optional", "processes", "report", "training"},
     "distributed": {"environment", "errors", "optional", "training"},
+    "lab": _TRAINING | {"experiments", "handgrad", "html", "processes", "report", "training"},
     "tuning": _TRAINING | {"optional", "processes", "report", "training"},
     "courses.notebook": _TRAINING
     | {"checker", "courses", "gradcheck", "html", "report", "training"},
@@ -82,6 +83,7 @@ MAY_IMPORT = {
         "gradcheck",
         "handgrad",
         "interop",
+        "lab",
         "optional",
         "report",
         "training",
@@ -184,6 +186,8 @@ LATER = {
     "handgrad.report.task_figures": "Matplotlib",
     "handgrad.data.download": "HTTP and TLS",
     "handgrad.sklearn": "scikit-learn",
+    "handgrad.lab.protocol": "uvicorn",
+    "handgrad.lab.routes": "Starlette",
 }
 LATER_IN = {
     "cli": "a command loads what it runs, so that --help is quick",

@@ -52,6 +52,11 @@ Examples:
 @click.option(
     "--open", "open_report", is_flag=True, help="Open the report in a browser, if there is one."
 )
+@click.option(
+    "--live",
+    is_flag=True,
+    help="Show the training on the page of `handgrad lab`, and steer it.",
+)
 @click.option("--quiet", is_flag=True, help="Print the result only.")
 def command(
     config: Path | None,
@@ -63,6 +68,7 @@ def command(
     repeat: int,
     resume: Path | None,
     open_report: bool,
+    live: bool,
     quiet: bool,
     **options: Any,
 ) -> int:
@@ -74,7 +80,7 @@ def command(
     chosen_by = (config, recipe, dataset)
     return with_ranks(
         lambda world: _command(
-            world, chosen_by, threads, given, out, repeat, resume, open_report, quiet
+            world, chosen_by, threads, given, out, repeat, resume, open_report, live, quiet
         )
     )
 
@@ -88,6 +94,7 @@ def _command(
     repeat: int,
     resume: Path | None,
     open_report: bool,
+    live: bool,
     quiet: bool,
 ) -> int:
     from rich.console import Console
@@ -103,6 +110,8 @@ def _command(
     if recipe == "list":
         show_recipes(console, [load_recipe(name) for name in recipe_names()])
         return 0
+    if live and world is not None and world.size > 1:
+        raise click.UsageError("--live steers a training of one process; leave it out under mpirun")
     if world is not None:
         share_cores(world, threads)
     elif threads is not None:
@@ -119,7 +128,7 @@ def _command(
             )
         if world is not None:
             world.timeout = read_config(resume).training.rank_timeout
-        return _train(console, resume_run(resume, epochs, ranks), quiet, open_report, world)
+        return _train(console, resume_run(resume, epochs, ranks), quiet, open_report, world, live)
     made = chosen(config, recipe, dataset, given)
     if not quiet:
         show_choices(console, made)
@@ -132,7 +141,7 @@ def _command(
         if world is not None:
             folder = Path(world.share(str(folder), "the start of a run")[0])
         run = start_run(seeded, folder, made.dataset, ranks)
-        if code := _train(console, run, quiet, open_report, world):
+        if code := _train(console, run, quiet, open_report, world, live):
             return code
         if run.writes:
             reached.append(reached_by(run))
@@ -141,8 +150,11 @@ def _command(
     return 0
 
 
-def _train(console: Console, run: Run, quiet: bool, open_report: bool, world: World | None) -> int:
+def _train(
+    console: Console, run: Run, quiet: bool, open_report: bool, world: World | None, live: bool
+) -> int:
     """Train `run`, say what it reached, and return the exit code."""
+    from handgrad.cli.live import watchers
     from handgrad.cli.show import line, show_result, show_start, stopped_text
     from handgrad.report import write_report
     from handgrad.training.progress import ProgressBar
@@ -158,8 +170,10 @@ def _train(console: Console, run: Run, quiet: bool, open_report: bool, world: Wo
             raise
     if not quiet:
         show_start(console, run)
+    bar = [] if quiet else [ProgressBar()]
     try:
-        signal = run.train(callbacks=[] if quiet or not run.writes else [ProgressBar()])
+        seen = [*bar, *(watchers(run) if live else [])] if run.writes else []
+        signal = run.train(callbacks=seen)
     except (HandgradError, OSError):
         if run.writes and run.has_checkpoints:
             text = f"The checkpoints are kept. Continue with: handgrad train --resume {run.folder}"
@@ -169,6 +183,9 @@ def _train(console: Console, run: Run, quiet: bool, open_report: bool, world: Wo
         line(console, stopped_text(run))
         return 128 + signal
     if not run.writes:
+        return 0
+    if not run.is_finished:  # somebody stopped it on the page
+        line(console, stopped_text(run))
         return 0
     evaluation = run.evaluate()
     show_result(console, run, evaluation, write_report(run.folder))

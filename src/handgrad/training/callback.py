@@ -31,6 +31,12 @@ class Callback:
     ...         print(record["iteration"], record["loss"])
     """
 
+    needs_each_step: bool = True
+    """Whether `on_step_end` looks at more than its record, or stops the training.
+
+    Where none does, the Solver may take several steps in one native call, and tells of them afterwards.
+    """
+
     def __init_subclass__(cls) -> None:
         known = [name for name in vars(Callback) if name.startswith("on_")]
         given = [name for name in vars(cls) if name.startswith("on_")]

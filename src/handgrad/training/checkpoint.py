@@ -115,8 +115,13 @@ def save_checkpoint(solver: Solver, path: str | PathLike[str]) -> None:
     path = as_path("save_checkpoint", "path", path)
     _check_solver("save_checkpoint", solver)
     check_weights(solver.model)
+    write_state(path, state_of(solver))
+
+
+def write_state(path: Path, state: dict[str, Any]) -> None:
+    """Write a `state`, as `state_of` returns it, to the checkpoint file `path`, atomically."""
     tensors: Arrays = {}
-    content = flatten(state_of(solver), tensors)
+    content = flatten(state, tensors)
     write_tensors(path, _KIND, tensors, content)
 
 

@@ -53,6 +53,7 @@ class TrainingOptions:
     norm_sync: bool = False
     rank_timeout: float = 20.0
     freeze: list[str] = field(default_factory=list)
+    steering: list[Mapping[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for key, option in IN_FILE.items():

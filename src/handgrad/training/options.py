@@ -30,6 +30,7 @@ from handgrad.training.checks import checked_callbacks
 from handgrad.training.metrics import METRICS
 from handgrad.training.passes import as_skip
 from handgrad.training.sampling import SAMPLINGS
+from handgrad.training.steering import as_acts
 
 Check = Callable[[str, str, Any], Any]
 """``check(where, name, value)`` -> the value to use; OptionError says where, name, and what it may be."""
@@ -147,6 +148,10 @@ def _class_weight(where: str, name: str, value: Any) -> Any:
     return value
 
 
+def _steering(where: str, name: str, value: Any) -> Any:
+    return as_acts(value)
+
+
 def _patterns(where: str, name: str, value: Any) -> Any:
     for pattern in as_items(where, name, value, "patterns of names"):
         if not isinstance(pattern, str):
@@ -233,6 +238,8 @@ OPTIONS = (
     Option("", "epochs between checkpoints", key="checkpoint_every", in_file=count()),
     Option("", "steps between checkpoints besides", none="none", key="checkpoint_steps",
            in_file=count(0), off=0),
+    Option("", "changes between two steps, as ``{iteration = 150, rate = 0.5}`` "
+           "(`handgrad.training.steering`)", key="steering", in_file=_steering),
 )  # fmt: skip
 
 ARGUMENTS = {option.name: option for option in OPTIONS if option.name}

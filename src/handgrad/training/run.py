@@ -10,6 +10,7 @@ import json
 import platform
 import shutil
 import signal
+import warnings
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
@@ -41,7 +42,7 @@ from handgrad.training.callbacks import (
     StopOnSignal,
     is_near_end,
 )
-from handgrad.training.checkpoint import checkpoint_files, save_model
+from handgrad.training.checkpoint import ResumeWarning, checkpoint_files, save_model
 from handgrad.training.config import RunConfig
 from handgrad.training.division import SPLIT, save_split
 from handgrad.training.ensemble import Viewed
@@ -51,6 +52,7 @@ from handgrad.training.judging import standardises
 from handgrad.training.own_data import FILE, PREPARED, save_data
 from handgrad.training.shards import Wire
 from handgrad.training.solver import Solver
+from handgrad.training.steering import Act, Steering
 from handgrad.training.trained import evaluate_split, save_preprocessing
 
 Ranks = Callable[[int], Wire]
@@ -120,6 +122,7 @@ class Run:
             LayerStatistics(self.dataset.rows["X_val"][:200]),
             HealthCheck(),
         ]
+        self.steering = Steering(training.steering)
         if not self.writes:
             self._watchers = []
             self.solver.looks_after_health = False
@@ -139,7 +142,7 @@ class Run:
         At the end the model is saved: then `is_finished`.
         """
         history, stop = self._history, self._stop
-        self.solver.callbacks = [*self._watchers, *callbacks, stop]
+        self.solver.callbacks = [*self._watchers, self.steering, *callbacks, stop]
         if self.writes:
             self.solver.callbacks.append(self._checkpointer)
             history.write(self._start_record(is_first=not _is_begun(history.path)))
@@ -163,6 +166,23 @@ class Run:
         )
         save_model(self.folder / "model.safetensors", self.model, self._metadata())
         return stop.signal  # one that came with the last step: the run is finished, and stops here
+
+    def steer(self, rate: float) -> Act:
+        """Put a factor `rate` on the learning rates from here on, and write that into ``config.toml``.
+
+        Call it from a callback.  A run of that configuration, and a resume, do the same at the same step.
+        """
+        act = self.steering.add(self.solver, rate)
+        acts = self.steering.acts
+        self.config = self.config.with_overrides({"training.steering": acts})
+        atomic_write(self.folder / "config.toml", self.config.to_toml().encode())
+        return act
+
+    def how_steps_are_taken(self) -> str:
+        """Say whether a plan takes the steps (`handgrad.training.compiled`), or why not."""
+        with engines.use(self.config.engine):
+            why_not = self.solver.planned.why_not
+        return "by a plan" if why_not is None else f"one by one: {why_not}"
 
     @property
     def is_finished(self) -> bool:
@@ -204,6 +224,7 @@ class Run:
             "iteration": self.solver.iteration,
             "date": datetime.now().astimezone().isoformat(timespec="seconds"),
             "engine": self.engine,
+            "steps": self.how_steps_are_taken(),
             "cpu": environment.cpu(),
             "threads": self.threads,
             "platform": platform.platform(),
@@ -238,7 +259,7 @@ def start_run(
 
 
 def _describe(run: Run) -> None:
-    """Write what the folder of a run holds besides its configuration before it is trained."""
+    """Write what the folder of a run holds, beside its configuration, before it is trained."""
     atomic_write(run.folder / "summary.txt", run.model.summary().encode())
     save_preprocessing(run.folder / "preprocessing.safetensors", run.dataset)
     if run.config.data["name"] == PREPARED and not (run.folder / FILE).exists():
@@ -266,7 +287,10 @@ def resume_run(folder: Path, epochs: int | None = None, ranks: Ranks | None = No
         config = config.with_overrides({"training.epochs": epochs})
     run = Run(config, folder, ranks=ranks)
     if run.has_checkpoints:
-        with engines.use(run.config.engine):
+        with engines.use(run.config.engine), warnings.catch_warnings():
+            if epochs is not None:  # that there are to be more of them is no news
+                asked = r".*(circumstances: num_epochs was \d+, is \d+$|further than this Solver)"
+                warnings.filterwarnings("ignore", asked, ResumeWarning)
             run.solver.resume(folder / "checkpoints")
     elif run.writes:
         _describe(run)  # the run may have ended before it had done so itself

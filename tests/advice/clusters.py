@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import shlex
+import subprocess
 import sys
+import tomllib
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,22 +21,20 @@ from handgrad import environment
 from handgrad.cli.app import run
 from handgrad.optional import library
 from handgrad.training import Solver
-from handgrad.training.options import checked_arguments
 from handgrad.tuning.methods import make_sampler
 from handgrad.tuning.storage import open_storage
 from handgrad.tuning.trials import open_study
 
-optuna = pytest.mark.skipif(
-    __import__("importlib.util").util.find_spec("optuna") is None, reason="Optuna is not installed"
-)
+EXTRAS = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"][
+    "optional-dependencies"
+]
 
 
 @follows("get it with: pip install 'handgrad[{extra}]'")
 def a_library_that_is_missing():
     text = refused(lambda: library("no_such_library", "this", "tune"))
     extra = said(text, r"pip install 'handgrad\[(\w+)\]'")
-    project = __import__("tomllib").loads((mpi.Path(__file__).parents[2] / "pyproject.toml").read_text())
-    assert extra in project["project"]["optional-dependencies"]
+    assert extra in EXTRAS
 
 
 @follows("get PostgreSQL's with: pip install 'handgrad[postgres]'")
@@ -42,8 +43,7 @@ def a_driver_that_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "psycopg", None)
     text = refused(lambda: open_storage("postgresql://me@127.0.0.1:1/base"))
     extra = said(text, r"pip install 'handgrad\[(\w+)\]'")
-    project = __import__("tomllib").loads((mpi.Path(__file__).parents[2] / "pyproject.toml").read_text())
-    assert any("psycopg" in one for one in project["project"]["optional-dependencies"][extra])
+    assert any("psycopg" in one for one in EXTRAS[extra])
 
 
 @follows("; did you mean {near}?")
@@ -74,7 +74,9 @@ def searches(tmp_path, monkeypatch, capsys):
     (tmp_path / "run.toml").write_text(tomli_w.dumps(CONFIG))
     (tmp_path / "space.toml").write_text(tomli_w.dumps(SPACE))
     assert run(["tune", "--trials", "1"]) == 2
-    files = shlex.split(said(capsys.readouterr().err, r"give (--config .* space\.toml)").replace(" and", ""))
+    files = shlex.split(
+        said(capsys.readouterr().err, r"give (--config .* space\.toml)").replace(" and", "")
+    )
     words = ["tune", *files, "--trials", "1", "--quiet"]
     assert run([*words, "--workers", "1000"]) == 2
     fewer = said(capsys.readouterr().err, r"use --workers (\d+) or fewer")
@@ -95,7 +97,6 @@ def two_ways_of_cutting():
 
     refused(lambda: Solver(TwoLayerNet(2, 3), data, batch_size=8, shards=2, accumulate=2))
     Solver(TwoLayerNet(2, 3), data, batch_size=8, shards=2, verbose=False)
-    assert checked_arguments  # the check that both doors share
 
 
 class World:
@@ -164,8 +165,12 @@ def another_mpi(tmp_path):
     good = mpi.run(1, file)
     assert good.stdout.strip() == "1", good.stderr
     alone = {**mpi.environment(), "OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "2"}
-    done = mpi.subprocess.run([sys.executable, file], env=alone, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, file], env=alone, capture_output=True, text=True, check=False
+    )
     assert "use the mpirun of that one" in done.stderr
     none = {**os.environ, "MPI4PY_LIBMPI": str(tmp_path / "no.so")}
-    done = mpi.subprocess.run([sys.executable, file], env=none, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, file], env=none, capture_output=True, text=True, check=False
+    )
     assert "get one with: pip install mpich" in done.stderr

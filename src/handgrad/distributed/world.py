@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from handgrad.distributed.launch import launched
 from handgrad.errors import HandgradError, OptionError
 from handgrad.optional import library
 
@@ -183,8 +184,6 @@ def join(timeout: float = TIMEOUT) -> World:
     Raises:
         OptionError: mpi4py is missing, or is one of another MPI than the launcher.
     """
-    from handgrad.distributed.launch import launched
-
     told = launched()
     mpi4py = library("mpi4py", "training with mpirun", "mpi")
     mpi4py.rc.finalize = True

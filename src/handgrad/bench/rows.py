@@ -59,6 +59,10 @@ class Row:
 
     cases: name -> job; measures: 'time', 'memory', or 'use' (`handgrad.bench.use`); engines: others to time
     beside PyTorch.
+
+    >>> from handgrad.bench import all_rows
+    >>> all_rows()[1].number
+    1
     """
 
     number: int
@@ -69,7 +73,11 @@ class Row:
 
 
 def all_rows(quick: bool = False) -> dict[int, Row]:
-    """Return all rows by number; `quick` ones do the same on fewer images."""
+    """Return all rows by number; `quick` ones do the same on fewer images.
+
+    >>> all_rows()[1].title
+    'AntConvNet, training step, batch 128'
+    """
 
     def images(count: int) -> int:
         return max(count // 8, 1) if quick else count
@@ -151,7 +159,11 @@ def _convolutions(images: Callable[[int], int]) -> Iterator[tuple[str, Job]]:
 
 
 class Bench:
-    """Runs rows; a context that owns the processes of both sides."""
+    """Runs rows; a context that owns the processes of both sides.
+
+    >>> with Bench(threads=1) as bench:  # doctest: +SKIP
+    ...     bench.run(all_rows()[0])
+    """
 
     def __init__(
         self,

@@ -67,6 +67,7 @@ MAY_IMPORT = {
     },
     "bench": _TRAINING | {"interop", "processes", "sklearn", "training"},
     "experiments": _TRAINING | {"handgrad", "optional", "processes", "report", "training"},
+    "distributed": {"environment", "errors", "optional", "training"},
     "lab": _TRAINING | {"experiments", "handgrad", "html", "processes", "report", "training"},
     "tuning": _TRAINING | {"optional", "processes", "report", "training"},
     "courses.notebook": _TRAINING
@@ -77,6 +78,7 @@ MAY_IMPORT = {
         "checker",
         "courses",
         "courses.notebook",
+        "distributed",
         "experiments",
         "gradcheck",
         "handgrad",

@@ -102,7 +102,17 @@ def _squeezed(calls: Sequence[Call]) -> list[str]:
             for call in present:
                 call.got[key] = np.asarray(call.got[key])[0]
             cautions.append(f"{key} has the shape (1, M): the courses' is (M,)")
+        elif key == "loss" and all(map(_is_boxed, [call.got[key] for call in present])):
+            shape = np.shape(present[0].got[key])
+            for call in present:
+                call.got[key] = np.asarray(call.got[key]).reshape(())[()]
+            cautions.append(f"{key} has the shape {shape}: the courses' is one number")
     return cautions
+
+
+def _is_boxed(got: Any) -> bool:
+    """Whether one number comes as an array of some axes."""
+    return is_numeric(got) and np.ndim(got) > 0 and np.size(got) == 1
 
 
 def _is_row(got: Any, expected: Any) -> bool:

@@ -193,7 +193,7 @@ def _share_of_net(thing: Any, transposed: bool) -> float:
     shares = [_added(without, with_it, 0, np.append(W1, W2) ** 2)]
     try:
         inner = [result[1] for result in (without, with_it)]
-        shares += [_added(*inner, at, 2 * W) for at, W in ((0, W1), (2, W2))]
+        shares += [_added(inner[0], inner[1], at, 2 * W) for at, W in ((0, W1), (2, W2))]
     except (TypeError, IndexError):
         pass
     usual = 0.5 if transposed else 1.0

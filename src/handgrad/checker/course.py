@@ -56,7 +56,7 @@ def within(
         if any(_alike(call, key, elsewhere) for key in call.expected if key not in beyond):
             beyond = []  # another result is wrong here, and only here: it has the same cause
         for key in beyond:
-            if call.config.beyond and call.wrong(key):
+            if call.config.beyond and call.wrong(key) and key not in elsewhere:
                 cautions.append(f"{call.config.beyond}, {_what(call, key)}")
             del call.expected[key]
         if call.expected:

@@ -87,7 +87,16 @@ def elementwise(options: Options = ()) -> list[Config]:
 def relu() -> list[Config]:
     """Also a point at the kink, where every gradient between 0 and dout is right."""
     x = np.array([[0.0, 1.0, -1.0], [2.0, 0.0, -0.5]])
-    return [*elementwise(), Config("x with zeros", {"x": x}, tied=True)]
+    return [
+        *elementwise(),
+        Config(
+            "x with zeros",
+            {"x": x},
+            tied=True,
+            strict=frozenset("*"),
+            beyond="at x of exactly 0",
+        ),
+    ]
 
 
 def within_dout(config: Config, dout: Any, got: dict[str, Any]) -> bool:

@@ -192,8 +192,8 @@ def _share_of_net(thing: Any, transposed: bool) -> float:
     W1, W2 = config.arrays["W1"], config.arrays["W2"]
     shares = [_added(without, with_it, 0, np.append(W1, W2) ** 2)]
     try:
-        inner = [result[1] for result in (without, with_it)]
-        shares += [_added(inner[0], inner[1], at, 2 * W) for at, W in ((0, W1), (2, W2))]
+        before, after = without[1], with_it[1]
+        shares += [_added(before, after, at, 2 * W) for at, W in ((0, W1), (2, W2))]
     except (TypeError, IndexError):
         pass
     usual = 0.5 if transposed else 1.0

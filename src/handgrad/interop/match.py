@@ -9,7 +9,7 @@ layer that the other computes in one with its neighbours is not found, and need 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -82,19 +82,32 @@ def match(network: Network, trace: Trace, mode: str) -> Found:
         order = [*range(start, len(trace.values)), *range(start)]
         if node.op == "flatten" and _is_flattened_otherwise(trace.values[start:], done.out):
             continue
-        hits = ((i, hit) for i in order if (hit := _hit(trace.values[i], done.out)) is not None)
-        for i, (layout, value) in hits:
-            first = node.name not in found.place
-            if first or _carries_more(trace.values[i], found.seen[node.name]):
-                found.place[node.name], found.seen[node.name] = i, trace.values[i]
-                found.layout[node.name] = layout
-                found.values[node.name] = Value.exact(value)
-            if not trace.learns:
-                break
-            if layout == found.layout[node.name]:
-                found.twins.setdefault(node.name, []).append(trace.values[i])
+        hits = [(i, *hit) for i in order if (hit := _hit(trace.values[i], done.out)) is not None]
+        if not hits:
+            continue
+        distances = [_distance(value, done.out) for _, _, value in hits]
+        best = distances.index(min(distances))
+        for k, (i, _, value) in enumerate(
+            hits
+        ):  # another tensor of the same numbers may learn more
+            same = np.array_equal(value, hits[best][2])
+            if same and _carries_more(trace.values[i], trace.values[hits[best][0]]):
+                best = k
+        i, layout, value = hits[best]
+        found.place[node.name], found.seen[node.name] = i, trace.values[i]
+        found.layout[node.name] = layout
+        found.values[node.name] = Value.exact(value)
+        if trace.learns:
+            found.twins[node.name] = [trace.values[i] for i, other, _ in hits if other == layout]
     _leave_unresolved(network, trace, found)
     return found
+
+
+def _distance(value: Array, out: Value) -> float:
+    """The largest difference, as a share of what rounding explains."""
+    with np.errstate(all="ignore"):
+        share = np.abs(value - out.value) / out.error
+    return float(np.nan_to_num(share, nan=0.0, posinf=np.inf).max(initial=0.0))
 
 
 def _says_something(out: Value, xs: Sequence[Value]) -> bool:
@@ -173,12 +186,16 @@ def _is_near(node: Node, trace: Trace, found: Found) -> bool:
 
 @dataclass
 class Difference:
-    """A gradient that rounding does not explain: of a parameter, or of a value, wrong in its taker."""
+    """A gradient that rounding does not explain: of a parameter, or of a value, wrong in its taker.
+
+    others: what known mistakes would give in its place.
+    """
 
     node: Node
     what: str
     mine: Value
     other: Array | None
+    others: tuple[tuple[str, Array], ...] = ()
 
 
 def gradients(
@@ -190,12 +207,13 @@ def gradients(
     }
     takers: dict[str, Node] = {}
     own: dict[str, tuple[Node, str, Value]] = {}
+    mistakes: dict[str, tuple[tuple[str, Array], ...]] = {}
     for node in reversed(network.nodes):
         if node.name not in sums:
             continue
         dout, wrong = _settled(node.name, sums[node.name], takers, trace, found)
         if wrong is not None:
-            return wrong
+            return replace(wrong, others=mistakes.get(node.name, ()))
         xs = [found.values[name] for name in node.inputs]
         back = bounds.backward(
             node, xs, found.done[node.name], dout, trace.unit, mode, trace.winograd
@@ -204,6 +222,7 @@ def gradients(
             known = sums.get(name)
             sums[name] = dx if known is None else _added(known, dx, trace.unit)
             takers[name] = node
+            mistakes[name] = tuple(bounds.mistaken(node, xs, dout, mode))
         for role, dw in back.params.items():
             if role in node.params:
                 name = node.params[role]
@@ -223,7 +242,7 @@ def gradients(
         if name in sums:
             _, wrong = _settled(name, sums[name], takers, trace, found)
             if wrong is not None:
-                return wrong
+                return replace(wrong, others=mistakes.get(name, ()))
     return None
 
 
@@ -305,7 +324,7 @@ def counterparts(
             other = trace.params.get(name)
             if other is None or other.size != array.size:
                 continue
-            for turn in _turns(node, role, array.shape):
+            for turn in turns(node, role, array.shape):
                 turned = turn(np.asarray(other, np.float64))
                 if turned is not None and np.allclose(
                     turned, array, rtol=4 * trace.unit, atol=1e-300
@@ -317,7 +336,7 @@ def counterparts(
             return
 
 
-def _turns(node: Node, role: str, shape: tuple[int, ...]) -> list[Any]:
+def turns(node: Node, role: str, shape: tuple[int, ...]) -> list[Any]:
     """The layouts in which other libraries keep a parameter, as functions into ours."""
 
     def turned(order: tuple[int, ...]) -> Any:
@@ -372,6 +391,18 @@ def _by_channels(c: int, shape: tuple[int, ...], transposed: bool = False) -> An
         return a.reshape(shape[0] // c, c, -1).transpose(1, 0, 2).reshape(shape)
 
     return turn
+
+
+def holds(trace: Trace, node: Node) -> bool:
+    """Whether the other network has the arrays of a batch normalisation, so that it is not folded."""
+    kept = [*trace.params.values(), *trace.buffers.values()]
+    mine = [np.asarray(node.arrays[role], np.float64) for role in ("mean", "var")]
+    return all(
+        any(
+            a.size == b.size and np.allclose(a.reshape(-1), b, rtol=1e-5, atol=1e-300) for a in kept
+        )
+        for b in mine
+    )
 
 
 def candidates(trace: Trace, found: Found, node: Node) -> Sequence[Seen]:

@@ -109,7 +109,7 @@ def _error(
         if op == "concat":
             return np.concatenate([v.error for v in xs], axis=1)
         return sum((v.error for v in xs), u * np.abs(out))
-    if op in ("relu", "flatten", "permute", "pad", "max_pool", "maxout"):
+    if op in ("relu", "flatten", "reshape", "permute", "pad", "max_pool", "maxout"):
         return _moved(node, e)
     if op in ("avg_pool", "global_avg_pool", "upsample"):
         n = {"avg_pool": prod(o.get("size", ())), "upsample": 4}.get(op, prod(x.value.shape[2:]))
@@ -166,6 +166,8 @@ def _moved(node: Node, e: Array) -> Array:
         return e
     if op == "flatten":
         return e.reshape(len(e), -1)
+    if op == "reshape":
+        return e.reshape(len(e), *o["to"])
     if op == "permute":
         return e.transpose(0, *(i + 1 for i in o["order"]))
     if op == "pad":

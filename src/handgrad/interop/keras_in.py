@@ -87,7 +87,7 @@ def network_of(model: Any) -> Network:
             raise OptionError(
                 f"from_keras: the shape of the input {tensor.name} is not known: {tensor.shape}"
             )
-        shape = (shape[2], *shape[:2]) if len(shape) == 3 else shape
+        shape = (shape[-1], *shape[:-1])
         values[id(tensor)] = growing.input(tensor.name, shape)
     reader.walk(functional, values)
     outputs = functional.outputs

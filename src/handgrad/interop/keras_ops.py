@@ -205,9 +205,12 @@ def _alias(x: Value, name: str) -> Any:
 def _reshape(r: _Reader, layer: Any, given: list[Value], node: Any) -> Made:
     (x,) = given
     target = tuple(int(n) for n in node.outputs[0].shape[1:])
-    last = (*x.shape[1:], x.shape[0]) if len(x.shape) == 3 else x.shape
+    last = (*x.shape[1:], x.shape[0])
     if target == last:
         return x
+    if {len(target), len(last)} == {2, 3} and target[-1] == last[-1] and 1 in (target[0], last[0]):
+        to = (target[-1], *target[:-1])  # sequences and images of one row
+        return r.growing.add("reshape", [x], {"to": to}, name=layer.name)
     if target[:-2] == last[:-1] and target[-1] * target[-2] == last[-1]:
         return x._replace(
             view=(target[-2], target[-1], *x.shape[1:])

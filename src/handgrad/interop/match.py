@@ -354,18 +354,31 @@ def turns(node: Node, role: str, shape: tuple[int, ...]) -> list[Any]:
 
     if role != "W":
         return [same]
+    if len(shape) == 4 and shape[2] == 1:  # of sequences
+        return [same, *(_with_row(turn, shape) for turn in (lambda a: a, lambda a: a.transpose(2, 1, 0))),
+                *_filter_turns(turned)]  # fmt: skip
     if len(shape) == 2:
         found = [same, turned((1, 0))]
         for c in (k for k in range(2, shape[0]) if shape[0] % k == 0):
             found += [_by_channels(c, shape), _by_channels(c, shape, True)]
         return [*found, _as_filters(shape)]
-    return [
-        same,
-        turned((3, 2, 0, 1)),
-        turned((1, 0, 2, 3)),
-        turned((0, 3, 1, 2)),
-        turned((3, 0, 1, 2)),
-    ]
+    return [same, *_filter_turns(turned)]
+
+
+def _filter_turns(turned: Any) -> list[Any]:
+    return [turned(order) for order in ((3, 2, 0, 1), (1, 0, 2, 3), (0, 3, 1, 2), (3, 0, 1, 2))]
+
+
+def _with_row(turn: Any, shape: tuple[int, ...]) -> Any:
+    """Filters of sequences (F, C, LL), or in Keras' order (LL, C, F), as those of images of one row."""
+
+    def turned(a: Array) -> Array | None:
+        if a.ndim != 3:
+            return None
+        found: Array = turn(a)
+        return found.reshape(shape) if (*found.shape[:2], 1, found.shape[2]) == shape else None
+
+    return turned
 
 
 def _as_filters(shape: tuple[int, ...]) -> Any:

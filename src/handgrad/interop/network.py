@@ -20,7 +20,7 @@ import numpy as np
 
 from handgrad import nn
 from handgrad.errors import OperationError, OptionError, shown
-from handgrad.interop.extras import Pad, Permute, Scale, Standardize
+from handgrad.interop.extras import Pad, Permute, Reshape, Scale, Standardize
 from handgrad.models.network import CourseDropout
 from handgrad.models.norms import CourseBatchNorm, CourseLayerNorm
 from handgrad.models.speed import scaled
@@ -41,7 +41,7 @@ OPERATORS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(
         ("relu", "sigmoid", "tanh", "softplus", "leaky_relu", "elu", "gelu", "maxout", "dropout",
          "flatten", "add", "concat", "max_pool", "avg_pool", "global_avg_pool", "upsample",
-         "scale", "pad", "permute"), ()),
+         "scale", "pad", "permute", "reshape"), ()),
 }  # fmt: skip
 """Operator -> the roles of its arrays, in the order of the pair."""
 
@@ -57,7 +57,9 @@ _SIMPLE: dict[type, str] = {
     nn.Conv2d: "conv", nn.ConvTranspose2d: "conv_transpose", nn.BatchNorm: "batchnorm",
     nn.GroupNorm: "groupnorm", nn.InstanceNorm: "instancenorm", nn.Whitening: "conv",
     CourseBatchNorm: "batchnorm", CourseDropout: "dropout",
-    Pad: "pad", Permute: "permute", Scale: "scale", Standardize: "standardize",
+    Pad: "pad", Permute: "permute", Scale: "scale", Standardize: "standardize", Reshape: "reshape",
+    nn.Conv1d: "conv", nn.BatchNorm1d: "batchnorm", nn.MaxPool1d: "max_pool", nn.AvgPool1d: "avg_pool",
+    nn.GlobalAvgPool1d: "global_avg_pool",
 }  # fmt: skip
 
 # operator -> its options that are attributes of the layer object, under the same name
@@ -74,6 +76,7 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
     "scale": ("factor",),
     "pad": ("pads", "value"),
     "permute": ("order",),
+    "reshape": ("to",),
     "batchnorm": ("momentum",),
 }
 
@@ -203,6 +206,7 @@ def _of_model(model: nn.Model) -> Network:
     graph, output = model._record([(1, *row) for row in rows], "test")
     names = {i: "x" if len(rows) == 1 else f"x{i + 1}" for i in range(len(rows))}
     inputs = {names[i]: row for i, row in enumerate(rows)}
+    values = {f"{name}_image": _image(row) for name, row in inputs.items()} | dict(inputs)
     needed, wanted = [], {output.index}
     for call in reversed(graph.calls):
         if call.output in wanted:
@@ -211,6 +215,11 @@ def _of_model(model: nn.Model) -> Network:
     own = model._in_call(model._own_state())  # layers with what the network keeps for them
     nodes, foreign = [], []
     made: dict[str, int] = {}
+    for i, row in enumerate(rows):
+        if len(row) == 2:  # sequences are images of one row
+            name = f"{names[i]}_image"
+            nodes.append(_reshaped(name, names[i], _image(row)))
+            names[i] = name
     for call in reversed(needed):
         label = call.label
         if call.layer._root is None:  # made in forward, as Add: it may be called often
@@ -224,23 +233,44 @@ def _of_model(model: nn.Model) -> Network:
             foreign.append(f"{label}, {call.layer!r}")
             continue
         layer = own.get(id(call.layer), call.layer)
-        arrays, params = _arrays(model, layer)
-        row = (call.shape[1:],)
         if any(i not in names for i in call.inputs):
             continue  # a foreign one stands in front of it
         given = tuple(names[i] for i in call.inputs)
-        nodes.append(Node(label, op, given, _options(op, layer), arrays, params, *row))
+        if op == "reshape" and _image(call.shape[1:]) == _image(values[given[0]]):
+            names[call.output] = given[0]
+            continue
+        arrays, params = _arrays(model, layer)
+        options, shape = _options(op, layer), _image(call.shape[1:])
+        if op == "standardize" and shape != call.shape[1:]:
+            arrays = {role: a[:, None] if a.ndim == 2 else a for role, a in arrays.items()}
+        if op == "permute" and len(options["order"]) == 2:
+            options["order"] = {(0, 1): (0, 1, 2), (1, 0): (2, 1, 0)}[options["order"]]
+        nodes.append(Node(label, op, given, options, arrays, params, shape))
+        values[label] = shape
     if foreign:
         raise OperationError(
             f"interop: {type(model).__name__} holds layers that are this library's alone or your own, "
             f"and have no form elsewhere: {'; '.join(foreign)}. Use layers of handgrad.nn in their place"
         )
+    if len(output.shape) == 3:
+        name = f"{names[output.index]}_rows"
+        nodes.append(_reshaped(name, names[output.index], output.shape[1:]))
+        names[output.index] = name
     loss = {"name": model._loss.name, **model._loss.options}
     reg = float(model.reg)
     return Network(
         type(model).__name__, inputs, tuple(nodes), names[output.index], Images(), loss, reg,
         tuple(model.decayed),
     )  # fmt: skip
+
+
+def _image(row: Shape) -> Shape:
+    """The shape (C, 1, L) of a sequence (C, L); others stay."""
+    return (row[0], 1, row[1]) if len(row) == 2 else row
+
+
+def _reshaped(name: str, value: str, shape: Shape) -> Node:
+    return Node(name, "reshape", (value,), {"to": shape}, {}, {}, shape)
 
 
 def _operator(layer: nn.Layer, shape: Shape) -> str | None:
@@ -259,6 +289,16 @@ def _options(op: str, layer: Any) -> dict[str, Any]:
         return {"stride": (1, 1), "pad": layer._pad, "dilation": (1, 1), "groups": 1}
     if isinstance(layer, nn.Conv2d):
         options |= layer.conv_param
+    if isinstance(layer, nn.Conv1d):
+        o = layer.conv1d_param
+        return {"stride": (1, o["stride"]), "pad": (0, o["pad"]), "dilation": (1, o["dilation"]),
+                "groups": o["groups"]}  # fmt: skip
+    if isinstance(layer, nn.MaxPool1d | nn.AvgPool1d):
+        options = {"size": (1, layer.size), "stride": (1, layer.stride), "pad": (0, layer.pad),
+                   "ceil_mode": False}  # fmt: skip
+        if isinstance(layer, nn.AvgPool1d):
+            options["count_include_pad"] = layer.count_include_pad
+        return options
     if op in ("batchnorm", "layernorm", "groupnorm", "instancenorm"):
         options["eps"] = layer.param.get("eps", 1e-5)
     if isinstance(layer, nn.LayerNorm) and op == "groupnorm":
@@ -272,6 +312,8 @@ def _arrays(model: nn.Model, layer: nn.Layer) -> tuple[dict[str, np.ndarray], di
     (shapes, *_) = [*layer._shapes, ()]
     params = dict(zip(layer.weights(*shapes) if shapes else (), layer.parameters, strict=True))
     arrays = {role: np.asarray(model.params[name]) for role, name in params.items()}
+    if isinstance(layer, nn.Conv1d):
+        arrays["W"] = arrays["W"][:, :, None]
     if isinstance(layer, nn.Whitening):
         dtype = next(iter(model.params.values())).dtype if model.params else np.float32
         arrays["W"] = layer.buffers()["W"].astype(dtype)

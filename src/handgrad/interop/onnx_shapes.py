@@ -56,6 +56,9 @@ def reshape(g: Graph, node: Any, given: list[Any]) -> Made:
         raise NoCounterpart(
             f"from (N, {', '.join(map(str, x.view))}) to {[int(n) for n in target.reshape(-1)]}"
         )
+    if {len(rest), len(x.shape)} == {2, 3} and x.view == x.shape and rest[0] == x.shape[0] and (
+        1 in (*rest[1:-1], *x.shape[1:-1])):  # fmt: skip
+        return g.growing.add("reshape", [x], {"to": tuple(rest)}, name=node.output[0])
     if tuple(rest) == x.shape:
         return x._replace(view=x.shape)
     if len(rest) == 1:

@@ -87,7 +87,7 @@ def load_state_dict(
             f"load_state_dict: {'; '.join(parts)}. Pass rename={{source's name: name}}"
         )
     for name, new in params.items():
-        model.params[name][...] = new
+        model.params[name][...] = new.reshape(model.params[name].shape)
     if buffers:
         model.load_buffers(buffers)
     return tuple(taken)
@@ -108,6 +108,8 @@ def _fitting(name: str, value: Any, old: np.ndarray, turned: bool) -> np.ndarray
             f"load_state_dict: {name} must hold floating-point numbers, got {array.dtype}"
         )
     array = array.T if turned and array.ndim == 2 else array
+    if array.ndim == 3 and old.ndim == 4:  # filters of sequences
+        array = array[:, :, None]
     if array.shape != old.shape:
         wanted = old.shape[::-1] if turned else old.shape
         raise ShapeError(f"load_state_dict: {name} must have shape {wanted}, got {np.shape(value)}")

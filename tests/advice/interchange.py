@@ -148,7 +148,7 @@ def layers_of_ones_own_go_nowhere(tmp_path):
 @follows("; pass input_shape, the sizes behind N")
 def files_of_onnx_without_sizes():
     onnx = pytest.importorskip("onnx")
-    from handgrad.interop.network import describe
+    from handgrad.interop.describe import describe
     from handgrad.interop.onnx_out import model_proto
 
     file = model_proto(describe(net()))

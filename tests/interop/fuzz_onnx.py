@@ -13,7 +13,7 @@ import numpy as np
 from interop.nets import layers
 
 from handgrad.errors import HandgradError
-from handgrad.interop.network import describe
+from handgrad.interop.describe import describe
 from handgrad.interop.onnx_in import network_of
 from handgrad.interop.onnx_out import model_proto
 from handgrad.interop.rebuild import model_of

@@ -7,7 +7,7 @@ import pytest
 
 from handgrad import interop, nn
 from handgrad.errors import OptionError, ShapeError
-from handgrad.interop.network import describe
+from handgrad.interop.describe import describe
 
 torch = pytest.importorskip("torch")
 from interop.mistakes import LATER, MISTAKES  # noqa: E402

@@ -9,7 +9,8 @@ from interop.judge import agree
 
 from handgrad import Solver, interop, nn
 from handgrad.errors import DataError, HandgradError, OperationError, OptionError
-from handgrad.interop.network import describe, without_dropout
+from handgrad.interop.describe import describe
+from handgrad.interop.network import without_dropout
 from handgrad.interop.rebuild import model_of
 
 

@@ -4,7 +4,8 @@
 The foreign libraries are imported when they are used.
 """
 
-from handgrad.interop.compare import Comparison, compare
+from handgrad.interop.compare import compare
+from handgrad.interop.comparison import Comparison
 from handgrad.interop.export import Exported, export
 from handgrad.interop.extras import Pad, Permute, Reshape, Scale, Standardize
 from handgrad.interop.keras_in import from_keras

@@ -134,14 +134,13 @@ def norms(
             flat = mixed.reshape(len(x), G, -1)
             spread = _standard(flat, (2,), o["eps"]).reshape(mixed.shape).swapaxes(1, 2)
             yield f"the channels of its {G} groups are interleaved", done(spread)
-    for words, over in (*others.items(), ("the same numbers", axes if y is x else None)):
-        if over is not None:
-            with np.errstate(all="ignore"):
-                largest = np.abs(x).max(axis=over, keepdims=True)
-                spread = x.max(axis=over, keepdims=True) - x.min(axis=over, keepdims=True)
-                yield f"it is divided by the largest size of {words}", done(x / largest)
-                lowest = x.min(axis=over, keepdims=True)
-                yield f"it is spread between 0 and 1 over {words}", done((x - lowest) / spread)
+    for words, over in others.items():
+        with np.errstate(all="ignore"):
+            largest = np.abs(x).max(axis=over, keepdims=True)
+            spread = x.max(axis=over, keepdims=True) - x.min(axis=over, keepdims=True)
+            yield f"it is divided by the largest size of {words}", done(x / largest)
+            lowest = x.min(axis=over, keepdims=True)
+            yield f"it is spread between 0 and 1 over {words}", done((x - lowest) / spread)
     for words, over in others.items():
         yield f"the statistics are those of {words}", done(_standard(x, over, o["eps"]))
 

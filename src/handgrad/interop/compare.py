@@ -27,9 +27,11 @@ from handgrad.errors import (
 )
 from handgrad.interop import objects, pairs
 from handgrad.interop.comparison import Comparison
+from handgrad.interop.describe import describe
 from handgrad.interop.differences import backward_difference, forward_difference
-from handgrad.interop.match import gradients, holds, match
-from handgrad.interop.network import Network, describe
+from handgrad.interop.gradients import gradients
+from handgrad.interop.match import holds, match
+from handgrad.interop.network import Network
 from handgrad.interop.rebuild import model_of
 from handgrad.interop.statistics import statistics_difference
 from handgrad.interop.steps import stepped

@@ -9,7 +9,8 @@ import numpy as np
 
 from handgrad.interop.bounds import Value
 from handgrad.interop.comparison import Comparison
-from handgrad.interop.match import BOTH, Difference, Found, candidates, fits, layouts
+from handgrad.interop.gradients import Difference
+from handgrad.interop.match import BOTH, Found, candidates, fits, layouts
 from handgrad.interop.network import Network
 from handgrad.interop.relations import relation
 from handgrad.interop.search import Search
@@ -86,9 +87,9 @@ def _of_gradient(wrong: Difference, other: np.ndarray) -> str | None:
         error = 8 * mine.error + 1e-6 * np.abs(decay * w)
         if decay and fits(other, Value(mine.value + decay * w, error)):
             return f"{decay:.4g} times the weights are added: L2 regularisation (weight decay)"
-    words = relation(other, mine, 1e-9)
-    if words and " 0, which should not be" in words:
-        words += ": some gradient stops on the way"
-    elif words and "should be 0" in words:
-        words += ": a gradient comes through where none should"
-    return words
+    found = relation(other, mine, 1e-9)
+    if found and " 0, which should not be" in found:
+        found += ": some gradient stops on the way"
+    elif found and "should be 0" in found:
+        found += ": a gradient comes through where none should"
+    return found

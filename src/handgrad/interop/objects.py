@@ -21,7 +21,8 @@ from handgrad.interop.bounds import Value
 from handgrad.interop.causes import causes
 from handgrad.interop.comparison import Comparison
 from handgrad.interop.differences import backward_difference
-from handgrad.interop.match import BOTH, Found, fits, gradients
+from handgrad.interop.gradients import gradients
+from handgrad.interop.match import BOTH, Found, fits
 from handgrad.interop.network import Network, Node
 from handgrad.interop.steps import loss_gradient
 from handgrad.interop.trace import Trace
@@ -68,7 +69,7 @@ def party(thing: Any) -> Any:
     if not _has_protocol(thing) and _is_torch_function(thing):
         import torch
 
-        class Function(torch.nn.Module):
+        class Function(torch.nn.Module):  # type: ignore[misc, unused-ignore]
             def forward(self, *xs: Any) -> Any:
                 return thing(*xs)
 
@@ -199,7 +200,7 @@ def _trained(network: Network, other: Blind, xs: Sequence[Array], unit: float) -
     explained = BOTH * (2 * float(scores.error.max()) + 64 * unit * (1 + float(np.abs(flat).max())))
     off = abs(float(loss) - wanted)
     if off > explained:
-        factors = {"summed over the rows, not averaged": len(flat)}
+        factors: dict[str, float] = {"summed over the rows, not averaged": len(flat)}
         factors |= {"divided by the classes, too": 1 / flat.shape[1]}
         words = [t for t, f in factors.items() if abs(float(loss) - f * wanted) <= f * explained]
         cause = f"the loss is {words[0]}" if words else None

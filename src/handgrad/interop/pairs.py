@@ -58,13 +58,13 @@ def compare_functions(a: Any, b: Any, X: Any, seed: int = 0) -> Comparison:
     moved = [
         _moved(side, args, dout, result, seed) for side, result in zip(sides, results, strict=True)
     ]
-    for what in results[0]:
-        mine, other = (result.get(what) for result in results)
+    for what, mine in results[0].items():
+        other = results[1].get(what)
         if other is None:
             return _said(what, 0.0, 0.0, f"{sides[1].name} gives none", sides, args)
         if mine.shape != other.shape:
-            words = f"its shape is {other.shape}, not {mine.shape}"
-            return _said(what, 0.0, 0.0, words, sides, args)
+            shapes = f"its shape is {other.shape}, not {mine.shape}"
+            return _said(what, 0.0, 0.0, shapes, sides, args)
         explained = moved[0][what] + moved[1][what]
         off = np.abs(np.asarray(other, np.float64) - mine)
         if not (off <= explained).all():

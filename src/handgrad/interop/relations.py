@@ -92,15 +92,15 @@ def _turned(a: Array) -> Iterator[tuple[str, Array]]:
         yield "it is turned by 90 degrees", np.rot90(a, 1, (2, 3))
         yield "it is turned by 270 degrees", np.rot90(a, -1, (2, 3))
         yield "it is turned by 180 degrees", np.rot90(a, 2, (2, 3))
-        for words, order in (
+        for words, axes in (
             ("HWIO", (2, 3, 1, 0)), ("HWOI", (2, 3, 0, 1)), ("OHWI", (0, 2, 3, 1)), ("IOHW", (1, 0, 2, 3)),
         ):  # fmt: skip
-            moved = a.transpose(order)
+            moved = a.transpose(axes)
             yield (
                 f"it is in the order {words}, and reshaped, not transposed",
                 moved.reshape(a.shape),
             )
-            back = a.reshape(moved.shape).transpose(np.argsort(order))
+            back = a.reshape(moved.shape).transpose(np.argsort(axes))
             yield f"it is read in the order {words}", back
     if a.ndim == 2:
         yield "it is reshaped, not transposed", a.reshape(a.shape[::-1]).T
@@ -185,8 +185,8 @@ def _partly(other: Array, right: Array, error: Array) -> str | None:
         return f"{share} are 0, which should not be"
     if not right[bad].any():
         return f"{share} should be 0"
-    place = tuple(int(i) for i in np.argwhere(bad)[0])
-    return f"{share} differ, the first at {place}"
+    first = tuple(int(i) for i in np.argwhere(bad)[0])
+    return f"{share} differ, the first at {first}"
 
 
 def sorted_by(x: Array, y: Array) -> tuple[Array, Array]:

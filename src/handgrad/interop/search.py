@@ -10,8 +10,9 @@ import numpy as np
 from handgrad.interop import bounds
 from handgrad.interop.bounds import Value
 from handgrad.interop.causes import causes
-from handgrad.interop.match import Found, candidates, fits, layouts, turns
+from handgrad.interop.match import Found, candidates, fits, layouts
 from handgrad.interop.network import POINTWISE, Network, Node
+from handgrad.interop.parameters import turns
 from handgrad.interop.relations import is_function, relation, solved_option, sorted_by
 from handgrad.interop.trace import Trace
 

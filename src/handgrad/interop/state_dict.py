@@ -22,7 +22,7 @@ from handgrad.errors import (
     nearest,
     shown,
 )
-from handgrad.interop.network import describe
+from handgrad.interop.describe import describe
 from handgrad.interop.optional import library
 
 _ROLES = {"W": "weight", "b": "bias", "gamma": "weight", "beta": "bias", "a": "weight",

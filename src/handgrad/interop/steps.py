@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from handgrad import nn
-from handgrad.interop.match import counterparts, match
+from handgrad.interop.match import match
 from handgrad.interop.network import Network
+from handgrad.interop.parameters import counterparts
 from handgrad.interop.trace import trace
 
 Array = np.ndarray

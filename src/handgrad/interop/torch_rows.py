@@ -1,4 +1,4 @@
-"""PyTorch's functions of sequences (N, C, L): those of images of one row; see `handgrad.interop.torch_ops`."""
+"""PyTorch's functions of sequences (N, C, L), as those of images of one row; see `torch_ops`."""
 
 from __future__ import annotations
 
@@ -37,9 +37,16 @@ def conv1d(
 
 def _pool(pool: Callable[..., Made]) -> Callable[..., Made]:
     def make(
-        r: _Reader, node: Any, place: str, x: Any, size: Any, stride: Any = None, padding: Any = 0, *rest: Any,
+        r: _Reader,
+        node: Any,
+        place: str,
+        x: Any,
+        size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        *rest: Any,
         **named: Any,
-    ) -> Made:  # fmt: skip
+    ) -> Made:
         image = as_images(r.growing, value_of(x), node.name)
         image = image._replace(view=image.shape)
         rest = tuple(_wide(n, 1) if isinstance(n, list) else n for n in rest)

@@ -186,7 +186,7 @@ def _of_torch(
             if type(part).__name__.startswith(("Dropout", "AlphaDropout")):
                 part.eval()
     inputs = [torch.tensor(np.asarray(x), dtype=kind, requires_grad=mode == "train") for x in xs]
-    fed = [x.permute(0, 2, 3, 1) if keras and x.ndim == 4 else x for x in inputs]
+    fed = [x.moveaxis(1, -1) if keras and x.ndim in (3, 4) else x for x in inputs]
     unit = float(torch.finfo(kind).eps) / 2
     watch = _watch(torch, module, mode)
     watch.note("x", inputs)

@@ -342,6 +342,22 @@ def test_mutated_onnx_files():
     assert found["refused"] > 200
 
 
+def test_weights_come_back_to_the_last_bit_and_mutated_ones_are_refused(tmp_path, networks):
+    from interop.fuzz_onnx import fuzz_weights
+
+    for name in ("ConvNet batchnorm", "sequences", "norms", "shared"):
+        model, X = networks[name]
+        (file,) = interop.export(model, "safetensors", tmp_path / "w.safetensors").files
+        again = model_of(describe(model))
+        for w in again.params.values():
+            w[...] = 0
+        interop.load_state_dict(again, file)
+        np.testing.assert_array_equal(again.loss(X), model.loss(X))
+    found = fuzz_weights(200, tmp_path)
+    assert found["read"]
+    assert found["refused"] > 100
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_hostile_keras_files(keras, networks, tmp_path):
     path = tmp_path / "net.keras"

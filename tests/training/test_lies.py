@@ -92,4 +92,4 @@ def test_an_estimate_may_be_due(due, tmp_path):
     path.write_bytes(changed(change))
     solver = solver_of(update_rule="adam", num_epochs=1, rng=0)
     solver.resume(path)
-    assert solver._place.estimate_due == (due or 0)
+    assert solver.place.estimate_due == (due or 0)

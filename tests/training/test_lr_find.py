@@ -9,6 +9,7 @@ from handgrad.cli.app import cli
 from handgrad.data import load_digits
 from handgrad.errors import OptionError
 from handgrad.training import lr_find
+from handgrad.training.step import take_step
 from handgrad.training.undo import Before
 
 DATA = load_digits()
@@ -60,7 +61,7 @@ def test_an_error_leaves_nothing_either(monkeypatch):
         calls.append(1)
         if len(calls) == 5:
             raise KeyboardInterrupt
-        self._step(Before(self))
+        take_step(self, Before(self))
         return 1.0
 
     monkeypatch.setattr(Solver, "try_step", interrupted)

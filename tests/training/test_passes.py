@@ -177,15 +177,15 @@ def test_a_resume_with_another_share_is_warned_of(tmp_path):
 def test_a_checkpoint_with_passes_of_other_rows_is_refused(tmp_path, name, value):
     path = tmp_path / "c.safetensors"
     solver = stopped(path)
-    state = solver._sampling.passes.state()
-    solver._sampling.passes.state = lambda: {**state, name: value}
+    state = solver.sampler.passes.state()
+    solver.sampler.passes.state = lambda: {**state, name: value}
     save_checkpoint(solver, path)
     again = solver_of(model=conv_net(), data=images(), **OPTIONS)
-    before = again._sampling.passes.state()
+    before = again.sampler.passes.state()
     with pytest.raises(CheckpointError, match=r"c\.safetensors"):
         again.resume(path)
     assert again.iteration == 0
-    assert all(again._sampling.passes.state()[key] is value for key, value in before.items())
+    assert all(again.sampler.passes.state()[key] is value for key, value in before.items())
 
 
 def test_options_that_do_not_go_together_are_refused():
@@ -197,7 +197,7 @@ def test_options_that_do_not_go_together_are_refused():
         Solver(model, data, sampling="shuffled", skip_easy=1.0)
     with pytest.raises(OptionError, match="as last_scores, which Softmax does not have"):
         Solver(Softmax(), data, sampling="shuffled", skip_easy=0.5)
-    with pytest.raises(OptionError, match="training: skip_easy needs sampling = 'shuffled'"):
+    with pytest.raises(OptionError, match="training: skip_easy needs sampling='shuffled'"):
         TrainingOptions(skip_easy=0.5)
     with pytest.raises(OptionError, match="training: skip_easy must be"):
         TrainingOptions(sampling="shuffled", skip_easy=-0.1)

@@ -45,13 +45,16 @@ def within(
     """Return calls and findings without what only the strict contract judges, and the cautions."""
     cautions: list[str] = []
     kept: list[Call] = []
+    elsewhere = {
+        key for call in calls if not call.config.beyond for key in call.expected if call.wrong(key)
+    }
     for call in calls:
         if not call.expected:  # somebody's own forward: its contract is judged alone
             kept.append(call)
             continue
         beyond = [key for key in call.expected if not call.config.by_course(key)]
-        if any(call.wrong(key) for key in call.expected if key not in beyond):
-            beyond = []  # what is wrong besides has the same cause
+        if any(_alike(call, key, elsewhere) for key in call.expected if key not in beyond):
+            beyond = []  # another result is wrong here, and only here: it has the same cause
         for key in beyond:
             if call.config.beyond and call.wrong(key):
                 cautions.append(f"{call.config.beyond}, {_what(call, key)}")
@@ -64,6 +67,15 @@ def within(
     cautions += [finding.says for finding in findings if finding.name in lenient]
     left = [finding for finding in findings if finding.name not in lenient]
     return kept, left, list(dict.fromkeys(cautions))
+
+
+def _alike(call: Call, key: str, elsewhere: set[str]) -> bool:
+    """Whether a result is wrong by what is special here: it is right elsewhere, or not finite."""
+    if not call.wrong(key):
+        return False
+    got = call.got[key]
+    finite = is_numeric(got) and bool(np.all(np.isfinite(np.asarray(got))))
+    return key not in elsewhere or not finite
 
 
 def _what(call: Call, key: str) -> str:

@@ -36,6 +36,19 @@ KEYS = {
     "freeze": "training.freeze",
 }
 
+
+class _Told(click.Option):
+    """An option whose help is what `handgrad.training.options` says of its key, once it is shown."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return the names and the help."""
+        from handgrad.training.options import FILE_TEXTS
+
+        text = FILE_TEXTS[KEYS[str(self.name)].removeprefix("training.")]
+        names = super().get_help_record(ctx)
+        return names and (names[0], f"{text[:1].upper()}{text[1:]}{self.help or ''}.")
+
+
 OPTIONS = (
     click.option("--config", type=PathType(dir_okay=False), help="TOML file to start from."),
     click.option("--recipe", metavar="NAME", help="A recipe to follow; `handgrad train --recipe list` "
@@ -56,14 +69,13 @@ OPTIONS = (
     click.option("--from", "start_from", type=PathType(exists=True), metavar="RUN",
                  help="Start from the weights, and the network, of another run; its head is made anew "
                  "for other classes."),
-    click.option("--freeze", multiple=True, metavar="PATTERN",
-                 help="Parameters that stay as they are, by name, as 'conv*'; repeatable."),
+    click.option("--freeze", cls=_Told, multiple=True, metavar="PATTERN", help="; repeatable"),
     click.option("--data-dir", help="Folder or archive of cifar10 (default: $HANDGRAD_DATA)."),
     click.option("--model", help="ConvNet, resnet20, ..., or your own package.module:Class."),
     click.option("--rule", help="Update rule: sgd, sgd_momentum, adam, ..."),
     click.option("--lr", type=float, help="Learning rate."),
-    click.option("--epochs", type=int, help="Passes over the training set."),
-    click.option("--batch-size", type=int, help="Images a step."),
+    click.option("--epochs", cls=_Told, type=int),
+    click.option("--batch-size", cls=_Told, type=int),
     click.option("--engine", help="naive, vectorized, native or auto (default)."),
     click.option("--device", help="cpu (default), or cuda: PyTorch's arrays on a GPU."),
     click.option("--threads", type=click.IntRange(min=1), help="Threads to compute with."),

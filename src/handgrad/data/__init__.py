@@ -24,14 +24,13 @@ from handgrad.data.augment import (
 )
 from handgrad.data.cache import cache_folder
 from handgrad.data.cifar10 import (
-    Verification,
     cifar10_dataset,
     download_cifar10,
     find_cifar10,
     load_cifar10,
     read_cifar10,
-    verify_cifar10,
 )
+from handgrad.data.cifar10_verify import Verification, verify_cifar10
 from handgrad.data.columns import TablePreprocessing
 from handgrad.data.dataset import Dataset
 from handgrad.data.description import TASKS, Description

@@ -140,6 +140,7 @@ class Study:
         alone: whether a trial must have the machine for itself, because it measures time.
         seeds: how many unless another number is asked for; several where trials are compared.
         source: where the courses do it.
+        needs: the library of an extra without which it cannot be done; "" where there is none.
     """
 
     name: str
@@ -154,3 +155,4 @@ class Study:
     more: Callable[[Setting, Results], list[Trial]] = no_more
     alone: bool = False
     seeds: int = 3
+    needs: str = ""

@@ -95,7 +95,7 @@ def eval_numerical_gradient_array(
         The gradient, with x's shape and dtype.
 
     Raises:
-        DtypeError: as `eval_numerical_gradient`.  ShapeError: df has not the shape of f(x).
+        DtypeError: as `eval_numerical_gradient`.  ShapeError: df does not have the shape of f(x).
     """
     function = "eval_numerical_gradient_array"
     _check_floating(function, x)
@@ -178,7 +178,7 @@ def grad_check_sparse(
     The positions come from Python's `random`; x is perturbed in place and restored.
 
     Raises:
-        DtypeError: x holds integers.  ShapeError: analytic_grad has not x's shape.
+        DtypeError: x holds integers.  ShapeError: analytic_grad does not have x's shape.
     """
     function = "grad_check_sparse"
     _check_floating(function, x)

@@ -188,7 +188,7 @@ class CustomLayer(Layer):
         return {name: Weight(start.shape, init=_always(start)) for name, start in starts.items()}
 
     def shape(self, *shapes: Shape) -> Shape:
-        """That of what forward gives for two rows."""
+        """The shape of the output for two rows."""
         if len(shapes) != len(self.pair.inputs):
             raise OperationError(
                 f"{self!r} must be called with {self.takes} ({', '.join(self.pair.inputs)}), "

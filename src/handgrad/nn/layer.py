@@ -71,6 +71,18 @@ class Layer(metaclass=Configured):
         self._built: dict[str, Shape] = {}
         self._shapes: dict[tuple[Shape, ...], Shape] = {}  # of inputs -> of the output
 
+    def _join(self, network: Built, label: str = "") -> None:
+        """Become a layer of `network`, which calls it `label`."""
+        self._root = network
+        self._label = label
+
+    def _note_built(self, weights: dict[str, Shape], rows: tuple[Shape, ...], shape: Shape) -> None:
+        """Note the shapes of the weights, by full name, and that inputs of `rows` give outputs of `shape`."""
+        if not self._shapes:
+            self.parameters = tuple(weights)
+            self._built = weights
+        self._shapes[rows] = shape
+
     def _made(self) -> None:
         """Nothing is left to do after the constructor."""
 
@@ -110,7 +122,7 @@ class Layer(metaclass=Configured):
         raise NotImplementedError
 
     def backward_of_parameters(self, dout: Array, cache: Any) -> Sequence[Array]:
-        """Return the gradients of the parameters, where nobody needs those of the inputs."""
+        """Return the gradients of the parameters, where those of the inputs are not used."""
         return self.backward(dout, cache)[1]
 
     # -- state beside the parameters ---------------------------------------------------------------

@@ -48,6 +48,8 @@ class HistoryWriter(Callback):
     the lines are brought to the disk, so that no crash leaves a checkpoint without its history.
     """
 
+    needs_each_step = False
+
     def __init__(self, path: str | Path) -> None:
         """Write to `path`, whose folder must exist."""
         self.path = as_path("HistoryWriter", "path", path)
@@ -81,7 +83,7 @@ class HistoryWriter(Callback):
         self.on_train_end(solver)
         if self.path.exists():
             old = self.path.read_bytes()
-            kept = b"".join(_lines_until(old, solver.iteration))
+            kept = b"".join(lines_until(old, solver.iteration))
             if kept != old:
                 atomic_write(self.path, kept)
         self._file = self.path.open("ab", buffering=0)
@@ -126,7 +128,7 @@ def is_near_end(path: Path, line: bytes) -> bool:
         return line in file.read().splitlines(keepends=True)
 
 
-def _lines_until(content: bytes, iteration: int) -> Iterator[bytes]:
+def lines_until(content: bytes, iteration: int) -> Iterator[bytes]:
     """Yield the lines of records up to `iteration`, without an end, and lines that a crash cut off."""
     for line in content.splitlines(keepends=True):
         try:
@@ -160,6 +162,7 @@ class Checkpointer(Callback):
         if every_steps is not None:
             every_steps = as_count("Checkpointer", "every_steps", every_steps)
         self.every_steps = every_steps
+        self.needs_each_step = every_steps is not None
         self._saved_at = -1
 
     def save(self, solver: Solver) -> Path:

@@ -18,8 +18,6 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from handgrad.errors import (
     CheckpointError,
     DtypeError,
@@ -38,7 +36,7 @@ from handgrad.training.circumstances import (
     should_agree,
     streams,
 )
-from handgrad.training.parts import Part, check_fit
+from handgrad.training.parts import Part
 from handgrad.training.tensorfile import content_of, flatten, read_tensors, unflatten, write_tensors
 
 if TYPE_CHECKING:
@@ -94,9 +92,10 @@ def state_of(solver: Solver) -> dict[str, Any]:
         },
         "params": solver.model.params,
         "buffers": buffers_of(solver.model),
-        "optim_configs": solver.optim_configs,
-        "warnings": solver.warnings,
-        "last_step": solver.last_step,
+        # where those of the parts stand in the file
+        "optim_configs": {},
+        "warnings": {},
+        "last_step": {},
     }
     for part in solver.parts:
         own = part.state()
@@ -116,8 +115,13 @@ def save_checkpoint(solver: Solver, path: str | PathLike[str]) -> None:
     path = as_path("save_checkpoint", "path", path)
     _check_solver("save_checkpoint", solver)
     check_weights(solver.model)
+    write_state(path, state_of(solver))
+
+
+def write_state(path: Path, state: dict[str, Any]) -> None:
+    """Write a `state`, as `state_of` returns it, to the checkpoint file `path`, atomically."""
     tensors: Arrays = {}
-    content = flatten(state_of(solver), tensors)
+    content = flatten(state, tensors)
     write_tensors(path, _KIND, tensors, content)
 
 
@@ -190,12 +194,6 @@ def take_up(solver: Solver, checkpoint: Checkpoint) -> None:
             solver.model.load_buffers(state["buffers"])
     for part, own in states:
         part.load(own)
-    solver.warnings = {str(key): str(text) for key, text in state["warnings"].items()}
-    last = state["last_step"]
-    if last:
-        last = last["grads"], last["params_before"], last.get("_learning_rate"), None
-        solver.set_last_step(*last)
-    solver.optim_configs = {name: state["optim_configs"][name] for name in solver.model.params}
     solver.model.params = {name: state["params"][name] for name in solver.model.params}
     for name, stream in streams(solver).items():
         if stream is not None:
@@ -213,19 +211,10 @@ def _checked(state: dict[str, Any], solver: Solver) -> list[tuple[Part, dict[str
     """
     params = solver.model.params
     states = [(part, part.checked(state, params)) for part in solver.parts]
-    for part in ("warnings", "last_step"):
-        if not isinstance(state[part], dict):
-            raise ValueError(f"{part} must be a dictionary")
-    if state["last_step"]:
-        for part in ("grads", "params_before"):
-            check_fit(part, state["last_step"][part], params)
     for name, w in params.items():
         found = state["params"][name]
         if (found.shape, found.dtype) != (w.shape, w.dtype):
             raise ValueError(f"params {name} is {found.shape} {found.dtype}")
-        for key, value in state["optim_configs"][name].items():
-            if isinstance(value, np.ndarray) and value.ndim and value.shape != w.shape:
-                raise ValueError(f"optim_configs {name} {key} is {value.shape}")
     for name, stream in streams(solver).items():
         if stream is not None:
             set_state(copy.deepcopy(stream), state["streams"][name])

@@ -286,7 +286,7 @@ def _several(names: list[Any]) -> str:
 
 def split_settings(
     config: dict[str, Any],
-    params: Arrays | None,
+    params: Mapping[str, Any] | None,
     where: str,
     known: Collection[str] | None,
 ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:

@@ -3,49 +3,33 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from handgrad.data import Augmentation
 from handgrad.engines.devices import check_device_name
-from handgrad.errors import (
-    OptionError,
-    as_count,
-    as_flag,
-    as_items,
-    as_number,
-    check_choice,
-    check_known,
-)
+from handgrad.errors import OptionError, as_count, check_choice, check_known
 from handgrad.training.ensemble import views_of
-from handgrad.training.metrics import METRICS
-from handgrad.training.passes import as_skip
-from handgrad.training.sampling import SAMPLINGS
+from handgrad.training.options import (
+    ARGUMENTS,
+    FILE_TEXTS,
+    IN_FILE,
+    check_together,
+    described,
+)
 
 LARGEST_SEED = 2**32 - 1  # that np.random.seed takes
 
 
+@described(FILE_TEXTS)
 @dataclass(frozen=True)
 class TrainingOptions:
     """The table ``[training]``: how long, in what portions, and what is kept.
 
-    epochs: passes over the training set.  batch_size: images a step.  lr_decay: factor on the
-    learning rate after each epoch.  num_train_samples, num_val_samples: images for each accuracy
-    estimate (num_val_samples 0 means all).  patience: stop after so many epochs without a better
-    validation accuracy, 0 for never.  checkpoint_every: epochs between checkpoints.
-    checkpoint_steps: steps between checkpoints besides, 0 for none.  augment: random
-    changes of the training images, as ``{flip = 0.5, crop = 4}`` (`handgrad.data.Augmentation`).
-    restore_best: whether to end with the parameters of the best validation accuracy, not the last.
-    sampling: "replacement" or "shuffled" (`handgrad.training.sampling`).  skip_easy: with "shuffled",
-    the share of the images with low losses that a pass leaves out, or its first and last value
-    (`handgrad.training.passes`).
-    clip_norm: the largest norm of the gradients of a step.  ema: decay of the moving average of the
-    weights, as 0.999; both 0 for none.
-    metric: what decides what is best, "" for the accuracy (of a regression r2); "loss" or a name of
-    `handgrad.training.metrics`.  class_weight: "balanced", or a table label -> number of how often the
-    images of a class count; "" for once.  accumulate: in how many parts the gradient of a batch is
-    computed, to save memory.  freeze: patterns of names of parameters that stay as they are.
+    Attributes:
+        options
     """
 
     epochs: int = 10
@@ -65,35 +49,28 @@ class TrainingOptions:
     metric: str = ""
     class_weight: str | Mapping[str, float] = ""
     accumulate: int = 1
+    shards: int = 0
+    norm_sync: bool = False
+    rank_timeout: float = 20.0
     freeze: list[str] = field(default_factory=list)
+    steering: list[Mapping[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "num_train_samples", "checkpoint_every", "accumulate"):
-            _keep(self, name, as_count("training", name, getattr(self, name)))
-        for name in ("num_val_samples", "patience", "checkpoint_steps"):
-            _keep(self, name, as_count("training", name, getattr(self, name), minimum=0))
-        lr_decay = as_number("training", "lr_decay", self.lr_decay, 0.0, 1.0, open_low=True)
-        _keep(self, "lr_decay", lr_decay)
-        _keep(self, "clip_norm", as_number("training", "clip_norm", self.clip_norm, 0.0))
-        _keep(self, "ema", as_number("training", "ema", self.ema, 0.0, 1.0, open_high=True))
-        _keep(self, "restore_best", as_flag("training", "restore_best", self.restore_best))
-        check_choice("training", "sampling", self.sampling, SAMPLINGS)
-        _keep(self, "skip_easy", as_skip("training", self.skip_easy))
-        if self.skip_easy and self.sampling != "shuffled":
-            raise OptionError(
-                f"training: skip_easy needs sampling = 'shuffled', got {self.sampling!r}"
-            )
-        if self.metric != "":
-            check_choice("training", "metric", self.metric, ["loss", *METRICS])
-        if not isinstance(self.class_weight, Mapping):
-            check_choice(
-                "training", "class_weight (or a table)", self.class_weight, ("", "balanced")
-            )
-        for pattern in as_items("training", "freeze", self.freeze, "patterns of names"):
-            if not isinstance(pattern, str):
-                raise OptionError(f"training: freeze must hold texts, got {pattern!r} in it")
-        if not isinstance(self.augment, Mapping):
-            raise OptionError(f"training: augment must be a table, got {self.augment!r}")
+        for key, option in IN_FILE.items():
+            _keep(self, key, option.checked_in_file(getattr(self, key)))
+        check_together("training", vars(self))
+
+    def arguments(self, class_names: Sequence[str]) -> dict[str, Any]:
+        """Return the arguments of a Solver that these options are, for data of these classes."""
+        values = {name: (getattr(self, o.key), o.off) for name, o in ARGUMENTS.items() if o.key}
+        found = {name: None if value == off else value for name, (value, off) in values.items()}
+        found["augment"] = Augmentation(self.augment) if self.augment else None
+        if isinstance(self.class_weight, Mapping):
+            for name in self.class_weight:
+                check_choice("training", "a name in class_weight", name, class_names)
+            numbers = {class_names.index(name): w for name, w in self.class_weight.items()}
+            found["class_weight"] = numbers or None
+        return found
 
 
 @dataclass(frozen=True)

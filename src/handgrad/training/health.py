@@ -29,6 +29,8 @@ class HealthCheck(Callback):
       although the learning rate has not been taken back.
     """
 
+    needs_each_step = False
+
     def on_step_end(self, solver: Solver, record: Record) -> None:
         """Look at the initial loss."""
         if record["iteration"] != 1:

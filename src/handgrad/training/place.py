@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from handgrad.errors import as_number
-from handgrad.training.arrays import Arrays, copied
+from handgrad.training.arrays import Arrays
 from handgrad.training.estimates import Figures
 from handgrad.training.parts import Part, State, check_fit, count_in
 
@@ -29,6 +27,17 @@ class Place(Part):
 
     def __init__(self) -> None:
         self.iteration = self.epoch = self.position = self.estimated_at = self.estimate_due = 0
+
+    def past(self, num_epochs: int, per_epoch: int) -> str | None:
+        """Return a text that says so if more than `num_epochs` of this call are done, else None."""
+        done = self.position / per_epoch
+        if done <= num_epochs:
+            return None
+        return (
+            f"{done:g} of {num_epochs} epochs are done: train() has no step to do, and ends this call with "
+            f"the best parameters; the next call trains {num_epochs} epochs more.  To train on without "
+            f"an end at this place, set num_epochs above {done:g} first"
+        )
 
     def state(self) -> State:
         """Return the numbers."""
@@ -111,112 +120,42 @@ class Histories(Part):
             del getattr(self, name)[length:]
 
 
-class Best(Part):
-    """The parameters and running statistics of the best validation accuracy, or of another metric.
+class LastStep(Part):
+    """What the last step did, which callbacks look at: a checkpoint holds it until its estimate is made.
 
-    Attributes: val_acc, 0.0 before there is one; of another metric its value, with the sign for which more
-    is better; params, buffers, empty until then; patience and epochs_without_gain, of which more than
-    patience end the training.
+    Attributes: grads; params_before, the parameters before it; learning_rate, None for a rule that has
+    none; gradient_norm, of all gradients before they were clipped, None without clip_norm.
     """
 
-    def __init__(self, patience: int | None, takes_first: bool = False) -> None:
-        """takes_first: whether the first value is the best so far whatever it is; else it exceeds 0."""
-        self._takes_first = takes_first
-        self.patience = patience
-        self.val_acc = 0.0
-        self.params: Arrays = {}
-        self.buffers: Arrays = {}
-        self.epochs_without_gain = 0
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self.grads: Arrays = {}
+        self.params_before: Arrays = {}
+        self.learning_rate: float | None = None
+        self.gradient_norm: float | None = None
 
-    def look(self, val_acc: float, params: Arrays, buffers: Arrays, is_epoch_end: bool) -> None:
-        """Keep copies of `params` and `buffers` if `val_acc` is the best so far."""
-        is_first = self._takes_first and not self.params and np.isfinite(val_acc)
-        if val_acc > self.val_acc or is_first:
-            self.val_acc = val_acc
-            self.params, self.buffers = copied(params), copied(buffers)
-            self.epochs_without_gain = 0
-        elif is_epoch_end:
-            self.epochs_without_gain += 1
-
-    def is_plateau(self, length: int) -> bool:
-        """Whether another `length` epochs have gone by without a better accuracy."""
-        return self.epochs_without_gain > 0 and self.epochs_without_gain % length == 0
-
-    @property
-    def is_out_of_patience(self) -> bool:
-        """Whether there were `patience` epochs without a better accuracy."""
-        return self.patience is not None and self.epochs_without_gain >= self.patience
+    def forget_arrays(self) -> None:
+        """Let the arrays go."""
+        self.grads, self.params_before = {}, {}
 
     def state(self) -> State:
-        """Return accuracy, arrays, and epochs without gain."""
-        progress = {"best_val_acc": self.val_acc, "_epochs_without_gain": self.epochs_without_gain}
-        return {"progress": progress, "best_params": self.params, "best_buffers": self.buffers}
+        """Return gradients, parameters and rate where the estimate after the step is still to come."""
+        if not self._place.estimate_due:
+            return {"last_step": {}}
+        last = {"grads": self.grads, "params_before": self.params_before}
+        return {"last_step": {**last, "_learning_rate": self.learning_rate}}
 
     def checked(self, state: Mapping[str, Any], params: Mapping[str, Any]) -> State:
-        """Return accuracy, arrays, and epochs without gain."""
-        check_fit("best_params", state["best_params"], params)
-        progress = {
-            "best_val_acc": as_number(
-                "checkpoint", "best_val_acc", state["progress"]["best_val_acc"]
-            ),
-            "_epochs_without_gain": count_in(state, "_epochs_without_gain"),
-        }
-        arrays = {name: state[name] for name in ("best_params", "best_buffers")}
-        return {"progress": progress, **arrays}
+        """Return them."""
+        last = state["last_step"]
+        if not isinstance(last, dict):
+            raise ValueError("last_step must be a dictionary")
+        for part in ("grads", "params_before") if last else ():
+            check_fit(part, last[part], params)
+        return {"last_step": last}
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Take up accuracy, arrays, and epochs without gain."""
-        self.val_acc = state["progress"]["best_val_acc"]
-        self.epochs_without_gain = state["progress"]["_epochs_without_gain"]
-        self.params, self.buffers = state["best_params"], state["best_buffers"]
-
-
-class Clock(Part):
-    """The time spent in `train`, and the speed since the last estimate; an interruption undoes no time."""
-
-    def __init__(self) -> None:
-        self._before = 0.0  # seconds of training, without the running call
-        self._started: float | None = None
-        self._steps, self._step_seconds = 0, 0.0
-
-    @property
-    def seconds(self) -> float:
-        """Seconds spent in training, those before a resume included."""
-        return self._before + (0.0 if self._started is None else perf_counter() - self._started)
-
-    def start(self) -> None:
-        """A call of `train` begins."""
-        self._started = perf_counter()
-
-    def stop(self) -> None:
-        """It ends."""
-        self._before, self._started = self.seconds, None
-
-    def count_step(self, seconds: float) -> None:
-        """A step took so long."""
-        self._steps, self._step_seconds = self._steps + 1, self._step_seconds + seconds
-
-    def take_speed(self) -> float:
-        """Return the steps a second since the last call."""
-        speed = self._steps / max(self._step_seconds, 1e-9)
-        self._steps, self._step_seconds = 0, 0.0
-        return speed
-
-    def state(self) -> State:
-        """Return the seconds."""
-        return {"progress": {"_seconds": self.seconds}}
-
-    def checked(self, state: Mapping[str, Any], params: Mapping[str, Any]) -> State:
-        """Return the seconds."""
-        seconds = as_number("checkpoint", "_seconds", state["progress"]["_seconds"], 0.0)
-        return {"progress": {"_seconds": seconds}}
-
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Take up the seconds."""
-        self._before = state["progress"]["_seconds"]
-
-    def mark(self) -> None:
-        """Nothing is undone."""
-
-    def back(self, mark: None) -> None:
-        """Nothing is undone."""
+        """Take them up, if there are any."""
+        if last := state["last_step"]:
+            self.grads, self.params_before = last["grads"], last["params_before"]
+            self.learning_rate, self.gradient_norm = last.get("_learning_rate"), None

@@ -23,6 +23,8 @@ class ProgressBar(Callback):
     whenever `seconds` have passed without one.
     """
 
+    needs_each_step = False
+
     def __init__(self, stream: str = "stderr", seconds: float = 10.0) -> None:
         """Write to `stream`, "stderr" or "stdout"."""
         check_choice("ProgressBar", "stream", stream, ("stderr", "stdout"))

@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.errors import OptionError, check_choice
+from handgrad.errors import OptionError
 from handgrad.training.parts import Part, State, count_in
-from handgrad.training.passes import Passes, as_skip, drawn_seed
+from handgrad.training.passes import Passes, drawn_seed
 
 SAMPLINGS = ("replacement", "shuffled")
 
@@ -40,13 +40,10 @@ class Sampling(Part):
     Attributes: kind, one of `SAMPLINGS`; skip_easy; passes, where that is not 0, else None.
     """
 
-    def __init__(self, kind: str, skip_easy: Any, N: int, model: Any) -> None:
-        """Check the options; OptionError if they do not go together, or with the model."""
-        check_choice("Solver", "sampling", kind, SAMPLINGS)
+    def __init__(self, kind: str, skip_easy: float | list[float], N: int, model: Any) -> None:
+        """Take the options, which `handgrad.training.options` has checked; OptionError for the model."""
         self.kind = kind
-        self.skip_easy = as_skip("Solver", skip_easy)
-        if self.skip_easy and kind != "shuffled":
-            raise OptionError(f"Solver: skip_easy needs sampling='shuffled', got {kind!r}")
+        self.skip_easy = skip_easy
         if self.skip_easy and not hasattr(model, "last_scores"):
             raise OptionError(
                 "Solver: skip_easy needs a model that keeps the scores of loss(X, y) as last_scores, "
@@ -69,6 +66,21 @@ class Sampling(Part):
         if self._order is None or self._order.seed != self._seed:
             self._order = Order(self._seed, self._N)
         return self._order.rows[step * size : (step + 1) * size]
+
+    def draw_several(
+        self, size: int, random: Any, step: int, share: float, count: int
+    ) -> np.ndarray:
+        """Return the rows of `count` steps of an epoch, (count, size), as `draw` gives them one by one.
+
+        Not where a pass decides after each step.
+        """
+        if self.kind == "replacement":
+            rows: np.ndarray = random.choice(self._N, (count, size))
+            return rows
+        first = self.draw(size, random, step, share)
+        assert self._order is not None
+        start = step * size
+        return self._order.rows[start : start + count * len(first)].reshape(count, len(first))
 
     def twin(self) -> Sampling:
         """Return a sampling that draws the same from here on, without a trace in this one."""

@@ -7,12 +7,13 @@ of them as soon as that callback's method has returned, and not at all if an exc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from operator import call
 from typing import TYPE_CHECKING, Any
 
 from handgrad.training.callback import Callback, Record
-from handgrad.training.parts import Part
+from handgrad.training.parts import Part, State
 
 if TYPE_CHECKING:
     from handgrad.training.solver import Solver
@@ -40,9 +41,18 @@ def calls_of(solver: Solver, method: str, record: Record) -> list[PendingCall]:
     return [
         PendingCall(callback, getattr(callback, method), solver, record)
         for callback in solver.callbacks
-        # what a callback leaves as it is does nothing
-        if getattr(getattr(callback, method), "__func__", None) is not getattr(Callback, method)
+        if does_something(callback, method)
     ]
+
+
+def is_told(solver: Solver, method: str) -> bool:
+    """Whether a callback does something in `method`."""
+    return any(does_something(callback, method) for callback in solver.callbacks)
+
+
+def does_something(callback: Callback, method: str) -> bool:
+    """Whether `method` is more than what the base class leaves to others."""
+    return getattr(getattr(callback, method), "__func__", None) is not getattr(Callback, method)
 
 
 class Telling(Part):
@@ -82,7 +92,7 @@ class Telling(Part):
         finally:
             self._running = None
 
-    def emit(self, solver: Solver, record: Record, key: str | None = None) -> None:
+    def emit(self, solver: Any, record: Record, key: str | None = None) -> None:
         """Tell all of `record`, once the call that this comes from is over; at once outside of one."""
         if self._running is not None:
             self._running.emitted.append((record, key))
@@ -90,11 +100,29 @@ class Telling(Part):
         for callback in solver.callbacks:
             callback.on_record(solver, record)
 
-    def warn(self, solver: Solver, key: str, record: Record) -> None:
-        """Emit the warning `record`, once for each `key`."""
-        if key not in self.warnings:
-            self.emit(solver, record, key)
-            self.warnings[key] = record["text"]
+    def warn(self, solver: Any, key: str, text: str) -> None:
+        """Emit the warning `text`, once for each `key`."""
+        if key in self.warnings:
+            return
+        if solver.verbose:
+            print(f"warning: {text}", file=sys.stderr)  # noqa: T201
+        place = {"iteration": solver.iteration, "epoch": solver.epoch}
+        self.emit(solver, {"kind": "warning", **place, "text": text}, key)
+        self.warnings[key] = text
+
+    def state(self) -> State:
+        """Return the warnings: training is saved when all were told of all."""
+        return {"warnings": self.warnings}
+
+    def checked(self, state: Mapping[str, Any], params: Mapping[str, Any]) -> State:
+        """Return the warnings."""
+        if not isinstance(state["warnings"], dict):
+            raise ValueError("warnings must be a dictionary")
+        return {"warnings": {str(key): str(text) for key, text in state["warnings"].items()}}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take up the warnings."""
+        self.warnings = state["warnings"]
 
     def _forget(self, interrupted: PendingCall) -> None:
         """Forget what a call that an exception ended has emitted: it will do so again."""

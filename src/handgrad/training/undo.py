@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from handgrad.nn.state import Stateful, changing
 from handgrad.optim import leaves_weights
 from handgrad.training.arrays import Arrays, buffers_of, commit, copied
@@ -35,10 +33,7 @@ class Before:
         are_new = (is_kept or isinstance(model, Stateful)) and type(self._owner) is dict
         self.params: Arrays = dict(self._owner) if are_new else copied(self._owner)
         self.buffers = copied(buffers_of(model))
-        configs = solver.optim_configs
-        self._configs = {name: _as_is(config, is_kept) for name, config in configs.items()}
-        self._last = solver.grads, solver.params_before, solver.learning_rate, solver.gradient_norm
-        self._marks = [(part, part.mark()) for part in (*solver.parts, solver.telling)]
+        self._marks = {part: part.mark() for part in solver.parts}
         self._positions = [
             position_of(stream) for stream in streams(solver).values() if stream is not None
         ]
@@ -51,23 +46,12 @@ class Before:
                 model.params = self._owner
             commit(model.params, self.params)
             load_buffers(model, self.buffers)
-        solver.optim_configs = {name: dict(config) for name, config in self._configs.items()}
+        solver.updates.back(self._marks[solver.updates])
 
     def put_back(self, solver: Solver) -> None:
         """Put back everything."""
         self.put_back_weights(solver)
-        for part, mark in self._marks:
+        for part, mark in self._marks.items():
             part.back(mark)
         for go_back in self._positions:
             go_back()
-        solver.set_last_step(*self._last)
-
-
-def _as_is(config: dict[str, Any], is_kept: bool) -> dict[str, Any]:
-    """Return a copy of a rule's state; of its arrays too, where the rule may write into them."""
-    if is_kept:
-        return dict(config)
-    return {
-        key: value.copy(order="K") if isinstance(value, np.ndarray) else value
-        for key, value in config.items()
-    }

@@ -13,6 +13,7 @@ from handgrad.engines.arrays import as_numpy
 from handgrad.errors import OptionError, ShapeError, as_items, as_number, check_choice
 from handgrad.nn.losses import takes_weights
 from handgrad.training.arrays import Arrays
+from handgrad.training.checks import check_data
 
 
 def weights_of_rows(
@@ -53,6 +54,21 @@ def weights_of_rows(
     if not weights.sum() > 0:
         raise OptionError("Solver: the weights of the training rows must not all be zero")
     return weights
+
+
+def rows_of(
+    model: Any, data: Any, task: str, class_weight: Any, sample_weight: Any
+) -> tuple[tuple[Any, ...], np.ndarray | None]:
+    """Return the checked X_train, y_train, X_val, y_val of `data`, and `weights_of_rows`.
+
+    Training rows of weight 0 are left out.
+    """
+    X, y, X_val, y_val = check_data(data, getattr(model, "num_classes", None), task)
+    weights = weights_of_rows(model, y, task, class_weight, sample_weight)
+    if weights is not None and not weights.all():
+        counted = np.flatnonzero(weights)
+        X, y, weights = X[counted], y[counted], weights[counted]
+    return (X, y, X_val, y_val), weights
 
 
 def _of_classes(class_weight: Any, y: np.ndarray, num_classes: int | None) -> np.ndarray:
@@ -122,7 +138,7 @@ def loss_in_parts(
     the numbers are exact.  Batch normalisation sees each part by itself.
     """
     if parts == 1:
-        loss, grads = _called(model, X, y, weights)
+        loss, grads = called(model, X, y, weights)
         return float(loss), grads
     N = len(y)
     length, longer = divmod(N, parts)
@@ -135,7 +151,7 @@ def loss_in_parts(
         part = float(end - start) if own is None else float(own.sum())
         if part == 0.0:  # more parts than rows
             continue
-        loss, grads = _called(model, X[start:end], y[start:end], own)
+        loss, grads = called(model, X[start:end], y[start:end], own)
         share = part / whole
         total += share * float(loss)
         for name, gradient in grads.items():
@@ -144,5 +160,6 @@ def loss_in_parts(
     return total, sums
 
 
-def _called(model: Any, X: Any, y: Any, weights: np.ndarray | None) -> Any:
+def called(model: Any, X: Any, y: Any, weights: np.ndarray | None) -> Any:
+    """Return ``model.loss`` of rows that count as often as `weights` says, all once for None."""
     return model.loss(X, y) if weights is None else model.loss(X, y, sample_weight=weights)

@@ -57,7 +57,8 @@ class Solver(training.Solver):
         super().__init__(model, data, update_rule=update_rule, **kwargs)
         self._diverged = False
 
-    def _diverge(self, error: NonFiniteError, cause: NonFiniteError) -> None:
+    def diverge(self, error: NonFiniteError, cause: NonFiniteError) -> None:
+        """Go on with NaN, and warn once."""
         if not self._diverged:
             message = f"{error} As the courses' Solver, this one goes on with NaN."
             warnings.warn(message, RuntimeWarning, stacklevel=5)

@@ -194,6 +194,13 @@ def modules_of_torch_alone():
     assert interop.compare(module, module, **{said(text, r"give (\w+),"): X}).same
 
 
+@follows("compare: give X, the tuple of arguments of the functions: arrays, then options")
+def functions_without_arguments():
+    text = refused(lambda: interop.compare(np.maximum, np.fmax))
+    given = {said(text, r"give (\w+),"): (X, np.zeros(X.shape))}
+    assert interop.compare(np.maximum, np.fmax, **given).same
+
+
 @follows("load_state_dict: {'; '.join(parts)}. Pass rename={source's name: name}")
 def weights_by_other_names_than_the_layers():
     model = nn.Sequential([nn.Affine(3, name="fc")], (6,), rng=0)

@@ -4,9 +4,11 @@ import re
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from handgrad import interop, layers, nn
-from handgrad.errors import OptionError
+from handgrad.cli.compare import command
+from handgrad.errors import DataError, OptionError, ShapeError
 
 rng = np.random.default_rng(0)
 x, W, b = rng.standard_normal((5, 4)), rng.standard_normal((4, 3)), rng.standard_normal(3)
@@ -129,6 +131,12 @@ def test_functions_from_rows_to_scores(net):
     assert found.layer in ("relu1", "affine2")  # either's sign gives these scores
 
 
+def test_networks_of_other_rows_are_no_pair(net):
+    other = nn.Sequential([nn.Affine(3)], input_shape=(6,), rng=0)
+    with pytest.raises(ShapeError, match=r"rows of other shapes, \(N, 4\) and \(N, 6\)"):
+        interop.compare(net, other)
+
+
 def test_a_function_of_pytorch_shows_its_layers(net):
     torch = pytest.importorskip("torch")
     p = {name: torch.tensor(w) for name, w in net.params.items()}
@@ -142,3 +150,22 @@ def test_a_function_of_pytorch_shows_its_layers(net):
     assert interop.compare(net, right, dtype="float64").same
     found = interop.compare(net, wrong, dtype="float64")
     assert (found.layer, found.cause) == ("relu1", "it is a tanh")
+
+
+def test_objects_of_a_python_file_on_the_command_line(tmp_path):
+    file = tmp_path / "theirs.py"
+    file.write_text(
+        "from handgrad import nn\n\n\n"
+        "def net(eps=None):\n"
+        "    parts = [nn.Affine(4), nn.LayerNorm(eps=eps or 1e-5), nn.Affine(3)]\n"
+        "    return nn.Sequential(parts, input_shape=(5,), rng=0)\n\n\n"
+        "def mine():\n    return net()\n\n\ndef other():\n    return net(0.1)\n"
+    )
+    done = CliRunner().invoke(command, [f"{file}:mine", f"{file}:other"])
+    assert "layer layernorm1" in done.output
+    assert "eps is 0.1, not 1e-05" in done.output
+    same = CliRunner().invoke(command, [f"{file}:mine", "float64"])
+    assert "no difference" in same.output
+    wrong = CliRunner().invoke(command, [f"{file}:mime", "float64"])
+    assert isinstance(wrong.exception, DataError)
+    assert "did you mean mine?" in str(wrong.exception)

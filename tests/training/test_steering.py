@@ -50,7 +50,11 @@ def test_an_act_changes_the_rate_from_the_next_step_on(config, tmp_path):
     plain.train()
     steered(config, tmp_path / "steered")
     rates = [
-        {r["iteration"]: r["learning_rate"] for r in records(tmp_path / name) if r["kind"] == "step"}
+        {
+            r["iteration"]: r["learning_rate"]
+            for r in records(tmp_path / name)
+            if r["kind"] == "step"
+        }
         for name in ("plain", "steered")
     ]
     assert rates[0][7] == rates[1][7]

@@ -13,7 +13,7 @@ from handgrad.lab.asking import Worker
 from handgrad.lab.folder import RunFolder
 from handgrad.lab.history import Histories
 from handgrad.lab.launching import OWN, Launched
-from handgrad.lab.live import LEASE, STATUS, WATCHED, live_folder, read_json, touch
+from handgrad.lab.live import LEASE, STATUS, WATCHED, WEIGHTS, live_folder, read_json, touch
 from handgrad.lab.opened import weights_of
 from handgrad.lab.own_layers import OwnLayers
 
@@ -61,6 +61,7 @@ class Lab:
             "row": row,
             "live": live if row["state"] in ("live", "paused") else {},
             "weights": weights_of(folder),
+            "now": (live_folder(folder) / WEIGHTS).is_file(),
             "news": self.launched.news(run),
         }
 

@@ -4,7 +4,7 @@ import { button, h, select } from "./dom.js";
 
 export function momentsOf(run) {
   const live = run.row.state === "live" || run.row.state === "paused";
-  return [...run.weights, ...(live ? ["live"] : run.row.state === "finished" ? ["best"] : [])];
+  return [...run.weights, ...(live && run.now ? ["live"] : run.row.state === "finished" ? ["best"] : [])];
 }
 
 export function nameOf(moment) {

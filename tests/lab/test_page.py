@@ -246,6 +246,7 @@ def test_an_open_page_finds_a_new_server_again(serve, opened, tmp_path, trained)
 def test_five_hundred_runs_open_and_scroll(serve, opened, tmp_path):
     record = {"kind": "step", "epoch": 0, "learning_rate": 1e-3}
     lines = [json.dumps({**record, "iteration": i, "loss": 1 / i}) for i in range(1, 10_001)]
+    lines.append(json.dumps({"kind": "epoch", "epoch": 1, "iteration": 10_000, "val_acc": 0.5}))
     text = "\n".join(lines) + "\n"
     for i in range(500):
         run = tmp_path / f"run-{i:03d}"

@@ -156,6 +156,7 @@ class Feed(Callback):
             "epoch": solver.epoch,
             "learning_rate": solver.learning_rate,
             "seconds": solver.seconds,
+            "looking": self.seconds,
             "updated": time.time(),
         }
 

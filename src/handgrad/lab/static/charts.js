@@ -51,7 +51,11 @@ export class Lines {
     this.key = key;
     this.plot?.destroy();
     this.body.replaceChildren();
-    if (!x.length) return;
+    if (!x.length) {
+      this.plot = null;
+      this.body.replaceChildren(h("p", { class: "muted" }, "No values yet."));
+      return;
+    }
     this.plot = new uPlot(this.settings(series), data, this.body);
   }
 

@@ -57,7 +57,7 @@ def test_it_prints_one_address_that_opens_the_page(serve, tmp_path):
 def test_it_listens_on_this_machine_alone_unless_there_is_a_password(tmp_path):
     lab = Lab(tmp_path)
     with pytest.raises(
-        OptionError, match="can be reached from other machines; give --password too"
+        OptionError, match="can be reached from other machines, which needs --password"
     ):
         serve(lab, "0.0.0.0")
     with pytest.raises(OptionError, match="--host must be an address"):

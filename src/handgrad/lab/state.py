@@ -74,7 +74,7 @@ class Lab:
         folder = self.folder.root / OWN / "tables"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if len(list(folder.iterdir())) >= MOST_TABLES:
-            raise OptionError(f"lab: {folder} holds {MOST_TABLES} tables; remove some")
+            raise OptionError(f"lab: {folder} holds {MOST_TABLES} tables, the most there may be")
         stem = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{time.monotonic_ns() % 1000:03d}"
         path = folder / f"{stem}.csv"
         path.write_bytes(content)

@@ -89,6 +89,9 @@ export function latest(ask) {
     busy = true;
     try {
       await ask(...given);
+    } catch (error) {
+      // frames are thinned while a training runs: the next list has others
+      if (!/no such weights|not there yet/.test(error.message)) throw error;
     } finally {
       busy = false;
     }

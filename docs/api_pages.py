@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any, get_origin
 
 import click
+import layer_pages
 import tomli_w
 from docstrings import as_rst, safe
 
@@ -69,17 +70,18 @@ def names(module: ModuleType) -> list[str]:
 
 def write() -> None:
     """Write all pages, and nothing where the text is as it was: Sphinx then builds less."""
-    FOLDER.mkdir(exist_ok=True)
+    (FOLDER / "layers").mkdir(parents=True, exist_ok=True)
     pages = {f"{module.__name__}.rst": page(module) for module in modules()}
     pages["handgrad.layers.rst"] = layers_page()
     pages["commands.rst"] = commands_page()
     pages["settings.rst"] = settings_page()
+    pages |= {f"layers/{name}.rst": page for name, page in layer_texts().items()}
     for name, text in pages.items():
         path = FOLDER / name
         if not path.exists() or path.read_text("utf-8") != text:
             path.write_text(text, "utf-8")
-    for path in FOLDER.glob("*.*"):
-        if path.name not in pages:
+    for path in FOLDER.rglob("*.rst"):
+        if path.relative_to(FOLDER).as_posix() not in pages:
             path.unlink()
 
 
@@ -95,18 +97,28 @@ def page(module: ModuleType) -> str:
 
 
 def layers_page() -> str:
-    """One section a layer: the head of its file, then its functions."""
+    """What all layers have in common, and the list of their pages."""
     layers = importlib.import_module("handgrad.layers")
-    files: dict[str, list[str]] = {}
-    for name in layers.__all__:
-        files.setdefault(inspect.unwrap(getattr(layers, name)).__module__, []).append(name)
-    parts = [heading("handgrad.layers", "="), text(layers)]
-    for file in sorted(files):
-        parts += [heading(file.rpartition(".")[2], "-"), text(importlib.import_module(file))]
-        parts += [
-            entry("handgrad.layers", name, getattr(layers, name)) for name in ordered(files[file])
+    rows = [".. list-table::", "   :widths: 25 75", ""]
+    for file in layer_pages.files():
+        doc = importlib.import_module(f"handgrad.layers.{file}").__doc__ or ""
+        rows += [
+            f"   * - :doc:`layers/{file}`",
+            f"     - {as_rst(doc.partition(chr(10) * 2)[0])}".replace("\n", " "),
         ]
-    return "\n\n".join(parts) + "\n"
+    tree = "\n".join([".. toctree::", "   :hidden:", "   :glob:", "", "   layers/*"])
+    return (
+        "\n\n".join([heading("handgrad.layers", "="), text(layers), "\n".join(rows), tree]) + "\n"
+    )
+
+
+def layer_texts() -> dict[str, str]:
+    """The page of each layer, by the name of its file."""
+    images = FOLDER / "layers" / "images"
+    return {
+        file: layer_pages.page(file, ordered(names), entry, images)
+        for file, names in layer_pages.files().items()
+    }
 
 
 def heading(title: str, line: str) -> str:

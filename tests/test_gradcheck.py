@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from handgrad import gradcheck, layers
-from handgrad.errors import DtypeError, HandgradError, ShapeError
+from handgrad.errors import DtypeError, HandgradError, OperationError, ShapeError
 
 
 @pytest.fixture
@@ -260,6 +260,34 @@ def test_check_pair_finds_planted_errors(rng, name, rows):
     assert [difference.error > 1e-11 for difference in report] == [
         index == position for index in range(3)
     ]
+
+
+def softsign(x):
+    return x / (1 + np.abs(x)), x
+
+
+def test_check_pair_of_a_forward_that_is_not_analytic(rng):
+    x = rng.standard_normal((3, 4))
+    (right,) = gradcheck.check_pair(softsign, lambda dout, x: dout / (1 + np.abs(x)) ** 2, [x])
+    assert right.error < 1e-10
+    assert right.method == "differences"
+    (wrong,) = gradcheck.check_pair(softsign, lambda dout, x: dout / (1 + np.abs(x)), [x])
+    assert wrong.error > 0.01
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e-8, 1, 1e8, 1e150])
+def test_complex_steps_of_small_and_large_numbers_are_believed(rng, scale):
+    x = scale * (1 + rng.random(5))
+    jacobian = gradcheck.complex_step_jacobians(lambda x: np.cumsum(x) * 3, [x])[0]
+    assert np.allclose(jacobian, 3 * np.tri(5), rtol=1e-12)
+
+
+@pytest.mark.parametrize("part", [np.abs, np.real, np.conj])
+def test_complex_step_refuses_what_is_not_analytic(rng, part):
+    with pytest.raises(OperationError, match=r"not analytic in arrays\[1\]"):
+        gradcheck.complex_step_jacobians(
+            lambda x, y: x**2 * part(y) ** 3, [rng.random(3), -rng.random(3)]
+        )
 
 
 def test_check_pair_says_where_and_what(rng):

@@ -36,12 +36,13 @@ MAY_IMPORT = {
     "errors": set(),
     "files": {"errors"},
     "html": set(),
+    "optional": {"errors"},
     "labels": {"errors"},
     "processes": {"errors"},
     "engines": {"errors"},
     "layers": {"errors", "engines", "labels"},
     "gradcheck": _MATHS,
-    "nn": _MATHS,
+    "nn": _MATHS | {"optim"},
     "models": _MATHS | {"nn"},
     "optim": _MATHS,
     "data": {"engines", "errors", "files"},
@@ -66,8 +67,9 @@ MAY_IMPORT = {
         "training",
     },
     "bench": _TRAINING | {"interop", "processes", "sklearn", "training"},
-    "experiments": _TRAINING | {"handgrad", "processes", "report", "training"},
+    "experiments": _TRAINING | {"handgrad", "optional", "processes", "report", "training"},
     "lab": _TRAINING | {"experiments", "handgrad", "html", "processes", "report", "training"},
+    "tuning": _TRAINING | {"optional", "processes", "report", "training"},
     "courses.notebook": _TRAINING
     | {"checker", "courses", "gradcheck", "html", "report", "training"},
     "cli": _TRAINING
@@ -81,8 +83,10 @@ MAY_IMPORT = {
         "handgrad",
         "interop",
         "lab",
+        "optional",
         "report",
         "training",
+        "tuning",
     },
     "__main__": {"cli"},
 }
@@ -301,7 +305,7 @@ def test_the_index_of_a_folder_names_each_of_its_files(folder):
 # what `import handgrad` costs
 
 OPTIONAL = {"array_api_compat", "click", "matplotlib", "PIL", "rich", "safetensors", "tomli_w"}
-OPTIONAL |= {"threadpoolctl", "torch", "onnx", "onnxruntime", "keras"}
+OPTIONAL |= {"threadpoolctl", "torch", "onnx", "onnxruntime", "keras", "optuna", "mpi4py"}
 
 
 def run_python(code: str) -> str:

@@ -1,13 +1,12 @@
 // Elementwise passes, losses and update rules for Python.
 #include <algorithm>
-#include <atomic>
-#include <cmath>
-#include <cstring>
 
 #include "bindings/arrays.h"
 #include "bindings/layers.h"
 #include "core/threads.h"
 #include "kernels/dispatch.h"
+#include "ops/losses.h"
+#include "ops/updates.h"
 
 namespace handgrad {
 namespace {
@@ -141,37 +140,6 @@ nb::object curve_backward(const AnyArray& dout, const AnyArray& x, int curve, do
 
 // Losses over rows of finite scores
 
-template <class T>
-double softmax_row(const T* x, int64_t classes, int64_t label, T share, double smoothing, T* dx) {
-    const T largest = *std::max_element(x, x + classes);
-    kernels<T>().curves.exponentials(x, largest, classes, dx);
-    T sum = 0;
-    for (int64_t c = 0; c < classes; ++c) sum += dx[c];
-    const T log_sum = std::log(sum);
-    const double each = smoothing / static_cast<double>(classes);
-    const T wrong = static_cast<T>(each), right = static_cast<T>(1 - smoothing + each);
-    double loss = 0;
-    for (int64_t c = 0; c < classes; ++c) {
-        const T target = c == label ? right : wrong;
-        dx[c] = (dx[c] / sum - target) * share;
-        if (target != 0) loss -= static_cast<double>(target) * static_cast<double>(x[c] - largest - log_sum);
-    }
-    return loss;
-}
-
-template <class T>
-double svm_row(const T* x, int64_t classes, int64_t label, T share, double, T* dx) {
-    double loss = 0;
-    int64_t violated = 0;
-    for (int64_t c = 0; c < classes; ++c) {
-        const T margin = c == label ? T(0) : x[c] - x[label] + 1;
-        dx[c] = margin > 0 ? share : T(0);
-        if (margin > 0) loss += static_cast<double>(margin), ++violated;
-    }
-    dx[label] = -share * static_cast<T>(violated);
-    return loss;
-}
-
 nb::tuple loss(const AnyArray& x, const nb::ndarray<const int64_t, nb::ndim<1>, nb::device::cpu>& y, bool softmax,
                double smoothing) {
     return with_dtype(x, [&](auto zero) {
@@ -186,17 +154,27 @@ nb::tuple loss(const AnyArray& x, const nb::ndarray<const int64_t, nb::ndim<1>, 
             for (int64_t n = 0; n < rows; ++n)
                 check(y(n) >= 0 && y(n) < classes, "loss: a label is out of range");
             dx.emplace(in.shape);
-            Scratch<double> losses(rows);
-            const T share = T(1) / static_cast<T>(rows);
-            const int64_t size = std::max<int64_t>(1, 256 / classes);
-            parallel(ceil_div(rows, size), [&](int64_t chunk, int) {
-                for (int64_t n = chunk * size; n < std::min(rows, (chunk + 1) * size); ++n)
-                    losses.get()[n] = (softmax ? softmax_row<T> : svm_row<T>)(in.get() + n * classes, classes, y(n),
-                                                                              share, smoothing,
-                                                                              dx->get() + n * classes);
-            });
-            for (int64_t n = 0; n < rows; ++n) total += losses.get()[n];
-            total /= static_cast<double>(rows);
+            Scratch<int64_t> labels(rows);
+            for (int64_t n = 0; n < rows; ++n) labels.get()[n] = y(n);
+            total = loss_of_labels(softmax ? Loss::kSoftmax : Loss::kSvm, in.get(), labels.get(), rows, classes, smoothing,
+                                   dx->get());
+        }
+        return nb::make_tuple(total, dx->array());
+    });
+}
+
+nb::tuple squared_loss_(const AnyArray& x, const AnyArray& y, const AnyArray& weights) {
+    return with_dtype(x, [&](auto zero) {
+        using T = decltype(zero);
+        std::optional<Out<T>> dx;
+        double total = 0;
+        {
+            Unlocked unlocked;
+            const In<T> in(x, Order::kRows), targets(y, Order::kRows);
+            check(in.shape.ndim >= 1 && in.shape == targets.shape && in.shape.count() > 0, "squared_loss: x and y do not fit");
+            const In<T> of_rows = vector_of<T>(weights, in.shape[0], "squared_loss: weights do not fit");
+            dx.emplace(in.shape);
+            total = squared_loss(in.get(), targets.get(), of_rows.get(), in.shape[0], in.shape.count(1), dx->get());
         }
         return nb::make_tuple(total, dx->array());
     });
@@ -213,7 +191,7 @@ UpdateSettings<T> settings(const nb::tuple& numbers) {
     return s;
 }
 
-void sgd(nb::ndarray<nb::device::cpu, nb::c_contig>& w, const AnyArray& dw, const nb::tuple& numbers) {
+void sgd_(nb::ndarray<nb::device::cpu, nb::c_contig>& w, const AnyArray& dw, const nb::tuple& numbers) {
     const AnyArray view(w);
     with_dtype(view, [&](auto zero) {
         using T = decltype(zero);
@@ -221,15 +199,14 @@ void sgd(nb::ndarray<nb::device::cpu, nb::c_contig>& w, const AnyArray& dw, cons
         Unlocked unlocked;
         const In<T> gradient(dw, Order::kRows);
         check(Shape(view) == gradient.shape, "sgd: dw does not fit w");
-        T* weights = static_cast<T*>(w.data());
-        for_chunks(gradient.shape.count(), [&](int64_t at, int64_t n) {
-            kernels<T>().flat.sgd(s, weights + at, gradient.get() + at, n);
-        });
+        sgd(s, static_cast<T*>(w.data()), gradient.get(), gradient.shape.count());
         return 0;
     });
 }
 
-nb::tuple update(int kind, const AnyArray& w, const AnyArray& dw, const AnyArray& state, const nb::tuple& numbers) {
+nb::tuple update_(int kind, const AnyArray& w, const AnyArray& dw, const AnyArray& state, const nb::tuple& numbers) {
+    check(kind >= 0 && kind <= static_cast<int>(Rule::kRmsprop), "update: no such rule");
+    const Rule rule = static_cast<Rule>(kind);
     return with_dtype(w, [&](auto zero) {
         using T = decltype(zero);
         const UpdateSettings<T> s = settings<T>(numbers);
@@ -240,19 +217,13 @@ nb::tuple update(int kind, const AnyArray& w, const AnyArray& dw, const AnyArray
             check(weights.shape == gradient.shape && weights.shape == old.shape, "update: the shapes differ");
             next.emplace(weights.shape);
             next_state.emplace(weights.shape);
-            const auto& flat = kernels<T>().flat;
-            const auto rule = kind == 0 ? flat.momentum : kind == 1 ? flat.nesterov : kind == 2 ? flat.adagrad : flat.rmsprop;
-            for_chunks(weights.shape.count(), [&](int64_t at, int64_t n) {
-                rule(s, weights.get() + at, gradient.get() + at, old.get() + at, n, next->get() + at, next_state->get() + at);
-            });
+            update(rule, s, weights.get(), gradient.get(), old.get(), weights.shape.count(), next->get(), next_state->get());
         }
         return nb::make_tuple(next->array(), next_state->array());
     });
 }
 
-constexpr int64_t kLarge = int64_t{2} << 20;  // bytes of a parameter whose state leaves the caches before the next step
-
-nb::tuple adam(const AnyArray& w, const AnyArray& dw, const AnyArray& m, const AnyArray& v, const nb::tuple& numbers) {
+nb::tuple adam_(const AnyArray& w, const AnyArray& dw, const AnyArray& m, const AnyArray& v, const nb::tuple& numbers) {
     return with_dtype(w, [&](auto zero) {
         using T = decltype(zero);
         const UpdateSettings<T> s = settings<T>(numbers);
@@ -265,19 +236,15 @@ nb::tuple adam(const AnyArray& w, const AnyArray& dw, const AnyArray& m, const A
             next.emplace(weights.shape);
             next_m.emplace(weights.shape);
             next_v.emplace(weights.shape);
-            const int64_t count = weights.shape.count();
-            const bool is_large = count * static_cast<int64_t>(sizeof(T)) >= kLarge;
-            for_chunks(count, [&](int64_t at, int64_t n) {
-                kernels<T>().flat.adam(s, weights.get() + at, gradient.get() + at, first.get() + at, second.get() + at, n,
-                                       next->get() + at, next_m->get() + at, next_v->get() + at, is_large);
-            });
+            adam(s, weights.get(), gradient.get(), first.get(), second.get(), weights.shape.count(), next->get(), next_m->get(),
+                 next_v->get());
         }
         return nb::make_tuple(next->array(), next_m->array(), next_v->array());
     });
 }
 
 // dw + strength w, and the sum of w^2.
-nb::tuple penalty(const AnyArray& w, const AnyArray& dw, double strength) {
+nb::tuple penalty_(const AnyArray& w, const AnyArray& dw, double strength) {
     return with_dtype(w, [&](auto zero) {
         using T = decltype(zero);
         std::optional<Out<T>> out;
@@ -287,28 +254,27 @@ nb::tuple penalty(const AnyArray& w, const AnyArray& dw, double strength) {
             const In<T> weights(w, Order::kRows), gradient(dw, Order::kRows);
             check(weights.shape == gradient.shape, "penalty: dw does not fit w");
             out.emplace(weights.shape);
-            const int64_t count = weights.shape.count(), chunks = ceil_div(count, kChunk);
-            Scratch<double> squares(chunks);
-            for_chunks(count, [&](int64_t at, int64_t n) {
-                squares.get()[at / kChunk] = kernels<T>().flat.penalty(
-                    weights.get() + at, gradient.get() + at, static_cast<T>(strength), n, out->get() + at);
-            });
-            for (int64_t i = 0; i < chunks; ++i) total += squares.get()[i];
+            total = penalty(weights.get(), gradient.get(), strength, weights.shape.count(), out->get());
         }
         return nb::make_tuple(out->array(), total);
     });
 }
 
-bool all_finite(const AnyArray& x) {
+double squares_(const AnyArray& x) {
+    return with_dtype(x, [&](auto zero) {
+        using T = decltype(zero);
+        Unlocked unlocked;
+        const In<T> in(x, Order::kRows);
+        return squares(in.get(), in.shape.count());
+    });
+}
+
+bool all_finite_(const AnyArray& x) {
     return with_dtype(x, [&](auto zero) {
         using T = decltype(zero);
         Unlocked unlocked;
         const In<T> in(x, order_of(x));
-        std::atomic<bool> finite{true};
-        for_chunks(in.shape.count(), [&](int64_t at, int64_t n) {
-            if (!kernels<T>().flat.all_finite(in.get() + at, n)) finite = false;
-        });
-        return finite.load();
+        return all_finite(in.get(), in.shape.count());
     });
 }
 
@@ -323,11 +289,13 @@ void bind_flat(nb::module_& module) {
     module.def("curve_forward", curve_forward, "x"_a, "curve"_a, "alpha"_a);
     module.def("curve_backward", curve_backward, "dout"_a, "x"_a, "curve"_a, "alpha"_a);
     module.def("loss", loss, "x"_a, "y"_a, "softmax"_a, "smoothing"_a);
-    module.def("sgd", sgd, "w"_a, "dw"_a, "settings"_a);
-    module.def("update", update, "kind"_a, "w"_a, "dw"_a, "state"_a, "settings"_a);
-    module.def("adam", adam, "w"_a, "dw"_a, "m"_a, "v"_a, "settings"_a);
-    module.def("penalty", penalty, "w"_a, "dw"_a, "strength"_a);
-    module.def("all_finite", all_finite, "x"_a);
+    module.def("squared_loss", squared_loss_, "x"_a, "y"_a, "weights"_a);
+    module.def("sgd", sgd_, "w"_a, "dw"_a, "settings"_a);
+    module.def("update", update_, "kind"_a, "w"_a, "dw"_a, "state"_a, "settings"_a);
+    module.def("adam", adam_, "w"_a, "dw"_a, "m"_a, "v"_a, "settings"_a);
+    module.def("penalty", penalty_, "w"_a, "dw"_a, "strength"_a);
+    module.def("squares", squares_, "x"_a);
+    module.def("all_finite", all_finite_, "x"_a);
 }
 
 }  // namespace handgrad

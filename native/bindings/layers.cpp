@@ -6,44 +6,10 @@
 #include "bindings/arrays.h"
 #include "core/threads.h"
 #include "kernels/dispatch.h"
-#include "ops/product.h"
+#include "ops/affine.h"
 
 namespace handgrad {
 namespace {
-
-template <class T>
-void affine(const T* x, const T* w, const T* b, int64_t rows, int64_t depth, int64_t columns, T* out) {
-    multiply<T>(RowMatrix<T>(x, depth), RightFactor<T>(w, columns, 1, depth, columns, rows), rows, b, out, columns);
-}
-
-template <class T>
-void affine_input_gradient(const T* dout, const T* w, int64_t rows, int64_t depth, int64_t columns, T* dx) {
-    constexpr int64_t kLongRows = 256;  // worth the sums over a vector at the end of each
-    if (columns >= kLongRows && rows <= RightFactor<T>::kFewRows)
-        multiply_rows<T>(dout, rows, w, depth, columns, nullptr, dx, depth);
-    else
-        multiply<T>(RowMatrix<T>(dout, columns), RightFactor<T>(w, 1, columns, columns, depth, rows), rows, nullptr, dx,
-                    depth);
-}
-
-// The gradients for dout (rows, columns); dx and db may be null.
-template <class T>
-void affine_gradients(const T* dout, const T* x, const T* w, int64_t rows, int64_t depth, int64_t columns, T* dx,
-                      T* dw, T* db) {
-    const auto of_input = [&] {
-        if (dx) affine_input_gradient(dout, w, rows, depth, columns, dx);
-    };
-    const auto of_parameters = [&] {
-        multiply<T>(ColumnMatrix<T>(x, depth), RightFactor<T>(dout, columns, 1, rows, columns), depth, nullptr, dw, columns);
-        if (db) column_sums(dout, rows, columns, db);
-    };
-    // Small products are done side by side: cut up, they would wait for each other's numbers.
-    constexpr int64_t kSmall = int64_t{1} << 21;
-    if (dx && times(rows, depth, columns) <= kSmall)
-        return parallel(2, [&](int64_t task, int) { task ? of_parameters() : of_input(); });
-    of_input();
-    of_parameters();
-}
 
 // Returns out; with a rectifier behind it, out and where it is positive, one byte a number.
 nb::object affine_forward_(const AnyArray& x, const AnyArray& w, const AnyArray& b, bool rectify) {
@@ -58,7 +24,7 @@ nb::object affine_forward_(const AnyArray& x, const AnyArray& w, const AnyArray&
             check(in.shape.count() == times(rows, depth) && bias.shape.count() == columns,
                   "affine_forward: x, w and b do not fit");
             out.emplace(Shape{rows, columns});
-            affine(in.get(), weights.get(), bias.get(), rows, depth, columns, out->get());
+            affine_forward(in.get(), weights.get(), bias.get(), rows, depth, columns, out->get());
             if (rectify) {
                 positive.emplace(out->shape);
                 for_chunks(out->shape.count(), [&](int64_t at, int64_t n) {
@@ -71,7 +37,7 @@ nb::object affine_forward_(const AnyArray& x, const AnyArray& w, const AnyArray&
     });
 }
 
-nb::object affine_forward(const AnyArray& x, const AnyArray& w, const AnyArray& b) {
+nb::object affine_alone(const AnyArray& x, const AnyArray& w, const AnyArray& b) {
     return affine_forward_(x, w, b, false);
 }
 
@@ -125,7 +91,7 @@ nb::tuple affine_relu_backward(const AnyArray& dout, const AnyArray& x, const An
 }  // namespace
 
 void bind_layers(nb::module_& module) {
-    module.def("affine_forward", affine_forward, "x"_a, "w"_a, "b"_a);
+    module.def("affine_forward", affine_alone, "x"_a, "w"_a, "b"_a);
     module.def("affine_backward", affine_backward, "dout"_a, "x"_a, "w"_a, "need_dx"_a, "need_db"_a);
     module.def("affine_relu_forward", affine_relu_forward, "x"_a, "w"_a, "b"_a);
     module.def("affine_relu_backward", affine_relu_backward, "dout"_a, "x"_a, "w"_a, "positive"_a, "need_dx"_a);

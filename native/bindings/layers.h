@@ -12,6 +12,7 @@ void bind_layers(nanobind::module_& module);
 void bind_convs(nanobind::module_& module);
 void bind_muon(nanobind::module_& module);
 void bind_norms(nanobind::module_& module);
+void bind_plans(nanobind::module_& module);
 void bind_pools(nanobind::module_& module);
 void bind_flat(nanobind::module_& module);
 

@@ -21,6 +21,7 @@ NB_MODULE(_kernels, module) {
     bind_convs(module);
     bind_muon(module);
     bind_norms(module);
+    bind_plans(module);
     bind_pools(module);
     bind_flat(module);
 

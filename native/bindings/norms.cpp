@@ -1,10 +1,10 @@
 // Normalisation for Python, with the rectifier and the pooling that may follow it.
-#include <cmath>
 #include <cstring>
 
 #include "bindings/arrays.h"
 #include "bindings/layers.h"
 #include "bindings/pools.h"
+#include "ops/batchnorm.h"
 #include "ops/norm.h"
 
 namespace handgrad {
@@ -20,20 +20,6 @@ In<T> of_channels(const AnyArray& array, int64_t channels) {
     return vector_of<T>(array, channels, "norm: a vector has not one number for each channel");
 }
 
-// scale = gamma / std and inv_std = 1 / std.
-template <class T>
-struct Scales {
-    Scales(const T* variance, const T* gamma, double eps, int64_t channels)
-        : inv_std(Shape{channels}), scale(Shape{channels}) {
-        for (int64_t c = 0; c < channels; ++c) {
-            const double inverse = 1 / std::sqrt(static_cast<double>(variance[c]) + eps);
-            inv_std.get()[c] = static_cast<T>(inverse);
-            scale.get()[c] = static_cast<T>(static_cast<double>(gamma[c]) * inverse);
-        }
-    }
-    Out<T> inv_std, scale;
-};
-
 // Batch normalisation, a rectifier where `rectify`, and a max pooling where `pool` = (window, stride); or a smooth
 // activation, where `curve` is one.
 // Without mean and var given, those of the batch are taken.  Returns out, mean, var, inv_std, scale,
@@ -42,51 +28,50 @@ using Pool = std::optional<std::pair<Pair, Pair>>;
 
 void check_curve(std::optional<int> curve) { check(!curve || (*curve >= 0 && *curve < kCurves), "norm: no such curve"); }
 
-nb::tuple batchnorm_forward(const AnyArray& x, const AnyArray& gamma, const AnyArray& beta, double eps, bool rectify,
+nb::tuple batchnorm_forward_(const AnyArray& x, const AnyArray& gamma, const AnyArray& beta, double eps, bool rectify,
                             const std::optional<AnyArray>& mean, const std::optional<AnyArray>& var,
                             const Pool& pool, std::optional<int> curve) {
     check_curve(curve);
     return with_dtype(x, [&](auto zero) {
         using T = decltype(zero);
-        std::optional<Out<T>> out, used_mean, used_var, largest;
+        std::optional<Out<T>> out, used_mean, used_var, inv_std, scale, largest;
         std::optional<Out<uint8_t>> index;
-        std::optional<Scales<T>> scales;
         {
             Unlocked unlocked;
             const Order order = order_of_channels(Shape(x));
             const In<T> in(x, order);
             const int64_t channels = in.shape[1], rows = rows_of(in.shape);
             const In<T> weight = of_channels<T>(gamma, channels), shift = of_channels<T>(beta, channels);
-            used_mean.emplace(Shape{channels});
-            used_var.emplace(Shape{channels});
-            if (mean && var) {
-                std::memcpy(used_mean->get(), of_channels<T>(*mean, channels).get(), static_cast<size_t>(channels) * sizeof(T));
-                std::memcpy(used_var->get(), of_channels<T>(*var, channels).get(), static_cast<size_t>(channels) * sizeof(T));
-            } else {
-                check(rows > 0, "batchnorm: no rows to take the mean of");
-                batch_moments(in.get(), rows, channels, used_mean->get(), used_var->get());
+            for (auto* vector : {&used_mean, &used_var, &inv_std, &scale}) vector->emplace(Shape{channels});
+            const bool of_batch = !(mean && var);
+            check(!of_batch || rows > 0, "batchnorm: no rows to take the mean of");
+            if (!of_batch) {
+                const auto bytes = static_cast<size_t>(channels) * sizeof(T);
+                std::memcpy(used_mean->get(), of_channels<T>(*mean, channels).get(), bytes);
+                std::memcpy(used_var->get(), of_channels<T>(*var, channels).get(), bytes);
             }
-            scales.emplace(used_var->get(), weight.get(), eps, channels);
-            const Affine<T> map{used_mean->get(), scales->inv_std.get(), scales->scale.get(), shift.get(), rectify};
+            std::optional<PoolSizes> s;
             if (pool) {
-                const PoolSizes s = pool_sizes(in.shape, pool->first, pool->second);
-                out.emplace(out_shape(s), Order::kChannelsLast);
-                largest.emplace(out_shape(s), Order::kChannelsLast);
-                index.emplace(Shape{out->shape.count(), index_bytes(s)});
-                max_pool_forward(s, &map, rectify, in.get(), out->get(), largest->get(), index->get());
+                s = pool_sizes(in.shape, pool->first, pool->second);
+                out.emplace(out_shape(*s), Order::kChannelsLast);
+                largest.emplace(out_shape(*s), Order::kChannelsLast);
+                index.emplace(Shape{out->shape.count(), index_bytes(*s)});
             } else {
                 out.emplace(in.shape, order);
-                normalise(map, in.get(), rows, channels, out->get(), curve.value_or(kCurves));
             }
+            const NormKept<T> kept{used_mean->get(), used_var->get(), inv_std->get(), scale->get(),
+                                   pool ? largest->get() : nullptr, pool ? index->get() : nullptr};
+            batchnorm_forward({rows, channels, eps, rectify, of_batch, s ? &*s : nullptr, curve.value_or(kCurves)}, in.get(),
+                              weight.get(), shift.get(), kept, out->get());
         }
-        return nb::make_tuple(out->array(), used_mean->array(), used_var->array(), scales->inv_std.array(),
-                              scales->scale.array(), pool ? index->array() : nb::none(),
+        return nb::make_tuple(out->array(), used_mean->array(), used_var->array(), inv_std->array(),
+                              scale->array(), pool ? index->array() : nb::none(),
                               pool ? largest->array() : nb::none());
     });
 }
 
 // x: the input of forward; the others as forward returned them.
-nb::tuple batchnorm_backward(const AnyArray& dout, const AnyArray& x, const AnyArray& mean, const AnyArray& inv_std,
+nb::tuple batchnorm_backward_(const AnyArray& dout, const AnyArray& x, const AnyArray& mean, const AnyArray& inv_std,
                              const AnyArray& scale, const std::optional<AnyArray>& index,
                              const std::optional<AnyArray>& largest, const AnyArray& beta, bool rectify, bool of_batch,
                              const Pool& pool, std::optional<int> curve) {
@@ -101,42 +86,26 @@ nb::tuple batchnorm_backward(const AnyArray& dout, const AnyArray& x, const AnyA
             const int64_t channels = in.shape[1], rows = rows_of(in.shape);
             const In<T> means = of_channels<T>(mean, channels), inverse = of_channels<T>(inv_std, channels),
                         scales = of_channels<T>(scale, channels), shifts = of_channels<T>(beta, channels);
-            Affine<T> map{means.get(), inverse.get(), scales.get(), shifts.get(), rectify};
             dx.emplace(in.shape, order);
             dgamma.emplace(Shape{channels});
             dbeta.emplace(Shape{channels});
-            Scratch<T> shares(times(2, channels));
-            const T *mean_dz = of_batch ? shares.get() : nullptr, *mean_dz_xhat = of_batch ? mean_dz + channels : nullptr;
-            const auto share_out = [&] {
-                for (int64_t c = 0; c < channels; ++c) {
-                    shares.get()[c] = dbeta->get()[c] / static_cast<T>(rows);
-                    shares.get()[channels + c] = dgamma->get()[c] / static_cast<T>(rows);
-                }
-            };
+            std::optional<PoolSizes> s;
+            std::optional<In<T>> chosen;
+            std::optional<In<uint8_t>> places;
             if (pool && index && largest) {
-                // Each window hands its gradient to one element, so the sums go over the windows.
-                const PoolSizes s = pool_sizes(in.shape, pool->first, pool->second);
-                const In<T> chosen(*largest, order);
-                const In<uint8_t> places(*index, Order::kRows);
-                check(upstream.shape == out_shape(s) && chosen.shape == out_shape(s) &&
-                          places.shape == Shape({upstream.shape.count(), index_bytes(s)}),
+                s = pool_sizes(in.shape, pool->first, pool->second);
+                chosen.emplace(*largest, order);
+                places.emplace(*index, Order::kRows);
+                check(upstream.shape == out_shape(*s) && chosen->shape == out_shape(*s) &&
+                          places->shape == Shape({upstream.shape.count(), index_bytes(*s)}),
                       "batchnorm_backward: dout does not fit the pooled x");
-                batch_sums(map, upstream.get(), chosen.get(), rows_of(chosen.shape), channels, dbeta->get(), dgamma->get());
-                share_out();
-                map.rectify = false;  // the indices of closed windows say so
-                norm_pool_backward(s, map, upstream.get(), places.get(), in.get(), mean_dz, mean_dz_xhat, dx->get());
             } else {
                 check(in.shape == upstream.shape, "batchnorm_backward: dout does not fit x");
-                const T* dz = upstream.get();
-                if (curve) {
-                    batch_sums_of_curve(map, *curve, dz, in.get(), rows, channels, dbeta->get(), dgamma->get(), dx->get());
-                    dz = dx->get();
-                } else {
-                    batch_sums(map, dz, in.get(), rows, channels, dbeta->get(), dgamma->get());
-                }
-                share_out();
-                normalise_backward(map, dz, in.get(), rows, channels, mean_dz, mean_dz_xhat, dx->get());
             }
+            const NormKept<const T, const void> kept{means.get(), nullptr, inverse.get(), scales.get(), s ? chosen->get() : nullptr,
+                                         s ? places->get() : nullptr};
+            batchnorm_backward({rows, channels, 0, rectify, of_batch, s ? &*s : nullptr, curve.value_or(kCurves)},
+                               upstream.get(), in.get(), kept, shifts.get(), dx->get(), dgamma->get(), dbeta->get());
         }
         return nb::make_tuple(dx->array(), dgamma->array(), dbeta->array());
     });
@@ -189,10 +158,10 @@ nb::tuple groupnorm_backward(const AnyArray& dout, const AnyArray& xhat, const A
 }  // namespace
 
 void bind_norms(nb::module_& module) {
-    module.def("batchnorm_forward", batchnorm_forward, "x"_a, "gamma"_a, "beta"_a, "eps"_a, "rectify"_a,
+    module.def("batchnorm_forward", batchnorm_forward_, "x"_a, "gamma"_a, "beta"_a, "eps"_a, "rectify"_a,
                "mean"_a.none() = nb::none(), "var"_a.none() = nb::none(), "pool"_a.none() = nb::none(),
                "curve"_a.none() = nb::none());
-    module.def("batchnorm_backward", batchnorm_backward, "dout"_a, "x"_a, "mean"_a, "inv_std"_a, "scale"_a,
+    module.def("batchnorm_backward", batchnorm_backward_, "dout"_a, "x"_a, "mean"_a, "inv_std"_a, "scale"_a,
                "places"_a.none(), "largest"_a.none(), "beta"_a, "rectify"_a, "of_batch"_a,
                "pool"_a.none() = nb::none(), "curve"_a.none() = nb::none());
     module.def("groupnorm_forward", groupnorm_forward, "x"_a, "gamma"_a, "beta"_a, "groups"_a, "eps"_a);

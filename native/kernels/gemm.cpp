@@ -294,6 +294,14 @@ void pack_b(const T* b, int64_t row_stride, int64_t column_stride, int64_t depth
         if (row_stride == 1 && count == width)
             for (; done + kLanes<T> <= depth; done += kLanes<T>)
                 pack_transposed(from + done, column_stride, panels + done * width);
+        if (row_stride == 1 && count == width && done < depth) {
+            T lines[kLanes<T> * width], turned[kLanes<T> * width];
+            for (int64_t j = 0; j < width; ++j)
+                store<T>(lines + j * kLanes<T>, load_some<T>(from + done + j * column_stride, depth - done));
+            pack_transposed(lines, kLanes<T>, turned);
+            __builtin_memcpy(panels + done * width, turned, static_cast<size_t>((depth - done) * width) * sizeof(T));
+            done = depth;
+        }
         for (int64_t start = done; start < depth; start += kBlock) {
             const int64_t stop = start + kBlock < depth ? start + kBlock : depth;
             for (int64_t j = 0; j < count; ++j)

@@ -52,6 +52,7 @@ _MODULES = (
     "sklearn",
     "testing",
     "training",
+    "tuning",
 )
 
 __all__ = [
@@ -83,6 +84,7 @@ __all__ = [
     "sklearn",
     "testing",
     "training",
+    "tuning",
     "use",
 ]
 

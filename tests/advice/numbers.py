@@ -379,3 +379,19 @@ def whole_numbers_that_are_no_classes():
     exec(said(text, r"classes: (classes = [^,]*), then "), names)
     exec(said(text, r", then ([^;]*);"), names)
     train(names["y_train"])
+
+
+@follows("np.where(np.real(x) < 0, -x, x) for np.abs(x), or use eval_numerical_gradient_array")
+def absolute_values_of_complex_numbers():
+    x = np.array([-2.0, 0.5, 3.0])
+    text = refused(lambda: gradcheck.complex_step_jacobians(lambda x: np.abs(x) ** 3, [x]))
+    names = {"np": np}
+    written = said(text, r"Write (np\.where\(.+\)) for np\.abs")
+    (jacobian,) = gradcheck.complex_step_jacobians(
+        lambda x: eval(written, names, {"x": x}) ** 3, [x]
+    )
+    assert np.allclose(np.diag(jacobian), 3 * x * np.abs(x), rtol=1e-12)
+    measured = getattr(gradcheck, said(text, r"or use (\w+)$"))(
+        lambda x: np.abs(x) ** 3, x, np.ones(3)
+    )
+    assert np.allclose(measured, np.diag(jacobian), rtol=1e-6)

@@ -13,7 +13,7 @@ import pytest
 import handgrad
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = sorted(DOCS.glob("*.md"))
+PAGES = sorted([*DOCS.glob("*.md"), *DOCS.glob("tutorials/*.md")])
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +25,16 @@ def api_pages():
         sys.path.remove(str(DOCS))
 
 
+@pytest.fixture(scope="module")
+def layer_texts(api_pages, tmp_path_factory):
+    api_pages.FOLDER = tmp_path_factory.mktemp("reference")
+    return api_pages.layer_texts()
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_code_runs(page, capsys):
-    text = page.read_text("utf-8")
+def test_code_runs(page, capsys, monkeypatch):
+    text = re.sub(r"^:tags:.*\n", "", page.read_text("utf-8"), flags=re.M)
+    monkeypatch.chdir(page.parent)
     names = {}
     np.random.seed(0)
     for number, block in enumerate(
@@ -43,7 +50,7 @@ def test_links_lead_somewhere(page):
         "reference/settings.rst",
     }
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
-        assert target in made or (DOCS / target).exists(), target
+        assert target in made or (page.parent / target).exists(), target
 
 
 MODULES = ["handgrad"] + [
@@ -53,9 +60,9 @@ MODULES = ["handgrad"] + [
 ]
 
 
-def test_every_public_name_is_on_a_page(api_pages):
+def test_every_public_name_is_on_a_page(api_pages, layer_texts):
     pages = {module.__name__: api_pages.page(module) for module in api_pages.modules()}
-    pages["handgrad.layers"] = api_pages.layers_page()
+    pages["handgrad.layers"] = "\n".join([api_pages.layers_page(), *layer_texts.values()])
     everything = "\n".join(pages.values())
     for name in MODULES:
         public = getattr(importlib.import_module(name), "__all__", ())
@@ -156,3 +163,26 @@ def test_forward_stands_before_backward(api_pages):
         forward, backward = (page.index(f":: {pair}_{side}(") for side in ("forward", "backward"))
         assert forward < backward
     assert page.index(":: batchnorm_backward(") < page.index(":: batchnorm_backward_alt(")
+
+
+def test_every_layer_has_formulas_an_example_and_its_source(api_pages, layer_texts):
+    files = api_pages.layer_pages.files()
+    assert set(api_pages.layer_pages.NOTES) == set(files)
+    for file in api_pages.layer_pages.NOTES:
+        text = layer_texts[file]
+        for part in (
+            ".. math::",
+            "<svg",
+            "Example\n---",
+            "   :class: printed",
+            "Source\n---",
+            "Tests\n---",
+        ):
+            assert part in text, (file, part)
+        assert re.search(
+            r"Source\n-+\n+.*\n+.. code-block:: python\n+   (class|# |@vec|def )", text
+        ), file
+        image = re.search(r"image:: (.*)", text)
+        assert image is None or (api_pages.FOLDER / "layers" / image.group(1)).exists()
+    for file in ("affine", "relu", "softmax_loss", "batchnorm", "dropout", "conv", "max_pool"):
+        assert layer_texts[file].count("→") >= 2, file

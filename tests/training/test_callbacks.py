@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from training.toys import StopAt, make_data, solver_of, without_times
 
+from handgrad.errors import OptionError
 from handgrad.training import (
     Callback,
     Checkpointer,
@@ -256,3 +257,8 @@ def test_a_second_signal_acts_as_without_the_callback():
 
     with pytest.raises(KeyboardInterrupt):
         solver_of(callbacks=[StopOnSignal(), Impatient()]).train()
+
+
+def test_a_misspelt_method_is_refused():
+    with pytest.raises(OptionError, match=r'on_step.*did you mean "on_step_end"'):
+        type("Watch", (Callback,), {"on_step": lambda self, solver, record: None})

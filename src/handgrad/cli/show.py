@@ -49,6 +49,7 @@ def show_start(console: Console, run: Run) -> None:
         f"{config.training.epochs} epochs, batches of {config.training.batch_size}, "
         f"engine {run.engine} on {run.threads} threads, seed {config.seed}",
     )
+    line(console, f"Steps: {run.how_steps_are_taken()}")
     if run.started_from is not None:
         line(console, str(run.started_from))
     if run.solver.frozen:

@@ -154,6 +154,16 @@ class Preprocessing:
         values = np.broadcast_to(values / self.std, (self.image_shape[0], 1, 256))[:, 0]
         return np.ascontiguousarray(values.astype(self.dtype))
 
+    def of_bytes(self) -> tuple[np.ndarray, ...]:
+        """Return what X of bytes is made with: the table of their numbers, or mean and std of an image."""
+        if self._table is not None:
+            return (self._table,)
+        shape = self.image_shape
+        return tuple(
+            np.ascontiguousarray(np.broadcast_to(array, shape), np.float64)
+            for array in (self.mean, self.std)
+        )
+
     @property
     def input_shape(self) -> tuple[int, int, int]:
         """(C, H, W), the shape of one row of X."""

@@ -7,7 +7,8 @@ For a function that is analytic around x (on each smooth piece, away from kinks)
 Nothing is subtracted, so h can be tiny and no digit is lost, where central differences keep nine.
 (It is 2^-100: multiplying and dividing by a power of two is exact.)  One complex forward pass gives
 column k of the whole Jacobian.  The forward pass must treat complex numbers as the same formula
-would: no conjugate, no absolute value, branches on the real part.
+would: no conjugate, no absolute value, branches on the real part.  Whether it does is tried with
+differences; where it does not, `check_pair` takes differences of five points instead.
 """
 
 from __future__ import annotations
@@ -18,7 +19,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from handgrad.engines.arrays import as_numpy
-from handgrad.errors import DtypeError, ShapeError, as_count, as_number, check_callable, check_takes
+from handgrad.errors import (
+    DtypeError,
+    OperationError,
+    ShapeError,
+    as_count,
+    as_number,
+    check_callable,
+    check_takes,
+)
 
 STEP = 2.0**-100
 _SMALL = 32  # outputs of at most so many numbers have each row of the Jacobian checked
@@ -29,7 +38,11 @@ class Difference(NamedTuple):
 
     error: ``max|got - expected| / max|expected|`` over all upstream gradients that were tried;
     infinite if a NaN came.  scale: that ``max|expected|``.  where: the index of the largest
-    difference in the array; expected, got: the two numbers there.
+    difference in the array; expected, got: the two numbers there.  method: 'complex step', or
+    'differences' for a forward that is not analytic.
+
+    >>> Difference(1e-16, 2.0, (0, 1), 1.5, 1.5).method
+    'complex step'
     """
 
     error: float
@@ -37,6 +50,7 @@ class Difference(NamedTuple):
     where: tuple[int, ...]
     expected: float
     got: float
+    method: str = "complex step"
 
 
 def complex_step_jacobians(
@@ -51,6 +65,9 @@ def complex_step_jacobians(
 
     Returns:
         For each array, its Jacobian, of shape ``out.shape + array.shape``, in float64.
+
+    Raises:
+        OperationError: forward is not analytic, as with np.abs: differences say something else.
 
     >>> complex_step_jacobians(lambda x: x**3, [np.array(2.0)])
     (array(12.),)
@@ -69,6 +86,53 @@ def complex_step_jacobians(
             out = _output(forward(*real[:position], shifted, *real[position + 1 :]))
             jacobian[(..., *index)] = np.imag(out) / h
         jacobians.append(jacobian)
+    _check_analytic(forward, real, jacobians)
+    return tuple(jacobians)
+
+
+def _check_analytic(
+    forward: Callable[..., Any], arrays: list[np.ndarray], jacobians: list[np.ndarray]
+) -> None:
+    """Refuse a Jacobian that differences deny: at two steps, in one direction for each array."""
+    for i, (array, jacobian) in enumerate(zip(arrays, jacobians, strict=True)):
+        # never 0, and no two alike: no two wrong entries of a row cancel
+        way = 1 + np.modf(0.6180339887 * np.arange(1, array.size + 1))[0].reshape(array.shape)
+        slope = np.tensordot(jacobian, way, array.ndim)
+        denied = []
+        for step in (1e-5, 1e-6):
+            step *= float(np.max(np.abs(array), initial=0.0)) or 1.0
+            ends = [
+                np.real(_output(forward(*arrays[:i], array + s * way, *arrays[i + 1 :])))
+                for s in (step, -step)
+            ]
+            differences = (ends[0] - ends[1]) / (2 * step)
+            rounding = 1e-14 * np.abs(ends[0]) / step
+            scale = np.max(np.abs(differences), initial=0.0)
+            denied.append(np.abs(slope - differences) > 1e-3 * scale + rounding)
+        if np.any(denied[0] & denied[1]):
+            raise OperationError(
+                f"complex_step: forward is not analytic in arrays[{i}]: differences give another "
+                "derivative; np.abs, np.conj or np.real of the input may be the reason. Write "
+                "np.where(np.real(x) < 0, -x, x) for np.abs(x), or use eval_numerical_gradient_array"
+            )
+
+
+def _jacobians_by_differences(
+    forward: Callable[..., Any], arrays: list[np.ndarray]
+) -> tuple[np.ndarray, ...]:
+    """The Jacobians by central differences of five points; about ten digits are right."""
+    shape = _output(forward(*arrays)).shape
+    jacobians = []
+    for i, array in enumerate(arrays):
+        step = 1e-3 * (float(np.std(array)) or float(np.max(np.abs(array), initial=0.0)) or 1.0)
+        jacobian = np.zeros(shape + array.shape)
+        for index in np.ndindex(array.shape):
+            for times, weight in ((1, 8), (-1, -8), (2, -1), (-2, 1)):
+                moved = array.copy()
+                moved[index] += times * step
+                out = _output(forward(*arrays[:i], moved, *arrays[i + 1 :]))
+                jacobian[(..., *index)] += weight / (12 * step) * out
+        jacobians.append(jacobian)
     return tuple(jacobians)
 
 
@@ -85,7 +149,11 @@ def complex_step_gradients(
         One gradient for each array, of its shape, in float64.
 
     Raises:
-        ShapeError: dout has not the output's shape.
+        ShapeError: dout does not have the output's shape.
+
+    >>> import numpy as np
+    >>> complex_step_gradients(lambda x: x**2, [np.array([1.0, 3.0])], np.ones(2))
+    (array([2., 6.]),)
     """
     jacobians = complex_step_jacobians(forward, arrays, h=h)
     dout = as_numpy("complex_step_gradients", "dout", dout)
@@ -113,7 +181,8 @@ def check_pair(
     """Compare a backward pass with the complex step of its forward pass.
 
     Several random upstream gradients are tried, and for small outputs the unit vectors too, which
-    give the whole Jacobian.
+    give the whole Jacobian.  A forward that is not analytic, as with np.abs, is compared with
+    differences of five points, and `Difference.method` says so.
 
     Args:
         forward: ``forward(*arrays)`` returns out and the cache.
@@ -124,7 +193,7 @@ def check_pair(
         h: the complex step.
 
     Returns:
-        For each array, the `Difference`: below 1e-12 for a right backward pass.
+        For each array, the `Difference`: below 1e-12 for a right backward pass, by differences below 1e-7.
 
     Raises:
         ShapeError: backward returned another number of gradients, or one of another shape.
@@ -140,7 +209,10 @@ def check_pair(
         rng = np.random.default_rng(as_count("check_pair", "rng (a Generator or seed)", rng, 0))
     check_callable("check_pair", "backward", backward)
     real = _real_arrays("check_pair", arrays)
-    jacobians = complex_step_jacobians(forward, real, h=h)
+    try:
+        jacobians, method = complex_step_jacobians(forward, real, h=h), "complex step"
+    except OperationError:
+        jacobians, method = _jacobians_by_differences(forward, real), "differences"
     result = forward(*real)
     if not isinstance(result, tuple) or len(result) != 2:
         raise ShapeError(
@@ -152,7 +224,9 @@ def check_pair(
         douts = np.concatenate([douts, np.eye(out.size).reshape(out.size, *np.shape(out))])
     trial_gradients = [_gradients(backward(dout, cache), real) for dout in douts]
     return tuple(
-        _difference(np.tensordot(douts, jacobian, np.ndim(out)), np.stack(got))
+        _difference(np.tensordot(douts, jacobian, np.ndim(out)), np.stack(got))._replace(
+            method=method
+        )
         for jacobian, *got in zip(jacobians, *trial_gradients, strict=True)
     )
 

@@ -45,7 +45,7 @@ def add_backward(dout: Array, cache: Cache) -> tuple[Array, Array]:
         da and db, copies of dout.
 
     Raises:
-        ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
+        ShapeError: dout does not have the output's shape.  CacheError: cache is another layer's.
     """
     return run_backward("add", dout, cache)
 

@@ -69,7 +69,7 @@ def affine_backward(
         dx (N, d_1, ..., d_k), or None where it is not wanted, dw (D, M), db (M,).
 
     Raises:
-        ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
+        ShapeError: dout does not have the output's shape.  CacheError: cache is another layer's.
     """
     return run_linear_backward("affine", dout, cache, need_dx)
 

@@ -77,7 +77,7 @@ def avg_pool_backward(dout: Array, cache: Cache) -> Array:
         dx, (N, C, H, W).
 
     Raises:
-        ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
+        ShapeError: dout does not have the output's shape.  CacheError: cache is another layer's.
     """
     return run_backward("avg_pool", dout, cache)
 

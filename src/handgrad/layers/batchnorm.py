@@ -89,7 +89,7 @@ def batchnorm_backward(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:
         dx (N, D), dgamma (D,), dbeta (D,).
 
     Raises:
-        ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
+        ShapeError: dout does not have the output's shape.  CacheError: cache is another layer's.
     """
     return norm_backward("batchnorm", dout, cache)
 

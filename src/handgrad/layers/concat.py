@@ -58,7 +58,7 @@ def concat_backward(dout: Array, cache: Cache) -> tuple[Array, Array]:
         da (N, C, ...) and db (N, K, ...).
 
     Raises:
-        ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
+        ShapeError: dout does not have the output's shape.  CacheError: cache is another layer's.
     """
     return run_backward("concat", dout, cache)
 

@@ -107,7 +107,7 @@ def conv_backward(
         dx (N, C, H, W), or None where it is not wanted, dw (F, C / groups, HH, WW), db (F,).
 
     Raises:
-        ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
+        ShapeError: dout does not have the output's shape.  CacheError: cache is another layer's.
     """
     return run_linear_backward("conv", dout, cache, need_dx)
 

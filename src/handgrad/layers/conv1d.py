@@ -87,7 +87,7 @@ def conv1d_backward(
         dx (N, C, L), or None where it is not wanted, dw (F, C / groups, LL), db (F,).
 
     Raises:
-        ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
+        ShapeError: dout does not have the output's shape.  CacheError: cache is another layer's.
     """
     dout = upstream("conv1d", dout, cache)
     dx, dw, db = conv_backward(dout, cache.saved.images, need_dx=need_dx)

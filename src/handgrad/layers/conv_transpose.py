@@ -108,7 +108,7 @@ def conv_transpose_backward(
         dx (N, C, H, W), or None where it is not wanted, dw (C, F / groups, HH, WW), db (F,).
 
     Raises:
-        ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
+        ShapeError: dout does not have the output's shape.  CacheError: cache is another layer's.
     """
     return run_linear_backward("conv_transpose", dout, cache, need_dx)
 

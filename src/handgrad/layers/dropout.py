@@ -83,7 +83,7 @@ def dropout_backward(dout: Array, cache: Cache) -> Array:
         dx, the shape of x and never dout's memory.
 
     Raises:
-        ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
+        ShapeError: dout does not have the output's shape.  CacheError: cache is another layer's.
     """
     return run_backward("dropout", dout, cache)
 

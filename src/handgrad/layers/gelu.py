@@ -70,7 +70,7 @@ def gelu_backward(dout: Array, cache: Cache) -> Array:
         dx, the shape of x.
 
     Raises:
-        ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
+        ShapeError: dout does not have the output's shape.  CacheError: cache is another layer's.
     """
     return run_backward("gelu", dout, cache)
 

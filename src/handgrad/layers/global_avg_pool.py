@@ -49,7 +49,7 @@ def global_avg_pool_backward(dout: Array, cache: Cache) -> Array:
         dx, (N, C, H, W).
 
     Raises:
-        ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
+        ShapeError: dout does not have the output's shape.  CacheError: cache is another layer's.
     """
     return run_backward("global_avg_pool", dout, cache)
 

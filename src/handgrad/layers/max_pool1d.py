@@ -61,7 +61,7 @@ def max_pool1d_backward(dout: Array, cache: Cache) -> Array:
         dx, (N, C, L).
 
     Raises:
-        ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
+        ShapeError: dout does not have the output's shape.  CacheError: cache is another layer's.
     """
     dout = upstream("max_pool1d", dout, cache)
     return as_sequence(max_pool_backward(dout, cache.saved.images))

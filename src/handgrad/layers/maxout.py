@@ -58,7 +58,7 @@ def maxout_backward(dout: Array, cache: Cache) -> Array:
         dx, (N, C * pieces, ...).
 
     Raises:
-        ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
+        ShapeError: dout does not have the output's shape.  CacheError: cache is another layer's.
     """
     return run_backward("maxout", dout, cache)
 

@@ -56,7 +56,7 @@ def prelu_backward(dout: Array, cache: Cache) -> tuple[Array, Array]:
         dx, the shape of x, and da, the shape of a.
 
     Raises:
-        ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
+        ShapeError: dout does not have the output's shape.  CacheError: cache is another layer's.
     """
     return run_backward("prelu", dout, cache)
 

@@ -56,7 +56,7 @@ def softplus_backward(dout: Array, cache: Cache) -> Array:
         dx, the shape of x.
 
     Raises:
-        ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
+        ShapeError: dout does not have the output's shape.  CacheError: cache is another layer's.
     """
     return run_backward("softplus", dout, cache)
 

@@ -63,6 +63,6 @@ def spatial_instancenorm_backward(dout: Array, cache: Cache) -> tuple[Array, Arr
         dx (N, C, H, W), dgamma and dbeta in the shapes of gamma and beta.
 
     Raises:
-        ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
+        ShapeError: dout does not have the output's shape.  CacheError: cache is another layer's.
     """
     return norm_backward("spatial_instancenorm", dout, cache)

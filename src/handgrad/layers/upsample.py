@@ -80,7 +80,7 @@ def upsample_backward(dout: Array, cache: Cache) -> Array:
         dx, (N, C, H, W).
 
     Raises:
-        ShapeError: dout has not the output's shape.  CacheError: cache is another layer's.
+        ShapeError: dout does not have the output's shape.  CacheError: cache is another layer's.
     """
     return run_backward("upsample", dout, cache)
 

@@ -24,6 +24,7 @@ from handgrad.nn.activations import (
     Tanh,
 )
 from handgrad.nn.build import LAYERS, build_layer, check_options, model_class, sequential
+from handgrad.nn.compiled.steps import CompiledSteps
 from handgrad.nn.custom import CustomPair, layer
 from handgrad.nn.gradients import Gradients
 from handgrad.nn.joins import Add, Concat, Flatten, add, concat
@@ -49,6 +50,7 @@ __all__ = [
     "AvgPool1d",
     "BatchNorm",
     "BatchNorm1d",
+    "CompiledSteps",
     "Concat",
     "Conv1d",
     "Conv2d",

@@ -13,6 +13,7 @@ from handgrad.engines.devices import check_device, to_device, to_numpy
 from handgrad.engines.weights import with_penalty
 from handgrad.errors import (
     OperationError,
+    OptionError,
     ShapeError,
     as_count,
     as_flag,
@@ -23,6 +24,7 @@ from handgrad.errors import (
 )
 from handgrad.nn.answers import Answers, InCall
 from handgrad.nn.built import Arrays
+from handgrad.nn.compiled.steps import CompiledSteps
 from handgrad.nn.configured import shown_call
 from handgrad.nn.fit import (
     as_inputs,
@@ -34,6 +36,7 @@ from handgrad.nn.fit import (
 )
 from handgrad.nn.graph import Plan
 from handgrad.nn.layer import Layer
+from handgrad.nn.leaving import who_takes
 from handgrad.nn.losses import Loss, as_loss
 from handgrad.nn.options import (
     Init,
@@ -211,7 +214,9 @@ class Model(Answers):
                 self._loss.options if sample_weight is None else {"sample_weight": sample_weight}
             )
             loss, dscores = own_loss(self._name, function(scores, y, **options), scores)
-            result = self._completed(loss, plan.backward(dscores, caches), call.state.params)
+            take = who_takes()
+            grads = plan.backward(dscores, caches, take)
+            result = self._completed(loss, grads, call.state.params, with_reg=take is None)
             kept = {layer._label: layer.buffers() for layer in call.layers.values()}
             self._keep(kept, scores)
             return result
@@ -232,7 +237,13 @@ class Model(Answers):
                 labels.append(np.argmax(scores.real, axis=1))
         return np.concatenate(labels)
 
-    def compile(self, batch_shape: Any) -> None:
+    def compile(
+        self,
+        batch_shape: Any,
+        update_rule: str | None = None,
+        optim_config: Mapping[str, Any] | None = None,
+        clip_norm: float | None = None,
+    ) -> CompiledSteps | None:
         """Keep the plan for batches of `batch_shape`: order, sandwiches and memory are then fixed.
 
         ``forward`` is not called again for such batches, so what it computes must not change from
@@ -240,10 +251,23 @@ class Model(Answers):
 
         Args:
             batch_shape: (N, ...), or a list of such for several inputs; None forgets the plan.
+            update_rule: the name of a rule of `handgrad.optim`: whole training steps are compiled, too.
+            optim_config: its settings, as in ``{"learning_rate": 1e-3}``.
+            clip_norm: scale the gradients of a step down to this norm where theirs is larger.
+
+        Returns:
+            With an update rule what does the steps, `handgrad.nn.CompiledSteps`; else None.
+
+        >>> import numpy as np
+        >>> from handgrad import nn
+        >>> model = nn.Sequential([nn.Affine(8), nn.ReLU(), nn.Affine(2)], input_shape=(3,), rng=0)
+        >>> steps = model.compile((4, 3), update_rule="adam")
+        >>> len(steps.run(np.ones((20, 3)), np.zeros(20, int), steps=50, rng=0))
+        50
         """
         self._compiled = {}
         if batch_shape is None:
-            return
+            return None
         shapes = input_shapes(f"{self._name}.compile", batch_shape)
         assert shapes is not None
         if any(len(shape) < 2 for shape in shapes):
@@ -251,6 +275,14 @@ class Model(Answers):
         self._check_rows([shape[1:] for shape in shapes])
         compiled = {mode: self._recorded(shapes, mode, keep=True) for mode in ("test", "train")}
         self._compiled = compiled
+        if update_rule is None:
+            return None
+        if len(shapes) > 1:
+            raise OptionError(
+                f"{self._name}.compile: update_rule is for networks of one input, this one takes "
+                f"{len(shapes)}; leave update_rule out"
+            )
+        return CompiledSteps(self, shapes[0], update_rule, optim_config, clip_norm)
 
     # -- computing ---------------------------------------------------------------------------------
 
@@ -299,9 +331,9 @@ class Model(Answers):
         self._kept = kept
 
     def _completed(
-        self, loss: Any, grads: dict[str, Array], params: Arrays
+        self, loss: Any, grads: dict[str, Array], params: Arrays, with_reg: bool = True
     ) -> tuple[float, Arrays]:
-        """Return the loss and the gradients of all parameters, with the regularisation."""
+        """Return the loss and the gradients of all parameters, with the regularisation if asked to."""
         loss = loss.item() if hasattr(loss, "item") else loss
         complete: Arrays = {}
         for name, w in params.items():
@@ -309,12 +341,22 @@ class Model(Answers):
             if not isinstance(dw, np.ndarray):
                 dw = np.zeros_like(w) if dw is None else to_numpy(dw)
             complete[name] = dw
+        return self.penalised(loss, complete, params) if with_reg else (loss, complete)
+
+    def penalised(self, loss: float, grads: Arrays, params: Arrays) -> tuple[float, Arrays]:
+        """Return the loss and the gradients with the regularisation, ``1/2 reg sum(W^2)``, added.
+
+        Args:
+            loss: without it.
+            grads: name -> gradient without it; the dictionary is changed, and returned.
+            params: name -> parameter.
+        """
         reg = self.reg if self.reg == 0.0 else as_number(self._name, "reg", self.reg, 0)
         if reg != 0:
             for name in self._decays:
-                complete[name], penalty = with_penalty(params[name], complete[name], reg)
+                grads[name], penalty = with_penalty(params[name], grads[name], reg)
                 loss += penalty
-        return loss, complete
+        return loss, grads
 
     def _checked(self, X: Any) -> list[np.ndarray]:
         """Return the inputs as arrays that fit the network, in its dtype; build it if it is not."""

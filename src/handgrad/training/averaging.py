@@ -31,9 +31,22 @@ class Average(Part):
     def add(self, model: Any, step: int) -> None:
         """Move towards the weights and running statistics of `model` after step number `step`."""
         if self.decay is not None:
-            share = min(self.decay, (1.0 + step) / (10.0 + step))
+            share = self.share(step)
             self.params = moved(self.params, model.params, share)
             self.buffers = moved(self.buffers, buffers_of(model), share)
+
+    def share(self, step: int) -> float:
+        """Return what the average keeps of itself after step number `step`."""
+        assert self.decay is not None
+        return min(self.decay, (1.0 + step) / (10.0 + step))
+
+    def take(self, model: Any, arrays: Arrays) -> None:
+        """Take the averages that a plan has computed by name; what it has none of is as in `model`."""
+        self.params = {name: arrays[name] for name in model.params}
+        self.buffers = {
+            name: arrays[name] if name in arrays else array.copy(order="K")
+            for name, array in buffers_of(model).items()
+        }
 
     def kept(self, model: Any) -> tuple[Arrays, Arrays]:
         """Return the parameters and running statistics that count: the averages, if there are any."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from handgrad.errors import check_known
+
 if TYPE_CHECKING:
     from handgrad.training.solver import Solver
 
@@ -20,7 +22,25 @@ class Callback:
     A method that returns is not called again for its record.  One that an exception ends, as by
     Ctrl-C, is called again with the same record object when training goes on; what comes behind it,
     too.  So a method does its one lasting thing last.
+
+    Raises:
+        OptionError: a subclass defines a method on_... that the Solver never calls.
+
+    >>> class Steps(Callback):
+    ...     def on_step_end(self, solver, record):
+    ...         print(record["iteration"], record["loss"])
     """
+
+    needs_each_step: bool = True
+    """Whether `on_step_end` looks at more than its record, or stops the training.
+
+    Where none does, the Solver may take several steps in one native call, and tells of them afterwards.
+    """
+
+    def __init_subclass__(cls) -> None:
+        known = [name for name in vars(Callback) if name.startswith("on_")]
+        given = [name for name in vars(cls) if name.startswith("on_")]
+        check_known(f"{cls.__name__}, a Callback", given, known)
 
     def on_train_begin(self, solver: Solver) -> None:
         """Training starts or goes on."""

@@ -33,9 +33,9 @@ class Clock(Part):
         """It ends."""
         self._before, self._started = self.seconds, None
 
-    def count_step(self, seconds: float) -> None:
-        """A step took so long."""
-        self._steps, self._step_seconds = self._steps + 1, self._step_seconds + seconds
+    def count_steps(self, seconds: float, count: int) -> None:
+        """Steps took so long."""
+        self._steps, self._step_seconds = self._steps + count, self._step_seconds + seconds
 
     def take_speed(self) -> float:
         """Return the steps a second since the last call."""

@@ -222,6 +222,15 @@ OPTIONS = (
            none="once"),
     Option("accumulate", "in how many parts, one after the other, the gradient of a batch is computed, to "
            "save memory (`handgrad.training.weighting.loss_in_parts`)", count(), key="accumulate"),
+    Option("shards", "in how many shards a batch is cut, whose gradients are summed in one fixed tree, so "
+           "that several ranks of MPI can compute them (`handgrad.training.shards`)", count(),
+           "one piece", key="shards", in_file=count(0), off=0,
+           file_says="in how many shards a batch is cut, whose gradients are summed in one fixed tree, so "
+           "that several ranks of MPI can compute them (`handgrad.training.shards`); 8 with mpirun"),
+    Option("norm_sync", "whether batch normalisation takes the statistics of all shards of a batch together, "
+           "not of each (`handgrad.nn.lockstep`)", as_flag, key="norm_sync"),
+    Option("", "seconds that a rank of MPI waits for another one before the job ends", key="rank_timeout",
+           in_file=number(0.1)),
     Option("freeze", 'patterns of names, as "conv1.*", of parameters that stay as they are', key="freeze",
            in_file=_patterns),
     Option("unit", "makes numbers of their own unit of the targets and predictions of a regression, for "
@@ -239,6 +248,8 @@ IN_FILE = {option.key: option for option in OPTIONS if option.key}
 
 def check_together(where: str, given: Mapping[str, Any]) -> None:
     """Raise OptionError for options that do not go together."""
+    if given["accumulate"] > 1 and (given["shards"] or 1) > 1:
+        raise OptionError(f"{where}: accumulate and shards both cut a batch; leave one of them out")
     if not given["skip_easy"]:
         return
     if given["sampling"] != "shuffled":

@@ -16,6 +16,7 @@ from handgrad.training.best import Best
 from handgrad.training.callback import Record
 from handgrad.training.circumstances import fingerprint
 from handgrad.training.clock import Clock, Stopping
+from handgrad.training.compiled import Planned
 from handgrad.training.estimates import Looking
 from handgrad.training.estimating import accuracy_of
 from handgrad.training.parts import Part, part_of
@@ -39,7 +40,8 @@ class Owner:
         stopping   patience, and who asked to stop     updates   the update rule and its state
         last       gradients of the last step          telling   which callbacks are still to be told
 
-    ``looking`` judges scores, and ``ahead`` makes the next batch meanwhile: they have no state.
+    ``looking`` judges scores, and ``ahead`` makes the next batch meanwhile, ``planned`` takes
+    several steps in one native call: they have no state.
     """
 
     place: Place
@@ -54,6 +56,7 @@ class Owner:
     telling: Telling
     looking: Looking
     ahead: Ahead
+    planned: Planned
 
     model: Any
     X_train: Any
@@ -143,6 +146,7 @@ class Owner:
         self.last = LastStep(self.place)
         self.telling = Telling()
         self.ahead = Ahead()
+        self.planned = Planned(self)  # type: ignore[arg-type]
 
     @property
     def parts(self) -> tuple[Part, ...]:

@@ -21,7 +21,11 @@ class ProgressBar(Callback):
 
     On a terminal and in a notebook a bar; elsewhere a plain line for each estimate of the accuracy, and one
     whenever `seconds` have passed without one.
+
+    >>> Solver(model, data, callbacks=[ProgressBar()])  # doctest: +SKIP
     """
+
+    needs_each_step = False
 
     def __init__(self, stream: str = "stderr", seconds: float = 10.0) -> None:
         """Write to `stream`, "stderr" or "stdout"."""

@@ -67,6 +67,21 @@ class Sampling(Part):
             self._order = Order(self._seed, self._N)
         return self._order.rows[step * size : (step + 1) * size]
 
+    def draw_several(
+        self, size: int, random: Any, step: int, share: float, count: int
+    ) -> np.ndarray:
+        """Return the rows of `count` steps of an epoch, (count, size), as `draw` gives them one by one.
+
+        Not where a pass decides after each step.
+        """
+        if self.kind == "replacement":
+            rows: np.ndarray = random.choice(self._N, (count, size))
+            return rows
+        first = self.draw(size, random, step, share)
+        assert self._order is not None
+        start = step * size
+        return self._order.rows[start : start + count * len(first)].reshape(count, len(first))
+
     def twin(self) -> Sampling:
         """Return a sampling that draws the same from here on, without a trace in this one."""
         return copy.copy(self)

@@ -56,6 +56,11 @@ class Steering(Callback):
         self.acts = as_acts(list(acts))
         self._done: frozenset[int] = frozenset()  # the places of those that this process has done
 
+    @property
+    def needs_each_step(self) -> bool:  # type: ignore[override]
+        """Whether an act is still to come."""
+        return len(self._done) < len(self.acts)
+
     def on_train_begin(self, solver: Solver) -> None:
         """Do what comes before the first step."""
         if solver.iteration == 0:

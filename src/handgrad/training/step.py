@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -12,10 +12,33 @@ from handgrad.training.ahead import Wish
 from handgrad.training.arrays import buffers_of
 from handgrad.training.callback import Record
 from handgrad.training.checks import check_buffers, check_gradients, divergence
+from handgrad.training.shards import Cut
 from handgrad.training.undo import Before
 
 if TYPE_CHECKING:
     from handgrad.training.solver import Solver
+
+
+class Taken(NamedTuple):
+    """Steps that were taken in one go.
+
+    started: the seconds of training before them; rates: the learning rate of each; norms: of the gradients of
+    each before they were clipped, None without clip_norm.
+    """
+
+    started: float
+    rates: list[float | None]
+    norms: list[float | None]
+
+
+def take_steps(solver: Solver, before: Before, most: int) -> Taken:
+    """Take up to `most` steps by a plan, or one without; see `take_step`."""
+    started = solver.seconds
+    done = solver.planned.do(before, most)
+    if done is not None:
+        return Taken(started, *done)
+    take_step(solver, before)
+    return Taken(started, [solver.learning_rate], [solver.gradient_norm])
 
 
 def take_step(solver: Solver, before: Before) -> None:
@@ -40,6 +63,8 @@ def take_step(solver: Solver, before: Before) -> None:
             check_buffers(buffers_of(model))
     except NonFiniteError as error:
         before.put_back_weights(solver)
+        if isinstance(X, Cut):
+            rows, X = X.one_of(rows)
         solver.diverge(divergence(solver, error, rows, X), error)
         return
     solver.loss_history.append(loss)
@@ -54,19 +79,28 @@ def wish(solver: Solver, later: int) -> Wish:
     epoch = place.epoch + (later if position % per_epoch == 0 else 0)
     share = (place.iteration + later) / max(solver.total_steps, 1)
     step = position % per_epoch
-    return Wish(solver.X_train, solver.augment, solver.batch_size, step, share, epoch)
+    shards = solver.shards
+    cut = None if shards is None else (shards.count, shards.own)
+    return Wish(solver.X_train, solver.augment, solver.batch_size, step, share, epoch, cut)
 
 
-def record_of(solver: Solver) -> Record:
-    """Return the record of the last step."""
-    record = {
-        "kind": "step",
-        "iteration": solver.iteration,
-        "epoch": solver.epoch,
-        "loss": solver.loss_history[-1],
-        "learning_rate": solver.learning_rate,
-        "time": solver.seconds,
-    }
-    if solver.clip_norm is not None:
-        record["gradient_norm"] = solver.gradient_norm
-    return record
+def records_of(solver: Solver, taken: Taken) -> list[Record]:
+    """Return the records of the last steps, which have just been taken."""
+    records = []
+    place, count = solver.place, len(taken.rates)
+    seconds = solver.seconds
+    each = (seconds - taken.started) / count
+    before = place.epoch - (place.position % solver.iterations_per_epoch == 0)
+    for i, rate in enumerate(taken.rates, start=1):
+        record = {
+            "kind": "step",
+            "iteration": place.iteration - count + i,
+            "epoch": place.epoch if i == count else before,
+            "loss": solver.loss_history[i - count - 1],
+            "learning_rate": rate,
+            "time": seconds if i == count else taken.started + i * each,
+        }
+        if solver.clip_norm is not None:
+            record["gradient_norm"] = taken.norms[i - 1]
+        records.append(record)
+    return records

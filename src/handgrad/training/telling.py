@@ -41,9 +41,18 @@ def calls_of(solver: Solver, method: str, record: Record) -> list[PendingCall]:
     return [
         PendingCall(callback, getattr(callback, method), solver, record)
         for callback in solver.callbacks
-        # what a callback leaves as it is does nothing
-        if getattr(getattr(callback, method), "__func__", None) is not getattr(Callback, method)
+        if does_something(callback, method)
     ]
+
+
+def is_told(solver: Solver, method: str) -> bool:
+    """Whether a callback does something in `method`."""
+    return any(does_something(callback, method) for callback in solver.callbacks)
+
+
+def does_something(callback: Callback, method: str) -> bool:
+    """Whether `method` is more than what the base class leaves to others."""
+    return getattr(getattr(callback, method), "__func__", None) is not getattr(Callback, method)
 
 
 class Telling(Part):

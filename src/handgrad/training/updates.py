@@ -65,10 +65,7 @@ class Updates(Part):
 
         Raises NonFiniteError if one does not stay finite.
         """
-        factor = 1.0
-        if self.schedule is not None:
-            factor = self.schedule(step, total_steps)
-            factor = as_number("Solver", "the factor that schedule returns", factor, 0.0)
+        factor = self.factor(step, total_steps)
         grads = {name: last.grads[name] for name in params if name not in self.frozen}
         if self.clip_norm is not None:
             grads, norm = clip_by_norm(grads, self.clip_norm)
@@ -96,6 +93,13 @@ class Updates(Part):
             if not all_finite(updated[name]):
                 raise NonFiniteError(f"the update of {name} is not finite")
         commit(params, updated)
+
+    def factor(self, step: int, total_steps: int) -> float:
+        """Return the schedule's factor on the learning rates of a step."""
+        if self.schedule is None:
+            return 1.0
+        factor = self.schedule(step, total_steps)
+        return as_number("Solver", "the factor that schedule returns", factor, 0.0)
 
     def end_epoch(self) -> None:
         """Multiply the learning rates by `lr_decay`."""

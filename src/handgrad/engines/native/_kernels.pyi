@@ -106,6 +106,7 @@ def sum(a: Array, b: Array) -> Array: ...
 def curve_forward(x: Array, curve: int, alpha: float) -> Array: ...
 def curve_backward(dout: Array, x: Array, curve: int, alpha: float) -> Array: ...
 def loss(x: Array, y: Array, softmax: bool, smoothing: float) -> tuple[float, Array]: ...
+def squared_loss(x: Array, y: Array, weights: Array) -> tuple[float, Array]: ...
 def sgd(w: Array, dw: Array, settings: Numbers) -> None: ...
 def update(
     kind: int, w: Array, dw: Array, state: Array, settings: Numbers
@@ -124,7 +125,53 @@ def muon(
     coefficients: Sequence[float],
 ) -> tuple[Array, Array] | None: ...
 def penalty(w: Array, dw: Array, strength: float) -> tuple[Array, float]: ...
+def squares(x: Array) -> float: ...
 def all_finite(x: Array) -> bool: ...
+
+class Plan32:
+    def run(
+        self,
+        X: Array,
+        y: Array,
+        prepare: tuple[Array, ...],
+        rows: Array,
+        carried: Sequence[Array],
+        given: Sequence[Array],
+        table: Array,
+        streams: list[object],
+        seconds: float,
+    ) -> tuple[int, bool, Array, Array, list[Array], list[Array | None], list[Array]]: ...
+
+class Plan64(Plan32): ...
+
+def plan32(
+    sizes: Sequence[int],
+    offsets: Sequence[int],
+    arena: int,
+    carried: Sequence[tuple[int, int, bool]],
+    given: Sequence[int],
+    results: Sequence[int],
+    shapes: Sequence[Sequence[int]],
+    constants: Sequence[tuple[int, int, float]],
+    batch: int,
+    table_width: int,
+    streams: int,
+    ops: Sequence[tuple[str, Sequence[int], Sequence[int], Sequence[float]]],
+) -> Plan32: ...
+def plan64(
+    sizes: Sequence[int],
+    offsets: Sequence[int],
+    arena: int,
+    carried: Sequence[tuple[int, int, bool]],
+    given: Sequence[int],
+    results: Sequence[int],
+    shapes: Sequence[Sequence[int]],
+    constants: Sequence[tuple[int, int, float]],
+    batch: int,
+    table_width: int,
+    streams: int,
+    ops: Sequence[tuple[str, Sequence[int], Sequence[int], Sequence[float]]],
+) -> Plan64: ...
 def thread_count() -> int: ...
 def set_thread_count(count: int) -> None: ...
 def isa() -> str: ...

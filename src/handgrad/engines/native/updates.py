@@ -82,5 +82,10 @@ def penalty(w: Array, dw: Array, strength: float) -> tuple[Array, float]:
     return _kernels.penalty(w, dw, strength)
 
 
+def squares(array: Array) -> float:
+    """Return the sum of x^2, in double precision."""
+    return _kernels.squares(array)
+
+
 def all_finite(array: Array) -> bool:
     return _kernels.all_finite(array)

@@ -48,7 +48,7 @@ def _column_everywhere(call: Call) -> dict[str, Any]:
     e = np.exp(x - x.max(axis=1, keepdims=True))
     p = e / e.sum(axis=1, keepdims=True)
     p[:, y] -= 1
-    return pair(call.expected["loss"], p / len(x), call)
+    return {"dx": pair(0.0, p / len(x), call)["dx"]}
 
 
 def _added_constant(eps: float) -> Hypothesis:

@@ -1,0 +1,226 @@
+"""A page for each layer, made from its file: formulas, derivation, source, example, picture, mistakes.
+
+`pages` is called by api_pages.py.  The formulas in LaTeX and the examples stand in layer_notes.toml; the
+pictures are drawn by layer_pictures.py; the mistakes are those of the checker's catalogue.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import inspect
+import io
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Iterable
+from html import escape
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import layer_pictures
+import matplotlib.pyplot as plt
+from docstrings import as_rst
+
+from handgrad import layers
+from handgrad.checker import hypotheses
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+LONG = 100  # characters of LaTeX; longer formulas are put on several lines
+FAMILIES = {  # of the checker's hypotheses
+    "max_pool": "pool",
+    "softmax_loss": "loss",
+    "svm_loss": "loss",
+    "spatial_batchnorm": "batchnorm",
+    "spatial_groupnorm": "groupnorm",
+}
+NOTES: dict[str, dict[str, str]] = tomllib.loads((HERE / "layer_notes.toml").read_text("utf-8"))
+
+
+def files() -> dict[str, list[str]]:
+    """Return the public names of each file of layers."""
+    found: dict[str, list[str]] = {}
+    for name in layers.__all__:
+        module = inspect.unwrap(getattr(layers, name)).__module__
+        found.setdefault(module.rpartition(".")[2], []).append(name)
+    return dict(sorted(found.items()))
+
+
+def page(file: str, names: list[str], entry: Callable[[str, str, Any], str], images: Path) -> str:
+    """Return the page of the layer in `file`; its picture is put into `images`."""
+    module = importlib.import_module(f"handgrad.layers.{file}")
+    note = NOTES.get(file, {})
+    doc = inspect.getdoc(module) or ""
+    first, _, rest = doc.partition("\n\n")
+    parts = [_heading(file, "="), as_rst(first)]
+    for title, key in (("Forward", "forward"), ("Backward", "backward")):
+        if key in note:
+            formulas = note[key].split(r" \qquad ") if len(note[key]) > LONG else [note[key]]
+            parts.append("\n\n".join([f"**{title}**", *(f".. math:: {one}" for one in formulas)]))
+    if note:
+        parts.append(_shapes(file, names))
+    if "picture" in note:
+        parts.append(_picture(file, note["picture"], images))
+    if rest:
+        parts += [_heading("Derivation", "-"), as_rst(rest)]
+    parts += [_heading("Functions", "-")]
+    parts += [entry("handgrad.layers", name, getattr(layers, name)) for name in names]
+    if "example" in note:
+        parts += [_heading("Example", "-"), _example(note["example"], names)]
+    parts += [_heading("Source", "-"), _source(module)]
+    mistakes = list(_mistakes(file, names))
+    if mistakes:
+        parts += [_heading("Common mistakes", "-"), _table(mistakes)]
+    parts += [_heading("Tests", "-"), _tests(file)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _heading(title: str, line: str) -> str:
+    return f"{title}\n{line * len(title)}"
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"   {line}".rstrip() for line in text.splitlines())
+
+
+def _shapes(file: str, names: list[str]) -> str:
+    """Draw what goes in and comes out, with the shapes of the docstring."""
+    function = getattr(layers, names[0])
+    for name in names:
+        if name.endswith(("_forward", "_loss")):
+            function = getattr(layers, name)
+    doc = inspect.getdoc(function) or ""
+    args = re.search(r"\nArgs:\n(.*?)(\n\n|\Z)", doc, re.S)
+    returns = re.search(r"\nReturns:\n(.*?)(\n\n|\Z)", doc, re.S)
+    if not args or not returns:
+        return ""
+    inputs = []
+    for line in re.findall(r"^ {4}(\w[\w, ]*): (.*(?:\n {8,}.*)*)", args.group(1), re.M):
+        shape = re.search(r"\([A-Z][\w, .*/'+-]*\)|the shape of \w+", line[1])
+        if shape and "_param" not in line[0]:
+            inputs += [(name.strip(), shape.group()) for name in line[0].split(",")]
+    out = re.search(r"\([A-Z][\w, .*/'+-]*\)|the shape of \w+", returns.group(1))
+    kind = "loss" if file.endswith("loss") else "out"
+    outputs = (
+        [("loss", "a number"), ("dx", "the shape of x")]
+        if kind == "loss"
+        else [("out", out.group() if out else "")]
+    )
+    return ".. raw:: html\n\n" + _indented(_drawing(function.__name__, inputs, outputs))
+
+
+def _drawing(name: str, inputs: list[tuple[str, str]], outputs: list[tuple[str, str]]) -> str:
+    rows = max(len(inputs), len(outputs), 1)
+    height = 34 * rows + 12
+    middle = height / 2
+
+    def boxes(found: list[tuple[str, str]], x: int) -> Iterable[str]:
+        for k, (title, shape) in enumerate(found):
+            y = middle + 34 * (k - (len(found) - 1) / 2)
+            yield (
+                f'<rect x="{x}" y="{y - 14}" width="190" height="28" rx="5" fill="none" '
+                'stroke="currentColor" opacity=".5"/>'
+                f'<text x="{x + 95}" y="{y + 5}" text-anchor="middle" fill="currentColor">'
+                f"<tspan font-weight='bold'>{escape(title)}</tspan> {escape(shape)}</text>"
+            )
+            ends = (x + 190, y, 250, middle) if x < 200 else (450, middle, x, y)
+            yield '<line x1="{}" y1="{}" x2="{}" y2="{}" stroke="currentColor" opacity=".5"/>'.format(
+                *ends
+            )
+
+    said = ", ".join(f"{title} {shape}" for title, shape in inputs)
+    given = ", ".join(f"{title} {shape}" for title, shape in outputs)
+    return (
+        f'<svg viewBox="0 0 700 {height}" role="img" style="max-width: 44em; font: 14px sans-serif" '
+        f'aria-label="{escape(name)} takes {escape(said)} and returns {escape(given)}">'
+        f"{''.join(boxes(inputs, 5))}"
+        f'<rect x="250" y="{middle - 18}" width="200" height="36" rx="8" fill="#2a78c2"/>'
+        f'<text x="350" y="{middle + 5}" text-anchor="middle" fill="white">{escape(name)}</text>'
+        f"{''.join(boxes(outputs, 505))}</svg>"
+    )
+
+
+def _picture(file: str, kind: str, images: Path) -> str:
+    draw = getattr(layer_pictures, kind)
+    figure = draw(file)
+    images.mkdir(parents=True, exist_ok=True)
+    figure.savefig(images / f"{file}.svg", metadata={"Date": None})
+    plt.close(figure)
+    said = figure.get_suptitle() or figure.axes[0].get_title()
+    look = "photo" if kind in layer_pictures.PHOTOS else "chart"
+    return f".. image:: images/{file}.svg\n   :alt: {said.splitlines()[0]}\n   :class: {look}"
+
+
+def _example(code: str, names: list[str]) -> str:
+    """Show an example and what it prints; it is run here."""
+    used = [name for name in names if re.search(rf"\b{name}\b", code)]
+    head = f"import numpy as np\nfrom handgrad.layers import {', '.join(used)}\n\n"
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(head + code.strip(), {})
+    shown = f".. code-block:: python\n\n{_indented(head + code.strip())}"
+    return f"{shown}\n\n.. code-block:: text\n   :class: printed\n\n{_indented(printed.getvalue().rstrip())}"
+
+
+def _source(module: ModuleType) -> str:
+    """Show the arithmetic of a layer; where it is another layer's, the functions that call that."""
+    text = Path(inspect.getfile(module)).read_text("utf-8")
+    start = re.search(r"^(class \w*Saved|# The arithmetic|@vectorized)", text, re.M)
+    start = start or re.search(r"^def ", text, re.M)
+    path = Path(inspect.getfile(module))
+    said = f"``{path.relative_to(path.parents[2]).as_posix()}``, where the checks stand, too."
+    if not start:
+        return said
+    return f"{said}\n\n.. code-block:: python\n\n{_indented(text[start.start() :].rstrip())}"
+
+
+def _mistakes(file: str, names: list[str]) -> Iterable[tuple[str, str, str]]:
+    """Yield the right piece of code, the wrong one, and what the checker says."""
+    sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "checker")]
+    try:
+        catalogue = importlib.import_module("catalogue").CATALOGUE
+    finally:
+        del sys.path[:2]
+    family = FAMILIES.get(file, file if file in hypotheses.FAMILIES else "")
+    says: dict[str, str] = {}
+    for side in ("forward", "backward"):
+        for hypothesis in hypotheses.of(family, side):
+            says.setdefault(hypothesis.name, hypothesis.says)
+    for bug in catalogue:
+        plain = bug.function.removesuffix("_naive")
+        name = next((name for name in bug.names if name in says), None)
+        if plain in names and name and "\n" not in bug.old + bug.new:
+            words = says[name].format_map(_Any())
+            yield (
+                f"{plain}",
+                f"``{bug.old.strip()}`` → ``{bug.new.strip() or '(left out)'}``",
+                words,
+            )
+
+
+class _Any(dict[str, str]):
+    """Words for what the checker would fill in: the name of a gradient."""
+
+    def __missing__(self, key: str) -> str:
+        return "the gradient" if key == "key" else key
+
+
+def _table(rows: list[tuple[str, str, str]]) -> str:
+    lines = [".. list-table::", "   :header-rows: 1", "   :widths: 20 40 40", ""]
+    for row in [("in", "right → wrong", "what `handgrad check` says"), *dict.fromkeys(rows)]:
+        for k, cell in enumerate(row):
+            lines.append(
+                f"   {'* -' if k == 0 else '  -'} {cell.replace('|', chr(92) + '|') if k != 1 else cell}"
+            )
+    return "\n".join(lines)
+
+
+def _tests(file: str) -> str:
+    own = ROOT / "tests" / "layers" / f"test_{file}.py"
+    place = f"``tests/layers/{own.name}``" if own.exists() else "``tests/contract``"
+    return (
+        f"Its own tests: {place}. With all layers: complex step in float64 to 1e-12, engines "
+        "against each other, hostile arguments, any strides, threads (``tests/contract``)."
+    )

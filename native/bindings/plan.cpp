@@ -1,0 +1,203 @@
+// Plans for Python; see plan/plan.h.
+#include "plan/plan.h"
+
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <cstring>
+
+#include "bindings/arrays.h"
+#include "bindings/layers.h"
+
+namespace handgrad {
+namespace {
+
+using Slots = std::vector<int64_t>;
+using GivenOp = std::tuple<std::string, Slots, Slots, std::vector<double>>;
+using GivenShape = std::vector<int64_t>;
+
+Shape shape_of(const GivenShape& sizes) {
+    check(sizes.size() <= kMaxDims, "plan: arrays have at most 16 dimensions");
+    Shape shape;
+    for (int64_t size : sizes) shape.sizes[shape.ndim++] = size;
+    return shape;
+}
+
+// A plan, and the shapes of what its runs return.
+template <class T>
+struct Planned {
+    Planned(Layout layout, const std::vector<OpText>& ops, std::vector<Shape> results)
+        : plan(std::move(layout), ops), results(std::move(results)) {}
+    Plan<T> plan;
+    std::vector<Shape> results;
+};
+
+template <class T>
+Planned<T>* make(const Slots& sizes, const Slots& offsets, int64_t arena, const std::vector<std::tuple<int64_t, int64_t, bool>>& carried,
+                 const Slots& given, const Slots& results, const std::vector<GivenShape>& shapes,
+                 const std::vector<std::tuple<int64_t, int64_t, double>>& constants, int64_t batch, int64_t table_width,
+                 int64_t streams, const std::vector<GivenOp>& ops) {
+    check(sizes.size() == offsets.size() && results.size() == shapes.size(), "plan: lists of different lengths");
+    Layout layout;
+    for (size_t i = 0; i < sizes.size(); ++i) layout.slots.push_back({sizes[i], offsets[i]});
+    layout.arena = arena;
+    for (const auto& [now, next, alternates] : carried) layout.carried.push_back({now, next, alternates});
+    layout.given = given;
+    layout.results = results;
+    for (const auto& [slot, count, value] : constants) layout.constants.push_back({slot, count, value});
+    layout.batch = batch;
+    layout.table_width = table_width;
+    layout.streams = streams;
+    std::vector<OpText> texts;
+    for (const auto& [name, slots, numbers, floats] : ops) texts.push_back({name, slots, numbers, floats});
+    std::vector<Shape> found;
+    for (size_t i = 0; i < results.size(); ++i) {
+        found.push_back(shape_of(shapes[i]));
+        check(results[i] >= 0 && results[i] < static_cast<int64_t>(sizes.size()) &&
+                  times(found.back().count(), static_cast<int64_t>(sizeof(T))) == sizes[results[i]],
+              "plan: a result has another size than its slot");
+    }
+    return new Planned<T>(std::move(layout), texts, std::move(found));
+}
+
+// An array as it lies in memory, dense, of T and of so many bytes; `message` says of what.
+template <class T>
+const void* dense(const AnyArray& array, int64_t bytes, const char* message) {
+    check(array.dtype() == nb::dtype<T>() && is_dense(array, Order::kRows) &&
+              static_cast<int64_t>(array.nbytes()) == bytes,
+          message);
+    return array.data();
+}
+
+BitGenerator* stream_of(const nb::object& capsule) {
+    void* random = PyCapsule_GetPointer(capsule.ptr(), "BitGenerator");
+    if (!random) throw nb::python_error();
+    return static_cast<BitGenerator*>(random);
+}
+
+// The rows that a run reads; prepare: None, (table,) of bytes, or (mean, std) of a row.
+template <class T>
+Feed feed_of(const AnyArray& X, const AnyArray& y, const nb::tuple& prepare) {
+    Feed feed;
+    check(X.ndim() >= 1 && is_dense(X, Order::kRows) && y.ndim() >= 1 && is_dense(y, Order::kRows) && y.shape(0) == X.shape(0),
+          "plan: X and y must be dense, and of as many rows");
+    const Shape shape(X), targets(y);
+    feed.X = X.data();
+    feed.y = y.data();
+    feed.count = shape[0];
+    feed.x_size = shape.count(1);
+    feed.y_size = targets.count(1);
+    if (X.dtype() == nb::dtype<float>())
+        feed.x_kind = Number::kFloat;
+    else if (X.dtype() == nb::dtype<double>())
+        feed.x_kind = Number::kDouble;
+    else
+        feed.x_kind = Number::kByte;
+    if (feed.x_kind == Number::kByte) {
+        check(X.dtype() == nb::dtype<uint8_t>() && nb::len(prepare) >= 1, "plan: X must be float32, float64, or bytes to prepare");
+        const AnyArray first = nb::cast<AnyArray>(prepare[0]);
+        if (nb::len(prepare) == 1) {
+            feed.channels = first.ndim() == 2 ? static_cast<int64_t>(first.shape(0)) : 0;
+            check(feed.channels > 0 && feed.x_size % feed.channels == 0, "plan: the table of bytes does not fit X");
+            feed.table = dense<T>(first, feed.channels * 256 * static_cast<int64_t>(sizeof(T)), "plan: the table of bytes does not fit");
+        } else {
+            const int64_t bytes = feed.x_size * static_cast<int64_t>(sizeof(double));
+            feed.mean = static_cast<const double*>(dense<double>(first, bytes, "plan: mean does not fit X"));
+            feed.std = static_cast<const double*>(dense<double>(nb::cast<AnyArray>(prepare[1]), bytes, "plan: std does not fit X"));
+        }
+    }
+    if (y.dtype() == nb::dtype<int64_t>())
+        feed.y_kind = Number::kLabel;
+    else if (y.dtype() == nb::dtype<double>())
+        feed.y_kind = Number::kDouble;
+    else
+        check(false, "plan: y must be int64 or float64");
+    return feed;
+}
+
+// Returns: steps done; whether all was finite; losses; norms; the carried arrays; those that alternate as they were
+// before the last step (None: as they came); the results.  Without finite numbers the arrays are of no use.
+template <class T>
+nb::tuple run_(Planned<T>& planned, const AnyArray& X, const AnyArray& y, const nb::tuple& prepare,
+               const nb::ndarray<const int64_t, nb::ndim<2>, nb::device::cpu, nb::c_contig>& rows, const std::vector<AnyArray>& carried,
+               const std::vector<AnyArray>& given, const nb::ndarray<const double, nb::ndim<2>, nb::device::cpu, nb::c_contig>& table,
+               const nb::list& streams, double seconds) {
+    const Layout& layout = planned.plan.layout();
+    PlanRun run;
+    run.feed = feed_of<T>(X, y, prepare);
+    run.steps = static_cast<int64_t>(rows.shape(0));
+    check(run.steps >= 1 && static_cast<int64_t>(rows.shape(1)) == layout.batch, "plan: rows must be (steps, rows of a batch)");
+    check(static_cast<int64_t>(table.shape(0)) == run.steps && static_cast<int64_t>(table.shape(1)) == layout.table_width,
+          "plan: the table does not fit");
+    check(carried.size() == layout.carried.size() && given.size() == layout.given.size() &&
+              static_cast<int64_t>(nb::len(streams)) == layout.streams,
+          "plan: not as many arrays as it carries");
+    planned.plan.check_feed(run.feed);
+    run.feed.rows = rows.data();
+    for (int64_t i = 0; i < run.steps * layout.batch; ++i)
+        check(run.feed.rows[i] >= 0 && run.feed.rows[i] < run.feed.count, "plan: a row is out of range");
+    run.table = table.data();
+    run.seconds = seconds;
+    for (const nb::handle stream : streams) run.streams.push_back(stream_of(nb::borrow(stream)));
+    const auto bytes = [&](int64_t slot) { return layout.slots[static_cast<size_t>(slot)].bytes; };
+    for (size_t i = 0; i < carried.size(); ++i)
+        run.carried.push_back(dense<T>(carried[i], bytes(layout.carried[i].now), "plan: a carried array does not fit"));
+    for (size_t i = 0; i < given.size(); ++i)
+        run.given.push_back(dense<T>(given[i], bytes(layout.given[i]), "plan: a given array does not fit"));
+    std::vector<Out<T>> first, results;
+    std::vector<std::optional<Out<T>>> second(carried.size());
+    first.reserve(carried.size());
+    results.reserve(planned.results.size());
+    Out<double> losses(Shape{run.steps}), norms(Shape{run.steps});
+    run.losses = losses.get();
+    run.norms = norms.get();
+    for (size_t i = 0; i < carried.size(); ++i) {
+        first.emplace_back(Shape(carried[i]));
+        if (layout.carried[i].alternates && run.steps > 1) second[i].emplace(Shape(carried[i]));
+        run.first.push_back(first.back().get());
+        run.second.push_back(second[i] ? second[i]->get() : nullptr);
+    }
+    for (const Shape& shape : planned.results) {
+        results.emplace_back(shape);
+        run.results.push_back(results.back().get());
+    }
+    {
+        Unlocked unlocked;
+        planned.plan.run(run);
+    }
+    nb::list after, before, made;
+    for (size_t i = 0; i < carried.size(); ++i) {
+        const bool alternates = layout.carried[i].alternates, in_second = alternates && run.done % 2 == 0;
+        if (!run.is_finite || run.done == 0) break;
+        after.append(in_second ? second[i]->array() : first[i].array());
+        if (!alternates) continue;
+        if (run.done == 1)
+            before.append(nb::none());
+        else
+            before.append(in_second ? first[i].array() : second[i]->array());
+    }
+    for (Out<T>& result : results) made.append(result.array());
+    return nb::make_tuple(run.done, run.is_finite, losses.array(), norms.array(), after, before, made);
+}
+
+template <class T>
+void bind(nb::module_& module, const char* name) {
+    nb::class_<Planned<T>>(module, name)
+        .def("run", run_<T>, "X"_a, "y"_a, "prepare"_a, "rows"_a, "carried"_a, "given"_a, "table"_a, "streams"_a, "seconds"_a);
+}
+
+}  // namespace
+
+void bind_plans(nb::module_& module) {
+    bind<float>(module, "Plan32");
+    bind<double>(module, "Plan64");
+    const auto define = [&](const char* name, auto function) {
+        module.def(name, function, nb::rv_policy::take_ownership, "sizes"_a, "offsets"_a, "arena"_a, "carried"_a, "given"_a,
+                   "results"_a, "shapes"_a, "constants"_a, "batch"_a, "table_width"_a, "streams"_a, "ops"_a);
+    };
+    define("plan32", make<float>);
+    define("plan64", make<double>);
+}
+
+}  // namespace handgrad

@@ -1,0 +1,188 @@
+// Convolutions and poolings; all images are channels-last, but for poolings over planes.
+#include <algorithm>
+#include <unordered_map>
+
+#include "core/threads.h"
+#include "ops/conv.h"
+#include "ops/norm.h"
+#include "ops/stem.h"
+#include "ops/upsample.h"
+#include "plan/args.h"
+#include "plan/pools.h"
+
+namespace handgrad {
+namespace {
+
+// Sizes: N, C, H, W, F, HH, WW, stride, pad, dilation, groups.
+struct ConvArgs {
+    ConvSizes s;
+    int64_t x, w, out, windows;  // counts of numbers; windows: of the 2 x 2 poolings of out
+
+    explicit ConvArgs(const Args& a) {
+        int64_t g[14];
+        for (size_t i = 0; i < 14; ++i) g[i] = a.size(i);
+        a.need(g[11] >= 1 && g[12] >= 1 && g[13] >= 1 && g[1] % g[13] == 0 && g[4] % g[13] == 0, "has sizes that do not fit");
+        const auto reach = [](int64_t size, int64_t dilation) { return plus(times(dilation, size - 1), 1); };
+        s = {g[0], g[1], g[2], g[3], g[4], g[5], g[6], g[7], g[8], g[9], g[10],
+             window_count(g[2], reach(g[5], g[11]), g[7], g[9]), window_count(g[3], reach(g[6], g[12]), g[8], g[10]),
+             g[11], g[12], g[13]};
+        x = times(s.N, s.C, s.H, s.W);
+        w = times(s.F, s.C / s.groups, s.HH, s.WW);
+        out = times(s.N, s.F, s.OH, s.OW);
+        windows = times(s.N, s.F, s.OH / 2, s.OW / 2);
+    }
+};
+
+// Slots: x, w, b, out, places or none.  Size 14: whether a ReLU stands in front of the pooling.
+template <class T>
+Op conv_op(const Args& a) {
+    const ConvArgs g(a);
+    const bool rectify = a.flag(14);
+    const int64_t places = a.optional<uint8_t>(4, g.windows);
+    const int64_t x = a.slot<T>(0, g.x), w = a.slot<T>(1, g.w), b = a.slot<T>(2, g.s.F),
+                  out = a.slot<T>(3, places < 0 ? g.out : g.windows);
+    const ConvSizes s = g.s;
+    return [=](Context& c) {
+        conv_forward<T>(s, c.at<T>(x), c.at<T>(w), {c.at<T>(out), c.at<T>(b), c.at<uint8_t>(places), rectify});
+    };
+}
+
+// Slots: dout, places or none, x, w, dx or none, dw, db.  Size 14: whether db is zero.
+template <class T>
+Op conv_backward_op(const Args& a) {
+    const ConvArgs g(a);
+    const bool is_zero = a.flag(14);
+    const int64_t places = a.optional<uint8_t>(1, g.windows);
+    const int64_t dout = a.slot<T>(0, places < 0 ? g.out : g.windows), x = a.slot<T>(2, g.x), w = a.slot<T>(3, g.w),
+                  dx = a.optional<T>(4, g.x), dw = a.slot<T>(5, g.w), db = a.slot<T>(6, g.s.F);
+    const ConvSizes s = g.s;
+    return [=](Context& c) {
+        if (is_zero) std::fill_n(c.at<T>(db), s.F, T(0));
+        conv_backward<T>(s, {c.at<T>(dout), c.at<uint8_t>(places)}, c.at<T>(x), c.at<T>(w),
+                         {c.at<T>(dx), c.at<T>(dw), is_zero ? nullptr : c.at<T>(db)});
+    };
+}
+
+// The first block of a network, see ops/stem.h.
+struct StemSlots {
+    int64_t xhat, inv_std, scale, index, patches;
+
+    StemSlots(const Args& a, const ConvArgs& g, size_t place) {
+        const int64_t K = times(g.s.HH, g.s.WW, g.s.C);
+        a.need(stem_fits(g.s), "is no first block");
+        xhat = a.slot<float>(place, g.windows);
+        inv_std = a.slot<float>(place + 1, g.s.F);
+        scale = a.slot<float>(place + 2, g.s.F);
+        index = a.slot<uint8_t>(place + 3, g.windows);
+        patches = a.slot<double>(place + 4, times(K + 1, K));
+    }
+};
+
+// Slots: x, w, b, gamma, beta, out, mean, var, xhat, inv_std, scale, index, patches.  Numbers: eps.
+Op stem_op(const Args& a) {
+    const ConvArgs g(a);
+    const ConvSizes s = g.s;
+    const StemSlots k(a, g, 8);
+    const int64_t x = a.slot<float>(0, g.x), w = a.slot<float>(1, g.w), b = a.slot<float>(2, s.F), gamma = a.slot<float>(3, s.F),
+                  beta = a.slot<float>(4, s.F), out = a.slot<float>(5, g.windows), mean = a.slot<float>(6, s.F),
+                  var = a.slot<float>(7, s.F);
+    const double eps = a.number(0);
+    return [=](Context& c) {
+        const StemKept kept{c.at<float>(k.xhat), c.at<float>(k.inv_std), c.at<float>(k.scale), c.at<uint8_t>(k.index),
+                            c.at<double>(k.patches)};
+        stem_forward(s, c.at<float>(x), c.at<float>(w), c.at<float>(b), c.at<float>(gamma), c.at<float>(beta), eps,
+                     c.at<float>(out), c.at<float>(mean), c.at<float>(var), kept);
+    };
+}
+
+// Slots: dout, x, w, dw, db, dgamma, dbeta, then as above from xhat on.
+Op stem_backward_op(const Args& a) {
+    const ConvArgs g(a);
+    const ConvSizes s = g.s;
+    const StemSlots k(a, g, 7);
+    const int64_t dout = a.slot<float>(0, g.windows), x = a.slot<float>(1, g.x), w = a.slot<float>(2, g.w),
+                  dw = a.slot<float>(3, g.w), db = a.slot<float>(4, s.F), dgamma = a.slot<float>(5, s.F),
+                  dbeta = a.slot<float>(6, s.F);
+    return [=](Context& c) {
+        std::fill_n(c.at<float>(db), s.F, 0.0f);  // the mean takes off what b adds
+        const StemSaved saved{c.at<float>(k.xhat), c.at<float>(k.inv_std), c.at<float>(k.scale), c.at<uint8_t>(k.index),
+                              c.at<double>(k.patches)};
+        stem_backward(s, c.at<float>(x), c.at<float>(w), c.at<float>(dout), saved, c.at<float>(dw), c.at<float>(dgamma),
+                      c.at<float>(dbeta));
+    };
+}
+
+// Slots: x, out, index.  Sizes: those of the pooling, whether a ReLU stands in front.
+template <class T>
+Op max_pool_op(const Args& a) {
+    const PoolSizes s = pool_of(a, 0);
+    const bool rectify = a.flag(8);
+    const int64_t x = a.slot<T>(0, times(s.N, s.C, s.H, s.W)), out = a.slot<T>(1, outputs(s)),
+                  index = a.slot<uint8_t>(2, index_count(s));
+    return [=](Context& c) {
+        max_pool_forward<T>(s, nullptr, rectify, c.at<T>(x), c.at<T>(out), nullptr, c.at<void>(index));
+    };
+}
+
+// Slots: dout, index, dx.
+template <class T>
+Op max_pool_backward_op(const Args& a) {
+    const PoolSizes s = pool_of(a, 0);
+    const int64_t dout = a.slot<T>(0, outputs(s)), index = a.slot<uint8_t>(1, index_count(s)),
+                  dx = a.slot<T>(2, times(s.N, s.C, s.H, s.W));
+    return [=](Context& c) { max_pool_backward<T>(s, c.at<T>(dout), c.at<void>(index), c.at<T>(dx)); };
+}
+
+// Slots: x, out; of the backward dout, dx.
+template <class T, bool kForward>
+Op mean_pool_op(const Args& a) {
+    const PoolSizes s = pool_of(a, 0);
+    const int64_t inside = times(s.N, s.C, s.H, s.W), from = a.slot<T>(0, kForward ? inside : outputs(s)),
+                  to = a.slot<T>(1, kForward ? outputs(s) : inside);
+    return [=](Context& c) {
+        if (kForward)
+            mean_pool_forward<T>(s, c.at<T>(from), c.at<T>(to));
+        else
+            mean_pool_backward<T>(s, c.at<T>(from), c.at<T>(to));
+    };
+}
+
+// Slots: x, out; of the backward dout, dx.  Sizes: N, C, H, W of x, scale, whether bilinear.
+template <class T, bool kForward>
+Op upsample_op(const Args& a) {
+    const UpsampleSizes s{a.size(0), a.size(1), a.size(2), a.size(3), a.size(4), a.size(5), a.flag(6)};
+    a.need(s.scale_y >= 1 && s.scale_x >= 1, "has no scale");
+    const int64_t small = times(s.N, s.C, s.H, s.W), large = times(small, s.scale_y, s.scale_x),
+                  from = a.slot<T>(0, kForward ? small : large), to = a.slot<T>(1, kForward ? large : small);
+    return [=](Context& c) {
+        if (kForward)
+            upsample_forward<T>(s, c.at<T>(from), c.at<T>(to));
+        else
+            upsample_backward<T>(s, c.at<T>(from), c.at<T>(to));
+    };
+}
+
+}  // namespace
+
+template <class T>
+Factory find_image(const std::string& name) {
+    static const std::unordered_map<std::string, Factory> known{
+        {"conv", conv_op<T>},
+        {"conv_backward", conv_backward_op<T>},
+        {"max_pool", max_pool_op<T>},
+        {"max_pool_backward", max_pool_backward_op<T>},
+        {"mean_pool", mean_pool_op<T, true>},
+        {"mean_pool_backward", mean_pool_op<T, false>},
+        {"upsample", upsample_op<T, true>},
+        {"upsample_backward", upsample_op<T, false>},
+    };
+    if (sizeof(T) == sizeof(float) && name == "stem") return stem_op;
+    if (sizeof(T) == sizeof(float) && name == "stem_backward") return stem_backward_op;
+    const auto found = known.find(name);
+    return found == known.end() ? nullptr : found->second;
+}
+
+template Factory find_image<float>(const std::string&);
+template Factory find_image<double>(const std::string&);
+
+}  // namespace handgrad

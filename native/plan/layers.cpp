@@ -1,0 +1,152 @@
+// Affine layers and normalisations, and the names of all operations.
+#include <algorithm>
+#include <optional>
+#include <unordered_map>
+
+#include "kernels/table.h"
+#include "ops/affine.h"
+#include "ops/batchnorm.h"
+#include "ops/norm.h"
+#include "plan/args.h"
+#include "plan/pools.h"
+
+namespace handgrad {
+namespace {
+
+// Slots: x, w, b, out.  Sizes: rows, depth, columns.
+template <class T>
+Op affine_op(const Args& a) {
+    const int64_t rows = a.size(0), depth = a.size(1), columns = a.size(2);
+    const int64_t x = a.slot<T>(0, times(rows, depth)), w = a.slot<T>(1, times(depth, columns)), b = a.slot<T>(2, columns),
+                  out = a.slot<T>(3, times(rows, columns));
+    return [=](Context& c) { affine_forward<T>(c.at<T>(x), c.at<T>(w), c.at<T>(b), rows, depth, columns, c.at<T>(out)); };
+}
+
+// Slots: dout, x, w, dx or none, dw, db.  Sizes: rows, depth, columns, whether db is zero.
+template <class T>
+Op affine_backward_op(const Args& a) {
+    const int64_t rows = a.size(0), depth = a.size(1), columns = a.size(2);
+    const int64_t dout = a.slot<T>(0, times(rows, columns)), x = a.slot<T>(1, times(rows, depth)),
+                  w = a.slot<T>(2, times(depth, columns)), dx = a.optional<T>(3, times(rows, depth)),
+                  dw = a.slot<T>(4, times(depth, columns)), db = a.slot<T>(5, columns);
+    const bool is_zero = a.flag(3);
+    return [=](Context& c) {
+        affine_gradients<T>(c.at<T>(dout), c.at<T>(x), c.at<T>(w), rows, depth, columns, c.at<T>(dx), c.at<T>(dw),
+                            is_zero ? nullptr : c.at<T>(db));
+        if (is_zero) std::fill_n(c.at<T>(db), columns, T(0));
+    };
+}
+
+// The sizes of a batch normalisation: rows, channels, rectify, of_batch, curve, whether a pooling follows, and its sizes.
+struct NormArgs {
+    NormChain chain;
+    std::optional<PoolSizes> pool;
+    int64_t windows, largest;  // numbers of out, and of the largest x, where there is a pooling
+
+    NormArgs(const Args& a, double eps) {
+        const int64_t rows = a.size(0), channels = a.size(1);
+        a.need(a.size(4) <= kCurves && rows > 0, "names no curve, or has no rows");
+        chain = {rows, channels, eps, a.flag(2), a.flag(3), nullptr, static_cast<int>(a.size(4))};
+        windows = times(rows, channels);
+        largest = 0;
+        if (a.flag(5)) {
+            pool = pool_of(a, 6);
+            a.need(pool->C == channels && times(pool->N, pool->H, pool->W) == rows, "has a pooling of other sizes");
+            windows = largest = outputs(*pool);
+        }
+    }
+    NormChain of(const std::optional<PoolSizes>& kept) const {
+        NormChain found = chain;
+        found.pool = kept ? &*kept : nullptr;
+        return found;
+    }
+};
+
+// Slots: x, gamma, beta, mean, var, inv_std, scale, largest, index, out.  Numbers: eps.
+template <class T>
+Op batchnorm_op(const Args& a) {
+    const NormArgs s(a, a.number(0));
+    const int64_t n = times(s.chain.rows, s.chain.channels), C = s.chain.channels;
+    const int64_t x = a.slot<T>(0, n), gamma = a.slot<T>(1, C), beta = a.slot<T>(2, C), mean = a.slot<T>(3, C),
+                  var = a.slot<T>(4, C), inv_std = a.slot<T>(5, C), scale = a.slot<T>(6, C),
+                  largest = a.optional<T>(7, s.largest), index = a.optional<uint8_t>(8, s.pool ? index_count(*s.pool) : 0),
+                  out = a.slot<T>(9, s.windows);
+    a.need(!s.pool || (largest >= 0 && index >= 0), "lacks a slot of its pooling");
+    return [=](Context& c) {
+        const NormKept<T> kept{c.at<T>(mean), c.at<T>(var), c.at<T>(inv_std), c.at<T>(scale), c.at<T>(largest), c.at<void>(index)};
+        batchnorm_forward<T>(s.of(s.pool), c.at<T>(x), c.at<T>(gamma), c.at<T>(beta), kept, c.at<T>(out));
+    };
+}
+
+// Slots: dout, x, mean, inv_std, scale, largest, index, beta, dx, dgamma, dbeta.
+template <class T>
+Op batchnorm_backward_op(const Args& a) {
+    const NormArgs s(a, 0);
+    const int64_t n = times(s.chain.rows, s.chain.channels), C = s.chain.channels;
+    const int64_t dout = a.slot<T>(0, s.windows), x = a.slot<T>(1, n), mean = a.slot<T>(2, C), inv_std = a.slot<T>(3, C),
+                  scale = a.slot<T>(4, C), largest = a.optional<T>(5, s.largest),
+                  index = a.optional<uint8_t>(6, s.pool ? index_count(*s.pool) : 0), beta = a.slot<T>(7, C),
+                  dx = a.slot<T>(8, n), dgamma = a.slot<T>(9, C), dbeta = a.slot<T>(10, C);
+    a.need(!s.pool || (largest >= 0 && index >= 0), "lacks a slot of its pooling");
+    return [=](Context& c) {
+        const NormKept<const T, const void> kept{c.at<T>(mean),  nullptr,          c.at<T>(inv_std),
+                                                 c.at<T>(scale), c.at<T>(largest), c.at<void>(index)};
+        batchnorm_backward<T>(s.of(s.pool), c.at<T>(dout), c.at<T>(x), kept, c.at<T>(beta), c.at<T>(dx), c.at<T>(dgamma),
+                              c.at<T>(dbeta));
+    };
+}
+
+// Slots: x, gamma, beta, out, xhat, inv_std.  Sizes: N, C, positions, groups.  Numbers: eps.
+template <class T>
+Op groupnorm_op(const Args& a) {
+    const int64_t N = a.size(0), C = a.size(1), P = a.size(2), groups = a.size(3), n = times(N, C, P);
+    a.need(groups > 0 && C % groups == 0, "has groups that do not divide its channels");
+    const double eps = a.number(0);
+    const int64_t x = a.slot<T>(0, n), gamma = a.slot<T>(1, C), beta = a.slot<T>(2, C), out = a.slot<T>(3, n),
+                  xhat = a.slot<T>(4, n), inv_std = a.slot<T>(5, times(N, groups));
+    return [=](Context& c) {
+        group_norm_forward<T>(N, C, P, groups, c.at<T>(x), c.at<T>(gamma), c.at<T>(beta), eps, c.at<T>(out), c.at<T>(xhat),
+                              c.at<T>(inv_std));
+    };
+}
+
+// Slots: dout, xhat, inv_std, gamma, dx, dgamma, dbeta.
+template <class T>
+Op groupnorm_backward_op(const Args& a) {
+    const int64_t N = a.size(0), C = a.size(1), P = a.size(2), groups = a.size(3), n = times(N, C, P);
+    a.need(groups > 0 && C % groups == 0, "has groups that do not divide its channels");
+    const int64_t dout = a.slot<T>(0, n), xhat = a.slot<T>(1, n), inv_std = a.slot<T>(2, times(N, groups)),
+                  gamma = a.slot<T>(3, C), dx = a.slot<T>(4, n), dgamma = a.slot<T>(5, C), dbeta = a.slot<T>(6, C);
+    return [=](Context& c) {
+        group_norm_backward<T>(N, C, P, groups, c.at<T>(dout), c.at<T>(xhat), c.at<T>(inv_std), c.at<T>(gamma), c.at<T>(dx),
+                               c.at<T>(dgamma), c.at<T>(dbeta));
+    };
+}
+
+}  // namespace
+
+template <class T>
+Factory find_layer(const std::string& name) {
+    static const std::unordered_map<std::string, Factory> known{
+        {"affine", affine_op<T>},
+        {"affine_backward", affine_backward_op<T>},
+        {"batchnorm", batchnorm_op<T>},
+        {"batchnorm_backward", batchnorm_backward_op<T>},
+        {"groupnorm", groupnorm_op<T>},
+        {"groupnorm_backward", groupnorm_backward_op<T>},
+    };
+    const auto found = known.find(name);
+    return found == known.end() ? nullptr : found->second;
+}
+
+template <class T>
+Op make_op(const OpText& text, const std::vector<Slot>& slots, int64_t table_width, int64_t streams) {
+    for (const auto find : {find_flat<T>, find_layer<T>, find_image<T>, find_update<T>})
+        if (const Factory factory = find(text.name)) return factory(Args(text, slots, table_width, streams));
+    throw std::invalid_argument("plan: there is no operation " + text.name);
+}
+
+template Op make_op<float>(const OpText&, const std::vector<Slot>&, int64_t, int64_t);
+template Op make_op<double>(const OpText&, const std::vector<Slot>&, int64_t, int64_t);
+
+}  // namespace handgrad

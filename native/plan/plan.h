@@ -1,0 +1,129 @@
+// A plan: training steps, or the scores of a batch, as a list of operations over buffers at fixed places.
+//
+// The operations call the drivers of ops/ that the functions for Python call, in the same order, so that their results
+// have the same bits.  What a network keeps from step to step, its weights, the state of the update rule, running
+// statistics and averages, is carried: it lies in one buffer before the step and in another one behind it.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/buffers.h"
+
+namespace handgrad {
+
+// A random stream of NumPy: its numpy/random/bitgen.h.
+struct BitGenerator {
+    void* state;
+    uint64_t (*next_uint64)(void* state);
+    uint32_t (*next_uint32)(void* state);
+    double (*next_double)(void* state);
+    uint64_t (*next_raw)(void* state);
+};
+
+enum class Number { kFloat, kDouble, kByte, kLabel };
+
+// The rows that steps take their batches from.  X: row_size numbers a row; of bytes x is table[channel][byte], or
+// (byte - mean) / std, of as many numbers as a row.  y: labels, or numbers.  rows: the places of the rows of all steps.
+struct Feed {
+    const void *X = nullptr, *y = nullptr, *table = nullptr;
+    Number x_kind = Number::kFloat, y_kind = Number::kLabel;
+    const double *mean = nullptr, *std = nullptr;
+    const int64_t* rows = nullptr;
+    int64_t count = 0, x_size = 0, y_size = 0, channels = 0;
+};
+
+struct Context {
+    std::vector<char*> memory;  // of the slots
+    const Feed* feed = nullptr;
+    std::vector<BitGenerator*> streams;
+    const double* table = nullptr;  // numbers of this step
+    int64_t step = 0;
+    double loss = 0, norm = 0;
+    bool is_finite = true;  // false: the step is given up
+
+    template <class U>
+    U* at(int64_t slot) const {
+        return slot < 0 ? nullptr : reinterpret_cast<U*>(memory[static_cast<size_t>(slot)]);
+    }
+};
+
+using Op = std::function<void(Context&)>;
+
+// offset: in the plan's own memory; negative where a run says where it lies.
+struct Slot {
+    int64_t bytes, offset;
+};
+
+// Where an operation finds its arguments; a slot of -1 is an argument left out.
+struct OpText {
+    std::string name;
+    std::vector<int64_t> slots, sizes;
+    std::vector<double> numbers;
+};
+
+// Makes an operation of its text; throws std::invalid_argument where a slot is too small for what is written there.
+template <class T>
+Op make_op(const OpText& text, const std::vector<Slot>& slots, int64_t table_width, int64_t streams);
+
+// now: the slot that a step reads; next: the one that it writes.  alternates: what was before the last step is kept.
+struct Carried {
+    int64_t now, next;
+    bool alternates;
+};
+
+// constants: memory that is filled with a number when the plan is made.
+struct Constant {
+    int64_t slot, count;
+    double value;
+};
+
+// x_size, y_size: numbers of a row that the operations read, 0 where they read none; y_kind: what they take y for.
+struct Layout {
+    std::vector<Slot> slots;
+    int64_t arena = 0;
+    std::vector<Carried> carried;
+    std::vector<int64_t> given, results;  // slots that a run binds: read by it; written by it
+    std::vector<Constant> constants;
+    int64_t batch = 0, table_width = 0, streams = 0;
+    int64_t x_size = 0, y_size = 0;
+    Number y_kind = Number::kLabel;
+};
+
+// What a run works on.  first, second: of the carried pairs what steps write, second[i] null where it does not alternate
+// or there is one step alone.
+struct PlanRun {
+    Feed feed;
+    std::vector<const void*> carried, given;
+    std::vector<void*> first, second, results;
+    std::vector<BitGenerator*> streams;
+    const double* table;
+    int64_t steps;
+    double seconds;  // no step begins later
+    double *losses, *norms;
+    // what came of it
+    int64_t done = 0;
+    bool is_finite = true;
+};
+
+template <class T>
+class Plan {
+  public:
+    Plan(Layout layout, const std::vector<OpText>& ops);
+    const Layout& layout() const { return layout_; }
+    // Throws std::invalid_argument unless the operations can read these rows.
+    void check_feed(const Feed& feed) const;
+    // Throws std::runtime_error where another thread runs this plan.
+    void run(PlanRun& run);
+
+  private:
+    Layout layout_;
+    Scratch<char> arena_;
+    std::vector<Op> ops_;
+    Context context_;
+    std::atomic<bool> is_running_{false};
+};
+
+}  // namespace handgrad

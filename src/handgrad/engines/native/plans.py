@@ -1,0 +1,30 @@
+"""Plans: lists of operations that native code runs whole (native/plan/)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from handgrad.engines.native import _kernels
+
+Pair = tuple[int, int]
+
+
+def make(dtype: np.dtype, *parts: Any) -> Any:
+    """Return a plan for arrays of `dtype`; `parts` are those of ``plan32`` in `_kernels.pyi`."""
+    return _kernels.plan32(*parts) if dtype == np.float32 else _kernels.plan64(*parts)
+
+
+def settings() -> tuple[Any, ...]:
+    """Return what the kernels' choices depend on beside sizes."""
+    return _kernels.isa(), _kernels.is_exact()
+
+
+def takes_pool(
+    x: np.ndarray, w: np.ndarray, options: Sequence[Any], rectify: bool, normed: bool
+) -> bool:
+    """Whether a convolution, of stride, pad, dilation and groups, computes a 2x2 pooling behind it."""
+    stride, pad, dilation, groups = options
+    return _kernels.conv_takes_pool(x, w, stride, pad, dilation, groups, rectify, normed)

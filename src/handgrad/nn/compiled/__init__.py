@@ -1,0 +1,1 @@
+"""Plans: whole training steps of a network in one native call."""

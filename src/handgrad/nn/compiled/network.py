@@ -1,0 +1,261 @@
+"""The steps of a network as operations of a plan, forwards and backwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from handgrad import engines
+from handgrad.layers import chain
+from handgrad.nn.activations import Dropout
+from handgrad.nn.compiled import layers as lowered
+from handgrad.nn.compiled.layers import CURVES, Array, Lowered, Moments, Part
+from handgrad.nn.compiled.memory import Memory, NotCovered, Ref
+from handgrad.nn.graph import Plan, Step
+from handgrad.nn.joins import Add
+from handgrad.nn.layer import Layer, PairLayer
+from handgrad.nn.linear import Linear
+from handgrad.nn.norms import BatchNorm, Norm
+from handgrad.nn.pools import AvgPool, Upsample
+
+_RUNNING = ("running_mean", "running_var", "momentum")
+_METHODS = ("forward", "backward", "backward_of_parameters")
+
+
+class Norming(NamedTuple):
+    """A batch normalisation of the network, and the slots of its moments in a step."""
+
+    layer: BatchNorm
+    moments: Moments
+
+
+class Network:
+    """The operations of a network for batches of one shape.
+
+    Attributes: scores; norms, its batch normalisations in the order of their steps; streams, where each
+    dropout draws from; settings, what the layers' options were, for `same_settings`.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        memory: Memory,
+        own: Mapping[int, Layer],
+        x: Ref,
+        weights: Mapping[str, int],
+        gradients: Mapping[str, int],
+    ) -> None:
+        """Add the operations of the forward.
+
+        Args:
+            plan: the steps.
+            memory: what the operations are added to.
+            own: for layers that keep buffers those of a call that computes nothing.
+            x: the batch.
+            weights, gradients: the slots of the parameters and of their gradients, by name.
+        """
+        self.plan, self.memory = plan, memory
+        self._own = dict(own)
+        self._weights, self._gradients = weights, gradients
+        self._learned: set[str] = set()  # parameters whose gradient is there already
+        self._shapes = {name: w.shape for name, w in plan.model._params.items()}
+        self.norms: list[Norming] = []
+        self.streams: list[Any] = []
+        self.settings = settings_of(plan, own)
+        self._backwards: list[tuple[Step, Callable[[Ref], list[Ref]]]] = []
+        values = {0: x}
+        for step in plan.steps:
+            values[step.output] = self._forward(step, values)
+        self.scores = values[plan.output]
+
+    def backward(self, dscores: Ref) -> None:
+        """Add the operations of the backward; the gradients are in their slots after them."""
+        douts = {self.plan.output: dscores}
+        for step, back in reversed(self._backwards):
+            dout = douts.pop(step.output, None)
+            if dout is None:
+                continue
+            dxs = back(dout)
+            if not step.needs_dx:
+                continue
+            for i, dx in zip(step.inputs, dxs, strict=True):
+                known = douts.get(i)
+                douts[i] = dx if known is None else self._sum(known, dx)
+        missing = [name for name in self._gradients if name not in self._learned]
+        if missing:
+            raise NotCovered(f"the parameter {missing[0]}, which has no influence on the loss")
+
+    def _sum(self, a: Ref, b: Ref) -> Ref:
+        b = self.memory.dense(b, a.last)
+        out = a._replace(slot=self.memory.value(a.numbers))
+        self.memory.op("sum", [a.slot, b.slot, out.slot], [a.numbers])
+        return out
+
+    def _forward(self, step: Step, values: Mapping[int, Ref]) -> Ref:
+        if step.chain is not None:
+            out, back = self._chain(step, values[step.inputs[0]])
+        elif type(step.layers[-1]) is Add:
+            return self._add(step, values)
+        else:
+            out, back = self._layer(step, values[step.inputs[0]])
+
+        def backward(dout: Ref) -> list[Ref]:
+            dx = back(dout, step.needs_dx)
+            return [] if dx is None else [dx]
+
+        self._backwards.append((step, backward))
+        return out
+
+    def _add(self, step: Step, values: Mapping[int, Ref]) -> Ref:
+        a, b = (values[i] for i in step.inputs)
+        self._backwards.append((step, lambda dout: [dout, dout]))
+        return self._sum(a, b)
+
+    # -- chains ------------------------------------------------------------------------------------
+
+    def _chain(self, step: Step, x: Ref) -> Lowered:
+        assert step.chain is not None
+        like = np.empty(x.shape, self.memory.dtype)
+        groups: list[tuple[Array, ...]] = []
+        options: list[Any] = []
+        norm: BatchNorm | None = None
+        for known, plain in zip(step.layers, step.plain, strict=True):
+            assert isinstance(known, PairLayer)
+            if known.pair_name == "flatten":
+                continue
+            layer = self._own.get(id(known), known)
+            assert isinstance(layer, PairLayer)
+            norm = known if isinstance(known, BatchNorm) else norm
+            groups.append(self._arrays(known))
+            options += layer.options(like, "train") if plain is None else plain
+        flat = [np.empty(a.shape, self.memory.dtype) for group in groups for a in group]
+        found = chain.planned(step.chain, "native", [like, *flat], options)
+        if found.forms:
+            raise NotCovered("scales of another shape than (C,)")
+        first, backs, moments = 0, [], list[Moments]()
+        for names in found.parts:
+            end = first + len(names)
+            part = Part(names, found.options[first:end], tuple(groups[first:end]))
+            part = part._replace(takes_pool=self._takes_pool(part, x))
+            x, back = lowered.lower(part, self.memory, x, step.needs_dx or first > 0, moments)
+            backs.append((back, first > 0))
+            first = end
+        if norm is not None and moments:
+            self.norms.append(Norming(norm, moments[0]))
+
+        def backward(dout: Ref, need_dx: bool) -> Ref | None:
+            dx: Ref | None = dout
+            for back, is_later in reversed(backs):
+                assert dx is not None
+                dx = back(dx, need_dx or is_later)
+            return dx
+
+        return x, backward
+
+    def _takes_pool(self, part: Part, x: Ref) -> bool:
+        """Whether a convolution and the pooling behind it are one call (`native/fused.py`)."""
+        names = part.names
+        if names[0] != "conv" or names[-1] != "max_pool":
+            return False
+        if part.options[-1][:2] != ((2, 2), (2, 2)):
+            return False
+        w = np.empty(part.arrays[0][0].shape, self.memory.dtype)
+        like = np.empty(x.shape, self.memory.dtype)
+        plans = engines.get("native").plans
+        found: bool = plans.takes_pool(like, w, part.options[0], len(names) > 2, len(names) == 4)
+        return found
+
+    def _arrays(self, layer: PairLayer) -> tuple[Array, ...]:
+        """Return the arrays of a layer's pair, with constants for what is left out."""
+        params = [self._param(name) for name in layer.parameters]
+        if isinstance(layer, Linear) and not layer.bias:
+            params.append(self._constant(layer.outputs, 0.0))
+        if isinstance(layer, Norm) and not (layer.scale and layer.shift):
+            channels = next(iter(layer._shapes))[0][0]
+            if not layer.scale:
+                params.insert(0, self._constant(channels, 1.0))
+            if not layer.shift:
+                params.append(self._constant(channels, 0.0))
+        return tuple(params)
+
+    def _param(self, name: str) -> Array:
+        if name in self._learned:
+            raise NotCovered(f"the layer of {name}, which is used twice")
+        self._learned.add(name)
+        return Array(self._weights[name], self._shapes[name], self._gradients[name])
+
+    def _constant(self, count: int, number: float) -> Array:
+        return Array(self.memory.constant(count, number), (count,), self.memory.value(count))
+
+    # -- layers that are in no chain -----------------------------------------------------------------
+
+    def _layer(self, step: Step, x: Ref) -> Lowered:
+        known, memory = step.layers[-1], self.memory
+        if not isinstance(known, PairLayer) or _is_changed(type(known)):
+            raise NotCovered(f"the layer {known!r}")
+        layer = self._own.get(id(known), known)
+        assert isinstance(layer, PairLayer)
+        like = np.empty(x.shape, memory.dtype)
+        pair, options = layer.pair(like), layer.options(like, "train")
+        if isinstance(known, BatchNorm):  # without gamma or beta
+            moments: list[Moments] = []
+            part = Part(
+                ("batchnorm",), ((float(options[0].get("eps", 1e-5)),),), (self._arrays(known),)
+            )
+            made = lowered.lower(part, memory, x, True, moments)
+            self.norms.append(Norming(known, moments[0]))
+            return made
+        if pair == "leaky_relu":
+            return lowered.relu(memory, x, float(options[0]))
+        if pair in CURVES:
+            return lowered.curve(memory, x, CURVES[pair], *(float(alpha) for alpha in options))
+        if pair == "flatten":
+            return lowered.flatten(memory, x)
+        if pair == "global_avg_pool":
+            out, back = lowered.mean_pool(memory, x, x.shape[2:], (1, 1))
+            return out._replace(shape=x.shape[:2], last=False), back
+        if type(known) is Upsample:
+            return lowered.upsample(memory, x, known.scale, known.mode == "bilinear")
+        if type(known) is AvgPool and known.pad == (0, 0) and not known.ceil_mode:
+            return lowered.mean_pool(memory, x, known.size, known.stride)
+        if pair == "dropout":
+            return self._dropout(known, options[0], x)
+        if pair in ("layernorm", "spatial_groupnorm", "spatial_instancenorm"):
+            groups = {"layernorm": 1, "spatial_instancenorm": x.shape[1]}.get(pair, options[0])
+            eps = float(options[-1].get("eps", 1e-5))
+            return lowered.group_norm(memory, x, self._arrays(known), groups, eps)
+        raise NotCovered(f"the layer {known!r}")
+
+    def _dropout(self, layer: Layer, param: dict[str, Any], x: Ref) -> Lowered:
+        if type(layer).stream is not Dropout.stream or param.get("seed") is not None:
+            raise NotCovered(f"the layer {layer!r}, whose seed makes the same mask each time")
+        self.streams.append(param.get("rng"))
+        return lowered.dropout(self.memory, x, float(param["p"]), len(self.streams) - 1)
+
+
+def _is_changed(cls: type[PairLayer]) -> bool:
+    """Whether a class computes by something else than its pair."""
+    return any(
+        getattr(cls, name) not in (getattr(PairLayer, name), getattr(Linear, name, None))
+        for name in _METHODS
+    )
+
+
+def settings_of(plan: Plan, own: Mapping[int, Layer]) -> list[str]:
+    """Return the options of the layers that may change from call to call, as texts."""
+    found = []
+    for step in plan.steps:
+        for known, plain in zip(step.layers, step.plain, strict=True):
+            layer = own.get(id(known), known)
+            if plain is not None or not isinstance(layer, PairLayer) or isinstance(layer, Linear):
+                continue
+            if isinstance(layer, BatchNorm):
+                options: Any = {
+                    k: v for k, v in layer.param.items() if k not in (*_RUNNING, "mode")
+                }
+            else:
+                options = layer.options(np.empty((1, 1)), "train")
+            found.append(f"{known._label} {options!r}")
+    return found

@@ -1,0 +1,67 @@
+"""What goes into a plan of training steps, and what comes out of its runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+Arrays = dict[str, np.ndarray]
+
+
+class Options(NamedTuple):
+    """What a plan is made for, beside the network.
+
+    shape: of a batch; targets: numbers of a row of y, None for labels; rule: the name of the update rule;
+    frozen: parameters that stay; clips, averages: whether gradients are clipped, weights averaged; decayed:
+    parameters with an l2 of their own.
+    """
+
+    shape: tuple[int, ...]
+    targets: int | None
+    rule: str
+    frozen: frozenset[str] = frozenset()
+    clips: bool = False
+    averages: bool = False
+    decayed: frozenset[str] = frozenset()
+
+
+class Feed(NamedTuple):
+    """The rows that batches are taken from.
+
+    X: (N, ...), float32 or float64, or bytes; y: (N,) int64 or (N, K) float64; prepare: of bytes the table
+    (channels, 256) of their numbers, or mean and std of all numbers of a row.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    prepare: tuple[np.ndarray, ...] = ()
+
+
+class Steps(NamedTuple):
+    """What changes from step to step.
+
+    rows: (steps, rows of a batch), places in the feed; factors: on the learning rate, None for 1; clip_norm;
+    and shares: what averages keep of themselves.
+    """
+
+    rows: np.ndarray
+    factors: Sequence[float] | None = None
+    clip_norm: float = 0.0
+    shares: Sequence[float] | None = None
+
+
+class Done(NamedTuple):
+    """What steps have done.
+
+    losses; norms, of the gradients before they were clipped; params: the new ones that are trained; before:
+    all in front of the last step; grads: of the last step; averages: of parameters and running statistics.
+    """
+
+    losses: list[float]
+    norms: list[float]
+    params: Arrays
+    before: Arrays
+    grads: Arrays
+    averages: Arrays

@@ -34,7 +34,7 @@ def test_show_makes_a_widget_that_follows_the_solver():
     solver.train()
     assert json.loads(view.state)["iteration"] == 12
     assert "export default { render }" in view._esm
-    assert sum(line.startswith("export ") for line in view._esm.splitlines()) == 1
+    assert sum(line.startswith("export default") for line in view._esm.splitlines()) == 1
 
 
 def test_only_a_solver_is_shown():

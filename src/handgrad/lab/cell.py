@@ -67,6 +67,8 @@ def show(solver: Solver) -> Any:
 class Cell(Callback):
     """Tell a view how the training does, at most a share of the time."""
 
+    needs_each_step = False
+
     def __init__(self, solver: Solver, tell: Callable[[dict[str, Any]], None]) -> None:
         """Begin with what `solver` has done so far."""
         self.tell = tell

@@ -60,6 +60,7 @@ MAY_IMPORT = {
         "engines",
         "gradcheck",
         "interop",
+        "lab",
         "layers",
         "models",
         "nn",
@@ -186,6 +187,7 @@ LATER = {
     "handgrad.report.task_figures": "Matplotlib",
     "handgrad.data.download": "HTTP and TLS",
     "handgrad.sklearn": "scikit-learn",
+    "handgrad.lab.cell": "the training",
     "handgrad.lab.protocol": "uvicorn",
     "handgrad.lab.routes": "Starlette",
 }

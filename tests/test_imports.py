@@ -69,7 +69,8 @@ MAY_IMPORT = {
     "bench": _TRAINING | {"interop", "processes", "sklearn", "training"},
     "experiments": _TRAINING | {"handgrad", "optional", "processes", "report", "training"},
     "distributed": {"environment", "errors", "optional", "training"},
-    "lab": _TRAINING | {"experiments", "handgrad", "html", "processes", "report", "training"},
+    "lab": _TRAINING
+    | {"experiments", "handgrad", "html", "optional", "processes", "report", "training"},
     "tuning": _TRAINING | {"optional", "processes", "report", "training"},
     "courses.notebook": _TRAINING
     | {"checker", "courses", "gradcheck", "html", "report", "training"},

@@ -15,10 +15,7 @@ from handgrad.lab.server import libraries
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 
-@follows(
-    "the lab needs the package {error.name}; get it with: pip install 'handgrad[lab]'",
-    "show needs the package {error.name}; get it with: pip install 'handgrad[lab]'",
-)
+@follows("{what} needs the package {name.partition('.')[0]}")
 @pytest.mark.parametrize("name", ["starlette", "uvicorn", "anywidget"])
 def packages_of_the_lab_that_are_missing(name, monkeypatch):
     model = handgrad.TwoLayerNet(input_dim=64, hidden_dim=4)

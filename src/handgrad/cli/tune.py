@@ -55,6 +55,7 @@ Examples:
               help="Seconds between signs of life in a database.")  # fmt: skip
 @click.option("--grace", type=click.IntRange(2, 10**6), default=600, show_default=True,
               help="Seconds without one, after which a machine counts as lost.")  # fmt: skip
+@click.option("--live", is_flag=True, help="Show the trials on the page of `handgrad lab`.")
 @click.option("--quiet", is_flag=True, help="Print the result only.")
 def command(
     config: Path | None,
@@ -64,6 +65,7 @@ def command(
     threads: int | None,
     sampler_set: tuple[str, ...],
     pruner_set: tuple[str, ...],
+    live: bool,
     quiet: bool,
     **options: Any,
 ) -> int:
@@ -72,6 +74,7 @@ def command(
     Each trial is a run with a folder of its own.  The same command goes on after Ctrl-C, also with more
     trials; so does --out FOLDER alone.  Several machines share a study by --storage.
     """
+    from handgrad.cli.live import show_lab
     from handgrad.optional import library
     from handgrad.tuning.search import Search, keep_inputs
 
@@ -84,6 +87,8 @@ def command(
     })  # fmt: skip
     search = Search(settings, workers or 0, threads or 0)
     keep_inputs(settings)
+    if live:
+        show_lab(out)
     if not quiet:
         click.echo(
             f"{settings.trials} trials of {settings.name}, judged by validation {settings.metric}, on "

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from handgrad.errors import DtypeError, OptionError, shown
+from handgrad.errors import DtypeError, shown
 from handgrad.lab.thinning import Thinned
+from handgrad.optional import library
 from handgrad.training.callback import Callback, Record
 
 if TYPE_CHECKING:
@@ -39,13 +40,8 @@ def show(solver: Solver) -> Any:
     """
     if not hasattr(solver, "optim_configs") or isinstance(solver, type):
         raise DtypeError(f"show: solver must be a Solver, got {shown(solver)}")
-    try:
-        import anywidget
-        import traitlets
-    except ImportError as error:
-        raise OptionError(
-            f"show needs the package {error.name}; get it with: pip install 'handgrad[lab]'"
-        ) from None
+    anywidget = library("anywidget", "show", "lab")
+    traitlets = library("traitlets", "show", "lab")
 
     class View(anywidget.AnyWidget):  # type: ignore[misc]  # nothing is known of its base
         """What the notebook shows; `state` is JSON."""

@@ -23,6 +23,7 @@ from handgrad.lab.guard import Guard, TooSlow
 from handgrad.lab.launching import OWN
 from handgrad.lab.live import is_alive, read_json
 from handgrad.lab.passwords import PATHS, Door
+from handgrad.optional import library
 
 if TYPE_CHECKING:
     from handgrad.lab.state import Lab
@@ -37,15 +38,8 @@ _beside: list[subprocess.Popen[bytes]] = []  # servers that this process started
 
 def libraries() -> None:
     """Raise OptionError where the libraries of the extra are missing."""
-    try:
-        import starlette
-        import uvicorn
-
-        del starlette, uvicorn
-    except ImportError as error:
-        raise OptionError(
-            f"the lab needs the package {error.name}; get it with: pip install 'handgrad[lab]'"
-        ) from None
+    for name in ("starlette", "uvicorn"):
+        library(name, "the lab", "lab")
 
 
 def serve(

@@ -43,7 +43,9 @@ def show(solver: Solver) -> Any:
     anywidget = library("anywidget", "show", "lab")
     traitlets = library("traitlets", "show", "lab")
 
-    class View(anywidget.AnyWidget):  # type: ignore[misc]  # nothing is known of its base
+    base: Any = anywidget.AnyWidget
+
+    class View(base):  # type: ignore[misc]  # nothing is known of its base
         """What the notebook shows; `state` is JSON."""
 
         _esm = _script()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 
 PORT = 8123
 HOST = f"127.0.0.1:{PORT}"
@@ -56,7 +57,14 @@ def _cut(body, parts):
 
 def ask(app, scope, body=b"", parts=1):
     """Return status, headers and body of the answer."""
-    found = asyncio.run(asyncio.wait_for(_send(app, scope, body, parts), 20))
+    found = []
+
+    def run():  # in a thread of its own: Playwright has a loop in the main one
+        found.extend(asyncio.run(asyncio.wait_for(_send(app, scope, body, parts), 20)))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
     if not found:
         return 0, {}, b""
     headers = {k.decode(): v.decode() for k, v in found[0].get("headers", [])}

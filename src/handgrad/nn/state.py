@@ -61,6 +61,11 @@ def in_mode(mode: str) -> Iterator[None]:
         _mode.reset(token)
 
 
+def is_fixed() -> bool:
+    """Whether this thread sees some network as it was (`Stateful.fixed`)."""
+    return bool(_fixed.get())
+
+
 def current_mode() -> str | None:
     """Return the mode of this thread's call of a network, None outside of one."""
     return _mode.get()

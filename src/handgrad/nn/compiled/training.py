@@ -41,6 +41,8 @@ class TrainPlan:
         first = next(iter(params.values()), None)
         if first is None or compiled_rules(first) is None:
             raise NotCovered("another engine or dtype")
+        if model.device != "cpu":
+            raise NotCovered(f"the device {model.device}")
         self.dtype = first.dtype
         self._key = self._present()
         self._is_stale = False

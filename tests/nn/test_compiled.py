@@ -171,7 +171,7 @@ def test_bits_of_scores(name, dtype):
             model.compile((n, *X.shape[1:]))
             assert model._scorer is not None
             scored.append(model._scorer(X[:n]))
-            for got in (scored[-1], model.loss(X[:n]), model.loss(X[:n].tolist())):
+            for got in (scored[-1], model.loss(X[:n]), model.loss(X[:n].copy(order="F"))):
                 assert got.dtype == expected.dtype
                 assert got.tobytes() == np.ascontiguousarray(expected).tobytes()
 

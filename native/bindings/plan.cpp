@@ -266,8 +266,8 @@ void bind(nb::module_& module, const char* name) {
 }  // namespace
 
 void bind_plans(nb::module_& module) {
-    bind<float>(module, "Plan32");
-    bind<double>(module, "Plan64");
+    bind<float>(module, "_Plan32");
+    bind<double>(module, "_Plan64");
     const auto define = [&](const char* name, auto function) {
         module.def(name, function, nb::rv_policy::take_ownership, "sizes"_a, "offsets"_a, "arena"_a, "carried"_a, "given"_a,
                    "results"_a, "shapes"_a, "constants"_a, "batch"_a, "table_width"_a, "streams"_a, "ops"_a);

@@ -295,10 +295,7 @@ class TrainPlan:
     def _table(self, configs: Mapping[str, Any], steps: Steps, call: InCall) -> np.ndarray:
         columns = self._columns
         table = np.zeros((len(steps.rows), columns["width"]))
-        powers: dict[Any, list[float]] = {}
-        for place, name in enumerate(self._trained):
-            first = place * rules.COLUMNS
-            rules.fill(table, first, self.rule, configs[name], steps.factors, powers)
+        rules.fill(table, self.rule, [configs[name] for name in self._trained], steps.factors)
         table[:, columns["reg"]] = self.model.reg
         table[:, columns["clip"]] = steps.clip_norm
         if steps.shares is not None:

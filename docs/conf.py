@@ -14,7 +14,7 @@ author = "The Handgrad developers"
 copyright = author
 release = version = handgrad.__version__
 
-extensions = ["myst_nb", "mathml"]
+extensions = ["myst_nb", "mathml", "sphinx_design"]
 source_suffix = {".md": "myst-nb", ".rst": "restructuredtext"}
 default_role = "py:obj"  # `name` in a docstring links to what it names
 exclude_patterns = []
@@ -22,6 +22,11 @@ templates_path = []
 html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["handgrad.css"]
+html_logo = html_favicon = "_static/logo.svg"
+html_theme_options = {
+    "light_css_variables": {"color-brand-primary": "#1f5f9e", "color-brand-content": "#1f5f9e"},
+    "dark_css_variables": {"color-brand-primary": "#7db8f0", "color-brand-content": "#7db8f0"},
+}
 html_title = f"Handgrad {release}"
 html_show_sphinx = False
 myst_enable_extensions = ["colon_fence", "dollarmath"]

@@ -28,6 +28,7 @@ from handgrad.checker import hypotheses
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
+LONG = 100  # characters of LaTeX; longer formulas are put on several lines
 FAMILIES = {  # of the checker's hypotheses
     "max_pool": "pool",
     "softmax_loss": "loss",
@@ -56,7 +57,8 @@ def page(file: str, names: list[str], entry: Callable[[str, str, Any], str], ima
     parts = [_heading(file, "="), as_rst(first)]
     for title, key in (("Forward", "forward"), ("Backward", "backward")):
         if key in note:
-            parts.append(f"**{title}**\n\n.. math:: {note[key]}")
+            formulas = note[key].split(r" \qquad ") if len(note[key]) > LONG else [note[key]]
+            parts.append("\n\n".join([f"**{title}**", *(f".. math:: {one}" for one in formulas)]))
     if note:
         parts.append(_shapes(file, names))
     if "picture" in note:
@@ -147,7 +149,8 @@ def _picture(file: str, kind: str, images: Path) -> str:
     figure.savefig(images / f"{file}.svg", metadata={"Date": None})
     plt.close(figure)
     said = figure.get_suptitle() or figure.axes[0].get_title()
-    return f".. image:: images/{file}.svg\n   :alt: {said.splitlines()[0]}\n   :class: chart"
+    look = "photo" if kind in layer_pictures.PHOTOS else "chart"
+    return f".. image:: images/{file}.svg\n   :alt: {said.splitlines()[0]}\n   :class: {look}"
 
 
 def _example(code: str, names: list[str]) -> str:
@@ -162,9 +165,10 @@ def _example(code: str, names: list[str]) -> str:
 
 
 def _source(module: ModuleType) -> str:
-    """Show the arithmetic of a layer, without what checks its arguments."""
+    """Show the arithmetic of a layer; where it is another layer's, the functions that call that."""
     text = Path(inspect.getfile(module)).read_text("utf-8")
     start = re.search(r"^(class \w*Saved|# The arithmetic|@vectorized)", text, re.M)
+    start = start or re.search(r"^def ", text, re.M)
     path = Path(inspect.getfile(module))
     said = f"``{path.relative_to(path.parents[2]).as_posix()}``, where the checks stand, too."
     if not start:

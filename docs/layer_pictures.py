@@ -16,6 +16,12 @@ from matplotlib.figure import Figure  # noqa: E402
 from handgrad import layers  # noqa: E402
 from handgrad.data import make_shapes  # noqa: E402
 
+PHOTOS = (
+    "filters",
+    "smaller",
+    "larger",
+)  # kinds that show pictures, which the dark leaves as they are
+
 
 def _pair(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
     return getattr(layers, f"{name}_forward"), getattr(layers, f"{name}_backward")

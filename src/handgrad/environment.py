@@ -1,4 +1,4 @@
-"""What the numbers depend on besides the code: versions, processor, BLAS, threads."""
+"""What the numbers depend on, apart from the code: versions, processor, BLAS, threads."""
 
 from __future__ import annotations
 

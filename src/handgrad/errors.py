@@ -110,6 +110,8 @@ def shape_of(layer: str, name: str, array: Any) -> tuple[int, ...]:
 
 def check_ndim(layer: str, name: str, array: Any, ndim: int, meaning: str) -> None:
     """Raise ShapeError unless `array` has `ndim` dimensions; `meaning` names them, as in "(N, D)"."""
+    if type(array) is np.ndarray and array.ndim == ndim:
+        return
     shape = shape_of(layer, name, array)
     if len(shape) != ndim:
         raise ShapeError(
@@ -129,6 +131,8 @@ def check_min_ndim(layer: str, name: str, array: Any, minimum: int, meaning: str
 
 def check_shape(layer: str, name: str, array: Any, expected: tuple[int, ...], why: str) -> None:
     """Raise ShapeError unless `array.shape` is `expected`; `why` says where the expectation comes from."""
+    if type(array) is np.ndarray and array.shape == expected:
+        return
     shape = shape_of(layer, name, array)
     if shape != expected:
         raise ShapeError(f"{layer}: {name} must have shape {expected} ({why}), got {shape}")

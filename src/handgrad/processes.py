@@ -11,6 +11,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -97,3 +99,21 @@ def serve(answer: Callable[..., Any], requests: IO[str], answers: IO[str]) -> No
             reply = {"error": kind + first}
         answers.write(json.dumps(reply) + "\n")
         answers.flush()
+
+
+def serve_parent(answer: Callable[..., Any]) -> None:
+    """Answer the requests of the process that started this one; end when it is gone.
+
+    What libraries print goes to standard error, so that it does not get between the answers.
+    """
+    threading.Thread(target=end_with, args=[int(sys.argv[1])], daemon=True).start()
+    channel = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    serve(answer, sys.stdin, channel)
+
+
+def end_with(parent: int) -> None:
+    """End this process when `parent` is no longer the one above it, as after kill -9."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)

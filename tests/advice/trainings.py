@@ -217,7 +217,6 @@ def paths_for_a_network_of_tables(tmp_path, monkeypatch):
 
 
 @follows("has {done} epochs; give more than that, not {epochs}")
-@pytest.mark.filterwarnings("ignore:.*(num_epochs was|further than)")
 def epochs_that_are_done(tmp_path):
     folder = trained(tmp_path, "regression")
     done = int(said(refused(lambda: resume_run(folder, epochs=1)), r"has (\d+) epochs; give more"))

@@ -86,6 +86,7 @@ def planted(bug: Bug) -> str:
 # what no course takes points for: right by default, WRONG by the strict contract
 _STRICT = {
     "input_changed", "dout_changed", "cache_changed", "integer_truncation", "log_of_probability",
+    "shift_over_all",
 }  # fmt: skip
 _STRICT_WORDS = {"db shape (1,M)", "test-mode raise (KeyError) in backward"}
 
@@ -360,6 +361,11 @@ CATALOGUE = [
         "ThreeLayerConvNet",
         ("num_filters * (H // 2) * (W // 2)", "num_filters * H // 2 * W // 2", "weight_shape"),
         ('grads["W1"] += self.reg * W1', "pass", "reg_one_not_in_gradient"),
+        (
+            "        grads[\"W1\"] += self.reg * W1\n        grads[\"W2\"] += self.reg * W2\n        grads[\"W3\"] += self.reg * W3\n",
+            "        for k in (\"W1\", \"W2\", \"W3\"):\n            grads[k] += self.reg * self.params[k].sum()\n",
+            "reg_gradient_summed",
+        ),
         ("for W in (W1, W2, W3)", "for W in (W2, W3)", "reg_one_not_in_loss"),
     ),
 ]  # fmt: skip

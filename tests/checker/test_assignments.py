@@ -210,3 +210,48 @@ def color_histogram_hsv(im, nbin=10, xmin=0, xmax=255, normalized=True):
         path = tmp_path / f"features{channel}.py"
         path.write_text(text.replace("CHANNEL", str(channel)))
         assert check_path(str(path))["color_histogram_hsv"].verdict == expected
+
+
+ANOTHER_ORDER = """
+from handgrad.layers import *
+
+
+def sgd(w, dw, config):
+    return w - config["learning_rate"] * dw, config
+
+
+def affine_bn_relu_forward(x, gamma, beta, bn_param, w, b):
+    a, fc = affine_forward(x, w, b)
+    n, bn = batchnorm_forward(a, gamma, beta, bn_param)
+    out, mask = relu_forward(n)
+    return out, (fc, bn, mask)
+
+
+def affine_bn_relu_backward(dout, cache):
+    fc, bn, mask = cache
+    da, dgamma, dbeta = batchnorm_backward(relu_backward(dout, mask), bn)
+    dx, dw, db = affine_backward(da, fc)
+    return dx, dgamma, dbeta, dw, db
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "verdicts"),
+    [
+        ("", "", [RIGHT, RIGHT]),
+        ("bn_param, w, b):", "bn_param, w, b, dropout_param):", []),  # something else
+        (
+            "return dx, dgamma, dbeta, dw, db",
+            "return dx, dgamma, dbeta, dw, 2 * db",
+            [RIGHT, WRONG],
+        ),
+        ("relu_backward(dout, mask)", "dout", [RIGHT, WRONG]),
+    ],
+    ids=["right", "another layer", "values, not names", "a step left out"],
+)
+def test_sandwiches_in_any_order(tmp_path, old, new, verdicts):
+    text = ANOTHER_ORDER.replace(old, new) if old else ANOTHER_ORDER
+    (tmp_path / "layer_utils.py").write_text(text)
+    report = check_path(str(tmp_path / "layer_utils.py"))
+    found = [one.verdict for one in report.verdicts if one.function.startswith("affine")]
+    assert found == verdicts, str(report)

@@ -162,6 +162,57 @@ def test_a_wrong_shape_of_out_does_not_condemn_a_right_backward():
     assert [verdict.verdict for verdict in report.verdicts] == [WRONG, WRONG]
 
 
+def norm_backward(dout, cache, own_hat=True):
+    hat, gamma, std, centred = cache
+    xhat = hat if own_hat else centred / std
+    g = dout * gamma
+    dx = (g - g.mean(axis=0) - xhat * (g * xhat).mean(axis=0)) / std
+    return dx, (dout * hat).sum(axis=0), dout.sum(axis=0)
+
+
+@pytest.mark.parametrize(
+    ("own_hat", "words"),
+    [(True, "right as soon as batchnorm_forward is"), (False, "right for a right forward")],
+)
+def test_what_follows_from_a_wrong_forward_is_said_to(own_hat, words):
+    def batchnorm_forward(x, gamma, beta, param):
+        mean, var = x.mean(axis=0), x.var(axis=0)
+        if param["mode"] == "test":
+            mean, var = param["running_mean"], param["running_var"]
+        eps, share = param.get("eps", 1e-5), param.get("momentum", 0.9)
+        if param["mode"] == "train":
+            for key, new in (("running_mean", mean), ("running_var", var)):
+                param[key] = share * param.get(key, 0 * new) + (1 - share) * new
+        hat = (x - mean) / (np.sqrt(var) + eps)
+        return gamma * hat + beta, (hat, gamma, np.sqrt(var + eps), x - mean)
+
+    def backward(dout, cache):
+        return norm_backward(dout, cache, own_hat)
+
+    forward, backward = check(batchnorm_forward, backward, layer="batchnorm").verdicts
+    assert names_of(forward) == ["epsilon_outside"]
+    assert names_of(backward) == ["forward"]
+    assert words in backward.causes[0].says
+    assert backward.causes[0].line == forward.causes[0].line
+
+
+def test_a_wrong_backward_beside_a_wrong_forward_has_its_own_cause():
+    def batchnorm_forward(x, gamma, beta, param):
+        out, cache = layers.batchnorm_forward(x, gamma, beta, param)
+        return out + 1, cache
+
+    def backward(dout, cache):
+        dx, dgamma, dbeta = layers.batchnorm_backward(dout, cache)
+        return dx, 2 * dgamma, dbeta
+
+    _, verdict = check(batchnorm_forward, backward, layer="batchnorm").verdicts
+    assert names_of(verdict) == ["factor_2"]
+
+
+def names_of(verdict):
+    return [cause.name for cause in verdict.causes]
+
+
 @pytest.mark.parametrize("sign", [0.0, -1.0, 2.0])
 def test_a_sandwich_whose_forward_misplaces_the_bias(sign):
     def forward(x, w, b):

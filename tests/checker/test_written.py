@@ -27,6 +27,13 @@ SKELETONS = {
                   "    out = out.astype(x.dtype, copy=False)\n    return out, (x, mask)"),
     "raises": (FORWARD, "    raise NotImplementedError"),
     "raises with text": (FORWARD, "    n = len(x)\n    raise NotImplementedError('later')"),
+    "one mode": (FORWARD, "    out = x\n    if x['mode'] == 'train':\n        raise NotImplementedError\n"
+                 "    return out, x"),
+    "the other mode": (FORWARD, "    if x['mode'] == 'train':\n        out = 2 * x\n    else:\n"
+                       "        raise NotImplementedError\n    return out, x"),
+    "a second choice": (FORWARD, "    if x['mode'] == 'train':\n        out = x\n"
+                        "    elif x['mode'] == 'test':\n        raise NotImplementedError\n"
+                        "    return out, x"),
     "chained": (FORWARD, "    out = cache = None\n    return out, cache"),
     "gradients None": (BACKWARD, "    dx, dw = None, None\n    a, b = x\n    return dx, dw"),
     "gradients undefined": (BACKWARD, "    a, b = x\n    return dx, dw, db"),
@@ -47,6 +54,16 @@ WRITTEN = {
     "a loop": (FORWARD, "    for out in x:\n        pass\n    return out, x"),
     "cache None": (FORWARD, "    out = x * 2\n    return out, None"),
     "one gradient": (BACKWARD, "    dx, dw = x * 2, None\n    return dx, dw"),
+    "refuses other modes": (
+        FORWARD,
+        "    if x['mode'] == 'train':\n        out = 2 * x\n"
+        "    elif x['mode'] == 'test':\n        out = x\n    else:\n"
+        "        raise NotImplementedError\n    return out, x",
+    ),
+    "refuses a size": (
+        FORWARD,
+        "    if len(x) > 3:\n        raise NotImplementedError\n    return 2 * x, x",
+    ),
     "raises something": (FORWARD, "    raise ValueError(x)"),
     "calls another": (FORWARD, "    return other(x)"),
     "an argument that may be None": (

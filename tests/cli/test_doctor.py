@@ -8,7 +8,7 @@ import handgrad
 from handgrad import engines, environment
 from handgrad.cli.app import run
 from handgrad.data import load
-from handgrad.data.cifar10 import Verification
+from handgrad.data.cifar10_verify import Verification
 
 
 def said(capsys, *arguments, code=0):

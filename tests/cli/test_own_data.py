@@ -259,3 +259,34 @@ def test_a_regression_trains_to_its_report_and_card(place, capsys):
     rows = rows_of(place / "said.csv")
     assert len(rows) == 120
     assert 20 < np.mean([float(row["age"]) for row in rows]) < 80
+
+
+@pytest.mark.parametrize(
+    ("length", "filters", "pools"), [(3, 3, 0), (40, 3, 2), (100, 4, 3), (1000, 4, 4)]
+)
+def test_sequences_get_a_network_of_convolutions(length, filters, pools):
+    X = np.random.default_rng(0).normal(size=(40, 2, length))
+    dataset = handgrad.data.from_arrays(X, np.arange(40) % 2, layout="sequences")
+    choice = choose(dataset)
+    kinds = [layer["layer"] for layer in choice.config.model["layers"]]
+    assert (kinds.count("Conv1d"), kinds.count("MaxPool1d")) == (filters, pools)
+    assert choice.reasons["model"].endswith(f"sequences of {length}")
+    regression = choose(handgrad.data.from_arrays(X, X[:, 0, 0], layout="sequences"))
+    assert regression.config.model["loss"] == "mse"
+    assert regression.config.model["layers"][-1]["width"] == 1
+
+
+def test_few_rows_are_chosen_by_the_loss():
+    """Of 9 validation rows half of all epochs have every one right: the first of them is not the best."""
+    X = np.random.default_rng(0).normal(size=(60, 4))
+    choice = choose(handgrad.data.from_arrays(X, np.arange(60) % 2))
+    assert choice.config.training.metric == "loss"
+    assert "9 rows" in choice.reasons["training.metric"]
+    regression = choose(handgrad.data.from_arrays(X, X[:, 0]))
+    assert regression.config.training.metric == ""
+
+
+def test_arrays_of_three_axes_are_images():
+    X = np.random.default_rng(0).normal(size=(40, 8, 8))
+    choice = choose(handgrad.data.from_arrays(X, np.arange(40) % 2))
+    assert choice.config.model["name"] == "ConvNet"

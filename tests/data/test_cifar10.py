@@ -11,7 +11,7 @@ import pytest
 from data import fake_cifar10 as fake
 
 from handgrad import data
-from handgrad.data import cifar10
+from handgrad.data import cifar10, cifar10_verify
 from handgrad.data.archive import sha256
 from handgrad.data.cache import cache_folder, system_cache
 from handgrad.errors import DataError
@@ -137,7 +137,7 @@ def test_verification_finds_nothing_wrong_and_knows_the_published_pixels(kind, m
     assert not found.official
     files = fake.binary_files(fake.batches())
     digests = {name: hashlib.sha256(files[name + ".bin"]).hexdigest() for name in fake.NAMES}
-    monkeypatch.setattr(cifar10, "OFFICIAL_BATCHES", digests)
+    monkeypatch.setattr(cifar10_verify, "OFFICIAL_BATCHES", digests)
     assert data.verify_cifar10(path).official
 
 

@@ -167,7 +167,7 @@ def test_forward_stands_before_backward(api_pages):
 
 def test_every_layer_has_formulas_an_example_and_its_source(api_pages, layer_texts):
     files = api_pages.layer_pages.files()
-    assert set(api_pages.layer_pages.NOTES) == set(files) - {"sandwich"}
+    assert set(api_pages.layer_pages.NOTES) == set(files)
     for file in api_pages.layer_pages.NOTES:
         text = layer_texts[file]
         for part in (
@@ -175,10 +175,13 @@ def test_every_layer_has_formulas_an_example_and_its_source(api_pages, layer_tex
             "<svg",
             "Example\n---",
             "   :class: printed",
-            "@vectorized",
+            "Source\n---",
             "Tests\n---",
         ):
             assert part in text, (file, part)
+        assert re.search(
+            r"Source\n-+\n+.*\n+.. code-block:: python\n+   (class|# |@vec|def )", text
+        ), file
         image = re.search(r"image:: (.*)", text)
         assert image is None or (api_pages.FOLDER / "layers" / image.group(1)).exists()
     for file in ("affine", "relu", "softmax_loss", "batchnorm", "dropout", "conv", "max_pool"):

@@ -117,6 +117,7 @@ LIGHT = {
 
 
 @pytest.mark.long
+@pytest.mark.filterwarnings("ignore:.*softmax at the end")
 @pytest.mark.parametrize("name", LIGHT)
 def test_the_zoos_architectures(name):
     file = DATA / "light" / f"light_{name}.onnx"

@@ -7,10 +7,8 @@ running statistics, random streams, the files and the records that callbacks wer
 
 from __future__ import annotations
 
-import ast
 import os
 import random
-import re
 import shutil
 import sys
 from bisect import bisect_left
@@ -338,18 +336,3 @@ def test_fewer_epochs_than_are_done_are_said(tmp_path):
         fine.resume(tmp_path)
         fine.train()
         assert fine.iteration == 2 * epochs
-
-
-def test_no_file_of_training_writes_the_privates_of_another_object():
-    """A part of the Solver is changed by itself alone; so is everything else in the folder."""
-    found = []
-    for path in sorted(Path(PACKAGE, "training").glob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if (
-                isinstance(node, ast.Attribute)
-                and isinstance(node.ctx, ast.Store | ast.Del)
-                and re.match("_(?!_)", node.attr)
-                and not (isinstance(node.value, ast.Name) and node.value.id == "self")
-            ):
-                found.append(f"{path.name}:{node.lineno}: {ast.unparse(node)}")
-    assert found == []

@@ -183,7 +183,6 @@ def test_a_folder_without_a_checkpoint_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("stop", [None, 15])
-@pytest.mark.filterwarnings("ignore:.*num_epochs was")
 def test_more_epochs(tmp_path, stop):
     """Without a schedule the run is the one that was asked for so many epochs at once."""
     plain = {"schedule.name": "constant"}
@@ -200,7 +199,6 @@ def test_more_epochs(tmp_path, stop):
     assert more.is_finished
 
 
-@pytest.mark.filterwarnings("ignore:.*num_epochs was")
 def test_more_epochs_after_patience_ran_out(tmp_path):
     run = started(
         tmp_path, "classification", **{"training.patience": 1, "optimizer.learning_rate": 1e-7}

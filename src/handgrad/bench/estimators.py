@@ -16,6 +16,7 @@ import time
 import warnings
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -61,54 +62,23 @@ def scores(
     return found, time.process_time() - started
 
 
-def fit_of_a_table(turns: int = 5, rows: int = 20_000) -> tuple[float, float, float, float]:
-    """Return processor seconds of a fit of ours and of `MLPClassifier`, and both scores.
+def fit_of_a_table(turns: int = 5) -> tuple[float, float, list[dict[str, Any]]]:
+    """Return processor seconds of a fit of ours and of `MLPClassifier`, and what was verified of both.
 
-    Raises RuntimeError if the fit that is timed is not that of the same network, or scores less.
+    It is row 21 of `handgrad bench`, in processor time.  Raises WrongResult if the fit that is timed is not
+    that of the same network, or scores less.
     """
-    from sklearn.datasets import make_classification
-    from sklearn.neural_network import MLPClassifier
+    from handgrad.bench.use import table_fit
 
-    from handgrad.sklearn import HandgradClassifier
-
-    X, y = make_classification(
-        2 * rows,
-        50,
-        n_informative=30,
-        n_classes=5,
-        n_clusters_per_class=2,
-        class_sep=1.5,
-        random_state=0,
-    )
-    X = ((X - X.mean(axis=0)) / X.std(axis=0)).astype(np.float32)  # as ours does inside, for both
-    common = {
-        "batch_size": 200,
-        "max_iter": 20,
-        "tol": 0.0,
-        "n_iter_no_change": 100,
-        "random_state": 0,
-    }
-    same: dict[str, Any] = {"hidden_layer_sizes": (100,), **common}  # the rest by default
-    seconds: dict[str, list[float]] = {"ours": [], "theirs": []}
-    reached, sizes = {}, {}
+    task = table_fit(Path(), 1, False, lambda text: None)
+    seconds: list[list[float]] = [[] for _ in task.sides]
     for _ in range(turns):
-        for name, cls in (("ours", HandgradClassifier), ("theirs", MLPClassifier)):
+        for side, seen in zip(task.sides, seconds, strict=True):
             started = time.process_time()
-            fitted = cls(**same).fit(X[:rows], y[:rows])
-            seconds[name].append(time.process_time() - started)
-            reached[name] = float(fitted.score(X[rows:], y[rows:]))
-            weights = (
-                fitted.model_.params.values()
-                if name == "ours"
-                else fitted.coefs_ + fitted.intercepts_
-            )
-            sizes[name] = (sum(w.size for w in weights), fitted.n_iter_)
-    if sizes["ours"] != sizes["theirs"]:
-        raise RuntimeError(f"not the same fit: parameters and epochs are {sizes}")
-    if reached["ours"] < reached["theirs"] - 0.005:
-        raise RuntimeError(f"not timed, ours scores less: {reached}")
-    ours, theirs = (float(np.median(seconds[name])) for name in ("ours", "theirs"))
-    return ours, theirs, reached["ours"], reached["theirs"]
+            side.call()
+            seen.append(time.process_time() - started)
+    ours, theirs = (float(np.median(seen)) for seen in seconds)
+    return ours, theirs, task.verified
 
 
 def _made(cls: Any, seed: int) -> Any:
@@ -132,10 +102,10 @@ def main(arguments: list[str]) -> int:
     if "--fit" in arguments:
         with warnings.catch_warnings(), threadpool_limits(1):
             warnings.simplefilter("ignore")
-            ours_time, their_time, ours_score, their_score = fit_of_a_table()
+            ours_time, their_time, (one, two) = fit_of_a_table()
         say(
-            f"fit of a table: Handgrad {ours_time:.2f} s (score {ours_score:.4f}), scikit-learn "
-            f"{their_time:.2f} s (score {their_score:.4f}): {their_time / ours_time:.2f} times as long\n"
+            f"fit of a table: Handgrad {ours_time:.2f} s (score {one['score']:.4f}), scikit-learn "
+            f"{their_time:.2f} s (score {two['score']:.4f}): {their_time / ours_time:.2f} times as long\n"
         )
         return 0
     say("| data | Handgrad | scikit-learn | seconds | seconds |\n|---|---|---|---|---|\n")

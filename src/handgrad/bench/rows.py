@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from handgrad import engines
-from handgrad.bench import work
+from handgrad.bench import use, work
 from handgrad.bench.measure import Summary, WrongResult, compare, interleave
 from handgrad.bench.settings import MALLOC, Peer, Setting, candidates, describe, precisions
 from handgrad.bench.work import Arrays, Job
@@ -57,7 +57,12 @@ def allowed(job: Job, precision: str) -> Callable[[str, int], tuple[float, float
 class Row:
     """A row of the table: its cases, and what is measured of them.
 
-    cases: name -> job; measures: 'time' or 'memory'; engines: others to time beside PyTorch.
+    cases: name -> job; measures: 'time', 'memory', or 'use' (`handgrad.bench.use`); engines: others to time
+    beside PyTorch.
+
+    >>> from handgrad.bench import all_rows
+    >>> all_rows()[1].number
+    1
     """
 
     number: int
@@ -68,7 +73,11 @@ class Row:
 
 
 def all_rows(quick: bool = False) -> dict[int, Row]:
-    """Return all rows by number; `quick` ones do the same on fewer images."""
+    """Return all rows by number; `quick` ones do the same on fewer images.
+
+    >>> all_rows()[1].title
+    'AntConvNet, training step, batch 128'
+    """
 
     def images(count: int) -> int:
         return max(count // 8, 1) if quick else count
@@ -125,6 +134,9 @@ def all_rows(quick: bool = False) -> dict[int, Row]:
         Row(11, "speednet, training step, batch 512", {"step": speed}),
         Row(12, "FullyConnectedNet [100] of the digits, training step, batch 32", {"step": mlp}),
         Row(13, "ConvNet of the digits, training step, batch 50", {"step": small}),
+        Row(21, "fit of a table, 20 epochs", {"fit": {"what": "table_fit", "quick": quick}}, "use"),
+        Row(22, "fit of 28x28 images", {"fit": {"what": "image_fit", "quick": quick}}, "use"),
+        Row(23, "one row through handgrad.load", {"row": {"what": "one_row", "quick": quick}}, "use"),
     ]  # fmt: skip
     return {row.number: row for row in found}
 
@@ -162,7 +174,11 @@ def _convolutions(images: Callable[[int], int]) -> Iterator[tuple[str, Job]]:
 
 
 class Bench:
-    """Runs rows; a context that owns the processes of both sides."""
+    """Runs rows; a context that owns the processes of both sides.
+
+    >>> with Bench(threads=1) as bench:  # doctest: +SKIP
+    ...     bench.run(all_rows()[0])
+    """
 
     def __init__(
         self,
@@ -224,6 +240,13 @@ class Bench:
         vectorized engine does in float64.
         """
         for case, job in row.cases.items():
+            if row.measures == "use":
+                rounds, seconds = self.rounds, self.seconds
+                yield from use.results(
+                    row.number, row.title, case, **job, threads=self.threads, rounds=rounds,
+                    seconds=seconds, say=self.say,
+                )  # fmt: skip
+                continue
             others = [name for name in row.engines if name != self.engine]
             whole = json.dumps({**job, "part": None})
             if whole not in self._verified:

@@ -11,6 +11,7 @@ from handgrad.bench.measure import geometric_mean, number
 from handgrad.errors import DataError
 
 Report = Mapping[str, Any]
+OF_USE = (21, 22, 23)  # rows that are timed beside others than PyTorch
 
 
 def read_report(path: Path) -> Report:
@@ -39,8 +40,25 @@ def table(reports: Sequence[Report]) -> str:
         "| | | Handgrad | PyTorch float32 | ratio | PyTorch bf16 | ratio |",
         "|---|---|---|---|---|---|---|",
     ]
-    lines += [_line(row, rows[row]) for row in sorted(rows)]
+    own = [row for row in sorted(rows) if row in OF_USE]
+    lines += [_line(row, rows[row]) for row in sorted(rows) if row not in own]
+    if own:
+        head = ["| | | Handgrad | beside it | ratio |", "|---|---|---|---|---|"]
+        lines = [*lines, "", *head] if len(lines) > 2 else head
+        lines += [line for row in own for line in _lines_of_use(row, rows[row])]
     return "\n".join([*lines, "", *dict.fromkeys(map(_provenance, reports))])
+
+
+def _lines_of_use(row: int, results: Sequence[Any]) -> Iterator[str]:
+    """Yield a line for each library beside which a row of use was timed."""
+    for result in results:
+        ours = number(result["ours"]["median"], result["unit"])
+        for peer in result["peers"]:
+            theirs = number(peer["median"], result["unit"])
+            yield (
+                f"| {row} | {result['title']} | {ours} | {peer['name']} ({peer['setting']}) {theirs} "
+                f"| {peer['ratio']:.2f} |"
+            )
 
 
 def _line(row: int, results: Sequence[Any]) -> str:

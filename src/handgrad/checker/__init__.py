@@ -9,7 +9,8 @@ What is judged
     ``loading``, ``imports``, ``places``, ``standins``: importing it as it is; ``guess``: its course;
     ``written``, ``callees``: what is not written yet; ``relics``: what Python 3 and NumPy no longer have
 The evidence
-    ``pairs``: forward and backward, by ``calling``, ``contracts``, ``expected``, ``probes``, ``slopes``;
+    ``pairs``, ``beside``: forward and backward, by ``calling``, ``contracts``, ``expected``, ``probes``,
+    ``slopes``;
     ``update_rules`` and ``steps``; ``models`` and ``model_checks``; ``networks`` (of layer objects);
     ``classifiers``, ``own_weights``, ``descent``, ``features``: assignment 1;
     ``records``: what all of them collect; ``course``: what only the strict contract judges

@@ -36,7 +36,7 @@ def _object(thing: Any) -> Functions:
     """Return the methods of an object, or of a class, as two functions.
 
     Each forward runs on a copy of the object.  That copy is the cache, along with what forward
-    returns besides its output if backward asks for more than dout.
+    returns beside its output if backward asks for more than dout.
     """
     layer: Any = thing
     if inspect.isclass(thing) and not isinstance(

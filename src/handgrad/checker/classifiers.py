@@ -136,14 +136,18 @@ def _measured(instance: Any, method: Callable[..., Any], config: Config) -> Any:
 def _vote_configs() -> list[Config]:
     """Near and far neighbours of several classes; ties, where the smaller label wins."""
     rng, found = seeded(32), []
-    for n, N, C, k in [(5, 7, 3, 1), (4, 9, 3, 3), (6, 8, 4, 5), (3, 6, 2, 6)]:
+    for n, N, C, k in [(5, 7, 3, 1), (4, 9, 3, 3), (6, 8, 4, 5), (3, 8, 2, 6)]:
         labels = rng.integers(0, C, N)
         config = Config(f"k {k}", {"dists": rng.uniform(0, 9, (n, N))}, (labels, k))
         found.append(config)
-    ties = np.array([[4.0, 1.0, 3.0, 2.0], [1.0, 2.0, 3.0, 4.0]])
+    ties = np.array([[4.0, 1.0, 3.0, 2.0, 9.0], [1.0, 2.0, 3.0, 4.0, 9.0]])
     trait = frozenset({"two labels have as many votes"})
-    found.append(Config("k 2, a tie", {"dists": ties}, (np.array([2, 3, 0, 1]), 2), traits=trait))
-    found.append(Config("k 4, a tie", {"dists": ties}, (np.array([5, 2, 2, 5]), 4), traits=trait))
+    found.append(
+        Config("k 2, a tie", {"dists": ties}, (np.array([2, 3, 0, 1, 0]), 2), traits=trait)
+    )
+    found.append(
+        Config("k 4, a tie", {"dists": ties}, (np.array([5, 2, 2, 5, 0]), 4), traits=trait)
+    )
     return found
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 from handgrad.checker.edit import Edit, own, replacing, setting
 from handgrad.checker.edits_of_arrays import axes, repeated
+from handgrad.checker.edits_of_terms import moved, regrouped
 from handgrad.checker.likely import likely
 
 _OPERATORS: tuple[type[ast.operator], ...] = (ast.Add, ast.Sub, ast.Mult, ast.Div)
@@ -60,8 +61,8 @@ def _edits_of(
     statements: Sequence[ast.stmt], function: ast.AST, names: list[str]
 ) -> Iterator[Edit]:
     for rule in (
-        _assignments, _signs, _operators, _comparisons, _constants, _twins, _unwrapped,
-        _indices, _returned, _orders,
+        _assignments, _signs, _operators, regrouped, moved, _comparisons, _constants, _twins,
+        _unwrapped, _indices, _returned, _orders,
     ):  # fmt: skip
         for statement in statements:
             yield from rule(statement)
@@ -154,12 +155,6 @@ def _operators(statement: ast.stmt) -> Iterator[Edit]:
             exchanged = isinstance(node.op, (ast.Pow, ast.MatMult, *_OPERATORS, ast.FloorDiv))
             if exchanged and not isinstance(node.op, operator):
                 yield setting(statement, node, "op", operator())
-        inner = node.left
-        if isinstance(inner, ast.BinOp) and isinstance(inner.op, ast.Add | ast.Sub):
-            for operator in (ast.Mult, ast.Div):  # a + b + c for a + b * c
-                behind = ast.BinOp(left=inner.right, op=operator(), right=node.right)
-                joined = ast.BinOp(left=inner.left, op=inner.op, right=behind)
-                yield replacing(statement, node, joined)
         if isinstance(node.op, ast.Mult | ast.Add):
             for field in ("left", "right"):  # 1 - s for s
                 rest = ast.BinOp(left=ast.Constant(1), op=ast.Sub(), right=getattr(node, field))

@@ -90,7 +90,7 @@ def _keys(statement: ast.stmt, texts: Sequence[str]) -> Iterator[Edit]:
 
 
 def _counted(statement: ast.stmt, names: Sequence[str]) -> Iterator[Edit]:
-    """``range`` around a number that a loop runs over; the step of a range left out."""
+    """``range`` around a number that a loop runs over; a range from its end, or without its step."""
     if not isinstance(statement, ast.For):
         return
     over = statement.iter
@@ -98,6 +98,8 @@ def _counted(statement: ast.stmt, names: Sequence[str]) -> Iterator[Edit]:
         call = ast.Call(func=ast.Name(id="range", ctx=ast.Load()), args=[over], keywords=[])
         yield setting(statement, statement, "iter", call)
     elif getattr(over.func, "id", "") in ("range", "xrange"):
+        backwards = ast.Call(func=ast.Name(id="reversed", ctx=ast.Load()), args=[over], keywords=[])
+        yield setting(statement, statement, "iter", backwards)
         if len(over.args) == 3:
             yield setting(statement, over, "args", over.args[:2])
         shorter = ast.BinOp(

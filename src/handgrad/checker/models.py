@@ -177,7 +177,7 @@ def _try(
         findings.append(Breach(NOT_WRITTEN, gap))
         return None
     truth = getattr(models, name)(**scenario.arguments)
-    truth._corrects_start = getattr(model, "_corrects_start", False)  # the courses' do not
+    truth.corrects_start = getattr(model, "corrects_start", False)  # the courses' do not
     if not _check_parameters(model, truth, scenario, findings):
         return None
     X = rng.standard_normal(scenario.shape)

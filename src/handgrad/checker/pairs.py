@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.checker import contracts, diagnosis
+from handgrad.checker import beside, contracts, diagnosis
 from handgrad.checker.calling import Pair, Passed, call_backward, call_forward, upstream
 from handgrad.checker.course import BEYOND, leaves_out, refused, within
 from handgrad.checker.expected import (
@@ -109,7 +109,16 @@ def judge(pair: Pair) -> list[Verdict]:
             evidence = backward_evidence(pair, name, right)
             rerun = Rerun(backward, gradients_of(pair, name))
             verdicts.append(
-                _verdict(name, backward, evidence, pair.layer, "backward", start, rerun)
+                _verdict(
+                    name,
+                    backward,
+                    evidence,
+                    pair.layer,
+                    "backward",
+                    start,
+                    rerun,
+                    (pair, verdicts[0]),
+                )
             )
     return verdicts
 
@@ -313,7 +322,9 @@ def _verdict(
     side: str,
     start: float,
     rerun: Rerun | None = None,
+    partner: tuple[Pair, Verdict] | None = None,
 ) -> Verdict:
+    """Return a verdict; partner: of a backward, its pair and the verdict on the forward."""
     lines, first = source_lines(function)
     place: dict[str, Any] = {"file": source_file(function), "line": first if lines else None}
     calls, findings = evidence.calls, evidence.findings
@@ -327,7 +338,11 @@ def _verdict(
     for call in calls:
         for key in call.expected:
             errors[key] = max(errors.get(key, 0.0), error_of(call, key))
-    causes = diagnosis.explain(calls, findings, layer, side, (lines, first), rerun)
+    causes = beside.of_a_right_forward(calls, partner[1]) if partner else []
+    if not causes:
+        causes = diagnosis.explain(calls, findings, layer, side, (lines, first), rerun)
+    if partner and causes and not causes[0].certain:
+        causes = beside.of_a_mended_forward(partner[0], name, calls, partner[1]) or causes
     notes = list(evidence.notes)
     if evidence.untested:
         left_out = sorted(set(evidence.untested))

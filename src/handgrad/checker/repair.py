@@ -15,6 +15,7 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
+from functools import partial
 from itertools import chain
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple
@@ -73,12 +74,16 @@ def at_most(seconds: float) -> Iterator[None]:
         _left.reset(token)
 
 
-def find(rerun: Rerun, calls: Sequence[Call], keys: Sequence[str]) -> Repair | None:
+def find(
+    rerun: Rerun, calls: Sequence[Call], keys: Sequence[str], lines: Sequence[int] = ()
+) -> Repair | None:
     """Return the first edit that makes all of the results `keys` right in every call.
 
     Where there is none, the one that makes most of them right; what is right stays right.  Edited
     code may crash or never end, so it runs in a process of its own: a copy of this one, or, where
     the system cannot make one, a new one that judges the function once more.
+
+    lines: where to look, if not everywhere.
     """
     if any(_ends(got) for call in calls for got in call.got.values()):
         return None  # the mistake is that it ends the program, whatever makes it go on
@@ -88,7 +93,10 @@ def find(rerun: Rerun, calls: Sequence[Call], keys: Sequence[str]) -> Repair | N
         return None
     before = os.times().children_user
     if can_fork() and not spawned.is_asked():
-        found = apart(lambda: _search(rerun, calls, keys, seconds), seconds + _MORE, _PATIENCE)
+        work = partial(_search, rerun, calls, keys, seconds, lines)
+        found = apart(work, seconds + _MORE, _PATIENCE)
+    elif lines:
+        return None
     else:
         name = getattr(inspect.unwrap(rerun.function), "__qualname__", "")
         found = spawned.search(name, keys, lambda: _search(rerun, calls, keys, seconds))
@@ -98,7 +106,11 @@ def find(rerun: Rerun, calls: Sequence[Call], keys: Sequence[str]) -> Repair | N
 
 
 def _search(
-    rerun: Rerun, calls: Sequence[Call], keys: Sequence[str], seconds: float
+    rerun: Rerun,
+    calls: Sequence[Call],
+    keys: Sequence[str],
+    seconds: float,
+    here: Sequence[int] = (),
 ) -> Repair | None:
     function = inspect.unwrap(rerun.function)
     parsed = _parsed(function)
@@ -120,6 +132,8 @@ def _search(
     ):
         if time.process_time() > end:
             break
+        if here and not any(_covers(edit.statement, line) for line in here):
+            continue
         edit.make()
         try:
             candidate = _made(tree, function, namespace, file)
@@ -150,6 +164,13 @@ def _said(edit: Edit, new: str) -> tuple[int, str]:
     old = ast.unparse(edit.statement)
     line, old, new = _difference(old, new, edit.statement.lineno)
     return line, edit.words or f"right with `{new}` in place of `{old}`"
+
+
+def _covers(statement: ast.stmt, line: int) -> bool:
+    """Whether a statement, but for those inside it, stands on a line."""
+    body = getattr(statement, "body", None)
+    last = body[0].lineno - 1 if body else statement.end_lineno or statement.lineno
+    return statement.lineno <= line <= last
 
 
 def _ends(got: Any) -> bool:

@@ -1,7 +1,7 @@
 """Leaving the process as it was before somebody's file was imported and judged.
 
-A copy of the process needs none of this.  Where files are judged one after another in one process, what
-the first did to it must not be what the second is judged by: names that it replaced in NumPy or in the
+A copy of the process needs none of this.  Where files are judged one after another in one process, no
+file may be judged by what an earlier file did to the process: names that it replaced in NumPy or in the
 standard library, modules, random states, NumPy's error handling, the working directory, the environment.
 """
 

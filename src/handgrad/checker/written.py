@@ -35,6 +35,8 @@ def unwritten(function: Any, side: str = FORWARD) -> str:
         return "its body is empty"
     if any(_refuses(node) for node in body):
         return "it raises NotImplementedError"
+    if mode := _open_mode(tree):
+        return f"in {mode} mode it raises NotImplementedError"
     inner = inspect.unwrap(function)
     free = getattr(getattr(inner, "__code__", None), "co_freevars", ())
     skeleton = Skeleton(tree, {*getattr(inner, "__globals__", {}), *free})
@@ -212,6 +214,24 @@ def _is_own(value: ast.expr, name: str) -> bool:
 def _is_idle(node: ast.stmt) -> bool:
     constant = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     return constant or isinstance(node, ast.Pass)
+
+
+def _open_mode(tree: ast.FunctionDef) -> str:
+    """Return the mode, "train" or "test", whose branch raises NotImplementedError, or ""."""
+    choices = [node for node in _walk(tree) if isinstance(node, ast.If)]
+    chained = {id(one) for node in choices for one in node.orelse if isinstance(one, ast.If)}
+    for node in choices:
+        modes = [one.value for one in ast.walk(node.test) if isinstance(one, ast.Constant)]
+        named = [mode for mode in modes if mode in ("train", "test")]
+        if len(named) == 1:
+            other = "test" if named[0] == "train" else "train"
+            equal = not any(isinstance(one, ast.NotEq | ast.Not) for one in ast.walk(node.test))
+            if any(_refuses(one) for one in node.body):
+                return str(named[0] if equal else other)
+            last = id(node) in chained or any(id(one) in chained for one in node.orelse)
+            if not last and any(_refuses(one) for one in node.orelse):
+                return str(other if equal else named[0])
+    return ""
 
 
 def _refuses(node: ast.stmt) -> bool:

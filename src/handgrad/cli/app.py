@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import click
 
 import handgrad
-from handgrad.errors import HandgradError
+from handgrad.cli.failures import failure
 
 # command -> one line of help; the command is handgrad.cli.<command>.command
 COMMANDS = {
@@ -21,13 +21,17 @@ COMMANDS = {
     "export": "Write a trained network for ONNX, PyTorch, Keras, NumPy alone or C.",
     "compare": "Name the first layer at which two networks part, and why.",
     "check": "Judge layers, losses, update rules and models: right, or what is wrong.",
+    "tune": "Search for good settings with Optuna: many runs of one configuration.",
     "experiment": "Do the courses' studies: numbers, a figure, two sentences about it.",
     "bench": "Time this machine: Handgrad and PyTorch on the same work, verified first.",
     "verify-resume": "Prove that a run can be stopped and resumed without a trace.",
+    "lab": "Show runs, live and finished, on a page in the browser.",
     "report": "Write the report of a run again.",
     "card": "Write the model card of a run, in Markdown.",
     "data": "Get, verify and look at the data sets.",
+    "course": "Make a course to hand out: exercises, tests, rubric, solutions.",
     "notebook": "Run the courses' own notebooks and judge what they print.",
+    "scaling": "Predict the speed of one training on many machines.",
     "doctor": "Say what is installed, what is slow, and how to mend it.",
 }
 
@@ -72,27 +76,17 @@ def run(arguments: Sequence[str]) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx else "")
         return 0
-    except click.ClickException as error:
-        _complain(error.format_message())
-        if isinstance(error, click.UsageError) and error.ctx:
-            click.echo(f"Try: {error.ctx.command_path} --help", err=True)
-        return 2
-    except HandgradError as error:
-        _complain(str(error))
-        return 2
-    except (click.Abort, KeyboardInterrupt):
-        _complain("stopped")
-        return 130
-    except MemoryError as error:
-        wanted = f"out of memory: {error}" if str(error) else "out of memory"
-        _complain(f"{wanted}; use a smaller batch, fewer images or a smaller network")
-        return 2
     except BrokenPipeError:
         sys.stderr.close()
         return 1
-    except OSError as error:
-        _complain(f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
-        return 2
+    except BaseException as error:
+        found = failure(error)
+        if found is None:
+            raise
+        _complain(found[0])
+        if isinstance(error, click.UsageError) and error.ctx:
+            click.echo(f"Try: {error.ctx.command_path} --help", err=True)
+        return found[1]
 
 
 def _complain(message: str) -> None:

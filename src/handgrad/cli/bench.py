@@ -140,7 +140,7 @@ def _latency(engine: str, rounds: int, seconds: float) -> int:
 
 
 def _machine() -> dict[str, Any]:
-    """Return what the numbers depend on besides the code."""
+    """Return what the numbers depend on, apart from the code."""
     return {
         "cpu": environment.cpu(),
         "cores": environment.cores(),

@@ -2,14 +2,62 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from handgrad import engines, environment
 
+if TYPE_CHECKING:
+    from handgrad.distributed.world import World
 
-@click.command(epilog="Example:  handgrad doctor")
-def command() -> None:
+
+EPILOG = """\b
+Examples:
+  handgrad doctor
+  mpirun -n 2 handgrad doctor --mpi
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.option(
+    "--mpi", is_flag=True, help="Say which MPI there is, and measure it between the ranks."
+)
+def command(mpi: bool) -> int:
     """Say what is installed, what is slow, and how to mend it."""
+    if mpi:
+        from handgrad.cli.ranks import with_ranks
+
+        return with_ranks(_mpi)
+    _show()
+    return 0
+
+
+def _mpi(world: World | None) -> int:
+    """Say which MPI there is; with several ranks, measure latency and bandwidth."""
+    from handgrad.distributed.launch import launched
+    from handgrad.distributed.measuring import measure
+    from handgrad.distributed.world import join
+
+    alone = world is None
+    world = world or join()
+    every = world.share(world.per_node, "the number of ranks a machine")
+    lines = measure(world)
+    click.echo(f"MPI             {world.library}")
+    click.echo(
+        f"ranks           {world.size}, on each machine {', '.join(map(str, sorted(set(every))))}"
+    )
+    for line in lines:
+        click.echo(
+            f"rank 0 to {line.rank:<5} {line.machine}: latency {1e6 * line.latency:.1f} us, "
+            f"bandwidth {line.bandwidth / 1e9:.2f} GB/s"
+        )
+    if alone or launched() is None:
+        click.echo("To measure latency and bandwidth, run: mpirun -n 2 handgrad doctor --mpi")
+    return 0
+
+
+def _show() -> None:
     from rich.console import Console
     from rich.table import Table
 

@@ -79,6 +79,8 @@ def command(
         return 0
     wanted = experiments.NAMES if ALL in names else tuple(dict.fromkeys(names))
     studies = [experiments.get_study(name) for name in wanted]
+    if ALL in names:
+        studies = _possible(studies)
     chosen = _dataset(dataset, data_dir)
     settings = {
         study.name: experiments.Setting(
@@ -117,6 +119,16 @@ def command(
     if markdown:
         click.echo(studies_page.markdown([outcome.results for outcome in outcomes]))
     return 0
+
+
+def _possible(studies: Sequence[Study]) -> list[Study]:
+    """Return the studies whose libraries are installed; name the others."""
+    from importlib.util import find_spec
+
+    missing = [study for study in studies if study.needs and find_spec(study.needs) is None]
+    for study in missing:
+        click.echo(f"{study.name} is left out: it needs {study.needs}")
+    return [study for study in studies if study not in missing]
 
 
 def _dataset(dataset: str | None, data_dir: str | None) -> str | None:

@@ -10,11 +10,13 @@ import click
 from handgrad import engines
 from handgrad.cli.configuration import chosen, configuration_options, given_settings
 from handgrad.cli.paths import PathType, look_here_too
+from handgrad.cli.ranks import in_shards, ranks_of, share_cores, with_ranks
 from handgrad.errors import HandgradError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from handgrad.distributed.world import World
     from handgrad.training.run import Run
 
 EPILOG = """\b
@@ -29,6 +31,7 @@ Examples:
   handgrad train --recipe ant --data-dir ~/cifar
   handgrad train --resume runs/20260101-120000-digits
   handgrad train --resume runs/20260101-120000-digits --epochs 50
+  mpirun -n 4 handgrad train --config run.toml
   handgrad train --data photos --from runs/20260101-120000-digits --freeze 'W1'
 """
 
@@ -49,6 +52,11 @@ Examples:
 @click.option(
     "--open", "open_report", is_flag=True, help="Open the report in a browser, if there is one."
 )
+@click.option(
+    "--live",
+    is_flag=True,
+    help="Show the training on the page of `handgrad lab`, and steer it.",
+)
 @click.option("--quiet", is_flag=True, help="Print the result only.")
 def command(
     config: Path | None,
@@ -60,24 +68,55 @@ def command(
     repeat: int,
     resume: Path | None,
     open_report: bool,
+    live: bool,
     quiet: bool,
     **options: Any,
 ) -> int:
-    """Train a network and write a run folder with its report."""
+    """Train a network and write a run folder with its report.
+
+    Started by mpirun, all its ranks train the one network together, each a part of every batch.
+    """
+    given = given_settings(options, settings)
+    chosen_by = (config, recipe, dataset)
+    return with_ranks(
+        lambda world: _command(
+            world, chosen_by, threads, given, out, repeat, resume, open_report, live, quiet
+        )
+    )
+
+
+def _command(
+    world: World | None,
+    chosen_by: tuple[Path | None, str | None, str | None],
+    threads: int | None,
+    given: dict[str, Any],
+    out: Path | None,
+    repeat: int,
+    resume: Path | None,
+    open_report: bool,
+    live: bool,
+    quiet: bool,
+) -> int:
     from rich.console import Console
 
     from handgrad.cli.show import show_choices, show_recipes, show_repeats
+    from handgrad.training.build import read_config
     from handgrad.training.recipes import load_recipe, reached_by, recipe_names
     from handgrad.training.run import new_run_folder, resume_run, start_run
 
     look_here_too()
     console = Console()
+    config, recipe, dataset = chosen_by
     if recipe == "list":
         show_recipes(console, [load_recipe(name) for name in recipe_names()])
         return 0
-    if threads is not None:
+    if live and world is not None and world.size > 1:
+        raise click.UsageError("--live steers a training of one process; leave it out under mpirun")
+    if world is not None:
+        share_cores(world, threads)
+    elif threads is not None:
         engines.set_threads(threads)
-    given = given_settings(options, settings)
+    ranks = ranks_of(world)
     if resume is not None:
         files = {"--config": config, "--recipe": recipe, "--dataset": dataset, "--out": out}
         epochs = given.pop("training.epochs", None)
@@ -87,42 +126,67 @@ def command(
             raise click.UsageError(
                 f"--resume continues a run as it was configured; leave out {', '.join(extra)}"
             )
-        return _train(console, resume_run(resume, epochs), quiet, open_report)
+        if world is not None:
+            world.timeout = read_config(resume).training.rank_timeout
+        return _train(console, resume_run(resume, epochs, ranks), quiet, open_report, world, live)
     made = chosen(config, recipe, dataset, given)
     if not quiet:
         show_choices(console, made)
     reached: list[dict[str, Any]] = []
-    first = made.config.seed
+    chosen_config = in_shards(made.config, world)
+    first = chosen_config.seed
     for seed in range(first, first + repeat):
-        seeded = made.config.with_overrides({"seed": seed})
-        folder = new_run_folder(out or Path("runs"), made.config.name)
-        run = start_run(seeded, folder, made.dataset)
-        if code := _train(console, run, quiet, open_report):
+        seeded = chosen_config.with_overrides({"seed": seed})
+        folder = new_run_folder(out or Path("runs"), chosen_config.name)
+        if world is not None:
+            folder = Path(world.share(str(folder), "the start of a run")[0])
+        run = start_run(seeded, folder, made.dataset, ranks)
+        if code := _train(console, run, quiet, open_report, world, live):
             return code
-        reached.append(reached_by(run))
-    if repeat > 1:
+        if run.writes:
+            reached.append(reached_by(run))
+    if reached[1:]:
         show_repeats(console, reached)
     return 0
 
 
-def _train(console: Console, run: Run, quiet: bool, open_report: bool) -> int:
+def _train(
+    console: Console, run: Run, quiet: bool, open_report: bool, world: World | None, live: bool
+) -> int:
     """Train `run`, say what it reached, and return the exit code."""
+    from handgrad.cli.live import watchers
     from handgrad.cli.show import line, show_result, show_start, stopped_text
     from handgrad.report import write_report
     from handgrad.training.progress import ProgressBar
 
+    if world is not None:
+        from handgrad.distributed.agreement import check_agreement, facts_of
+
+        try:
+            check_agreement(world, facts_of(run))
+        except HandgradError:
+            if run.solver.iteration == 0:
+                run.remove()
+            raise
     if not quiet:
         show_start(console, run)
+    bar = [] if quiet else [ProgressBar()]
     try:
-        signal = run.train(callbacks=[] if quiet else [ProgressBar()])
+        seen = [*bar, *(watchers(run) if live else [])] if run.writes else []
+        signal = run.train(callbacks=seen)
     except (HandgradError, OSError):
-        if run.has_checkpoints:
+        if run.writes and run.has_checkpoints:
             text = f"The checkpoints are kept. Continue with: handgrad train --resume {run.folder}"
             click.echo(text, err=True)
         raise
     if signal is not None:
         line(console, stopped_text(run))
         return 128 + signal
+    if not run.writes:
+        return 0
+    if not run.is_finished:  # somebody stopped it on the page
+        line(console, stopped_text(run))
+        return 0
     evaluation = run.evaluate()
     show_result(console, run, evaluation, write_report(run.folder))
     if open_report:

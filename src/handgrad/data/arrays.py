@@ -17,6 +17,7 @@ from handgrad.data.folder import check_classes, parts_of
 from handgrad.data.kinds import is_idx
 from handgrad.data.preparing import Prepares
 from handgrad.data.preprocessing import Preprocessing
+from handgrad.data.remembered import remembered
 from handgrad.data.rows import Chosen, Rows
 from handgrad.data.scaling import ArrayPreprocessing
 from handgrad.data.splits import (
@@ -38,6 +39,7 @@ _CHANNELS: Final = (1, 3, 4)
 _CHUNK: Final = 256  # rows hashed at a time
 
 
+@remembered
 def from_arrays(
     path: Any,
     y: Any = None,
@@ -133,7 +135,8 @@ def from_arrays(
     rows = kept if len(kept) < len(X) else None
     digest = digest_of(np.asarray(targets.y), str(X.shape), _sample(X))
     scaling = {"subtract_mean": subtract_mean, "standardize": standardize, "dtype": dtype}
-    inputs, prepare = _prepared(_remapped(X, pairs), rows, parts, layout, name, scaling)
+    in_file = "path" in settings
+    inputs, prepare = _prepared(_remapped(X, pairs), rows, parts, layout, name, scaling, in_file)
     arrays: dict[str, Any] = {}
     for part in PARTS:
         arrays[f"X_{part}"], arrays[f"y_{part}"] = inputs[part], targets.y[parts[part]]
@@ -296,6 +299,7 @@ def _prepared(
     layout: str,
     name: str,
     scaling: Mapping[str, Any],
+    in_file: bool,
 ) -> tuple[dict[str, Any], Prepares]:
     """The inputs of each part, and what prepares them; `rows` are those with targets."""
     places = {part: chosen if rows is None else rows[chosen] for part, chosen in parts.items()}
@@ -303,7 +307,8 @@ def _prepared(
         levels = 255 if X.dtype == np.uint8 else 65535
         chosen = Chosen(X, places["train"])
         pixels = Preprocessing.fit(name, chosen, levels=levels, **scaling)
-        whole = _hash(X)
+        # those in memory are kept in their run as they were chosen: only the rows themselves can be compared
+        whole = _hash(X) if in_file else ""
         return {part: Rows(X, pixels, place, whole) for part, place in places.items()}, pixels
     scaling = {"standardize": scaling["standardize"], "dtype": scaling["dtype"]}
     prepare = ArrayPreprocessing.fit(name, X[places["train"]], **scaling)

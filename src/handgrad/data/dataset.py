@@ -45,7 +45,7 @@ class Dataset:
         preprocessing: how raw rows became X, to treat others in the same way.
         task: "classification", "regression" or "multilabel".
         target_names: names of the target columns.
-        split: which of the stored rows are in which part; None where nobody needs to know.
+        split: which of the stored rows are in which part; None where it is not kept.
         notes: what was guessed about the data, left out or changed, a sentence each.
         settings: options that were guessed, as the size of images: with them the same is made again.
     """

@@ -17,6 +17,7 @@ from handgrad.data.dataset import Dataset
 from handgrad.data.images import opened, read_picture
 from handgrad.data.listing import Listing, list_images
 from handgrad.data.preprocessing import Preprocessing
+from handgrad.data.remembered import remembered
 from handgrad.data.rows import Chosen, Rows
 from handgrad.data.splits import PARTS, Split, SplitOptions, counts_of, split_as_before, split_rows
 from handgrad.errors import DataError, OptionError, as_count, as_flag, as_path, shown
@@ -27,6 +28,7 @@ _SAMPLE: Final = 300  # pictures whose sizes are looked at
 _GREY: Final = ("1", "L", "LA", "La", "I", "F")
 
 
+@remembered
 def from_folder(
     path: str | PathLike[str],
     *,
@@ -255,7 +257,7 @@ def unreadable_notes(
     if not skip:
         raise DataError(
             f"{where}: {what}: {some}. Repair or remove them{more}, or leave them out with "
-            "--set data.skip_unreadable=true"
+            "skip_unreadable=True (--set data.skip_unreadable=true)"
         )
     if len(found.bad) == count:
         raise DataError(f"{where}: none of {count} pictures can be read: {some}")

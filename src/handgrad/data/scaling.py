@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
@@ -93,6 +94,9 @@ class ArrayPreprocessing:
     def __call__(self, raw: Any) -> np.ndarray:
         """Turn rows (N, *input_shape) into X.
 
+        They may also come as `from_arrays` takes them: without the one channel of the input, with the
+        channels last, or of several axes where a row is a list of numbers.
+
         Raises:
             ShapeError, DtypeError: the rows are of another shape, or no real numbers.
             NonFiniteError: they hold NaN or infinity.
@@ -100,10 +104,7 @@ class ArrayPreprocessing:
         rows = as_numpy("preprocess", "rows", raw)
         if rows.dtype.kind not in "fiub":
             raise DtypeError(f"preprocess: rows must hold real numbers, got {rows.dtype}")
-        if rows.shape[1:] != self.input_shape:
-            raise ShapeError(
-                f"preprocess: rows must be (N, {str(self.input_shape)[1:]}, got {rows.shape}"
-            )
+        rows = self._arranged(rows)
         out = np.empty(rows.shape, self.dtype)
         step = max(1, _CHUNK // max(1, int(np.prod(self.input_shape))))
         for start in range(0, len(rows), step):
@@ -118,6 +119,18 @@ class ArrayPreprocessing:
             part /= self.std
             out[start : start + step] = part
         return out
+
+    def _arranged(self, rows: np.ndarray) -> np.ndarray:
+        """Return `rows` as (N, *input_shape)."""
+        shape, got = self.input_shape, rows.shape[1:]
+        if rows.ndim and got != shape:
+            if shape == (1, *got) or (len(shape) == 1 and math.prod(got) == shape[0]):
+                return rows.reshape(len(rows), *shape)
+            if len(shape) == 3 and got == (*shape[1:], shape[0]):
+                return rows.transpose(0, 3, 1, 2)
+        if rows.ndim == 0 or got != shape:
+            raise ShapeError(f"preprocess: rows must be (N, {str(shape)[1:]}, got {rows.shape}")
+        return rows
 
     def undo(self, X: np.ndarray) -> np.ndarray:
         """Return the rows, float64, of which `X` was made."""

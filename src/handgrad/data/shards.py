@@ -27,6 +27,7 @@ from handgrad.data.folder import (
 )
 from handgrad.data.images import opened, read_picture
 from handgrad.data.parquet import image_column, pyarrow_for, schema_of
+from handgrad.data.remembered import remembered
 from handgrad.data.splits import Split, SplitOptions, split_as_before
 from handgrad.data.table import as_column
 from handgrad.data.targets import as_text, labels_of
@@ -36,6 +37,7 @@ LABELS: Final = ("label", "labels", "fine_label", "class", "target", "category",
 _GROUPS: Final = 2  # row groups whose pictures are kept at a time
 
 
+@remembered
 def from_shards(
     path: str | PathLike[str],
     *,

@@ -13,6 +13,7 @@ import numpy as np
 from handgrad.data.columns import TablePreprocessing, check_size
 from handgrad.data.dataset import Dataset
 from handgrad.data.folder import check_classes
+from handgrad.data.remembered import remembered
 from handgrad.data.splits import (
     PARTS,
     Split,
@@ -32,6 +33,7 @@ MAX_FEATURES: Final = 10_000
 _LOOKED_AT: Final = 5000  # training rows that are looked at for leaks
 
 
+@remembered
 def from_table(
     path: Any,
     target: str | Sequence[str] = (),

@@ -4,7 +4,7 @@
 device         arrays
 =============  ===================================================================================
 ``cpu``        NumPy arrays, computed by any engine
-``cuda``       PyTorch tensors on a GPU (``cuda:1``: on the second one), by the vectorized engine
+``cuda``       PyTorch tensors on a GPU (``cuda:1``: on the GPU with number 1), by the vectorized engine
 ``torch:cpu``  PyTorch tensors on the processor, by the vectorized engine: the way of ``cuda``
                without a GPU
 =============  ===================================================================================

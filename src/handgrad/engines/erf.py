@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from handgrad.engines.arrays import Array, namespace, real_part
 
-_POWERS_OF_T = (
+POWERS_OF_T = (
     1.2530080582697296,
     -0.13562110612458117,
     -0.0475622943534492,
@@ -61,8 +61,8 @@ def erfc(x: Array) -> Array:
     negative = real_part(x) < 0
     positive_x = xp.where(negative, -x, x)
     t = (positive_x - 3.0) / (positive_x + 3.0)
-    f = xp.full_like(t, _POWERS_OF_T[-1])
-    for coefficient in reversed(_POWERS_OF_T[:-1]):
+    f = xp.full_like(t, POWERS_OF_T[-1])
+    for coefficient in reversed(POWERS_OF_T[:-1]):
         f = f * t + coefficient
     tail = xp.exp(-positive_x * positive_x) * f / (1.0 + 2.0 * positive_x)
     return xp.where(negative, 2.0 - tail, tail)

@@ -136,9 +136,11 @@ def standing(
         plural: whether a name is a plural.
 
     >>> a, b, c = Sample((0.9, 0.91)), Sample((0.88, 0.92)), Sample((0.1, 0.11))
-    >>> standing({"a": a, "b": b, "c": c}, "accuracy")
-    'a and b, which the seeds do not tell apart, have the highest accuracy, 90.5 ± 0.7 % and 90.0 ± 2.8 %; \
-c has the lowest, 10.5 ± 0.7 %'
+    >>> first, last = standing({"a": a, "b": b, "c": c}, "accuracy").split("; ")
+    >>> first
+    'a and b, which the seeds do not tell apart, have the highest accuracy, 90.5 ± 0.7 % and 90.0 ± 2.8 %'
+    >>> last
+    'c has the lowest, 10.5 ± 0.7 %'
     """
     lowest = ends[0] == "lowest"
     top, near_top = ahead(values, lowest=lowest, least=least)

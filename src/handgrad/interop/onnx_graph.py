@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from handgrad.interop.onnx_gelu import Gelus
 from handgrad.interop.reader import Growing, NoCounterpart, Value
 
 Made = Any  # a Value or an array
@@ -20,6 +21,7 @@ class Graph:
     ) -> None:
         self.onnx, self.growing, self.opset, self.array = onnx, growing, opset, array
         self.filled = 0  # numbers that the file has filled arrays with, without holding them
+        self.gelus = Gelus({}, set())
         self.softmaxes: dict[str, Value] = {}  # name of a softmax's output -> its input
 
     def options(self, node: Any, **defaults: Any) -> dict[str, Any]:

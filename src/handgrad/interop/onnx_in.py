@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from handgrad.errors import MALFORMED, DataError, HandgradError, OptionError, as_path, shown
+from handgrad.interop import onnx_float64, onnx_gelu
 from handgrad.interop.network import Images, Network
 from handgrad.interop.onnx_graph import Graph
-from handgrad.interop.onnx_ops import OPERATORS
+from handgrad.interop.onnx_ops import FUNCTIONS, OPERATORS
 from handgrad.interop.optional import library
 from handgrad.interop.reader import Growing, NoCounterpart, Shape, Unknown, Value
 from handgrad.interop.rebuild import GraphModel, check_options, model_of
@@ -44,6 +45,8 @@ def from_onnx(path: Any, *, input_shape: Any = None, **options: Any) -> GraphMod
         DataError: the file is missing, damaged, or refers to other files.
         OperationError: operators that have no counterpart, all of them with their places.
         OptionError: the shape of the input is not known, or onnx is missing.
+
+    >>> model = from_onnx('model.onnx')  # doctest: +SKIP
     """
     check_options("from_onnx", options)
     return model_of(network_of(path, input_shape), **options)
@@ -89,15 +92,17 @@ def _network(onnx: Any, model: Any, where: str, input_shape: Any) -> Network:
     if not graph.node:
         raise DataError(f"{where} holds no nodes: it is no ONNX file, or an empty one")
     growing = Growing(where)
-    if model.functions:
-        names = ", ".join(f.name for f in model.functions)[:200]
-        growing.problem(f"the functions {names}", "export with them inlined")
     constants = {t.name: _array(onnx, t, where) for t in graph.initializer}
     if graph.sparse_initializer:
         growing.problem("sparse initializers", "")
     growing.values |= constants
     opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)
     context = Graph(onnx, growing, opset, lambda tensor: _array(onnx, tensor, where))
+    foreign = [f.name for f in model.functions if not onnx_float64.is_own(onnx, f, opset)]
+    if foreign:
+        names = ", ".join(foreign)[:200]
+        growing.problem(f"the functions {names}", "export with them inlined")
+    context.gelus = onnx_gelu.find(graph, constants, context.array)
     _inputs(graph, constants, growing, where, input_shape)
     _walk(graph, context, growing, where)
     images = _metadata(model)
@@ -200,12 +205,23 @@ def _translate(node: Any, context: Graph, growing: Growing) -> None:
     given = [growing.values[name] if name else None for name in node.input]
     for name in node.output:
         growing.values[name] = Unknown()
+    if node.output and node.output[0] in context.gelus.inner:
+        return  # a part of a GELU
+    if node.output and node.output[0] in context.gelus.made:
+        source, kind = context.gelus.made[node.output[0]]
+        x = growing.values[source]
+        if isinstance(x, Value):
+            out = growing.add("gelu", [x], {"approximate": kind}, name=node.output[0])
+            growing.values[node.output[0]] = out._replace(view=x.view)
+        return
     if any(isinstance(value, Unknown) for value in given) or not node.output:
         return  # what makes it was named
-    if node.domain not in ("", "ai.onnx"):
+    function = OPERATORS.get(node.op_type)
+    if node.domain == onnx_float64.DOMAIN:
+        function = FUNCTIONS.get(node.op_type)
+    elif node.domain not in ("", "ai.onnx"):
         growing.problem(_place(node), f"it is of the domain {node.domain}")
         return
-    function = OPERATORS.get(node.op_type)
     if function is None:
         growing.problem(_place(node), "")
         return

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from handgrad.interop import onnx_shapes as shapes
+from handgrad.interop.onnx_float64 import GELUS
 from handgrad.interop.onnx_graph import (
     Graph,
     Made,
@@ -491,3 +492,27 @@ OPERATORS: dict[str, Callable[[Graph, Any, list[Any]], Made]] = {
     "Upsample": _resize, "Pad": _pad, "Constant": shapes.make_constant, "Shape": shapes.shape,
     "ConstantOfShape": shapes.constant_of_shape, "Gather": shapes.gather, "Slice": shapes.sliced,
 }  # fmt: skip
+
+
+def _function_gelu(kind: str) -> Callable[[Graph, Any, list[Any]], Made]:
+    def make(g: Graph, node: Any, given: list[Any]) -> Made:
+        x = value_of(given[0])
+        out = g.growing.add("gelu", [x], {"approximate": kind}, name=node.output[0])
+        return out._replace(view=x.view)
+
+    return make
+
+
+def _function_layernorm(g: Graph, node: Any, given: list[Any]) -> Made:
+    x, (gamma, beta, eps) = value_of(given[0]), (floats_of(a, "weights") for a in given[1:4])
+    if len(x.shape) != 1 or eps.size != 1:
+        raise NoCounterpart(f"rows of the shape {x.view}")
+    arrays = {"gamma": gamma.reshape(-1), "beta": beta.reshape(-1)}
+    return _norm(g, node, "layernorm", x, {"eps": float(eps.reshape(()))}, arrays)
+
+
+FUNCTIONS: dict[str, Callable[[Graph, Any, list[Any]], Made]] = {
+    **{name: _function_gelu(kind) for kind, name in GELUS.items()},
+    "LayerNorm": _function_layernorm,
+}
+"""Of `handgrad.interop.onnx_float64`, which files in float64 bring along."""

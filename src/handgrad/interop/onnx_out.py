@@ -14,6 +14,7 @@ import numpy as np
 
 import handgrad
 from handgrad.interop.network import Network, Node, without_dropout
+from handgrad.interop.onnx_float64 import DOMAIN, GELUS, function
 from handgrad.interop.optional import library
 
 OPSET = 24
@@ -29,6 +30,7 @@ class Writer:
         self.dtype = dtype
         self.nodes: list[Any] = []
         self.weights: dict[str, np.ndarray] = {}
+        self.functions: dict[str, Any] = {}
         self._count = 0
 
     def weight(self, name: str, array: np.ndarray) -> str:
@@ -41,6 +43,11 @@ class Writer:
         output = output or self.fresh(op)
         self.nodes.append(self.onnx.helper.make_node(op, inputs, [output], name=output, **options))
         return output
+
+    def call(self, name: str, inputs: list[str], output: str) -> None:
+        """Add a call of one of the functions in float64, and the function itself once."""
+        self.functions[name] = function(self.onnx, name, OPSET)
+        self.add(name, inputs, output, domain=DOMAIN)
 
     def fresh(self, op: str) -> str:
         """A name that no value of the network has."""
@@ -90,11 +97,16 @@ def model_proto(network: Network, *, bare: bool = False) -> Any:
     )
     model = helper.make_model(
         graph,
-        opset_imports=[helper.make_opsetid("", OPSET)],
+        opset_imports=[
+            helper.make_opsetid("", OPSET),
+            *([helper.make_opsetid(DOMAIN, 1)] if writer.functions else []),
+        ],
+        functions=list(writer.functions.values()),
         producer_name="handgrad",
         producer_version=handgrad.__version__,
     )
-    model.ir_version = helper.find_min_ir_version_for(model.opset_import)
+    own = [opset for opset in model.opset_import if not opset.domain]
+    model.ir_version = helper.find_min_ir_version_for(own)
     helper.set_model_props(model, metadata(network, bare=bare))
     onnx.checker.check_model(model, full_check=True)
     return model
@@ -166,8 +178,11 @@ def _norm(writer: Writer, node: Node, out: str) -> None:
         ]
         options = {"momentum": node.options["momentum"]}
         writer.add("BatchNormalization", inputs, out, epsilon=epsilon, **options)
+    elif node.op == "layernorm" and writer.dtype == np.float64:
+        eps = writer.weight(f"{node.name}.eps", np.array(epsilon, np.float64))
+        writer.call("LayerNorm", [*inputs, eps], out)
     elif node.op == "layernorm":
-        writer.add("LayerNormalization", inputs, out, axis=-1, epsilon=epsilon, **stash)
+        writer.add("LayerNormalization", inputs, out, axis=-1, epsilon=epsilon)
     elif node.op == "groupnorm":
         groups = node.options["groups"]
         writer.add("GroupNormalization", inputs, out, num_groups=groups, epsilon=epsilon, **stash)
@@ -179,6 +194,14 @@ def _prelu(writer: Writer, node: Node, out: str) -> None:
     a = node.arrays["a"]
     wide = a.reshape(-1, *[1] * (len(node.shape) - 1)) if a.size > 1 else a.reshape(1)
     writer.add("PRelu", [*node.inputs, writer.role(node, "a", wide)], out)
+
+
+def _gelu(writer: Writer, node: Node, out: str) -> None:
+    kind = node.options["approximate"]
+    if writer.dtype == np.float64:
+        writer.call(GELUS[kind], list(node.inputs), out)
+    else:
+        writer.add("Gelu", list(node.inputs), out, approximate=kind)
 
 
 def _maxout(writer: Writer, node: Node, out: str) -> None:
@@ -259,7 +282,7 @@ OPERATIONS: dict[str, Callable[[Writer, Node, str], None]] = {
     "softplus": _simple("Softplus"),
     "leaky_relu": _simple("LeakyRelu", alpha="alpha"),
     "elu": _simple("Elu", alpha="alpha"),
-    "gelu": _simple("Gelu", approximate="approximate"),
+    "gelu": _gelu,
     "maxout": _maxout,
     "flatten": _flatten,
     "add": _simple("Add"),

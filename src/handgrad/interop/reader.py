@@ -140,7 +140,7 @@ class Growing:
 
 
 def _without_copies(network: Network) -> Network:
-    """Leave out what only gives a value another name."""
+    """Leave out nodes that only rename a value."""
     same: dict[str, str] = {}
     nodes = []
     for node in network.nodes:

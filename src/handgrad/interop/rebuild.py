@@ -104,6 +104,10 @@ class GraphModel(nn.Model):
         if not is_one_of(self._output, known):
             raise OptionError(f"GraphModel: output must name a node, got {shown(output)}")
 
+    def _forget_init(self) -> None:
+        """Let the layers that are made later draw as any network's do."""
+        del self._arguments["init"]
+
     def forward(self, *values: nn.Value) -> nn.Value:
         """Call the layers in order."""
         if len(values) != len(self._inputs):
@@ -165,7 +169,7 @@ def model_of(network: Network, **options: Any) -> GraphModel:
            "rng": 0, "init": _zeros, **options},
     )  # fmt: skip
     if "init" not in options:
-        del model._arguments["init"]  # these start as those of the file, at once
+        model._forget_init()  # these start as those of the file, at once
     fill(model, network)
     model.images = network.images
     return model

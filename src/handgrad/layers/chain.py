@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,6 +57,7 @@ CHAINS = (
 
 Names = tuple[str, ...]
 
+_shape_of = attrgetter("shape")
 _RUNNING = ("running_mean", "running_var", "momentum")
 _MOST_PLANS = 1000
 _plans: dict[Any, Plan] = {}
@@ -181,9 +183,9 @@ def forward(
     x = out = arrays[0]
     engine, module = engines.select(engine, x)
     plan = _plan(computed, engine, arrays, options)
-    links = [
-        (*arrays[at], *given) for (at, _), given in zip(chain.places, plan.options, strict=True)
-    ]
+    links = []
+    for (at, _), given in zip(chain.places, plan.options, strict=True):
+        links.append((*arrays[at], *given))
     if chain.norm >= 0:
         running = running_of(plan.where, own, x, plan.channels)
         links[chain.norm] = _with_moments(links[chain.norm], plan, running)
@@ -284,8 +286,7 @@ def _plan(name: str, engine: str, arrays: Sequence[Array], options: list[Any]) -
         plain = [*options[: chain.bn_param], fixed, *options[chain.bn_param + 1 :]]
     # the text of options holds their types, too: True is no stride, though it equals 1
     x = arrays[0]  # dtypes of two libraries are not compared with one another
-    sizes = [tuple(array.shape) for array in arrays]
-    key = name, engine, type(x), x.dtype, repr(plain), *sizes
+    key = (name, engine, type(x), x.dtype, repr(plain), *map(_shape_of, arrays))
     plan = _plans.get(key)
     if plan is None:
         plan = _planned(chain, engine, arrays, options)

@@ -58,10 +58,12 @@ class Saved(NamedTuple):
 @vectorized.computes("flatten_forward")
 def _forward(x: Array) -> tuple[Array, Saved]:
     shape = tuple(x.shape)
-    out = namespace(x).reshape(x, (shape[0], prod(shape[1:])), copy=True)
+    xp = namespace(x)
+    out = xp.asarray(xp.reshape(x, (shape[0], prod(shape[1:]))), copy=True)
     return out, Saved(shape)
 
 
 @vectorized.computes("flatten_backward")
 def _backward(dout: Array, saved: Saved) -> Array:
-    return namespace(dout).reshape(dout, saved.shape, copy=True)
+    xp = namespace(dout)
+    return xp.asarray(xp.reshape(dout, saved.shape), copy=True)

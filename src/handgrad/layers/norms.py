@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import prod
+from math import inf, prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +17,6 @@ from handgrad.errors import (
     check_choice,
     check_keys,
     check_shape,
-    is_one_of,
     required,
 )
 from handgrad.layers.pair import Cache, Checked, backward_name, check_backward
@@ -48,12 +47,13 @@ def norm_forward(
     x, gamma, beta = arrays
     pair, options, _ = checked
     name, module = engines.select(engine, x)
-    xp = namespace(x)
     channels = (x.shape[1],)
-    out, saved = getattr(module, pair + "_forward")(
-        x, xp.reshape(gamma, channels), xp.reshape(beta, channels), *options
-    )
-    saved = NormSaved(pair, tuple(gamma.shape), tuple(beta.shape), saved)
+    shapes = tuple(gamma.shape), tuple(beta.shape)
+    if shapes != (channels, channels):
+        xp = namespace(x)
+        gamma, beta = xp.reshape(gamma, channels), xp.reshape(beta, channels)
+    out, saved = getattr(module, pair + "_forward")(x, gamma, beta, *options)
+    saved = NormSaved(pair, *shapes, saved)
     return out, Cache(layer, name, tuple(out.shape), out[:0, ...], saved)
 
 
@@ -68,6 +68,8 @@ def norm_backward(
     pair, gamma_shape, beta_shape, saved = cache.saved
     backward = backward_name(pair) if alt else pair + "_backward"
     dx, dgamma, dbeta = getattr(engines.get(cache.engine), backward)(dout, saved)
+    if tuple(dgamma.shape) == gamma_shape and tuple(dbeta.shape) == beta_shape:
+        return dx, dgamma, dbeta
     xp = namespace(dout)
     return dx, xp.reshape(dgamma, gamma_shape), xp.reshape(dbeta, beta_shape)
 
@@ -87,7 +89,7 @@ def check_batch_norm(where: str, x: Array, bn_param: dict[str, Any]) -> Checked:
     mode = bn_param.get("mode")
     if mode is None:
         mode = required(where, "bn_param", bn_param, "mode")
-    if not is_one_of(mode, ("train", "test")):
+    if not isinstance(mode, str) or mode not in ("train", "test"):
         raise OptionError(
             f'{where}: Invalid forward batchnorm mode "{mode}"; '
             "bn_param['mode'] must be 'train' or 'test'"
@@ -163,6 +165,8 @@ def eps_of(layer: str, where: str, param: Any) -> float:
 
 def _eps(layer: str, where: str, param: Any) -> float:
     eps = param.get("eps", 1e-5)
+    if type(eps) is float and 0.0 < eps < inf:
+        return eps
     return as_number(layer, f"{where}['eps']", eps, 0, open_low=True)
 
 

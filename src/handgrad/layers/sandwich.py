@@ -9,7 +9,7 @@ the parameters are those that each layer's own backward gives:
 
 "bn" is `batchnorm` behind affine and `spatial_batchnorm` behind conv; where bn_param is None it is
 left out, gamma and beta are not looked at, and backward returns None for dgamma and dbeta.  "pool" is
-`max_pool`.  Where nobody needs dx, as in front of a model's first layer, ``need_dx=False`` saves its
+`max_pool`.  Where dx is not used, as in front of a model's first layer, ``need_dx=False`` saves its
 computation; backward then returns None for it.  The arrays of one call are brought to one dtype
 first, as in every pair.
 """

@@ -23,7 +23,7 @@ def check_scores(layer: str, x: Any, y: Any) -> tuple[Array, Array]:
         )
     if type(x) is np.ndarray:
         finite = np.isfinite(x)
-        is_finite = finite.all()
+        is_finite = np.logical_and.reduce(finite, axis=None)
     else:
         xp = namespace(x)
         finite = xp.isfinite(x)
@@ -40,7 +40,7 @@ def check_scores(layer: str, x: Any, y: Any) -> tuple[Array, Array]:
 def _check_labels(layer: str, y: Any, x: Array) -> Array:
     N, C = x.shape
     plain = type(y) is np.ndarray is type(x) and y.dtype == np.int64 and y.shape == (N,)
-    if plain and y.view(np.uint64).max() < C:  # negative ones are large
+    if plain and np.maximum.reduce(y.view(np.uint64)) < C:  # negative ones are large
         return y  # the quick way to the same answer
     xp, given = namespace(x), y
     if isinstance(x, np.ndarray) or isinstance(y, np.ndarray) or not hasattr(y, "shape"):

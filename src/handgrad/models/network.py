@@ -74,7 +74,7 @@ class Network(nn.Model):
         reg: strength of the L2 regularisation; may be changed at any time.
         dtype: what the parameters were cast to, or None where nothing is cast.
         num_layers, num_classes: the numbers of layers with weights, and of scores.
-        normalization, use_dropout: what the hidden blocks do besides.
+        normalization, use_dropout: what else the hidden blocks do.
         bn_params: the dictionary of each normalisation, in layer order; empty without one.
         dropout_param: the dictionary of all dropout layers; empty without dropout.  The mode in these
             dictionaries is that of the last call; each call computes in its own.
@@ -84,7 +84,7 @@ class Network(nn.Model):
 
     _is_static = True
     _names_unknown = False  # the courses' constructors are functions like any other
-    _corrects_start = True  # of the running statistics, as `handgrad.nn.BatchNorm`
+    corrects_start = True  # of the running statistics, as `handgrad.nn.BatchNorm`
 
     def __init__(
         self,

@@ -31,7 +31,7 @@ class CourseBatchNorm(nn.BatchNorm):
         own.param = dict(buffers)
         own.param.pop(STEPS, None)
         own.momentum = buffers.get("momentum", _MOMENTUM)
-        own._steps = steps_of(buffers) if network._corrects_start else None
+        own._steps = steps_of(buffers) if network.corrects_start else None
         return own
 
     network_name = ""

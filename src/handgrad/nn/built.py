@@ -108,6 +108,10 @@ class Built(Stateful, metaclass=Configured):
         self._shapes_of_params = {name: w.shape for name, w in self._params.items()}
         self._row_shape = output.shape[1:]  # from here on it is built
 
+    def _join(self, network: Built) -> None:
+        """Become a block of `network`."""
+        self._root = network
+
     def _register(self, block: Built, prefix: str) -> None:
         """Give the layers in `block`, and in blocks of it, their full names."""
         for name, part in block._parts():
@@ -118,13 +122,13 @@ class Built(Stateful, metaclass=Configured):
                 raise OptionError(
                     f"{self._name}: {label}, {part!r}, belongs to another network; make one for each"
                 )
-            part._root = self
             if isinstance(part, Built):
+                part._join(self)
                 self._register(part, label + ".")
             else:
                 if any(label == other._label for other in self._layers):
                     raise OptionError(f"{self._name}: two layers have the name {label}")
-                part._label = label
+                part._join(self, label)
                 self._layers.append(part)
 
     def _parts(self) -> Iterator[tuple[str, Layer | Built]]:
@@ -154,14 +158,12 @@ class Built(Stateful, metaclass=Configured):
                     self._params[full] = value if self.dtype is None else value.astype(self.dtype)
                     if weight.decays:
                         self._decays.append(full)
-                layer.parameters = tuple(shapes)
-                layer._built = shapes
             elif shapes != layer._built:
                 raise ShapeError(
                     f"{self._name}, layer {label}: {layer!r} was built for inputs of "
                     f"{texts(next(iter(tuple(layer._shapes))))} without N, got {texts(rows)}"
                 )
-            layer._shapes[rows] = shape
+            layer._note_built(shapes, rows, shape)
         elif layer._root is not None or weights or layer.has_state:
             self._refuse_unknown(repr(layer))
         return label, shape

@@ -41,6 +41,11 @@ class CustomPair:
     """A forward and a backward function; calling it makes a layer object.
 
     Attributes: forward; and `backward`, the decorator that gives it its backward function.
+
+    >>> from handgrad.nn import layer
+    >>> double = layer(lambda x: (2 * x, None))
+    >>> type(double).__name__
+    'CustomPair'
     """
 
     def __init__(
@@ -188,7 +193,7 @@ class CustomLayer(Layer):
         return {name: Weight(start.shape, init=_always(start)) for name, start in starts.items()}
 
     def shape(self, *shapes: Shape) -> Shape:
-        """That of what forward gives for two rows."""
+        """The shape of the output for two rows."""
         if len(shapes) != len(self.pair.inputs):
             raise OperationError(
                 f"{self!r} must be called with {self.takes} ({', '.join(self.pair.inputs)}), "

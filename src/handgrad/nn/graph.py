@@ -22,6 +22,7 @@ from handgrad.engines.arrays import Array
 from handgrad.errors import HandgradError, OperationError
 from handgrad.layers import chain
 from handgrad.nn.layer import Layer, PairLayer, learned_ones
+from handgrad.nn.leaving import Take
 from handgrad.nn.norms import Norm
 from handgrad.nn.value import Value
 
@@ -133,7 +134,7 @@ class Plan:
         values: dict[int, Array] = dict(enumerate(xs))
         for step in self.steps:
             try:
-                out, cache = _forward(step, values, params, own, self.mode)
+                out, cache = forward_of(step, values, params, own, self.mode)
             except HandgradError as error:
                 named = self.model._of_layer(step.label, error)
                 if named is error:
@@ -158,19 +159,25 @@ class Plan:
             layer = step.layers[-1]
             inputs = [values[i] for i in step.inputs]
             calls.append((step.label, layer, inputs, [params[name] for name in layer.parameters]))
-            values[step.output], _ = _forward(step, values, params, own, self.mode)
+            values[step.output], _ = forward_of(step, values, params, own, self.mode)
         return calls
 
-    def backward(self, dscores: Array, caches: list[Any]) -> Arrays:
-        """Go back through the steps; use up `caches`, and return the gradients of the parameters."""
+    def backward(self, dscores: Array, caches: list[Any], take: Take | None = None) -> Arrays:
+        """Go back through the steps; use up `caches`, and return the gradients of the parameters.
+
+        `take` is handed each of them as soon as it is complete.
+        """
         gradients: Arrays = {}
+        uses = Counter(name for step in self.steps for name in step.names) if take else None
         douts: dict[int, Array] = {self.output: dscores}
         for step in reversed(self.steps):
             dout, cache = douts.pop(step.output, None), caches.pop()
-            if dout is None:
-                continue  # neither it nor anything in front of it learns
+            if dout is None:  # neither it nor anything in front of it learns
+                if take and uses:
+                    _hand_over(take, uses, step.names, gradients)
+                continue
             try:
-                dxs, dparams = _backward(step, dout, cache)
+                dxs, dparams = backward_of(step, dout, cache)
             except HandgradError as error:
                 named = self.model._of_layer(step.label, error)
                 if named is error:
@@ -179,6 +186,8 @@ class Plan:
             for name, gradient in zip(step.names, dparams, strict=True):
                 known = gradients.get(name)
                 gradients[name] = gradient if known is None else known + gradient
+            if take and uses:
+                _hand_over(take, uses, step.names, gradients)
             if step.needs_dx:
                 for i, dx in zip(step.inputs, dxs, strict=True):
                     douts[i] = dx if i not in douts else self._sum(i, douts[i], dx)
@@ -197,9 +206,18 @@ class Plan:
         return np.add(a, b, out=known)
 
 
-def _forward(
+def _hand_over(take: Take, uses: Counter[str], names: Sequence[str], gradients: Arrays) -> None:
+    """Hand over the gradients of `names` that no step in front of this one adds to."""
+    for name in names:
+        uses[name] -= 1
+        if uses[name] == 0 and name in gradients:
+            take(name, gradients[name])
+
+
+def forward_of(
     step: Step, values: Mapping[int, Array], params: Arrays, own: Own, mode: str
 ) -> tuple[Array, Any]:
+    """Compute a step; return its output and what `backward_of` needs."""
     if step.chain is None:
         layer = step.layers[-1]
         layer = own.get(id(layer), layer)
@@ -226,7 +244,8 @@ def _forward(
     return out, (learned, cache)
 
 
-def _backward(step: Step, dout: Array, cache: Any) -> tuple[Sequence[Array], Sequence[Array]]:
+def backward_of(step: Step, dout: Array, cache: Any) -> tuple[Sequence[Array], Sequence[Array]]:
+    """Return the gradients of a step's inputs, and those of its parameters."""
     if step.chain is None:
         layer = step.layers[-1]
         if step.needs_dx:

@@ -52,6 +52,11 @@ class Layer(metaclass=Configured):
     recorded, and computed with its backward later.
 
     Subclasses say `kind`, `weights`, `shape`, `forward` and `backward`.
+
+    >>> from handgrad.nn import Affine
+    >>> layer = Affine(3)
+    >>> {name: weight.shape for name, weight in layer.weights((4,)).items()}
+    {'W': (4, 3), 'b': (3,)}
     """
 
     kind: ClassVar[str] = "layer"
@@ -70,6 +75,18 @@ class Layer(metaclass=Configured):
         self._label = ""  # full name in the network
         self._built: dict[str, Shape] = {}
         self._shapes: dict[tuple[Shape, ...], Shape] = {}  # of inputs -> of the output
+
+    def _join(self, network: Built, label: str = "") -> None:
+        """Become a layer of `network`, which calls it `label`."""
+        self._root = network
+        self._label = label
+
+    def _note_built(self, weights: dict[str, Shape], rows: tuple[Shape, ...], shape: Shape) -> None:
+        """Note the shapes of the weights, by full name, and that inputs of `rows` give outputs of `shape`."""
+        if not self._shapes:
+            self.parameters = tuple(weights)
+            self._built = weights
+        self._shapes[rows] = shape
 
     def _made(self) -> None:
         """Nothing is left to do after the constructor."""
@@ -110,7 +127,7 @@ class Layer(metaclass=Configured):
         raise NotImplementedError
 
     def backward_of_parameters(self, dout: Array, cache: Any) -> Sequence[Array]:
-        """Return the gradients of the parameters, where nobody needs those of the inputs."""
+        """Return the gradients of the parameters, where those of the inputs are not used."""
         return self.backward(dout, cache)[1]
 
     # -- state beside the parameters ---------------------------------------------------------------

@@ -39,6 +39,7 @@ from handgrad.nn.fit import (
 )
 from handgrad.nn.graph import Plan
 from handgrad.nn.layer import Layer
+from handgrad.nn.leaving import who_takes
 from handgrad.nn.losses import Loss, as_loss
 from handgrad.nn.options import (
     Init,
@@ -221,7 +222,9 @@ class Model(Answers):
                 self._loss.options if sample_weight is None else {"sample_weight": sample_weight}
             )
             loss, dscores = own_loss(self._name, function(scores, y, **options), scores)
-            result = self._completed(loss, plan.backward(dscores, caches), call.state.params)
+            take = who_takes()
+            grads = plan.backward(dscores, caches, take)
+            result = self._completed(loss, grads, call.state.params, with_reg=take is None)
             kept = {layer._label: layer.buffers() for layer in call.layers.values()}
             self._keep(kept, scores)
             return result
@@ -338,9 +341,9 @@ class Model(Answers):
         self._kept = kept
 
     def _completed(
-        self, loss: Any, grads: dict[str, Array], params: Arrays
+        self, loss: Any, grads: dict[str, Array], params: Arrays, with_reg: bool = True
     ) -> tuple[float, Arrays]:
-        """Return the loss and the gradients of all parameters, with the regularisation."""
+        """Return the loss and the gradients of all parameters, with the regularisation if asked to."""
         loss = loss.item() if hasattr(loss, "item") else loss
         complete: Arrays = {}
         for name, w in params.items():
@@ -348,12 +351,22 @@ class Model(Answers):
             if not isinstance(dw, np.ndarray):
                 dw = np.zeros_like(w) if dw is None else to_numpy(dw)
             complete[name] = dw
+        return self.penalised(loss, complete, params) if with_reg else (loss, complete)
+
+    def penalised(self, loss: float, grads: Arrays, params: Arrays) -> tuple[float, Arrays]:
+        """Return the loss and the gradients with the regularisation, ``1/2 reg sum(W^2)``, added.
+
+        Args:
+            loss: without it.
+            grads: name -> gradient without it; the dictionary is changed, and returned.
+            params: name -> parameter.
+        """
         reg = self.reg if self.reg == 0.0 else as_number(self._name, "reg", self.reg, 0)
         if reg != 0:
             for name in self._decays:
-                complete[name], penalty = with_penalty(params[name], complete[name], reg)
+                grads[name], penalty = with_penalty(params[name], grads[name], reg)
                 loss += penalty
-        return loss, complete
+        return loss, grads
 
     def _checked(self, X: Any) -> list[np.ndarray]:
         """Return the inputs as arrays that fit the network, in its dtype; build it if it is not."""

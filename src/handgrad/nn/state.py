@@ -20,7 +20,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from handgrad.engines.arrays import Array
 from handgrad.errors import ConcurrencyError
@@ -51,14 +51,19 @@ if hasattr(os, "register_at_fork"):  # another thread may hold it at that moment
     os.register_at_fork(after_in_child=changing._at_fork_reinit)  # type: ignore[attr-defined]
 
 
-@contextmanager
-def in_mode(mode: str) -> Iterator[None]:
+class in_mode:
     """Let this thread's networks compute in `mode` inside of the ``with`` block."""
-    token = _mode.set(mode)
-    try:
-        yield
-    finally:
-        _mode.reset(token)
+
+    __slots__ = ("_mode", "_token")
+
+    def __init__(self, mode: str) -> None:
+        self._mode = mode
+
+    def __enter__(self) -> None:
+        self._token = _mode.set(self._mode)
+
+    def __exit__(self, *error: object) -> None:
+        _mode.reset(self._token)
 
 
 def is_fixed() -> bool:
@@ -87,9 +92,11 @@ class Stateful:
         None  # the thread of the last training call; at first, that of the constructor
     )
 
-    @property
-    def _name(self) -> str:
-        return type(self).__name__
+    _name: ClassVar[str]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls._name = cls.__name__
 
     def _own_state(self) -> State:
         """Return the present state, in containers that nobody else changes."""
@@ -157,34 +164,49 @@ class Stateful:
         if id(self) in fixed:
             _fixed.set({key: state for key, state in fixed.items() if key != id(self)})
 
+    def _train_here(self) -> None:
+        """Note that this thread trains the network."""
+        self._trained_in = threading.get_ident()
+
     def _is_beside(self) -> bool:
         """Whether this thread neither trained the network last nor, where nobody did, made it."""
         return self._trained_in not in (None, threading.get_ident())
 
 
-@contextmanager
-def training(model: Any) -> Iterator[None]:
+class training:
     """Let this thread alone train `model` inside of the ``with`` block; it may nest.
 
     Raises ConcurrencyError if another thread is doing so.
     """
-    mine = _Turn(model, threading.current_thread())
-    try:
-        turn = _trainers.setdefault(id(model), mine)
-        if turn.thread is not mine.thread:
-            if turn.thread.is_alive():
-                raise ConcurrencyError(
-                    f"{type(model).__name__}: the thread {turn.thread.name!r} is training this model, so "
-                    f"{mine.thread.name!r} cannot train it at the same time; train it from one thread "
-                    "after the other, or give each thread a model of its own, made by "
-                    "copy.deepcopy(model) before they begin. Predictions, loss(X), need no such care"
-                )
-            _trainers[id(model)] = mine  # the other one ended without saying so
-        if isinstance(model, Stateful):
-            model._trained_in = threading.get_ident()
-        yield
-    finally:
-        if _trainers.get(id(model)) is mine:
+
+    __slots__ = ("_mine",)
+
+    def __init__(self, model: Any) -> None:
+        self._mine = _Turn(model, threading.current_thread())
+
+    def __enter__(self) -> None:
+        mine = self._mine
+        model = mine.model
+        try:
+            turn = _trainers.setdefault(id(model), mine)
+            if turn.thread is not mine.thread:
+                if turn.thread.is_alive():
+                    raise ConcurrencyError(
+                        f"{type(model).__name__}: the thread {turn.thread.name!r} is training this model, so "
+                        f"{mine.thread.name!r} cannot train it at the same time; train it from one thread "
+                        "after the other, or give each thread a model of its own, made by "
+                        "copy.deepcopy(model) before they begin. Predictions, loss(X), need no such care"
+                    )
+                _trainers[id(model)] = mine  # the other one ended without saying so
+            if isinstance(model, Stateful):
+                model._train_here()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *error: object) -> None:
+        model = self._mine.model
+        if _trainers.get(id(model)) is self._mine:
             del _trainers[id(model)]
 
 

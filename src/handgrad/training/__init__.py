@@ -28,7 +28,7 @@ from handgrad.training.evaluate import (
 )
 from handgrad.training.health import HealthCheck
 from handgrad.training.lr_find import RangeTest, lr_find
-from handgrad.training.one_call import train
+from handgrad.training.one_call import resume, train
 from handgrad.training.progress import ProgressBar
 from handgrad.training.solver import Solver
 from handgrad.training.trained import TrainedRun, load
@@ -62,6 +62,7 @@ __all__ = [
     "predict",
     "predict_probabilities",
     "restore",
+    "resume",
     "save_checkpoint",
     "save_model",
     "train",

@@ -20,7 +20,9 @@ import numpy as np
 
 from handgrad.data import Augmentation, Rows
 from handgrad.training.circumstances import get_state, set_state
+from handgrad.training.passes import drawn_seed
 from handgrad.training.sampling import Sampling, augmented
+from handgrad.training.shards import Cut, augmenting, bounds_of
 
 WORTH = 50_000  # numbers of a batch from which on a thread gains
 
@@ -28,7 +30,8 @@ WORTH = 50_000  # numbers of a batch from which on a thread gains
 class Wish(NamedTuple):
     """What a batch depends on beside sampling and stream.
 
-    X, all rows; augment; size of the batch; step of the epoch; share of training that is done; epoch.
+    X, all rows; augment; size of the batch; step of the epoch; share of training that is done; epoch;
+    cut, into how many shards and which of them, None for one piece.
     """
 
     X: Any
@@ -37,6 +40,7 @@ class Wish(NamedTuple):
     step: int
     share: float
     epoch: int
+    cut: tuple[int, range] | None = None
 
     def is_same(self, other: Wish) -> bool:
         """Whether the two are for the same batch, of the very same objects."""
@@ -117,7 +121,24 @@ class Ahead:
 def _batch(sampling: Sampling, random: Any, wish: Wish) -> Batch:
     rows = sampling.draw(wish.size, random, wish.step, wish.share)
     epoch = sampling.passes.number - 1 if sampling.passes else wish.epoch
+    if wish.cut is not None:
+        return Batch(rows, _cut(wish, rows, drawn_seed(random), epoch))
     return Batch(rows, augmented(wish.augment, wish.X[rows], random, rows, epoch))
+
+
+def _cut(wish: Wish, rows: np.ndarray, seed: int, epoch: int) -> Cut:
+    """Return the own shards of a batch, each augmented by a stream of its own."""
+    assert wish.cut is not None
+    count, own = wish.cut
+    bounds = bounds_of(len(rows), count)
+    places = {shard: bounds[shard] for shard in own}
+    pieces = {
+        shard: augmented(
+            wish.augment, wish.X[rows[place]], augmenting(seed, shard), rows[place], epoch
+        )
+        for shard, place in places.items()
+    }
+    return Cut(pieces, places, seed)
 
 
 def _make(sampling: Sampling, random: Any, wish: Wish) -> _Made:

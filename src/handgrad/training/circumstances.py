@@ -33,7 +33,15 @@ def must_agree(solver: Solver) -> dict[str, Any]:
         "network": _network(solver.model),
         "data": solver.fingerprints,
         "random stream": {name: _kind(stream) for name, stream in streams(solver).items()},
+        **_cut_of(solver),
     }
+
+
+def _cut_of(solver: Solver) -> dict[str, Any]:
+    """Return how batches are cut, where they are: other shards add in another order."""
+    if solver.shards is None:
+        return {}
+    return {"shards": solver.shards.count, "norm_sync": solver.shards.norm_sync}
 
 
 def should_agree(solver: Solver) -> dict[str, Any]:

@@ -155,6 +155,7 @@ class Planned:
             "batches are augmented": solver.augment is not None,
             "rows have weights": solver.weights is not None,
             "a step is computed in parts": solver.accumulate > 1,
+            "batches are cut into shards": solver.shards is not None,
             "easy rows are skipped": solver.sampler.passes is not None,
         }
         return next((text for text, is_so in given.items() if is_so), None)

@@ -49,7 +49,11 @@ class TrainingOptions:
     metric: str = ""
     class_weight: str | Mapping[str, float] = ""
     accumulate: int = 1
+    shards: int = 0
+    norm_sync: bool = False
+    rank_timeout: float = 20.0
     freeze: list[str] = field(default_factory=list)
+    steering: list[Mapping[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for key, option in IN_FILE.items():

@@ -71,7 +71,7 @@ class Looking:
         return metric if self._metric.is_better_high else -metric
 
     def figures(self, scores: np.ndarray, y: np.ndarray, *, needs_loss: bool) -> Figures:
-        """Judge scores (N, ...) of rows with targets y; the loss is NaN where nobody needs it."""
+        """Judge scores (N, ...) of rows with targets y; the loss is NaN where it is not asked for."""
         metric = self._metric
         right = None
         if self.task == "classification" and scores.ndim == 2:

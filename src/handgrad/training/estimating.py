@@ -18,6 +18,7 @@ from handgrad.training.averaging import weights_of
 from handgrad.training.callback import Record
 from handgrad.training.estimates import Figures
 from handgrad.training.place import AT_EPOCH_END
+from handgrad.training.shards import Wire
 
 if TYPE_CHECKING:
     from handgrad.training.owned import Owner
@@ -81,14 +82,23 @@ def accuracy_of(solver: Owner, X: Any, y: Any, num_samples: int | None, batch_si
 def _figures(solver: Solver, X: Any, y: np.ndarray, num_samples: int | None) -> Figures:
     """Judge the model on rows, or raise Stopped if a stop comes in the middle of it."""
     with solver.stopping.in_estimate():
-        scores, y = _scored(solver, X, y, num_samples)
+        wire = None if solver.shards is None else solver.shards.wire
+        scores, y = _scored(solver, X, y, num_samples, wire=wire)
     return solver.looking.figures(scores, y, needs_loss=X is solver.X_val)
 
 
 def _scored(
-    solver: Owner, X: Any, y: np.ndarray, num_samples: int | None, batch_size: int = 100
+    solver: Owner,
+    X: Any,
+    y: np.ndarray,
+    num_samples: int | None,
+    batch_size: int = 100,
+    wire: Wire | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the scores, and the targets, of all rows or of num_samples, drawn with replacement."""
+    """Return the scores, and the targets, of all rows or of num_samples, drawn with replacement.
+
+    Processes on one `wire` take the batches in turns, and give one another the scores.
+    """
     N, rows = len(y), None
     if num_samples is not None and num_samples < N:
         # the stream belongs to the thread that trains
@@ -96,10 +106,15 @@ def _scored(
         random = copy.deepcopy(solver.random) if beside else solver.random
         rows = random.choice(N, num_samples)
         y, N = y[rows], num_samples
-    scores = []
+    scores = {}
     with steady(solver.model):
-        for start in range(0, N, batch_size):
+        for number, start in enumerate(range(0, N, batch_size)):
+            if wire is not None and number % wire.size != wire.rank:
+                continue
             solver.stopping.look()
             batch: Any = slice(start, start + batch_size)
-            scores.append(np.asarray(solver.model.loss(X[batch if rows is None else rows[batch]])))
-    return np.concatenate(scores), y
+            found = solver.model.loss(X[batch if rows is None else rows[batch]])
+            scores[number] = np.asarray(found)
+    if wire is not None:
+        scores = wire.batch(scores)
+    return np.concatenate([scores[number] for number in range(len(scores))]), y

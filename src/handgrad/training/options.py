@@ -30,6 +30,7 @@ from handgrad.training.checks import checked_callbacks
 from handgrad.training.metrics import METRICS
 from handgrad.training.passes import as_skip
 from handgrad.training.sampling import SAMPLINGS
+from handgrad.training.steering import as_acts
 
 Check = Callable[[str, str, Any], Any]
 """``check(where, name, value)`` -> the value to use; OptionError says where, name, and what it may be."""
@@ -147,6 +148,10 @@ def _class_weight(where: str, name: str, value: Any) -> Any:
     return value
 
 
+def _steering(where: str, name: str, value: Any) -> Any:
+    return as_acts(value)
+
+
 def _patterns(where: str, name: str, value: Any) -> Any:
     for pattern in as_items(where, name, value, "patterns of names"):
         if not isinstance(pattern, str):
@@ -217,6 +222,15 @@ OPTIONS = (
            none="once"),
     Option("accumulate", "in how many parts, one after the other, the gradient of a batch is computed, to "
            "save memory (`handgrad.training.weighting.loss_in_parts`)", count(), key="accumulate"),
+    Option("shards", "in how many shards a batch is cut, whose gradients are summed in one fixed tree, so "
+           "that several ranks of MPI can compute them (`handgrad.training.shards`)", count(),
+           "one piece", key="shards", in_file=count(0), off=0,
+           file_says="in how many shards a batch is cut, whose gradients are summed in one fixed tree, so "
+           "that several ranks of MPI can compute them (`handgrad.training.shards`); 8 with mpirun"),
+    Option("norm_sync", "whether batch normalisation takes the statistics of all shards of a batch together, "
+           "not of each (`handgrad.nn.lockstep`)", as_flag, key="norm_sync"),
+    Option("", "seconds that a rank of MPI waits for another one before the job ends", key="rank_timeout",
+           in_file=number(0.1)),
     Option("freeze", 'patterns of names, as "conv1.*", of parameters that stay as they are', key="freeze",
            in_file=_patterns),
     Option("unit", "makes numbers of their own unit of the targets and predictions of a regression, for "
@@ -224,6 +238,8 @@ OPTIONS = (
     Option("", "epochs between checkpoints", key="checkpoint_every", in_file=count()),
     Option("", "steps between checkpoints besides", none="none", key="checkpoint_steps",
            in_file=count(0), off=0),
+    Option("", "changes between two steps, as ``{iteration = 150, rate = 0.5}`` "
+           "(`handgrad.training.steering`)", key="steering", in_file=_steering),
 )  # fmt: skip
 
 ARGUMENTS = {option.name: option for option in OPTIONS if option.name}
@@ -232,6 +248,8 @@ IN_FILE = {option.key: option for option in OPTIONS if option.key}
 
 def check_together(where: str, given: Mapping[str, Any]) -> None:
     """Raise OptionError for options that do not go together."""
+    if given["accumulate"] > 1 and (given["shards"] or 1) > 1:
+        raise OptionError(f"{where}: accumulate and shards both cut a batch; leave one of them out")
     if not given["skip_easy"]:
         return
     if given["sampling"] != "shuffled":

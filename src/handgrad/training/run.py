@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import platform
 import shutil
-from collections.abc import Iterable
+import signal
+import warnings
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
 from itertools import islice
@@ -40,7 +42,7 @@ from handgrad.training.callbacks import (
     StopOnSignal,
     is_near_end,
 )
-from handgrad.training.checkpoint import checkpoint_files, save_model
+from handgrad.training.checkpoint import ResumeWarning, checkpoint_files, save_model
 from handgrad.training.config import RunConfig
 from handgrad.training.division import SPLIT, save_split
 from handgrad.training.ensemble import Viewed
@@ -48,8 +50,12 @@ from handgrad.training.finetune import StartedFrom, keep_start, start_from
 from handgrad.training.health import HealthCheck
 from handgrad.training.judging import standardises
 from handgrad.training.own_data import FILE, PREPARED, save_data
+from handgrad.training.shards import Wire
 from handgrad.training.solver import Solver
+from handgrad.training.steering import Act, Steering
 from handgrad.training.trained import evaluate_split, save_preprocessing
+
+Ranks = Callable[[int], Wire]
 
 
 class Run:
@@ -58,8 +64,22 @@ class Run:
     Make one with `start_run` (a new folder) or `resume_run` (the folder of a run that was stopped).
     """
 
-    def __init__(self, config: RunConfig, folder: Path, dataset: Dataset | None = None) -> None:
-        """Build what `config` says; `dataset` is its data set where that is loaded already."""
+    def __init__(
+        self,
+        config: RunConfig,
+        folder: Path,
+        dataset: Dataset | None = None,
+        ranks: Ranks | None = None,
+    ) -> None:
+        """Build what `config` says.
+
+        Args:
+            config: the run.
+            folder: where it is written.
+            dataset: its data set where that is loaded already.
+            ranks: makes of the number of shards what sums them over the ranks of MPI; None without MPI.
+                Rank 0 alone writes.
+        """
         engines.check_name(config.engine)
         # every random number of a run comes from NumPy's global stream, in the courses' order
         np.random.seed(config.seed)
@@ -89,6 +109,11 @@ class Run:
             unit=description.unit if standardises(self.model, description) else None,
             verbose=False,
         )
+        wire = None
+        if ranks is not None:
+            wire = ranks(training.shards or 1)
+            self.solver.use_wire(wire)
+        self.writes = wire is None or wire.rank == 0
         # one of each for all calls of `train`: they know what they were told before an interruption
         self._history = HistoryWriter(folder / "history.jsonl")
         self._watchers: list[Callback] = [
@@ -97,6 +122,10 @@ class Run:
             LayerStatistics(self.dataset.rows["X_val"][:200]),
             HealthCheck(),
         ]
+        self.steering = Steering(training.steering)
+        if not self.writes:
+            self._watchers = []
+            self.solver.looks_after_health = False
         self._stop = StopOnSignal()
         self._checkpointer = Checkpointer(
             folder / "checkpoints",
@@ -113,8 +142,10 @@ class Run:
         At the end the model is saved: then `is_finished`.
         """
         history, stop = self._history, self._stop
-        self.solver.callbacks = [*self._watchers, *callbacks, stop, self._checkpointer]
-        history.write(self._start_record(is_first=not _is_begun(history.path)))
+        self.solver.callbacks = [*self._watchers, self.steering, *callbacks, stop]
+        if self.writes:
+            self.solver.callbacks.append(self._checkpointer)
+            history.write(self._start_record(is_first=not _is_begun(history.path)))
         try:
             with engines.use(self.config.engine):
                 self.solver.train()
@@ -123,6 +154,8 @@ class Run:
                 self.remove()
             raise
         if self.solver.stop_reason == "interrupted":
+            return stop.signal or signal.SIGTERM  # which another rank may have got
+        if not self.writes:
             return stop.signal
         history.write(
             {
@@ -133,6 +166,17 @@ class Run:
         )
         save_model(self.folder / "model.safetensors", self.model, self._metadata())
         return stop.signal  # one that came with the last step: the run is finished, and stops here
+
+    def steer(self, rate: float) -> Act:
+        """Put a factor `rate` on the learning rates from here on, and write that into ``config.toml``.
+
+        Call it from a callback.  A run of that configuration, and a resume, do the same at the same step.
+        """
+        act = self.steering.add(self.solver, rate)
+        acts = self.steering.acts
+        self.config = self.config.with_overrides({"training.steering": acts})
+        atomic_write(self.folder / "config.toml", self.config.to_toml().encode())
+        return act
 
     def how_steps_are_taken(self) -> str:
         """Say whether a plan takes the steps (`handgrad.training.compiled`), or why not."""
@@ -158,6 +202,8 @@ class Run:
 
     def remove(self) -> None:
         """Delete the new folder of a run that did not take a step, and those made to hold it."""
+        if not self.writes:
+            return
         for folder in self.new_folders[:1]:
             shutil.rmtree(folder, ignore_errors=True)
         with suppress(OSError):  # another run has begun in one of them
@@ -191,12 +237,16 @@ class Run:
         }
 
 
-def start_run(config: RunConfig, folder: Path, dataset: Dataset | None = None) -> Run:
+def start_run(
+    config: RunConfig, folder: Path, dataset: Dataset | None = None, ranks: Ranks | None = None
+) -> Run:
     """Build the run of `config` and write its new `folder` (nothing is written if it can't be built).
 
-    `dataset` is the data set of `config` where that is loaded already.
+    `dataset` is the data set of `config` where that is loaded already; `ranks` as of `Run`.
     """
-    run = Run(config, folder, dataset)
+    run = Run(config, folder, dataset, ranks)
+    if not run.writes:
+        return run
     run.new_folders = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True)
@@ -209,7 +259,7 @@ def start_run(config: RunConfig, folder: Path, dataset: Dataset | None = None) -
 
 
 def _describe(run: Run) -> None:
-    """Write what the folder of a run holds besides its configuration before it is trained."""
+    """Write what the folder of a run holds, beside its configuration, before it is trained."""
     atomic_write(run.folder / "summary.txt", run.model.summary().encode())
     save_preprocessing(run.folder / "preprocessing.safetensors", run.dataset)
     if run.config.data["name"] == PREPARED and not (run.folder / FILE).exists():
@@ -220,7 +270,7 @@ def _describe(run: Run) -> None:
         keep_start(run.started_from, run.folder)
 
 
-def resume_run(folder: Path, epochs: int | None = None) -> Run:
+def resume_run(folder: Path, epochs: int | None = None, ranks: Ranks | None = None) -> Run:
     """Build the run of `folder` at its last good checkpoint, or at its start if it never got to one.
 
     With `epochs` it is trained on until there are so many in all, finished or not; its configuration then
@@ -235,11 +285,14 @@ def resume_run(folder: Path, epochs: int | None = None) -> Run:
         )
     if epochs is not None:
         config = config.with_overrides({"training.epochs": epochs})
-    run = Run(config, folder)
+    run = Run(config, folder, ranks=ranks)
     if run.has_checkpoints:
-        with engines.use(run.config.engine):
+        with engines.use(run.config.engine), warnings.catch_warnings():
+            if epochs is not None:  # that there are to be more of them is no news
+                asked = r".*(circumstances: num_epochs was \d+, is \d+$|further than this Solver)"
+                warnings.filterwarnings("ignore", asked, ResumeWarning)
             run.solver.resume(folder / "checkpoints")
-    else:
+    elif run.writes:
         _describe(run)  # the run may have ended before it had done so itself
     if epochs is not None:
         done = run.solver.epoch
@@ -248,6 +301,7 @@ def resume_run(folder: Path, epochs: int | None = None) -> Run:
                 f"the run {folder} has {done} epochs; give more than that, not {epochs}"
             )
         run.solver.forget_patience()
+    if epochs is not None and run.writes:
         atomic_write(folder / "config.toml", run.config.to_toml().encode())
         for name in ("model.safetensors", "evaluation.json"):
             (folder / name).unlink(missing_ok=True)

@@ -27,6 +27,7 @@ from handgrad.training.health import look_after
 from handgrad.training.options import TEXTS, checked_arguments, described
 from handgrad.training.owned import Owner, Random
 from handgrad.training.place import AT_EPOCH_END, DUE
+from handgrad.training.shards import Cut, Shards, Wire, shards_of
 from handgrad.training.step import records_of, take_step, take_steps
 from handgrad.training.telling import PendingCall, calls_of, is_told
 from handgrad.training.undo import Before
@@ -99,6 +100,8 @@ class Solver(Owner):
         class_weight: Any = None,
         sample_weight: Any = None,
         accumulate: int = 1,
+        shards: int | None = None,
+        norm_sync: bool = False,
         freeze: Iterable[str] = (),
         unit: Callable[[np.ndarray], np.ndarray] | None = None,
         **unknown: Any,
@@ -124,6 +127,7 @@ class Solver(Owner):
         self.X_train, self.y_train, self.X_val, self.y_val = rows
         self.accumulate: int = given.accumulate
         self.batch_size = given.batch_size
+        self.shards = shards_of(given.shards, self.batch_size, given.norm_sync)
         check_size("Solver", "a batch", self.batch_size, *self.X_train.shape[1:])
         self.num_epochs: int = given.num_epochs
         self.num_train_samples: int | None = given.num_train_samples
@@ -215,6 +219,9 @@ class Solver(Owner):
 
     def stop(self, reason: str = "interrupted") -> None:
         """Make `train` return after the current step; another `train` or a resume goes on from there."""
+        if self.shards is not None and self.shards.wire is not None:
+            self.shards.wire.reason = reason  # all ranks stop after the same step
+            return
         self.stop_reason = reason
 
     def resume(self, path: str | PathLike[str]) -> None:
@@ -226,10 +233,19 @@ class Solver(Owner):
         restore(self, path)
 
     def gradients_of(
-        self, X: np.ndarray, y: np.ndarray, weights: np.ndarray | None
+        self, X: Any, y: np.ndarray, weights: np.ndarray | None
     ) -> tuple[float, Arrays]:
         """Return the loss and the gradients of a batch, whose rows count as often as `weights` says."""
+        if isinstance(X, Cut):
+            assert self.shards is not None
+            return self.shards.gradients(self, X, y, weights)
         return loss_in_parts(self.model, X, y, weights, self.accumulate)
+
+    def use_wire(self, wire: Wire) -> None:
+        """Compute the shards of this process alone; `wire` sums those of all."""
+        given = self.shards or Shards(1, self.batch_size)
+        own, sync = wire.own, given.norm_sync
+        self.shards = Shards(given.count, self.batch_size, own=own, wire=wire, norm_sync=sync)
 
     def diverge(self, error: NonFiniteError, cause: NonFiniteError) -> None:
         """Raise `error`, which says why a step is not finite; its weights were put back."""
@@ -244,6 +260,10 @@ class Solver(Owner):
         to_estimate = min(num_iterations - first, per_epoch - first % per_epoch) if first else 1
         taken = take_steps(self, before, to_estimate)
         count = len(taken.rates)
+        if self.shards is not None and self.shards.wire is not None:
+            self.shards.wire.checked(self.model.params, place.iteration + 1)
+            if self.shards.wire.must_stop:
+                self.stop_reason = self.shards.wire.reason or "interrupted"
         place.position += count
         place.iteration += count
         is_epoch_end = place.position % per_epoch == 0

@@ -12,6 +12,7 @@ from handgrad.training.ahead import Wish
 from handgrad.training.arrays import buffers_of
 from handgrad.training.callback import Record
 from handgrad.training.checks import check_buffers, check_gradients, divergence
+from handgrad.training.shards import Cut
 from handgrad.training.undo import Before
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ def take_step(solver: Solver, before: Before) -> None:
             check_buffers(buffers_of(model))
     except NonFiniteError as error:
         before.put_back_weights(solver)
+        if isinstance(X, Cut):
+            rows, X = X.one_of(rows)
         solver.diverge(divergence(solver, error, rows, X), error)
         return
     solver.loss_history.append(loss)
@@ -76,7 +79,9 @@ def wish(solver: Solver, later: int) -> Wish:
     epoch = place.epoch + (later if position % per_epoch == 0 else 0)
     share = (place.iteration + later) / max(solver.total_steps, 1)
     step = position % per_epoch
-    return Wish(solver.X_train, solver.augment, solver.batch_size, step, share, epoch)
+    shards = solver.shards
+    cut = None if shards is None else (shards.count, shards.own)
+    return Wish(solver.X_train, solver.augment, solver.batch_size, step, share, epoch, cut)
 
 
 def records_of(solver: Solver, taken: Taken) -> list[Record]:

@@ -133,7 +133,8 @@ class TrainedRun:
             return np.zeros((0, self.description.num_outputs))
         with engines.use(self.config.engine):
             if self.task == "classification":
-                return predict_probabilities(self.viewed, X)
+                one_view = self.viewed.tta is None
+                return predict_probabilities(self.model if one_view else self.viewed, X)
             return outputs_of(self.model, X, self.description)
 
     def prepared(self, inputs: Any) -> np.ndarray:
@@ -203,6 +204,11 @@ class TrainedRun:
                 for i in range(0, len(X), 100)
             ]
         return np.concatenate(parts) if parts else np.zeros_like(X)
+
+    def evaluate(self, split: str = "test") -> dict[str, Any]:
+        """Measure the network on a part of the run's data; write and return its ``evaluation.json``."""
+        with engines.use(self.config.engine):
+            return evaluate_split(self.folder, self.viewed, self.dataset(), split)
 
     def __repr__(self) -> str:
         return views.trained_text(self)

@@ -138,7 +138,7 @@ def loss_in_parts(
     the numbers are exact.  Batch normalisation sees each part by itself.
     """
     if parts == 1:
-        loss, grads = _called(model, X, y, weights)
+        loss, grads = called(model, X, y, weights)
         return float(loss), grads
     N = len(y)
     length, longer = divmod(N, parts)
@@ -151,7 +151,7 @@ def loss_in_parts(
         part = float(end - start) if own is None else float(own.sum())
         if part == 0.0:  # more parts than rows
             continue
-        loss, grads = _called(model, X[start:end], y[start:end], own)
+        loss, grads = called(model, X[start:end], y[start:end], own)
         share = part / whole
         total += share * float(loss)
         for name, gradient in grads.items():
@@ -160,5 +160,6 @@ def loss_in_parts(
     return total, sums
 
 
-def _called(model: Any, X: Any, y: Any, weights: np.ndarray | None) -> Any:
+def called(model: Any, X: Any, y: Any, weights: np.ndarray | None) -> Any:
+    """Return ``model.loss`` of rows that count as often as `weights` says, all once for None."""
     return model.loss(X, y) if weights is None else model.loss(X, y, sample_weight=weights)

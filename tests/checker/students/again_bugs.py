@@ -2,7 +2,7 @@
 """More bugs in the solution of the tuned group, none of which anything was tuned on."""
 
 ROWS = [
-    ('affine_forward', 'out = rows.dot(w) + b', 'out = rows.dot(w + b)', 'bias_in_weights', 'bias added to the weights'),
+    ('affine_forward', 'out = rows.dot(w) + b', 'out = rows.dot(w + b)', 'repair', 'bias added to the weights'),
     ('affine_forward', 'out = rows.dot(w) + b', 'out = np.maximum(rows.dot(w) + b, 0)', 'repair', 'relu applied inside affine'),
     ('affine_backward', 'x.reshape(N, -1).T.dot(dout)', '(x.reshape(N, -1) / N).T.dot(dout)', 'over_batch', 'dw over batch through x'),
     ('affine_backward', 'dx = dout.dot(w.T).reshape(x.shape)', 'dx = (dout - dout.mean(axis=0)).dot(w.T).reshape(x.shape)', 'repair', 'dout centred in dx'),
@@ -40,10 +40,10 @@ ROWS = [
     ('spatial_groupnorm_backward', 'm = C // G * H * W', 'm = C * H * W', 'wrong_count', 'count of all channels'),
     ('sgd_momentum', 'next_w = w + v', 'next_w = w + config["momentum"] * v', 'repair', 'step damped by momentum'),
     ('rmsprop', '(1 - decay) * dw**2', '(1 - decay) * dw**3', 'repair', 'cube'),
-    ('adam', 'mt = m / (1 - beta1**t)', 'mt = m / (1 - beta1) ** t', 'correction_power', 'power outside'),
+    ('adam', 'mt = m / (1 - beta1**t)', 'mt = m / (1 - beta1) ** t', 'repair', 'power outside'),
     ('adam', 'beta2 * config["v"] + (1 - beta2) * dw**2', 'beta1 * config["v"] + (1 - beta1) * dw**2', 'beta_for_both', 'beta1 for v'),
     ('TwoLayerNet', 'scores, cache2 = affine_forward(hidden, W2, b2)', 'scores, cache2 = affine_relu_forward(hidden, W2, b2)\n        cache2 = cache2[0]', 'relu_at_end', 'relu on the scores'),
-    ('TwoLayerNet', 'np.sum(W1 * W1) + np.sum(W2 * W2)', 'np.sum(W1 * W1) + np.sum(W2)', 'reg_not_squared', 'W2 not squared'),
+    ('TwoLayerNet', 'np.sum(W1 * W1) + np.sum(W2 * W2)', 'np.sum(W1 * W1) + np.sum(W2)', 'repair|reg_not_squared', 'W2 not squared'),
     ('FullyConnectedNet', 'out, relu = relu_forward(out)', '_, relu = relu_forward(out)', 'relu_missing', "relu's output unused"),
     ('FullyConnectedNet', 'np.zeros(dims[i + 1])\n            if', 'np.ones(dims[i + 1])\n            if', 'bias_start', 'biases start at one'),
     ('ThreeLayerConvNet', 'grads["W3"] += self.reg * W3', 'grads["W3"] -= self.reg * W3', 'reg_subtracted', 'sign of reg in W3'),

@@ -57,7 +57,7 @@ ROWS = [
     ("hog_feature", " + 90", "", "quarter_turn", "no quarter turn"),
     ("hog_feature", "cells.mean(axis=(1, 3))", "cells.sum(axis=(1, 3))", "sum_for_mean", "sum for mean"),
     ("hog_feature", "180 / 9", "360 / 9", "bin_width", "bins of 40 degrees"),
-    ("hog_feature", "np.where(here, mag, 0)", "np.where(here, 1.0, 0)", "counted|unexplained", "counted"),
+    ("hog_feature", "np.where(here, mag, 0)", "np.where(here, 1.0, 0)", "counted", "counted"),
     ("hog_feature", ".mean(axis=(1, 3)).T", ".mean(axis=(1, 3))", "transposed", "cells not transposed"),
     ("color_histogram_hsv", "np.histogram(hue,", "np.histogram(top * xmax,", "other_channel", "histogram of the value"),
     ("color_histogram_hsv", "density=normalized", "density=False", "not_normalized|repair|density", "counts"),

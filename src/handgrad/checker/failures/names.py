@@ -136,6 +136,13 @@ def kind(point: Point) -> str:
         if callable(owner):
             more = ": call it with ( )"
         return f"`{quoted(node.value)}` is {described(owner)}, which has no parts{more}"
+    if "indices must be integers" in text and isinstance(node, ast.Subscript):
+        owner, at = point.value(node.value), point.value(node.slice)
+        if isinstance(at, str):
+            return (
+                f"`{quoted(node)}` asks for a key, but `{quoted(node.value)}` is {described(owner)}: take it "
+                "apart by position, or let forward store a dictionary"
+            )
     if re.search(r"object is not callable", text):
         return _not_callable(point)
     if "unsupported operand type" in text or "bad operand type" in text:

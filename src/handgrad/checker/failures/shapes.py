@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from handgrad.checker.failures import fitting
 from handgrad.checker.failures.indices import cut
 from handgrad.checker.failures.point import Point, described, names_in, quoted
 
@@ -213,12 +214,15 @@ def _broadcast(point: Point, sizes: Mapping[int, str]) -> str:
             )
     if len(a) == len(b) == 2 and _fit(a[::-1], b):
         return f"{says}: one of the two is transposed"
+    way = fitting.axes_in_order(left, right, a, b) or fitting.of_a_sum(point, left, right, a, b)
+    if way:
+        return f"{says}: {way}"
     if sizes and {*a, *b} <= {*sizes, 1}:
         letters = ["(" + ", ".join(sizes.get(n, "1") for n in shape) + ")" for shape in (a, b)]
         says = f"{says}, that is {letters[0]} and {letters[1]}"
     if isinstance(point.node, ast.AugAssign | ast.Assign):
         return f"{says}: what is stored must have the shape of its place"
-    return f"{says}: these shapes do not go together"
+    return f"{says}: {fitting.apart(a, b)}"
 
 
 def _lost_axis(small: Shape, big: Shape) -> int | None:

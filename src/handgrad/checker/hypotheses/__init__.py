@@ -15,7 +15,8 @@ layer names its family in `known/table.py`.  The files, by folder:
                         share: norm (forward), statistics (mean and variance), norm_backward, paths
                         (through mean and variance), sums (over a wrong axis); running_statistics
     losses/             loss (divisors), softmax, svm
-    sequences/          recurrent (RNN, LSTM, embedding), temporal_loss (mask and divisor)
+    sequences/          recurrent (RNN, a step of an LSTM, embedding), lstm_sequence, temporal_loss (mask
+                        and divisor)
     rules/              optim (all rules, SGD), momentum (and Nesterov's), squares (RMSProp, AdaGrad),
                         adam, adam_correction (bias correction and t), defaults (of settings);
                         rule and adam_rule (what they override)

@@ -287,13 +287,25 @@ def loss(extreme: bool) -> list[Config]:
         )
     )
     if extreme:
-        huge = np.array([[1000.0, 0.0, -1000.0], [-1e4, 1e4, 0.0], [0.0, 0.0, 800.0]])
+        huge = np.array([[1000.0, 0.0, -1000.0], [-1e4, 1020.0, 0.0], [0.0, 0.0, 990.0]])
+        apart = np.array([[1000.0, 0.0, -1000.0], [-1e4, 1e4, 0.0], [0.0, 0.0, 800.0]])
         trait = frozenset({"scores are large"})
+        labels = np.array([0, 2, 1])
+        configs.append(
+            Config(
+                "rows far apart",
+                {"x": apart},
+                (labels,),
+                smooth=False,
+                strict=frozenset("*"),  # one maximum for all rows is as good, where they are alike
+                beyond="where rows of scores differ by thousands",
+            )
+        )
         configs.append(
             Config(
                 "extreme scores",
                 {"x": huge},
-                (np.array([0, 2, 1]),),
+                (labels,),
                 smooth=False,
                 traits=trait,
                 strict=frozenset({"out", "loss"}),  # log(p) is infinite in the courses' own files

@@ -26,7 +26,7 @@ def dropout_findings(forward: Any, drops: bool) -> list[Breach]:
     """Check a dropout forward; drops: whether p is the probability of dropping."""
     x = 2.0 * np.random.default_rng(4).choice([-1.0, 1.0], (_ROWS, _ROWS))
     np.random.seed(3)
-    shares, means = [], []
+    shares, means, replaced = [], [], None
     for p in (0.3, 0.6, 0.75):
         result = forward(x.copy(), {"p": p, "mode": "train"})
         if isinstance(result, Raised):
@@ -39,6 +39,7 @@ def dropout_findings(forward: Any, drops: bool) -> list[Breach]:
         kept = out != 0
         shares.append(float(np.mean(kept)))
         means.append(float(np.mean(out / x)))
+        replaced = _replaced(x, out) if np.all(kept) else None
         apart = np.mean(kept[x > 0]) - np.mean(kept[x < 0])
         if abs(apart) > 0.05:
             side = "negative" if apart > 0 else "positive"
@@ -56,6 +57,10 @@ def dropout_findings(forward: Any, drops: bool) -> list[Breach]:
     keep = np.array([0.3, 0.6, 0.75])
     keep = 1 - keep if drops else keep
     meaning = "dropping" if drops else "keeping"
+    if replaced is not None:
+        return [
+            Breach("dropped_to_one", f"dropped units become {replaced:.3g}: they must become 0")
+        ]
     findings = _kept(np.array(shares), np.array(means), keep, meaning)
     if findings:
         return findings
@@ -70,11 +75,18 @@ def dropout_findings(forward: Any, drops: bool) -> list[Breach]:
     return []
 
 
+def _replaced(x: np.ndarray, out: np.ndarray) -> float | None:
+    """Return the number that dropped units become: what comes of x above and of x below zero."""
+    above, below = (np.unique(np.round(out[side], 9)) for side in (x > 0, x < 0))
+    both = np.intersect1d(above, below)
+    return float(both[0]) if len(both) == 1 and len(above) == len(below) == 2 else None
+
+
 def _kept(shares: np.ndarray, means: np.ndarray, keep: np.ndarray, meaning: str) -> list[Breach]:
     close = 0.02
     scaled = means / np.where(shares > 0, shares, 1)  # what a kept unit is multiplied by
     if np.all(np.abs(shares - 1) < close):
-        return [Breach("never_drops", "nothing is dropped in train mode")]
+        return [Breach("never_drops", "nothing is dropped in train mode: no unit is 0")]
     if np.all(shares < close):
         return [Breach("drops_all", "everything is dropped in train mode")]
     normal = np.array([0.6179, 0.7257, 0.7734])  # of normal numbers are below 0.3, 0.6, 0.75

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from handgrad import layers
+from handgrad.checker.known import sandwiches
 from handgrad.checker.records import Config
 from handgrad.checker.undisturbed import seeded
 
@@ -40,8 +40,8 @@ class KnownLayer:
     strict: whether the library's contract is judged, not only the courses';
     adapt: ("forward" or "backward", function) -> the function as a pair has it; reference: what gives the
     right results where no pair of the library does; meant: function -> the layer as this code means it;
-    own_word: whether its functions are named by a student's own word, so that one of other arguments is
-    something else.
+    own_word: what the arguments of its functions are, where students and not courses wrote them, so that one
+    of other arguments is something else.
     """
 
     name: str
@@ -58,7 +58,7 @@ class KnownLayer:
     adapt: Callable[[str, Any], Any] = lambda side, function: function
     reference: Callable[[Config], Truth] | None = None
     meant: Callable[[Any], KnownLayer] | None = None
-    own_word: bool = False
+    own_word: tuple[str, ...] = ()
     cache: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -67,18 +67,10 @@ class KnownLayer:
         return bool(self.name)
 
     def fits(self, function: Any) -> bool:
-        """Whether a function of a student's own word has the arguments of the layer's forward."""
+        """Whether a function that is no course's has the arguments of the layer's forward."""
         if not self.own_word:
             return True
-        try:
-            parameters = inspect.signature(function).parameters.values()
-        except (TypeError, ValueError):
-            return False
-        config = self.configs()[0]
-        needed = [
-            p for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD
-        ]
-        return len(needed) == len(config.arrays) + len(config.options)
+        return sandwiches.fits(function, self.own_word)
 
     def configs(self) -> list[Config]:
         """Return the configurations, made once."""

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from handgrad.checker.known import configs, expectations, linear, sequences, windows
+from handgrad.checker.known import configs, expectations, linear, sandwiches, sequences, windows
 from handgrad.checker.known.layer import KnownLayer
 from handgrad.checker.records import Config
 
@@ -24,13 +24,25 @@ def _pair(
 
     called: a student's own word for it, which may stand for something else too.
     """
+    if family == "sandwich" and name not in _OF_COURSES:
+        roles = _roles(name)
+        more |= {"own_word": roles, "adapt": sandwiches.in_order(roles)}
     stem = called or name
     forwards = tuple(f"{stem}_forward{variant}" for variant in variants)
     backwards = tuple(f"{stem}_backward{variant}" for variant in variants) + backward
-    more["own_word"] = bool(called)
     return KnownLayer(name, make, forwards, backwards, family, **more)
 
 
+def _roles(name: str) -> tuple[str, ...]:
+    """The arguments of a sandwich, in the order of its name's pair: conv_bn_relu_pool has all of them."""
+    normed = {"bn", "ln"} & {*name.split("_")}
+    options = [
+        word for word in ("conv", "norm", "pool") if word in name or (word == "norm" and normed)
+    ]
+    return ("x", "w", "b", *(("gamma", "beta") if normed else ()), *options)
+
+
+_OF_COURSES = ("affine_relu", "conv_relu", "conv_relu_pool")  # whose arguments the course wrote
 _VARIANTS = ("_naive", "", "_fast", "_strides", "_im2col", "_pytorch")
 
 LAYERS = [

@@ -13,6 +13,7 @@ and 0 outside of the image.  ``col2im`` is the transpose of this linear map: it 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -71,8 +72,8 @@ def col2im_indices(
 def im2col_cython(
     x: np.ndarray, field_height: int, field_width: int, padding: int, stride: int
 ) -> np.ndarray:
-    """`im2col_indices`, with the arguments of the compiled extension."""
-    return im2col_indices(x, field_height, field_width, padding, stride)
+    """`im2col_indices`, with the arguments of the compiled extension, which cuts them to whole numbers."""
+    return im2col_indices(x, *_cut(field_height, field_width, padding, stride))
 
 
 def col2im_cython(
@@ -86,17 +87,23 @@ def col2im_cython(
     padding: int,
     stride: int,
 ) -> np.ndarray:
-    """`col2im_indices`, with the arguments of the compiled extension."""
-    return col2im_indices(cols, (N, C, H, W), field_height, field_width, padding, stride)
+    """`col2im_indices`, with the arguments of the compiled extension, which cuts them to whole numbers."""
+    return col2im_indices(cols, _cut(N, C, H, W), *_cut(field_height, field_width, padding, stride))
 
 
 def col2im_6d_cython(
     cols: np.ndarray, N: int, C: int, H: int, W: int, HH: int, WW: int, pad: int, stride: int
 ) -> np.ndarray:
     """`col2im_indices` for columns of the shape (C, HH, WW, N, H', W')."""
+    N, C, H, W, HH, WW, pad, stride = _cut(N, C, H, W, HH, WW, pad, stride)
     places = _places((N, C, H, W), HH, WW, pad, stride)
     check_shape("col2im_6d_cython", "cols", cols, (C, HH, WW, N, *places), "(C, HH, WW, N, H', W')")
     return _add_windows(cols, (N, C, H, W), pad, stride)
+
+
+def _cut(*sizes: Any) -> tuple[int, ...]:
+    """Sizes as a compiled function takes them: the float of ``pad = (HH - 1) / 2``, too."""
+    return tuple(int(size) if isinstance(size, float | np.floating) else size for size in sizes)
 
 
 def get_num_fields(

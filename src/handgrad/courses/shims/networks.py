@@ -27,7 +27,7 @@ SAVED = Path("cs231n/saved")
 class CourseMixin(Network):
     """A network whose running statistics start at zero and stay uncorrected, as the courses have it."""
 
-    _corrects_start = False
+    corrects_start = False
 
 
 class DroppingMixin(CourseMixin):

@@ -8,8 +8,8 @@ again rather than kept.  A convolution and the 2x2 pooling behind it are one cal
 pooling (native/ops/conv.h); with a normalisation between them, in the first block of a network over images
 (native/ops/stem.h).
 
-dx is None where nobody needs it.  A normalisation by the batch's own mean takes off whatever the b in front
-of it adds, so db is zero there.
+dx is None where it is not asked for.  A normalisation by the batch's own mean takes off whatever the
+b in front of it adds, so db is zero there.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Adding, concatenating and flattening: passes over memory that keep images channels-last."""
+"""Adding and concatenating: passes over memory that keep images channels-last."""
 
 from __future__ import annotations
 
@@ -29,11 +29,3 @@ def concat_forward(a: Array, b: Array) -> tuple[Array, int]:
 
 def concat_backward(dout: Array, saved: int) -> tuple[Array, Array]:
     return dout[:, :saved].copy(order="K"), dout[:, saved:].copy(order="K")
-
-
-def flatten_forward(x: Array) -> tuple[Array, tuple[int, ...]]:
-    return np.array(x.reshape(len(x), int(np.prod(x.shape[1:]))), copy=True), x.shape
-
-
-def flatten_backward(dout: Array, saved: tuple[int, ...]) -> Array:
-    return np.array(dout.reshape(saved), copy=True)

@@ -1,15 +1,11 @@
-"""Losses over rows of finite scores; those of few numbers a row are the array code of the layer files."""
+"""Losses over rows of finite scores."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 
 from handgrad.engines import vectorized
 from handgrad.engines.native import _kernels
-
-Array = np.ndarray
 
 
 def softmax_loss(
@@ -27,36 +23,6 @@ def svm_loss(x: np.ndarray, y: np.ndarray) -> tuple[np.floating, np.ndarray]:
     return x.dtype.type(loss), dx
 
 
-def absolute_loss(x: Array, y: Array, weights: Array) -> tuple[Any, Array]:
-    loss, dx = vectorized.absolute_loss(x, y, weights)
-    return loss, dx
-
-
-def binary_cross_entropy_loss(x: Array, y: Array, weights: Array) -> tuple[Any, Array]:
-    loss, dx = vectorized.binary_cross_entropy_loss(x, y, weights)
-    return loss, dx
-
-
-def focal_loss(x: Array, y: Array, weights: Array, gamma: float = 2.0) -> tuple[Any, Array]:
-    loss, dx = vectorized.focal_loss(x, y, weights, gamma)
-    return loss, dx
-
-
-def huber_loss(x: Array, y: Array, weights: Array, delta: float = 1.0) -> tuple[Any, Array]:
-    loss, dx = vectorized.huber_loss(x, y, weights, delta)
-    return loss, dx
-
-
-def mse_loss(x: Array, y: Array, weights: Array) -> tuple[Any, Array]:
+def mse_loss(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> tuple[np.floating, np.ndarray]:
     loss, dx = _kernels.squared_loss(x, y, weights)
     return x.dtype.type(loss), dx
-
-
-def poisson_loss(x: Array, y: Array, weights: Array) -> tuple[Any, Array]:
-    loss, dx = vectorized.poisson_loss(x, y, weights)
-    return loss, dx
-
-
-def quantile_loss(x: Array, y: Array, weights: Array, quantile: float = 0.5) -> tuple[Any, Array]:
-    loss, dx = vectorized.quantile_loss(x, y, weights, quantile)
-    return loss, dx

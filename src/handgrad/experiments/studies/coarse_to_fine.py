@@ -2,6 +2,8 @@
 
 Every trial of the searches has one seed.  The best of a search is the luckiest of many too, so both are
 trained again, as long as each other and from other seeds, before they are compared.
+
+Optuna draws the points (extra ``tune``), as `handgrad tune` does for searches of one's own.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from handgrad.experiments.seeds import sample
 from handgrad.experiments.study import Record, Results, Setting, Study, Trial
 from handgrad.experiments.training import training
 from handgrad.experiments.words import TRAINING_COLUMNS, UNRANKED, best_val, compared, percent
+from handgrad.optional import library
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,13 +28,27 @@ AGAIN = {COARSE: "best of coarse", FINE: "best of fine"}
 AROUND = 0.5  # powers of ten each way, of the fine search around the best of the coarse one
 
 
+def _drawn(
+    seed: int, number: int, lr: tuple[float, float], reg: tuple[float, float]
+) -> list[tuple[float, float]]:
+    """Return `number` learning rates and regularisations, as Optuna's random sampler draws them."""
+    optuna = library("optuna", "the study coarse-to-fine", "tune")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed))
+    ranges = {
+        name: optuna.distributions.FloatDistribution(10**low, 10**high, log=True)
+        for name, (low, high) in {"lr": lr, "reg": reg}.items()
+    }
+    asked = [study.ask(ranges).params for _ in range(number)]
+    return [(float(f"{p['lr']:.3g}"), float(f"{p['reg']:.3g}")) for p in asked]
+
+
 def _search(
     setting: Setting, stage: str, number: int, lr: tuple[float, float], reg: tuple[float, float]
 ) -> list[Trial]:
-    rng = np.random.default_rng([setting.seed, stage == FINE])
+    drawn = np.random.SeedSequence([setting.seed, stage == FINE]).generate_state(1)[0]
     trials = []
-    for i in range(number):
-        rate, strength = (float(f"{10 ** rng.uniform(*limits):.3g}") for limits in (lr, reg))
+    for i, (rate, strength) in enumerate(_drawn(int(drawn), number, lr, reg), start=1):
         model = {"name": "StudyNet", "conv_params": [], "hidden_dims": [100], "reg": strength}
         spec = training(
             setting.dataset,
@@ -42,7 +59,7 @@ def _search(
             batch=setting.few(100, 50),
             seed=setting.seed,
         )
-        trials.append(Trial(f"{stage} {i + 1}", spec))
+        trials.append(Trial(f"{stage} {i}", spec))
     return trials
 
 
@@ -174,4 +191,5 @@ STUDY = Study(
         "regularisation": lambda group: f"{group['spec']['model']['reg']:.3g}",
         **TRAINING_COLUMNS,
     },
+    needs="optuna",
 )

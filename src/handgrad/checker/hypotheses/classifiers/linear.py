@@ -39,7 +39,7 @@ def _carried(
 ) -> Callable[[Call], dict[str, Any]]:
     """A mistake of the scores' loss, as it comes out for W.
 
-    share: of the regulariser's gradient, where that is wrong besides; then only dW is predicted.
+    share: of the regulariser's gradient, where that is wrong, too; then only dW is predicted.
     """
 
     def predicted(call: Call) -> dict[str, Any]:
@@ -150,17 +150,20 @@ _OWN = [
         ),
         r"-.*reg",
     ),
-    Hypothesis(
-        "regulariser_of_absolutes",
-        "{key}: the regulariser is of sum(|W|), not of sum(W**2)",
-        _terms(
-            lambda loss, dW, W, decay, N: {
-                "loss": loss + decay * np.sum(np.abs(W)),
-                "dW": dW + decay * np.sign(W),
-            }
-        ),
-        r"abs",
-    ),
+    *[
+        Hypothesis(
+            "regulariser_of_absolutes",
+            "{key}: the regulariser is of sum(|W|), not of sum(W**2)",
+            _terms(
+                lambda loss, dW, W, decay, N, share=share: {
+                    "loss": loss + share * decay * np.sum(np.abs(W)),
+                    "dW": dW + share * decay * np.sign(W),
+                }
+            ),
+            r"abs",
+        )
+        for share in (1.0, 2.0)
+    ],
     Hypothesis(
         "regulariser_not_summed",
         "dW: the gradient of the regulariser is a number, not one for each weight: 2 * reg * W",

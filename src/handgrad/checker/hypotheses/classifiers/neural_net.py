@@ -80,6 +80,18 @@ FORWARD = [
         _only(_back(mask=lambda q: q["pre"] <= 0), *_GRADIENTS),
         r">|<",
     ),
+    *[
+        Hypothesis(
+            "relu_mask_of_another",
+            f"{{key}}: the ReLU's slope is taken {words}: it is 1 where X W1 + b1 is above zero",
+            _only(_back(mask=mask), *_GRADIENTS),
+            r">",
+        )
+        for words, mask in (
+            ("at X W1, without b1", lambda q: q["X"] @ q["W1"] > 0),
+            ("at its gradient", lambda q: ((q["p"] - q["one"]) @ q["W2"].T) > 0),
+        )
+    ],
     Hypothesis(
         "gradient_not_averaged",
         "{key}: the gradient is the sum over the rows: divide it by N",

@@ -144,7 +144,22 @@ def _exchanged(first: str, second: str) -> Callable[[Call], dict[str, Any]]:
     return predict
 
 
+def _summed(call: Call) -> dict[str, Any]:
+    """Predict gradients to which the sum of a W is added, one number for all its weights."""
+    reg, params, _, _, _, data_grads = call.options[0]
+    return {
+        "d" + key: value + (reg * np.sum(params[key]) if key[0] == "W" else 0)
+        for key, value in data_grads.items()
+    }
+
+
 FORWARD = [
+    Hypothesis(
+        "reg_gradient_summed",
+        "{key}: the gradient of the regularisation is a number, reg times the sum of W: it must be reg * W",
+        _summed,
+        r"sum\(.*reg|reg.*sum\(",
+    ),
     Hypothesis(
         "reg_missing",
         "{key}: regularisation is missing",

@@ -12,7 +12,7 @@ from handgrad.checker.hypotheses.hypothesis import Hypothesis
 from handgrad.checker.records import Call
 from handgrad.checker.undisturbed import fresh
 
-Slice = tuple[str, tuple[str, ...], tuple[Any, ...]]  # layer, arrays besides x, options
+Slice = tuple[str, tuple[str, ...], tuple[Any, ...]]  # layer, arrays other than x, options
 
 
 def steps_of(call: Call) -> list[Slice]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
+from handgrad.checker.hypotheses.sequences import lstm_sequence
 from handgrad.checker.records import Call
 
 Parts = dict[str, Any]
@@ -209,6 +210,7 @@ FORWARD = [
         "gates_swapped", "next_c has i and f in each other's place: f * prev_c + i * g",
         _lstm(lambda q: _from(q, q["i"] * q["prev_c"] + q["f"] * q["g"])), r"next_c",
     ),
+    *lstm_sequence.FORWARD,
 ]  # fmt: skip
 
 
@@ -350,4 +352,5 @@ BACKWARD = [
         _words(lambda W, words, dout: _added(W, words, dout) / len(words)),
         r"/|mean",
     ),
+    *lstm_sequence.BACKWARD,
 ]  # fmt: skip

@@ -1,0 +1,85 @@
+"""The process that decodes pictures: what a stranger's file does to a decoder, it does here.
+
+A process for each file, with little memory and time, and no other file open.  The picture comes on standard
+input, its pixels leave as JSON on standard output: channels, height, width and pixels, by rows, in 0..255.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from handgrad.errors import DataError
+
+MEMORY = 1 << 30  # bytes
+TIME = 10  # seconds of processor time
+LARGEST_SIDE = 128  # pixels of what is returned
+MOST_PIXELS = 40_000_000
+
+
+def decode(data: bytes) -> dict[str, Any]:
+    """Return the pixels of a picture file's bytes; DataError if it is none, or too large."""
+    command = [sys.executable, "-P", "-c", _PROGRAM, str(Path(__file__).parents[2])]
+    try:
+        done = subprocess.run(
+            command, input=data, capture_output=True, timeout=2 * TIME, check=False, cwd="/"
+        )
+    except subprocess.TimeoutExpired:
+        raise DataError("lab: the picture takes too long to decode") from None
+    except OSError as error:
+        raise DataError(f"lab: the picture cannot be decoded: {error}") from None
+    try:
+        found = json.loads(done.stdout)
+    except ValueError:
+        raise DataError("lab: the picture cannot be decoded") from None
+    if "error" in found:
+        raise DataError(f"lab: {found['error']}")
+    return dict(found)
+
+
+_PROGRAM = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from handgrad.lab.decoder import main; main()"
+)
+
+
+def _limit() -> None:
+    with suppress(ImportError, OSError, ValueError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CPU, (TIME, TIME))
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+
+def main() -> None:
+    """Decode the picture on standard input."""
+    from PIL import Image
+
+    Image.init()
+    _limit()
+    data = sys.stdin.buffer.read()
+    try:
+        Image.MAX_IMAGE_PIXELS = MOST_PIXELS
+        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "GIF", "BMP", "WEBP")) as file:
+            if file.width * file.height > MOST_PIXELS:
+                raise ValueError("the picture has too many pixels")
+            file.draft("RGB", (LARGEST_SIDE, LARGEST_SIDE))
+            gray = file.mode in ("1", "L", "LA", "I;16")
+            image = file.convert("L" if gray else "RGB")
+            image.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
+        size = (1, image.height, image.width)
+        pixels = list(image.tobytes())
+        if not gray:
+            size = (3, image.height, image.width)
+            pixels = [*pixels[0::3], *pixels[1::3], *pixels[2::3]]
+        reply: dict[str, Any] = dict(zip(("channels", "height", "width"), size, strict=True)) | {
+            "pixels": pixels
+        }
+    except Exception as error:  # whatever a decoder does with a hostile file
+        reply = {"error": f"this is no picture that can be read ({type(error).__name__})"}
+    sys.stdout.write(json.dumps(reply))

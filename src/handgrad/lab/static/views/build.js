@@ -1,0 +1,321 @@
+// Build a network: data, a stack of layers with their shapes checked at once, training, and its code.
+
+import { events, get, post, upload } from "../api.js";
+import { Lines } from "../charts.js";
+import { button, count, field, fill, h, select, shape, toast } from "../dom.js";
+import { latest } from "../moments.js";
+import { Points } from "../points.js";
+import { together } from "./runs.js";
+
+const STACKS = {
+  digits: [["Conv2d", { num_filters: 16, filter_size: 3, pad: 1 }], ["ReLU"], ["MaxPool"], ["Affine", { width: 10 }]],
+  shapes: [["Conv2d", { num_filters: 16, filter_size: 3, pad: 1 }], ["BatchNorm"], ["ReLU"], ["MaxPool"], ["Conv2d", { num_filters: 32, filter_size: 3, pad: 1 }], ["ReLU"], ["MaxPool"], ["Affine", { width: 10 }]],
+  points: [["Affine", { width: 8 }], ["Tanh"], ["Affine", { width: 8 }], ["Tanh"], ["Affine", { width: 2 }]],
+};
+const LEVELS = [["sequential", "Sequential"], ["model", "Model"], ["functions", "Functions"], ["configuration", "config.toml"]];
+const kept = {
+  data: "digits", target: "", layers: stack("digits"), level: "sequential", last: null, now: null, columns: [],
+  settings: { learning_rate: 0.003, epochs: 10, batch_size: 50, rule: "adam", reg: 0, seed: 0, schedule: "" }, points: null,
+};
+
+function stack(name) {
+  return STACKS[name].map(([layer, options = {}]) => ({ layer, ...options }));
+}
+
+export async function show(place) {
+  const known = await get("building");
+  let checked = null;
+  const list = h("ol", { class: "stack-list" });
+  const said = h("p", { role: "status" });
+  const code = h("div", { class: "code" });
+  const chosen = h("div");
+  const results = h("section", { class: "results" });
+  const charts = [new Lines("Loss", { height: 180, sync: "build" }), new Lines("Validation accuracy", { height: 180, sync: "build" })];
+  const points = new Points(kept, () => check(), () => kept.now);
+  let stream = null, grabbed = null, timer = null;
+
+  // -- data ---------------------------------------------------------------------------------------------
+
+  function data() {
+    const names = [...known.data.filter((n) => !n.startsWith("points-")).map((n) => [n, n]), ["points", "points in the plane"]];
+    const file = h("input", { type: "file", accept: ".csv,text/csv", onchange: () => file.files[0] && table(file.files[0]) });
+    fill(
+      chosen,
+      h("div", { class: "bar-of-acts" },
+        field("Data", select(names, kept.data, (name) => {
+          kept.data = name;
+          kept.target = "";
+          kept.columns = [];
+          kept.last = kept.now = null; // tries on other data are not compared
+          if (name === "points") Object.assign(kept.settings, { epochs: 60, batch_size: 20, learning_rate: 0.01 });
+          if (STACKS[name]) kept.layers = stack(name);
+          data();
+          options();
+          check();
+        })),
+        kept.columns.length > 0 && field("Predict", select(kept.columns, kept.target, (v) => { kept.target = v; check(); })),
+        field("Or a table (CSV)", file)),
+      kept.data === "points" && points.element,
+    );
+    if (kept.data === "points") points.draw();
+  }
+
+  async function table(picked) {
+    try {
+      const found = await upload("table", picked);
+      known.data.push(found.data);
+      Object.assign(kept, { data: found.data, columns: found.columns, target: found.columns.at(-1) });
+      kept.layers = [{ layer: "Affine", width: 32 }, { layer: "ReLU" }, { layer: "Affine", width: 2 }];
+      data();
+      await check();
+      if (checked?.outputs) kept.layers.at(-1).width = checked.outputs;
+      check();
+    } catch (error) {
+      toast(error.message, true);
+    }
+  }
+
+  // -- layers -------------------------------------------------------------------------------------------
+
+  const optionsOf = (name) => known.palette.find((p) => p.layer === name)?.options ?? [];
+
+  function palette() {
+    const add = (layer) => () => {
+      const needed = Object.fromEntries(optionsOf(layer).filter((o) => o.needed).map((o) => [o.name, o.default]));
+      const last = kept.layers.length - 1;
+      const at = kept.layers[last]?.layer === "Affine" ? last : kept.layers.length; // before the scores
+      kept.layers.splice(at, 0, { layer, ...needed });
+      check(at);
+    };
+    const own = known.own.map((o) => button(o.name, add(o.path), { class: `own ${o.state}`, draggable: "true", title: `${o.path}: ${o.state}`, "data-layer": o.path }));
+    const given = known.palette.map((p) => button(p.layer, add(p.layer), { draggable: "true", title: p.says, "data-layer": p.layer }));
+    const element = h("div", { class: "palette", role: "group", "aria-label": "Layers to add" }, own, given);
+    element.addEventListener("dragstart", (event) => {
+      const layer = event.target.dataset.layer;
+      grabbed = { layer, ...Object.fromEntries(optionsOf(layer).filter((o) => o.needed).map((o) => [o.name, o.default])) };
+      event.dataTransfer.effectAllowed = "copy";
+      event.dataTransfer.setData("text/plain", layer);
+    });
+    return element;
+  }
+
+  function rows(focus = null) {
+    fill(list, h("li", { class: "end" }, "input ", h("span", { class: "small" }, shape(checked?.input))), kept.layers.map(row));
+    if (focus !== null) list.querySelector(`[data-at="${focus}"]`)?.focus();
+  }
+
+  function row(layer, at) {
+    const found = checked?.layers?.[at] ?? {};
+    const inputs = optionsOf(layer.layer).map((o) => {
+      const value = layer[o.name] ?? o.default;
+      const isFlag = typeof o.default === "boolean";
+      const box = h("input", isFlag ? { type: "checkbox", checked: value } : { type: "number", step: "any", value });
+      box.addEventListener("change", () => {
+        layer[o.name] = isFlag ? box.checked : Number(box.value);
+        if (!o.needed && layer[o.name] === o.default) delete layer[o.name];
+        check();
+      });
+      return field(o.name, box, { class: "field option" });
+    });
+    const needed = inputs.slice(0, 3);
+    const name = layer.layer.split(":").at(-1);
+    const item = h(
+      "li", { class: found.error ? "wrong" : "", draggable: "true", tabindex: "0", "data-at": at, "aria-label": `Layer ${at + 1}, ${name}, output ${shape(found.shape)}. Alt and arrows move it, Delete removes it` },
+      h("div", { class: "bar-of-acts" },
+        h("strong", {}, name), needed,
+        inputs.length > 3 && h("details", {}, h("summary", {}, "more"), inputs.slice(3)),
+        h("span", { class: "spring" }),
+        h("span", { class: "small" }, found.shape ? `${shape(found.shape)}${found.params ? ` · ${count(found.params)}` : ""}` : ""),
+        button("↑", () => move(at, -1), { class: "quiet", "aria-label": `Move ${name} up` }),
+        button("↓", () => move(at, 1), { class: "quiet", "aria-label": `Move ${name} down` }),
+        button("×", () => remove(at), { class: "quiet", "aria-label": `Remove ${name}` })),
+      found.error && h("p", { class: "bad" }, found.error),
+    );
+    item.addEventListener("keydown", (event) => {
+      if (event.target !== item) return;
+      if (event.altKey && event.key === "ArrowUp") move(at, -1);
+      else if (event.altKey && event.key === "ArrowDown") move(at, 1);
+      else if (event.key === "Delete") remove(at);
+      else return;
+      event.preventDefault();
+    });
+    item.addEventListener("dragstart", (event) => {
+      grabbed = at;
+      event.dataTransfer.setData("text/plain", name);
+    });
+    item.addEventListener("dragover", (event) => {
+      event.preventDefault();
+      item.classList.add("over");
+    });
+    item.addEventListener("dragleave", () => item.classList.remove("over"));
+    item.addEventListener("drop", (event) => {
+      event.preventDefault();
+      dropped(at);
+    });
+    return item;
+  }
+
+  function dropped(at) {
+    if (grabbed === null) return;
+    const layer = typeof grabbed === "number" ? kept.layers.splice(grabbed, 1)[0] : grabbed;
+    kept.layers.splice(at, 0, layer);
+    grabbed = null;
+    check(at);
+  }
+
+  function move(at, by) {
+    const to = at + by;
+    if (to < 0 || to >= kept.layers.length) return;
+    [kept.layers[at], kept.layers[to]] = [kept.layers[to], kept.layers[at]];
+    check(to);
+  }
+
+  function remove(at) {
+    kept.layers.splice(at, 1);
+    check(Math.min(at, kept.layers.length - 1));
+  }
+
+  list.addEventListener("dragover", (event) => event.preventDefault());
+  list.addEventListener("drop", (event) => event.target === list && dropped(kept.layers.length));
+
+  // -- checking -----------------------------------------------------------------------------------------
+
+  async function network() {
+    let data = kept.data;
+    if (data === "points") {
+      kept.uploaded ??= (await post("points", { points: kept.points })).data;
+      data = kept.uploaded;
+    }
+    const settings = { ...kept.settings, name: kept.data === "points" ? "points" : data.slice(0, 40) };
+    return { data, layers: kept.layers, settings, target: kept.data === "points" ? "label" : kept.target };
+  }
+
+  const ask = latest(async (focus) => {
+    try {
+      checked = await post("check", await network());
+      said.className = checked.error ? "bad" : "good";
+      said.textContent = checked.error ?? `Fits the data. ${count(checked.total)} parameters.`;
+    } catch (error) {
+      said.className = "bad";
+      said.textContent = error.message;
+    }
+    train.disabled = !checked || checked.error !== null;
+    rows(focus);
+    codes();
+  });
+
+  function check(focus = null) {
+    rows(focus);
+    return ask(focus);
+  }
+
+  function codes() {
+    const copy = button("Copy", async () => {
+      await navigator.clipboard.writeText(checked.code[kept.level]);
+      toast("Copied.");
+    });
+    const tabs = h("div", { class: "tabs", role: "group", "aria-label": "The same network at three levels" }, LEVELS.map(([key, title]) =>
+      h("button", { type: "button", "aria-pressed": String(key === kept.level), "aria-selected": null, class: key === kept.level ? "on" : "", onclick: () => { kept.level = key; codes(); } }, title)), checked?.code && copy);
+    fill(code, tabs, h("pre", { tabindex: "0", "aria-label": "Code of the network" }, checked?.code?.[kept.level] ?? "The code appears once the shapes fit."));
+  }
+
+  // -- training -----------------------------------------------------------------------------------------
+
+  const box = (name, options = {}) => {
+    const made = h("input", { type: "number", step: "any", min: "0", value: kept.settings[name], ...options });
+    made.addEventListener("change", () => { kept.settings[name] = Number(made.value); check(); });
+    return made;
+  };
+  const train = button("Train", async () => {
+    try {
+      train.disabled = true;
+      const made = await post("train", await network());
+      kept.last = kept.now;
+      kept.now = made.id;
+      follow();
+    } catch (error) {
+      toast(error.message, true);
+    } finally {
+      train.disabled = false;
+    }
+  }, { class: "strong" });
+
+  const trainer = h("div", { class: "bar-of-acts" });
+  function options() {
+    fill(trainer,
+        field("Rule", select(known.rules, kept.settings.rule, (v) => { kept.settings.rule = v; check(); })),
+        field("Learning rate", box("learning_rate")), field("Epochs", box("epochs", { step: 1, min: 1 })),
+        field("Batch", box("batch_size", { step: 1, min: 1 })), field("reg", box("reg")), field("Seed", box("seed", { step: 1 })),
+        field("Schedule", select([["", "constant"], ["cosine", "cosine"]], kept.settings.schedule, (v) => { kept.settings.schedule = v; check(); })),
+        train);
+  }
+
+  function follow() {
+    stream?.close();
+    clearTimeout(timer);
+    const id = kept.now;
+    const head = h("div", { class: "bar-of-acts" }, h("h2", {}, "Training"), h("a", { href: `#/run/${encodeURIComponent(id)}` }, "Open the run"), kept.last && h("span", { class: "muted" }, "beside the last try"));
+    const state = h("p", { role: "status", class: "muted" }, "Starting.");
+    fill(results, head, state, h("div", { class: "charts" }, charts.map((c) => c.element)));
+    let before = null;
+    const began = Date.now();
+    const listen = () => {
+      stream = events({ id, weights: "live" }, {
+        async curves(found) {
+          before ??= kept.last ? (await get("curves", { id: kept.last, points: 300 }).catch(() => ({})))[kept.last] : undefined;
+          const both = { [id]: found, ...(before ? { [kept.last]: before } : {}) };
+          const named = [{ id, title: "this try", name: "this try" }, { id: kept.last, title: "last try", name: "last try" }];
+          charts[0].set(...together(named, both, "loss"));
+          charts[1].set(...together(named, both, found.epochs.some((e) => e.val_acc !== undefined) ? "val_acc" : "val_metric"));
+        },
+        status({ row, live, news }) {
+          state.textContent = news.said || `${row.state}, step ${live.iteration ?? row.iteration ?? 0}`;
+          state.className = news.said ? "bad" : "muted";
+          if (kept.data === "points") points.boundary(id, row.state === "finished" ? "best" : "live");
+        },
+        gone: () => again(),
+      });
+    };
+    // the run's folder appears when its process has built the network
+    const again = async () => {
+      stream?.close();
+      const news = await post("news", { id }).catch(() => ({}));
+      if (news.said) {
+        state.className = "bad";
+        state.textContent = news.said.split("\n").at(-1);
+      } else if (news.exists) listen();
+      else if (Date.now() - began < 60000) timer = setTimeout(again, 300);
+    };
+    again();
+  }
+
+  fill(
+    place,
+    h("h1", {}, "Build a network"),
+    h("section", {}, h("h2", {}, "Data"), chosen),
+    h("div", { class: "two build" },
+      h("section", {}, h("h2", {}, "Layers"), palette(), list, said),
+      h("section", {}, code)),
+    h("section", {}, h("h2", {}, "Train"), trainer),
+    results,
+  );
+  data();
+  options();
+  await check();
+  if (kept.now) follow();
+  else fill(results, h("p", { class: "muted" }, "What you train appears here, beside the try before."));
+  return {
+    close() {
+      stream?.close();
+      clearTimeout(timer);
+      charts.forEach((c) => c.close());
+      points.close();
+    },
+    update: () => true,
+  };
+}
+
+export function useLayers(layers, data = "digits", settings = {}) {
+  Object.assign(kept, { data, layers, target: "", columns: [] });
+  Object.assign(kept.settings, settings);
+}

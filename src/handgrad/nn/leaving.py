@@ -1,0 +1,47 @@
+"""Gradients that leave a network one by one, each as soon as backward is done with it.
+
+Who cuts a batch into shards (`handgrad.training.shards`) sums the gradients of the shards.  While it
+listens, a network hands each gradient over when no later call adds to it, so that it can be sent to other
+processes while backward goes on; and it leaves the penalty of the weights to the listener, who adds it once,
+to the sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from handgrad.engines.arrays import Array
+
+Take = Callable[[str, Array], None]
+
+
+class Leaving:
+    """A listener; was_heard says whether a network has asked for it, and so left the penalty out."""
+
+    def __init__(self) -> None:
+        self.was_heard = False
+        self._take: Take | None = None
+
+    @contextmanager
+    def to(self, take: Take) -> Iterator[None]:
+        """Let this thread's networks hand each gradient, by its name, to `take` in the ``with`` block."""
+        self._take = take
+        token = _listener.set(self)
+        try:
+            yield
+        finally:
+            _listener.reset(token)
+
+
+_listener: ContextVar[Leaving | None] = ContextVar("handgrad_leaving", default=None)
+
+
+def who_takes() -> Take | None:
+    """Return what this thread's gradients are handed to, None where nobody listens."""
+    listener = _listener.get()
+    if listener is None:
+        return None
+    listener.was_heard = True
+    return listener._take

@@ -283,8 +283,9 @@ class Model(Answers):
         self._check_rows([shape[1:] for shape in shapes])
         compiled = {mode: self._recorded(shapes, mode, keep=True) for mode in ("test", "train")}
         self._compiled = compiled
-        with suppress(NotCovered):
-            self._scorer = ScorePlan(self, shapes[0])
+        if len(shapes) == 1:
+            with suppress(NotCovered):
+                self._scorer = ScorePlan(self, shapes[0])
         if update_rule is None:
             return None
         if len(shapes) > 1:

@@ -57,6 +57,7 @@ ROWS = [
         "svm_loss",
         ("    margins[np.arange(N), y] = 0\n", "", "true_class_counted"),
         (" + 1.0)", ")", "margin_missing"),
+        ("np.maximum(0, x - correct[:, np.newaxis] + 1.0)", "np.abs(x - correct[:, np.newaxis] + 1.0)", "margin_absolute"),
         ("num_pos\n", "1\n", "own_class_once"),
         ("-= num_pos", "+= num_pos", "own_class_sign"),
         ("dx[np.arange(N), y] -= num_pos", "pass", "own_class_gradient"),

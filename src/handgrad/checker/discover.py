@@ -64,6 +64,8 @@ def check_path(
         CheckError: there is nothing at `target`, or nothing that the checker knows, or a file
             cannot be imported; the message names the line.
         OptionError: there is no such course.
+
+    >>> check_path('my_layers.py').exit_code  # doctest: +SKIP
     """
     profile = None if course is None else get_profile(course)
     path, name = found_at(target)

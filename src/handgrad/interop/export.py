@@ -22,7 +22,8 @@ from handgrad.errors import (
     shown,
 )
 from handgrad.files import atomic_write
-from handgrad.interop.network import Images, Network, describe, folded, without_dropout
+from handgrad.interop.describe import describe
+from handgrad.interop.network import Images, Network, folded, without_dropout
 
 SUFFIXES = {
     "onnx": ".onnx", "torch": ".py", "keras": ".keras", "numpy": ".py", "c": ".h",
@@ -31,7 +32,12 @@ SUFFIXES = {
 
 
 class Exported(NamedTuple):
-    """What `export` did: the files that it wrote, and lines that say more of them."""
+    """What `export` did: the files that it wrote, and lines that say more of them.
+
+    >>> from pathlib import Path
+    >>> Exported((Path('net.onnx'),)).notes
+    ()
+    """
 
     files: tuple[Path, ...]
     notes: tuple[str, ...] = ()

@@ -111,7 +111,7 @@ def _command(
         show_recipes(console, [load_recipe(name) for name in recipe_names()])
         return 0
     if live and world is not None and world.size > 1:
-        raise click.UsageError("--live steers a training of one process, not one of mpirun")
+        raise click.UsageError("--live steers a training of one process; leave it out under mpirun")
     if world is not None:
         share_cores(world, threads)
     elif threads is not None:

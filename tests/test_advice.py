@@ -105,11 +105,8 @@ for module in (
     owndata,
     checks,
     installs,
-<<<<<<< HEAD
     clusters,
-=======
     lab,
->>>>>>> lab
 ):  # pytest finds them here by their names
     own = [test for _, test in ROWS if test.__module__ == module.__name__]
     globals().update({f"test_{test.__name__}": test for test in own})  # one order in all processes

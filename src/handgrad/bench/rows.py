@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -19,6 +18,7 @@ from handgrad import engines
 from handgrad.bench import use, work
 from handgrad.bench.measure import Summary, WrongResult, compare, interleave
 from handgrad.bench.settings import MALLOC, Peer, Setting, candidates, describe, precisions
+from handgrad.bench.tolerance import allowed
 from handgrad.bench.work import Arrays, Job
 from handgrad.bench.worker import Worker
 from handgrad.errors import OptionError
@@ -26,31 +26,6 @@ from handgrad.errors import OptionError
 Result = dict[str, Any]
 
 LAYOUTS = ("nchw", "channels_last")
-
-# the largest error and scale (see `compare`)
-TOLERANCE = {"float64": 1e-10, "float32": 2e-5, "bf16": 2e-2}
-NETWORK_TOLERANCE = {"float64": 1e-9, "float32": 1e-4, "bf16": 5e-2}
-
-
-def allowed(job: Job, precision: str) -> Callable[[str, int], tuple[float, float]]:
-    """Return the tolerances for the results of a job in some precision.
-
-    Of two nearly equal maxima, or at a ReLU's kink, one precision may choose another way than
-    float64, which moves part of a gradient to another place: a large error, but, the larger the
-    array the more, hardly any scale.
-    """
-    if job["kind"] in ("conv", "pool"):
-        return lambda name, size: (TOLERANCE[precision],) * 2
-    tolerance = NETWORK_TOLERANCE[precision]
-
-    def of_network(name: str, size: int) -> tuple[float, float]:
-        if precision == "float64" or not name.startswith("gradient"):
-            return tolerance, tolerance
-        if precision == "bf16":
-            return 0.5, 0.1
-        return 3e-2, 3 * tolerance + 2e-2 / math.sqrt(size)
-
-    return of_network
 
 
 @dataclass(frozen=True)
@@ -100,6 +75,19 @@ def all_rows(quick: bool = False) -> dict[int, Row]:
     connected = network("step", 100, "FullyConnectedNet", hidden_dims=[100] * 5)
     two = network("step", 100, "TwoLayerNet", "sgd", hidden_dim=100)
     speed = network("step", 512, "speednet", widths=[32, 128, 256], label_smoothing=0.0)
+    mlp = network("step", 32, "FullyConnectedNet", hidden_dims=[100], input_dim=64)
+    digits: dict[str, Any] = {
+        "input_dim": (1, 8, 8),
+        "conv_params": [
+            {"num_filters": 16, "filter_size": 3, "pool": False},
+            {"num_filters": 32, "filter_size": 3},
+        ],
+        "hidden_dims": [64],
+        "normalization": "batchnorm",
+    }
+    small = network("step", 50, "ConvNet", **digits)
+    for job in (mlp, small):
+        job["image"] = (1, 8, 8)
     source = "CIFAR-10" if work.has_cifar10() else "synthetic images (HANDGRAD_DATA is not set)"
     found = [
         Row(1, "AntConvNet, training step, batch 128", {"step": step}),
@@ -119,6 +107,8 @@ def all_rows(quick: bool = False) -> dict[int, Row]:
         }, "memory"),
         Row(10, "ResNet-20, training step, batch 128", {"step": network("step", 128, "resnet20")}),
         Row(11, "speednet, training step, batch 512", {"step": speed}),
+        Row(12, "FullyConnectedNet [100] of the digits, training step, batch 32", {"step": mlp}),
+        Row(13, "ConvNet of the digits, training step, batch 50", {"step": small}),
         Row(21, "fit of a table, 20 epochs", {"fit": {"what": "table_fit", "quick": quick}}, "use"),
         Row(22, "fit of 28x28 images", {"fit": {"what": "image_fit", "quick": quick}}, "use"),
         Row(23, "one row through handgrad.load", {"row": {"what": "one_row", "quick": quick}}, "use"),

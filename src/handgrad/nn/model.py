@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,6 @@ import numpy as np
 from handgrad.engines.arrays import Array
 from handgrad.engines.devices import check_device, to_device, to_numpy
 from handgrad.errors import (
-    OperationError,
     OptionError,
     ShapeError,
     as_flag,
@@ -21,6 +21,8 @@ from handgrad.errors import (
 )
 from handgrad.nn.answers import Answers, InCall
 from handgrad.nn.built import Arrays
+from handgrad.nn.compiled.memory import NotCovered
+from handgrad.nn.compiled.scoring import ScorePlan
 from handgrad.nn.compiled.steps import CompiledSteps
 from handgrad.nn.fit import (
     as_inputs,
@@ -42,7 +44,6 @@ from handgrad.nn.options import (
     as_random_source,
 )
 from handgrad.nn.state import State, current_mode, in_mode, training
-from handgrad.nn.value import Value
 
 
 class Model(Answers):
@@ -132,21 +133,8 @@ class Model(Answers):
         self._loss = as_loss(name, loss, label_smoothing)
         self._fuse = as_flag(name, "fuse", fuse)
         self._compiled: dict[str, Plan] = {}
+        self._scorer: ScorePlan | None = None
         self._plans: dict[str, Any] = {}  # by mode the last one, and the calls that it is of
-
-    def __call__(self, *values: Value) -> Any:
-        """Use this network as a block in the forward of another one."""
-        for value in values:
-            if not isinstance(value, Value):
-                raise OperationError(
-                    f"{self._name} takes the values of another network's forward, got "
-                    f"{type(value).__name__}; for the scores of arrays call model.loss(X)"
-                )
-        if values and values[0].graph.model is not self:
-            root = values[0].graph.model
-            if self._root is not root:
-                root._refuse_unknown(f"the block {self._name}")
-        return self.forward(*values)
 
     @property
     def params(self) -> Arrays:
@@ -183,6 +171,10 @@ class Model(Answers):
             ShapeError, DtypeError: X does not fit the network.  LabelError: y holds no class number.
             OperationError: forward does something that is no layer.
         """
+        if y is None and self._scorer is not None:
+            quick = self._scorer(X)
+            if quick is not None:
+                return quick
         xs = self._checked(X)
         shapes = tuple([x.shape for x in xs])
         if self.device != "cpu":
@@ -237,7 +229,7 @@ class Model(Answers):
         >>> len(steps.run(np.ones((20, 3)), np.zeros(20, int), steps=50, rng=0))
         50
         """
-        self._compiled = {}
+        self._compiled, self._scorer = {}, None
         if batch_shape is None:
             return None
         shapes = input_shapes(f"{self._name}.compile", batch_shape)
@@ -247,6 +239,9 @@ class Model(Answers):
         self._check_rows([shape[1:] for shape in shapes])
         compiled = {mode: self._recorded(shapes, mode, keep=True) for mode in ("test", "train")}
         self._compiled = compiled
+        if len(shapes) == 1:
+            with suppress(NotCovered):
+                self._scorer = ScorePlan(self, shapes[0])
         if update_rule is None:
             return None
         if len(shapes) > 1:

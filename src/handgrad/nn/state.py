@@ -61,6 +61,11 @@ class in_mode:
         _mode.reset(self._token)
 
 
+def is_fixed() -> bool:
+    """Whether this thread sees some network as it was (`Stateful.fixed`)."""
+    return bool(_fixed.get())
+
+
 def current_mode() -> str | None:
     """Return the mode of this thread's call of a network, None outside of one."""
     return _mode.get()

@@ -41,6 +41,8 @@ class TrainPlan:
         first = next(iter(params.values()), None)
         if first is None or compiled_rules(first) is None:
             raise NotCovered("another engine or dtype")
+        if model.device != "cpu":
+            raise NotCovered(f"the device {model.device}")
         self.dtype = first.dtype
         self._key = self._present()
         self._is_stale = False
@@ -317,10 +319,7 @@ def _table(plan: TrainPlan, configs: Mapping[str, Any], steps: Steps, call: InCa
     """Return the settings of each of the steps, (steps, columns)."""
     columns = plan._columns
     table = np.zeros((len(steps.rows), columns["width"]))
-    powers: dict[Any, list[float]] = {}
-    for place, name in enumerate(plan._trained):
-        first = place * rules.COLUMNS
-        rules.fill(table, first, plan.rule, configs[name], steps.factors, powers)
+    rules.fill(table, plan.rule, [configs[name] for name in plan._trained], steps.factors)
     table[:, columns["reg"]] = plan.model.reg
     table[:, columns["clip"]] = steps.clip_norm
     if steps.shares is not None:

@@ -25,6 +25,8 @@ def atomic_write(path: str | Path, data: bytes | bytearray) -> None:
         OSError: the data could not be written; a file that stood at `path` is as it was, and no
             temporary file is left (unless only the last step, the folder's fsync, failed: then the
             new file is complete and in its place).
+
+    >>> atomic_write('notes.txt', b'text')  # doctest: +SKIP
     """
     path = as_path("atomic_write", "path", path)
     if not isinstance(data, bytes | bytearray | memoryview):

@@ -167,7 +167,7 @@ def test_forward_stands_before_backward(api_pages):
 
 def test_every_layer_has_formulas_an_example_and_its_source(api_pages, layer_texts):
     files = api_pages.layer_pages.files()
-    assert set(api_pages.layer_pages.NOTES) == set(files) - {"sandwich"}
+    assert set(api_pages.layer_pages.NOTES) == set(files)
     for file in api_pages.layer_pages.NOTES:
         text = layer_texts[file]
         for part in (

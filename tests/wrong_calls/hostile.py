@@ -231,6 +231,7 @@ OTHERS = {  # function -> right arguments, made anew for each call
     "load": lambda: {"name": "digits", "path": folder()},
     "lr_find": lambda: {"solver": solver(), "steps": 12},
     "train": lambda: {"dataset": dataset(), "out": folder(), "settings": {"training.epoch": 1}},
+    "resume": lambda: {"folder": folder(), "epochs": 3},
     "TrainedRun": lambda: {"folder": folder()},
     "Solver": lambda: {"model": net(), "data": rows(), "verbose": False, "num_epochs": 1},
     "atomic_write": lambda: {"path": folder() / "x", "data": b"x"},

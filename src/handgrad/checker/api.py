@@ -114,6 +114,15 @@ def check_with(
 
             def backward(self, dout):
                 return 3 * self.x**2 * dout
+
+    >>> import numpy as np
+    >>> @check_with({'x': np.linspace(-1, 1, 5)})
+    ... class Cube:
+    ...     def forward(self, x):
+    ...         self.x = x
+    ...         return x**3
+    ...     def backward(self, dout):
+    ...         return 3 * self.x**2 * dout
     """
 
     def mark(thing: Any) -> Any:

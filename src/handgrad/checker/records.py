@@ -113,7 +113,11 @@ class Breach:
 
 @dataclass(frozen=True)
 class Cause:
-    """What is probably wrong: the name of the hypothesis, a teacher's words, the guilty line."""
+    """What is probably wrong: the name of the hypothesis, a teacher's words, the guilty line.
+
+    >>> Cause('sign', 'dx has the wrong sign', ('dx',)).says
+    'dx has the wrong sign'
+    """
 
     name: str
     says: str
@@ -131,6 +135,9 @@ class Verdict:
     why it could not be tested, or how it shows that it is not written; calls: the evidence; record:
     what a page shows, where another process judged, which keeps the evidence;
     cautions: what the strict contract would call wrong, and no course does.
+
+    >>> Verdict('affine_backward', 'right').verdict
+    'right'
     """
 
     function: str

@@ -105,6 +105,8 @@ def use(
 
     Raises:
         OptionError: there is no profile `name`.
+
+    >>> use('cs231n-2020')  # doctest: +SKIP
     """
     global _finder
     profile = get_profile(name)
@@ -129,7 +131,7 @@ def use(
     settings.change(data_dir=data_dir, trust_pickles=trust_pickles)
     found = shims(profile)
     if package is not None:
-        found = _also_as(package, profile.packages[0], found)
+        found = also_as(package, profile.packages[0], found)
     _finder = ShimFinder(
         profile, {name: shim for name, shim in found.items() if name.partition(".")[0] in wanted}
     )
@@ -138,7 +140,7 @@ def use(
     return profile
 
 
-def _also_as(package: str, course: str, found: dict[str, Shim]) -> dict[str, Shim]:
+def also_as(package: str, course: str, found: dict[str, Shim]) -> dict[str, Shim]:
     """Return the modules `found` and those of `course` under the name `package`, parents included."""
     parts = package.split(".")
     parents = [".".join(parts[: i + 1]) for i in range(len(parts) - 1)]
@@ -151,7 +153,10 @@ def _also_as(package: str, course: str, found: dict[str, Shim]) -> dict[str, Shi
 
 
 def stop_using() -> None:
-    """Take the shims out of ``sys.modules`` and ``sys.meta_path``, and put back what they hid."""
+    """Take the shims out of ``sys.modules`` and ``sys.meta_path``, and put back what they hid.
+
+    >>> stop_using()  # doctest: +SKIP
+    """
     global _finder
     if _finder is not None:
         sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not _finder]
@@ -165,7 +170,11 @@ def stop_using() -> None:
 
 
 def in_use() -> Profile | None:
-    """Return the profile of the last `use`, None if there is none."""
+    """Return the profile of the last `use`, None if there is none.
+
+    >>> in_use() is None
+    True
+    """
     return None if _finder is None else _finder.profile
 
 

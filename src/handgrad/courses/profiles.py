@@ -31,6 +31,8 @@ class Profile:
         adam_t: Adam's count of steps before the first one.
         year: of the course; the last one of those that share a profile.
         description: one line.
+
+    >>> from handgrad.courses import PROFILES  # doctest: +SKIP
     """
 
     name: str

@@ -68,13 +68,19 @@ def load(name: str, **options: Any) -> Dataset:
     Raises:
         OptionError: the name or an option is unknown.
         DataError: its files are missing or damaged.
+
+    >>> load('digits').class_names[:3]
+    ('0', '1', '2')
     """
     check_known(f"data set {name!r}", options, options_of(name))
     return DATASETS[name](**options)
 
 
 def options_of(name: str) -> dict[str, Any]:
-    """The options of a data set and their defaults; OptionError if the data set is unknown."""
+    """The options of a data set and their defaults; OptionError if the data set is unknown.
+
+    >>> options_of('digits')  # doctest: +SKIP
+    """
     check_choice("data", "name", name, DATASETS)
     parameters = inspect.signature(DATASETS[name]).parameters.values()
     return {parameter.name: parameter.default for parameter in parameters}

@@ -43,7 +43,13 @@ def as_random(rng: Any) -> Random:
 
 
 def random_flip(X: np.ndarray, rng: Any = None, p: float = 0.5) -> np.ndarray:
-    """Mirror each image left to right with probability `p`."""
+    """Mirror each image left to right with probability `p`.
+
+    >>> import numpy as np
+    >>> X = np.arange(2 * 3 * 4 * 4.0).reshape(2, 3, 4, 4)
+    >>> bool(np.array_equal(random_flip(X, np.random.default_rng(0), p=1.0), X[..., ::-1]))
+    True
+    """
     check_ndim("random_flip", "X", X, 4, "(N, C, H, W)")
     p = as_number("random_flip", "p", p, 0, 1)
     chosen = as_random(rng).random(len(X)) < p
@@ -97,6 +103,11 @@ def random_crop(
     size.
 
     Source: K. He et al. (2016), Deep Residual Learning for Image Recognition, section 4.2.
+
+    >>> import numpy as np
+    >>> X = np.arange(2 * 3 * 4 * 4.0).reshape(2, 3, 4, 4)
+    >>> random_crop(X, np.random.default_rng(0), pad=1).shape
+    (2, 3, 4, 4)
     """
     check_ndim("random_crop", "X", X, 4, "(N, C, H, W)")
     check_choice("random_crop", "mode", mode, ("constant", "reflect"))
@@ -113,6 +124,10 @@ def cutout(X: np.ndarray, rng: Any = None, size: int = 8) -> np.ndarray:
 
     Source: T. DeVries and G. W. Taylor (2017), Improved Regularization of Convolutional Neural
     Networks with Cutout, arXiv:1708.04552.
+
+    >>> import numpy as np
+    >>> int((cutout(np.ones((1, 1, 8, 8)), np.random.default_rng(0), size=2) == 0).sum()) in (1, 2, 4)
+    True
     """
     check_ndim("cutout", "X", X, 4, "(N, C, H, W)")
     size = as_count("cutout", "size", size)
@@ -133,6 +148,11 @@ def color_jitter(X: np.ndarray, rng: Any = None, strength: float = 0.1) -> np.nd
     ``out = (1 + strength g) x + strength h_c``, with g, and h_c for each channel c, drawn for each image
     from the standard normal distribution.  It is meant for standardized images, whose mean is 0 and
     whose standard deviation is 1; integers are rounded, and stay in the range of their type.
+
+    >>> import numpy as np
+    >>> X = np.arange(2 * 3 * 4 * 4.0).reshape(2, 3, 4, 4)
+    >>> color_jitter(X, np.random.default_rng(0)).shape
+    (2, 3, 4, 4)
     """
     check_ndim("color_jitter", "X", X, 4, "(N, C, H, W)")
     strength = as_number("color_jitter", "strength", strength, 0)

@@ -32,7 +32,10 @@ _PARTIAL: Final = ".partial"
 
 
 def cache_folder() -> Path:
-    """Where downloads and caches go: HANDGRAD_DATA, or this system's folder for caches."""
+    """Where downloads and caches go: HANDGRAD_DATA, or this system's folder for caches.
+
+    >>> cache_folder()  # doctest: +SKIP
+    """
     if chosen := os.environ.get("HANDGRAD_DATA"):
         return Path(chosen).expanduser()
     return system_cache() / "handgrad"

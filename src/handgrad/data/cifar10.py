@@ -106,6 +106,8 @@ def find_cifar10(root: str | os.PathLike[str] | None = None) -> Source:
 
     Raises:
         DataError: they are not there; says how to get them.
+
+    >>> find_cifar10('data')  # doctest: +SKIP
     """
     places = (
         [cache_folder(), system_cache() / "handgrad"]
@@ -292,7 +294,10 @@ def load_cifar10(
     standardize: bool = False,
     dtype: Any = np.float32,
 ) -> dict[str, np.ndarray]:
-    """Return the courses' dictionary of CIFAR-10; see `cifar10_dataset`."""
+    """Return the courses' dictionary of CIFAR-10; see `cifar10_dataset`.
+
+    >>> load_cifar10('data')['X_train'].shape  # doctest: +SKIP
+    """
     sizes = num_training, num_validation, num_test
     return dict(cifar10_dataset(root, *sizes, subtract_mean, standardize, dtype).arrays)
 

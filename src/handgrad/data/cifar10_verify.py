@@ -44,6 +44,10 @@ class Verification:
         images: how many images could be read.
         official: whether every batch holds exactly the published pixels and labels.
         problems: what is wrong, one sentence each; empty if nothing is.
+
+    >>> from pathlib import Path
+    >>> Verification(Path('data'), 'python', 60000, True, ()).official
+    True
     """
 
     path: Path
@@ -62,6 +66,8 @@ def verify_cifar10(root: str | os.PathLike[str] | None = None) -> Verification:
 
     Raises:
         DataError: nothing was found at `root`.
+
+    >>> verify_cifar10('data').problems  # doctest: +SKIP
     """
     source = find_cifar10(root)
     problems, digests = [], {}

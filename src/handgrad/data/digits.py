@@ -60,6 +60,10 @@ def digits_dataset(
 def load_digits(
     *, subtract_mean: bool = True, standardize: bool = True, dtype: Any = np.float32
 ) -> dict[str, np.ndarray]:
-    """Return the courses' dictionary of the digits; see `digits_dataset`."""
+    """Return the courses' dictionary of the digits; see `digits_dataset`.
+
+    >>> load_digits()['X_train'].shape
+    (1200, 1, 8, 8)
+    """
     options = {"subtract_mean": subtract_mean, "standardize": standardize, "dtype": dtype}
     return dict(digits_dataset(**options).arrays)

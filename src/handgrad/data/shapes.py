@@ -230,6 +230,10 @@ def shapes_dataset(
 
 
 def load_shapes(**options: Any) -> dict[str, np.ndarray]:
-    """Return the courses' dictionary of generated shapes; options as in `shapes_dataset`."""
+    """Return the courses' dictionary of generated shapes; options as in `shapes_dataset`.
+
+    >>> sorted(load_shapes(num_training=20, num_validation=10, num_test=10))
+    ['X_test', 'X_train', 'X_val', 'y_test', 'y_train', 'y_val']
+    """
     check_known("load_shapes", options, signature(shapes_dataset).parameters)
     return dict(shapes_dataset(**options).arrays)

@@ -66,7 +66,10 @@ def why_missing() -> str:
 
 
 def missing_text() -> str:
-    """Return one line: that the native engine is missing, why, how to mend it; "" where it is there."""
+    """Return one line: that the native engine is missing, why, how to mend it; "" where it is there.
+
+    >>> missing_text()  # doctest: +SKIP
+    """
     why = why_missing()
     if not why:
         return ""
@@ -74,28 +77,41 @@ def missing_text() -> str:
 
 
 def get(name: str) -> ModuleType:
-    """Return the engine called `name`; EngineError says how to get it where it is missing."""
+    """Return the engine called `name`; EngineError says how to get it where it is missing.
+
+    >>> get('naive').__name__
+    'handgrad.engines.naive'
+    """
     if not isinstance(name, str) or name not in NAMES:
         raise EngineError(f"engine must be one of 'auto', {str(NAMES)[1:-1]}; got {name!r}")
-    return _load(name)
+    return loaded(name)
 
 
 @cache
-def _load(name: str) -> ModuleType:
+def loaded(name: str) -> ModuleType:
+    """Return the engine of this name, which is one of `NAMES`."""
     if name not in available():
         raise EngineError(f"engine 'native' is missing here ({why_missing()}); {_MEND}")
     return importlib.import_module(f"handgrad.engines.{name}")
 
 
 def check_name(name: str) -> str:
-    """Return `name` if it is 'auto' or an engine that can be used here, else raise EngineError."""
+    """Return `name` if it is 'auto' or an engine that can be used here, else raise EngineError.
+
+    >>> check_name('vectorized')
+    'vectorized'
+    """
     if not is_one_of(name, ("auto",)):
         get(name)
     return name
 
 
 def current() -> str:
-    """Return the name of the engine chosen by `use`, 'auto' outside of it."""
+    """Return the name of the engine chosen by `use`, 'auto' outside of it.
+
+    >>> current()
+    'auto'
+    """
     return _chosen.get()
 
 
@@ -118,6 +134,8 @@ def set_threads(count: int) -> None:
     """Compute with `count` threads: the native engine's, and those of NumPy's BLAS.
 
     Raises OptionError unless `count` is an integer of at least 1.
+
+    >>> set_threads(2)  # doctest: +SKIP
     """
     from threadpoolctl import threadpool_limits
 
@@ -128,10 +146,15 @@ def set_threads(count: int) -> None:
 
 
 def select(engine: str | None, array: Any) -> tuple[str, ModuleType]:
-    """Return (name, module) of the engine for a call on `array`, whose dtype is already checked."""
+    """Return (name, module) of the engine for a call on `array`, whose dtype is already checked.
+
+    >>> import numpy as np
+    >>> select('naive', np.zeros(3))[0]
+    'naive'
+    """
     name = _chosen.get() if engine is None else check_name(engine)
     if name == "vectorized":
-        return name, _load(name)
+        return name, loaded(name)
     is_numpy = isinstance(array, np.ndarray)
     takes_native = is_numpy and array.dtype.kind == "f"
     if name == "auto":
@@ -146,4 +169,4 @@ def select(engine: str | None, array: Any) -> tuple[str, ModuleType]:
             f"engine 'naive' takes NumPy arrays, got {type(array).__module__}."
             f"{type(array).__name__}; use 'vectorized'"
         )
-    return name, _load(name)
+    return name, loaded(name)

@@ -33,7 +33,11 @@ NAMES = (
 
 
 def get_study(name: str) -> Study:
-    """Return the study called `name`; OptionError lists the known ones."""
+    """Return the study called `name`; OptionError lists the known ones.
+
+    >>> get_study('batchnorm-depth').name
+    'batchnorm-depth'
+    """
     if not is_one_of(name, NAMES):
         raise OptionError(f"experiment: name must be one of {', '.join(NAMES)}; got {name!r}")
     module = importlib.import_module(f"handgrad.experiments.studies.{name.replace('-', '_')}")

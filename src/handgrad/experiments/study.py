@@ -23,6 +23,9 @@ class Setting:
     dataset: digits, shapes or cifar10.  quick: small enough for a test, too small to learn from.
     seed: the first one.  image: a picture file for the study that filters one.
     seeds: how many there are: seed, seed + 1, ...; studies that draw nothing take no notice.
+
+    >>> Setting('digits', quick=True).seeds
+    1
     """
 
     dataset: str
@@ -48,6 +51,9 @@ class Trial:
     """One computation of a study: `spec`, plain data, is all that determines its result.
 
     name: of what is compared, the same for all seeds.  seed: None for the first one.
+
+    >>> Trial('sgd', {'update_rule': 'sgd'}, seed=1).name
+    'sgd'
     """
 
     name: str
@@ -86,6 +92,8 @@ class Results:
     """The finished trials of a study: name -> the records of its seeds, in the order of the trials.
 
     `spec(name)` made the first of them; `seeds` is how many each name has, at least.
+
+    >>> Results([]).names  # doctest: +SKIP
     """
 
     def __init__(self, trials: Sequence[Mapping[str, Any]]) -> None:

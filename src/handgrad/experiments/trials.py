@@ -24,7 +24,10 @@ WORKER = "handgrad.experiments.worker"
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished study: where its files are, and the content of its ``results.json``."""
+    """A finished study: where its files are, and the content of its ``results.json``.
+
+    >>> outcome.results  # doctest: +SKIP
+    """
 
     study: Study
     folder: Path
@@ -35,6 +38,8 @@ class Workers:
     """Processes of one thread each that do trials, several at a time.
 
     What a trial computes does not depend on their number.  Leaving the ``with`` block kills them.
+
+    >>> Workers(2, {})  # doctest: +SKIP
     """
 
     def __init__(self, count: int, environment: Mapping[str, str]) -> None:
@@ -174,6 +179,8 @@ def run_studies(
         data_dir: where CIFAR-10 is; None is $HANDGRAD_DATA.
         again: do all trials anew.
         tell: called with the study, a finished trial, and how many are done of how many.
+
+    >>> run_studies(studies, setting, folder)  # doctest: +SKIP
     """
     count = environment.cores() if workers is None else as_count("experiment", "workers", workers)
     variables = {} if data_dir is None else {"HANDGRAD_DATA": data_dir}

@@ -40,6 +40,9 @@ class Difference(NamedTuple):
     infinite if a NaN came.  scale: that ``max|expected|``.  where: the index of the largest
     difference in the array; expected, got: the two numbers there.  method: 'complex step', or
     'differences' for a forward that is not analytic.
+
+    >>> Difference(1e-16, 2.0, (0, 1), 1.5, 1.5).method
+    'complex step'
     """
 
     error: float
@@ -147,6 +150,10 @@ def complex_step_gradients(
 
     Raises:
         ShapeError: dout does not have the output's shape.
+
+    >>> import numpy as np
+    >>> complex_step_gradients(lambda x: x**2, [np.array([1.0, 3.0])], np.ones(2))
+    (array([2., 6.]),)
     """
     jacobians = complex_step_jacobians(forward, arrays, h=h)
     dout = as_numpy("complex_step_gradients", "dout", dout)

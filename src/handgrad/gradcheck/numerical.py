@@ -66,6 +66,10 @@ def eval_numerical_gradient(
     Raises:
         DtypeError: x holds integers, is read-only, or holds numbers beside which the step is lost; f returns
             complex numbers at a real x.
+
+    >>> import numpy as np
+    >>> eval_numerical_gradient(lambda x: float(x @ x), np.array([1.0, 3.0]), verbose=False).round(6)
+    array([2., 6.])
     """
     function = "eval_numerical_gradient"
     _check_floating(function, x)
@@ -157,7 +161,10 @@ def eval_numerical_gradient_blobs(
 def eval_numerical_gradient_net(
     net: Any, inputs: Sequence[Any], output: Any, h: float = 1e-5
 ) -> list[np.ndarray]:
-    """`eval_numerical_gradient_blobs` of a net whose ``forward()`` reads and writes the blobs."""
+    """`eval_numerical_gradient_blobs` of a net whose ``forward()`` reads and writes the blobs.
+
+    >>> eval_numerical_gradient_net(net, inputs, output)  # doctest: +SKIP
+    """
     check_callable("eval_numerical_gradient_net", "net.forward", getattr(net, "forward", None))
     if isinstance(net, type):
         raise DtypeError(
@@ -179,6 +186,8 @@ def grad_check_sparse(
 
     Raises:
         DtypeError: x holds integers.  ShapeError: analytic_grad does not have x's shape.
+
+    >>> grad_check_sparse(f, x, analytic_grad, num_checks=3)  # doctest: +SKIP
     """
     function = "grad_check_sparse"
     _check_floating(function, x)

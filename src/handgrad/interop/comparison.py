@@ -21,6 +21,8 @@ class Comparison:
         folded: batch normalisations that b has folded into other layers, so that it cannot train.
         broken: the error with which b's computation ended there.
         notes: what else there is to say.
+
+    >>> Comparison(same=True).layer
     """
 
     same: bool

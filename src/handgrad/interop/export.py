@@ -32,7 +32,12 @@ SUFFIXES = {
 
 
 class Exported(NamedTuple):
-    """What `export` did: the files that it wrote, and lines that say more of them."""
+    """What `export` did: the files that it wrote, and lines that say more of them.
+
+    >>> from pathlib import Path
+    >>> Exported((Path('net.onnx'),)).notes
+    ()
+    """
 
     files: tuple[Path, ...]
     notes: tuple[str, ...] = ()

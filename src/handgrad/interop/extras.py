@@ -61,7 +61,11 @@ class Scale(_Fixed):
 
 
 class Standardize(_Fixed):
-    """``(x - mean) / std`` with constants that broadcast to a row of x, as pixels become numbers."""
+    """``(x - mean) / std`` with constants that broadcast to a row of x, as pixels become numbers.
+
+    >>> Standardize(128.0, 64.0).shape((3, 8, 8))
+    (3, 8, 8)
+    """
 
     kind = "standardize"
 
@@ -96,7 +100,11 @@ class Standardize(_Fixed):
 
 
 class Pad(_Fixed):
-    """Images with `value` around them; each side has its own width."""
+    """Images with `value` around them; each side has its own width.
+
+    >>> Pad((1, 0, 2, 0)).shape((3, 8, 8))
+    (3, 9, 10)
+    """
 
     kind = "pad"
 
@@ -138,7 +146,11 @@ class Pad(_Fixed):
 
 
 class Permute(_Fixed):
-    """The axes of a row in another order, as (1, 2, 0) from (C, H, W) to (H, W, C)."""
+    """The axes of a row in another order, as (1, 2, 0) from (C, H, W) to (H, W, C).
+
+    >>> Permute((1, 2, 0)).shape((3, 8, 9))
+    (8, 9, 3)
+    """
 
     kind = "permute"
 

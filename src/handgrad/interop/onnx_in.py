@@ -45,6 +45,8 @@ def from_onnx(path: Any, *, input_shape: Any = None, **options: Any) -> GraphMod
         DataError: the file is missing, damaged, or refers to other files.
         OperationError: operators that have no counterpart, all of them with their places.
         OptionError: the shape of the input is not known, or onnx is missing.
+
+    >>> model = from_onnx('model.onnx')  # doctest: +SKIP
     """
     check_options("from_onnx", options)
     return model_of(network_of(path, input_shape), **options)

@@ -50,6 +50,8 @@ def load_state_dict(
         OptionError: names are missing or left over; nothing is changed then.
         ShapeError, DtypeError: an array does not fit.
         CheckpointError: the file is missing or damaged, or holds more than weights.
+
+    >>> load_state_dict(model, 'resnet20.safetensors')  # doctest: +SKIP
     """
     if not isinstance(model, nn.Model):
         raise OptionError(

@@ -66,6 +66,9 @@ def constructor(name: str) -> Callable[..., Any]:
 
     Raises OptionError for an unknown name, and for a path "package.module:Class" that leads to no
     subclass of `handgrad.nn.Model`.
+
+    >>> constructor('resnet8').__name__
+    'resnet8'
     """
     if isinstance(name, str) and ":" in name:
         return nn.model_class(name)

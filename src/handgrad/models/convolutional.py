@@ -21,6 +21,10 @@ class ConvNet(Network):
     channel.
 
     Source: the patterns that CS231n assignment 2 suggests; skynet's ``AntConvNet``.
+
+    >>> model = ConvNet(input_dim=(1, 8, 8))
+    >>> model.loss(__import__('numpy').zeros((2, 1, 8, 8))).shape
+    (2, 10)
     """
 
     def __init__(
@@ -88,6 +92,10 @@ class ThreeLayerConvNet(Network):
     W1 (num_filters, C, filter_size, filter_size), W2, W3.  Stride 1 and pad (filter_size - 1) // 2.
 
     Source: CS231n assignment 2, ``ThreeLayerConvNet``.
+
+    >>> model = ThreeLayerConvNet(input_dim=(1, 8, 8), num_filters=4, filter_size=3, hidden_dim=10)
+    >>> model.params['W1'].shape
+    (4, 1, 3, 3)
     """
 
     _casts_input = False

@@ -19,6 +19,11 @@ class TwoLayerNet(Network):
     and the parameters.  Draws: W1 (input_dim, hidden_dim), W2 (hidden_dim, num_classes).
 
     Source: CS231n assignments 1 and 2, ``TwoLayerNet``.
+
+    >>> import numpy as np
+    >>> model = TwoLayerNet(input_dim=4, hidden_dim=5, num_classes=3)
+    >>> model.loss(np.zeros((2, 4))).shape
+    (2, 3)
     """
 
     def __init__(
@@ -64,6 +69,11 @@ class FullyConnectedNet(Network):
     at zeros.
 
     Source: CS231n assignment 2, ``FullyConnectedNet``.
+
+    >>> import numpy as np
+    >>> model = FullyConnectedNet([5, 6], input_dim=4, num_classes=3)
+    >>> model.loss(np.zeros((2, 4))).shape
+    (2, 3)
     """
 
     def __init__(

@@ -49,6 +49,10 @@ class ResNet(nn.Model):
 
     Source: K. He, X. Zhang, S. Ren, J. Sun, "Deep residual learning for image recognition" (2016),
     section 4.2.
+
+    >>> model = ResNet((3, 8, 8), blocks=1, widths=(4, 8, 8))
+    >>> sum(w.size for w in model.params.values())
+    2718
     """
 
     def __init__(
@@ -99,6 +103,10 @@ class DenseNet(nn.Model):
 
     Source: G. Huang, Z. Liu, L. van der Maaten, K. Weinberger, "Densely connected convolutional
     networks" (2017).
+
+    >>> model = DenseNet((3, 8, 8), depth=1, growth=4)
+    >>> model.loss(__import__('numpy').zeros((2, 3, 8, 8))).shape
+    (2, 10)
     """
 
     def __init__(
@@ -158,7 +166,12 @@ def resnet8(
     *,
     rng: Any = None,
 ) -> ResNet:
-    """`ResNet` with one block a stage."""
+    """`ResNet` with one block a stage.
+
+    >>> model = resnet8((3, 8, 8))
+    >>> type(model).__name__
+    'ResNet'
+    """
     return _resnet(1, input_shape, num_classes, reg, dtype, rng)
 
 
@@ -170,7 +183,12 @@ def resnet20(
     *,
     rng: Any = None,
 ) -> ResNet:
-    """`ResNet` with three blocks a stage."""
+    """`ResNet` with three blocks a stage.
+
+    >>> model = resnet20((3, 8, 8))
+    >>> type(model).__name__
+    'ResNet'
+    """
     return _resnet(3, input_shape, num_classes, reg, dtype, rng)
 
 
@@ -182,7 +200,12 @@ def resnet56(
     *,
     rng: Any = None,
 ) -> ResNet:
-    """`ResNet` with nine blocks a stage."""
+    """`ResNet` with nine blocks a stage.
+
+    >>> model = resnet56((3, 8, 8))
+    >>> type(model).__name__
+    'ResNet'
+    """
     return _resnet(9, input_shape, num_classes, reg, dtype, rng)
 
 
@@ -203,7 +226,12 @@ def densenet(
     *,
     rng: Any = None,
 ) -> DenseNet:
-    """`DenseNet` with three blocks of `depth` convolutions."""
+    """`DenseNet` with three blocks of `depth` convolutions.
+
+    >>> model = densenet((3, 8, 8), depth=1, growth=4)
+    >>> type(model).__name__
+    'DenseNet'
+    """
     network: DenseNet = DenseNet(
         input_shape, num_classes, depth=depth, growth=growth, reg=reg, dtype=dtype, rng=rng
     )

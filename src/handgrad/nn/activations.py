@@ -28,31 +28,51 @@ class Activation(PairLayer):
 
 
 class ReLU(Activation):
-    """``max(0, x)`` (`relu_forward`)."""
+    """``max(0, x)`` (`relu_forward`).
+
+    >>> ReLU().shape((10,))
+    (10,)
+    """
 
     kind = pair_name = link = "relu"
 
 
 class Sigmoid(Activation):
-    """``1 / (1 + exp(-x))`` (`sigmoid_forward`)."""
+    """``1 / (1 + exp(-x))`` (`sigmoid_forward`).
+
+    >>> Sigmoid().shape((10,))
+    (10,)
+    """
 
     kind = pair_name = "sigmoid"
 
 
 class Softplus(Activation):
-    """``log(1 + exp(x))`` (`softplus_forward`)."""
+    """``log(1 + exp(x))`` (`softplus_forward`).
+
+    >>> Softplus().shape((10,))
+    (10,)
+    """
 
     kind = pair_name = "softplus"
 
 
 class Tanh(Activation):
-    """``tanh(x)`` (`tanh_forward`)."""
+    """``tanh(x)`` (`tanh_forward`).
+
+    >>> Tanh().shape((10,))
+    (10,)
+    """
 
     kind = pair_name = "tanh"
 
 
 class LeakyReLU(Activation):
-    """x where it is positive, else alpha x (`leaky_relu_forward`)."""
+    """x where it is positive, else alpha x (`leaky_relu_forward`).
+
+    >>> LeakyReLU(0.1).shape((10,))
+    (10,)
+    """
 
     kind = pair_name = "leaky_relu"
 
@@ -67,7 +87,11 @@ class LeakyReLU(Activation):
 
 
 class ELU(Activation):
-    """x where it is positive, else ``alpha (exp(x) - 1)`` (`elu_forward`)."""
+    """x where it is positive, else ``alpha (exp(x) - 1)`` (`elu_forward`).
+
+    >>> ELU().shape((10,))
+    (10,)
+    """
 
     kind = pair_name = "elu"
 
@@ -82,7 +106,11 @@ class ELU(Activation):
 
 
 class GELU(Activation):
-    """x times the probability of a gate being open (`gelu_forward`)."""
+    """x times the probability of a gate being open (`gelu_forward`).
+
+    >>> GELU().shape((10,))
+    (10,)
+    """
 
     kind = pair_name = link = "gelu"
 
@@ -98,7 +126,11 @@ class GELU(Activation):
 
 
 class PReLU(Activation):
-    """A rectifier that learns its negative slope a (`prelu_forward`)."""
+    """A rectifier that learns its negative slope a (`prelu_forward`).
+
+    >>> PReLU().shape((10,))
+    (10,)
+    """
 
     kind = pair_name = "prelu"
 
@@ -117,7 +149,11 @@ class PReLU(Activation):
 
 
 class Maxout(PairLayer):
-    """The largest of each group of channels (`maxout_forward`)."""
+    """The largest of each group of channels (`maxout_forward`).
+
+    >>> Maxout(2).shape((10,))
+    (5,)
+    """
 
     kind = pair_name = "maxout"
 
@@ -140,7 +176,11 @@ class Maxout(PairLayer):
 
 
 class Dropout(Activation):
-    """Inverted dropout (`dropout_forward`): in training each number is kept with probability p."""
+    """Inverted dropout (`dropout_forward`): in training each number is kept with probability p.
+
+    >>> Dropout(0.8).shape((10,))
+    (10,)
+    """
 
     kind = pair_name = "dropout"
 

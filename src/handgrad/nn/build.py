@@ -43,6 +43,9 @@ def build_layer(table: Any) -> Layer | Model:
     of a class or of a pair made by `layer`, as "package.module:name".
 
     Raises OptionError for an unknown layer or option.
+
+    >>> build_layer({'layer': 'Conv2d', 'num_filters': 8, 'filter_size': 3})
+    Conv2d(8, 3)
     """
     name = required("layer", "the table", table, "layer")
     options = {str(key): value for key, value in table.items() if key != "layer"}
@@ -79,7 +82,12 @@ def sequential(
     fuse: bool = True,
     rng: Any = None,
 ) -> Sequential:
-    """Make a `Sequential` of the tables of its layers, or of layers; options as those of `Model`."""
+    """Make a `Sequential` of the tables of its layers, or of layers; options as those of `Model`.
+
+    >>> model = sequential([{'layer': 'Affine', 'width': 3}], input_shape=(4,))
+    >>> sorted(model.params)
+    ['affine1.W', 'affine1.b']
+    """
     parts = _layers(layers)
     options: dict[str, Any] = {"reg": reg, "dtype": dtype, "init": init, "loss": loss, "fuse": fuse}
     options["label_smoothing"] = label_smoothing
@@ -97,6 +105,9 @@ def model_class(path: str) -> type[Model]:
     """Return the class at an import path "package.module:Class".
 
     Raises OptionError if there is none, or it is no subclass of `Model`.
+
+    >>> model_class('handgrad.models:ResNet').__name__
+    'ResNet'
     """
     cls: type[Model] = imported(path)
     if not _is_subclass(cls, (Model,)):
@@ -128,7 +139,12 @@ def imported(path: str) -> Any:
 
 
 def check_options(name: str, made: Any, options: Mapping[str, Any]) -> Any:
-    """Call `made` with `options`, after checking them against its signature."""
+    """Call `made` with `options`, after checking them against its signature.
+
+    >>> from handgrad.nn import Affine
+    >>> check_options('Affine', Affine, {'width': 3})
+    Affine(3)
+    """
     if isinstance(made, CustomPair):
         return made(**options)
     parameters = inspect.signature(made).parameters

@@ -41,6 +41,11 @@ class CustomPair:
     """A forward and a backward function; calling it makes a layer object.
 
     Attributes: forward; and `backward`, the decorator that gives it its backward function.
+
+    >>> from handgrad.nn import layer
+    >>> double = layer(lambda x: (2 * x, None))
+    >>> type(double).__name__
+    'CustomPair'
     """
 
     def __init__(

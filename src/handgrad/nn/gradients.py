@@ -19,6 +19,12 @@ class Gradients(NamedTuple):
 
     loss: a number; params: name -> gradient, shaped like the parameter; dx: the gradient of X, shaped like
     it (a tuple for several inputs).
+
+    >>> import numpy as np
+    >>> from handgrad.nn import Affine, Sequential
+    >>> model = Sequential([Affine(3)], input_shape=(4,))
+    >>> model.gradients(np.ones((2, 4)), np.array([0, 2])).dx.shape
+    (2, 4)
     """
 
     loss: float

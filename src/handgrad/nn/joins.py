@@ -14,7 +14,11 @@ from handgrad.nn.value import Value
 
 
 class Flatten(PairLayer):
-    """Each image as one row of numbers (`flatten_forward`)."""
+    """Each image as one row of numbers (`flatten_forward`).
+
+    >>> Flatten().shape((3, 32, 32))
+    (3072,)
+    """
 
     kind = pair_name = link = "flatten"
 
@@ -24,7 +28,11 @@ class Flatten(PairLayer):
 
 
 class Add(PairLayer):
-    """The sum of two values of one shape (`add_forward`); ``a + b`` in a network's forward."""
+    """The sum of two values of one shape (`add_forward`); ``a + b`` in a network's forward.
+
+    >>> Add().shape((10,), (10,))
+    (10,)
+    """
 
     kind = pair_name = "add"
     count = 2
@@ -49,7 +57,11 @@ class Add(PairLayer):
 
 
 class Concat(Layer):
-    """The channels of two or more values, one behind the other (`concat_forward`)."""
+    """The channels of two or more values, one behind the other (`concat_forward`).
+
+    >>> Concat().shape((3, 32, 32), (5, 32, 32))
+    (8, 32, 32)
+    """
 
     kind = "concat"
     takes = "two or more values"
@@ -89,7 +101,10 @@ class Concat(Layer):
 
 
 def add(a: Value, b: Value) -> Value:
-    """Record the sum of two values in a network's forward; the same as ``a + b``."""
+    """Record the sum of two values in a network's forward; the same as ``a + b``.
+
+    >>> # in a network's forward: x = add(self.conv(x), x)
+    """
     return Add()(a, b)
 
 
@@ -97,5 +112,8 @@ Value.joined = staticmethod(add)
 
 
 def concat(*values: Any) -> Value:
-    """Record the concatenation of values along their channels, in a network's forward."""
+    """Record the concatenation of values along their channels, in a network's forward.
+
+    >>> # in a network's forward: x = concat(x, self.conv(x))
+    """
     return Concat()(*values)

@@ -52,6 +52,11 @@ class Layer(metaclass=Configured):
     recorded, and computed with its backward later.
 
     Subclasses say `kind`, `weights`, `shape`, `forward` and `backward`.
+
+    >>> from handgrad.nn import Affine
+    >>> layer = Affine(3)
+    >>> {name: weight.shape for name, weight in layer.weights((4,)).items()}
+    {'W': (4, 3), 'b': (3,)}
     """
 
     kind: ClassVar[str] = "layer"

@@ -52,7 +52,11 @@ class Linear(PairLayer):
 
 
 class Affine(Linear):
-    """The affine layer (`affine_forward`); flattens what comes in."""
+    """The affine layer (`affine_forward`); flattens what comes in.
+
+    >>> Affine(10).shape((3, 32, 32))
+    (10,)
+    """
 
     kind = pair_name = link = "affine"
 
@@ -80,7 +84,11 @@ class Affine(Linear):
 
 
 class Conv2d(Linear):
-    """The convolutional layer (`conv_forward`)."""
+    """The convolutional layer (`conv_forward`).
+
+    >>> Conv2d(8, 3, pad=1).shape((3, 32, 32))
+    (8, 32, 32)
+    """
 
     kind = pair_name = link = "conv"
 
@@ -150,7 +158,11 @@ class Conv2d(Linear):
 
 
 class ConvTranspose2d(Linear):
-    """The transposed convolution (`conv_transpose_forward`), which makes images larger."""
+    """The transposed convolution (`conv_transpose_forward`), which makes images larger.
+
+    >>> ConvTranspose2d(8, 2, stride=2).shape((3, 32, 32))
+    (8, 64, 64)
+    """
 
     kind = pair_name = "conv_transpose"
 

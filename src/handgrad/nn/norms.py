@@ -104,6 +104,9 @@ class BatchNorm(Norm):
 
     The running statistics are corrected for their start at zero, see `momentum_at`; those of
     `batchnorm_forward` are not, as the courses have it.
+
+    >>> BatchNorm().shape((3, 32, 32))
+    (3, 32, 32)
     """
 
     kind = "batchnorm"
@@ -206,7 +209,11 @@ class BatchNorm(Norm):
 
 
 class LayerNorm(Norm):
-    """Layer normalisation: `layernorm_forward` of rows; of images, all channels as one group."""
+    """Layer normalisation: `layernorm_forward` of rows; of images, all channels as one group.
+
+    >>> LayerNorm().shape((10,))
+    (10,)
+    """
 
     kind = "layernorm"
     link = "ln"
@@ -232,7 +239,11 @@ class LayerNorm(Norm):
 
 
 class GroupNorm(Norm):
-    """Group normalisation of images (`spatial_groupnorm_forward`)."""
+    """Group normalisation of images (`spatial_groupnorm_forward`).
+
+    >>> GroupNorm(3).shape((3, 32, 32))
+    (3, 32, 32)
+    """
 
     kind = "groupnorm"
     pair_name = "spatial_groupnorm"
@@ -263,7 +274,11 @@ class GroupNorm(Norm):
 
 
 class InstanceNorm(Norm):
-    """Instance normalisation of images (`spatial_instancenorm_forward`)."""
+    """Instance normalisation of images (`spatial_instancenorm_forward`).
+
+    >>> InstanceNorm().shape((3, 32, 32))
+    (3, 32, 32)
+    """
 
     kind = "instancenorm"
     pair_name = "spatial_instancenorm"

@@ -58,14 +58,22 @@ class Pool(PairLayer):
 
 
 class MaxPool(Pool):
-    """The largest number of each window (`max_pool_forward`)."""
+    """The largest number of each window (`max_pool_forward`).
+
+    >>> MaxPool(2).shape((3, 32, 32))
+    (3, 16, 16)
+    """
 
     kind = pair_name = "max_pool"
     link = "pool"
 
 
 class AvgPool(Pool):
-    """The mean of each window (`avg_pool_forward`)."""
+    """The mean of each window (`avg_pool_forward`).
+
+    >>> AvgPool(2).shape((3, 32, 32))
+    (3, 16, 16)
+    """
 
     kind = pair_name = "avg_pool"
 
@@ -90,7 +98,11 @@ class AvgPool(Pool):
 
 
 class GlobalAvgPool(PairLayer):
-    """The mean of each channel (`global_avg_pool_forward`): images become rows (N, C)."""
+    """The mean of each channel (`global_avg_pool_forward`): images become rows (N, C).
+
+    >>> GlobalAvgPool().shape((3, 32, 32))
+    (3,)
+    """
 
     kind = pair_name = "global_avg_pool"
 
@@ -100,7 +112,11 @@ class GlobalAvgPool(PairLayer):
 
 
 class Upsample(PairLayer):
-    """Images, `scale` times as large (`upsample_forward`)."""
+    """Images, `scale` times as large (`upsample_forward`).
+
+    >>> Upsample(2).shape((3, 32, 32))
+    (3, 64, 64)
+    """
 
     kind = pair_name = "upsample"
 

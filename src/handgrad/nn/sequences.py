@@ -23,7 +23,11 @@ def need_sequences(layer: Layer, shape: Shape) -> tuple[int, int]:
 
 
 class Conv1d(Linear):
-    """The convolution of sequences (`conv1d_forward`)."""
+    """The convolution of sequences (`conv1d_forward`).
+
+    >>> Conv1d(8, 5).shape((3, 40))
+    (8, 36)
+    """
 
     kind = pair_name = "conv1d"
 
@@ -130,13 +134,21 @@ class Pool1d(PairLayer):
 
 
 class MaxPool1d(Pool1d):
-    """The largest number of each window (`max_pool1d_forward`)."""
+    """The largest number of each window (`max_pool1d_forward`).
+
+    >>> MaxPool1d(2).shape((3, 40))
+    (3, 20)
+    """
 
     kind = pair_name = "max_pool1d"
 
 
 class AvgPool1d(Pool1d):
-    """The mean of each window (`avg_pool1d_forward`)."""
+    """The mean of each window (`avg_pool1d_forward`).
+
+    >>> AvgPool1d(2).shape((3, 40))
+    (3, 20)
+    """
 
     kind = pair_name = "avg_pool1d"
 
@@ -174,7 +186,11 @@ class _AsImages(PairLayer):
 
 
 class GlobalAvgPool1d(_AsImages):
-    """The mean of each channel (`global_avg_pool_forward`): sequences become rows (N, C)."""
+    """The mean of each channel (`global_avg_pool_forward`): sequences become rows (N, C).
+
+    >>> GlobalAvgPool1d().shape((3, 40))
+    (3,)
+    """
 
     kind = "global_avg_pool1d"
     pair_name = "global_avg_pool"
@@ -185,7 +201,11 @@ class GlobalAvgPool1d(_AsImages):
 
 
 class BatchNorm1d(_AsImages, BatchNorm):
-    """Batch normalisation of sequences: each channel over the batch and its places."""
+    """Batch normalisation of sequences: each channel over the batch and its places.
+
+    >>> BatchNorm1d().shape((3, 40))
+    (3, 40)
+    """
 
     kind = "batchnorm1d"
 

@@ -26,6 +26,8 @@ class Value:
     else is an OperationError.
 
     Attributes: shape, (N, ...); ndim.
+
+    >>> # x + self.block(x), in a network's forward, is a Value that adds two
     """
 
     __slots__ = ("graph", "index", "shape")

@@ -36,6 +36,9 @@ class Whitening(PairLayer):
     Solver does when it begins; until then each picks out one pixel of the patch.
 
     Source: D. Page, How to train your ResNet 8: bag of tricks (2019), "input patch whitening".
+
+    >>> Whitening(3, 24).shape((3, 32, 32))
+    (48, 32, 32)
     """
 
     kind = "whitening"

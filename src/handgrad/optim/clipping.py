@@ -44,6 +44,11 @@ def clip_by_norm(grads: Mapping[str, Any], max_norm: float) -> tuple[dict[str, A
     A norm that is not finite is returned as infinity, and nothing is scaled.
 
     Source: Pascanu, Mikolov and Bengio (2013), arXiv:1211.5063.
+
+    >>> import numpy as np
+    >>> grads, norm = clip_by_norm({'W': np.array([3.0, 4.0])}, 1.0)
+    >>> grads['W'], norm
+    (array([0.6, 0.8]), 5.0)
     """
     max_norm = as_number("clip_by_norm", "max_norm", max_norm, 0.0, open_low=True)
     norm = global_norm(grads)

@@ -36,6 +36,11 @@ def muon(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Conf
     vector_rate 1.0; state: velocity (zeros).
     Source: K. Jordan et al. (2024), Muon: an optimizer for hidden layers in neural networks; with a
     radius, K. Jordan, airbench94_muon.
+
+    >>> import numpy as np
+    >>> next_w, config = muon(np.eye(2), np.diag([3.0, 1.0]), {'learning_rate': 0.1})
+    >>> next_w.shape
+    (2, 2)
     """
     w, dw, learning_rate, config = started("muon", w, dw, config, 2e-2)
     momentum, old = velocity_of("muon", w, config, 0.95)
@@ -77,6 +82,11 @@ def orthogonal(m: Array, rounds: int = 5) -> Array:
     """Return nearly U V^T for the matrix ``m = U S V^T`` of the first axis of m and all others.
 
     Its singular values are in [0.68, 1.21], where those of m were at least a hundredth of its norm.
+
+    >>> import numpy as np
+    >>> m = orthogonal(np.diag([3.0, 1.0]))
+    >>> bool(np.all(np.abs(np.diag(m) - 1) < 0.35))
+    True
     """
     (m,) = promote("orthogonal", m=m)
     check_min_ndim("orthogonal", "m", m, 2, "(rows, ...)")

@@ -68,6 +68,12 @@ def sgd(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Confi
 
     config: learning_rate 1e-2.
     Source: CS231n assignment 2, ``sgd``; Robbins and Monro (1951).
+
+    >>> import numpy as np
+    >>> w, dw = np.array([1.0, 2.0]), np.array([0.5, -0.5])
+    >>> next_w, config = sgd(w, dw, {'learning_rate': 0.1})
+    >>> next_w.round(4)
+    array([0.95, 2.05])
     """
     config = checked("sgd", w, dw, config)
     learning_rate = rate_of("sgd", config, 1e-2)
@@ -93,6 +99,12 @@ def sgd_momentum(w: Array, dw: Array, config: Config | None = None) -> tuple[Arr
 
     config: learning_rate 1e-2, momentum 0.9; state: velocity (zeros).
     Source: CS231n assignment 2, ``sgd_momentum``; Polyak (1964).
+
+    >>> import numpy as np
+    >>> w, dw = np.array([1.0, 2.0]), np.array([0.5, -0.5])
+    >>> next_w, config = sgd_momentum(w, dw, {'learning_rate': 0.1})
+    >>> next_w.round(4)
+    array([0.95, 2.05])
     """
     w, dw, learning_rate, config = started("sgd_momentum", w, dw, config, 1e-2)
     momentum, old = velocity_of("sgd_momentum", w, config)
@@ -117,6 +129,12 @@ def sgd_nesterov_momentum(
 
     config: learning_rate 1e-2, momentum 0.9; state: velocity (zeros).
     Source: ECE C147 (UCLA) assignment 4, ``sgd_nesterov_momentum``; Sutskever et al. (2013).
+
+    >>> import numpy as np
+    >>> w, dw = np.array([1.0, 2.0]), np.array([0.5, -0.5])
+    >>> next_w, config = sgd_nesterov_momentum(w, dw, {'learning_rate': 0.1})
+    >>> next_w.round(4)
+    array([0.905, 2.095])
     """
     w, dw, learning_rate, config = started("sgd_nesterov_momentum", w, dw, config, 1e-2)
     momentum, old = velocity_of("sgd_nesterov_momentum", w, config)
@@ -131,6 +149,12 @@ def adagrad(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, C
 
     config: learning_rate 1e-2, epsilon 1e-8; state: cache (zeros).
     Source: Duchi, Hazan and Singer (2011).
+
+    >>> import numpy as np
+    >>> w, dw = np.array([1.0, 2.0]), np.array([0.5, -0.5])
+    >>> next_w, config = adagrad(w, dw, {'learning_rate': 0.1})
+    >>> next_w.round(4)
+    array([0.9, 2.1])
     """
     w, dw, learning_rate, config = started("adagrad", w, dw, config, 1e-2)
     epsilon = setting_of("adagrad", config, "epsilon", 1e-8)
@@ -154,6 +178,12 @@ def rmsprop(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, C
 
     config: learning_rate 1e-2, decay_rate 0.99, epsilon 1e-8; state: cache (zeros).
     Source: CS231n assignment 2, ``rmsprop``; Tieleman and Hinton (2012).
+
+    >>> import numpy as np
+    >>> w, dw = np.array([1.0, 2.0]), np.array([0.5, -0.5])
+    >>> next_w, config = rmsprop(w, dw, {'learning_rate': 0.1})
+    >>> next_w.round(4)
+    array([0., 3.])
     """
     w, dw, learning_rate, config = started("rmsprop", w, dw, config, 1e-2)
     decay_rate = setting_of("rmsprop", config, "decay_rate", 0.99, high=1.0)
@@ -178,6 +208,12 @@ def adadelta(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, 
 
     config: learning_rate 1.0, decay_rate 0.95, epsilon 1e-6; state: cache, updates (zeros).
     Source: Zeiler (2012), arXiv:1212.5701.
+
+    >>> import numpy as np
+    >>> w, dw = np.array([1.0, 2.0]), np.array([0.5, -0.5])
+    >>> next_w, config = adadelta(w, dw, {'learning_rate': 0.1})
+    >>> next_w.round(4)
+    array([0.9996, 2.0004])
     """
     w, dw, learning_rate, config = started("adadelta", w, dw, config, 1.0)
     decay_rate = setting_of("adadelta", config, "decay_rate", 0.95, high=1.0)
@@ -200,6 +236,12 @@ def adam(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Conf
 
     config: learning_rate 1e-3, beta1 0.9, beta2 0.999, epsilon 1e-8; state: m, v (zeros), t 0.
     Source: CS231n assignment 2, ``adam``; Kingma and Ba (2015), arXiv:1412.6980.
+
+    >>> import numpy as np
+    >>> w, dw = np.array([1.0, 2.0]), np.array([0.5, -0.5])
+    >>> next_w, config = adam(w, dw, {'learning_rate': 0.1})
+    >>> next_w.round(4)
+    array([0.9, 2.1])
     """
     return _adam("adam", w, dw, config)
 
@@ -212,6 +254,12 @@ def adamw(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Con
 
     config: as `adam`, and weight_decay 1e-2.
     Source: Loshchilov and Hutter (2019), arXiv:1711.05101.
+
+    >>> import numpy as np
+    >>> w, dw = np.array([1.0, 2.0]), np.array([0.5, -0.5])
+    >>> next_w, config = adamw(w, dw, {'learning_rate': 0.1})
+    >>> next_w.round(4)
+    array([0.899, 2.098])
     """
     config = checked("adamw", w, dw, config)
     config.setdefault("weight_decay", 1e-2)

@@ -31,6 +31,8 @@ def model_card(folder: str | Path, *, licence: str | None = None) -> str:
 
     Raises:
         DataError: the folder holds no records of a run, or damaged ones.
+
+    >>> print(model_card('runs/digits'))  # doctest: +SKIP
     """
     folder = as_path("card", "folder", folder)
     if licence is not None and (

@@ -47,6 +47,8 @@ def write_report(folder: str | Path) -> Path:
 
     Reads ``config.toml``, ``history.jsonl`` and, where they are, ``evaluation.json``,
     ``model.safetensors`` and ``summary.txt``.  Raises DataError if the folder is no run folder.
+
+    >>> write_report('runs/digits')  # doctest: +SKIP
     """
     folder = as_path("report", "folder", folder)
     history = read_records(folder / "history.jsonl")

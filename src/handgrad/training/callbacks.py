@@ -46,6 +46,8 @@ class HistoryWriter(Callback):
     When training starts, lines of steps that the Solver has not done (it was resumed from an
     earlier checkpoint), of an end, and lines that a crash cut off, are removed.  Before a checkpoint is saved
     the lines are brought to the disk, so that no crash leaves a checkpoint without its history.
+
+    >>> Solver(model, data, callbacks=[HistoryWriter('history.jsonl')])  # doctest: +SKIP
     """
 
     needs_each_step = False
@@ -146,6 +148,8 @@ class Checkpointer(Callback):
     Saves every `every_epochs` epochs, every `every_steps` steps where given, and when training is
     stopped early.  Put it last among the callbacks, so that what the others write about a step
     exists before the checkpoint that contains the step.
+
+    >>> Solver(model, data, callbacks=[Checkpointer('checkpoints')])  # doctest: +SKIP
     """
 
     def __init__(
@@ -213,6 +217,8 @@ class StopOnSignal(Callback):
     Afterwards `signal` is the number of the signal that came, else None; a program that ends
     because of it exits with ``128 + signal``.  A second signal acts as it would without this.
     Outside of the main thread, where Python cannot catch signals, it does nothing.
+
+    >>> Solver(model, data, callbacks=[StopOnSignal()])  # doctest: +SKIP
     """
 
     def __init__(self) -> None:
@@ -254,6 +260,8 @@ class LayerStatistics(Callback):
     share of units (of channels, over images) that are 0 for every row; gradients
     are those of the last step; ratio is the norm of the step's update over the norm of the
     parameter before it.  No random numbers are drawn.
+
+    >>> Solver(model, data, callbacks=[LayerStatistics(X_val[:200])])  # doctest: +SKIP
     """
 
     def __init__(self, X_probe: np.ndarray, every_epochs: int = 1) -> None:

@@ -63,7 +63,10 @@ class ResumeWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint file holds; `state` is nested dictionaries of arrays and numbers."""
+    """What a checkpoint file holds; `state` is nested dictionaries of arrays and numbers.
+
+    >>> load_checkpoint('run/checkpoints/last.safetensors').iteration  # doctest: +SKIP
+    """
 
     path: Path
     state: dict[str, Any]
@@ -111,6 +114,8 @@ def save_checkpoint(solver: Solver, path: str | PathLike[str]) -> None:
         CheckpointError: the file cannot be written, or the update rule's configuration holds
             something other than arrays, numbers, strings and None.
         OptionError, ShapeError, DtypeError: the model's params are not those that it was made with.
+
+    >>> save_checkpoint(solver, 'state.safetensors')  # doctest: +SKIP
     """
     path = as_path("save_checkpoint", "path", path)
     _check_solver("save_checkpoint", solver)
@@ -130,6 +135,8 @@ def load_checkpoint(path: str | PathLike[str]) -> Checkpoint:
 
     Raises:
         CheckpointError: the file is missing, damaged, or no checkpoint.
+
+    >>> load_checkpoint('state.safetensors').iteration  # doctest: +SKIP
     """
     path = as_path("load_checkpoint", "path", path)
     return checkpoint_of(path, *read_tensors(path, _KIND))
@@ -165,6 +172,8 @@ def restore(solver: Solver, path: str | PathLike[str]) -> Checkpoint:
 
     Warns:
         ResumeWarning: another setting, version, engine or number of threads differs.
+
+    >>> restore(solver, 'state.safetensors')  # doctest: +SKIP
     """
     path = as_path("resume", "path", path)
     _check_solver("restore", solver)
@@ -238,6 +247,8 @@ def latest_checkpoint(folder: str | PathLike[str]) -> Path:
 
     Raises:
         CheckpointError: there is none.
+
+    >>> latest_checkpoint('run/checkpoints')  # doctest: +SKIP
     """
     files = checkpoint_files(folder)
     for path in files:
@@ -252,7 +263,11 @@ def latest_checkpoint(folder: str | PathLike[str]) -> Path:
 
 
 class ModelFile(NamedTuple):
-    """What a model file holds: ``model.params``, ``model.buffers()``, and the writer's metadata."""
+    """What a model file holds: ``model.params``, ``model.buffers()``, and the writer's metadata.
+
+    >>> ModelFile({}, {}, {'kind': 'model'}).metadata
+    {'kind': 'model'}
+    """
 
     params: Arrays
     buffers: Arrays
@@ -320,6 +335,8 @@ def load_model_arrays(path: str | Path) -> ModelFile:
     """Read what `save_model` wrote.
 
     Raises CheckpointError if the file is missing, damaged, or no model file.
+
+    >>> load_model_arrays('model.safetensors').params  # doctest: +SKIP
     """
     tensors, content = read_tensors(path, _MODEL_KIND)
     with content_of(path):

@@ -32,6 +32,8 @@ class Evaluation:
     accuracy: share of rows that are right; loss: mean cross-entropy, in nats; confusion: (C, C)
     counts, rows are the true classes, columns the predicted ones; per_class: share of right rows
     of each class, None for a class without rows; class_names: C texts; count: the number of rows.
+
+    >>> evaluate(model, X, y).accuracy  # doctest: +SKIP
     """
 
     accuracy: float
@@ -74,7 +76,13 @@ def predict_probabilities(model: Any, X: np.ndarray, batch_size: int = 256) -> n
 
 
 def predict(model: Any, X: np.ndarray, batch_size: int = 256) -> np.ndarray:
-    """Return the class with the largest score for each row of X, (N,)."""
+    """Return the class with the largest score for each row of X, (N,).
+
+    >>> import numpy as np
+    >>> from handgrad.models import TwoLayerNet
+    >>> predict(TwoLayerNet(input_dim=4), np.zeros((2, 4))).shape
+    (2,)
+    """
     return scores_of(model, X, batch_size).argmax(axis=1)
 
 

@@ -27,6 +27,8 @@ class HealthCheck(Callback):
     - From the records of `LayerStatistics` (put that among the callbacks too), after each epoch: layers in
       which half of the units or more are 0 for every row looked at; weights that a step does not move
       although the learning rate has not been taken back.
+
+    >>> Solver(model, data, callbacks=[HealthCheck()])  # doctest: +SKIP
     """
 
     needs_each_step = False

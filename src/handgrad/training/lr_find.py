@@ -27,7 +27,10 @@ _DIVERGED = 4.0
 
 
 class RangeTest(NamedTuple):
-    """rates, losses and smoothed losses, (T,) each; suggestion, a rate; reason, why the test ended."""
+    """rates, losses and smoothed losses, (T,) each; suggestion, a rate; reason, why the test ended.
+
+    >>> lr_find(solver).suggestion  # doctest: +SKIP
+    """
 
     rates: np.ndarray
     losses: np.ndarray

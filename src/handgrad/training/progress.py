@@ -21,6 +21,8 @@ class ProgressBar(Callback):
 
     On a terminal and in a notebook a bar; elsewhere a plain line for each estimate of the accuracy, and one
     whenever `seconds` have passed without one.
+
+    >>> Solver(model, data, callbacks=[ProgressBar()])  # doctest: +SKIP
     """
 
     needs_each_step = False

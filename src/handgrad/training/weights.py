@@ -41,6 +41,9 @@ class LoadedWeights(NamedTuple):
 
     taken: parameters and running statistics that now are the source's; missing: those that the source
     lacks, left as they were; unused: what the source holds beside them.
+
+    >>> LoadedWeights(('W1',), (), ('W9',)).unused
+    ('W9',)
     """
 
     taken: tuple[str, ...]

@@ -14,7 +14,11 @@ from handgrad.checker.records import Raised
 
 
 class Watch(NamedTuple):
-    """What is known of an exception: its kind, the words for it, the line."""
+    """What is known of an exception: its kind, the words for it, the line.
+
+    >>> Watch('IndexError', 'i is 4, but axis 2 has 4 places', 12).line
+    12
+    """
 
     kind: str
     says: str
@@ -31,6 +35,8 @@ def explained(
     """Run `act` once more, and say why it raises; None if no words are found.
 
     file: of the code that is judged; expected, inputs: the shapes of results and of inputs by name.
+
+    >>> explained(act, raised, 'layers.py', {})  # doctest: +SKIP
     """
     sizes = _sizes(inputs or {})
     found: list[Watch] = []

@@ -65,6 +65,8 @@ def write_exercises(solutions: str | PathLike[str], student: str | PathLike[str]
 
     Raises:
         DataError: there is no Python file, a block is not closed, or a file is there that differs.
+
+    >>> write_exercises('my-course/solutions', 'student')  # doctest: +SKIP
     """
     sources = sorted(Path(solutions).glob("*.py"))
     if not sources:
@@ -95,6 +97,8 @@ def write_course(folder: str | PathLike[str]) -> Path:
 
     Raises:
         DataError: the folder holds something already.
+
+    >>> write_course('my-course')  # doctest: +SKIP
     """
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

@@ -28,7 +28,11 @@ STATES = {
 
 @dataclass
 class CellResult:
-    """What became of one code cell: its state, a note, and how long it ran."""
+    """What became of one code cell: its state, a note, and how long it ran.
+
+    >>> CellResult(3, 'done', 1.5).seconds
+    1.5
+    """
 
     number: int
     state: str
@@ -50,6 +54,8 @@ class NotebookResult:
         states_bound: whether the notebook states a bound anywhere.
         holds_output: whether the file holds an earlier output.
         seconds_then: how long the cells took when the file was saved, where it says so.
+
+    >>> result.findings  # doctest: +SKIP
     """
 
     path: Path

@@ -53,7 +53,11 @@ DWH_OF_LSTM = Bound("~ e-6 (for dWh of an LSTM)", 1e-5)
 
 @dataclass(frozen=True)
 class Finding:
-    """One row of the verdict: a figure, what was printed then, its bound, and how it stands."""
+    """One row of the verdict: a figure, what was printed then, its bound, and how it stands.
+
+    >>> Finding(3, 'dx error', (1e-9,), (2e-9,), 'below 1e-8', 'within').verdict
+    'within'
+    """
 
     cell: int
     quantity: str

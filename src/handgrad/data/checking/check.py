@@ -38,6 +38,8 @@ def check_data(data: Any, target: Any = (), **options: Any) -> DataCheck:
         Counts and findings; each says what to do.  What cannot be trained on at all is a finding, too.
 
     Raises DataError if there are no data at the path.
+
+    >>> check_data('photos').findings  # doctest: +SKIP
     """
     from handgrad import data as sets  # the registry is above this file
 

@@ -1,0 +1,42 @@
+"""A newcomer's questions are answered at most two clicks from the landing page."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
+QUESTIONS = {  # question -> page, words of the answer
+    "How do I pad unevenly?": ("questions.md", "`pad` may be a pair"),
+    "What is eps for?": ("tutorials/batchnorm-derived.md", "keeps the division finite"),
+    "Why is my loss 2.3?": ("tutorials/initialisation.md", "guesses among ten classes"),
+    "What shape has the cache?": ("getting-started.md", "Forward gives the output and a cache"),
+    "Which losses are there for numbers?": ("layers.md", "`huber_loss`"),
+    "How do I check my own layer?": ("tutorials/first-pair.md", "check_pair"),
+    "How do I train on my photographs?": ("your-images.md", "handgrad train --data photos"),
+    "How do I go on after a crash?": ("training.md", "--resume RUN"),
+    "How do I use the network in C?": ("interop.md", "C"),
+    "What does the course's p mean?": ("questions.md", "probability to keep a unit"),
+    "How do I write a rubric?": ("checker.md", "[points]"),
+    "Which update rule divides by past gradients?": ("update-rules.md", "`adagrad`"),
+}
+
+
+def links_of(page):
+    """The pages that a page leads to: its links, and the entries of its lists of pages."""
+    text = (DOCS / page).read_text("utf-8")
+    home = Path(page).parent
+    found = re.findall(r"\]\(([^)#:]+\.md)", text)
+    for tree in re.findall(r"```\{toctree\}\n(.*?)```", text, re.S):
+        entries = [line for line in tree.splitlines() if line and not line.startswith(":")]
+        found += [f"{entry}.md" for entry in entries if "*" not in entry]
+    places = [(DOCS / home / target).resolve() for target in found]
+    return {place.relative_to(DOCS).as_posix() for place in places if place.exists()}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_two_clicks(question):
+    page, words = QUESTIONS[question]
+    assert words in re.sub(r"\s+", " ", (DOCS / page).read_text("utf-8"))
+    first = links_of("index.md")
+    assert page in first.union(*(links_of(one) for one in first))

@@ -252,6 +252,7 @@ OTHERS = {  # function -> right arguments, made anew for each call
     },
     "Pad": lambda: {"pads": (1, 1, 1, 1)},
     "Permute": lambda: {"order": (1, 2, 0)},
+    "Reshape": lambda: {"to": (3, 1, 4)},
     "Scale": lambda: {"factor": 2.0},
     "Standardize": lambda: {"mean": 0.0, "std": 1.0},
     "compare": lambda: {"a": net(), "b": net(), "X": X},

@@ -11,6 +11,7 @@ import urllib.request
 import pytest
 
 from handgrad.lab.feed import Feed
+from handgrad.training.callback import Callback
 from handgrad.training.config import RunConfig
 from handgrad.training.run import start_run
 
@@ -31,11 +32,25 @@ def tiny_config(**overrides):
     return RunConfig.default("digits").with_overrides({**TINY, **overrides})
 
 
+class Unhurried(Callback):
+    """Let the feed's thread write what it has before there is more, so that nothing is dropped."""
+
+    def __init__(self, feed):
+        self.feed = feed
+
+    def on_step_end(self, solver, record):
+        wait_until(lambda: self.feed._writer.is_idle)
+
+    def on_epoch_end(self, solver, record):
+        wait_until(lambda: self.feed._writer.is_idle)
+
+
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
     """The folder of a trained run with a lab's feed."""
     run = start_run(small_config(), tmp_path_factory.mktemp("lab") / "small")
-    run.train([Feed(run)])
+    feed = Feed(run, share=1.0)
+    run.train([Unhurried(feed), feed])
     run.evaluate()
     return run.folder
 

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from lab.serving import small_config, tiny_config, wait_until
+from lab.serving import Unhurried, small_config, tiny_config, wait_until
 
 from handgrad.lab import feed as feed_module
 from handgrad.lab.feed import Feed, Writer
@@ -95,7 +95,8 @@ def test_weights_are_written_only_while_somebody_looks(tmp_path):
         run = start_run(tiny_config(), tmp_path / name)
         if is_watched:
             touch(live_folder(run.folder) / WATCHED)
-        run.train([Feed(run, share=1.0)])
+        feed = Feed(run, share=1.0)
+        run.train([Unhurried(feed), feed])
         assert (live_folder(run.folder) / WEIGHTS).exists() == is_watched
 
 

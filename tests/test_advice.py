@@ -11,6 +11,7 @@ from advice import (
     commands,
     installs,
     interchange,
+    lab,
     mistakes,
     networks,
     numbers,
@@ -105,6 +106,7 @@ for module in (
     checks,
     installs,
     clusters,
+    lab,
 ):  # pytest finds them here by their names
     own = [test for _, test in ROWS if test.__module__ == module.__name__]
     globals().update({f"test_{test.__name__}": test for test in own})  # one order in all processes

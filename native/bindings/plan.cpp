@@ -9,6 +9,8 @@
 
 #include "bindings/arrays.h"
 #include "bindings/layers.h"
+#include "kernels/dispatch.h"
+#include "ops/conv.h"
 
 namespace handgrad {
 namespace {
@@ -31,6 +33,11 @@ struct Planned {
         : plan(std::move(layout), ops), results(std::move(results)) {}
     Plan<T> plan;
     std::vector<Shape> results;
+    // of plans without steps: the arrays that `scores` reads, and where they lie
+    std::vector<nb::object> bound;
+    std::vector<const void*> given;
+    const char* isa = nullptr;  // the settings that it was made with
+    ConvMode mode = ConvMode::kFast;
 };
 
 template <class T>
@@ -162,10 +169,12 @@ nb::tuple run_(Planned<T>& planned, const AnyArray& X, const AnyArray& y, const 
         results.emplace_back(shape);
         run.results.push_back(results.back().get());
     }
+    bool is_mine;
     {
         Unlocked unlocked;
-        planned.plan.run(run);
+        is_mine = planned.plan.run(run);
     }
+    if (!is_mine) throw std::runtime_error("plan: another thread runs it; make a plan for each thread");
     nb::list after, before, made;
     for (size_t i = 0; i < carried.size(); ++i) {
         const bool alternates = layout.carried[i].alternates, in_second = alternates && run.done % 2 == 0;
@@ -181,17 +190,84 @@ nb::tuple run_(Planned<T>& planned, const AnyArray& X, const AnyArray& y, const 
     return nb::make_tuple(run.done, run.is_finite, losses.array(), norms.array(), after, before, made);
 }
 
+// Keeps the arrays that `scores` reads.
+template <class T>
+void bind_given(Planned<T>& planned, const nb::list& arrays) {
+    const Layout& layout = planned.plan.layout();
+    check(nb::len(arrays) == layout.given.size() && layout.carried.empty() && layout.results.size() == 1 && layout.streams == 0 &&
+              layout.table_width == 0,
+          "plan: it has no scores, or reads another number of arrays");
+    std::vector<const void*> given;
+    std::vector<nb::object> bound;
+    for (size_t i = 0; i < layout.given.size(); ++i) {
+        const int64_t bytes = layout.slots[static_cast<size_t>(layout.given[i])].bytes;
+        given.push_back(dense<T>(nb::cast<AnyArray>(arrays[i]), bytes, "plan: a given array does not fit"));
+        bound.push_back(nb::borrow(arrays[i]));
+    }
+    planned.given = std::move(given);
+    planned.bound = std::move(bound);
+    planned.isa = isa_name();
+    planned.mode = conv_mode();
+}
+
+// Whether the values of `arrays`, a dictionary, are the bound ones, and the kernels' settings are still the same.
+template <class T>
+bool is_bound(const Planned<T>& planned, const nb::dict& arrays) {
+    if (planned.isa != isa_name() || planned.mode != conv_mode() || nb::len(arrays) != planned.bound.size()) return false;
+    size_t i = 0;
+    for (const auto& [name, array] : arrays)
+        if (array.ptr() != planned.bound[i++].ptr()) return false;
+    return true;
+}
+
+// The scores of a batch by the bound arrays: None where X is not a dense batch of T, or another thread runs the plan; and
+// False where `arrays` are not the bound ones.
+template <class T>
+nb::object scores(Planned<T>& planned, const AnyArray& X, const nb::dict& arrays) {
+    if (!is_bound(planned, arrays)) return nb::bool_(false);
+    const Layout& layout = planned.plan.layout();
+    check(planned.isa && planned.results.size() == 1, "plan: its arrays are not bound");
+    if (X.dtype() != nb::dtype<T>() || X.ndim() < 1 || static_cast<int64_t>(X.shape(0)) != layout.batch ||
+        static_cast<int64_t>(X.size()) != times(layout.batch, layout.x_size) || !is_dense(X, Order::kRows))
+        return nb::none();
+    PlanRun run;
+    run.feed.X = X.data();
+    run.feed.x_kind = sizeof(T) == sizeof(float) ? Number::kFloat : Number::kDouble;
+    run.feed.count = layout.batch;
+    run.feed.x_size = layout.x_size;
+    Scratch<int64_t> rows(layout.batch);
+    for (int64_t n = 0; n < layout.batch; ++n) rows.get()[n] = n;
+    run.feed.rows = rows.get();
+    run.steps = 1;
+    run.seconds = 0;
+    run.table = nullptr;
+    double loss, norm;
+    run.losses = &loss;
+    run.norms = &norm;
+    run.given = planned.given;
+    Out<T> out(planned.results[0]);
+    run.results.push_back(out.get());
+    bool is_mine;
+    {
+        Unlocked unlocked;
+        is_mine = planned.plan.run(run);
+    }
+    return is_mine ? out.array() : nb::none();
+}
+
 template <class T>
 void bind(nb::module_& module, const char* name) {
     nb::class_<Planned<T>>(module, name)
+        .def("bind", bind_given<T>, "given"_a)
+        .def("scores", scores<T>, "X"_a, "arrays"_a)
         .def("run", run_<T>, "X"_a, "y"_a, "prepare"_a, "rows"_a, "carried"_a, "given"_a, "table"_a, "streams"_a, "seconds"_a);
 }
 
 }  // namespace
 
 void bind_plans(nb::module_& module) {
-    bind<float>(module, "Plan32");
-    bind<double>(module, "Plan64");
+    bind<float>(module, "_Plan32");
+    bind<double>(module, "_Plan64");
     const auto define = [&](const char* name, auto function) {
         module.def(name, function, nb::rv_policy::take_ownership, "sizes"_a, "offsets"_a, "arena"_a, "carried"_a, "given"_a,
                    "results"_a, "shapes"_a, "constants"_a, "batch"_a, "table_width"_a, "streams"_a, "ops"_a);

@@ -95,6 +95,21 @@ Op stem_op(const Args& a) {
     };
 }
 
+// The same with given moments.  Slots: x, w, b, gamma, beta, mean, var, out.  Numbers: eps.
+Op stem_infer_op(const Args& a) {
+    const ConvArgs g(a);
+    const ConvSizes s = g.s;
+    a.need(stem_fits(s), "is no first block");
+    const int64_t x = a.slot<float>(0, g.x), w = a.slot<float>(1, g.w), b = a.slot<float>(2, s.F), gamma = a.slot<float>(3, s.F),
+                  beta = a.slot<float>(4, s.F), mean = a.slot<float>(5, s.F), var = a.slot<float>(6, s.F),
+                  out = a.slot<float>(7, g.windows);
+    const double eps = a.number(0);
+    return [=](Context& c) {
+        const GivenNorm norm{c.at<float>(gamma), c.at<float>(beta), c.at<float>(mean), c.at<float>(var), eps};
+        stem_infer(s, c.at<float>(x), c.at<float>(w), c.at<float>(b), norm, c.at<float>(out));
+    };
+}
+
 // Slots: dout, x, w, dw, db, dgamma, dbeta, then as above from xhat on.
 Op stem_backward_op(const Args& a) {
     const ConvArgs g(a);
@@ -177,6 +192,7 @@ Factory find_image(const std::string& name) {
         {"upsample_backward", upsample_op<T, false>},
     };
     if (sizeof(T) == sizeof(float) && name == "stem") return stem_op;
+    if (sizeof(T) == sizeof(float) && name == "stem_infer") return stem_infer_op;
     if (sizeof(T) == sizeof(float) && name == "stem_backward") return stem_backward_op;
     const auto found = known.find(name);
     return found == known.end() ? nullptr : found->second;

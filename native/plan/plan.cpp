@@ -13,18 +13,20 @@ void check(bool fits, const char* message) {
     if (!fits) throw std::invalid_argument(message);
 }
 
-// While one lives, no other thread runs the plan.
+// While one that is taken lives, no other thread runs the plan.
 class Turn {
   public:
-    explicit Turn(std::atomic<bool>& taken) : taken_(taken) {
-        if (taken_.exchange(true)) throw std::runtime_error("plan: another thread runs it; make a plan for each thread");
+    explicit Turn(std::atomic<bool>& busy) : busy_(busy), is_taken_(!busy.exchange(true)) {}
+    ~Turn() {
+        if (is_taken_) busy_.store(false);
     }
-    ~Turn() { taken_.store(false); }
     Turn(const Turn&) = delete;
     Turn& operator=(const Turn&) = delete;
+    bool is_taken() const { return is_taken_; }
 
   private:
-    std::atomic<bool>& taken_;
+    std::atomic<bool>& busy_;
+    bool is_taken_;
 };
 
 char* writable(const void* memory) { return const_cast<char*>(static_cast<const char*>(memory)); }
@@ -72,8 +74,15 @@ void Plan<T>::check_feed(const Feed& feed) const {
 }
 
 template <class T>
-void Plan<T>::run(PlanRun& run) {
+bool Plan<T>::run(PlanRun& run) {
     const Turn turn(is_running_);
+    if (!turn.is_taken()) return false;
+    run_alone(run);
+    return true;
+}
+
+template <class T>
+void Plan<T>::run_alone(PlanRun& run) {
     const auto limit = std::chrono::steady_clock::now() + std::chrono::duration<double>(run.seconds);
     auto& memory = context_.memory;
     Feed feed = run.feed;

@@ -115,10 +115,11 @@ class Plan {
     const Layout& layout() const { return layout_; }
     // Throws std::invalid_argument unless the operations can read these rows.
     void check_feed(const Feed& feed) const;
-    // Throws std::runtime_error where another thread runs this plan.
-    void run(PlanRun& run);
+    // Returns false, and does nothing, where another thread runs this plan.
+    bool run(PlanRun& run);
 
   private:
+    void run_alone(PlanRun& run);
     Layout layout_;
     Scratch<char> arena_;
     std::vector<Op> ops_;

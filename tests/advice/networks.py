@@ -288,3 +288,30 @@ def networks_to_check():
     assert handgrad.check(Sized(6))
     assert "pass input_shape" in str(handgrad.check(Net()))
     assert handgrad.check(Net((6,), dtype=np.float64))
+
+
+@follows("leave update_rule out")
+def compiled_steps_of_a_network_of_two_inputs():
+    class Two(nn.Model):
+        def __init__(self):
+            super().__init__([(6,), (2,)], rng=0)
+            self.first, self.last = nn.Affine(3), nn.Affine(3)
+
+        def forward(self, x, y):
+            return self.first(x) + self.last(y)
+
+    model = Two()
+    assert "takes 2" in refused(lambda: model.compile([(4, 6), (4, 2)], "sgd"))
+    model.compile([(4, 6), (4, 2)])
+    assert model.loss((X, X[:, :2])).shape == (4, 3)
+
+
+@follows("are those before this call of run; try a tenth of the learning rate")
+def compiled_steps_that_diverge():
+    model = nn.Sequential([nn.Affine(3)], (6,), rng=0, dtype=np.float64)
+    steps = model.compile((4, 6), "sgd", {"learning_rate": 1e308})
+    assert "not finite" in refused(lambda: steps.run(1e10 * X, Y, steps=3, rng=0))
+    for _ in range(320):
+        for config in steps.configs.values():
+            config["learning_rate"] *= 0.1
+    assert len(steps.run(1e10 * X, Y, steps=3, rng=0)) == 3

@@ -1,5 +1,6 @@
 """Memory: used again, never overrun, and its end is a MemoryError."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 from engines.native import _kernels, native
 from goals import record
 
-from handgrad import layers
+from handgrad import layers, nn
 
 
 def train(steps=1, dtype=np.float32):
@@ -50,6 +51,18 @@ def _through(forward, x, w):
     """Return the arguments of affine_relu_backward."""
     out, positive = forward
     return out, x, w, positive
+
+
+def steps(dtype=np.float32):
+    """Take a step by a plan, and score by one."""
+    made = [nn.Conv2d(3, 3), nn.BatchNorm(), nn.ReLU(), nn.MaxPool(2), nn.Affine(3)]
+    model = nn.Sequential(made, (2, 6, 6), dtype=dtype, reg=0.1, rng=0)
+    X = np.random.default_rng(0).standard_normal((4, 2, 6, 6)).astype(dtype)
+    plan = model.compile((4, 2, 6, 6), "adam", {"l2": 0.1}, 0.1)
+    assert plan is not None
+    plan.run(X, np.arange(4) % 3, steps=2, rng=0)
+    assert plan.why is None
+    model.loss(X)
 
 
 def every_kernel(dtype=np.float32):
@@ -114,12 +127,15 @@ def every_kernel(dtype=np.float32):
         k.adam(w, w, w, w, (0.1, 0.9, 0.99, 1e-8, 1.0, 1.0, 1.0))
     k.muon(*[np.asfortranarray(draw(40, 300))] * 3, 0.1, 0.6, 1.0, 3, (3.0, -4.0, 2.0))
     k.penalty(w2, w2, 0.1)
+    k.squares(np.asfortranarray(w2))
+    k.squared_loss(w2, w2, draw(len(w2)))
     k.all_finite(np.asfortranarray(w2))
 
 
 IN_SANDWICHES = {
     "batchnorm_forward", "batchnorm_backward", "conv_takes_pool", "rectify",
 }  # fmt: skip
+IN_PLANS = {"plan32", "plan64"}
 SETTINGS = {
     "buffer_statistics", "fail_allocation_after", "is_exact", "isa", "isas", "set_exact", "set_isa",
     "set_thread_count", "set_winograd_tile", "thread_count", "trim_buffers",
@@ -127,7 +143,7 @@ SETTINGS = {
 
 
 def test_every_kernel_is_among_those_called():
-    called = {*every_kernel.__code__.co_names, *IN_SANDWICHES}
+    called = {*every_kernel.__code__.co_names, *IN_SANDWICHES, *IN_PLANS}
     assert {name for name in vars(_kernels) if not name.startswith("_")} <= called | SETTINGS
 
 
@@ -139,10 +155,11 @@ def test_the_steady_state_asks_the_system_for_nothing():
     assert _kernels.buffer_statistics()[0] == in_use
 
 
-@pytest.mark.parametrize("work", [train, every_kernel])
+@pytest.mark.parametrize("work", [train, every_kernel, steps])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_any_failing_allocation_is_a_memory_error_and_leaks_nothing(dtype, work):
     work(dtype=dtype)
+    gc.collect()  # layers and their network know each other
     before = _kernels.buffer_statistics()[0]
     failures = 0
     while True:
@@ -155,6 +172,7 @@ def test_any_failing_allocation_is_a_memory_error_and_leaks_nothing(dtype, work)
         finally:
             _kernels.fail_allocation_after(-1)
     assert failures > 40
+    gc.collect()
     assert _kernels.buffer_statistics()[0] == before
     what = f"each of {failures} allocations failed once ({work.__name__}, {np.dtype(dtype)})"
     record(39, f"{what}: MemoryError, no leak")
@@ -266,7 +284,7 @@ print(early, resident())
 
 GUARDED = """
 import numpy as np
-from handgrad import layers
+from handgrad import layers, nn
 from handgrad.engines.native import control
 rng = np.random.default_rng(0)
 for dtype in (np.float32, np.float64):

@@ -53,6 +53,7 @@ def of_module():
             signature = re.sub(r"ndarray\[[^]]*\]", "np.ndarray", signature)
             signature = re.sub(r"collections\.abc\.", "", signature)
             signature = re.sub(r"\\\d+", "...", signature)
+            signature = signature.replace(_kernels.__name__ + ".", "")
             node = ast.parse(signature + ": ...").body[0]
             assert isinstance(node, ast.FunctionDef)
             assert not node.args.posonlyargs, f"{name}: a parameter has no name"

@@ -154,6 +154,92 @@ def test_bits_of_networks(name, dtype):
     _compare(NETWORKS[name], dtype=dtype)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_bits_of_scores(name, dtype):
+    """By one native call, before training and behind it, whatever is put in the place of parameters."""
+    model = NETWORKS[name]()
+    model.params = {key: w.astype(dtype) for key, w in model.params.items()}
+    model.dtype = dtype
+    X, y = _data(model, dtype)
+    scored = []
+
+    def compare():
+        for n in (1, 9):
+            model.compile(None)
+            expected = model.loss(X[:n])
+            model.compile((n, *X.shape[1:]))
+            assert model._scorer is not None
+            scored.append(model._scorer(X[:n]))
+            for got in (scored[-1], model.loss(X[:n]), model.loss(X[:n].copy(order="F"))):
+                assert got.dtype == expected.dtype
+                assert got.tobytes() == np.ascontiguousarray(expected).tobytes()
+
+    compare()
+    model.compile((8, *X.shape[1:]), "adam").run(X, y, steps=3, rng=0)
+    compare()
+    for key, w in model.params.items():
+        w *= 0.9  # in place
+        model.params[key] = w + 0.01
+    compare()
+    assert all(scores is not None for scores in scored)
+
+
+def test_scores_of_a_plan_see_each_change():
+    model = NETWORKS["fully connected"]()
+    X, y = _data(model, np.float32)
+    model.loss(X, y)
+    model.compile((4, 6))
+    assert model._scorer is not None
+    before = model.loss(X[:4])
+    model.params["W1"][0] += 1.0
+    changed = model.loss(X[:4])
+    assert not np.array_equal(changed, before)
+    model.load_buffers({**model.buffers(), "running_mean1": np.ones(9, np.float32)})
+    assert not np.array_equal(model.loss(X[:4]), changed)
+    model.bn_params[0]["eps"] = 1.0
+    other = model.loss(X[:4])
+    assert model._scorer(X[:4]) is None
+    model.compile(None)
+    assert np.array_equal(model.loss(X[:4]), other)
+    with model.fixed():
+        seen = model.loss(X[:4])
+        model._params["W1"] = 0 * model._params["W1"]
+        assert np.array_equal(model.loss(X[:4]), seen)
+
+
+def test_copies_score_with_a_plan_of_their_own():
+    import copy
+
+    model = NETWORKS["wide"]()
+    X, _ = _data(model, np.float32)
+    model.compile((4, 6))
+    other = copy.deepcopy(model)
+    other.params["0.W" if "0.W" in other.params else next(iter(other.params))][:] = 0.0
+    assert not np.array_equal(other.loss(X[:4]), model.loss(X[:4]))
+    assert other._scorer(X[:4]) is not None
+
+
+def test_threads_that_score_at_the_same_time():
+    model = NETWORKS["wide"]()
+    X, _ = _data(model, np.float32)
+    model.compile((4, 6))
+    expected = model.loss(X[:4])
+    wrong = []
+
+    def score():
+        for _ in range(200):
+            if not np.array_equal(model.loss(X[:4]), expected):
+                wrong.append(1)
+
+    threads = [threading.Thread(target=score) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
 SETTINGS = {
     "plain": {},
     "decays": {"l2": 1e-2, "weight_decay": 0.1},

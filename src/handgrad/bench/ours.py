@@ -6,13 +6,15 @@ behind the (N, C, H, W) arguments of a single layer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from handgrad import engines, layers
 from handgrad.bench import work
+from handgrad.bench.measure import WrongResult
 from handgrad.bench.work import Arrays, Job
 from handgrad.optim import get_rule
 from handgrad.training import Solver
@@ -55,19 +57,24 @@ class Ours:
             return results | _updates(job, dtype, model.params)
 
     def _step(self, job: Job, setting: dict[str, str]) -> Timed:
-        model = work.network(job, job["dtype"])
-        model.device = setting.get("device", "cpu")
         X, y = work.batch(job, job["dtype"])
-        rule = get_rule(job["rule"])
-        configs = {name: {"learning_rate": work.LEARNING_RATE} for name in model.params}
-
-        def step() -> float:
-            loss, grads = model.loss(X, y)
-            for name, w in model.params.items():
-                model.params[name], configs[name] = rule(w, grads[name], configs[name])
-            return loss
-
-        return step
+        config = {"learning_rate": work.LEARNING_RATE}
+        rows = np.arange(len(X))[None]
+        made = []
+        for compiles in (False, True):
+            model = work.network(job, job["dtype"])
+            model.device = setting.get("device", "cpu")
+            np.random.seed(work.SEED)  # of dropout
+            X = X.reshape(len(X), *model._input_shapes[0])
+            if compiles:
+                steps = model.compile(X.shape, job["rule"], config)
+                losses = steps.run(X, y, rows=rows) + steps.run(X, y, rows=rows)
+            else:
+                losses = list(islice(_single_steps(model, job, config, X, y), 2))
+            made.append((losses, {name: w.tobytes() for name, w in model.params.items()}))
+        if made[0] != made[1]:
+            raise WrongResult("a compiled step gives other bits than the step itself")
+        return lambda: steps.run(X, y, rows=rows)
 
     def _scores(self, job: Job, setting: dict[str, str]) -> Timed:
         model = work.network(job, job["dtype"])
@@ -96,6 +103,19 @@ class Ours:
         return _layer_call(job, setting)
 
     _pool = _conv
+
+
+def _single_steps(
+    model: Any, job: Job, config: dict[str, Any], X: np.ndarray, y: np.ndarray
+) -> Iterator[float]:
+    """Take steps, and yield their losses."""
+    rule = get_rule(job["rule"])
+    configs = {name: dict(config) for name in model.params}
+    while True:
+        loss, grads = model.loss(X, y)
+        for name, w in model.params.items():
+            model.params[name], configs[name] = rule(w, grads[name], configs[name])
+        yield loss
 
 
 def _layer_call(job: Job, setting: dict[str, str]) -> Timed:

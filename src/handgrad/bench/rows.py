@@ -100,6 +100,19 @@ def all_rows(quick: bool = False) -> dict[int, Row]:
     connected = network("step", 100, "FullyConnectedNet", hidden_dims=[100] * 5)
     two = network("step", 100, "TwoLayerNet", "sgd", hidden_dim=100)
     speed = network("step", 512, "speednet", widths=[32, 128, 256], label_smoothing=0.0)
+    mlp = network("step", 32, "FullyConnectedNet", hidden_dims=[100], input_dim=64)
+    digits: dict[str, Any] = {
+        "input_dim": (1, 8, 8),
+        "conv_params": [
+            {"num_filters": 16, "filter_size": 3, "pool": False},
+            {"num_filters": 32, "filter_size": 3},
+        ],
+        "hidden_dims": [64],
+        "normalization": "batchnorm",
+    }
+    small = network("step", 50, "ConvNet", **digits)
+    for job in (mlp, small):
+        job["image"] = (1, 8, 8)
     source = "CIFAR-10" if work.has_cifar10() else "synthetic images (HANDGRAD_DATA is not set)"
     found = [
         Row(1, "AntConvNet, training step, batch 128", {"step": step}),
@@ -119,6 +132,8 @@ def all_rows(quick: bool = False) -> dict[int, Row]:
         }, "memory"),
         Row(10, "ResNet-20, training step, batch 128", {"step": network("step", 128, "resnet20")}),
         Row(11, "speednet, training step, batch 512", {"step": speed}),
+        Row(12, "FullyConnectedNet [100] of the digits, training step, batch 32", {"step": mlp}),
+        Row(13, "ConvNet of the digits, training step, batch 50", {"step": small}),
         Row(21, "fit of a table, 20 epochs", {"fit": {"what": "table_fit", "quick": quick}}, "use"),
         Row(22, "fit of 28x28 images", {"fit": {"what": "image_fit", "quick": quick}}, "use"),
         Row(23, "one row through handgrad.load", {"row": {"what": "one_row", "quick": quick}}, "use"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -84,7 +84,9 @@ class TorchPeer:
         elif job["model"] == "speednet":
             net, named = speed_network(self.torch, model)
         else:
-            pairs = list(self._modules(params, model.dropout_param.get("p", 1.0)))
+            convs = job["options"].get("conv_params", [{}])
+            pools = [conv.get("pool", True) for conv in convs]
+            pairs = list(self._modules(params, model.dropout_param.get("p", 1.0), pools))
             net = self.torch.nn.Sequential(*(module for module, _ in pairs))
             names = [name for _, of_module in pairs for name in of_module]
             named = dict(zip(names, net.parameters(), strict=True))
@@ -103,8 +105,13 @@ class TorchPeer:
             net = net.to(memory_format=self.torch.channels_last)
         return net, named
 
-    def _modules(self, params: Arrays, keep: float) -> Iterator[tuple[Module, tuple[str, ...]]]:
-        """Yield the modules of the network that has `params`, and the names of their parameters."""
+    def _modules(
+        self, params: Arrays, keep: float, pools: Sequence[bool]
+    ) -> Iterator[tuple[Module, tuple[str, ...]]]:
+        """Yield the modules of the network that has `params`, and the names of their parameters.
+
+        pools: whether a pooling stands behind each convolution.
+        """
         nn = self.torch.nn
         last = max(int(name[1:]) for name in params if name[0] == "W")
         is_flat = False
@@ -127,7 +134,8 @@ class TorchPeer:
                 yield norm(len(params[f"gamma{i}"])), (f"gamma{i}", f"beta{i}")
             yield nn.ReLU(), ()
             if is_conv:
-                yield nn.MaxPool2d(2), ()
+                if pools[i - 1]:
+                    yield nn.MaxPool2d(2), ()
             elif keep < 1:
                 yield nn.Dropout(1 - keep), ()
 

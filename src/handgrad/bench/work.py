@@ -12,7 +12,8 @@ kind         keys
 ``pool``     x (shape), size, part: max pooling with the stride `size`
 ===========  =====================================================================================
 
-All have dtype, and optionally once (true where a call takes so long that it is not warmed up).
+All have dtype, and optionally once (true where a call takes so long that it is not warmed up); those of
+networks optionally image, (C, H, W) of one image.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def _statistics(model: Network, dtype: str) -> Arrays:
 def batch(job: Job, dtype: str) -> tuple[np.ndarray, np.ndarray]:
     """Draw the rows and labels of one step."""
     rng = np.random.default_rng(SEED)
-    X = rng.standard_normal((job["batch"], 3, 32, 32)).astype(dtype)
+    X = rng.standard_normal((job["batch"], *job.get("image", (3, 32, 32)))).astype(dtype)
     return X, np.asarray(rng.integers(10, size=job["batch"]))
 
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from handgrad.engines.arrays import Array
 from handgrad.engines.devices import check_device, to_device, to_numpy
-from handgrad.engines.weights import with_penalty
 from handgrad.errors import (
     OperationError,
     OptionError,
     ShapeError,
-    as_count,
     as_flag,
     as_number,
     check_dictionary,
@@ -24,8 +22,9 @@ from handgrad.errors import (
 )
 from handgrad.nn.answers import Answers, InCall
 from handgrad.nn.built import Arrays
+from handgrad.nn.compiled.memory import NotCovered
+from handgrad.nn.compiled.scoring import ScorePlan
 from handgrad.nn.compiled.steps import CompiledSteps
-from handgrad.nn.configured import shown_call
 from handgrad.nn.fit import (
     as_inputs,
     check_inputs,
@@ -36,7 +35,7 @@ from handgrad.nn.fit import (
 )
 from handgrad.nn.graph import Plan
 from handgrad.nn.layer import Layer
-from handgrad.nn.leaving import who_takes
+from handgrad.nn.leaving import listening
 from handgrad.nn.losses import Loss, as_loss
 from handgrad.nn.options import (
     Init,
@@ -136,6 +135,7 @@ class Model(Answers):
         self._loss = as_loss(name, loss, label_smoothing)
         self._fuse = as_flag(name, "fuse", fuse)
         self._compiled: dict[str, Plan] = {}
+        self._scorer: ScorePlan | None = None
         self._plans: dict[str, Any] = {}  # by mode the last one, and the calls that it is of
 
     def __call__(self, *values: Value) -> Any:
@@ -151,15 +151,6 @@ class Model(Answers):
             if self._root is not root:
                 root._refuse_unknown(f"the block {self._name}")
         return self.forward(*values)
-
-    def __repr__(self) -> str:
-        return shown_call(self._name, self._arguments)
-
-    def _repr_html_(self) -> str:
-        text = self.summary() if self._row_shape is not None else repr(self)
-        return f"<pre>{escape(text)}</pre>"
-
-    # -- what others use ---------------------------------------------------------------------------
 
     @property
     def params(self) -> Arrays:
@@ -196,6 +187,10 @@ class Model(Answers):
             ShapeError, DtypeError: X does not fit the network.  LabelError: y holds no class number.
             OperationError: forward does something that is no layer.
         """
+        if y is None and self._scorer is not None:
+            quick = self._scorer(X)
+            if quick is not None:
+                return quick
         xs = self._checked(X)
         shapes = tuple([x.shape for x in xs])
         if self.device != "cpu":
@@ -214,28 +209,13 @@ class Model(Answers):
                 self._loss.options if sample_weight is None else {"sample_weight": sample_weight}
             )
             loss, dscores = own_loss(self._name, function(scores, y, **options), scores)
-            take = who_takes()
+            listener = listening.get()
+            take = None if listener is None else listener.heard()
             grads = plan.backward(dscores, caches, take)
             result = self._completed(loss, grads, call.state.params, with_reg=take is None)
             kept = {layer._label: layer.buffers() for layer in call.layers.values()}
             self._keep(kept, scores)
             return result
-
-    def predict(self, X: Any, batch_size: int = 100) -> np.ndarray:
-        """Return the class with the largest score for each row of X, computed batch by batch.
-
-        Scores are (N, C), or (N, C, H, W) for a class of each pixel; the classes then are (N, H, W).
-        """
-        batch_size = as_count(self._name, "batch_size", batch_size)
-        xs = self._fitting(X)
-        assert self._row_shape is not None
-        labels = [np.zeros((0, *self._row_shape[1:]), np.int64)]
-        with self.fixed():
-            for start in range(0, len(xs[0]), batch_size):
-                batch = tuple(x[start : start + batch_size] for x in xs)
-                scores = self.loss(batch if len(batch) > 1 else batch[0])
-                labels.append(np.argmax(scores.real, axis=1))
-        return np.concatenate(labels)
 
     def compile(
         self,
@@ -265,7 +245,7 @@ class Model(Answers):
         >>> len(steps.run(np.ones((20, 3)), np.zeros(20, int), steps=50, rng=0))
         50
         """
-        self._compiled = {}
+        self._compiled, self._scorer = {}, None
         if batch_shape is None:
             return None
         shapes = input_shapes(f"{self._name}.compile", batch_shape)
@@ -275,6 +255,9 @@ class Model(Answers):
         self._check_rows([shape[1:] for shape in shapes])
         compiled = {mode: self._recorded(shapes, mode, keep=True) for mode in ("test", "train")}
         self._compiled = compiled
+        if len(shapes) == 1:
+            with suppress(NotCovered):
+                self._scorer = ScorePlan(self, shapes[0])
         if update_rule is None:
             return None
         if len(shapes) > 1:
@@ -341,27 +324,16 @@ class Model(Answers):
             if not isinstance(dw, np.ndarray):
                 dw = np.zeros_like(w) if dw is None else to_numpy(dw)
             complete[name] = dw
-        return self.penalised(loss, complete, params) if with_reg else (loss, complete)
-
-    def penalised(self, loss: float, grads: Arrays, params: Arrays) -> tuple[float, Arrays]:
-        """Return the loss and the gradients with the regularisation, ``1/2 reg sum(W^2)``, added.
-
-        Args:
-            loss: without it.
-            grads: name -> gradient without it; the dictionary is changed, and returned.
-            params: name -> parameter.
-        """
-        reg = self.reg if self.reg == 0.0 else as_number(self._name, "reg", self.reg, 0)
-        if reg != 0:
-            for name in self._decays:
-                grads[name], penalty = with_penalty(params[name], grads[name], reg)
-                loss += penalty
-        return loss, grads
+        if with_reg and self.reg != 0.0:
+            return self.penalised(loss, complete, params)
+        return loss, complete
 
     def _checked(self, X: Any) -> list[np.ndarray]:
         """Return the inputs as arrays that fit the network, in its dtype; build it if it is not."""
         xs = self._fitting(X)
         if self.dtype is None or not self._casts_input:
+            return xs
+        if len(xs) == 1 and xs[0].dtype == self.dtype:  # as it is in most calls
             return xs
         return [x.astype(self.dtype, copy=False) for x in xs]
 

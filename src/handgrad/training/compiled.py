@@ -228,7 +228,8 @@ def _feed(X: Any, y: np.ndarray, model: Model, labels: bool) -> Feed | None:
         prepare, X = X.prepare.of_bytes(), X.raw
     elif isinstance(X, Rows) or X.dtype not in (np.float32, np.float64):
         return None
-    if model.dtype is None and not prepare and X.dtype != dtype:
+    casts = model.dtype is not None and model._casts_input
+    if not casts and not prepare and X.dtype != dtype:
         return None
     if type(X) is not np.ndarray or not X.flags.c_contiguous or not X.flags.aligned:
         return None

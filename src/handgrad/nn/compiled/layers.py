@@ -52,14 +52,16 @@ class Part(NamedTuple):
 def lower(part: Part, memory: Memory, x: Ref, needs_dx: bool, moments: list[Moments]) -> Lowered:
     """Add the forward of `part`; the backward that is returned adds its own operations when it is called.
 
-    The moments of a normalisation by the batch are added to `moments`.  NotCovered where no plan knows it.
+    The moments of a normalisation, of the batch or given ones, are added to `moments`.  NotCovered where no
+    plan knows the part.
     """
     takes_pool = part.takes_pool
     names, options, arrays = part.names, part.options, part.arrays
     if names[0] not in ("affine", "conv"):
         return _behind(names, options, arrays, memory, x, False, moments)
     if takes_pool and len(names) == 4:
-        return _stem(options, arrays, memory, x, needs_dx, moments)
+        is_given = names[1] == "batchnorm_test"
+        return _stem(options, arrays, memory, x, needs_dx, moments, is_given)
     if takes_pool:
         return _conv(options[0], arrays[0], memory, x, pool=True, rectify=len(names) == 3)
     no_db = "batchnorm" in names  # the mean takes off whatever b adds
@@ -143,15 +145,22 @@ def _stem(
     x: Ref,
     needs_dx: bool,
     moments: list[Moments],
+    is_given: bool,
 ) -> Lowered:
-    """The first block of a network over images (native/ops/stem.h)."""
-    if needs_dx:
+    """The first block of a network over images (native/ops/stem.h), by the batch's moments or given ones."""
+    if needs_dx and not is_given:
         raise NotCovered("a first block behind something that learns")
     (w, b), (gamma, beta) = arrays[0], arrays[1]
     x = memory.dense(x, True)
     sizes, (height, width) = _sizes(options[0], w, x)
     F, K = w.shape[0], prod(w.shape[1:])
     out = memory.array((x.shape[0], F, height // 2, width // 2), True)
+    if is_given:
+        mean, var = memory.give(F), memory.give(F)
+        moments.append(Moments(mean, var, F))
+        slots = [x.slot, w.slot, b.slot, gamma.slot, beta.slot, mean, var, out.slot]
+        memory.op("stem_infer", slots, sizes, [options[1][0]])
+        return out, no_backward
     mean, var, inv_std, scale = (memory.value(F) for _ in range(4))
     xhat, places = memory.value(out.numbers), memory.value(out.numbers, 1)
     kept = [xhat, inv_std, scale, places, memory.value(K * (K + 1), 8)]
@@ -178,7 +187,7 @@ def _behind(
     moments: list[Moments],
 ) -> Lowered:
     """What stands behind a convolution or an affine layer, x being its output and nobody else's, or alone."""
-    if names[0] == "batchnorm":
+    if names[0] in ("batchnorm", "batchnorm_test"):
         return _norm(names, options, arrays[0], memory, x, moments)
     if names == ("relu",):
         return _rectified(memory, x) if is_own else relu(memory, x)
@@ -201,14 +210,15 @@ def _norm(
     x: Ref,
     moments: list[Moments],
 ) -> Lowered:
-    """Batch normalisation by the batch's moments, and what may follow it."""
+    """Batch normalisation by the batch's moments or given ones, and what may follow it."""
+    of_batch = names[0] == "batchnorm"
     gamma, beta = arrays
     x = memory.dense(x, len(x.shape) > 2)
     channels = x.shape[1]
     rows = prod(x.shape) // channels
     follow, eps = names[1:], options[0][0]
     activation = GELUS[options[1][0]] if follow == ("gelu",) else _NO_CURVE
-    sizes = [rows, channels, follow[:1] == ("relu",), True, activation]
+    sizes = [rows, channels, follow[:1] == ("relu",), of_batch, activation]
     out = x._replace(slot=memory.value(x.numbers))
     pooling: list[int] = []
     if follow == ("relu", "max_pool"):
@@ -217,7 +227,9 @@ def _norm(
     elif follow not in ((), ("relu",), ("gelu",)):
         raise NotCovered(f"the chain {'_'.join(names)}")
     sizes += [bool(pooling), *pooling]
-    mean, var, inv_std, scale = (memory.value(channels) for _ in range(4))
+    make = memory.value if of_batch else memory.give
+    mean, var = make(channels), make(channels)
+    inv_std, scale = memory.value(channels), memory.value(channels)
     largest, index = NONE, NONE
     if pooling:
         largest, index = memory.value(out.numbers), memory.value(out.numbers, _index_bytes(pooling))
@@ -372,6 +384,11 @@ def flatten(memory: Memory, x: Ref) -> Lowered:
     x = memory.dense(x, False)
     out = x._replace(shape=(shape[0], prod(shape[1:])))
     return out, lambda dout, need_dx: dout._replace(shape=shape, last=False)
+
+
+def no_backward(dout: Ref, need_dx: bool) -> Ref | None:
+    """Refuse the backward of a layer in test mode."""
+    raise NotCovered("a backward in test mode")
 
 
 def _pool_sizes(x: Ref, window: Any, stride: Any) -> tuple[list[int], tuple[int, ...]]:

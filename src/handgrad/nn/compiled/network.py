@@ -12,7 +12,7 @@ from handgrad.layers import chain
 from handgrad.nn.activations import Dropout
 from handgrad.nn.compiled import layers as lowered
 from handgrad.nn.compiled.layers import CURVES, Array, Lowered, Moments, Part
-from handgrad.nn.compiled.memory import Memory, NotCovered, Ref
+from handgrad.nn.compiled.memory import NONE, Memory, NotCovered, Ref
 from handgrad.nn.graph import Plan, Step
 from handgrad.nn.joins import Add
 from handgrad.nn.layer import Layer, PairLayer
@@ -45,20 +45,22 @@ class Network:
         own: Mapping[int, Layer],
         x: Ref,
         weights: Mapping[str, int],
-        gradients: Mapping[str, int],
+        gradients: Mapping[str, int] | None,
     ) -> None:
-        """Add the operations of the forward.
+        """Add the operations of the forward, in the mode of `plan`.
 
         Args:
             plan: the steps.
             memory: what the operations are added to.
             own: for layers that keep buffers those of a call that computes nothing.
             x: the batch.
-            weights, gradients: the slots of the parameters and of their gradients, by name.
+            weights, gradients: the slots of the parameters and of their gradients, by name; None where
+                no backward follows.
         """
         self.plan, self.memory = plan, memory
         self._own = dict(own)
         self._weights, self._gradients = weights, gradients
+        self._mode = plan.mode
         self._learned: set[str] = set()  # parameters whose gradient is there already
         self._shapes = {name: w.shape for name, w in plan.model._params.items()}
         self.norms: list[Norming] = []
@@ -83,6 +85,7 @@ class Network:
             for i, dx in zip(step.inputs, dxs, strict=True):
                 known = douts.get(i)
                 douts[i] = dx if known is None else self._sum(known, dx)
+        assert self._gradients is not None
         missing = [name for name in self._gradients if name not in self._learned]
         if missing:
             raise NotCovered(f"the parameter {missing[0]}, which has no influence on the loss")
@@ -129,7 +132,7 @@ class Network:
             assert isinstance(layer, PairLayer)
             norm = known if isinstance(known, BatchNorm) else norm
             groups.append(self._arrays(known))
-            options += layer.options(like, "train") if plain is None else plain
+            options += layer.options(like, self._mode) if plain is None else plain
         flat = [np.empty(a.shape, self.memory.dtype) for group in groups for a in group]
         found = chain.planned(step.chain, "native", [like, *flat], options)
         if found.forms:
@@ -181,6 +184,8 @@ class Network:
         return tuple(params)
 
     def _param(self, name: str) -> Array:
+        if self._gradients is None:
+            return Array(self._weights[name], self._shapes[name], NONE)
         if name in self._learned:
             raise NotCovered(f"the layer of {name}, which is used twice")
         self._learned.add(name)
@@ -198,7 +203,7 @@ class Network:
         layer = self._own.get(id(known), known)
         assert isinstance(layer, PairLayer)
         like = np.empty(x.shape, memory.dtype)
-        pair, options = layer.pair(like), layer.options(like, "train")
+        pair, options = layer.pair(like), layer.options(like, self._mode)
         if isinstance(known, BatchNorm):  # without gamma or beta
             moments: list[Moments] = []
             part = Part(
@@ -231,6 +236,8 @@ class Network:
     def _dropout(self, layer: Layer, param: dict[str, Any], x: Ref) -> Lowered:
         if type(layer).stream is not Dropout.stream or param.get("seed") is not None:
             raise NotCovered(f"the layer {layer!r}, whose seed makes the same mask each time")
+        if self._mode == "test":
+            return x, lowered.no_backward
         self.streams.append(param.get("rng"))
         return lowered.dropout(self.memory, x, float(param["p"]), len(self.streams) - 1)
 

@@ -11,12 +11,14 @@ where kept is the share of the weights that `weight_decay` leaves; the rules' fo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from math import inf
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from handgrad.nn.compiled.memory import Memory, NotCovered
+from handgrad.optim.settings import DECAYS
 
 Config = Mapping[str, Any]
 
@@ -32,6 +34,19 @@ class Rule(NamedTuple):
     states: tuple[str, ...]
     settings: tuple[str, ...]
     counts: bool = False
+
+    @property
+    def bounds(self) -> tuple[tuple[str, float], ...]:
+        """The settings, and what each must stay below."""
+        return _bounds(self.settings)
+
+
+@cache
+def _bounds(settings: tuple[str, ...]) -> tuple[tuple[str, float], ...]:
+    return tuple(
+        (key, inf if key in ("learning_rate", "epsilon") else 1.0)
+        for key in ("learning_rate", *settings)
+    )
 
 
 _ADAM = Rule("adam", ("m", "v"), ("beta1", "beta2", "epsilon"), True)
@@ -68,15 +83,15 @@ def check(rule: Rule, config: Config, w: np.ndarray, l2: bool) -> None:
 
     l2: whether the plan has a place for an l2 that is not zero.
     """
-    for key in ("learning_rate", *rule.settings):
+    for key, most in rule.bounds:
         value = config.get(key)
-        most = inf if key in ("learning_rate", "epsilon") else 1.0
         if type(value) is not float or not 0.0 <= value < most:
             raise NotCovered(f"{key} = {value!r}")
-    for key in ("l2", "weight_decay"):
-        value = config.get(key, 0.0)
-        if type(value) is not float or not 0.0 <= value < inf:
-            raise NotCovered(f"{key} = {value!r}")
+    for key in DECAYS:
+        if key in config:
+            value = config[key]
+            if type(value) is not float or not 0.0 <= value < inf:
+                raise NotCovered(f"{key} = {value!r}")
     if config.get("l2", 0.0) and not l2:
         raise NotCovered("an l2 that has changed")
     for key in rule.states:
@@ -97,34 +112,43 @@ def fits(array: Any, shape: tuple[int, ...], dtype: np.dtype) -> bool:
     )
 
 
-def fill(
-    table: np.ndarray,
-    column: int,
-    rule: Rule,
-    config: Config,
-    factors: Sequence[float] | None,
-    powers: dict[Any, list[float]],
-) -> None:
-    """Write the columns of a parameter for all steps, of which each has a factor on the learning rate.
+def row(rule: Rule, config: Config, factor: float = 1.0) -> list[float]:
+    """Return the columns of a parameter in the next step, with a factor on the learning rate."""
+    rate = config["learning_rate"] * factor
+    kept = 1.0 - rate * config.get("weight_decay", 0.0)
+    corrections = corrections_of(rule, config, 1)[0]
+    return [rate, *_shares(rule, config), *corrections, kept, config.get("l2", 0.0)]
 
-    powers: corrections that other parameters have, too.
-    """
-    rate, decay = config["learning_rate"], config.get("weight_decay", 0.0)
-    own = table[:, column : column + COLUMNS]
-    own[:] = [rate, *_shares(rule, config), 1.0, 1.0, 1.0 - rate * decay, config.get("l2", 0.0)]
+
+def corrections_of(rule: Rule, config: Config, count: int) -> list[tuple[float, float]]:
+    """Return what adam divides its averages by in the next `count` steps."""
+    if not rule.counts:
+        return [(1.0, 1.0)] * count
+    # Python's own power, which is the one that a step without a plan takes
+    first, beta1, beta2 = config["t"] + 1, config["beta1"], config["beta2"]
+    return [(1.0 - beta1**t, 1.0 - beta2**t) for t in range(first, first + count)]
+
+
+def fill(
+    table: np.ndarray, rule: Rule, configs: Sequence[Config], factors: Sequence[float] | None
+) -> None:
+    """Write the columns of all parameters for all steps, of which each has a factor on the learning rate."""
+    rows = [number for config in configs for number in row(rule, config)]
+    table[:, : len(rows)] = rows
     if factors is not None:
-        rates = [rate * factor for factor in factors]
-        own[:, _RATE] = rates
-        own[:, _KEPT] = [1.0 - rate * decay for rate in rates]
-    if rule.counts:
-        first = config["t"] + 1
-        for i, beta in enumerate((config["beta1"], config["beta2"])):
-            key = beta, first
-            if (
-                key not in powers
-            ):  # Python's own power, which is the one that a step without a plan takes
-                powers[key] = [1.0 - beta**t for t in range(first, first + len(table))]
-            own[:, _CORRECTION1 + i] = powers[key]
+        for step, factor in enumerate(factors):
+            for place, config in enumerate(configs):
+                found = row(rule, config, factor)
+                at = place * COLUMNS
+                table[step, at + _RATE], table[step, at + _KEPT] = found[_RATE], found[_KEPT]
+    if rule.counts and len(table) > 1:
+        known: dict[tuple[float, ...], list[tuple[float, float]]] = {}
+        for place, config in enumerate(configs):
+            key = config["t"], config["beta1"], config["beta2"]
+            if key not in known:
+                known[key] = corrections_of(rule, config, len(table))
+            at = place * COLUMNS + _CORRECTION1
+            table[:, at : at + 2] = known[key]
 
 
 def _shares(rule: Rule, config: Config) -> tuple[float, float, float]:

@@ -158,9 +158,13 @@ class CompiledSteps:
         return losses
 
     def _feed(self, X: np.ndarray, y: np.ndarray) -> Feed:
-        if X.dtype not in (np.float32, np.float64):
-            X = X.astype(self.model.dtype or np.float64)
-        dtype = np.int64 if self.model.task == "classification" else np.float64
+        model = self.model
+        first = next(iter(model.params.values()), None)
+        if model.dtype is not None and model._casts_input:
+            X = X if X.dtype in (np.float32, np.float64) else X.astype(model.dtype)
+        elif first is None or X.dtype != first.dtype:
+            raise NotCovered("inputs of another dtype")
+        dtype = np.int64 if model.task == "classification" else np.float64
         if dtype is np.int64 and y.dtype.kind not in "iu":
             raise NotCovered("labels of another dtype")
         return Feed(np.ascontiguousarray(X), np.ascontiguousarray(y, dtype))

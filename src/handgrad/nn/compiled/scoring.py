@@ -1,0 +1,123 @@
+"""The scores of batches of one shape in one native call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from handgrad import engines
+from handgrad.engines.weights import compiled_rules
+from handgrad.nn.compiled import rules
+from handgrad.nn.compiled.memory import Memory, NotCovered
+from handgrad.nn.compiled.network import Network, settings_of
+from handgrad.nn.norms import STATISTICS, BatchNorm
+from handgrad.nn.state import in_mode, is_fixed
+
+if TYPE_CHECKING:
+    from handgrad.nn.answers import InCall
+    from handgrad.nn.model import Model
+
+
+class ScorePlan:
+    """The scores of a network for batches of one shape, to the bit what they are without a plan.
+
+    Called with X it returns them, or None where they are to be computed without it: X is no dense array of
+    the network's dtype, or another thread is using the plan.  Parameters and running statistics are those of
+    the network at each call.
+    """
+
+    def __init__(self, model: Model, shape: tuple[int, ...]) -> None:
+        """Plan for `model` as it is now; raises NotCovered where a layer is computed by something else."""
+        self._model, self._shape = model, shape
+        self._native: Any = None
+        self._make()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_native": None}
+
+    def __call__(self, X: Any) -> np.ndarray | None:
+        """Return the scores of X, or None."""
+        if type(X) is not np.ndarray or X.shape != self._shape or engines.current() != self._engine:
+            return None
+        model = self._model
+        if self._native is None:  # of a copy
+            self._make()
+        # where nothing but the parameters is read, they are looked at where they are
+        arrays = model._params if self._is_plain and not is_fixed() else self._arrays()
+        if arrays is None:
+            return None
+        found = self._native.scores(X, arrays)
+        if found is False:
+            if model.device != "cpu" or not self._fit(arrays):
+                return None
+            self._native.bind(list(arrays.values()))
+            found = self._native.scores(X, arrays)
+        if found is None or found is False:
+            return None
+        model._mode = "test"
+        scores: np.ndarray = found
+        return scores
+
+    def _fit(self, arrays: dict[str, np.ndarray]) -> bool:
+        """Whether the plan can read other arrays than before, and still is for the kernels as they are."""
+        if engines.get("native").plans.settings() != self._settings_of_kernels:
+            self._make()
+        return len(arrays) == len(self._shapes) and all(
+            rules.fits(array, shape, self._dtype)
+            for array, shape in zip(arrays.values(), self._shapes, strict=True)
+        )
+
+    def _arrays(self) -> dict[str, np.ndarray] | None:
+        """Return the parameters and running statistics of a call that begins now; None for other options."""
+        call = self._model._begin("test")
+        if settings_of(self._plan, call.layers) != self._settings:
+            return None
+        return {**call.state.params, **self._statistics(call)}
+
+    def _statistics(self, call: InCall) -> dict[str, np.ndarray]:
+        found = {}
+        for place, (layer, moments) in enumerate(self._norms):
+            own = call.layers[id(layer)]
+            assert isinstance(own, BatchNorm)
+            for key in STATISTICS:
+                array = own.param.get(key)
+                if array is None:
+                    array = np.zeros(moments.channels, self._dtype)
+                found[f"{place} {key}"] = array
+        return found
+
+    def _make(self) -> None:
+        model = self._model
+        first = next(iter(model._params.values()), None)
+        if first is None or compiled_rules(first) is None or model.device != "cpu":
+            raise NotCovered("another engine, dtype or device")
+        if model.dtype is not None and model._casts_input and np.dtype(model.dtype) != first.dtype:
+            raise NotCovered("another dtype of the inputs")
+        self._dtype = first.dtype
+        self._engine = engines.current()
+        self._settings_of_kernels = engines.get("native").plans.settings()
+        memory = Memory(self._dtype)
+        with in_mode("test"):
+            call = model._begin("test")
+            self._plan = model._plan((self._shape,), "test")
+            if len(self._plan.shapes) != 1:
+                raise NotCovered("a network of several inputs")
+            self._settings = settings_of(self._plan, call.layers)
+            batch = memory.array(self._shape)
+            rows = self._shape[0]
+            memory.op("batch", [batch.slot], [rows, batch.numbers // rows])
+            params = call.state.params
+            weights = {name: memory.give(w.size) for name, w in params.items()}
+            network = Network(self._plan, memory, call.layers, batch, weights, None)
+        self._norms = network.norms
+        self._is_plain = not self._norms and not self._settings
+        scores = memory.dense(network.scores, False)
+        memory.op("copy", [scores.slot, memory.result(scores.shape)], [scores.numbers])
+        self._shapes = [w.shape for w in params.values()]
+        self._shapes += [(m.channels,) for _, m in self._norms for _ in STATISTICS]
+        offsets, arena = memory.places()
+        self._native = engines.get("native").plans.make(
+            self._dtype, memory.sizes, offsets, arena, memory.carried, memory.given, memory.results,
+            memory.shapes, memory.constants, rows, 0, 0, memory.ops,
+        )  # fmt: skip

@@ -288,6 +288,11 @@ DATA_OF = {
     ("check", "options"), ("backward_of", "options"), ("check_with", "options"),
     ("load_state_dict", "rename"),  # names of anybody's
     ("assert_layer", "options"),  # the arguments of the function that is judged
+    # of a search: plain data that settings_of has made; what a space or a method refuses, see tests/tuning
+    ("Settings", "config"), ("Settings", "space"), ("Settings", "sampler_options"),
+    ("Settings", "pruner_options"), ("Space", "tables"), ("Space.ask", "config"),
+    ("Space.examples", "config"), ("settings_of", "config"), ("settings_of", "options"),
+    ("launched", "environment"),  # variables of any name
 }  # fmt: skip
 
 

@@ -46,6 +46,7 @@ def part(leaves, low, high):
 
 def test_the_tree_of_eight():
     assert text(8, {(i, i + 1): str(i) for i in range(8)}) == "(((0+1)+(2+3))+((4+5)+(6+7)))"
+    assert text(6, {(i, i + 1): str(i) for i in range(6)}) == "(((0+1)+(2+3))+(4+5))"
     assert not is_node(8, (1, 3))
 
 

@@ -8,6 +8,7 @@ heard; so one message is printed, the exit codes are ours, and nothing is left b
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import signal
@@ -208,7 +209,16 @@ def join(timeout: float = TIMEOUT) -> World:
             f"MPI ({MPI.Get_library_version().splitlines()[0].strip()}) than mpirun; use the mpirun of that "
             "one, or install mpi4py anew for yours"
         )
-    return World(comm, timeout)
+    world = World(comm, timeout)
+    if world.rank == 0 and hasattr(signal, "alarm"):
+        # rank 0 comes last to MPI_Finalize, which waits for all of them: also for one that hangs there
+        atexit.register(_end_by_alarm)
+    return world
+
+
+def _end_by_alarm() -> None:
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(START)
 
 
 @contextmanager

@@ -268,7 +268,7 @@ def settings_page() -> str:
             default = field.default if field.default is not MISSING else field.default_factory()
             key = f"``{option.key} = {tomli_w.dumps({'x': default}).strip()[4:] or '{}'}``"
         told = [option.text if option.name else option.file_text]
-        if option.key and option.file_text != told[0]:
+        if option.name and option.key and (option.file_says or option.off is not None):
             told.append(option.file_text.removeprefix(f"{option.says}; "))
         rows.append((argument, key, safe(".  In a configuration: ".join(told) + ".")))
     table = "\n".join(

@@ -22,6 +22,7 @@ templates_path = []
 html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["handgrad.css"]
+html_js_files = ["handgrad.js"]
 html_logo = html_favicon = "_static/logo.svg"
 html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#1f5f9e", "color-brand-content": "#1f5f9e"},

@@ -7,9 +7,11 @@ from pathlib import Path
 from advice import (
     arrivals,
     checks,
+    clusters,
     commands,
     installs,
     interchange,
+    lab,
     mistakes,
     networks,
     numbers,
@@ -103,6 +105,8 @@ for module in (
     owndata,
     checks,
     installs,
+    clusters,
+    lab,
 ):  # pytest finds them here by their names
     own = [test for _, test in ROWS if test.__module__ == module.__name__]
     globals().update({f"test_{test.__name__}": test for test in own})  # one order in all processes

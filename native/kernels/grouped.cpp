@@ -34,7 +34,7 @@ constexpr bool kPermutes = std::is_same_v<T, float>;
 HG_INLINE VecF permute(VecF v, Index<float> from) {
     return (VecF)_mm256_permutevar8x32_ps((__m256)v, (__m256i)from);
 }
-HG_INLINE VecD permute(VecD v, Index<double>) { return v; }
+[[maybe_unused]] HG_INLINE VecD permute(VecD v, Index<double>) { return v; }
 #else
 template <class T>
 constexpr bool kPermutes = false;

@@ -81,6 +81,15 @@ class CheckpointError(HandgradError, ValueError):
     """A checkpoint or run folder is missing, corrupt, or of another run."""
 
 
+def one_line(error: BaseException) -> str:
+    """Return what `error` says as one line of at most 200 characters.
+
+    >>> one_line(ValueError("cut off\n  at byte 3"))
+    'cut off at byte 3'
+    """
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
 def shown(value: Any) -> str:
     """Return `value` as it stands in messages: on one line, and cut off where it is long."""
     try:

@@ -148,7 +148,7 @@ def layers_of_ones_own_go_nowhere(tmp_path):
 @follows("; pass input_shape, the sizes behind N")
 def files_of_onnx_without_sizes():
     onnx = pytest.importorskip("onnx")
-    from handgrad.interop.network import describe
+    from handgrad.interop.describe import describe
     from handgrad.interop.onnx_out import model_proto
 
     file = model_proto(describe(net()))
@@ -192,6 +192,13 @@ def modules_of_torch_alone():
     module = torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.ReLU(), torch.nn.Linear(5, 3))
     text = refused(lambda: interop.compare(module, module))
     assert interop.compare(module, module, **{said(text, r"give (\w+),"): X}).same
+
+
+@follows("compare: give X, the tuple of arguments of the functions: arrays, then options")
+def functions_without_arguments():
+    text = refused(lambda: interop.compare(np.maximum, np.fmax))
+    given = {said(text, r"give (\w+),"): (X, np.zeros(X.shape))}
+    assert interop.compare(np.maximum, np.fmax, **given).same
 
 
 @follows("load_state_dict: {'; '.join(parts)}. Pass rename={source's name: name}")

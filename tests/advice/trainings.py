@@ -225,7 +225,7 @@ def epochs_that_are_done(tmp_path):
     assert more.solver.epoch == done + 1
 
 
-@follows("check_accuracy: a {self.task} has no accuracy; see val_metric_history",
+@follows("check_accuracy: a {solver.task} has no accuracy; see val_metric_history",
          "predict_proba: a regression has no probabilities; call predict")  # fmt: skip
 def what_a_regression_has_not(tmp_path):
     run = started(tmp_path, "regression")

@@ -69,7 +69,7 @@ def conv_placed_between_pads(x, w, b, param):
     return conv(padded, w, b, {"stride": s, "pad": 0})
 
 
-def conv_backward(dout, cache, *, crop=None, columns=None, like=np.zeros):
+def conv_backward(dout, cache, *, crop=None, columns=None, like=np.zeros, start=None):
     x, w, _, param = cache
     s, p = param["stride"], param["pad"]
     padded = np.pad(x, ((0, 0), (0, 0), (p, p), (p, p)))
@@ -82,11 +82,17 @@ def conv_backward(dout, cache, *, crop=None, columns=None, like=np.zeros):
             dw += np.einsum("nf,ncuv->fcuv", dout[:, :, i, j], padded[:, :, rows, wrong])
     cut = slice(p, dpadded.shape[2] - p), slice(p, dpadded.shape[3] - p)
     cut = cut if crop is None else (slice(crop(p), -crop(p)),) * 2
+    if start is not None:
+        cut = tuple(slice(start, start + size) for size in x.shape[2:])
     return dpadded[:, :, cut[0], cut[1]], dw, dout.sum(axis=(0, 2, 3))
 
 
 def conv_backward_cropped_by_one(dout, cache):
     return conv_backward(dout, cache, crop=lambda p: 1)
+
+
+def conv_backward_cropped_from_one(dout, cache):
+    return conv_backward(dout, cache, start=min(cache[3]["pad"], 1))
 
 
 def conv_backward_cropped_to_minus_pad(dout, cache):
@@ -232,6 +238,7 @@ SLIPS = [
     ("conv", conv_of_three, None, 0, ["filter_fixed"], "3 x 3"),
     ("conv", conv_placed_between_pads, None, 0, ["pad_slice_empty"], "pad:-pad"),
     ("conv", conv, conv_backward_cropped_by_one, 1, ["crop_fixed"], "by 1 on each side"),
+    ("conv", conv, conv_backward_cropped_from_one, 1, ["crop_fixed"], "from place 1 on"),
     ("conv", conv, conv_backward_cropped_to_minus_pad, 1, ["crop_negative"], "pad:-pad"),
     ("conv", conv, conv_backward_two_slips, 1, ["crop_negative", "stride_ignored"], "columns of the windows"),
     ("max_pool", pool_of_stride, None, 0, ["window_is_stride"], "the window's size is the stride"),

@@ -1,4 +1,14 @@
-"""Texts of submissions for the tests of rubrics."""
+"""Texts of submissions for the tests of rubrics, and a rubric of a few points."""
+
+from handgrad.checker.points import read_rubric
+
+
+def rubric_in(folder, extra="", points="relu_forward = 1\nrelu_backward = 2\n"):
+    """A rubric of a few points."""
+    path = folder / "rubric.toml"
+    path.write_text(f"seconds = 20\n{extra}\n[points]\n{points}")
+    return read_rubric(path)
+
 
 LAYERS = """
 import numpy as np

@@ -245,9 +245,10 @@ def affine_bn_relu_backward(dout, cache):
             "return dx, dgamma, dbeta, dw, 2 * db",
             [RIGHT, WRONG],
         ),
+        ("return dx, dgamma, dbeta, dw, db", "return dx, dw, db, dbeta, dgamma", [RIGHT, WRONG]),
         ("relu_backward(dout, mask)", "dout", [RIGHT, WRONG]),
     ],
-    ids=["right", "another layer", "values, not names", "a step left out"],
+    ids=["right", "another layer", "values, not names", "exchanged", "a step left out"],
 )
 def test_sandwiches_in_any_order(tmp_path, old, new, verdicts):
     text = ANOTHER_ORDER.replace(old, new) if old else ANOTHER_ORDER

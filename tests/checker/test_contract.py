@@ -72,6 +72,11 @@ def loss_with_one_shift(x, y):
     return -np.sum(np.log(p[np.arange(len(x)), y])) / len(x), dx / len(x)
 
 
+def loss_in_a_box(x, y):
+    loss, dx = layers.softmax_loss(x, y)
+    return np.reshape(loss, (1, 1)), dx
+
+
 def tiled_pool(x, param):
     a, b, s = param["pool_height"], param["pool_width"], param["stride"]
     assert a == b == s, "windows must tile the image"
@@ -85,6 +90,7 @@ tiled_pool.__name__ = "max_pool_forward_fast"
 CAUTIONS = [
     (softmax_loss, None, "softmax_loss", 0, "scores of thousands", ["log_of_probability"]),
     (loss_with_one_shift, None, "softmax_loss", 0, "differ by thousands", ["shift_over_all"]),
+    (loss_in_a_box, None, "softmax_loss", 0, "the courses' is one number", ["shape"]),
     (shifting_loss, None, "softmax_loss", 0, "changes x in place", ["scores_changed"]),
     (layers.relu_forward, relu_into_dout, "relu", 1, "dout in place", ["dout_changed"]),
     (layers.relu_forward, relu_into_cache, "relu", 1, "cache in place", ["cache_changed"]),

@@ -269,6 +269,22 @@ def test_the_course_answers_what_is_missing_and_is_named_where_it_would_help(wri
         assert check_path(file, course=course)["affine_forward"].verdict == "right"
 
 
+@pytest.mark.parametrize("dots", [".", ".."])
+def test_the_course_answers_relative_imports_of_a_file_alone(write, dots):
+    text = f"from {dots}fast_layers import conv_forward_fast\n" + WRONG
+    file = str(write({"far/away/layers.py": text}) / "far" / "away" / "layers.py")
+    with pytest.raises(CheckError, match="--course cs231n-2020"):
+        check_path(file)
+    assert check_path(file, course="cs231n-2020")["affine_forward"].verdict == "WRONG"
+
+
+def test_another_name_for_a_function_is_judged_too(write):
+    text = WRONG.replace("affine_forward", "first") + "\naffine_forward = first\n"
+    report = check_path(str(write({"layers.py": text}) / "layers.py"))
+    assert sorted(one.function for one in report.verdicts) == ["affine_backward", "affine_forward"]
+    assert report["affine_forward"].verdict == "WRONG"
+
+
 def test_the_students_own_module_comes_before_the_courses(write):
     folder = write(
         {

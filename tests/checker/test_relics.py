@@ -85,6 +85,7 @@ def test_a_wrong_type_of_index_without_a_division_is_no_relic(tmp_path):
         ("int(np.ones(1))", "write x.item()"),
         ("np.reshape(np.ones(4), newshape=(2, 2))", "newshape= is gone"),
         ("np.ones(2).ptp()", "write np.ptp(x)"),
+        ("np.sum(a for a in [1])", "write Python's sum(...)"),
     ],
 )
 def test_names_that_are_gone(tmp_path, code, says):
@@ -107,6 +108,51 @@ def test_the_line_of_a_helper_in_another_file(tmp_path):
     cause = only_cause(tmp_path, text, "relu_forward")
     assert "(sizes.py:2)" in cause.says
     assert cause.line == 4
+
+
+def test_a_size_that_the_caller_divides(tmp_path):
+    text = """
+import numpy as np
+
+def relu_forward(x):
+    def zeros(*shape):
+        return np.zeros(shape)
+    half = len(x) / 1
+    zeros(half, 2)
+    return np.maximum(x, 0), x
+"""
+    cause = only_cause(tmp_path, text, "relu_forward")
+    assert "write // for whole numbers, in `len(x) / 1`" in cause.says
+
+
+SVM = """
+import numpy as np
+
+def svm_loss(x, y):
+    place = [np.arange(len(x)), y]
+    margins = np.maximum(0, x - x[place][:, None] + 1)
+    margins[place] = 0
+    dx = (margins > 0) * 1.0
+    dx[place] -= dx.sum(axis=1)
+    return margins.sum() / len(x), dx / len(x)
+"""
+
+
+def test_a_list_of_indices(tmp_path):
+    cause = only_cause(tmp_path, SVM, "svm_loss")
+    assert cause.name == "relic"
+    assert "took a list of indices as a tuple: write `(np.arange(len(x)), y)`" in cause.says
+    assert cause.line == 5
+
+
+def test_another_mistake_beside_a_list_of_indices_is_not_hidden(tmp_path):
+    path = tmp_path / "layers.py"
+    path.write_text(
+        SVM.replace("[np.arange(len(x)), y]", "(np.arange(len(x)), y)").replace("+ 1)", "+ 2)")
+    )
+    names = [cause.name for cause in check_path(str(path))["svm_loss"].causes]
+    assert names
+    assert "relic" not in names
 
 
 def test_a_constructor_for_python_2(tmp_path):

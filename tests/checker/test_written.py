@@ -38,6 +38,7 @@ SKELETONS = {
     "gradients None": (BACKWARD, "    dx, dw = None, None\n    a, b = x\n    return dx, dw"),
     "gradients undefined": (BACKWARD, "    a, b = x\n    return dx, dw, db"),
     "rule": (RULE, "    next_w = None\n    v = x.get('v')\n    return next_w, x"),
+    "a rule that takes no step": (RULE, "    config = {'rate': 1e-2}\n    pass\n    return x, config"),
     "loss of zero": (LOSS, "    loss, grads = 0, {}\n    return loss, grads"),
     "loss of zeros": (LOSS, "    loss = 0.0\n    dW = np.zeros_like(x)\n    return loss, dW"),
     "scores None": (LOSS, "    scores = None\n    if x is None:\n        return scores\n"
@@ -71,6 +72,8 @@ WRITTEN = {
         "    if not len(x):\n        x = None\n    return x, 1",
     ),
     "returns its argument": (FORWARD, "    return x, None"),
+    "a step that is not returned": (RULE, "    next_x = x - slope\n    return x, next_x"),
+    "a rule in place": (RULE, "    x -= 1\n    return x, None"),
     "zeros": (BACKWARD, "    dx = np.zeros_like(x)\n    return dx"),
     "grads filled": (LOSS, "    loss, grads = 0, {}\n    grads['W'] = x\n    return loss, grads"),
     "grads updated": (LOSS, "    loss, grads = 0, {}\n    grads.update(x)\n    return loss, grads"),
@@ -80,7 +83,7 @@ WRITTEN = {
 
 def function(tmp_path, body):
     path = tmp_path / "one.py"
-    text = f"import numpy as np\ndef f(x):\n{body}\n"
+    text = f"import numpy as np\ndef f(x, slope=0):\n{body}\n"
     path.write_text(text)
     names = {}
     exec(compile(text, str(path), "exec"), names)

@@ -6,7 +6,7 @@ import pytest
 from nbformat.v4 import new_output
 
 from handgrad.courses.notebook.bounds import bound_for, bounds_in, comments, share_in
-from handgrad.courses.notebook.quantities import Quantity, quantities
+from handgrad.courses.notebook.quantities import Quantity, numbered, quantities
 from handgrad.courses.notebook.verdict import (
     AS_THEN,
     BROKEN,
@@ -423,3 +423,13 @@ def test_dwh_of_an_lstm_is_off_for_everyone():
     assert verdicts(source, ["dWh error: 2e-5"]) == [BROKEN]
     assert verdicts(source.replace("dWh error", "dx error"), ["dx error: 2.7e-6"]) == [BROKEN]
     assert verdicts(source.replace("lstm_", "rnn_"), ["dWh error: 2.7e-6"]) == [BROKEN]
+
+
+def test_counts_in_a_label_do_not_tell_figures_apart():
+    now = numbered(quantities("", "Got 136 / 500 correct => accuracy: 0.272000"))
+    then = dict(numbered(quantities("", "Got 141 / 500 correct => accuracy: 0.282000")))
+    ((key, figure),) = now
+    assert figure.values == (0.272,)
+    assert then[key].values == (0.282,)
+    other = numbered(quantities("", "Got 136 / 100 wrong => accuracy: 0.272000"))
+    assert other[0][0] not in then

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 from data.own import picture_folder
+from PIL import Image
 
 from handgrad.data import from_shards, kind_of, read_image
 from handgrad.errors import DataError
@@ -78,3 +79,25 @@ def test_what_cannot_be_read_is_named(shards, tmp_path):
     assert kind_of(tmp_path / "plain.parquet") == "table"
     with pytest.raises(DataError, match="no column of pictures"):
         from_shards(tmp_path / "plain.parquet")
+
+
+def test_groups_of_a_column_stay_in_one_part(tmp_path):
+    """Pictures of one patient are never on both sides."""
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8), (9, 90, 200)).save(file, "PNG")
+    columns = {
+        "image": [{"bytes": file.getvalue(), "path": None}] * 60,
+        "label": [k % 2 for k in range(60)],
+        "patient": [f"p{k // 5}" for k in range(60)],
+    }
+    parquet.write_table(pyarrow.table(columns), tmp_path / "all.parquet")
+    dataset = from_shards(tmp_path / "all.parquet", group="patient")
+    parts = dataset.split.parts
+    seen = [
+        {int(dataset.split.names[row].rpartition(":")[2]) // 5 for row in rows}
+        for rows in parts.values()
+    ]
+    assert sum(map(len, seen)) == len(set().union(*seen)) == 12
+    assert dataset.settings["group"] == "patient"
+    with pytest.raises(DataError, match="did you mean 'patient'"):
+        from_shards(tmp_path / "all.parquet", group="pateint")

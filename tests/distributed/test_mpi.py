@@ -132,24 +132,17 @@ if own == "no mpi4py":
     sys.modules["mpi4py"] = None
 more = own.split() if "=" in own else []
 sys.argv = ["handgrad", "train", "--quiet", "--threads", "1", *sys.argv[3:], *more]
-if own == "dies":
-    import handgrad.training.step
-    from handgrad.training import solver
-    real = solver.take_step
-    def dying(own, before):
-        if own.iteration == 3:
-            raise ZeroDivisionError("planted")
-        return real(own, before)
-    solver.take_step = dying
-if own == "drifts":
-    from handgrad.training import solver
-    real = solver.take_step
-    def drifting(own, before):
-        real(own, before)
-        if own.iteration == 1:
-            own.model.params["b2"][0] += 1e-7
-    solver.take_step = drifting
-    import handgrad.distributed.wire as wire
+from handgrad.training import step
+real = step.take_step
+def dying(own, before):
+    if own.iteration == 3:
+        raise ZeroDivisionError("planted")
+    return real(own, before)
+def drifting(own, before):
+    real(own, before)
+    if own.iteration == 1:
+        own.model.params["b2"][0] += 1e-7
+step.take_step = {"dies": dying, "drifts": drifting}.get(own, real)
 from handgrad.distributed import wire
 init = wire.Wire.__init__
 wire.Wire.__init__ = lambda self, world, shards, every=2: init(self, world, shards, every)

@@ -1,6 +1,8 @@
-"""Mutated ONNX files: each is read, or refused by an error of the family; nothing crashes, memory is bounded.
+"""Mutated files: each is read, or refused by an error of the family.
 
-python -m interop.fuzz_onnx 100000        (in tests/; also ``make fuzz``)
+Nothing crashes, memory is bounded, no code runs and no other file is opened (an audit hook looks).
+
+    python -m interop.fuzz_onnx 100000        (in tests/)
 """
 
 from __future__ import annotations
@@ -8,12 +10,16 @@ from __future__ import annotations
 import resource
 import sys
 import warnings
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from interop.nets import layers
 
+from handgrad import engines, export, nn
 from handgrad.errors import HandgradError
-from handgrad.interop.network import describe
+from handgrad.interop import load_state_dict
+from handgrad.interop.describe import describe
 from handgrad.interop.onnx_in import network_of
 from handgrad.interop.onnx_out import model_proto
 from handgrad.interop.rebuild import model_of
@@ -25,7 +31,39 @@ def seeds():
     for name, model in layers().items():
         if name not in ("whitening",):
             found.append(model_proto(describe(model)).SerializeToString())
-    return found
+    wide = nn.Sequential(
+        [nn.Affine(4), nn.GELU(), nn.LayerNorm(), nn.GELU("tanh"), nn.Affine(3)],
+        input_shape=(5,), rng=0, dtype="float64",
+    )  # fmt: skip
+    return [*found, model_proto(describe(wide)).SerializeToString()]
+
+
+FORBIDDEN = (
+    "os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.Popen", "socket.connect",
+    "open", "pickle.find_class", "marshal.loads", "compile", "exec",
+)  # fmt: skip
+"""What Python announces before it does it; none of it belongs to reading bytes."""
+
+
+class Watched:
+    """A context in which none of `FORBIDDEN` may happen."""
+
+    is_on = False
+
+    def __init__(self):
+        if not getattr(Watched, "hook", None):
+            Watched.hook = self._look
+            sys.addaudithook(Watched.hook)
+
+    def _look(self, event, args):
+        if Watched.is_on and event in FORBIDDEN:
+            raise AssertionError(f"reading a file leads to {event} {args!r:.200}")
+
+    def __enter__(self):
+        Watched.is_on = True
+
+    def __exit__(self, *error):
+        Watched.is_on = False
 
 
 def mutated(data: bytes, rng: np.random.Generator) -> bytes:
@@ -99,15 +137,42 @@ def fuzz(count: int, seed: int = 0) -> dict[str, int]:
     rng = np.random.default_rng(seed)
     files = seeds()
     found = {"read": 0, "refused": 0}
+    for data in files:  # modules that are imported when they are used
+        model_of(network_of(data)).summary()
+    engines.available()
+    watched = Watched()
     for i in range(count):
         data = files[int(rng.integers(len(files)))]
         data = changed_model(onnx, data, rng) if i % 2 else mutated(data, rng)
         try:
-            with warnings.catch_warnings(), np.errstate(all="ignore"):
+            with watched, warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")
                 network = network_of(data)
                 if sum(a.size for node in network.nodes for a in node.arrays.values()) < 1 << 20:
                     model_of(network)
+            found["read"] += 1
+        except HandgradError:
+            found["refused"] += 1
+        except BaseException:
+            sys.stderr.write(f"file {i} of seed {seed}\n")
+            raise
+    return found
+
+
+def fuzz_weights(count: int, folder: Path, seed: int = 0) -> dict[str, int]:
+    """Load `count` mutated safetensors files into a network; return how many were read and refused."""
+    rng = np.random.default_rng(seed)
+    net = layers()["norms"]
+    (file,) = export(net, "safetensors", folder / "weights.safetensors").files
+    load_state_dict(net, file)
+    data = file.read_bytes()
+    path, found = folder / "mutated.safetensors", {"read": 0, "refused": 0}
+    head = int.from_bytes(data[:8], "little") + 8
+    for i in range(count):
+        broken = mutated(data[:head], rng) + data[head:] if i % 4 else mutated(data, rng)
+        path.write_bytes(broken)
+        try:
+            load_state_dict(net, path)
             found["read"] += 1
         except HandgradError:
             found["refused"] += 1
@@ -122,6 +187,8 @@ if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
     for part in range(0, count, 10_000):
         print(part, fuzz(min(10_000, count - part), part), flush=True)  # noqa: T201
+    with TemporaryDirectory() as folder:
+        print("safetensors", fuzz_weights(count // 10, Path(folder)), flush=True)  # noqa: T201
     sys.stdout.write(
         f"{count} files, peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MB\n"
     )

@@ -7,7 +7,7 @@ import numpy as np
 
 from handgrad.interop import bounds
 from handgrad.interop.bounds import Value
-from handgrad.interop.network import describe
+from handgrad.interop.describe import describe
 
 
 def agree(model, X, got, what="", slack=1.0):

@@ -443,7 +443,7 @@ MISTAKES = {
         "rows",
         "relu1",
         lambda x, p, o: Through.apply(x),
-        "where none should",
+        "where none should|as if the activation were not there",
     ),
     "frozen weights": (
         "plain",

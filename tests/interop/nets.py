@@ -92,7 +92,17 @@ def layers():
         "whitening": [nn.Whitening(3, 4), nn.ReLU(), nn.Affine(5)],
     }  # fmt: skip
     found = {name: nn.Sequential(parts, **same) for name, parts in lists.items()}
-    return {**found, "graph": Branches(), "shared": Shared(), "two inputs": TwoInputs()}
+    rows = [nn.Conv1d(4, 3, pad=1), nn.BatchNorm1d(), nn.ReLU(), nn.MaxPool1d(3, 2, pad=1),
+            nn.Conv1d(6, 2, groups=2, stride=2), nn.PReLU(), nn.AvgPool1d(2, 1), nn.Affine(6), nn.ReLU(),
+            nn.Affine(5)]  # fmt: skip
+    found["sequences"] = nn.Sequential(rows, input_shape=(2, 16), rng=0)
+    return {
+        **found,
+        "graph": Branches(),
+        "shared": Shared(),
+        "waves": Waves(),
+        "two inputs": TwoInputs(),
+    }
 
 
 class Branches(nn.Model):
@@ -109,6 +119,20 @@ class Branches(nn.Model):
         y = self.norm(self.b(x)) + x
         z = nn.concat(y, self.c(y), x)
         return self.scores(nn.MaxPool(2)(z))
+
+
+class Waves(nn.Model):
+    """Sequences with residual and dense connections."""
+
+    def __init__(self):
+        super().__init__(input_shape=(2, 16), rng=0)
+        self.a, self.b = nn.Conv1d(4, 3, pad=1), nn.Conv1d(4, 3, pad=2, dilation=2)
+        self.norm, self.relu = nn.BatchNorm1d(), nn.ReLU()
+        self.mean, self.scores = nn.GlobalAvgPool1d(), nn.Affine(5)
+
+    def forward(self, x):
+        x = self.relu(self.norm(self.a(x)))
+        return self.scores(self.mean(nn.concat(x, self.b(x) + x)))
 
 
 class Shared(nn.Model):

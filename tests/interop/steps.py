@@ -6,7 +6,8 @@ import copy
 
 import numpy as np
 
-from handgrad.interop.network import describe, without_dropout
+from handgrad.interop.describe import describe
+from handgrad.interop.network import without_dropout
 from handgrad.interop.rebuild import model_of
 
 RATE = 0.01

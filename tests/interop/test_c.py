@@ -12,9 +12,10 @@ from interop.judge import agree
 import handgrad
 from handgrad import interop
 from handgrad.interop import c_int8, c_out
+from handgrad.interop.describe import describe
 from handgrad.interop.int8 import multiplier, quantized
 from handgrad.interop.int8_run import scores
-from handgrad.interop.network import describe, size
+from handgrad.interop.network import size
 
 WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Werror", "-std=c99"]
 SANITIZED = ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]

@@ -7,7 +7,7 @@ import pytest
 
 from handgrad import interop, nn
 from handgrad.errors import OperationError
-from handgrad.interop.network import describe
+from handgrad.interop.describe import describe
 from handgrad.interop.onnx_out import model_proto
 
 onnx = pytest.importorskip("onnx")

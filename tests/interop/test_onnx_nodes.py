@@ -13,7 +13,7 @@ from reference.onnx_cases import cases  # noqa: E402
 
 from handgrad.errors import HandgradError, OperationError  # noqa: E402
 from handgrad.interop import from_onnx  # noqa: E402
-from handgrad.interop.network import describe  # noqa: E402
+from handgrad.interop.describe import describe  # noqa: E402
 from handgrad.interop.onnx_out import model_proto  # noqa: E402
 
 # update rules and losses are no layers of a graph

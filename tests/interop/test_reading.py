@@ -9,7 +9,8 @@ from interop.judge import agree
 
 from handgrad import Solver, interop, nn
 from handgrad.errors import DataError, HandgradError, OperationError, OptionError
-from handgrad.interop.network import describe, without_dropout
+from handgrad.interop.describe import describe
+from handgrad.interop.network import without_dropout
 from handgrad.interop.rebuild import model_of
 
 
@@ -339,6 +340,22 @@ def test_mutated_onnx_files():
     found = fuzz(400)
     assert found["read"] > 20
     assert found["refused"] > 200
+
+
+def test_weights_come_back_to_the_last_bit_and_mutated_ones_are_refused(tmp_path, networks):
+    from interop.fuzz_onnx import fuzz_weights
+
+    for name in ("ConvNet batchnorm", "sequences", "norms", "shared"):
+        model, X = networks[name]
+        (file,) = interop.export(model, "safetensors", tmp_path / "w.safetensors").files
+        again = model_of(describe(model))
+        for w in again.params.values():
+            w[...] = 0
+        interop.load_state_dict(again, file)
+        np.testing.assert_array_equal(again.loss(X), model.loss(X))
+    found = fuzz_weights(200, tmp_path)
+    assert found["read"]
+    assert found["refused"] > 100
 
 
 @pytest.mark.filterwarnings("ignore")

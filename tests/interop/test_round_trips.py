@@ -17,9 +17,10 @@ from interop.test_c import GCC, SANITIZED, compiled, outputs, program
 from handgrad import interop
 from handgrad.errors import OperationError
 from handgrad.interop import c_int8, c_out
+from handgrad.interop.describe import describe
 from handgrad.interop.int8 import quantized
 from handgrad.interop.int8_run import scores
-from handgrad.interop.network import describe, without_dropout
+from handgrad.interop.network import without_dropout
 from handgrad.interop.numpy_out import more_of
 from handgrad.interop.rebuild import model_of
 

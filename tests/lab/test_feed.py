@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from lab.serving import tiny_config, wait_until
+from lab.serving import small_config, tiny_config, wait_until
 
 from handgrad.lab import feed as feed_module
 from handgrad.lab.feed import Feed, Writer
@@ -69,6 +69,15 @@ def test_a_fed_training_has_the_same_bits_and_the_same_history(tmp_path):
     assert (tmp_path / "plain" / "config.toml").read_text() == (
         run.folder / "config.toml"
     ).read_text()
+
+
+def test_plans_take_the_steps_while_it_looks(tmp_path):
+    config = small_config(**{"training.epochs": 2})
+    run = start_run(config, tmp_path / "run")
+    run.train([Feed(run, share=1.0)])
+    way = run.how_steps_are_taken()
+    if run.engine == "native":
+        assert (way, run.solver.planned.steps) == ("by a plan", 47)
 
 
 def test_it_writes_its_state_weights_and_frames(trained):

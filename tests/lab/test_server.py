@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -55,7 +57,7 @@ def test_it_prints_one_address_that_opens_the_page(serve, tmp_path):
 def test_it_listens_on_this_machine_alone_unless_there_is_a_password(tmp_path):
     lab = Lab(tmp_path)
     with pytest.raises(
-        OptionError, match="can be reached from other machines; give --password too"
+        OptionError, match="can be reached from other machines, which needs --password"
     ):
         serve(lab, "0.0.0.0")
     with pytest.raises(OptionError, match="--host must be an address"):
@@ -173,6 +175,55 @@ def test_a_server_that_nobody_looks_at_ends(serve, tmp_path):
     served = serve(tmp_path, "--idle", "1")
     assert served.process.wait(60) == 0
     assert address_of(tmp_path) is None
+
+
+def cpu_of(pid):
+    """Seconds of processor time of a process and its children."""
+    total = 0.0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(stat.parent.name) == pid or int(fields[1]) == pid:
+            total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return total
+
+
+@pytest.mark.long
+@pytest.mark.goal(31, "slow, dead and oversized clients beside a training that lost no step")
+def test_two_hundred_clients_cost_a_training_two_percent_at_most(serve, tmp_path):
+    folder = tmp_path / "run"
+    training = train_beside(folder, **{"model.hidden_dim": 400, "training.epochs": 3000})
+    served = serve(tmp_path)
+    head = f"GET /api/events?id=run&weights=live HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n"
+    shown = f"Authorization: Bearer {served.token}\r\n\r\n"
+    kinds = [b"GET / HT", head.encode(), (head + shown).encode(), b"X" * 70_000]
+    try:
+        wait_until(lambda: step_of(folder) > 5)
+        served.request("/api/look", {"id": "run", "what": "rows", "number": 4})
+        clients = []
+        for i in range(200):
+            clients.append(served.socket())
+            with suppress(OSError):
+                clients[-1].sendall(kinds[i % 4])
+        first, began = cpu_of(served.process.pid), time.monotonic()
+        wait_until(lambda: step_of(folder) > 4000, 240)
+        lab = cpu_of(served.process.pid) - first
+        took = time.monotonic() - began  # on a machine of one core; others have more to spare
+        status = read_json(live_folder(folder) / STATUS)
+        assert status["looking"] <= 0.013 * status["seconds"] + 0.1
+        assert lab <= 0.02 * took + 0.1, (lab, took)
+        for client in clients:
+            client.close()
+        training.send_signal(signal.SIGTERM)
+        training.wait(60)
+        records = [json.loads(x) for x in (folder / "history.jsonl").read_text().splitlines()]
+        steps = [r["iteration"] for r in records if r["kind"] == "step"]
+        assert steps == list(range(1, len(steps) + 1))
+    finally:
+        training.kill()
+        training.communicate()
 
 
 @pytest.mark.long

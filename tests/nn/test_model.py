@@ -573,3 +573,15 @@ def test_the_plan_of_equal_calls_is_kept_and_fusing_asks_for_another(monkeypatch
         net.loss(X, y)
         net.loss(X[:2], y[:2])
         assert len(made) == 4
+
+
+def test_a_network_tells_the_layer_of_a_parameter():
+    ready = ConvNet((1, 8, 8), [{"num_filters": 2, "filter_size": 3}], [3], 4, rng=0)
+    assert [ready.layer_of(name) for name in ("W1", "b2", "W3", "W9")] == [
+        "conv1",
+        "affine2",
+        "affine3",
+        "W9",
+    ]
+    net = Switched()
+    assert [net.layer_of(name) for name in net.params] == ["first", "first", "last", "last"]

@@ -31,8 +31,8 @@ def run(name, config, dtype=np.float64, kept=1.0, l2=0.0):
 @every_rule
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_l2_is_part_of_the_gradient(name, dtype):
-    got = run(name, {**NO_DECAY, "l2": 0.3}, dtype)
-    for a, b in zip(got, run(name, NO_DECAY, dtype, l2=0.3), strict=True):
+    got = run(name, {**NO_DECAY, "l2": 3.0}, dtype)
+    for a, b in zip(got, run(name, NO_DECAY, dtype, l2=3.0), strict=True):
         assert a.dtype == dtype
         np.testing.assert_array_equal(a, b)
     assert not np.array_equal(got[0], run(name, NO_DECAY, dtype)[0])

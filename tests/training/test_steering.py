@@ -106,6 +106,22 @@ def test_an_act_after_the_last_checkpoint_is_done_again(config, tmp_path):
     assert resumed.solver.loss_history == whole.solver.loss_history
 
 
+def test_acts_that_were_done_before_a_resume_hold_nothing_up(config, tmp_path):
+    acts = [{"iteration": 7, "rate": 0.3}]
+    run = start_run(config.with_overrides({"training.steering": acts}), tmp_path / "run")
+
+    class Stop(Callback):
+        def on_step_end(self, solver, record):
+            if solver.iteration == 30:
+                solver.stop()
+
+    assert run.train([Stop()]) is None
+    resumed = resume_run(tmp_path / "run")
+    assert resumed.steering.needs_each_step
+    resumed.train()
+    assert not resumed.steering.needs_each_step
+
+
 def test_acts_are_sorted_and_checked():
     acts = [{"iteration": 9, "rate": 2}, {"iteration": 3, "rate": 0.5}]
     assert as_acts(acts) == [{"iteration": 3, "rate": 0.5}, {"iteration": 9, "rate": 2.0}]

@@ -77,6 +77,7 @@ def test_a_data_set_shows_sixteen_images_and_its_classes():
 
 def test_one_history_is_drawn_with_the_filters(solver):
     figure = handgrad.plot(solver)
+    assert figure._repr_png_().startswith(b"\x89PNG")  # what a notebook without pyplot shows
     assert [axes.get_title() for axes in figure.axes] == ["Loss", "Accuracy", "Filters of conv1.W"]
     losses = figure.axes[0].lines[0].get_ydata()
     np.testing.assert_allclose(losses, solver.loss_history)

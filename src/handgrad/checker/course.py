@@ -56,7 +56,7 @@ def within(
         if any(_alike(call, key, elsewhere) for key in call.expected if key not in beyond):
             beyond = []  # another result is wrong here, and only here: it has the same cause
         for key in beyond:
-            if call.config.beyond and call.wrong(key):
+            if call.config.beyond and call.wrong(key) and key not in elsewhere:
                 cautions.append(f"{call.config.beyond}, {_what(call, key)}")
             del call.expected[key]
         if call.expected:
@@ -102,7 +102,17 @@ def _squeezed(calls: Sequence[Call]) -> list[str]:
             for call in present:
                 call.got[key] = np.asarray(call.got[key])[0]
             cautions.append(f"{key} has the shape (1, M): the courses' is (M,)")
+        elif key == "loss" and all(map(_is_boxed, [call.got[key] for call in present])):
+            shape = np.shape(present[0].got[key])
+            for call in present:
+                call.got[key] = np.asarray(call.got[key]).reshape(())[()]
+            cautions.append(f"{key} has the shape {shape}: the courses' is one number")
     return cautions
+
+
+def _is_boxed(got: Any) -> bool:
+    """Whether one number comes as an array of some axes."""
+    return is_numeric(got) and np.ndim(got) > 0 and np.size(got) == 1
 
 
 def _is_row(got: Any, expected: Any) -> bool:

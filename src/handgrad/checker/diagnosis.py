@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from handgrad.checker import callees, failures, hypotheses, probes, relics, repair, structure
+from handgrad.checker.edits_of_arrays import LISTED
 from handgrad.checker.guesses import Guesses
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
 from handgrad.checker.known.layer import KnownLayer
@@ -47,6 +48,11 @@ def explain(
     """
     wrong = list(dict.fromkeys(key for call in calls for key in call.expected if call.wrong(key)))
     of_others = rerun is not None and bool(wrong) and not relics.causes(calls, findings)
+    listed = relics.lists_of_indices(*source) if rerun and of_others else []
+    if rerun and listed:
+        found = _repaired(wrong, calls, rerun, listed)
+        if found is not None and LISTED in found.says:
+            return [replace(found, name="relic"), *of_findings(findings)]
     if rerun and of_others and layer.family in _MADE_OF_LAYERS:
         blamed = callees.blame(rerun, calls, wrong)
         if blamed is not None:
@@ -218,9 +224,11 @@ def _raise_alike(key: str, other: str, calls: Sequence[Call]) -> bool:
     )
 
 
-def _repaired(keys: Sequence[str], calls: Sequence[Call], rerun: Rerun) -> Cause | None:
-    """Return the edit that makes results right, as a cause."""
-    found = repair.find(rerun, calls, keys)
+def _repaired(
+    keys: Sequence[str], calls: Sequence[Call], rerun: Rerun, lines: Sequence[int] = ()
+) -> Cause | None:
+    """Return the edit that makes results right, as a cause; lines: where it must be."""
+    found = repair.find(rerun, calls, keys, lines)
     if found is None:
         return None
     says = f"{' and '.join(found.keys)}: {found.words}"

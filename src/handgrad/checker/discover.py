@@ -339,11 +339,13 @@ def _defined(path: Path) -> list[str]:
 
 
 def _names_in(body: list[ast.stmt]) -> Iterator[str]:
-    """Names of functions and classes, and of what is made by a call or a lambda."""
+    """Names of functions and classes, of what is made by a call or a lambda, and other names for them."""
     for node in body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             yield node.name
-        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda | ast.Call):
+        elif isinstance(node, ast.Assign) and isinstance(
+            node.value, ast.Lambda | ast.Call | ast.Name
+        ):
             yield from (target.id for target in node.targets if isinstance(target, ast.Name))
         elif isinstance(node, ast.If | ast.Try):
             yield from _names_in([*node.body, *node.orelse, *getattr(node, "finalbody", [])])

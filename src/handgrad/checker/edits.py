@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 from handgrad.checker.edit import Edit, own, replacing, setting
-from handgrad.checker.edits_of_arrays import axes, repeated
+from handgrad.checker.edits_of_arrays import axes, of_their_day, repeated
 from handgrad.checker.edits_of_terms import moved, regrouped
 from handgrad.checker.likely import likely
 
@@ -62,7 +62,7 @@ def _edits_of(
 ) -> Iterator[Edit]:
     for rule in (
         _assignments, _signs, _operators, regrouped, moved, _comparisons, _constants, _twins,
-        _unwrapped, _indices, _returned, _orders,
+        of_their_day, _unwrapped, _indices, _returned, _orders,
     ):  # fmt: skip
         for statement in statements:
             yield from rule(statement)

@@ -34,6 +34,26 @@ def repeated(statement: ast.stmt, counted: set[str]) -> Iterator[Edit]:
         yield replacing(statement, statement, ast.Expr(value=add_at))._replace(words=words)
 
 
+LISTED = "old NumPy (before 1.23) took a list of indices as a tuple: write"
+
+
+def of_their_day(statement: ast.stmt) -> Iterator[Edit]:
+    """A tuple for a list of indices, as old NumPy took it; a copy of what is changed afterwards."""
+    for node in own(statement):
+        if isinstance(node, ast.List) and len(node.elts) > 1 and isinstance(node.ctx, ast.Load):
+            new = ast.Tuple(elts=node.elts, ctx=ast.Load())
+            words = f"{LISTED} `{ast.unparse(new)}`"
+            yield replacing(statement, node, new)._replace(words=words)
+    if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Subscript):
+        function = ast.Attribute(value=statement.value, attr="copy", ctx=ast.Load())
+        copied = ast.Call(func=function, args=[], keywords=[])
+        whole = ast.unparse(statement.value.value)
+        words = (
+            f"what is changed afterwards is a part of `{whole}`: right with `{ast.unparse(copied)}`"
+        )
+        yield setting(statement, statement, "value", copied)._replace(words=words)
+
+
 def _parts(index: ast.expr) -> list[ast.expr]:
     return index.elts if isinstance(index, ast.Tuple) else [index]
 

@@ -21,8 +21,8 @@ from handgrad.checker.places import COURSE_PACKAGES, Place, place_of
 from handgrad.checker.standins import refuse
 from handgrad.checker.undisturbed import ends_program, quiet
 from handgrad.checker.written import LOSS, unwritten
-from handgrad.courses.finder import ShimFinder
-from handgrad.courses.profiles import Profile
+from handgrad.courses.finder import ShimFinder, also_as
+from handgrad.courses.profiles import Profile, get_profile
 from handgrad.courses.shims import shims
 from handgrad.errors import HandgradError
 
@@ -54,7 +54,11 @@ def loaded(path: Path, course: Profile | None = None) -> Iterator[Loaded]:
     session = standins.Session()
     finders: list[MetaPathFinder] = [OwnFinder(place)]
     if course is not None:
-        finders.append(ShimFinder(course, shims(course)))
+        found = shims(course)
+        for package in set(place.packages) - COURSE_PACKAGES:  # where relative imports lead
+            if package.partition(".")[0] not in COURSE_PACKAGES:
+                found = also_as(package, course.packages[0], found)
+        finders.append(ShimFinder(course, found))
     finders.append(SlowFinder(session))
     last = StandInFinder(session)
     search, writes = list(sys.path), sys.dont_write_bytecode
@@ -185,7 +189,10 @@ def _advice(error: BaseException, place: Place) -> str:
     if not isinstance(error, ImportError) or not error.name or "Handgrad" in str(error):
         return ""
     packages = {error.name.partition(".")[0], *place.packages}
-    if not packages & {*COURSE_PACKAGES, "utils"}:
+    top, _, tail = error.name.rpartition(".")
+    modules = {name.rpartition(".")[2] for name in shims(get_profile("cs231n-2020"))}
+    relative = top in place.packages and tail in modules
+    if not (relative or packages & {*COURSE_PACKAGES, "utils"}):
         return ""
     top = next((name for name in ("nndl", "utils", "skynet") if name in packages), "cs231n")
     example = {"nndl": "nndl-keep", "utils": "nndl-keep", "skynet": "skynet"}.get(

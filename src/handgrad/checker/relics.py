@@ -6,6 +6,7 @@ import ast
 import functools
 import os
 import re
+import textwrap
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,6 +65,8 @@ def of_error(error: BaseException, file: str) -> Raised | None:
     ]
     lines = [line for frame, line in frames if frame.f_code.co_filename == file]
     found = _found(error, *(frames[-1] if frames else (None, None)))
+    for outer, at in reversed(frames[:-1]):  # a size that was computed where this one was called
+        found = found or (_found(error, outer, at) if _WHOLE.search(str(error)) else None)
     if found is None or not frames or frames[-1][0].f_code.co_filename == file:
         return found
     place = f"{Path(frames[-1][0].f_code.co_filename).name}:{found.line}"
@@ -82,6 +85,8 @@ def _found(error: BaseException, frame: Any, line: int | None) -> Raised | None:
     if isinstance(error, TypeError) and "argument 'newshape'" in text:
         says = "newshape= is gone from np.reshape (NumPy 2.1): write shape=, or no name"
         return Raised(NUMPY, says, line)
+    if isinstance(error, TypeError) and "np.sum(generator)" in text:
+        return Raised(NUMPY, "np.sum takes no generator any more: write Python's sum(...)", line)
     if isinstance(error, TypeError) and "only 0-dimensional arrays can be converted" in text:
         says = "an array of one number is no number any more: write x.item(), or x[0]"
         return Raised(NUMPY, says, line)
@@ -219,6 +224,26 @@ def of_syntax(error: SyntaxError) -> str:
     elif "leading zeros in decimal" in what or "invalid decimal literal" in what:
         what = f"{what} (Python 2 wrote 0777 and 10L: write 0o777 and 10)"
     return f"{error.filename}:{error.lineno}: {what}"
+
+
+def lists_of_indices(lines: Sequence[str], first: int) -> list[int]:
+    """Return the lines of a function that make a list which an array is indexed by, as old NumPy took it.
+
+    lines: of the function; first: the number of the first of them in its file.
+    """
+    try:
+        tree = ast.parse(textwrap.dedent("".join(lines)))
+    except (SyntaxError, ValueError):
+        return []
+    indices = [node.slice for node in ast.walk(tree) if isinstance(node, ast.Subscript)]
+    names = {one.id for one in indices if isinstance(one, ast.Name)}
+    found = {one.lineno for one in indices if isinstance(one, ast.List) and len(one.elts) > 1}
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.List)):
+            continue
+        if len(node.value.elts) > 1 and names & _targets(node):
+            found.add(node.lineno)
+    return sorted(first + line - 1 for line in found)
 
 
 def causes(calls: Sequence[Call], findings: Sequence[Breach]) -> list[Cause]:

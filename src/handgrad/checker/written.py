@@ -44,6 +44,8 @@ def unwritten(function: Any, side: str = FORWARD) -> str:
     if not returns:
         return "it returns nothing" if skeleton.computes_nothing() else ""
     empty = [skeleton.is_empty_result(value, side) for value in returns]
+    if side == RULE and not any(empty) and skeleton.takes_no_step(returns):
+        return "it returns its weights as they came"
     if not all(empty):
         return ""
     if side == GRADIENT:
@@ -63,6 +65,8 @@ class Skeleton:
         self._given = {
             one.arg for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
         } | {one.arg for one in (arguments.vararg, arguments.kwarg) if one}
+        self._order = [one.arg for one in (*arguments.posonlyargs, *arguments.args)]
+        self._read = {node.id for node in _walk(tree) if isinstance(node, ast.Name)}
         self._known = known
         self._raises = any(isinstance(node, ast.Raise) for node in _walk(tree))
         self._values: dict[str, list[ast.expr | None]] = {}
@@ -73,6 +77,17 @@ class Skeleton:
     def computes_nothing(self) -> bool:
         """Whether no name holds anything but None, and nothing is refused."""
         return not self._raises and all(self._is_unset(name) for name in self._values)
+
+    def takes_no_step(self, returns: list[ast.expr | None]) -> bool:
+        """Whether a rule returns the weights that it got, and looks at no gradient."""
+        if len(self._order) < 2:
+            return False
+        weights, gradient = self._order[:2]
+        firsts = [
+            one.elts[0] if isinstance(one, ast.Tuple) and one.elts else one for one in returns
+        ]
+        kept = all(isinstance(one, ast.Name) and one.id == weights for one in firsts)
+        return kept and weights not in self._values and gradient not in self._read
 
     def is_empty_result(self, value: ast.expr | None, side: str) -> bool:
         """Whether what is returned holds no result."""

@@ -65,6 +65,10 @@ def cli() -> None:
     """Neural networks whose every gradient is written by hand."""
 
 
+# click before 8.2 prints the help itself
+_NoArguments = getattr(click.exceptions, "NoArgsIsHelpError", ())
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run the command line `arguments` and return the exit code; mistakes are one line on stderr."""
     try:
@@ -73,7 +77,7 @@ def run(arguments: Sequence[str]) -> int:
             warnings.showwarning = lambda message, *place: _complain(f"warning: {message}")
             code = cli.main(list(arguments), prog_name="handgrad", standalone_mode=False)
         return code if isinstance(code, int) else 0
-    except click.exceptions.NoArgsIsHelpError as error:
+    except _NoArguments as error:
         click.echo(error.ctx.get_help() if error.ctx else "")
         return 0
     except BrokenPipeError:

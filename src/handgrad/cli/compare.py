@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
+from typing import Any
 
 import click
 
 from handgrad.cli.paths import PathType, look_here_too
-from handgrad.errors import DataError
+from handgrad.errors import DataError, nearest
 
 EPILOG = """\b
 Examples:
   handgrad compare runs/20260101-120000-digits digits.onnx
   handgrad compare runs/20260101-120000-digits vectorized
   handgrad compare mine.onnx theirs.onnx --input images.npy --train 10
+  handgrad compare runs/20260101-120000-digits theirs.py:Net
 """
 
 
 @click.command(epilog=EPILOG)
-@click.argument("a", type=PathType())
+@click.argument("a")
 @click.argument("b", metavar="B|ENGINE|DTYPE")
 @click.option(
     "--input", "rows", type=PathType(), help="Rows X in a .npy file (default: five random ones)."
@@ -27,11 +30,12 @@ Examples:
     "--train", type=click.IntRange(min=0), default=0, help="Steps of training, compared as well."
 )
 @click.option("--dtype", type=click.Choice(["float32", "float64"]), help="Of B's computation.")
-def command(a: Path, b: str, rows: Path | None, train: int, dtype: str | None) -> int:
+def command(a: str, b: str, rows: Path | None, train: int, dtype: str | None) -> int:
     """Name the first layer of A and B whose output or gradient differs, by how much, and a likely cause.
 
-    A and B are run folders or ONNX files; B may be the name of an engine or a dtype, for A computed so.
-    What rounding explains is no difference.  The exit code is 1 where they differ.
+    A and B are run folders, ONNX or Keras files, or objects of a Python file, FILE.py:NAME, which is run; a
+    class, or a function without arguments, is called. B may be the name of an engine or a dtype, for A
+    computed so. What rounding explains is no difference.  The exit code is 1 where they differ.
     """
     import numpy as np
 
@@ -44,6 +48,35 @@ def command(a: Path, b: str, rows: Path | None, train: int, dtype: str | None) -
             X = np.load(rows, allow_pickle=False)
         except (ValueError, EOFError) as error:
             raise DataError(f"{rows} cannot be read as an array of NumPy: {error}") from None
-    found = compare(str(a), b, X, train=train, dtype=dtype)
+    found = compare(_object(a), _object(b), X, train=train, dtype=dtype)
     click.echo(str(found))
     return 0 if found.same else 1
+
+
+def _object(text: str) -> Any:
+    """The object that FILE.py:NAME names; other texts stay."""
+    file, colon, name = text.rpartition(":")
+    if not colon or not file.endswith(".py"):
+        return text
+    path = Path(file)
+    if not path.is_file():
+        raise DataError(f"{path} is not there")
+    import runpy
+    import sys
+
+    sys.path.insert(0, str(path.resolve().parent))
+    try:
+        known = runpy.run_path(str(path), run_name=path.stem)
+        found = known[name]
+        is_bare = callable(found) and not inspect.signature(found).parameters
+        return found() if isinstance(found, type) or is_bare else found
+    except KeyError:
+        names = [n for n in known if not n.startswith("_")]
+        near = nearest(name, names)
+        hint = f"; did you mean {near}?" if near else ""
+        raise DataError(f"{path} defines no {name}{hint}") from None
+    except Exception as error:  # somebody else's code
+        text = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise DataError(f"{path}: {name} cannot be made: {text}") from error
+    finally:
+        sys.path.pop(0)

@@ -131,7 +131,7 @@ def use(
     settings.change(data_dir=data_dir, trust_pickles=trust_pickles)
     found = shims(profile)
     if package is not None:
-        found = _also_as(package, profile.packages[0], found)
+        found = also_as(package, profile.packages[0], found)
     _finder = ShimFinder(
         profile, {name: shim for name, shim in found.items() if name.partition(".")[0] in wanted}
     )
@@ -140,7 +140,7 @@ def use(
     return profile
 
 
-def _also_as(package: str, course: str, found: dict[str, Shim]) -> dict[str, Shim]:
+def also_as(package: str, course: str, found: dict[str, Shim]) -> dict[str, Shim]:
     """Return the modules `found` and those of `course` under the name `package`, parents included."""
     parts = package.split(".")
     parents = [".".join(parts[: i + 1]) for i in range(len(parts) - 1)]

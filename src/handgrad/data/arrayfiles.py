@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from handgrad.data.kinds import is_idx
-from handgrad.errors import DataError, nearest, shown
+from handgrad.errors import DataError, nearest, one_line, shown
 
 X_NAMES: Final = ("x", "data", "images", "inputs", "features", "samples", "signals", "sequences")
 Y_NAMES: Final = ("y", "labels", "label", "targets", "target")
@@ -139,7 +139,7 @@ def read_idx(path: Path) -> np.ndarray:
             while len(data) <= wanted and (part := file.read(_CHUNK)):
                 data += part
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: damaged or cut off: {error}") from None
+        raise DataError(f"{path}: damaged or cut off: {one_line(error)}") from None
     if len(data) != wanted:
         got = "more" if len(data) > wanted else str(len(data))
         raise DataError(

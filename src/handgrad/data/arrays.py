@@ -32,11 +32,12 @@ from handgrad.data.splits import (
 from handgrad.data.table import as_column, as_numbers
 from handgrad.data.targets import Targets, as_text, targets_of
 from handgrad.engines.arrays import as_numpy
-from handgrad.errors import DataError, OptionError, ShapeError, as_path, check_choice
+from handgrad.errors import DataError, OptionError, ShapeError, as_path, check_choice, shown
 
 LAYOUTS: Final = ("images", "rows", "sequences")
 _CHANNELS: Final = (1, 3, 4)
 _CHUNK: Final = 256  # rows hashed at a time
+_MOST_AXES: Final = 8
 
 
 @remembered
@@ -176,6 +177,10 @@ def _joined(
         if X.ndim == 0 or y.ndim == 0 or len(X) != len(y):
             raise ShapeError(
                 f"{where}: X and y must have as many rows, got X {X.shape} and y {y.shape}"
+            )
+        if X.ndim > _MOST_AXES:
+            raise ShapeError(
+                f"{where}: X must have at most {_MOST_AXES} axes, got shape {shown(X.shape)}"
             )
         if not X.size or not y.size:
             raise ShapeError(

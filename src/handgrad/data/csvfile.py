@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from handgrad.data.table import GAPS, check_names
-from handgrad.errors import DataError, OptionError, shown
+from handgrad.errors import DataError, OptionError, one_line, shown
 
 DELIMITERS: Final = (",", ";", "\t", "|", " ")
 NAMES: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "blanks"}
@@ -192,7 +192,7 @@ def _lines(path: Path, encoding: str) -> Iterator[str]:
     except LookupError:
         raise OptionError(f"data: encoding {encoding!r} is not known") from None
     except (OSError, UnicodeError) as error:
-        raise DataError(f"{path}: cannot be read as {encoding}: {error}") from None
+        raise DataError(f"{path}: cannot be read as {encoding}: {one_line(error)}") from None
 
 
 def _numbered_rows(path: Path, encoding: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
@@ -207,7 +207,8 @@ def _numbered_rows(path: Path, encoding: str, delimiter: str) -> Iterator[tuple[
                 yield reader.line_num, row
     except csv.Error as error:
         raise DataError(
-            f"{path}, line {reader.line_num}: {error}; is a quotation mark open, or is it no table of text?"
+            f"{path}, line {reader.line_num}: {one_line(error)}; is a quotation mark open, or is it no "
+            "table of text?"
         ) from None
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import numpy as np
 
 from handgrad.data.brightness import Scale, as_eight_bits, scale_of
-from handgrad.errors import DataError, OptionError, as_count, as_path
+from handgrad.errors import DataError, OptionError, as_count, as_path, one_line
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -116,7 +116,7 @@ def _named(name: str) -> Iterator[None]:
     except (DataError, UserWarning):
         raise
     except Exception as error:  # the decoders of Pillow raise errors of many kinds
-        raise DataError(f"{name}: the picture is corrupt: {error}") from error
+        raise DataError(f"{name}: the picture is corrupt: {one_line(error)}") from error
 
 
 def _checked(image_shape: Any, levels: Any) -> tuple[tuple[int, int, int], int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from handgrad.errors import DataError
+from handgrad.errors import DataError, one_line
 
 
 def pyarrow_for(what: str) -> Any:
@@ -27,9 +27,7 @@ def schema_of(path: Path) -> Any:
     try:
         return pyarrow.parquet.read_schema(path)
     except Exception as error:  # pyarrow raises errors of many kinds
-        raise DataError(
-            f"{path}: no Parquet file, or a damaged one: {_first_line(error)}"
-        ) from None
+        raise DataError(f"{path}: no Parquet file, or a damaged one: {one_line(error)}") from None
 
 
 def image_column(schema: Any) -> str | None:
@@ -44,7 +42,3 @@ def image_column(schema: Any) -> str | None:
         if is_binary and field.name.lower() in ("image", "img", "picture", "png", "jpg"):
             return field.name
     return None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or repr(error)).splitlines()[0][:200]

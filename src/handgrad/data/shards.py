@@ -29,9 +29,9 @@ from handgrad.data.images import opened, read_picture
 from handgrad.data.parquet import image_column, pyarrow_for, schema_of
 from handgrad.data.remembered import remembered
 from handgrad.data.splits import Split, SplitOptions, split_as_before
-from handgrad.data.table import as_column
+from handgrad.data.table import as_column, as_texts
 from handgrad.data.targets import as_text, labels_of
-from handgrad.errors import DataError, as_flag, as_path, nearest
+from handgrad.errors import DataError, as_flag, as_path, nearest, one_line
 
 LABELS: Final = ("label", "labels", "fine_label", "class", "target", "category", "y")
 _GROUPS: Final = 2  # row groups whose pictures are kept at a time
@@ -47,6 +47,7 @@ def from_shards(
     val: float = 0.15,
     test: float = 0.15,
     split_seed: int = 0,
+    group: str = "",
     skip_unreadable: bool = False,
     subtract_mean: bool = True,
     standardize: bool = True,
@@ -62,6 +63,7 @@ def from_shards(
     Args:
         path: a file, or a folder of them (or of a folder ``data`` of them).
         target: the column of labels; "" looks for label, labels, class, ...
+        group: a column; pictures with the same value are in one part.
         image_size, grey, val, test, split_seed, skip_unreadable: as in `from_folder`.
         subtract_mean, standardize, cache, dtype, split: as in `from_folder`, too.
 
@@ -69,12 +71,13 @@ def from_shards(
     """
     root = as_path("from_shards", "path", path).expanduser()
     options = SplitOptions(val, test, split_seed)
-    target = as_text("target", target)
+    target, group = as_text("target", target), as_text("group", group)
     files = _files(root)
     home = root if root.is_dir() else root.parent
     source = _Source()
     items: list[Item] = []
     labels: list[Any] = []
+    sides: list[Any] = []  # the groups, where they are asked for
     given: list[str] = []
     headers: list[Any] = []
     names: tuple[str, ...] = ()
@@ -89,6 +92,9 @@ def from_shards(
             items.append(Item(f"{called}:{row}", stamp, partial(_read, get, f"{called}:{row}")))
             headers.append(partial(_header, get, f"{called}:{row}"))
         labels += known
+        if group:
+            _check_column(file, group)
+            sides += source.labels(file, group)
         given += [_part(file, home)] * len(known)
     if not items:
         raise DataError(f"{root}: the files hold no rows")
@@ -106,7 +112,9 @@ def from_shards(
         parts, more = split_as_before(split, rows, len(rows), str(root))
         notes += more
     else:
-        parts = parts_of([given[row] for row in found.good], y, None, options)
+        groups = as_texts(as_column(group, [sides[row] for row in found.good])) if group else None
+        groups = None if groups is None else groups.astype(str)
+        parts = parts_of([given[row] for row in found.good], y, groups, options)
     notes += check_classes(parts, y, own, str(root))
     settings = {"path": str(root.resolve()), "image_size": list(shape[1:]), "grey": shape[0] == 1}
     dataset = image_dataset(
@@ -146,12 +154,7 @@ def _columns(file: Path, target: str) -> tuple[str, str]:
     if column is None:
         raise DataError(f"{file}: has no column of pictures, only {', '.join(schema.names)}")
     if target:
-        if target not in schema.names:
-            near = nearest(target, schema.names)
-            hint = f"; did you mean {near!r}?" if near else ""
-            raise DataError(
-                f"{file}: there is no column {target!r}, only {', '.join(schema.names)}{hint}"
-            )
+        _check_column(file, target)
         return column, target
     wanted = next((name for name in LABELS if name in schema.names), None)
     if wanted is None:
@@ -159,6 +162,14 @@ def _columns(file: Path, target: str) -> tuple[str, str]:
             f"{file}: which of the columns {', '.join(schema.names)} is the label? Say it with --target"
         )
     return column, wanted
+
+
+def _check_column(file: Path, name: str) -> None:
+    names = schema_of(file).names
+    if name not in names:
+        near = nearest(name, names)
+        hint = f"; did you mean {near!r}?" if near else ""
+        raise DataError(f"{file}: there is no column {name!r}, only {', '.join(names)}{hint}")
 
 
 def _class_names(file: Path, column: str) -> tuple[str, ...]:
@@ -190,7 +201,7 @@ class _Source:
             self._starts[file] = np.cumsum([0, *counts]).tolist()
             return reader.read([column]).column(0).to_pylist()
         except Exception as error:  # pyarrow raises errors of many kinds
-            raise DataError(f"{file}: damaged, or cut off: {str(error)[:200]}") from None
+            raise DataError(f"{file}: damaged, or cut off: {one_line(error)}") from None
 
     def picture(self, file: Path, column: str, row: int) -> bytes:
         """The bytes of the picture in a row."""
@@ -203,7 +214,9 @@ class _Source:
                 try:
                     read = pyarrow.parquet.ParquetFile(file).read_row_group(group, [column])
                 except Exception as error:  # pyarrow raises errors of many kinds
-                    raise DataError(f"{file}: row group {group} is damaged: {error}") from None
+                    raise DataError(
+                        f"{file}: row group {group} is damaged: {one_line(error)}"
+                    ) from None
                 self._groups[file, group] = read.column(0).to_pylist()
                 while len(self._groups) > _GROUPS:
                     self._groups.popitem(last=False)

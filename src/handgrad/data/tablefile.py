@@ -13,7 +13,7 @@ from handgrad.data.parquet import pyarrow_for
 from handgrad.data.progress import tell
 from handgrad.data.table import Table, check_names
 from handgrad.data.typing import SLACK, format_of, numbers_of, typed
-from handgrad.errors import DataError, HandgradError
+from handgrad.errors import DataError, HandgradError, one_line
 
 TEXT: Final = (".csv", ".tsv", ".tab", ".txt", ".data")
 PARQUET: Final = (".parquet", ".pq")
@@ -159,9 +159,7 @@ def _arrow_blocks(path: Path, size: int) -> Iterator[Table]:
     except HandgradError as error:
         raise type(error)(f"{path}: {error}") from None
     except (pyarrow.ArrowException, OSError, ValueError, NotImplementedError) as error:
-        raise DataError(
-            f"{path}: damaged, cut off or of another kind: {str(error)[:200]}"
-        ) from None
+        raise DataError(f"{path}: damaged, cut off or of another kind: {one_line(error)}") from None
 
 
 def _plain(column: Any) -> Any:

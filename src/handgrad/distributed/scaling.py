@@ -48,6 +48,10 @@ class Inputs(NamedTuple):
         bandwidth: bytes a second of a rank.
         shards: of a step on one rank.
         bucket: bytes of a bucket.
+
+    >>> inputs = Inputs(shard=0.02, rest=0.004, bytes=11_000_000, latency=30e-6, bandwidth=1.2e9)
+    >>> round(efficiency(inputs, 4), 2)
+    0.78
     """
 
     shard: float

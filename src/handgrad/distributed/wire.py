@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
 import numpy as np
@@ -62,6 +62,7 @@ class _Bucket:
         self.sent: dict[int, list[Any]] = {}
         self.coming: dict[int, list[Any]] = {}
         self.state = "filling"
+        self.not_before = 0.0
 
     def fill(self, name: str, parts: Sequence[np.ndarray]) -> None:
         place = self.places[name]
@@ -147,6 +148,7 @@ class Wire:
         while self._flying:
             for bucket in list(self._flying):
                 self.world.wait(bucket.coming, f"the gradients of {next(iter(bucket.places))}")
+                sleep(max(0.0, bucket.not_before - perf_counter()))
                 self._advance(bucket)
         for bucket in self._buckets:
             if bucket.state != "done":
@@ -168,6 +170,7 @@ class Wire:
             self._since = perf_counter()
         tag = _FIRST + 2 * bucket.number
         bucket.state = "scattering"
+        bucket.not_before = perf_counter() + self.world.delay
         bucket.coming = {r: [self.world.receive(b, r, tag)] for r, b in bucket.into.items()}
         bucket.sent = {r: [self.world.send(bucket.out[r], r, tag)] for r in bucket.into}
         self._flying.append(bucket)
@@ -176,7 +179,8 @@ class Wire:
 
     def _go_on(self) -> None:
         for bucket in list(self._flying):
-            if self.world.is_done([r for own in bucket.coming.values() for r in own]):
+            requests = [r for own in bucket.coming.values() for r in own]
+            if self.world.is_done(requests) and perf_counter() >= bucket.not_before:
                 self._advance(bucket)
 
     def _advance(self, bucket: _Bucket) -> None:
@@ -197,6 +201,7 @@ class Wire:
         own[...] = total(self.shards, rows, np.add)
         tag = _FIRST + 2 * bucket.number + 1
         bucket.state = "gathering"
+        bucket.not_before = perf_counter() + world.delay
         bucket.coming = {
             r: [world.receive(bucket.total[bucket.parts[r]], r, tag)] for r in bucket.into
         }

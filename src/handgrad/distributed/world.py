@@ -10,16 +10,21 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+import threading
 import time
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from handgrad.distributed.launch import launched
 from handgrad.errors import HandgradError, OptionError
 from handgrad.optional import library
 
 TIMEOUT = 20.0  # seconds that a rank waits for another one
+START = 25  # seconds in which MPI must have connected the ranks
 _NOTICE = 1  # tag of what a rank says when it ends
 _AGREE = 2
 _FAREWELL = 5.0  # seconds in which the others must have heard that a rank ends
@@ -39,7 +44,8 @@ class World:
     """The ranks.
 
     Attributes: rank, size; per_node, ranks of this machine; library, the name of the MPI; timeout;
-    bytes_sent, by this rank.
+    bytes_sent, by this rank; delay, seconds that gradients are kept back after they came, to try a slow
+    network.
     """
 
     def __init__(self, comm: Any, timeout: float = TIMEOUT) -> None:
@@ -50,6 +56,7 @@ class World:
         self.rank, self.size = self.comm.Get_rank(), self.comm.Get_size()
         self.timeout = timeout
         self.bytes_sent = 0
+        self.delay = 0.0
         self.heard: dict[int, dict[str, Any]] = {}  # what other ranks said when they ended
         self._next_look = 0.0
         node = comm.Split_type(self.MPI.COMM_TYPE_SHARED)
@@ -183,13 +190,12 @@ def join(timeout: float = TIMEOUT) -> World:
     Raises:
         OptionError: mpi4py is missing, or is one of another MPI than the launcher.
     """
-    from handgrad.distributed.launch import launched
-
     told = launched()
     mpi4py = library("mpi4py", "training with mpirun", "mpi")
     mpi4py.rc.finalize = True
     try:
-        MPI = library("mpi4py.MPI", "training with mpirun", "mpi")
+        with _alarm():
+            MPI = library("mpi4py.MPI", "training with mpirun", "mpi")
     except RuntimeError as error:  # there is no library of MPI to load
         raise OptionError(
             f"mpi4py finds no MPI ({str(error).splitlines()[0]}); get one with: pip install mpich, or load "
@@ -203,6 +209,25 @@ def join(timeout: float = TIMEOUT) -> World:
             "one, or install mpi4py anew for yours"
         )
     return World(comm, timeout)
+
+
+@contextmanager
+def _alarm() -> Iterator[None]:
+    """Let the system end this process where MPI does not connect the ranks: one of them hangs, or never came.
+
+    MPI_Init waits in C, where Python is not asked; the launcher then ends the others.
+    """
+    seconds = int(os.environ.get("HANDGRAD_START_TIMEOUT", START))
+    if not hasattr(signal, "alarm") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before or signal.SIG_DFL)
 
 
 def silence() -> None:

@@ -84,11 +84,12 @@ def get(name: str) -> ModuleType:
     """
     if not isinstance(name, str) or name not in NAMES:
         raise EngineError(f"engine must be one of 'auto', {str(NAMES)[1:-1]}; got {name!r}")
-    return _load(name)
+    return loaded(name)
 
 
 @cache
-def _load(name: str) -> ModuleType:
+def loaded(name: str) -> ModuleType:
+    """Return the engine of this name, which is one of `NAMES`."""
     if name not in available():
         raise EngineError(f"engine 'native' is missing here ({why_missing()}); {_MEND}")
     return importlib.import_module(f"handgrad.engines.{name}")
@@ -153,7 +154,7 @@ def select(engine: str | None, array: Any) -> tuple[str, ModuleType]:
     """
     name = _chosen.get() if engine is None else check_name(engine)
     if name == "vectorized":
-        return name, _load(name)
+        return name, loaded(name)
     is_numpy = isinstance(array, np.ndarray)
     takes_native = is_numpy and array.dtype.kind == "f"
     if name == "auto":
@@ -168,4 +169,4 @@ def select(engine: str | None, array: Any) -> tuple[str, ModuleType]:
             f"engine 'naive' takes NumPy arrays, got {type(array).__module__}."
             f"{type(array).__name__}; use 'vectorized'"
         )
-    return name, _load(name)
+    return name, loaded(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from types import ModuleType
 
 import numpy as np
@@ -14,12 +15,19 @@ _COMPILED_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 def compiled_rules(w: Array, *others: Array) -> ModuleType | None:
     """Return the chosen engine's own update rules, where it has them for these arrays of one dtype."""
-    for array in (w, *others):
-        if type(array) is not np.ndarray or array.dtype != w.dtype or not array.flags.aligned:
-            return None
-    if w.dtype not in _COMPILED_DTYPES:
+    if type(w) is not np.ndarray or w.dtype not in _COMPILED_DTYPES or not w.flags.aligned:
         return None
-    if engines.current() not in ("auto", "native") or "native" not in engines.available():
+    dtype = w.dtype
+    for array in others:
+        if type(array) is not np.ndarray or array.dtype != dtype or not array.flags.aligned:
+            return None
+    return _updates() if engines.current() in ("auto", "native") else None
+
+
+@cache
+def _updates() -> ModuleType | None:
+    """Return the update rules of the native engine, None where it is not built."""
+    if "native" not in engines.available():
         return None
     rules: ModuleType = engines.get("native").updates
     return rules

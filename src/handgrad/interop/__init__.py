@@ -4,9 +4,10 @@
 The foreign libraries are imported when they are used.
 """
 
-from handgrad.interop.compare import Comparison, compare
+from handgrad.interop.compare import compare
+from handgrad.interop.comparison import Comparison
 from handgrad.interop.export import Exported, export
-from handgrad.interop.extras import Pad, Permute, Scale, Standardize
+from handgrad.interop.extras import Pad, Permute, Reshape, Scale, Standardize
 from handgrad.interop.keras_in import from_keras
 from handgrad.interop.onnx_in import from_onnx
 from handgrad.interop.rebuild import GraphModel
@@ -19,6 +20,7 @@ __all__ = [
     "GraphModel",
     "Pad",
     "Permute",
+    "Reshape",
     "Scale",
     "Standardize",
     "compare",

@@ -101,7 +101,7 @@ def _call(text: Text, step: Step) -> list[str]:
 def _moved(text: Text, step: Step, x: str, out: str, before: tuple[int, ...]) -> list[str]:
     node, n = step.node, step.numbers
     o, op = node.options, node.op
-    if op == "flatten":
+    if op in ("flatten", "reshape"):
         return [text.call("copy", x, out, size(node.shape))] if x != out else []
     if op == "maxout":
         return [text.call(op, x, out, node.shape[0], o["pieces"], size(node.shape[1:]))]

@@ -38,7 +38,7 @@ def plan(network: Network) -> Memory:
     for step, node in enumerate(network.nodes):
         first = home[node.inputs[0]]
         alone = ends.get(first, -1) == step  # this node is the last that looks at that place
-        same = node.op == "flatten" or (node.op in IN_PLACE and alone)
+        same = node.op in ("flatten", "reshape") or (node.op in IN_PLACE and alone)
         if same and first not in network.inputs and node.name != network.output:
             home[node.name] = first
             ends[first] = max(ends[first], last.get(node.name, step))
@@ -47,7 +47,7 @@ def plan(network: Network) -> Memory:
             begins[node.name], sizes[node.name] = step, size(node.shape)
             ends[node.name] = last.get(node.name, step)
             for other in network.nodes[step + 1 :]:  # a flattened image lives as long as its rows
-                if other.op == "flatten" and other.inputs[0] == node.name:
+                if other.op in ("flatten", "reshape") and other.inputs[0] == node.name:
                     ends[node.name] = max(ends[node.name], last.get(other.name, step))
     places: dict[str, int] = {}
     for name in sorted(sizes, key=lambda n: (-sizes[n], begins[n])):

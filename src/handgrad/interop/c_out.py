@@ -210,7 +210,7 @@ def _call(text: Text, node: Node) -> list[str]:
     xs, out = [text.places[name] for name in node.inputs], text.places[node.name]
     (x, *_), before = xs, text_shape(text, node)
     count, each = size(node.shape), size(node.shape[1:])
-    if op == "flatten":
+    if op in ("flatten", "reshape"):
         return [text.call("copy", x, out, count)] if x != out else []
     if op in ("affine", "conv", "conv_transpose"):
         W = text.array(_label(node, "W", n), node.arrays["W"])

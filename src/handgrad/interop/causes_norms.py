@@ -46,6 +46,13 @@ def norms(
     if node.op == "batchnorm":
         running = {k: np.asarray(w[k], np.float64).reshape(wide) for k in ("mean", "var")}
         if mode == "test":
+            fresh = {"mean": np.zeros_like(w["mean"]), "var": np.ones_like(w["var"])}
+            yield (
+                "the running statistics are not loaded: mean 0 and variance 1",
+                same(replace(node, arrays={**w, **fresh})),
+            )
+            yield "the running mean is not loaded: it is 0", arrays(mean=fresh["mean"])
+            yield "the running variance is not loaded: it is 1", arrays(var=fresh["var"])
             statistics["the statistics are those of the batch, not the running ones (training mode)"] = (
                 (0, *range(2, x.ndim)), None)  # fmt: skip
             yield "mean and variance are exchanged", same(
@@ -127,6 +134,13 @@ def norms(
             flat = mixed.reshape(len(x), G, -1)
             spread = _standard(flat, (2,), o["eps"]).reshape(mixed.shape).swapaxes(1, 2)
             yield f"the channels of its {G} groups are interleaved", done(spread)
+    for words, over in others.items():
+        with np.errstate(all="ignore"):
+            largest = np.abs(x).max(axis=over, keepdims=True)
+            spread = x.max(axis=over, keepdims=True) - x.min(axis=over, keepdims=True)
+            yield f"it is divided by the largest size of {words}", done(x / largest)
+            lowest = x.min(axis=over, keepdims=True)
+            yield f"it is spread between 0 and 1 over {words}", done((x - lowest) / spread)
     for words, over in others.items():
         yield f"the statistics are those of {words}", done(_standard(x, over, o["eps"]))
 

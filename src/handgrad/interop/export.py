@@ -22,7 +22,8 @@ from handgrad.errors import (
     shown,
 )
 from handgrad.files import atomic_write
-from handgrad.interop.network import Images, Network, describe, folded, without_dropout
+from handgrad.interop.describe import describe
+from handgrad.interop.network import Images, Network, folded, without_dropout
 
 SUFFIXES = {
     "onnx": ".onnx", "torch": ".py", "keras": ".keras", "numpy": ".py", "c": ".h",

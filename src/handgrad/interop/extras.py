@@ -6,11 +6,13 @@ Each computes with arrays of constants, and its backward is one line:
     Standardize  out = (x - mean) / std            dx = dout / std
     Pad          out = x with `value` around it    dx = the inner part of dout
     Permute      out = x with its axes in another order    dx = dout with them back
+    Reshape      out = x in another shape         dx = dout in the shape of x
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -176,6 +178,34 @@ class Permute(_Fixed):
         """Permute them back."""
         back = tuple(int(i) for i in np.argsort(cache))
         return (namespace(dout).permute_dims(dout, back),), ()
+
+
+class Reshape(_Fixed):
+    """The numbers of a row in another shape, as sequences (C, L) that become images of one row (C, 1, L)."""
+
+    kind = "reshape"
+
+    def __init__(self, to: Sequence[int], *, name: str | None = None) -> None:
+        """to: the shape of a row, N left out."""
+        super().__init__(name)
+        items = as_items("Reshape", "to", to, "sizes")
+        self.to = tuple(as_count("Reshape", f"to[{i}]", n) for i, n in enumerate(items))
+
+    def shape(self, *shapes: Shape) -> Shape:
+        """The shape `to`."""
+        shape = super().shape(*shapes)
+        if prod(shape) != prod(self.to):
+            raise ShapeError(f"{self!r}: rows of {shape} have other sizes than {self.to}")
+        return self.to
+
+    def forward(self, xs: Sequence[Array], params: Sequence[Array], mode: str) -> tuple[Array, Any]:
+        """Give each row its shape."""
+        x = xs[0]
+        return namespace(x).reshape(x, (x.shape[0], *self.to)), x.shape
+
+    def backward(self, dout: Array, cache: Any) -> tuple[Sequence[Array], Sequence[Array]]:
+        """Give each row the old one back."""
+        return (namespace(dout).reshape(dout, cache),), ()
 
 
 def _constants(name: str, value: Any) -> np.ndarray:

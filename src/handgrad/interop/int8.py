@@ -38,6 +38,7 @@ _SAME = (
     "avg_pool",
     "global_avg_pool",
     "flatten",
+    "reshape",
     "upsample",
     "maxout",
     "permute",

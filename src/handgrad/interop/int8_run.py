@@ -112,6 +112,8 @@ def _moved(node: Node, x: np.ndarray, n: dict[str, Any], network: Network) -> np
     o, op = node.options, node.op
     if op == "flatten":
         return x.reshape(len(x), -1)
+    if op == "reshape":
+        return x.reshape(len(x), *o["to"])
     if op == "permute":
         return x.transpose(0, *(i + 1 for i in o["order"]))
     if op == "pad":

@@ -20,12 +20,7 @@ from handgrad.errors import DataError, HandgradError, OptionError, as_path, show
 from handgrad.interop.keras_ops import LAYERS
 from handgrad.interop.network import Images, Network
 from handgrad.interop.optional import library
-from handgrad.interop.reader import (
-    Growing,
-    NoCounterpart,
-    Unknown,
-    Value,
-)
+from handgrad.interop.reader import Growing, NoCounterpart, Unknown, Value, as_seen
 from handgrad.interop.rebuild import GraphModel, check_options, model_of
 
 Made = Any
@@ -87,7 +82,7 @@ def network_of(model: Any) -> Network:
             raise OptionError(
                 f"from_keras: the shape of the input {tensor.name} is not known: {tensor.shape}"
             )
-        shape = (shape[2], *shape[:2]) if len(shape) == 3 else shape
+        shape = (shape[-1], *shape[:-1])
         values[id(tensor)] = growing.input(tensor.name, shape)
     reader.walk(functional, values)
     outputs = functional.outputs
@@ -243,14 +238,23 @@ class _Reader:
                 self.layouts[out.name] = self.layouts[given[0].name]
             if keeps and given[0].name in self.first:
                 self.first.add(out.name)
-            return self.activated(layer, out, kind)
+            out = self.activated(layer, out, kind)
+            is_row = len(out.shape) == 3 == len(node.outputs[0].shape) and out.shape[1] == 1
+            return as_seen(out) if is_row else out
         except NoCounterpart as error:
             self.growing.problem(f"{layer.name} ({kind})", str(error))
             return Unknown()
 
     def activated(self, layer: Any, x: Value, kind: str) -> Value:
         """The activation that a layer has built in."""
-        if kind in ("Dense", "Conv2D", "DepthwiseConv2D", "Conv2DTranspose", "Activation"):
+        if kind in (
+            "Dense",
+            "Conv1D",
+            "Conv2D",
+            "DepthwiseConv2D",
+            "Conv2DTranspose",
+            "Activation",
+        ):
             return self.activation(
                 self.keras.activations.serialize(layer.activation), x, layer.name, kind
             )

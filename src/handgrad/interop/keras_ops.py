@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from handgrad.interop.keras_rows import global_mean, of_rows
 from handgrad.interop.network import Node
 from handgrad.interop.reader import (
     NoCounterpart,
@@ -125,7 +126,7 @@ def _norm(r: _Reader, layer: Any, given: list[Value], node: Any) -> Made:
     (x,) = given
     kind = type(layer).__name__
     axis = layer.axis if isinstance(layer.axis, int) else next(iter(layer.axis), None)
-    if axis not in (-1, len(x.shape)):
+    if axis not in (-1, len(x.view)):
         raise NoCounterpart(f"along the axis {layer.axis}")
     if getattr(layer, "rms_scaling", False):
         raise NoCounterpart("rms_scaling")
@@ -151,7 +152,8 @@ def _norm(r: _Reader, layer: Any, given: list[Value], node: Any) -> Made:
 def _pool(r: _Reader, layer: Any, given: list[Value], node: Any) -> Made:
     (x,) = given
     size, stride = (tuple(int(n) for n in v) for v in (layer.pool_size, layer.strides))
-    op = "max_pool" if type(layer).__name__ == "MaxPooling2D" else "avg_pool"
+    kind = getattr(layer, "kind_of_images", type(layer).__name__)
+    op = "max_pool" if kind == "MaxPooling2D" else "avg_pool"
     if len(x.shape) != 3:
         raise NoCounterpart(f"on rows of {x.shape}")
     pads = [0] * 4 if layer.padding == "valid" else same_pads(x.shape, size, stride, True)
@@ -205,9 +207,12 @@ def _alias(x: Value, name: str) -> Any:
 def _reshape(r: _Reader, layer: Any, given: list[Value], node: Any) -> Made:
     (x,) = given
     target = tuple(int(n) for n in node.outputs[0].shape[1:])
-    last = (*x.shape[1:], x.shape[0]) if len(x.shape) == 3 else x.shape
+    last = (*x.shape[1:], x.shape[0])
     if target == last:
         return x
+    if {len(target), len(last)} == {2, 3} and target[-1] == last[-1] and 1 in (target[0], last[0]):
+        to = (target[-1], *target[:-1])  # sequences and images of one row
+        return r.growing.add("reshape", [x], {"to": to}, name=layer.name)
     if target[:-2] == last[:-1] and target[-1] * target[-2] == last[-1]:
         return x._replace(
             view=(target[-2], target[-1], *x.shape[1:])
@@ -273,7 +278,7 @@ def _add(r: _Reader, layer: Any, given: list[Value], node: Any) -> Made:
 
 
 def _concat(r: _Reader, layer: Any, given: list[Value], node: Any) -> Made:
-    if layer.axis not in (-1, len(given[0].shape)):
+    if layer.axis not in (-1, len(given[0].view)):
         raise NoCounterpart(f"along the axis {layer.axis}")
     return r.growing.add("concat", given, name=layer.name)
 
@@ -336,7 +341,8 @@ def _gelu(r: _Reader, layer: Any, given: list[Value], node: Any) -> Made:
 
 LAYERS: dict[str, Callable[..., Made]] = {
     "Dense": _dense, "Conv2D": _conv, "DepthwiseConv2D": _conv, "Conv2DTranspose": _conv_transpose,
-    "Cropping2D": _cropping,
+    "Cropping2D": _cropping, "Conv1D": of_rows(_conv), "MaxPooling1D": of_rows(_pool),
+    "AveragePooling1D": of_rows(_pool), "GlobalAveragePooling1D": global_mean,
     **dict.fromkeys(("BatchNormalization", "LayerNormalization", "GroupNormalization"), _norm),
     "MaxPooling2D": _pool, "AveragePooling2D": _pool, "GlobalAveragePooling2D": _global_avg,
     "GlobalMaxPooling2D": _global_max, "Flatten": _flatten, "Permute": _permute, "Reshape": _reshape,

@@ -118,7 +118,7 @@ class _Builder:
 
 def _last(shape: tuple[int, ...]) -> tuple[int, ...]:
     """The shape with channels last."""
-    return (*shape[1:], shape[0]) if len(shape) == 3 else shape
+    return (*shape[1:], shape[0]) if len(shape) > 1 else shape
 
 
 def _affine(b: _Builder, node: Node, xs: list[Any]) -> Any:
@@ -244,6 +244,14 @@ def _flatten(b: _Builder, node: Node, xs: list[Any]) -> Any:
     return b.layer("Flatten", node)(x)
 
 
+def _reshape(b: _Builder, node: Node, xs: list[Any]) -> Any:
+    """Of sequences that become images of one row, or back: their channels are last in both."""
+    before = b.network.shapes[node.inputs[0]]
+    if {len(before), len(node.shape)} != {2, 3} or before[0] != node.shape[0]:
+        raise _NoCounterpart(f"from {before} to {node.shape}")
+    return b.layer("Reshape", node, target_shape=_last(node.shape))(xs[0])
+
+
 def _permute(b: _Builder, node: Node, xs: list[Any]) -> Any:
     order = node.options["order"]
     if len(order) != 3:
@@ -292,6 +300,7 @@ LAYERS: dict[str, Callable[[_Builder, Node, list[Any]], Any]] = {
     "global_avg_pool": _named("GlobalAveragePooling2D"),
     "upsample": _upsample,
     "flatten": _flatten,
+    "reshape": _reshape,
     "permute": _permute,
     "pad": _pad,
     "gelu": _gelu,

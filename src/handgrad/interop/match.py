@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -51,7 +50,11 @@ def layouts(value: Array, shape: tuple[int, ...]) -> Iterator[tuple[tuple[int, .
         turned = value.transpose(order)
         if turned.shape == shape:
             yield order, turned
-    elif value.size == int(np.prod(shape)) and len(value) == shape[0] and value.ndim != len(shape):
+    if value.ndim == 3 and len(shape) == 4 and shape[2] == 1:  # sequences with their channels last
+        turned = value.transpose(0, 2, 1)
+        if (*turned.shape[:2], 1, turned.shape[2]) == shape:
+            yield (0, 2, 1), turned.reshape(shape)
+    if value.size == int(np.prod(shape)) and len(value) == shape[0] and value.ndim != len(shape):
         yield (), value.reshape(shape)
 
 
@@ -82,19 +85,32 @@ def match(network: Network, trace: Trace, mode: str) -> Found:
         order = [*range(start, len(trace.values)), *range(start)]
         if node.op == "flatten" and _is_flattened_otherwise(trace.values[start:], done.out):
             continue
-        hits = ((i, hit) for i in order if (hit := _hit(trace.values[i], done.out)) is not None)
-        for i, (layout, value) in hits:
-            first = node.name not in found.place
-            if first or _carries_more(trace.values[i], found.seen[node.name]):
-                found.place[node.name], found.seen[node.name] = i, trace.values[i]
-                found.layout[node.name] = layout
-                found.values[node.name] = Value.exact(value)
-            if not trace.learns:
-                break
-            if layout == found.layout[node.name]:
-                found.twins.setdefault(node.name, []).append(trace.values[i])
+        hits = [(i, *hit) for i in order if (hit := _hit(trace.values[i], done.out)) is not None]
+        if not hits:
+            continue
+        distances = [_distance(value, done.out) for _, _, value in hits]
+        best = distances.index(min(distances))
+        for k, (i, _, value) in enumerate(
+            hits
+        ):  # another tensor of the same numbers may learn more
+            same = np.array_equal(value, hits[best][2])
+            if same and _carries_more(trace.values[i], trace.values[hits[best][0]]):
+                best = k
+        i, layout, value = hits[best]
+        found.place[node.name], found.seen[node.name] = i, trace.values[i]
+        found.layout[node.name] = layout
+        found.values[node.name] = Value.exact(value)
+        if trace.learns:
+            found.twins[node.name] = [trace.values[i] for i, other, _ in hits if other == layout]
     _leave_unresolved(network, trace, found)
     return found
+
+
+def _distance(value: Array, out: Value) -> float:
+    """The largest difference, as a share of what rounding explains."""
+    with np.errstate(all="ignore"):
+        share = np.abs(value - out.value) / out.error
+    return float(np.nan_to_num(share, nan=0.0, posinf=np.inf).max(initial=0.0))
 
 
 def _says_something(out: Value, xs: Sequence[Value]) -> bool:
@@ -171,207 +187,16 @@ def _is_near(node: Node, trace: Trace, found: Found) -> bool:
     return False
 
 
-@dataclass
-class Difference:
-    """A gradient that rounding does not explain: of a parameter, or of a value, wrong in its taker."""
-
-    node: Node
-    what: str
-    mine: Value
-    other: Array | None
-
-
-def gradients(
-    network: Network, trace: Trace, found: Found, upstream: Array, mode: str
-) -> Difference | None:
-    """Go back through `network` on the other's values; return the first gradient that differs."""
-    sums: dict[str, Value] = {
-        network.output: Value.exact(upstream.reshape(found.values[network.output].value.shape))
-    }
-    takers: dict[str, Node] = {}
-    own: dict[str, tuple[Node, str, Value]] = {}
-    for node in reversed(network.nodes):
-        if node.name not in sums:
-            continue
-        dout, wrong = _settled(node.name, sums[node.name], takers, trace, found)
-        if wrong is not None:
-            return wrong
-        xs = [found.values[name] for name in node.inputs]
-        back = bounds.backward(
-            node, xs, found.done[node.name], dout, trace.unit, mode, trace.winograd
+def holds(trace: Trace, node: Node) -> bool:
+    """Whether the other network has the arrays of a batch normalisation, so that it is not folded."""
+    kept = [*trace.params.values(), *trace.buffers.values()]
+    mine = [np.asarray(node.arrays[role], np.float64) for role in ("mean", "var")]
+    return all(
+        any(
+            a.size == b.size and np.allclose(a.reshape(-1), b, rtol=1e-5, atol=1e-300) for a in kept
         )
-        for name, dx in zip(node.inputs, back.inputs, strict=True):
-            known = sums.get(name)
-            sums[name] = dx if known is None else _added(known, dx, trace.unit)
-            takers[name] = node
-        for role, dw in back.params.items():
-            if role in node.params:
-                name = node.params[role]
-                known_w = own.get(name)
-                own[name] = (
-                    node,
-                    role,
-                    dw if known_w is None else _added(known_w[2], dw, trace.unit),
-                )
-        for role in back.params:
-            if role in node.params and _is_last_use(network, node, node.params[role]):
-                name = node.params[role]
-                wrong = _parameter(*own[name], name, trace, found)
-                if wrong is not None:
-                    return wrong
-    for name in network.inputs:
-        if name in sums:
-            _, wrong = _settled(name, sums[name], takers, trace, found)
-            if wrong is not None:
-                return wrong
-    return None
-
-
-def _is_last_use(network: Network, node: Node, parameter: str) -> bool:
-    """Whether `node` is the first in the network with it, so the last one on the way back."""
-    for other in network.nodes:
-        if parameter in other.params.values():
-            return other.name == node.name
-    return True
-
-
-def _added(a: Value, b: Value, u: float) -> Value:
-    total = a.value + b.value
-    return Value(total, a.error + b.error + u * (np.abs(a.value) + np.abs(b.value)))
-
-
-def _settled(
-    name: str, mine: Value, takers: dict[str, Node], trace: Trace, found: Found
-) -> tuple[Value, Difference | None]:
-    """The gradient of a value: the other's own where it is right, so that nothing adds up."""
-    seen = found.seen.get(name)
-    if seen is None or seen.grad is None:
-        if seen is not None and name in takers and not mine.value.any():
-            return mine, None
-        return mine, None
-    other = _laid_out(seen.grad, mine.value.shape, found.layout[name])
-    if other is None or name not in takers or _shares_value(name, found):
-        return mine, None
-    for twin in [seen, *found.twins.get(name, [])]:  # equal numbers may be other tensors
-        if twin.grad is not None:
-            same = _laid_out(twin.grad, mine.value.shape, found.layout[name])
-            if same is not None and fits(same, mine):
-                return Value.exact(same), None
-    return mine, Difference(takers[name], f"the gradient of its input {name}", mine, other)
-
-
-def _shares_value(name: str, found: Found) -> bool:
-    """Whether another value was found at the same place, so that the gradient may be either's."""
-    return any(found.place[other] == found.place[name] for other in found.place if other != name)
-
-
-def _laid_out(grad: Array, shape: tuple[int, ...], layout: tuple[int, ...] | None) -> Array | None:
-    if layout == ():
-        return grad.reshape(shape) if grad.size == int(np.prod(shape)) else None
-    grad = grad if layout is None else grad.transpose(layout)
-    return grad if grad.shape == shape else None
-
-
-def _parameter(
-    node: Node, role: str, mine: Value, name: str, trace: Trace, found: Found
-) -> Difference | None:
-    """Compare the gradient of a parameter with that of the other's that holds the same numbers."""
-    array = np.asarray(node.arrays[role], np.float64)
-    candidates = list(counterparts(node, role, array, trace, found))
-    if not candidates:
-        return None
-    worst: Difference | None = None
-    for other, turn in candidates:
-        grad = trace.grads.get(other)
-        turned = None if grad is None else turn(grad)
-        if turned is not None and fits(turned, mine):
-            return None
-        if turned is None and not mine.value.any():
-            return None
-        if worst is None or worst.other is None:
-            worst = Difference(node, f"the gradient of {role}", mine, turned)
-    return worst
-
-
-def counterparts(
-    node: Node, role: str, array: Array, trace: Trace, found: Found | None = None
-) -> Iterator[tuple[str, Any]]:
-    """Yield the other's parameters that hold the numbers of `array`, and what turns them into its form."""
-    seen = None if found is None else found.seen.get(node.name)
-    asked = seen.params if seen is not None and seen.params else tuple(trace.params)
-    for names in (asked, tuple(trace.params)):
-        hits = []
-        for name in names:
-            other = trace.params.get(name)
-            if other is None or other.size != array.size:
-                continue
-            for turn in _turns(node, role, array.shape):
-                turned = turn(np.asarray(other, np.float64))
-                if turned is not None and np.allclose(
-                    turned, array, rtol=4 * trace.unit, atol=1e-300
-                ):
-                    hits.append((name, turn))
-                    break
-        if hits:
-            yield from hits
-            return
-
-
-def _turns(node: Node, role: str, shape: tuple[int, ...]) -> list[Any]:
-    """The layouts in which other libraries keep a parameter, as functions into ours."""
-
-    def turned(order: tuple[int, ...]) -> Any:
-        def turn(a: Array) -> Array | None:
-            if a.ndim != len(order):
-                return None
-            found = a.transpose(order)
-            return found if found.shape == shape else None
-
-        return turn
-
-    def same(a: Array) -> Array | None:
-        return a.reshape(shape) if a.size == int(np.prod(shape)) and a.ndim <= max(len(shape), 1) + 3 and (
-            a.shape == shape or role != "W") else None  # fmt: skip
-
-    if role != "W":
-        return [same]
-    if len(shape) == 2:
-        found = [same, turned((1, 0))]
-        for c in (k for k in range(2, shape[0]) if shape[0] % k == 0):
-            found += [_by_channels(c, shape), _by_channels(c, shape, True)]
-        return [*found, _as_filters(shape)]
-    return [
-        same,
-        turned((3, 2, 0, 1)),
-        turned((1, 0, 2, 3)),
-        turned((0, 3, 1, 2)),
-        turned((3, 0, 1, 2)),
-    ]
-
-
-def _as_filters(shape: tuple[int, ...]) -> Any:
-    """Affine weights that the other has as filters (M, C, H, W) of one window."""
-
-    def turn(a: Array) -> Array | None:
-        if a.ndim != 4 or a.size != int(np.prod(shape)):
-            return None
-        return a.reshape(len(a), -1).T if len(a) == shape[1] else None
-
-    return turn
-
-
-def _by_channels(c: int, shape: tuple[int, ...], transposed: bool = False) -> Any:
-    """Affine weights whose rows are in NHWC order, for c channels."""
-
-    def turn(a: Array) -> Array | None:
-        if a.ndim != 2:
-            return None
-        a = a.T if transposed else a
-        if a.shape != shape:
-            return None
-        return a.reshape(shape[0] // c, c, -1).transpose(1, 0, 2).reshape(shape)
-
-    return turn
+        for b in mine
+    )
 
 
 def candidates(trace: Trace, found: Found, node: Node) -> Sequence[Seen]:

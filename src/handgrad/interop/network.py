@@ -18,14 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from handgrad import nn
-from handgrad.errors import OperationError, OptionError, shown
-from handgrad.interop.extras import Pad, Permute, Scale, Standardize
-from handgrad.models.network import CourseDropout
-from handgrad.models.norms import CourseBatchNorm, CourseLayerNorm
-from handgrad.models.speed import scaled
-from handgrad.nn.custom import CustomLayer
-
 Shape = tuple[int, ...]
 
 OPERATORS: dict[str, tuple[str, ...]] = {
@@ -41,41 +33,12 @@ OPERATORS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(
         ("relu", "sigmoid", "tanh", "softplus", "leaky_relu", "elu", "gelu", "maxout", "dropout",
          "flatten", "add", "concat", "max_pool", "avg_pool", "global_avg_pool", "upsample",
-         "scale", "pad", "permute"), ()),
+         "scale", "pad", "permute", "reshape"), ()),
 }  # fmt: skip
 """Operator -> the roles of its arrays, in the order of the pair."""
 
 POINTWISE = ("relu", "sigmoid", "tanh", "softplus", "leaky_relu", "elu", "gelu", "scale")
 """Operators that change each number for itself, by one function for all."""
-
-_SIMPLE: dict[type, str] = {
-    nn.ReLU: "relu", nn.Sigmoid: "sigmoid", nn.Tanh: "tanh", nn.Softplus: "softplus",
-    nn.LeakyReLU: "leaky_relu", nn.ELU: "elu", nn.GELU: "gelu", nn.PReLU: "prelu",
-    nn.Maxout: "maxout", nn.Dropout: "dropout", nn.Flatten: "flatten", nn.Add: "add",
-    nn.Concat: "concat", nn.MaxPool: "max_pool", nn.AvgPool: "avg_pool",
-    nn.GlobalAvgPool: "global_avg_pool", nn.Upsample: "upsample", nn.Affine: "affine",
-    nn.Conv2d: "conv", nn.ConvTranspose2d: "conv_transpose", nn.BatchNorm: "batchnorm",
-    nn.GroupNorm: "groupnorm", nn.InstanceNorm: "instancenorm", nn.Whitening: "conv",
-    CourseBatchNorm: "batchnorm", CourseDropout: "dropout",
-    Pad: "pad", Permute: "permute", Scale: "scale", Standardize: "standardize",
-}  # fmt: skip
-
-# operator -> its options that are attributes of the layer object, under the same name
-_OPTIONS: dict[str, tuple[str, ...]] = {
-    "leaky_relu": ("alpha",),
-    "elu": ("alpha",),
-    "gelu": ("approximate",),
-    "maxout": ("pieces",),
-    "conv_transpose": ("stride", "pad", "output_pad", "dilation", "groups"),
-    "groupnorm": ("groups",),
-    "max_pool": ("size", "stride", "pad", "ceil_mode"),
-    "avg_pool": ("size", "stride", "pad", "ceil_mode", "count_include_pad"),
-    "upsample": ("scale", "mode"),
-    "scale": ("factor",),
-    "pad": ("pads", "value"),
-    "permute": ("order",),
-    "batchnorm": ("momentum",),
-}
 
 
 @dataclass(frozen=True)
@@ -173,126 +136,6 @@ class Network:
         return {
             name: node.arrays[role] for node in self.nodes for role, name in node.params.items()
         }
-
-
-def describe(model: Any, images: Images | None = None) -> Network:
-    """Return the neutral form of `model`, a network of `handgrad.nn` or a ready one.
-
-    Raises OptionError if it is none or is not built, and OperationError that names, all at once, the
-    layers that have no neutral form: pairs of one's own.
-    """
-    if isinstance(model, Network):
-        return model if images is None else replace(model, images=images)
-    if not isinstance(model, nn.Model):
-        raise OptionError(
-            f"interop: a network of handgrad.nn or handgrad.models is needed, got {shown(model)}"
-        )
-    network = _of_model(model)
-    if network.dtype.kind == "c":
-        raise OptionError(f"interop: {network.name} computes in complex numbers; use real ones")
-    return network if images is None else replace(network, images=images)
-
-
-# -- of layer objects ------------------------------------------------------------------------------
-
-
-def _of_model(model: nn.Model) -> Network:
-    model.check_params()  # which also says what to do where it is not built
-    rows = model._input_shapes
-    assert rows is not None
-    graph, output = model._record([(1, *row) for row in rows], "test")
-    names = {i: "x" if len(rows) == 1 else f"x{i + 1}" for i in range(len(rows))}
-    inputs = {names[i]: row for i, row in enumerate(rows)}
-    needed, wanted = [], {output.index}
-    for call in reversed(graph.calls):
-        if call.output in wanted:
-            needed.append(call)
-            wanted.update(call.inputs)
-    own = model._in_call(model._own_state())  # layers with what the network keeps for them
-    nodes, foreign = [], []
-    made: dict[str, int] = {}
-    for call in reversed(needed):
-        label = call.label
-        if call.layer._root is None:  # made in forward, as Add: it may be called often
-            made[label] = made.get(label, 0) + 1
-            label = f"{label}{made[label]}"
-        while label in names.values():
-            label += "_"
-        names[call.output] = label
-        op = _operator(call.layer, call.shape)
-        if op is None:
-            foreign.append(f"{label}, {call.layer!r}")
-            continue
-        layer = own.get(id(call.layer), call.layer)
-        arrays, params = _arrays(model, layer)
-        row = (call.shape[1:],)
-        if any(i not in names for i in call.inputs):
-            continue  # a foreign one stands in front of it
-        given = tuple(names[i] for i in call.inputs)
-        nodes.append(Node(label, op, given, _options(op, layer), arrays, params, *row))
-    if foreign:
-        raise OperationError(
-            f"interop: {type(model).__name__} holds layers that are this library's alone or your own, "
-            f"and have no form elsewhere: {'; '.join(foreign)}. Use layers of handgrad.nn in their place"
-        )
-    loss = {"name": model._loss.name, **model._loss.options}
-    reg = float(model.reg)
-    return Network(
-        type(model).__name__, inputs, tuple(nodes), names[output.index], Images(), loss, reg,
-        tuple(model.decayed),
-    )  # fmt: skip
-
-
-def _operator(layer: nn.Layer, shape: Shape) -> str | None:
-    if type(layer) in (nn.LayerNorm, CourseLayerNorm):
-        return "layernorm" if len(shape) == 2 else "groupnorm"
-    if isinstance(layer, CustomLayer) and layer.pair is scaled:
-        return "scale"
-    return _SIMPLE.get(type(layer))
-
-
-def _options(op: str, layer: Any) -> dict[str, Any]:
-    options: dict[str, Any] = {}
-    if isinstance(layer, CustomLayer):
-        return {"factor": float({**layer.pair.defaults, **layer.given}["factor"])}
-    if isinstance(layer, nn.Whitening):
-        return {"stride": (1, 1), "pad": layer._pad, "dilation": (1, 1), "groups": 1}
-    if isinstance(layer, nn.Conv2d):
-        options |= layer.conv_param
-    if op in ("batchnorm", "layernorm", "groupnorm", "instancenorm"):
-        options["eps"] = layer.param.get("eps", 1e-5)
-    if isinstance(layer, nn.LayerNorm) and op == "groupnorm":
-        return {**options, "groups": getattr(layer, "groups", 1)}
-    if isinstance(layer, nn.Dropout):
-        options["p"] = layer.param["p"]
-    return options | {name: getattr(layer, name) for name in _OPTIONS.get(op, ())}
-
-
-def _arrays(model: nn.Model, layer: nn.Layer) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    (shapes, *_) = [*layer._shapes, ()]
-    params = dict(zip(layer.weights(*shapes) if shapes else (), layer.parameters, strict=True))
-    arrays = {role: np.asarray(model.params[name]) for role, name in params.items()}
-    if isinstance(layer, nn.Whitening):
-        dtype = next(iter(model.params.values())).dtype if model.params else np.float32
-        arrays["W"] = layer.buffers()["W"].astype(dtype)
-    if isinstance(layer, nn.BatchNorm):
-        (shape, *_) = list(layer._shapes)
-        arrays |= _statistics(layer.buffers(), shape[0][0], arrays)
-    if isinstance(layer, Standardize):
-        arrays |= {"mean": layer.mean, "std": layer.std}
-    return arrays, params
-
-
-def _statistics(
-    kept: Mapping[str, Any], channels: int, like: Mapping[str, np.ndarray]
-) -> dict[str, np.ndarray]:
-    """The running statistics; before the first step those that the pair computes with."""
-    dtype = next((a.dtype for a in like.values()), np.dtype(np.float32))
-    zeros = np.zeros(channels, dtype)
-    return {role: np.asarray(kept.get(f"running_{role}", zeros)) for role in ("mean", "var")}
-
-
-# -- what writers ask for --------------------------------------------------------------------------
 
 
 def without_dropout(network: Network) -> Network:

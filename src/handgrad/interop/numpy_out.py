@@ -115,6 +115,10 @@ class _Text:
         if node.op == "permute":
             order = (0, *(i + 1 for i in node.options["order"]))
             return [f"{out} = {x}.transpose{order}{shape}"]
+        if node.op == "reshape":
+            return [
+                f"{out} = {x}.reshape(len({x}), {', '.join(map(str, node.options['to']))}){shape}"
+            ]
         function, arrays, options = self.call(node)
         self.needed[function] = None
         before = []
@@ -154,6 +158,8 @@ class _Text:
         elif node.op == "permute":
             axes = tuple(int(i) for i in np.argsort((0, *(i + 1 for i in node.options["order"]))))
             lines = [f"{targets[0]} = d{out}.transpose{axes}"]
+        elif node.op == "reshape":
+            lines = [f"{targets[0]} = d{out}.reshape({xs[0]}.shape)"]
         else:
             function, arrays, options = self.call(node)
             self.needed[f"{function}_backward"] = None

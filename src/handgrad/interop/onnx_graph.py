@@ -91,3 +91,15 @@ def floats_of(x: Any, what: str) -> np.ndarray:
 def input_of(given: list[Any], place: int) -> Any:
     """Return the input at `place`, None where it is left out."""
     return given[place] if len(given) > place else None
+
+
+def params_of(node: Any, **places: int) -> dict[str, str]:
+    """The names of the weights, by role."""
+    return {
+        role: node.input[i] for role, i in places.items() if len(node.input) > i and node.input[i]
+    }
+
+
+def decimal_of(value: float) -> float:
+    """The number that was meant where it was written as a float32."""
+    return float(str(np.float32(value)))

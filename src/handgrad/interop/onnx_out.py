@@ -265,6 +265,11 @@ def _concat(writer: Writer, node: Node, out: str) -> None:
     writer.add("Concat", list(node.inputs), out, axis=1)
 
 
+def _reshape(writer: Writer, node: Node, out: str) -> None:
+    shape = writer.weight(f"{node.name}.shape", np.array([0, *node.options["to"]], np.int64))
+    writer.add("Reshape", [*node.inputs, shape], out)
+
+
 def _flatten(writer: Writer, node: Node, out: str) -> None:
     writer.add("Flatten", list(node.inputs), out, axis=1)
 
@@ -285,6 +290,7 @@ OPERATIONS: dict[str, Callable[[Writer, Node, str], None]] = {
     "gelu": _gelu,
     "maxout": _maxout,
     "flatten": _flatten,
+    "reshape": _reshape,
     "add": _simple("Add"),
     "concat": _concat,
     "max_pool": _pool,

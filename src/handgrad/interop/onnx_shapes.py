@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from handgrad.interop.onnx_graph import Graph, Made, constant_of, input_of, value_of
-from handgrad.interop.reader import NoCounterpart, Shape, Value
+from handgrad.interop.reader import NoCounterpart, Shape, Value, as_seen, is_sequence
 
 _MOST_FILLED = 160_000_000
 
@@ -16,7 +16,7 @@ def flattened(g: Graph, x: Value, name: str) -> Value:
     """Return the rows of images."""
     if len(x.shape) == 1:
         return x._replace(view=x.shape)
-    if x.view != x.shape:
+    if x.view != x.shape and not is_sequence(x):
         raise NoCounterpart(f"rows of the shape {x.view}")
     return g.growing.add("flatten", [x], name=name)
 
@@ -56,6 +56,9 @@ def reshape(g: Graph, node: Any, given: list[Any]) -> Made:
         raise NoCounterpart(
             f"from (N, {', '.join(map(str, x.view))}) to {[int(n) for n in target.reshape(-1)]}"
         )
+    if {len(rest), len(x.shape)} == {2, 3} and x.view == x.shape and rest[0] == x.shape[0] and (
+        1 in (*rest[1:-1], *x.shape[1:-1])):  # fmt: skip
+        return g.growing.add("reshape", [x], {"to": tuple(rest)}, name=node.output[0])
     if tuple(rest) == x.shape:
         return x._replace(view=x.shape)
     if len(rest) == 1:
@@ -81,6 +84,8 @@ def squeeze(g: Graph, node: Any, given: list[Any]) -> Made:
             if node.op_type == "Squeeze"
             else np.expand_dims(x, tuple(axes))
         )
+    if node.op_type == "Squeeze" and x.view == (*x.shape, 1) and [a % 3 for a in axes] == [2]:
+        return x._replace(view=x.shape)
     is_pixel = len(x.shape) == 1 and x.view == (*x.shape, 1, 1)
     if node.op_type == "Squeeze" and is_pixel and sorted(a % 4 for a in axes) == [2, 3]:
         return x._replace(view=x.shape)
@@ -107,9 +112,13 @@ def concat(g: Graph, node: Any, given: list[Any]) -> Made:
     if all(isinstance(x, np.ndarray) for x in given):
         return np.concatenate(given, o["axis"])
     xs = [value_of(x) for x in given]
-    if o["axis"] % (len(xs[0].view) + 1) != 1 or any(x.view != x.shape for x in xs):
+    rows = all(is_sequence(x) for x in xs)
+    if o["axis"] % (len(xs[0].view) + 1) != 1 or not (rows or all(x.view == x.shape for x in xs)):
         raise NoCounterpart(f"along the axis {o['axis']}")
-    return xs[0] if len(xs) == 1 else g.growing.add("concat", xs, name=node.output[0])
+    if len(xs) == 1:
+        return xs[0]
+    out = g.growing.add("concat", xs, name=node.output[0])
+    return as_seen(out) if rows else out
 
 
 def make_constant(g: Graph, node: Any, given: list[Any]) -> Made:

@@ -257,3 +257,23 @@ def same_pads(shape: Shape, reach: Sequence[int], stride: Sequence[int], upper: 
         small, large = total // 2, total - total // 2
         sides.append((small, large) if upper else (large, small))
     return [sides[0][0], sides[1][0], sides[0][1], sides[1][1]]
+
+
+def as_images(growing: Growing, x: Value, name: str) -> Value:
+    """Return sequences (C, L) as images of one row (C, 1, L), which the foreign graph sees as sequences."""
+    if is_sequence(x):
+        return x
+    if len(x.shape) != 2 or x.view != x.shape:
+        raise NoCounterpart(f"on rows of {x.view}, where sequences (C, L) are needed")
+    shape = (x.shape[0], 1, x.shape[1])
+    return growing.add("reshape", [x], {"to": shape}, name=f"{name}.image")._replace(view=x.shape)
+
+
+def is_sequence(x: Value) -> bool:
+    """Whether x are images of one row that the foreign graph sees as sequences."""
+    return len(x.shape) == 3 and x.shape[1] == 1 and x.view == (x.shape[0], x.shape[2])
+
+
+def as_seen(x: Value) -> Value:
+    """Return images of one row as the sequences that the foreign graph sees."""
+    return x._replace(view=(x.shape[0], x.shape[2]))

@@ -29,7 +29,7 @@ _LAYERS = {
     "concat": "Concat", "max_pool": "MaxPool", "avg_pool": "AvgPool",
     "global_avg_pool": "GlobalAvgPool", "upsample": "Upsample",
     **{name.lower(): f"handgrad.interop.extras:{name}"
-       for name in ("Scale", "Standardize", "Pad", "Permute")},
+       for name in ("Scale", "Standardize", "Pad", "Permute", "Reshape")},
 }  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +11,9 @@ from handgrad.interop import bounds
 from handgrad.interop.bounds import Value
 from handgrad.interop.causes import causes
 from handgrad.interop.match import Found, candidates, fits, layouts
-from handgrad.interop.network import Network, Node
+from handgrad.interop.network import POINTWISE, Network, Node
+from handgrad.interop.parameters import turns
+from handgrad.interop.relations import is_function, relation, solved_option, sorted_by
 from handgrad.interop.trace import Trace
 
 
@@ -21,10 +23,43 @@ class Search:
     def __init__(self, network: Network, seen: Trace, found: Found, mode: str) -> None:
         self.network, self.seen, self.found, self.mode = network, seen, found, mode
         self.uses = network.uses()
+        self.explains: Callable[[Node, Value], bool] = self._all_of_it
+        self._first_output: str | None = None
 
     def cause(self, node: Node) -> str | None:
         """The words for the mistake at `node`, None where no known one fits."""
-        return self.known(node) or self.exchanged(node) or self.moved(node) or self.ratio(node)
+        for explains in (self._all_of_it, self._what_follows):
+            self.explains = explains
+            looks = (
+                self.known, self.exchanged, self.changed_arrays, self.between, self.moved, self.output,
+            )  # fmt: skip
+            for look in looks:
+                words = look(node)
+                if words:
+                    return words
+        return self.shares(node) or self.solved(node) or self.seen_alone(node) or self.shape(node)
+
+    def _all_of_it(self, node: Node, out: Value) -> bool:
+        """Whether the scores are those that follow from `out` in the place of the node's output."""
+        values, later = dict(self.found.values), {node.name}
+        values[node.name] = out
+        for after in self.network.nodes:
+            if later.isdisjoint(after.inputs):
+                continue
+            try:
+                values[after.name] = self.forward(after, [values[name] for name in after.inputs])
+            except Exception:  # shapes that the mistake changes
+                return False
+            later.add(after.name)
+        last, scores = values[self.network.output], self.seen.scores
+        right = self.found.done[self.network.output].out
+        if scores.size != last.value.size or self.network.output not in later:
+            return False
+        scores = scores.reshape(last.value.shape)
+        size = float(np.sqrt((scores**2).mean()))
+        if float(last.error.max(initial=0)) > 1e-2 * size:
+            return False  # rounding is blown up on the way: they say nothing
+        return fits(scores, last) and not fits(scores, right)
 
     def inputs(self, node: Node) -> list[Value]:
         """What goes into `node`."""
@@ -35,11 +70,34 @@ class Search:
         return bounds.forward(node, xs, self.seen.unit, self.mode).out
 
     def known(self, node: Node) -> str | None:
-        """One of the list of mistakes."""
+        """One of the list of mistakes, if what follows from it is there as well."""
+        for words, out in causes(node, self.inputs(node), self.seen.unit, self.mode):
+            if out is not None and self.is_there(node, out) and self.explains(node, out):
+                return words
+        return None
+
+    def seen_alone(self, node: Node) -> str | None:
+        """One of the list of mistakes, though nothing that follows from it is there."""
         for words, out in causes(node, self.inputs(node), self.seen.unit, self.mode):
             if out is not None and self.is_there(node, out):
                 return words
-        return None
+        return self._first_output
+
+    def _what_follows(self, node: Node, out: Value) -> bool:
+        """Whether the next output that follows from `out` is there, or no other than the right one."""
+        if node.name == self.network.output:
+            scores = self.seen.scores
+            wide = Value(out.value, 4 * out.error)
+            return scores.size == out.value.size and fits(scores.reshape(out.value.shape), wide)
+        if self._is_confirmed(node, out):
+            return True
+        for after in self.uses[node.name]:
+            xs = [out if name == node.name else self.found.values[name] for name in after.inputs]
+            later, right = self.forward(after, xs), self.found.values[after.name]
+            wide = Value(later.value, 4 * later.error)
+            if later.value.shape == right.value.shape and fits(right.value, wide):
+                return True
+        return False
 
     def exchanged(self, node: Node) -> str | None:
         """The weights of another layer of the same form."""
@@ -115,25 +173,104 @@ class Search:
                     return True
         return False
 
-    def ratio(self, node: Node) -> str | None:
-        """One number multiplies, or is added to, all."""
-        out = self.found.done[node.name].out
-        if node.op == "add":
-            return self.shares(node, out)
-        for other in candidates(self.seen, self.found, node):
-            for _, value in layouts(other.value, out.value.shape):
-                size = float((out.value**2).sum())
-                factor = float((value * out.value).sum()) / size if size else 0.0
-                error = 8 * out.error + 16 * self.seen.unit * np.abs(out.value)
-                if abs(factor) > 1e-6 and fits(value / factor, Value(out.value, error)):
-                    return f"it is multiplied by {factor:.6g}"
-                shift = float((value - out.value).mean())
-                if fits(value - shift, Value(out.value, 8 * out.error + 1e-7 * abs(shift))):
-                    return f"{shift:.6g} is added"
+    def changed_arrays(self, node: Node) -> str | None:
+        """The weights are changed on the way, or hold other numbers."""
+        for role, array in node.arrays.items():
+            mine = Value(np.asarray(array, np.float64), 4 * self.seen.unit * np.abs(array))
+            for value in self._of_size(array.size):
+                for turn in turns(node, role, array.shape):
+                    other = turn(np.asarray(value, np.float64))
+                    if other is None or fits(other, mine) or not np.isfinite(other).all():
+                        continue
+                    changed = replace(node, arrays={**node.arrays, role: other})
+                    try:
+                        out = self.forward(changed, self.inputs(node))
+                    except Exception:  # such numbers are none that the layer takes
+                        continue
+                    if self.is_there(node, out) and self.explains(node, out):
+                        words = relation(other, mine, self.seen.unit)
+                        return f"{role} holds other numbers" + (f": {words}" if words else "")
         return None
 
-    def shares(self, node: Node, out: Value) -> str | None:
+    def _of_size(self, size: int) -> list[np.ndarray]:
+        """Values of the other's that may be an array, and its parameters."""
+        found = [seen.value for seen in self.seen.values if seen.value.size == size]
+        kept = [*self.seen.params.values(), *self.seen.buffers.values()]
+        return [*(a for a in kept if a.size == size), *found][:60]
+
+    def between(self, node: Node) -> str | None:
+        """Something is done to a value between the layer that gives it and `node`."""
+        xs = self.inputs(node)
+        taken = {*self.found.place.values()}
+        for i, (name, x) in enumerate(zip(node.inputs, xs, strict=True)):
+            start = self.found.place.get(name, 0)
+            for k, seen in enumerate(self.seen.values):
+                if k <= start or k in taken:
+                    continue
+                for _, value in layouts(seen.value, x.value.shape):
+                    if fits(value, x) or not np.isfinite(value).all():
+                        continue
+                    out = self.forward(node, [*xs[:i], Value.exact(value), *xs[i + 1 :]])
+                    if self.is_there(node, out) and self.explains(node, out):
+                        words = (
+                            relation(value, x, self.seen.unit) or "another operation stands there"
+                        )
+                        return f"between {name} and {node.name}: {words}"
+        return None
+
+    def solved(self, node: Node) -> str | None:
+        """An option of another size than any in the list, and other functions of each number."""
+        if len(node.inputs) != 1:
+            return None
+        (x,) = self.inputs(node)
+        out = self.found.done[node.name].out
+        for other in candidates(self.seen, self.found, node):
+            for _, value in layouts(other.value, out.value.shape):
+                option = solved_option(node, x.value, value, self.mode)
+                if option is not None:
+                    name, number = option
+                    changed = replace(node, options={**node.options, name: number})
+                    error = 1e-3 * np.abs(value - out.value).max()
+                    if np.abs(self.forward(changed, [x]).value - value).max() <= error:
+                        return f"{name} is {number:.3g}, not {node.options[name]:g}"
+                if node.op in POINTWISE and is_function(x.value, value):
+                    few = [
+                        f"f({p}) = {np.interp(p, *sorted_by(x.value, value)):.3g}"
+                        for p in (-1, 0, 1)
+                    ]
+                    return f"it is another function of each number: {', '.join(few)}"
+        return None
+
+    def shape(self, node: Node) -> str | None:
+        """Images of another size come out."""
+        out = self.found.done[node.name].out.value
+        for other in candidates(self.seen, self.found, node)[:1]:
+            shape = other.value.shape
+            if len(shape) == out.ndim == 4 and shape[:2] == out.shape[:2] and shape != out.shape:
+                return f"its output has the shape {shape}, not {out.shape}"
+        return None
+
+    def output(self, node: Node) -> str | None:
+        """What the other has in the place of the output follows from it."""
+        out = self.found.done[node.name].out
+        first = None
+        for other in candidates(self.seen, self.found, node):
+            for _, value in layouts(other.value, out.value.shape):
+                words = relation(value, out, self.seen.unit)
+                if words is None or not np.isfinite(value).all():
+                    continue
+                if self.explains(node, Value(value, out.error)):
+                    return words
+                if " of its " not in words:
+                    first = first or words
+        self._first_output = first
+        return None
+
+    def shares(self, node: Node) -> str | None:
         """Two other numbers than 1 and 1 multiply the values of a sum."""
+        if node.op != "add":
+            return None
+        out = self.found.done[node.name].out
         parts = np.stack([x.value.reshape(-1) for x in self.inputs(node)], axis=1)
         for other in candidates(self.seen, self.found, node):
             for _, value in layouts(other.value, out.value.shape):

@@ -22,7 +22,7 @@ from handgrad.errors import (
     nearest,
     shown,
 )
-from handgrad.interop.network import describe
+from handgrad.interop.describe import describe
 from handgrad.interop.optional import library
 
 _ROLES = {"W": "weight", "b": "bias", "gamma": "weight", "beta": "bias", "a": "weight",
@@ -34,13 +34,13 @@ def load_state_dict(
 ) -> tuple[str, ...]:
     """Put weights under PyTorch's names, ``layer1.0.conv1.weight``, into the layers of those names.
 
-    Affine weights are transposed on the way; nothing else is changed.
+    Affine weights are transposed on the way; nothing else is changed.  Handgrad's own names, under which
+    `export` writes safetensors, are taken as they are.
 
     Args:
         model: a network of `handgrad.nn`; its layers are named like the source's modules.
-        source: a dictionary name -> array or tensor; a safetensors file; or a ``.pt`` or ``.pth`` file,
-        which is
-            read by PyTorch's ``weights_only`` reader, so that no code in it runs.
+        source: a dictionary name -> array or tensor; a safetensors file; or a ``.pt`` or ``.pth`` file, which
+            is read by PyTorch's ``weights_only`` reader, so that no code in it runs.
         rename: dictionary or function from the names of the source to those that are looked for.
 
     Returns:
@@ -66,14 +66,19 @@ def load_state_dict(
     for node in describe(model).nodes:
         base = node.name.partition("#")[0]
         for role, old in node.arrays.items():
+            own = node.params.get(role, f"{base}.running_{role}")
             name = f"{base}.{_ROLES.get(role, role)}"
-            if name in taken:
+            if name in taken or own in taken:
                 continue
+            is_own = own in arrays and own != name
+            if is_own:  # as `export` writes them
+                name = own
             if name not in arrays:
                 lacking.append(name)
                 continue
             taken.append(name)
-            new = _fitting(name, arrays[name], old, turned=node.op == "affine" and role == "W")
+            turned = node.op == "affine" and role == "W" and not is_own
+            new = _fitting(name, arrays[name], old, turned=turned)
             if role in node.params:
                 params[node.params[role]] = new
             else:
@@ -89,7 +94,7 @@ def load_state_dict(
             f"load_state_dict: {'; '.join(parts)}. Pass rename={{source's name: name}}"
         )
     for name, new in params.items():
-        model.params[name][...] = new
+        model.params[name][...] = new.reshape(model.params[name].shape)
     if buffers:
         model.load_buffers(buffers)
     return tuple(taken)
@@ -110,6 +115,8 @@ def _fitting(name: str, value: Any, old: np.ndarray, turned: bool) -> np.ndarray
             f"load_state_dict: {name} must hold floating-point numbers, got {array.dtype}"
         )
     array = array.T if turned and array.ndim == 2 else array
+    if array.ndim == 3 and old.ndim == 4:  # filters of sequences
+        array = array[:, :, None]
     if array.shape != old.shape:
         wanted = old.shape[::-1] if turned else old.shape
         raise ShapeError(f"load_state_dict: {name} must have shape {wanted}, got {np.shape(value)}")

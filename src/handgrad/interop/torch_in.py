@@ -22,7 +22,8 @@ from handgrad.interop.reader import (
     Value,
 )
 from handgrad.interop.rebuild import GraphModel, check_options, model_of
-from handgrad.interop.torch_ops import FUNCTIONS, Weight, numbers_of
+from handgrad.interop.torch_ops import FUNCTIONS
+from handgrad.interop.torch_values import Weight, numbers_of
 
 Made = Any
 

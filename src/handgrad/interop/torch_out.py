@@ -279,6 +279,9 @@ LINES: dict[str, Callable[[_Source, Node, list[str]], str]] = {
     "leaky_relu": _call("F.leaky_relu", negative_slope="alpha"),
     "elu": _call("F.elu", alpha="alpha"),
     "flatten": lambda s, node, xs: f"{xs[0]}.flatten(1)",
+    "reshape": lambda s, node, xs: (
+        f"{xs[0]}.reshape(-1, {', '.join(map(str, node.options['to']))})"
+    ),
     "add": lambda s, node, xs: " + ".join(xs),
     "concat": lambda s, node, xs: f"torch.cat([{', '.join(xs)}], 1)",
     "global_avg_pool": lambda s, node, xs: f"{xs[0]}.mean((2, 3))",

@@ -60,9 +60,17 @@ Upstream = Callable[[Array], Array]
 
 
 def trace(
-    party: Any, xs: Sequence[Array], upstream: Array, mode: str, dtype: Any, engine: str | None
+    party: Any,
+    xs: Sequence[Array],
+    upstream: Array | Upstream,
+    mode: str,
+    dtype: Any,
+    engine: str | None,
 ) -> Trace:
-    """Take a trace of `party` on `xs`; with the mode 'train' also backward, from the gradient `upstream`."""
+    """Take a trace of `party` on `xs`; with the mode 'train' also backward.
+
+    upstream: the gradient of the scores, or a function that takes the scores to it.
+    """
     if isinstance(party, nn.Model):
         return _of_model(party, xs, upstream, mode, dtype, engine)
     if is_torch(party):
@@ -87,7 +95,12 @@ def is_keras(party: Any) -> bool:
 
 
 def _of_model(
-    model: nn.Model, xs: Sequence[Array], upstream: Array, mode: str, dtype: Any, engine: str | None
+    model: nn.Model,
+    xs: Sequence[Array],
+    upstream: Array | Upstream,
+    mode: str,
+    dtype: Any,
+    engine: str | None,
 ) -> Trace:
     dtype = np.dtype(dtype or model.dtype or np.float64)
     graph, output = model._record([x.shape for x in xs], mode)
@@ -125,7 +138,8 @@ def _of_model(
             learns=mode == "train",
         )
         if mode == "train":
-            _backward(caches, place, output.index, upstream.astype(dtype), result)
+            dout = upstream(result.scores) if callable(upstream) else upstream
+            _backward(caches, place, output.index, dout.astype(dtype), result)
     for layer in own.values():
         kept = layer.buffers()
         result.buffers |= {f"{layer._label}.{key}": np.asarray(a) for key, a in kept.items()}
@@ -153,7 +167,9 @@ def _backward(
 # -- PyTorch's -------------------------------------------------------------------------------------
 
 
-def _of_torch(module: Any, xs: Sequence[Array], upstream: Array, mode: str, dtype: Any) -> Trace:
+def _of_torch(
+    module: Any, xs: Sequence[Array], upstream: Array | Upstream, mode: str, dtype: Any
+) -> Trace:
     torch = library("torch", "compare")
     module = copy.deepcopy(module)
     given = next((p.dtype for p in module.parameters() if p.dtype.is_floating_point), torch.float32)
@@ -170,7 +186,7 @@ def _of_torch(module: Any, xs: Sequence[Array], upstream: Array, mode: str, dtyp
             if type(part).__name__.startswith(("Dropout", "AlphaDropout")):
                 part.eval()
     inputs = [torch.tensor(np.asarray(x), dtype=kind, requires_grad=mode == "train") for x in xs]
-    fed = [x.permute(0, 2, 3, 1) if keras and x.ndim == 4 else x for x in inputs]
+    fed = [x.moveaxis(1, -1) if keras and x.ndim in (3, 4) else x for x in inputs]
     unit = float(torch.finfo(kind).eps) / 2
     watch = _watch(torch, module, mode)
     watch.note("x", inputs)
@@ -196,7 +212,8 @@ def _of_torch(module: Any, xs: Sequence[Array], upstream: Array, mode: str, dtyp
     )
     if mode == "train" and not broken:
         if scores.requires_grad:
-            scores.backward(torch.tensor(upstream, dtype=scores.dtype).reshape(scores.shape))
+            dout = upstream(result.scores) if callable(upstream) else upstream
+            scores.backward(torch.tensor(dout, dtype=scores.dtype).reshape(scores.shape))
         for one, x in zip(watch.seen, inputs, strict=False):
             one.grad = None if x.grad is None else _numbers(x.grad)
     for name, parameter in module.named_parameters():
@@ -214,7 +231,10 @@ def _keras_names(module: Any, result: Trace) -> None:
 
 
 def _numbers(tensor: Any) -> Array:
-    array: Array = tensor.detach().to("cpu").numpy().copy()
+    tensor = tensor.detach().to("cpu")
+    if "bfloat16" in str(tensor.dtype):  # NumPy has none
+        tensor = tensor.float()
+    array: Array = tensor.numpy().copy()
     return array
 
 

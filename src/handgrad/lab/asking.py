@@ -31,7 +31,7 @@ class Worker:
         Raises Busy where too many wait, ProcessError where the process cannot answer or takes too long.
         """
         if not self._places.acquire(blocking=False):
-            raise Busy("lab: too many questions at once; try again")
+            raise Busy("lab: too many questions at once")
         try:
             with self._lock:
                 return self._ask(question)

@@ -1,7 +1,8 @@
 """Server-sent events: what changed since a client was told last.
 
 A client that is slow misses what was in between: never more than one message waits for it.  One that does
-not read is given up (`handgrad.lab.guard`).  All clients of a run share one reading of its files.
+not read is given up (`handgrad.lab.guard`).  All clients of a run share one
+reading of its files.
 """
 
 from __future__ import annotations
@@ -10,45 +11,79 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 from handgrad.errors import HandgradError
 from handgrad.lab.state import Lab
 
 PAUSE = 0.25  # seconds between two looks at the files of a run, at least
-SHARE = 0.01  # of the time that looks take, so that a training on the same cores is not held up
+SHARE = 0.005  # of the time that looks take, so that a training on the same cores is not held up
+LOOK = 2.0  # seconds between two signs that somebody looks
 HEARTBEAT = 5.0  # seconds after which something is sent in any case
 MOST_CLIENTS = 64
 POINTS = 600
 
 
+class Watch:
+    """A run, or the whole folder, as its clients see it: read by one task for all of them.
+
+    Attributes: said, by kind of event its message; changed, set and replaced when one of them is another one.
+    """
+
+    def __init__(self, make: Callable[[Watch], dict[str, bytes]]) -> None:
+        """Let `make`, which runs in a thread, return the messages that changed."""
+        self.make = make
+        self.said: dict[str, bytes] = {}
+        self.changed = asyncio.Event()
+        self.error = ""
+        self.clients = self.at_weights = 0
+        self.looked = 0.0
+        self.known: Any = None  # what `make` keeps from call to call
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to read, where nobody does."""
+        if self._task is None or self._task.done():
+            self.error = ""
+            self._task = asyncio.create_task(self._go())
+
+    async def _go(self) -> None:
+        while self.clients > 0 and not self.error:
+            found: dict[str, bytes] = {}
+            took = 0.0
+            try:
+                found, took = await asyncio.to_thread(_timed, self.make, self)
+            except (HandgradError, OSError) as error:
+                self.error = str(error)
+            if found or self.error:
+                self.said |= found
+                before, self.changed = self.changed, asyncio.Event()
+                before.set()
+            await asyncio.sleep(min(max(PAUSE, took / SHARE), LOOK))
+
+
 class Shared:
-    """Readings of the files of runs that all clients share: each is made at most once in a while."""
+    """The watches of all clients."""
 
     def __init__(self, lab: Lab) -> None:
-        """Read for the clients of `lab`."""
+        """Watch for the clients of `lab`."""
         self.lab = lab
-        self._found: dict[str, tuple[float, Any]] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
         self.clients = 0
+        self._watches: dict[str | None, Watch] = {}
 
-    async def get(self, key: str, seconds: float, make: Callable[[], Any]) -> Any:
-        """Return what `make` returns, or returned not long ago: `seconds`, or longer where it is slow."""
-        lock = self._locks.setdefault(key, asyncio.Lock())
-        async with lock:
-            kept = self._found.get(key)
-            if kept is None or time.monotonic() > kept[0]:
-                found, took = await asyncio.to_thread(_timed, make)
-                kept = time.monotonic() + max(seconds, took / SHARE), found
-                self._found[key] = kept
-                if len(self._found) > 500:
-                    self._found.pop(next(iter(self._found)))
-        return kept[1]
+    def watch(self, run: str | None) -> Watch:
+        """Return the watch of a run, None for the folder."""
+        if run not in self._watches:
+            make = partial(_of_folder, self.lab) if run is None else partial(_of_run, self.lab, run)
+            self._watches = {k: w for k, w in self._watches.items() if w.clients > 0}
+            self._watches[run] = Watch(make)
+        return self._watches[run]
 
 
-def _timed(make: Callable[[], Any]) -> tuple[Any, float]:
+def _timed(make: Callable[[Watch], Any], watch: Watch) -> tuple[Any, float]:
     start = time.thread_time()
-    return make(), time.thread_time() - start
+    return make(watch), time.thread_time() - start
 
 
 def message(kind: str, content: Any) -> bytes:
@@ -76,44 +111,56 @@ def curves(
         }
 
 
-async def of_run(shared: Shared, run: str, at_weights: bool) -> AsyncIterator[bytes]:
-    """Yield what changes in a run: ``curves`` and ``status``, and a heartbeat."""
-    lab, told, version, sent = shared.lab, "", -1, 0.0
-    while True:
-        try:
-            await shared.get(
-                f"look {run} {at_weights}", 1.0, lambda: lab.look(run, at_weights=at_weights)
-            )
-            status = await shared.get(f"status {run}", PAUSE, lambda: lab.status(run))
-            found = await shared.get(f"curves {run}", PAUSE, lambda: curves(lab, run))
-        except (HandgradError, OSError) as error:
-            yield message("gone", {"error": str(error)})
-            return
-        text = json.dumps(status)
-        if text != told:
-            told, sent = text, time.monotonic()
-            yield message("status", status)
-        if found["version"] != version:
-            version, sent = found["version"], time.monotonic()
-            yield message("curves", found)
-        if time.monotonic() - sent > HEARTBEAT:
-            sent = time.monotonic()
-            yield b": still here\n\n"
-        await asyncio.sleep(PAUSE)
+def _of_run(lab: Lab, run: str, watch: Watch) -> dict[str, bytes]:
+    """Return what changed in a run: ``status`` and ``curves``."""
+    if time.monotonic() - watch.looked > LOOK:
+        watch.looked = time.monotonic()
+        lab.look(run, at_weights=watch.at_weights > 0)
+    found = {}
+    status = message("status", lab.status(run))
+    if status != watch.said.get("status"):
+        found["status"] = status
+    history = lab.histories.of(lab.folder.path(run))
+    history.update()
+    if watch.known != history.version:
+        watch.known = history.version
+        found["curves"] = message("curves", curves(lab, run))
+    return found
 
 
-async def of_folder(shared: Shared) -> AsyncIterator[bytes]:
-    """Yield the rows of all runs whenever one changes, and the stamp of the files of layers."""
-    lab, told, sent = shared.lab, "", 0.0
-    while True:
-        rows = await shared.get("rows", 1.0, lab.folder.rows)
-        text = json.dumps([[r["id"], r["state"], r.get("iteration"), r["time"]] for r in rows])
-        text += json.dumps(lab.own.stamp)
-        lab.last_looked = time.monotonic()
-        if text != told:
-            told, sent = text, time.monotonic()
-            yield message("changed", {"number": len(rows)})
-        if time.monotonic() - sent > HEARTBEAT:
-            sent = time.monotonic()
-            yield b": still here\n\n"
-        await asyncio.sleep(1.0)
+def _of_folder(lab: Lab, watch: Watch) -> dict[str, bytes]:
+    """Return ``changed`` where a run, or a file of layers, is another one than before."""
+    rows = lab.folder.rows()
+    now = [[r["id"], r["state"], r.get("iteration"), r["time"]] for r in rows], lab.own.stamp
+    lab.last_looked = time.monotonic()
+    if now == watch.known:
+        return {}
+    watch.known = now
+    return {"changed": message("changed", {"number": len(rows)})}
+
+
+async def told(shared: Shared, run: str | None, at_weights: bool) -> AsyncIterator[bytes]:
+    """Yield the messages of a watch as they change, and a heartbeat."""
+    watch = shared.watch(run)
+    watch.clients += 1
+    watch.at_weights += at_weights
+    watch.looked = 0.0
+    watch.start()
+    sent: dict[str, bytes] = {}
+    try:
+        while True:
+            changed = watch.changed
+            for kind, text in list(watch.said.items()):
+                if sent.get(kind) is not text:
+                    sent[kind] = text
+                    yield text
+            if watch.error:
+                yield message("gone", {"error": watch.error})
+                return
+            try:
+                await asyncio.wait_for(changed.wait(), HEARTBEAT)
+            except TimeoutError:
+                yield b": still here\n\n"
+    finally:
+        watch.clients -= 1
+        watch.at_weights -= at_weights

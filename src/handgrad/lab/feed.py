@@ -76,6 +76,11 @@ class Feed(Callback):
         self._is_paused = False
         self._steps_left = 0  # to do until the next pause
 
+    @property
+    def needs_each_step(self) -> bool:  # type: ignore[override]
+        """Only while steps are counted: else a plan may take several in one go."""
+        return self._steps_left > 0
+
     # -- what the Solver calls ---------------------------------------------------------------------
 
     def on_train_begin(self, solver: Solver) -> None:
@@ -90,7 +95,9 @@ class Feed(Callback):
         self._writer.offer({STATUS: self._status(solver, "running")})
 
     def on_step_end(self, solver: Solver, record: Record) -> None:
-        """Look, where it is time to."""
+        """Look, where it is time to; of several steps that a plan took in one go, after the last."""
+        if record["iteration"] != solver.iteration:
+            return
         if perf_counter() >= self._next or self._steps_left:
             self.look(solver)
 
@@ -156,6 +163,7 @@ class Feed(Callback):
             "epoch": solver.epoch,
             "learning_rate": solver.learning_rate,
             "seconds": solver.seconds,
+            "looking": self.seconds,
             "updated": time.time(),
         }
 

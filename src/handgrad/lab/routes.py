@@ -74,11 +74,9 @@ def application(lab: Lab, token: str) -> Starlette:
         if shared.clients >= events.MOST_CLIENTS:
             return JSONResponse({"error": "too many pages are open"}, 503)
         run = request.query_params.get("id")
-        if run is None:
-            parts = events.of_folder(shared)
-        else:
-            lab.folder.path(run)
-            parts = events.of_run(shared, run, request.query_params.get("weights") == "live")
+        if run is not None:
+            await asyncio.to_thread(lab.folder.path, run)
+        parts = events.told(shared, run, request.query_params.get("weights") == "live")
         return StreamingResponse(_counted(shared, parts), media_type="text/event-stream")
 
     routes = [

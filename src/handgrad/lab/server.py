@@ -72,10 +72,7 @@ def serve(
     libraries()
     is_loopback = _is_loopback(host)
     if not is_loopback and not password:
-        raise OptionError(
-            f"lab: {host} can be reached from other machines; give --password too, or use an ssh tunnel to "
-            "the address of this machine alone"
-        )
+        raise OptionError(f"lab: {host} can be reached from other machines, which needs --password")
     killed = _killed(lab) if is_loopback else {}
     listener = _listen_again(host, port, killed.get("port"))
     number = listener.getsockname()[1]
@@ -263,7 +260,7 @@ def start_beside(root: Path) -> str:
         if address := address_of(root):
             return address
         time.sleep(0.05)
-    raise OptionError(f"lab: the server did not start; look at {own / 'server.log'}")
+    raise OptionError(f"lab: the server did not start: {own / 'server.log'} says why")
 
 
 def open_page(address: str) -> None:

@@ -13,7 +13,7 @@ from handgrad.lab.asking import Worker
 from handgrad.lab.folder import RunFolder
 from handgrad.lab.history import Histories
 from handgrad.lab.launching import OWN, Launched
-from handgrad.lab.live import LEASE, STATUS, WATCHED, live_folder, read_json, touch
+from handgrad.lab.live import LEASE, STATUS, WATCHED, WEIGHTS, live_folder, read_json, touch
 from handgrad.lab.opened import weights_of
 from handgrad.lab.own_layers import OwnLayers
 
@@ -61,6 +61,7 @@ class Lab:
             "row": row,
             "live": live if row["state"] in ("live", "paused") else {},
             "weights": weights_of(folder),
+            "now": (live_folder(folder) / WEIGHTS).is_file(),
             "news": self.launched.news(run),
         }
 
@@ -73,7 +74,7 @@ class Lab:
         folder = self.folder.root / OWN / "tables"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if len(list(folder.iterdir())) >= MOST_TABLES:
-            raise OptionError(f"lab: {folder} holds {MOST_TABLES} tables; remove some")
+            raise OptionError(f"lab: {folder} holds {MOST_TABLES} tables, the most there may be")
         stem = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{time.monotonic_ns() % 1000:03d}"
         path = folder / f"{stem}.csv"
         path.write_bytes(content)

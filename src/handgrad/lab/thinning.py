@@ -19,7 +19,7 @@ class Thinned:
     >>> curve = Thinned(["loss"])
     >>> curve.add(np.arange(1, 100_001), {"loss": np.linspace(2, 1, 100_000)})
     >>> curve.stride, len(curve.points(100)["x"])
-    (16, 98)
+    (16, 100)
     """
 
     def __init__(self, columns: Sequence[str], buckets: int = BUCKETS) -> None:

@@ -115,7 +115,8 @@ class Plan(NamedTuple):
     """How an engine computes a chain for given sizes and options, all of them checked.
 
     parts: the engine's names of the pairs of each call; options: the plain ones of each pair; forms: the
-    shapes of arrays that came as (1, C, 1, 1), by place; where, channels: of the batch normalisation.
+    shapes of arrays that came as (1, C, 1, 1), by place; where, channels: of the batch normalisation; only:
+    the call of a chain without one that is a single call.
     """
 
     parts: tuple[Names, ...]
@@ -124,6 +125,7 @@ class Plan(NamedTuple):
     where: str
     channels: int
     of_batch: bool  # whether it takes the batch's own moments
+    only: Callable[..., tuple[Array, Any]] | None
 
 
 class Saved(NamedTuple):
@@ -189,6 +191,10 @@ def forward(
     if chain.norm >= 0:
         running = running_of(plan.where, own, x, plan.channels)
         links[chain.norm] = _with_moments(links[chain.norm], plan, running)
+    if plan.only is not None:
+        out, saved = plan.only(x, *links)
+        saved = Saved(plan.parts, (saved,), plan.forms, False)
+        return out, Cache(name, engine, tuple(out.shape), out[:0, ...], saved)
     whole = module.fused.CHAINS if module.fused else {}
     kept: list[Any] = []
     place = 0
@@ -218,8 +224,10 @@ def backward(name: str, dout: Array, cache: Cache, need_dx: Any = True) -> tuple
     if type(cache) is not Cache or cache.layer != name or not _fits(dout, cache):
         dout = check_backward(name, dout, cache)
     parts, kept, forms, left_out = cache.saved
-    module = engines.get(cache.engine)
+    module = engines.loaded(cache.engine)
     whole = module.fused.CHAINS if module.fused else {}
+    if len(parts) == 1 and parts[0] in whole and not forms and not left_out:
+        return module.fused.backward(dout, kept[0], need_dx)
     gradients: list[Any] = [None, None] if left_out else []
     for place in range(len(parts) - 1, -1, -1):
         names, saved = parts[place], kept[place]
@@ -315,7 +323,8 @@ def _planned(chain: Chain, engine: str, arrays: Sequence[Array], options: list[A
         parts.append(names[place : place + max(count, 1)])
         place += max(count, 1)
     of_batch = "batchnorm" in names
-    return Plan(tuple(parts), plain, forms, where, channels, of_batch)
+    only = fused.CHAINS.get(names) if fused and len(parts) == 1 and chain.norm < 0 else None
+    return Plan(tuple(parts), plain, forms, where, channels, of_batch, only)
 
 
 def _with_moments(link: tuple[Any, ...], plan: Plan, running: Running) -> tuple[Any, ...]:

@@ -9,6 +9,7 @@ The scaling keeps E[out] = x, so test mode needs none.
 
 from __future__ import annotations
 
+import threading
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +27,7 @@ from handgrad.errors import (
 from handgrad.layers.pair import Cache, run_backward, run_forward
 
 _KEYS = frozenset({"p", "mode", "seed", "rng"})
+_streams = threading.local()
 
 
 def dropout_forward(
@@ -113,7 +115,7 @@ def _random_source(seed: Any, rng: Any) -> Any:
         if seed is None:
             return np.random
         try:
-            return np.random.RandomState(seed)
+            return _seeded(seed)
         except (TypeError, ValueError) as error:
             raise OptionError(f"dropout_forward: seed {seed!r} is no seed: {error}") from None
     if seed is not None:
@@ -124,6 +126,15 @@ def _random_source(seed: Any, rng: Any) -> Any:
             f"got {type(rng).__name__}"
         )
     return rng
+
+
+def _seeded(seed: Any) -> np.random.RandomState:
+    """Return ``RandomState(seed)``: this thread's own one, as making one takes ten times as long."""
+    stream: np.random.RandomState | None = getattr(_streams, "stream", None)
+    if stream is None:
+        stream = _streams.stream = np.random.RandomState(0)
+    stream.seed(seed)
+    return stream
 
 
 def _draw_mask(x: Array, p: float, rng: Any) -> Array:

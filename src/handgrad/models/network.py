@@ -230,6 +230,11 @@ class Network(nn.Model):
         outputs = super().activations(X)
         return {self._block_of(label): out for label, out in outputs.items()}
 
+    def layer_of(self, param: str) -> str:
+        """Return the block of the parameter `param`, as affine3 of W3."""
+        label = super().layer_of(param)
+        return self._block_of(label) if label in self._numbers else param
+
     def _block_of(self, label: str) -> str:
         return self._blocks[self._numbers[label] - 1].name
 
@@ -249,7 +254,7 @@ class Network(nn.Model):
         return error  # the courses' networks call pairs, whose errors say enough
 
     def _fitting(self, X: Any) -> list[np.ndarray]:
-        real = self.dtype is None or self.dtype(0).dtype.kind != "c"
+        real = self.dtype is None or np.dtype(self.dtype).kind != "c"
         must = f"hold {'real ' if real else ''}numbers"
         X = as_numpy(self._name, "X", X, must)
         dim = self._input_dim
@@ -267,10 +272,9 @@ class Network(nn.Model):
     # -- keeping and showing ----------------------------------------------------------------------
 
     def _own_state(self) -> State:
-        kept = {
-            norm._label: dict(param)
-            for norm, param in zip(self._norms, self.bn_params, strict=True)
-        }
+        kept: dict[str, Param] = {}
+        for norm, param in zip(self._norms, self.bn_params, strict=True):
+            kept[norm._label] = dict(param)
         return State(dict(self._params), kept)
 
     def _replace_kept(self, kept: dict[str, Param]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from html import escape
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,9 +11,10 @@ import numpy as np
 
 from handgrad.engines.arrays import Array
 from handgrad.engines.devices import to_device, to_numpy
-from handgrad.errors import OperationError, check_choice, check_known
+from handgrad.engines.weights import with_penalty
+from handgrad.errors import OperationError, as_count, as_number, check_choice, check_known
 from handgrad.nn.built import Arrays, Built
-from handgrad.nn.configured import import_path, plain
+from handgrad.nn.configured import import_path, plain, shown_call
 from handgrad.nn.fit import check_params, checked_buffers, own_loss
 from handgrad.nn.gradients import Gradients, Played
 from handgrad.nn.graph import Plan
@@ -42,6 +44,8 @@ class Answers(Built):
     if TYPE_CHECKING:
         params: Arrays
         device: str
+        reg: float
+        loss: Any
         _loss: NamedLoss
 
         def _begin(self, mode: str) -> InCall: ...
@@ -50,7 +54,15 @@ class Answers(Built):
             self, loss: Any, grads: dict[str, Array], params: Arrays
         ) -> tuple[float, Arrays]: ...
         def _checked(self, X: Any) -> list[Array]: ...
+        def _fitting(self, X: Any) -> list[np.ndarray]: ...
         def _in_call(self, state: State) -> dict[int, Layer]: ...
+
+    def __repr__(self) -> str:
+        return shown_call(self._name, self._arguments)
+
+    def _repr_html_(self) -> str:
+        text = self.summary() if self._row_shape is not None else repr(self)
+        return f"<pre>{escape(text)}</pre>"
 
     @property
     def num_classes(self) -> int:
@@ -64,6 +76,10 @@ class Answers(Built):
         """The names of the parameters that `reg` counts: the weights, not biases and scales."""
         self._check_built("decayed")
         return tuple(self._decays)
+
+    def layer_of(self, param: str) -> str:
+        """Return what `activations` calls the layer of the parameter `param`; `param` if it is in none."""
+        return next((layer._label for layer in self._layers if param in layer.parameters), param)
 
     @property
     def first_filters(self) -> str | None:
@@ -131,6 +147,37 @@ class Answers(Built):
             np.zeros_like(x) if dx is None else to_numpy(dx) for x, dx in zip(xs, dxs, strict=True)
         ]
         return Gradients(loss, params, dxs[0] if len(dxs) == 1 else tuple(dxs))
+
+    def penalised(self, loss: float, grads: Arrays, params: Arrays) -> tuple[float, Arrays]:
+        """Return the loss and the gradients with the regularisation, ``1/2 reg sum(W^2)``, added.
+
+        Args:
+            loss: without it.
+            grads: name -> gradient without it; the dictionary is changed, and returned.
+            params: name -> parameter.
+        """
+        reg = self.reg if self.reg == 0.0 else as_number(self._name, "reg", self.reg, 0)
+        if reg != 0:
+            for name in self._decays:
+                grads[name], penalty = with_penalty(params[name], grads[name], reg)
+                loss += penalty
+        return loss, grads
+
+    def predict(self, X: Any, batch_size: int = 100) -> np.ndarray:
+        """Return the class with the largest score for each row of X, computed batch by batch.
+
+        Scores are (N, C), or (N, C, H, W) for a class of each pixel; the classes then are (N, H, W).
+        """
+        batch_size = as_count(self._name, "batch_size", batch_size)
+        xs = self._fitting(X)
+        assert self._row_shape is not None
+        labels = [np.zeros((0, *self._row_shape[1:]), np.int64)]
+        with self.fixed():
+            for start in range(0, len(xs[0]), batch_size):
+                batch = tuple(x[start : start + batch_size] for x in xs)
+                scores = self.loss(batch if len(batch) > 1 else batch[0])
+                labels.append(np.argmax(scores.real, axis=1))
+        return np.concatenate(labels)
 
     def activations(self, X: Any) -> Arrays:
         """Return the outputs of the layers on X, in test mode, by name; of a sandwich, the last."""

@@ -122,6 +122,11 @@ def check_inputs(name: str, forward: Callable[..., Any], shapes: Sequence[Shape]
 
 def own_loss(name: str, result: Any, scores: Array) -> tuple[Any, Array]:
     """Return the loss and its gradient out of the `result` of a loss function, if it is such a pair."""
+    if type(result) is tuple and len(result) == 2:  # the quick way to the same answer
+        loss, dscores = result
+        is_plain = isinstance(loss, np.floating) and type(dscores) is np.ndarray
+        if is_plain and dscores.shape == scores.shape:
+            return loss, dscores
     wanted = f"{name}: loss(scores, y) must return (loss, dscores), one number and the gradient of scores"
     if not isinstance(result, tuple | list) or len(result) != 2:
         count = f" of {len(result)}" if isinstance(result, tuple | list) else ""

@@ -84,13 +84,15 @@ class Step(NamedTuple):
     """What is computed in one go: one layer, or a chain of layers.
 
     chain: its name, None where the layer calls its own pair; plain: for each layer of a chain the options
-    of its pair, where they are fixed and all its arrays are parameters, else None; names: of all
-    parameters; label: for messages and activations; frees: values that nobody looks at afterwards.
+    of its pair, where they are fixed and all its arrays are parameters, else None; options: those of all,
+    where all are; names: of all parameters; label: for messages and activations; frees: values that nobody
+    looks at afterwards.
     """
 
     layers: tuple[Layer, ...]
     chain: str | None
     plain: tuple[tuple[Any, ...] | None, ...]
+    options: tuple[Any, ...] | None
     names: tuple[str, ...]
     inputs: tuple[int, ...]
     output: int
@@ -224,6 +226,9 @@ def forward_of(
         xs = [values[i] for i in step.inputs]
         return layer.forward(xs, [params[name] for name in layer.parameters], mode)
     x = values[step.inputs[0]]
+    if step.options is not None:
+        arrays = [x, *map(params.__getitem__, step.names)]
+        return chain.forward(step.chain, arrays, step.options)
     arrays = [x]
     options: list[Any] = []
     learned: list[bool] = []
@@ -251,6 +256,9 @@ def backward_of(step: Step, dout: Array, cache: Any) -> tuple[Sequence[Array], S
         if step.needs_dx:
             return layer.backward(dout, cache)
         return (), layer.backward_of_parameters(dout, cache)
+    if step.options is not None:
+        dx, *own = chain.backward(step.chain, dout, cache, step.needs_dx)
+        return (dx,), own
     learned, kept = cache
     dx, *own = chain.backward(step.chain, dout, kept, step.needs_dx)
     return (dx,), own if all(learned) else learned_ones(own, learned)
@@ -286,11 +294,14 @@ def _steps(graph: Graph, output: int, fuse: bool) -> list[Step]:
         if needs_dx or any(link.layer.parameters for link in linked):
             learns.add(last.output)
         main = next((link for link in linked if link.layer.parameters), last)
+        plain = tuple(_plain(graph, link) if name else None for link in linked)
+        fixed = [options for options in plain if options is not None]
         steps.append(
             Step(
                 tuple(link.layer for link in linked),
                 name,
-                tuple(_plain(graph, link) if name else None for link in linked),
+                plain,
+                tuple(sum(fixed, ())) if len(fixed) == len(plain) else None,
                 tuple(name for link in linked for name in link.layer.parameters),
                 first.inputs,
                 last.output,

@@ -28,20 +28,17 @@ class Leaving:
     def to(self, take: Take) -> Iterator[None]:
         """Let this thread's networks hand each gradient, by its name, to `take` in the ``with`` block."""
         self._take = take
-        token = _listener.set(self)
+        token = listening.set(self)
         try:
             yield
         finally:
-            _listener.reset(token)
+            listening.reset(token)
+
+    def heard(self) -> Take | None:
+        """Return what gradients are handed to, and note that a network has asked."""
+        self.was_heard = True
+        return self._take
 
 
-_listener: ContextVar[Leaving | None] = ContextVar("handgrad_leaving", default=None)
-
-
-def who_takes() -> Take | None:
-    """Return what this thread's gradients are handed to, None where nobody listens."""
-    listener = _listener.get()
-    if listener is None:
-        return None
-    listener.was_heard = True
-    return listener._take
+listening: ContextVar[Leaving | None] = ContextVar("handgrad_leaving", default=None)
+"""Who takes the gradients of this thread's networks, None where nobody listens."""

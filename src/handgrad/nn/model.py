@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from html import escape
 from typing import Any
 
 import numpy as np
 
 from handgrad.engines.arrays import Array
 from handgrad.engines.devices import check_device, to_device, to_numpy
-from handgrad.engines.weights import with_penalty
 from handgrad.errors import (
     OperationError,
     OptionError,
     ShapeError,
-    as_count,
     as_flag,
     as_number,
     check_dictionary,
@@ -28,7 +25,6 @@ from handgrad.nn.built import Arrays
 from handgrad.nn.compiled.memory import NotCovered
 from handgrad.nn.compiled.scoring import ScorePlan
 from handgrad.nn.compiled.steps import CompiledSteps
-from handgrad.nn.configured import shown_call
 from handgrad.nn.fit import (
     as_inputs,
     check_inputs,
@@ -39,7 +35,7 @@ from handgrad.nn.fit import (
 )
 from handgrad.nn.graph import Plan
 from handgrad.nn.layer import Layer
-from handgrad.nn.leaving import who_takes
+from handgrad.nn.leaving import listening
 from handgrad.nn.losses import Loss, as_loss
 from handgrad.nn.options import (
     Init,
@@ -156,15 +152,6 @@ class Model(Answers):
                 root._refuse_unknown(f"the block {self._name}")
         return self.forward(*values)
 
-    def __repr__(self) -> str:
-        return shown_call(self._name, self._arguments)
-
-    def _repr_html_(self) -> str:
-        text = self.summary() if self._row_shape is not None else repr(self)
-        return f"<pre>{escape(text)}</pre>"
-
-    # -- what others use ---------------------------------------------------------------------------
-
     @property
     def params(self) -> Arrays:
         """The parameters by name, live."""
@@ -222,28 +209,13 @@ class Model(Answers):
                 self._loss.options if sample_weight is None else {"sample_weight": sample_weight}
             )
             loss, dscores = own_loss(self._name, function(scores, y, **options), scores)
-            take = who_takes()
+            listener = listening.get()
+            take = None if listener is None else listener.heard()
             grads = plan.backward(dscores, caches, take)
             result = self._completed(loss, grads, call.state.params, with_reg=take is None)
             kept = {layer._label: layer.buffers() for layer in call.layers.values()}
             self._keep(kept, scores)
             return result
-
-    def predict(self, X: Any, batch_size: int = 100) -> np.ndarray:
-        """Return the class with the largest score for each row of X, computed batch by batch.
-
-        Scores are (N, C), or (N, C, H, W) for a class of each pixel; the classes then are (N, H, W).
-        """
-        batch_size = as_count(self._name, "batch_size", batch_size)
-        xs = self._fitting(X)
-        assert self._row_shape is not None
-        labels = [np.zeros((0, *self._row_shape[1:]), np.int64)]
-        with self.fixed():
-            for start in range(0, len(xs[0]), batch_size):
-                batch = tuple(x[start : start + batch_size] for x in xs)
-                scores = self.loss(batch if len(batch) > 1 else batch[0])
-                labels.append(np.argmax(scores.real, axis=1))
-        return np.concatenate(labels)
 
     def compile(
         self,
@@ -352,27 +324,16 @@ class Model(Answers):
             if not isinstance(dw, np.ndarray):
                 dw = np.zeros_like(w) if dw is None else to_numpy(dw)
             complete[name] = dw
-        return self.penalised(loss, complete, params) if with_reg else (loss, complete)
-
-    def penalised(self, loss: float, grads: Arrays, params: Arrays) -> tuple[float, Arrays]:
-        """Return the loss and the gradients with the regularisation, ``1/2 reg sum(W^2)``, added.
-
-        Args:
-            loss: without it.
-            grads: name -> gradient without it; the dictionary is changed, and returned.
-            params: name -> parameter.
-        """
-        reg = self.reg if self.reg == 0.0 else as_number(self._name, "reg", self.reg, 0)
-        if reg != 0:
-            for name in self._decays:
-                grads[name], penalty = with_penalty(params[name], grads[name], reg)
-                loss += penalty
-        return loss, grads
+        if with_reg and self.reg != 0.0:
+            return self.penalised(loss, complete, params)
+        return loss, complete
 
     def _checked(self, X: Any) -> list[np.ndarray]:
         """Return the inputs as arrays that fit the network, in its dtype; build it if it is not."""
         xs = self._fitting(X)
         if self.dtype is None or not self._casts_input:
+            return xs
+        if len(xs) == 1 and xs[0].dtype == self.dtype:  # as it is in most calls
             return xs
         return [x.astype(self.dtype, copy=False) for x in xs]
 

@@ -35,17 +35,12 @@ class State(NamedTuple):
     kept: Any
 
 
-class _Turn(NamedTuple):
-    model: Any
-    thread: threading.Thread
-
-
 changing = threading.RLock()
 """Held while a state is read or replaced, never while a network computes."""
 
 _fixed: ContextVar[Mapping[int, State]] = ContextVar("handgrad_fixed", default={})  # noqa: B039
 _mode: ContextVar[str | None] = ContextVar("handgrad_mode", default=None)
-_trainers: dict[int, _Turn] = {}  # by the id of the model
+_trainers: dict[int, training] = {}  # by the id of the model
 
 if hasattr(os, "register_at_fork"):  # another thread may hold it at that moment
     os.register_at_fork(after_in_child=changing._at_fork_reinit)  # type: ignore[attr-defined]
@@ -179,25 +174,25 @@ class training:
     Raises ConcurrencyError if another thread is doing so.
     """
 
-    __slots__ = ("_mine",)
+    __slots__ = ("model", "thread")
 
     def __init__(self, model: Any) -> None:
-        self._mine = _Turn(model, threading.current_thread())
+        self.model = model
+        self.thread = threading.current_thread()
 
     def __enter__(self) -> None:
-        mine = self._mine
-        model = mine.model
+        model = self.model
         try:
-            turn = _trainers.setdefault(id(model), mine)
-            if turn.thread is not mine.thread:
+            turn = _trainers.setdefault(id(model), self)
+            if turn.thread is not self.thread:
                 if turn.thread.is_alive():
                     raise ConcurrencyError(
                         f"{type(model).__name__}: the thread {turn.thread.name!r} is training this model, so "
-                        f"{mine.thread.name!r} cannot train it at the same time; train it from one thread "
+                        f"{self.thread.name!r} cannot train it at the same time; train it from one thread "
                         "after the other, or give each thread a model of its own, made by "
                         "copy.deepcopy(model) before they begin. Predictions, loss(X), need no such care"
                     )
-                _trainers[id(model)] = mine  # the other one ended without saying so
+                _trainers[id(model)] = self  # the other one ended without saying so
             if isinstance(model, Stateful):
                 model._train_here()
         except BaseException:
@@ -205,9 +200,8 @@ class training:
             raise
 
     def __exit__(self, *error: object) -> None:
-        model = self._mine.model
-        if _trainers.get(id(model)) is self._mine:
-            del _trainers[id(model)]
+        if _trainers.get(id(self.model)) is self:
+            del _trainers[id(self.model)]
 
 
 def is_trained_elsewhere(model: Any) -> bool:

@@ -125,10 +125,13 @@ def averaged(decay: float, old: Array, new: Array) -> Array:
 
 def checked(rule: str, w: Array, dw: Array, config: Config | None) -> Config:
     """Check that w and dw are real arrays of one shape, and the config's keys; return it, {} for None."""
-    if config is not None:
+    if type(config) is dict:
+        if not config.keys() <= _KEYS[rule]:
+            check_keys(rule, "config", config, _KEYS[rule])
+        if _is_like(dw, w):
+            return config
+    elif config is not None:
         check_keys(rule, "config", config, _KEYS[rule])
-    if _is_like(dw, w) and type(config) is dict:
-        return config
     shape = shape_of(rule, "w", w)
     if shape_of(rule, "dw", dw) != shape:
         raise ShapeError(f"{rule}: dw must have the shape of w {shape}, got {tuple(dw.shape)}")
@@ -175,6 +178,9 @@ def _how_to_convert(name: str, array: Array) -> str:
 
 def rate_of(rule: str, config: Config, default: float) -> float:
     """Return the learning rate; see `setting_of`."""
+    value = config.get("learning_rate")
+    if type(value) is float and 0.0 <= value < inf:
+        return value
     return setting_of(rule, config, "learning_rate", default)
 
 

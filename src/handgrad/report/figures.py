@@ -22,9 +22,18 @@ COLOURS = (BLUE, ORANGE, GREEN, RED, "#CC79A7", "#56B4E9", "#8C6D31", "#000000")
 STYLES = ("-", "--", ":")
 
 
+class Drawing(Figure):
+    """A figure that notebooks show by themselves, where pyplot has not set that up."""
+
+    def _repr_png_(self) -> bytes:
+        file = io.BytesIO()
+        self.savefig(file, format="png")
+        return file.getvalue()
+
+
 def new_figure(width: float, height: float) -> Figure:
     """Return an empty figure of `width` x `height` inches that belongs to no window."""
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    figure = Drawing(figsize=(width, height), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 

@@ -243,7 +243,7 @@ def divergence(
     if gradients:
         found.append(f"gradients that are not finite: {_several(gradients)}")
         if not first:
-            found.append(f"first layer in backward: {_layer_of(gradients[0], list(layers))}")
+            found.append(f"first layer in backward: {_layer_of(model, gradients[0])}")
     bad_rows = [row for row, x in zip(rows, X, strict=True) if not all_finite(x)]
     if bad_rows:
         found.append(f"images of the batch that are not finite: training rows {_several(bad_rows)}")
@@ -272,11 +272,10 @@ def _outputs(model: Any, X: np.ndarray) -> dict[str, np.ndarray]:
     return model.activations(X) if hasattr(model, "activations") else {}
 
 
-def _layer_of(param: str, layers: list[str]) -> str:
-    """Return the layer with the number that ends `param`, as affine3 for W3; else the parameter."""
-    number = param.lstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
-    named = [layer for layer in layers if number and layer.endswith(number)]
-    return named[0] if named else param
+def _layer_of(model: Any, param: str) -> str:
+    """Return the layer of `param`, if the model can tell, as affine3 for W3; else the parameter."""
+    layer: str = model.layer_of(param) if hasattr(model, "layer_of") else param
+    return layer
 
 
 def _several(names: list[Any]) -> str:

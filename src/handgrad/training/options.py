@@ -77,7 +77,7 @@ class Option:
     def file_text(self) -> str:
         """What the key of the table [training] does."""
         says = self.file_says or self.says
-        off = '""' if self.off == "" else self.off
+        off = '``""``' if self.off == "" else self.off
         return f"{says}; {off} for {self.none}" if self.off is not None else says
 
 

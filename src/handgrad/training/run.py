@@ -113,6 +113,7 @@ class Run:
         if ranks is not None:
             wire = ranks(training.shards or 1)
             self.solver.use_wire(wire)
+        self.has_ranks = wire is not None
         self.writes = wire is None or wire.rank == 0
         # one of each for all calls of `train`: they know what they were told before an interruption
         self._history = HistoryWriter(folder / "history.jsonl")
@@ -154,7 +155,8 @@ class Run:
                 self.remove()
             raise
         if self.solver.stop_reason == "interrupted":
-            return stop.signal or signal.SIGTERM  # which another rank may have got
+            # another rank may have got the signal; alone, somebody called `Solver.stop`
+            return stop.signal or (signal.SIGTERM if self.has_ranks else None)
         if not self.writes:
             return stop.signal
         history.write(

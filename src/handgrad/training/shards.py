@@ -113,6 +113,10 @@ class Shards:
         self.nodes = nodes_of(count, self.own.start, self.own.stop)
         self._merges = _merges(self.nodes)
 
+    def over(self, wire: Wire) -> Shards:
+        """Return the same shards, of which this process computes its own, and `wire` sums those of all."""
+        return Shards(self.count, self.count, own=wire.own, wire=wire, norm_sync=self.norm_sync)
+
     def gradients(
         self, solver: Any, cut: Cut, y: np.ndarray, weights: np.ndarray | None
     ) -> tuple[float, Arrays]:

@@ -28,8 +28,8 @@ from handgrad.training.options import TEXTS, checked_arguments, described
 from handgrad.training.owned import Owner, Random
 from handgrad.training.place import AT_EPOCH_END, DUE
 from handgrad.training.shards import Cut, Shards, Wire, shards_of
-from handgrad.training.step import records_of, take_step, take_steps
-from handgrad.training.telling import PendingCall, calls_of, is_told
+from handgrad.training.step import take_step, take_steps, told_of
+from handgrad.training.telling import PendingCall, calls_of, say
 from handgrad.training.undo import Before
 from handgrad.training.weighting import frozen_names, loss_in_parts, rows_of
 
@@ -243,9 +243,7 @@ class Solver(Owner):
 
     def use_wire(self, wire: Wire) -> None:
         """Compute the shards of this process alone; `wire` sums those of all."""
-        given = self.shards or Shards(1, self.batch_size)
-        own, sync = wire.own, given.norm_sync
-        self.shards = Shards(given.count, self.batch_size, own=own, wire=wire, norm_sync=sync)
+        self.shards = (self.shards or Shards(1, self.batch_size)).over(wire)
 
     def diverge(self, error: NonFiniteError, cause: NonFiniteError) -> None:
         """Raise `error`, which says why a step is not finite; its weights were put back."""
@@ -273,17 +271,8 @@ class Solver(Owner):
         if count == to_estimate:
             self.updates.check(f"iteration {place.iteration}")
             place.estimate_due = AT_EPOCH_END if is_epoch_end else DUE
-        own = []
-        for t in range(first, place.position) if self.verbose else ():
-            if t % self.print_every == 0:
-                loss = self.loss_history[t - place.position]
-                text = f"(Iteration {t + 1} / {num_iterations}) loss: {loss:f}"
-                own.append(PendingCall(None, _print, text))
         self.clock.count_steps(perf_counter() - started, count)
-        told: list[PendingCall] = []
-        if is_told(self, "on_step_end"):
-            for record in records_of(self, taken):
-                told += calls_of(self, "on_step_end", record)
+        own, told = told_of(self, taken, num_iterations)
         if own or told:
             self.telling.add(own, told)
         self._before = None  # here the step is done
@@ -309,7 +298,7 @@ class Solver(Owner):
             return
         own = self._calls_to_save()
         if self.verbose:
-            own.append(PendingCall(None, _print, line))
+            own.append(PendingCall(None, say, line))
         if self.looks_after_health:
             own.append(PendingCall(None, self._check_health, record))
         self.telling.add(own, calls_of(self, "on_epoch_end", record))
@@ -322,7 +311,7 @@ class Solver(Owner):
         save = PendingCall(None, self._save_checkpoint, filename)
         if not self.verbose:
             return [save]
-        return [PendingCall(None, _print, f'Saving checkpoint to "{filename}"'), save]
+        return [PendingCall(None, say, f'Saving checkpoint to "{filename}"'), save]
 
     looks_after_health: bool = True
     """Whether `HealthCheck` looks at the training where it is not among the callbacks."""
@@ -343,7 +332,3 @@ class Solver(Owner):
             params, buffers = self.best_params, self.best_buffers
         if params:
             replace(self.model, params, buffers)
-
-
-def _print(line: str) -> None:
-    print(line, flush=True)  # noqa: T201  (verbose output is part of the courses' contract)

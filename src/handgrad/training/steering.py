@@ -62,9 +62,12 @@ class Steering(Callback):
         return len(self._done) < len(self.acts)
 
     def on_train_begin(self, solver: Solver) -> None:
-        """Do what comes before the first step."""
+        """Do what comes before the first step; where steps are done, what came up to them is done, too."""
         if solver.iteration == 0:
             self._do(solver)
+            return
+        before = [i for i, act in enumerate(self.acts) if act["iteration"] <= solver.iteration]
+        self._done |= frozenset(before)
 
     def on_step_end(self, solver: Solver, record: Record) -> None:
         """Do what comes after this step."""

@@ -13,6 +13,7 @@ from handgrad.training.arrays import buffers_of
 from handgrad.training.callback import Record
 from handgrad.training.checks import check_buffers, check_gradients, divergence
 from handgrad.training.shards import Cut
+from handgrad.training.telling import PendingCall, calls_of, is_told, say
 from handgrad.training.undo import Before
 
 if TYPE_CHECKING:
@@ -104,3 +105,19 @@ def records_of(solver: Solver, taken: Taken) -> list[Record]:
             record["gradient_norm"] = taken.norms[i - 1]
         records.append(record)
     return records
+
+
+def told_of(
+    solver: Solver, taken: Taken, num_iterations: int
+) -> tuple[list[PendingCall], list[PendingCall]]:
+    """Return the calls that tell of the last steps: the Solver's own lines, and those of the callbacks."""
+    own, end = [], solver.place.position
+    for t in range(end - len(taken.rates), end) if solver.verbose else ():
+        if t % solver.print_every == 0:
+            text = f"(Iteration {t + 1} / {num_iterations}) loss: {solver.loss_history[t - end]:f}"
+            own.append(PendingCall(None, say, text))
+    told: list[PendingCall] = []
+    if is_told(solver, "on_step_end"):
+        for record in records_of(solver, taken):
+            told += calls_of(solver, "on_step_end", record)
+    return own, told

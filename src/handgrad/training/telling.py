@@ -45,6 +45,11 @@ def calls_of(solver: Solver, method: str, record: Record) -> list[PendingCall]:
     ]
 
 
+def say(line: str) -> None:
+    """Print a line of the Solver's."""
+    print(line, flush=True)  # noqa: T201  (verbose output is part of the courses' contract)
+
+
 def is_told(solver: Solver, method: str) -> bool:
     """Whether a callback does something in `method`."""
     return any(does_something(callback, method) for callback in solver.callbacks)

@@ -34,7 +34,12 @@ Tell = Callable[[Mapping[str, Any]], None]
 class Search:
     """Workers that compute the trials of a study.
 
-    ``settings`` is a `Settings`; make one of a configuration and a space with `settings_of`.
+    ::
+
+        settings = settings_of(RunConfig.from_toml("run.toml"), Space.from_toml("space.toml"), Path("tune"))
+        search = Search(settings, workers=2)
+        search.run()
+        search.study.best_trial.params, search.write_page()
     """
 
     def __init__(self, settings: Settings, workers: int = 0, threads: int = 0) -> None:
@@ -179,6 +184,10 @@ def settings_of(config: RunConfig, space: Space, out: Path, **options: Any) -> S
 
     Raises:
         OptionError, DataError: the configuration, or one at an edge of the space, cannot be built.
+
+    ::
+
+        settings = settings_of(config, space, Path("tune"), trials=20, sampler="random")
     """
     dataset = load_dataset(config)
     metric = config.training.metric or DEFAULTS[dataset.task]

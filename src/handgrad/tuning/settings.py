@@ -31,6 +31,10 @@ class Settings:
         seed: of the sampler.
         retries: how often a trial whose process dies is tried again without getting any further.
         beat, grace: see `handgrad.tuning.storage.open_storage`.
+
+    >>> space = {"optimizer": {"learning_rate": {"type": "log", "low": 1e-4, "high": 0.1}}}
+    >>> Settings({"name": "small"}, space, "tune").url
+    'journal:tune/study.journal'
     """
 
     config: Mapping[str, Any]

@@ -61,7 +61,7 @@ def open_storage(url: str, beat: int = BEAT, grace: int = GRACE) -> Any:
         except ImportError as error:
             raise OptionError(
                 f"tune: the storage {hidden(url)} needs a driver: {_first(error)}; "
-                "get PostgreSQL's with: pip install 'handgrad[postgresql]'"
+                "get PostgreSQL's with: pip install 'handgrad[postgres]'"
             ) from None
         except Exception as error:
             # two commands that make the tables at the same time: one of them finds them made

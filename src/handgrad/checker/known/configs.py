@@ -87,7 +87,16 @@ def elementwise(options: Options = ()) -> list[Config]:
 def relu() -> list[Config]:
     """Also a point at the kink, where every gradient between 0 and dout is right."""
     x = np.array([[0.0, 1.0, -1.0], [2.0, 0.0, -0.5]])
-    return [*elementwise(), Config("x with zeros", {"x": x}, tied=True)]
+    return [
+        *elementwise(),
+        Config(
+            "x with zeros",
+            {"x": x},
+            tied=True,
+            strict=frozenset("*"),
+            beyond="at x of exactly 0",
+        ),
+    ]
 
 
 def within_dout(config: Config, dout: Any, got: dict[str, Any]) -> bool:
@@ -293,16 +302,6 @@ def loss(extreme: bool) -> list[Config]:
         labels = np.array([0, 2, 1])
         configs.append(
             Config(
-                "rows far apart",
-                {"x": apart},
-                (labels,),
-                smooth=False,
-                strict=frozenset("*"),  # one maximum for all rows is as good, where they are alike
-                beyond="where rows of scores differ by thousands",
-            )
-        )
-        configs.append(
-            Config(
                 "extreme scores",
                 {"x": huge},
                 (labels,),
@@ -310,6 +309,16 @@ def loss(extreme: bool) -> list[Config]:
                 traits=trait,
                 strict=frozenset({"out", "loss"}),  # log(p) is infinite in the courses' own files
                 beyond="at scores of thousands",
+            )
+        )
+        configs.append(
+            Config(
+                "rows far apart",
+                {"x": apart},
+                (labels,),
+                smooth=False,
+                strict=frozenset("*"),  # one maximum for all rows is as good, where they are alike
+                beyond="where rows of scores differ by thousands",
             )
         )
     return configs

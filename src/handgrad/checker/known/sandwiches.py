@@ -56,11 +56,23 @@ def in_order(roles: Sequence[str]) -> Callable[[str, Any], Any]:
                 return function
             return _reordered(function, [list(roles).index(role) for role in own])
         returned = _returned(function)
-        if returned == arrays or set(returned) != set(arrays) or len(returned) != len(arrays):
+        if returned == arrays or not _in_pairs(returned, arrays):
             return function
         return _gradients(function, [returned.index(name) for name in arrays])
 
     return adapt
+
+
+def _in_pairs(returned: list[str], arrays: list[str]) -> bool:
+    """Whether all gradients are returned, dw before db and dgamma before dbeta, as callers expect."""
+    if sorted(returned) != sorted(arrays):
+        return False
+    pairs = (("dx", "dw"), ("dw", "db"), ("dgamma", "dbeta"))
+    return all(
+        returned.index(first) < returned.index(second)
+        for first, second in pairs
+        if second in returned
+    )
 
 
 def _reordered(function: Any, places: list[int]) -> Any:

@@ -51,6 +51,7 @@ _NO_ACCURACY = re.compile(  # "learning rate of the best accuracy", "target accu
     re.I,
 )
 _TIME = re.compile(r"speedup|naive|fast|took|seconds|(?<!-)\btime\b", re.I)
+_COUNT = re.compile(r"\b\d+\s*/\s*(?=\d)")
 _WILD = r".*?"
 
 
@@ -155,12 +156,16 @@ def quantities(source: str, text: str) -> list[Quantity]:
 
 
 def numbered(found: Sequence[Quantity]) -> list[tuple[tuple[str, int], Quantity]]:
-    """Return each quantity with its label and how often that label came before."""
+    """Return each quantity with its label and how often that label came before.
+
+    Counts in a label, as in "Got 136 / 500 correct", are figures too: they do not tell labels apart.
+    """
     seen: Counter[str] = Counter()
     pairs = []
     for quantity in found:
-        pairs.append(((quantity.label, seen[quantity.label]), quantity))
-        seen[quantity.label] += 1
+        label = _COUNT.sub("n / ", quantity.label)
+        pairs.append(((label, seen[label]), quantity))
+        seen[label] += 1
     return pairs
 
 

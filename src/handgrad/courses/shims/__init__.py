@@ -45,7 +45,7 @@ def shims(profile: Profile) -> dict[str, Shim]:
 
 
 _OUTSIDE = {
-    "recurrent networks and image captioning": (
+    "image captioning and recurrent layers of PyTorch": (
         "rnn_layers_pytorch",
         "rnn",
         "rnn_pytorch",

@@ -29,6 +29,7 @@ Link = tuple[Any, ...]
 Forward = Callable[..., tuple[Array, Any]]
 
 NORMS = ("batchnorm", "batchnorm_test")
+_FRONTS = (conv.Saved, affine.Saved)
 WINDOW = ((2, 2), (2, 2))  # and stride, of the pooling in one call with a convolution
 
 
@@ -221,7 +222,7 @@ def backward(dout: Array, saved: Any, need_dx: bool) -> tuple[Array | None, ...]
         return _block_backward(dout, saved, need_dx)
     if isinstance(saved, AffineReluSaved):
         return _kernels.affine_relu_backward(dout, *saved, need_dx)
-    if isinstance(saved, conv.Saved | affine.Saved):
+    if isinstance(saved, _FRONTS):
         return _front_backward(dout, saved, need_dx)
     return _behind_backward(dout, saved)
 

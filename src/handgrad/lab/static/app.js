@@ -23,18 +23,23 @@ async function show() {
   if (mine !== number) return;
   if (shown?.name === view[0] && shown.update?.(parts)) return;
   shown?.close?.();
+  shown = null;
   mark(view[0] === "run" ? "runs" : view[0]);
   const place = h("div", { class: `view ${view[0]}` });
   fill(main, place);
+  let made = { name: "" };
   try {
-    shown = { name: view[0], ...(await module.show(place, parts)) };
+    made = { name: view[0], ...(await module.show(place, parts)) };
   } catch (error) {
     if (!(error instanceof Failed)) console.error(error);
     fill(place, h("p", { class: "bad" }, error.message));
-    shown = { name: "" };
   }
-  if (mine !== number) shown.close?.();
-  else if (document.activeElement === document.body) main.focus({ preventScroll: true });
+  if (mine !== number) {
+    made.close?.();
+    return;
+  }
+  shown = made;
+  if (mine > 1 && document.activeElement === document.body) main.focus({ preventScroll: true });
 }
 
 function mark(name) {

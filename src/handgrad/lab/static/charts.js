@@ -20,7 +20,7 @@ export class Lines {
     this.options = options;
     this.body = h("div", { class: "plot" });
     this.caption = h("figcaption", {}, title);
-    this.element = h("figure", { class: "chart", role: "group", "aria-label": title }, this.caption, this.body);
+    this.element = h("figure", { class: "chart" }, this.caption, this.body);
     this.plot = null;
     this.given = null;
     this.watch = new ResizeObserver(() => this.resize());
@@ -51,7 +51,11 @@ export class Lines {
     this.key = key;
     this.plot?.destroy();
     this.body.replaceChildren();
-    if (!x.length) return;
+    if (!x.length) {
+      this.plot = null;
+      this.body.replaceChildren(h("p", { class: "muted" }, "No values yet."));
+      return;
+    }
     this.plot = new uPlot(this.settings(series), data, this.body);
   }
 

@@ -4,7 +4,7 @@ import { button, h, select } from "./dom.js";
 
 export function momentsOf(run) {
   const live = run.row.state === "live" || run.row.state === "paused";
-  return [...run.weights, ...(live ? ["live"] : run.row.state === "finished" ? ["best"] : [])];
+  return [...run.weights, ...(live && run.now ? ["live"] : run.row.state === "finished" ? ["best"] : [])];
 }
 
 export function nameOf(moment) {
@@ -89,6 +89,9 @@ export function latest(ask) {
     busy = true;
     try {
       await ask(...given);
+    } catch (error) {
+      // frames are thinned while a training runs: the next list has others
+      if (!/no such weights|not there yet/.test(error.message)) throw error;
     } finally {
       busy = false;
     }

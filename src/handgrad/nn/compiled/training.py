@@ -239,7 +239,7 @@ class TrainPlan:
                 steps.rows,
                 carried,
                 [params[name] for name in params if name in self.options.frozen],
-                self._table(configs, steps, call),
+                _table(self, configs, steps, call),
                 [stream.capsule for stream in streams],
                 seconds,
             )
@@ -292,24 +292,6 @@ class TrainPlan:
             carried += [configs[name][key] for key in self.rule.states]
         return carried + running
 
-    def _table(self, configs: Mapping[str, Any], steps: Steps, call: InCall) -> np.ndarray:
-        columns = self._columns
-        table = np.zeros((len(steps.rows), columns["width"]))
-        rules.fill(table, self.rule, [configs[name] for name in self._trained], steps.factors)
-        table[:, columns["reg"]] = self.model.reg
-        table[:, columns["clip"]] = steps.clip_norm
-        if steps.shares is not None:
-            table[:, columns["share"]] = steps.shares
-            table[:, columns["share"] + 1] = [1.0 - share for share in steps.shares]
-        for place, (layer, _) in enumerate(self._norms):
-            # a copy, as it is not known yet how many steps there will be
-            own = layer.in_call(call.state.kept.get(layer._label, {}))
-            momenta = [_momentum(own) for _ in range(len(table))]
-            column = columns["norms"] + 2 * place
-            table[:, column] = momenta
-            table[:, column + 1] = [1 - momentum for momentum in momenta]
-        return table
-
     def _note_statistics(self, call: InCall, after: Sequence[np.ndarray], done: int) -> None:
         first = len(self._trained) * (1 + len(self.rule.states))
         for place, (layer, _) in enumerate(self._norms):
@@ -331,6 +313,26 @@ class TrainPlan:
                 at += 1
             if self.rule.counts:
                 config["t"] += done
+
+
+def _table(plan: TrainPlan, configs: Mapping[str, Any], steps: Steps, call: InCall) -> np.ndarray:
+    """Return the settings of each of the steps, (steps, columns)."""
+    columns = plan._columns
+    table = np.zeros((len(steps.rows), columns["width"]))
+    rules.fill(table, plan.rule, [configs[name] for name in plan._trained], steps.factors)
+    table[:, columns["reg"]] = plan.model.reg
+    table[:, columns["clip"]] = steps.clip_norm
+    if steps.shares is not None:
+        table[:, columns["share"]] = steps.shares
+        table[:, columns["share"] + 1] = [1.0 - share for share in steps.shares]
+    for place, (layer, _) in enumerate(plan._norms):
+        # a copy, as it is not known yet how many steps there will be
+        own = layer.in_call(call.state.kept.get(layer._label, {}))
+        momenta = [_momentum(own) for _ in range(len(table))]
+        column = columns["norms"] + 2 * place
+        table[:, column] = momenta
+        table[:, column + 1] = [1 - momentum for momentum in momenta]
+    return table
 
 
 def _momentum(layer: BatchNorm) -> float:

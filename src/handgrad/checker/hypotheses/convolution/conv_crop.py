@@ -44,6 +44,16 @@ def _crop_by(count: int) -> Callable[[Loops], np.ndarray]:
     return lambda loops: loops.dx[:, :, count:-count, count:-count]
 
 
+def _crop_from(count: int) -> Callable[[Loops], np.ndarray]:
+    """A part that begins at a fixed place and is as large as the image; at pad 0 nothing is cut."""
+
+    def cut(loops: Loops) -> np.ndarray:
+        H, W = loops.x.shape[2:]
+        return loops.dx[:, :, count : count + H, count : count + W] if loops.pad else loops.dx
+
+    return cut
+
+
 def _empty_at_zero(call: Call) -> dict[str, Any]:
     """Return the exception that came where pad is 0, if it is one of an empty part of an array."""
     pad = int(call.options[0]["pad"])
@@ -92,6 +102,12 @@ CROPS = [
         )
         for count in (1, 2)
     ],
+    Hypothesis(
+        "crop_fixed",
+        "dx is cropped from place 1 on, whatever pad is: it must be pad:pad+H, pad:pad+W",
+        _crop(_crop_from(1)),
+        r"1\s*:",
+    ),
     Hypothesis("crop_missing", "dx still has the padding: cut it off", _crop(_uncut), r"return"),
     Hypothesis(
         "crop_corner",

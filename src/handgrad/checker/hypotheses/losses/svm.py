@@ -148,6 +148,17 @@ FORWARD = [
         r"-",
     ),
     Hypothesis(
+        "margin_absolute",
+        "negative margins count with the other sign: take max(0, ...), not the absolute value",
+        _svm(
+            cut=False,
+            cost=np.abs,
+            slope=lambda margins: 1.0 * (margins != 0),
+            own=lambda count: np.full(count.shape, np.inf),
+        ),
+        r"abs",
+    ),
+    Hypothesis(
         "own_class_counted",
         "{key}: the true class counts classes, not violated margins",
         _svm(own=lambda count: np.full(count.shape, np.inf)),

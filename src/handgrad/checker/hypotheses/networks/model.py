@@ -313,6 +313,12 @@ FORWARD = [
         r"norm|sqrt",
     ),
     Hypothesis(
+        "reg_not_squared",
+        "the loss adds the norm of W**2: it must be the sum of W**2, the square of the norm of W",
+        _other_penalty(lambda w: np.sqrt(np.sum(w**4))),
+        r"norm|sqrt",
+    ),
+    Hypothesis(
         "reg_absolute",
         "the loss adds the sum of |W|, not of W**2",
         _other_penalty(lambda w: np.sum(np.abs(w))),

@@ -114,15 +114,27 @@ def _rows_of_images(back: bool) -> Any:
     return predict
 
 
-def _running_at_train(call: Call) -> dict[str, Any]:
-    parts = batch_parts(call)
-    if parts.test:
-        return {}
-    mean, var = (
-        np.asarray(call.expected[key]).reshape(parts.gamma.shape)
-        for key in ("running_mean", "running_var")
-    )
-    return {"out": norm.scaled(parts, (parts.x - mean) / np.sqrt(var + parts.eps))}
+_RUNNING = ("running_mean", "running_var")
+_BATCH, _OLD, _NEW = "the batch's", "the running", "the updated running"
+
+
+def _running_at_train(mean_from: str, var_from: str) -> Callable[[Call], dict[str, Any]]:
+    """Train mode takes one of its statistics, or both, from before or after the update."""
+
+    def predict(call: Call) -> dict[str, Any]:
+        parts = batch_parts(call)
+        if parts.test:
+            return {}
+        batch = dict(zip(_RUNNING, _batch(parts).statistics(), strict=True))
+        found = []
+        for key, source in zip(_RUNNING, (mean_from, var_from), strict=True):
+            old = parts.param.get(key, np.zeros(np.shape(call.expected[key])))
+            value = {_BATCH: batch[key], _OLD: old, _NEW: call.expected[key]}[source]
+            found.append(np.asarray(value).reshape(parts.gamma.shape))
+        centre, spread = found
+        return {"out": norm.scaled(parts, (parts.x - centre) / np.sqrt(spread + parts.eps))}
+
+    return predict
 
 
 def _not_stored(call: Call) -> dict[str, Any]:
@@ -175,12 +187,24 @@ FORWARD = [
         norm.forward_of(batch_parts, lambda p: p.x, "test"),
         r"test",
     ),
-    Hypothesis(
-        "running_statistics_at_train",
-        "train mode normalises with the running statistics: it must use the batch's",
-        _running_at_train,
-        r"running",
-    ),
+    *[
+        Hypothesis(
+            "running_statistics_at_train",
+            f"train mode normalises with {words}: it must use the batch's",
+            _running_at_train(mean, var),
+            r"running",
+        )
+        for mean, var, words in (
+            (_NEW, _NEW, "the running statistics"),
+            (_OLD, _OLD, "the running statistics of before"),
+            (_NEW, _BATCH, "the running mean"),
+            (_OLD, _BATCH, "the running mean of before"),
+            (_BATCH, _NEW, "the running variance"),
+            (_BATCH, _OLD, "the running variance of before"),
+            (_NEW, _OLD, "the running statistics, the variance of before"),
+            (_OLD, _NEW, "the running statistics, the mean of before"),
+        )
+    ],
     Hypothesis(
         "variance_as_deviation",
         "test mode divides by running_var, not by its root",

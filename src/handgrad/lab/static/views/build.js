@@ -268,10 +268,10 @@ export async function show(place) {
           charts[0].set(...together(named, both, "loss"));
           charts[1].set(...together(named, both, found.epochs.some((e) => e.val_acc !== undefined) ? "val_acc" : "val_metric"));
         },
-        status({ row, live, news }) {
+        status({ row, live, news, now }) {
           state.textContent = news.said || `${row.state}, step ${live.iteration ?? row.iteration ?? 0}`;
           state.className = news.said ? "bad" : "muted";
-          if (kept.data === "points") points.boundary(id, row.state === "finished" ? "best" : "live");
+          if (kept.data === "points" && (now || row.state === "finished")) points.boundary(id, row.state === "finished" ? "best" : "live");
         },
         gone: () => again(),
       });

@@ -32,7 +32,7 @@ async function overview(place, tours) {
 
 async function lesson(place, tour) {
   const mine = (kept[tour.key] ??= { guess: null, runs: null });
-  const chart = new Lines(tour.curve === "loss" ? "Loss of the steps" : tour.curve === "val_acc" ? "Validation accuracy" : "Training accuracy", { height: 280 });
+  const chart = new Lines(tour.curve === "loss" ? "Loss of the steps" : tour.curve === "val_acc" ? "Validation accuracy" : "Training accuracy", { height: 280, log: tour.curve === "loss" });
   const choices = h("fieldset", { class: "choices" });
   const below = h("div");
   const streams = [];

@@ -62,7 +62,7 @@ export async function part(run, place) {
 
   function box(layer, i, scale) {
     const chosen = layer.label === state.label;
-    const health = layer.warnings.length ? h("span", { class: "sign", title: layer.warnings.join("; ") }, "⚠") : null;
+    const health = layer.warnings.length ? h("span", { class: "sign", title: layer.warnings.join("; ") }, "⚠", h("span", { class: "unseen" }, `warning: ${layer.warnings.join("; ")}`)) : null;
     const meter = h("span", { class: "meter", title: "mean size of the gradient of its output, on a scale of tens" });
     const size = layer.slope ? Math.max(1 + Math.log10(layer.slope / scale) / 6, 0.03) : 0;
     meter.style.width = `${100 * size}%`;
@@ -70,11 +70,10 @@ export async function part(run, place) {
       "div", {
         class: `layer ${layer.own ? "own" : ""} kind-${layer.kind}`, role: "option", "aria-selected": String(chosen), tabindex: chosen || (!state.label && i === 0) ? "0" : "-1",
         "data-label": layer.label, onclick: () => choose(layer.label),
-        "aria-label": `${layer.label}, ${layer.text}, output ${shape(layer.shape)}, ${count(layer.params)} parameters${layer.warnings.length ? `, warning: ${layer.warnings.join("; ")}` : ""}`,
         onkeydown: (event) => keys(event, i),
       },
       h("strong", {}, layer.label), health, h("span", { class: "small" }, shape(layer.shape)),
-      h("span", { class: "small text" }, layer.text), h("span", { class: "small" }, layer.params ? count(layer.params) : ""),
+      h("span", { class: "small text" }, layer.text), h("span", { class: "small" }, layer.params ? count(layer.params) : "", layer.params ? h("span", { class: "unseen" }, " parameters") : null),
       h("span", { class: "flow" }, meter),
     );
   }

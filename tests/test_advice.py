@@ -11,6 +11,7 @@ from advice import (
     commands,
     installs,
     interchange,
+    kits,
     lab,
     mistakes,
     networks,
@@ -107,6 +108,7 @@ for module in (
     installs,
     clusters,
     lab,
+    kits,
 ):  # pytest finds them here by their names
     own = [test for _, test in ROWS if test.__module__ == module.__name__]
     globals().update({f"test_{test.__name__}": test for test in own})  # one order in all processes

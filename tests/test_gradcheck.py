@@ -275,6 +275,14 @@ def test_check_pair_of_a_forward_that_is_not_analytic(rng):
     assert wrong.error > 0.01
 
 
+def test_a_complex_step_at_a_kink_is_one_side_of_it():
+    for x in (np.array([0.0, 1.0]), np.array([0.0, -1.0])):
+        jacobian = gradcheck.complex_step_jacobians(
+            lambda x: np.where(np.real(x) > 0, x, 0 * x), [x]
+        )[0]
+        assert np.array_equal(jacobian, np.diag(x > 0).astype(float))
+
+
 @pytest.mark.parametrize("scale", [1e-150, 1e-8, 1, 1e8, 1e150])
 def test_complex_steps_of_small_and_large_numbers_are_believed(rng, scale):
     x = scale * (1 + rng.random(5))

@@ -8,7 +8,8 @@ import numpy as np
 README = Path(__file__).parents[1] / "README.md"
 
 
-def test_examples_run(capsys):
+def test_examples_run(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     assert len(blocks) >= 4
     names = {}

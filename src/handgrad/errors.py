@@ -84,7 +84,7 @@ class CheckpointError(HandgradError, ValueError):
 def one_line(error: BaseException) -> str:
     """Return what `error` says as one line of at most 200 characters.
 
-    >>> one_line(ValueError("cut off\n  at byte 3"))
+    >>> one_line(ValueError("cut off\\n  at byte 3"))
     'cut off at byte 3'
     """
     return " ".join(str(error).split())[:200] or type(error).__name__

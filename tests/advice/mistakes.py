@@ -153,3 +153,75 @@ def axes_that_a_sum_has_lost(tmp_path, code, lost, way):
             axis = "[:, None]" if lost.startswith("[") else ".reshape(len(x), 1, *x.shape[1:])"
             new = re.sub(rf"([-/]) {name}\b", rf"\1 {name}{axis}", new)
     assert verdict_on(path, new).verdict == "right", new
+
+
+@follows(
+    "asks for a key, but `{quoted(node.value)}` is {described(owner)}: take it apart by position, or let "
+    "forward store a dictionary",
+    ": take it apart by position, or let forward store a dictionary",
+    "take it apart by position, or let forward store a dictionary",
+)
+def caches_that_are_no_dictionaries(tmp_path):
+    code = """
+def relu_forward(x):
+    return np.maximum(0, x), {cache}
+
+def relu_backward(dout, cache):
+    return dout * ({x} > 0)
+"""
+    path = tmp_path / "layers.py"
+
+    def judged(cache, x):
+        path.write_text(HEAD + code.format(cache=cache, x=x), "utf-8")
+        return checker.check_path(path)["relu_backward"]
+
+    says = judged("(x, 1)", "cache['x']").causes[0].says
+    for way, cache, x in [
+        ("take it apart by position", "(x, 1)", "cache[0]"),
+        ("let forward store a dictionary", "{'x': x}", "cache['x']"),
+    ]:
+        assert way in says
+        assert judged(cache, x).verdict == "right", way
+
+
+@follows("took a list of indices as a tuple: write")
+def lists_of_indices(tmp_path):
+    code = """
+def svm_loss(x, y):
+    place = {place}
+    margins = np.maximum(0, x - x[place][:, None] + 1)
+    margins[place] = 0
+    dx = (margins > 0) * 1.0
+    dx[place] -= dx.sum(axis=1)
+    return margins.sum() / len(x), dx / len(x)
+"""
+    path = tmp_path / "layers.py"
+    new = advised(path, code.format(place="[np.arange(len(x)), y]"), "as a tuple: write `(.*)`")
+    assert verdict_on(path, code.format(place=new)).verdict == "right"
+
+
+@follows("is wrong: mend that first")
+def forwards_that_are_to_be_mended_first(tmp_path):
+    code = """
+def layernorm_forward(x, gamma, beta, param):
+    eps, centred = param.get("eps", 1e-5), x - x.mean(axis=1, keepdims=True)
+    var = x.var(axis=1, keepdims=True)
+    hat = centred / ({root})
+    return gamma * hat + beta, (hat, gamma, np.sqrt(var + eps), centred)
+
+def layernorm_backward(dout, cache):
+    hat, gamma, std, centred = cache
+    g, xhat = dout * gamma, centred / std
+    dx = g - g.mean(axis=1, keepdims=True) - xhat * (g * xhat).mean(axis=1, keepdims=True)
+    return dx / std, (dout * hat).sum(axis=0), dout.sum(axis=0)
+"""
+    path = tmp_path / "layers.py"
+
+    def judged(root):
+        path.write_text(HEAD + code.format(root=root), "utf-8")
+        return checker.check_path(path)
+
+    report = judged("np.sqrt(var) + eps")
+    name = said(report["layernorm_backward"].causes[0].says, "and (.*) is wrong: mend that first")
+    assert report[name].verdict == "WRONG"
+    assert judged("np.sqrt(var + eps)").exit_code == 0

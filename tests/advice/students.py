@@ -46,6 +46,7 @@ def verdict_on(path, code, size=2):
     "makes no list in Python 3: write list(...) around it",
     "newshape= is gone from np.reshape (NumPy 2.1): write shape=, or no name",
     "an array of one number is no number any more: write x.item(), or x[0]",
+    "np.sum takes no generator any more: write sum(...)",
 )
 @pytest.mark.parametrize(
     ("code", "old"),
@@ -63,6 +64,7 @@ def verdict_on(path, code, size=2):
         ("{1: 2}.keys()[0]", "{1: 2}.keys()"),
         ("np.reshape(x, newshape=(1, 1))", "newshape="),
         ("float(x)", "x"),
+        ("np.sum(k for k in [1])", "k for k in [1]"),
     ],
 )
 def what_is_gone(tmp_path, code, old):

@@ -60,7 +60,7 @@ def test_from_pytorch(make):
     np.testing.assert_allclose(net.loss(X), right, rtol=1e-4, atol=1e-6)
     loss, grads = net.loss(X, np.arange(4) % 3)
     assert np.isfinite(loss)
-    assert all(g.any() for g in grads.values())
+    assert all(g.any() for name, g in grads.items() if name != "a.b")  # in front of a batch norm
 
 
 @pytest.mark.parametrize("make", [waves, plain])
@@ -78,6 +78,7 @@ def test_from_onnx_of_pytorch(make):
     np.testing.assert_allclose(net.loss(X), right, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_from_keras(keras):
     L = keras.layers
     given = keras.Input((32, 2))

@@ -7,6 +7,7 @@
 ``torch_peer``  the same work done by PyTorch
 ``settings``    the ways in which PyTorch can do it, and the search for the best
 ``worker``      the processes in which both sides run
+``tolerance``   how far results may be from the reference
 ``measure``     statistics, comparisons of results, lines of text
 ``table``       results as a table in Markdown
 ``latency``     one image in each form that a network can leave in

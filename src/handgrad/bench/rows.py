@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -19,6 +18,7 @@ from handgrad import engines
 from handgrad.bench import use, work
 from handgrad.bench.measure import Summary, WrongResult, compare, interleave
 from handgrad.bench.settings import MALLOC, Peer, Setting, candidates, describe, precisions
+from handgrad.bench.tolerance import allowed
 from handgrad.bench.work import Arrays, Job
 from handgrad.bench.worker import Worker
 from handgrad.errors import OptionError
@@ -26,31 +26,6 @@ from handgrad.errors import OptionError
 Result = dict[str, Any]
 
 LAYOUTS = ("nchw", "channels_last")
-
-# the largest error and scale (see `compare`)
-TOLERANCE = {"float64": 1e-10, "float32": 2e-5, "bf16": 2e-2}
-NETWORK_TOLERANCE = {"float64": 1e-9, "float32": 1e-4, "bf16": 5e-2}
-
-
-def allowed(job: Job, precision: str) -> Callable[[str, int], tuple[float, float]]:
-    """Return the tolerances for the results of a job in some precision.
-
-    Of two nearly equal maxima, or at a ReLU's kink, one precision may choose another way than
-    float64, which moves part of a gradient to another place: a large error, but, the larger the
-    array the more, hardly any scale.
-    """
-    if job["kind"] in ("conv", "pool"):
-        return lambda name, size: (TOLERANCE[precision],) * 2
-    tolerance = NETWORK_TOLERANCE[precision]
-
-    def of_network(name: str, size: int) -> tuple[float, float]:
-        if precision == "float64" or not name.startswith("gradient"):
-            return tolerance, tolerance
-        if precision == "bf16":
-            return 0.5, 0.1
-        return 3e-2, 3 * tolerance + 2e-2 / math.sqrt(size)
-
-    return of_network
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,9 @@ def _one(key: str, call: Call, layer: KnownLayer) -> Named | None:
         if size:
             return "output_size", f"{says}: {size}"
     if 0 in came and 0 not in right:
-        why = ": pad:-pad is empty where pad is 0; use pad:pad+H" if layer.family == "conv" else ""
+        why = (
+            ": pad:-pad is empty where pad is 0, pad:pad+H is not" if layer.family == "conv" else ""
+        )
         return "empty", f"{says}: an axis is cut to nothing{why}"
     if len(came) > len(right) and _without_ones(came) == _without_ones(right):
         return (

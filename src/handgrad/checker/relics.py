@@ -86,7 +86,7 @@ def _found(error: BaseException, frame: Any, line: int | None) -> Raised | None:
         says = "newshape= is gone from np.reshape (NumPy 2.1): write shape=, or no name"
         return Raised(NUMPY, says, line)
     if isinstance(error, TypeError) and "np.sum(generator)" in text:
-        return Raised(NUMPY, "np.sum takes no generator any more: write Python's sum(...)", line)
+        return Raised(NUMPY, "np.sum takes no generator any more: write sum(...)", line)
     if isinstance(error, TypeError) and "only 0-dimensional arrays can be converted" in text:
         says = "an array of one number is no number any more: write x.item(), or x[0]"
         return Raised(NUMPY, says, line)

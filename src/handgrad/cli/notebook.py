@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import sys
 from pathlib import Path
@@ -108,6 +109,8 @@ def run(
         report.write_text(report_page(result), encoding="utf-8")
         line(console, f"Report: {report}")
     if result.interrupted:
+        # what the stopped kernel leaves unread is no message for people
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
         click.echo(f"handgrad: {result.stopped}", err=True)
         return INTERRUPTED
     if result.stopped:

@@ -92,7 +92,7 @@ class CsvFile:
             else:
                 raise DataError(
                     f"{self.path}, {wrong}; correct the line, or leave such lines out with "
-                    "skip_unreadable=True (--set data.skip_unreadable=true)"
+                    "skip_unreadable=True, or --set data.skip_unreadable=true"
                 )
 
 

@@ -257,7 +257,7 @@ def unreadable_notes(
     if not skip:
         raise DataError(
             f"{where}: {what}: {some}. Repair or remove them{more}, or leave them out with "
-            "skip_unreadable=True (--set data.skip_unreadable=true)"
+            "skip_unreadable=True, or --set data.skip_unreadable=true"
         )
     if len(found.bad) == count:
         raise DataError(f"{where}: none of {count} pictures can be read: {some}")

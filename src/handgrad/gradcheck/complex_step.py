@@ -101,14 +101,15 @@ def _check_analytic(
         denied = []
         for step in (1e-5, 1e-6):
             step *= float(np.max(np.abs(array), initial=0.0)) or 1.0
-            ends = [
+            behind, here, ahead = (
                 np.real(_output(forward(*arrays[:i], array + s * way, *arrays[i + 1 :])))
-                for s in (step, -step)
-            ]
-            differences = (ends[0] - ends[1]) / (2 * step)
-            rounding = 1e-14 * np.abs(ends[0]) / step
-            scale = np.max(np.abs(differences), initial=0.0)
-            denied.append(np.abs(slope - differences) > 1e-3 * scale + rounding)
+                for s in (-step, 0.0, step)
+            )
+            sides = (here - behind) / step, (ahead - here) / step  # they differ at a kink
+            rounding = 1e-14 * np.abs(here) / step
+            allowed = 1e-3 * np.max(np.abs(sides), initial=0.0) + rounding
+            below, above = np.minimum(*sides) - allowed, np.maximum(*sides) + allowed
+            denied.append((slope < below) | (slope > above))
         if np.any(denied[0] & denied[1]):
             raise OperationError(
                 f"complex_step: forward is not analytic in arrays[{i}]: differences give another "

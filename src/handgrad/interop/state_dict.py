@@ -82,7 +82,7 @@ def load_state_dict(
             if role in node.params:
                 params[node.params[role]] = new
             else:
-                buffers[f"{base}.running_{role}"] = new
+                buffers[_buffer_of(model, base, role)] = new
     left = [name for name in arrays if name not in taken]
     if lacking or left:
         parts = [f"the source lacks {', '.join(lacking[:20])}"] if lacking else []
@@ -98,6 +98,14 @@ def load_state_dict(
     if buffers:
         model.load_buffers(buffers)
     return tuple(taken)
+
+
+def _buffer_of(model: nn.Model, layer: str, role: str) -> str:
+    """The model's name of a running statistic; those of ready networks are numbered, running_mean1."""
+    for i, norm in enumerate(getattr(model, "_norms", ()), start=1):
+        if norm._label == layer and f"running_{role}{i}" in model.buffer_shapes():
+            return f"running_{role}{i}"
+    return f"{layer}.running_{role}"
 
 
 def _renamed(arrays: dict[str, Any], rename: Any) -> dict[str, Any]:

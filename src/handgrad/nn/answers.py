@@ -24,6 +24,7 @@ from handgrad.nn.norms import BatchNorm
 from handgrad.nn.options import Shape
 from handgrad.nn.state import State, in_mode, training
 from handgrad.nn.summary import as_table
+from handgrad.nn.value import Value
 from handgrad.nn.whitening import Whitening
 
 
@@ -56,6 +57,20 @@ class Answers(Built):
         def _checked(self, X: Any) -> list[Array]: ...
         def _fitting(self, X: Any) -> list[np.ndarray]: ...
         def _in_call(self, state: State) -> dict[int, Layer]: ...
+
+    def __call__(self, *values: Value) -> Any:
+        """Use this network as a block in the forward of another one."""
+        for value in values:
+            if not isinstance(value, Value):
+                raise OperationError(
+                    f"{self._name} takes the values of another network's forward, got "
+                    f"{type(value).__name__}; for the scores of arrays call model.loss(X)"
+                )
+        if values and values[0].graph.model is not self:
+            root = values[0].graph.model
+            if self._root is not root:
+                root._refuse_unknown(f"the block {self._name}")
+        return self.forward(*values)
 
     def __repr__(self) -> str:
         return shown_call(self._name, self._arguments)

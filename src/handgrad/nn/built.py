@@ -108,6 +108,10 @@ class Built(Stateful, metaclass=Configured):
         self._shapes_of_params = {name: w.shape for name, w in self._params.items()}
         self._row_shape = output.shape[1:]  # from here on it is built
 
+    def _note_mode(self, mode: str) -> None:
+        """Note the mode of a call that computes without `loss`."""
+        self._mode = mode
+
     def _join(self, network: Built) -> None:
         """Become a block of `network`."""
         self._root = network

@@ -11,7 +11,6 @@ import numpy as np
 from handgrad.engines.arrays import Array
 from handgrad.engines.devices import check_device, to_device, to_numpy
 from handgrad.errors import (
-    OperationError,
     OptionError,
     ShapeError,
     as_flag,
@@ -45,7 +44,6 @@ from handgrad.nn.options import (
     as_random_source,
 )
 from handgrad.nn.state import State, current_mode, in_mode, training
-from handgrad.nn.value import Value
 
 
 class Model(Answers):
@@ -137,20 +135,6 @@ class Model(Answers):
         self._compiled: dict[str, Plan] = {}
         self._scorer: ScorePlan | None = None
         self._plans: dict[str, Any] = {}  # by mode the last one, and the calls that it is of
-
-    def __call__(self, *values: Value) -> Any:
-        """Use this network as a block in the forward of another one."""
-        for value in values:
-            if not isinstance(value, Value):
-                raise OperationError(
-                    f"{self._name} takes the values of another network's forward, got "
-                    f"{type(value).__name__}; for the scores of arrays call model.loss(X)"
-                )
-        if values and values[0].graph.model is not self:
-            root = values[0].graph.model
-            if self._root is not root:
-                root._refuse_unknown(f"the block {self._name}")
-        return self.forward(*values)
 
     @property
     def params(self) -> Arrays:

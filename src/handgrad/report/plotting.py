@@ -38,8 +38,7 @@ def plot(runs: Any) -> Figure:
     ...     handgrad.TwoLayerNet(64, 10, 10), load_digits(), num_epochs=1, verbose=False
     ... )
     >>> solver.train()
-    >>> type(handgrad.plot(solver)).__name__
-    'Figure'
+    >>> figure = handgrad.plot(solver)
     """
     from handgrad.report.figures import training_figure
 

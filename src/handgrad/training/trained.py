@@ -133,8 +133,7 @@ class TrainedRun:
             return np.zeros((0, self.description.num_outputs))
         with engines.use(self.config.engine):
             if self.task == "classification":
-                one_view = self.viewed.tta is None
-                return predict_probabilities(self.model if one_view else self.viewed, X)
+                return predict_probabilities(self.viewed, X)
             return outputs_of(self.model, X, self.description)
 
     def prepared(self, inputs: Any) -> np.ndarray:

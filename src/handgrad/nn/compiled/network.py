@@ -132,6 +132,8 @@ class Network:
             assert isinstance(layer, PairLayer)
             norm = known if isinstance(known, BatchNorm) else norm
             groups.append(self._arrays(known))
+            if len(groups[-1]) != len(chain.arrays_of(known.link)):
+                raise NotCovered(f"arrays of {known._label} that are no parameters")
             options += layer.options(like, self._mode) if plain is None else plain
         flat = [np.empty(a.shape, self.memory.dtype) for group in groups for a in group]
         found = chain.planned(step.chain, "native", [like, *flat], options)

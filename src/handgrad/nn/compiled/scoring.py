@@ -55,7 +55,7 @@ class ScorePlan:
             found = self._native.scores(X, arrays)
         if found is None or found is False:
             return None
-        model._mode = "test"
+        model._note_mode("test")
         scores: np.ndarray = found
         return scores
 

@@ -258,8 +258,8 @@ nb::object scores(Planned<T>& planned, const AnyArray& X, const nb::dict& arrays
 template <class T>
 void bind(nb::module_& module, const char* name) {
     nb::class_<Planned<T>>(module, name)
-        .def("bind", bind_given<T>, "given"_a)
-        .def("scores", scores<T>, "X"_a, "arrays"_a)
+        .def("bind", bind_given<T>, "given"_a, nb::lock_self())
+        .def("scores", scores<T>, "X"_a, "arrays"_a.lock(), nb::lock_self())
         .def("run", run_<T>, "X"_a, "y"_a, "prepare"_a, "rows"_a, "carried"_a, "given"_a, "table"_a, "streams"_a, "seconds"_a);
 }
 

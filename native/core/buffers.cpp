@@ -149,6 +149,8 @@ void trim_buffers() {
         for (void* data : entry.second) to_system(data);
 }
 
+bool buffers_are_guarded() { return pool().guard; }
+
 BufferStatistics buffer_statistics() {
     Pool& all = pool();
     std::lock_guard<std::mutex> lock(all.mutex);

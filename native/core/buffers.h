@@ -20,6 +20,8 @@ struct BufferStatistics {
     int64_t in_use, cached, system_calls;
 };
 BufferStatistics buffer_statistics();
+// Tests only: whether each block ends at a page that cannot be touched.
+bool buffers_are_guarded();
 void trim_buffers();
 // Tests only: the allocation after `count` further ones fails (negative: none does).
 void fail_allocation_after(int64_t count);

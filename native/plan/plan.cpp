@@ -46,10 +46,14 @@ Plan<T>::Plan(Layout layout, const std::vector<OpText>& ops) : layout_(std::move
     for (int64_t slot : layout_.given) check(is_slot(slot), "plan: no such slot");
     for (int64_t slot : layout_.results) check(is_slot(slot), "plan: no such slot");
     check(layout_.batch > 0 && layout_.table_width >= 0 && layout_.streams >= 0, "plan: a size is negative");
-    arena_ = Scratch<char>(layout_.arena);
     context_.memory.assign(layout_.slots.size(), nullptr);
-    for (size_t i = 0; i < layout_.slots.size(); ++i)
-        if (layout_.slots[i].offset >= 0) context_.memory[i] = arena_.get() + layout_.slots[i].offset;
+    // one block for all; or, for tests, one for each slot, so that nothing behind it can be touched
+    if (!buffers_are_guarded()) blocks_.emplace_back(layout_.arena);
+    for (size_t i = 0; i < layout_.slots.size(); ++i) {
+        if (layout_.slots[i].offset < 0) continue;
+        if (buffers_are_guarded()) blocks_.emplace_back(layout_.slots[i].bytes);
+        context_.memory[i] = blocks_.back().get() + (buffers_are_guarded() ? 0 : layout_.slots[i].offset);
+    }
     for (const Constant& constant : layout_.constants) {
         check(is_slot(constant.slot) && layout_.slots[constant.slot].offset >= 0 &&
                   times(constant.count, static_cast<int64_t>(sizeof(T))) <= layout_.slots[constant.slot].bytes,

@@ -121,7 +121,7 @@ class Plan {
   private:
     void run_alone(PlanRun& run);
     Layout layout_;
-    Scratch<char> arena_;
+    std::vector<Scratch<char>> blocks_;
     std::vector<Op> ops_;
     Context context_;
     std::atomic<bool> is_running_{false};

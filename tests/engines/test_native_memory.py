@@ -234,6 +234,20 @@ def test_no_kernel_reads_or_writes_behind_its_buffers():
 
 @pytest.mark.long
 @pytest.mark.parametrize("isa", _kernels.isas())
+def test_no_plan_reads_or_writes_behind_its_slots(isa):
+    """All networks and rules of the tests of plans, each slot before a forbidden page."""
+    tests = Path(__file__).parents[1] / "nn" / "test_compiled.py"
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tests), "-k", "bits"],
+        env=os.environ | {"HANDGRAD_GUARD_PAGES": "1", "HANDGRAD_ISA": isa, "HANDGRAD_GOALS": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stdout[-2000:]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("isa", _kernels.isas())
 def test_generated_sizes_stay_inside_their_buffers(isa):
     """The generated comparisons with the vectorized engine, each buffer before a forbidden page."""
     run = subprocess.run(

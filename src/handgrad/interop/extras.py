@@ -181,7 +181,11 @@ class Permute(_Fixed):
 
 
 class Reshape(_Fixed):
-    """The numbers of a row in another shape, as sequences (C, L) that become images of one row (C, 1, L)."""
+    """The numbers of a row in another shape, as sequences (C, L) that become images of one row (C, 1, L).
+
+    >>> Reshape((3, 1, 40)).shape((3, 40))
+    (3, 1, 40)
+    """
 
     kind = "reshape"
 

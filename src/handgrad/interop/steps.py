@@ -1,4 +1,4 @@
-"""Steps of training that two networks go side by side: each from the weights of the second one."""
+"""Steps of training that two networks go side by side: each from the weights of network b."""
 
 from __future__ import annotations
 

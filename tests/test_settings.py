@@ -221,6 +221,9 @@ def _keywords():
     )
     yield ("RunConfig", "optimizer"), _optimizer, ["learning_rate", "beta1", "parameters", "l2"]
     yield ("TrainingOptions", "augment"), data.Augmentation, ["flip", "crop"]
+    yield ("TrainingOptions", "steering"), _steering, ["iteration", "rate"]
+    for name in _COMPILED:
+        yield (name, "optim_config"), _compiled, ["learning_rate", "beta1", "l2"]
     node = {"name": "a", "layer": "Affine", "width": 3, "inputs": ["x"]}
     yield ("GraphModel", "nodes"), lambda more: interop.GraphModel([node | more]), ["width", "bias"]
     yield ("GraphModel", "options"), lambda more: interop.GraphModel([node], **more), options
@@ -231,6 +234,24 @@ def _keywords():
     for name in sorted({*nn.__all__} & {*nn.LAYERS}):
         known = list(inspect.signature(nn.LAYERS[name]).parameters)
         yield (name, "keywords"), functools.partial(_make, nn.LAYERS[name]), known
+
+
+# the classes of networks share one compile
+_COMPILED = ["CompiledSteps"] + [
+    f"{name}.compile"
+    for module in (nn, models, handgrad, interop)
+    for name in module.__all__
+    if hasattr(getattr(module, name), "compile")
+]
+
+
+def _compiled(more):
+    network = nn.Sequential([nn.Affine(3)], input_shape=(4,))
+    return network.compile((2, 4), update_rule="adam", optim_config=more)
+
+
+def _steering(more):
+    return RunConfig.from_dict({"training": {"steering": [{"iteration": 1, "rate": 0.5, **more}]}})
 
 
 def _scaled(x, slope=1.0):

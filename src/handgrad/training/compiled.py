@@ -20,6 +20,7 @@ import numpy as np
 from handgrad import engines
 from handgrad.data.preprocessing import Preprocessing
 from handgrad.data.rows import Rows
+from handgrad.errors import HandgradError
 from handgrad.nn.compiled.memory import NotCovered
 from handgrad.nn.compiled.parts import Done, Feed, Options, Steps
 from handgrad.nn.compiled.training import TrainPlan
@@ -175,6 +176,8 @@ class Planned:
             self._plan = TrainPlan(solver.model, options)
         except NotCovered as error:
             self._plan, self._refused = None, (key, f"no plan covers {error}")
+        except (HandgradError, MemoryError):  # the first step says it in its own words
+            self._plan, self._refused = None, (key, "the network does not fit the data, or the memory")
         return self._plan
 
     def _options(self) -> Options:

@@ -16,7 +16,8 @@ from handgrad.training.checkpoint import state_of
 from handgrad.training.config import RunConfig
 from handgrad.training.run import Run, resume_run, start_run
 
-_DROPPED = ("time", "images_per_second", "seconds", "date")  # in which two runs may differ
+# in which two runs may differ: times, and whether a plan took the steps, whose bits are theirs
+_DROPPED = ("time", "images_per_second", "seconds", "date", "steps")
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ def ranks_that_differ():
     check_agreement(World({"data": "a"}), {"data": "a"})
 
 
-@follows("; start at most {shards} ranks, or begin a run with --set training.shards={world.size}")
+@follows("; run at most {shards} ranks, or begin a run with --set training.shards={world.size}")
 def more_ranks_than_shards():
     from handgrad.distributed.wire import Wire
 

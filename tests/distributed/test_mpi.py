@@ -106,7 +106,7 @@ def test_a_run_on_two_ranks_leaves_what_one_process_leaves(config, tmp_path):
     [
         (
             ["--set", "training.shards=1"],
-            "2 ranks, but training.shards is 1; start at most 1 ranks",
+            "2 ranks, but training.shards is 1; run at most 1 ranks",
         ),
         pytest.param(
             ["--set", "training.batch_size=1"], "shards must be at most", marks=pytest.mark.long

@@ -88,7 +88,7 @@ class Wire:
     def __init__(self, world: World, shards: int, check_every: int = 100) -> None:
         if world.size > shards:
             raise OptionError(
-                f"mpirun: {world.size} ranks, but training.shards is {shards}; start at most {shards} ranks, "
+                f"mpirun: {world.size} ranks, but training.shards is {shards}; run at most {shards} ranks, "
                 f"or begin a run with --set training.shards={world.size}"
             )
         self.world = world

@@ -425,8 +425,8 @@ def test_naive_and_fast_are_two_computations():
 @pytest.mark.parametrize(
     ("module", "why"),
     [
-        ("cs231n.captioning_solver_pytorch", "recurrent networks"),
-        ("cs231n.classifiers.rnn_pytorch", "recurrent networks"),
+        ("cs231n.captioning_solver_pytorch", "recurrent layers"),
+        ("cs231n.classifiers.rnn_pytorch", "recurrent layers"),
         ("cs231n.classifiers.squeezenet", "networks trained elsewhere"),
         ("cs231n.transformer_layers", "transformers"),
         ("cs231n.gan_pytorch", "generative"),

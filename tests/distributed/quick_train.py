@@ -3,7 +3,6 @@
 from handgrad import report
 from handgrad.cli import main
 
-report.write_report = lambda folder: folder
-
 if __name__ == "__main__":
+    report.write_report = lambda folder: folder
     main()

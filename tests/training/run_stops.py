@@ -28,8 +28,6 @@ from handgrad.cli import main
 from handgrad.optim import RULES
 from handgrad.training.checkpoint import checkpoint_files, load_checkpoint, load_model_arrays
 
-report.write_report = lambda folder: folder  # drawing takes seconds, and is not what is tried here
-
 CONFIG = """
 name = "stops"
 [data]
@@ -71,6 +69,9 @@ def start(arguments: list[str], output: Path, limit: int | None = None) -> int:
         if limit is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
         sys.argv = ["handgrad", *arguments]
+        report.write_report = lambda folder: (
+            folder
+        )  # drawing takes seconds, and is not what is tried
         try:
             main()
         except SystemExit as end:

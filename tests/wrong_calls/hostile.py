@@ -194,6 +194,7 @@ OTHERS = {  # function -> right arguments, made anew for each call
     "GroupNorm": lambda: {"groups": 3},
     "Whitening": lambda: {"filter_size": 3, "components": 2},
     "Sequential": lambda: {"layers": [nn.Affine(3)]},
+    "CompiledSteps": lambda: {"model": net(), "batch_shape": (4, 6), "update_rule": "sgd"},
     "sequential": lambda: {"layers": [{"layer": "Affine", "width": 3}]},
     "build_layer": lambda: {"table": {"layer": "Affine", "width": 3}},
     "layer": lambda: {"forward": layers.relu_forward},

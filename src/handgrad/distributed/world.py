@@ -217,8 +217,9 @@ def join(timeout: float = TIMEOUT) -> World:
 
 
 def _end_by_alarm() -> None:
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(START)
+    if hasattr(signal, "alarm"):
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(START)
 
 
 @contextmanager

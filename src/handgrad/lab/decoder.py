@@ -10,7 +10,6 @@ import io
 import json
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +47,14 @@ _PROGRAM = (
 
 
 def _limit() -> None:
-    with suppress(ImportError, OSError, ValueError):
+    try:
         import resource
 
         resource.setrlimit(resource.RLIMIT_CPU, (TIME, TIME))
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    except (ImportError, OSError, ValueError):  # a system without limits
+        return
 
 
 def main() -> None:

@@ -177,7 +177,10 @@ class Planned:
         except NotCovered as error:
             self._plan, self._refused = None, (key, f"no plan covers {error}")
         except (HandgradError, MemoryError):  # the first step says it in its own words
-            self._plan, self._refused = None, (key, "the network does not fit the data, or the memory")
+            self._plan, self._refused = (
+                None,
+                (key, "the network does not fit the data, or the memory"),
+            )
         return self._plan
 
     def _options(self) -> Options:

@@ -52,6 +52,10 @@ class CompiledSteps:
         clip_norm: float | None = None,
     ) -> None:
         """See `handgrad.nn.Model.compile`."""
+        if not hasattr(model, "_name"):
+            raise OptionError(
+                f"CompiledSteps: model must be a network of handgrad.nn, got {type(model).__name__}"
+            )
         where = f"{model._name}.compile"
         self.model, self.shape = model, batch_shape
         self.rule, self._name = get_rule(update_rule), update_rule

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,9 @@ from handgrad.nn.value import Value
 Arrays = dict[str, np.ndarray]
 
 _building = threading.RLock()
+
+if hasattr(os, "register_at_fork"):  # another thread may build a network at that moment
+    os.register_at_fork(after_in_child=_building._at_fork_reinit)  # type: ignore[attr-defined]
 
 
 class Built(Stateful, metaclass=Configured):

@@ -138,15 +138,7 @@ class RunConfig:
     @classmethod
     def from_toml(cls, path: str | Path) -> RunConfig:
         """Read a TOML file; OptionError names the file and what is wrong in it."""
-        try:
-            tables = parse_toml(Path(path).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise OptionError(f"config: there is no file {path}") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise OptionError(f"config: {path} cannot be read: {error}") from None
-        except ValueError as error:
-            raise OptionError(f"config: {path} is not valid TOML: {error}") from None
-        return cls.from_dict(tables)
+        return cls.from_dict(read_toml("config", path))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain dictionaries and lists, ready for TOML or JSON."""
@@ -225,6 +217,18 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "training": {"epochs": 1, "batch_size": 50},
     },
 }
+
+
+def read_toml(where: str, path: str | Path) -> dict[str, Any]:
+    """Return the tables of a TOML file; OptionError names `where`, the file and what is wrong in it."""
+    try:
+        return parse_toml(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise OptionError(f"{where}: there is no file {path}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionError(f"{where}: {path} cannot be read: {error}") from None
+    except ValueError as error:
+        raise OptionError(f"{where}: {path} is not valid TOML: {error}") from None
 
 
 def parse_toml(text: str) -> dict[str, Any]:

@@ -49,7 +49,7 @@ from handgrad.errors import (
     check_known,
     shown,
 )
-from handgrad.training.config import parse_toml
+from handgrad.training.config import read_toml
 
 _KEYS = {
     "float": ("low", "high", "step"),
@@ -131,15 +131,7 @@ class Space:
     @classmethod
     def from_toml(cls, path: str | Path) -> Space:
         """Read a TOML file; OptionError names the file and what is wrong in it."""
-        try:
-            tables = parse_toml(Path(path).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise OptionError(f"space: there is no file {path}") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise OptionError(f"space: {path} cannot be read: {error}") from None
-        except ValueError as error:
-            raise OptionError(f"space: {path} is not valid TOML: {error}") from None
-        return cls(tables, f"space: {path}")
+        return cls(read_toml("space", path), f"space: {path}")
 
     def ask(self, trial: Any, config: Mapping[str, Any]) -> dict[str, Any]:
         """Return the settings that a `trial` of Optuna suggests, for ``RunConfig.with_overrides``.

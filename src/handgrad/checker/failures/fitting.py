@@ -20,7 +20,7 @@ def axes_in_order(left: ast.expr, right: ast.expr, a: Shape, b: Shape) -> str:
         if len(own) < 3 or len(other) < 3 or len(set(own)) == 1:
             continue
         for order in itertools.permutations(range(len(own))):
-            if _fit(tuple(own[i] for i in order), other):
+            if fit(tuple(own[i] for i in order), other):
                 return (
                     f"their axes stand in different orders: `{quoted(node)}`.transpose{order} fits, or "
                     "the other one in the order of this"
@@ -135,7 +135,8 @@ def _said(axes: Shape) -> str:
     return str(axes[0]) if len(axes) == 1 else str(axes)
 
 
-def _fit(a: Shape, b: Shape) -> bool:
+def fit(a: Shape, b: Shape) -> bool:
+    """Whether NumPy broadcasts the two shapes."""
     try:
         np.broadcast_shapes(a, b)
     except ValueError:

@@ -212,7 +212,7 @@ def _broadcast(point: Point, sizes: Mapping[int, str]) -> str:
                 f"{says}: the sum over an axis has lost that axis; give `{quoted(what)}` {lost}, or "
                 "keepdims=True"
             )
-    if len(a) == len(b) == 2 and _fit(a[::-1], b):
+    if len(a) == len(b) == 2 and fitting.fit(a[::-1], b):
         return f"{says}: one of the two is transposed"
     way = fitting.axes_in_order(left, right, a, b) or fitting.of_a_sum(point, left, right, a, b)
     if way:
@@ -233,14 +233,6 @@ def _lost_axis(small: Shape, big: Shape) -> int | None:
         if (*small[:axis], 1, *small[axis:]) == (*big[:axis], 1, *big[axis + 1 :]):
             return axis
     return None
-
-
-def _fit(a: Shape, b: Shape) -> bool:
-    try:
-        np.broadcast_shapes(a, b)
-    except ValueError:
-        return False
-    return True
 
 
 def _element(point: Point) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,16 +14,13 @@ from handgrad.nn.fit import texts
 from handgrad.nn.graph import Graph
 from handgrad.nn.layer import Layer
 from handgrad.nn.options import Init, Shape, as_random_source, draw
-from handgrad.nn.state import Stateful, in_mode
+from handgrad.nn.state import Stateful, in_mode, lock_of_each_process
 from handgrad.nn.summary import by
 from handgrad.nn.value import Value
 
 Arrays = dict[str, np.ndarray]
 
-_building = threading.RLock()
-
-if hasattr(os, "register_at_fork"):  # another thread may build a network at that moment
-    os.register_at_fork(after_in_child=_building._at_fork_reinit)  # type: ignore[attr-defined]
+_building = lock_of_each_process()
 
 
 class Built(Stateful, metaclass=Configured):

@@ -35,15 +35,20 @@ class State(NamedTuple):
     kept: Any
 
 
-changing = threading.RLock()
+def lock_of_each_process() -> threading.RLock:
+    """Return a lock that is free in a copy of the process, whichever thread held it at that moment."""
+    lock = threading.RLock()
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=lock._at_fork_reinit)  # type: ignore[attr-defined]
+    return lock
+
+
+changing = lock_of_each_process()
 """Held while a state is read or replaced, never while a network computes."""
 
 _fixed: ContextVar[Mapping[int, State]] = ContextVar("handgrad_fixed", default={})  # noqa: B039
 _mode: ContextVar[str | None] = ContextVar("handgrad_mode", default=None)
 _trainers: dict[int, training] = {}  # by the id of the model
-
-if hasattr(os, "register_at_fork"):  # another thread may hold it at that moment
-    os.register_at_fork(after_in_child=changing._at_fork_reinit)  # type: ignore[attr-defined]
 
 
 class in_mode:

@@ -19,7 +19,7 @@ from typing import Any, get_origin
 import click
 import layer_pages
 import tomli_w
-from docstrings import as_rst, safe
+from docstrings import as_rst, heading, safe
 
 import handgrad
 from handgrad.cli import app
@@ -119,11 +119,6 @@ def layer_texts() -> dict[str, str]:
         file: layer_pages.page(file, ordered(names), entry, images)
         for file, names in layer_pages.files().items()
     }
-
-
-def heading(title: str, line: str) -> str:
-    """A heading, underlined."""
-    return f"{title}\n{line * len(title)}"
 
 
 def ordered(found: list[str]) -> list[str]:

@@ -19,6 +19,11 @@ _CONFIG = Config(
 )
 
 
+def heading(title: str, line: str) -> str:
+    """Return a heading, underlined."""
+    return f"{title}\n{line * len(title)}"
+
+
 def as_rst(doc: str) -> str:
     """Return a docstring, without its indentation, as reStructuredText."""
     prepared = _sections_apart(_blocks(doc.strip().splitlines()))

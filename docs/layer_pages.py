@@ -21,7 +21,7 @@ from typing import Any
 
 import layer_pictures
 import matplotlib.pyplot as plt
-from docstrings import as_rst
+from docstrings import as_rst, heading
 
 from handgrad import layers
 from handgrad.checker import hypotheses
@@ -29,6 +29,7 @@ from handgrad.checker import hypotheses
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 LONG = 100  # characters of LaTeX; longer formulas are put on several lines
+SHAPE = re.compile(r"\([A-Z][\w, .*/'+-]*\)|the shape of \w+")  # in a docstring
 FAMILIES = {  # of the checker's hypotheses
     "max_pool": "pool",
     "softmax_loss": "loss",
@@ -54,7 +55,7 @@ def page(file: str, names: list[str], entry: Callable[[str, str, Any], str], ima
     note = NOTES.get(file, {})
     doc = inspect.getdoc(module) or ""
     first, _, rest = doc.partition("\n\n")
-    parts = [_heading(file, "="), as_rst(first)]
+    parts = [heading(file, "="), as_rst(first)]
     for title, key in (("Forward", "forward"), ("Backward", "backward")):
         if key in note:
             formulas = note[key].split(r" \qquad ") if len(note[key]) > LONG else [note[key]]
@@ -64,21 +65,17 @@ def page(file: str, names: list[str], entry: Callable[[str, str, Any], str], ima
     if "picture" in note:
         parts.append(_picture(file, note["picture"], images))
     if rest:
-        parts += [_heading("Derivation", "-"), as_rst(rest)]
-    parts += [_heading("Functions", "-")]
+        parts += [heading("Derivation", "-"), as_rst(rest)]
+    parts += [heading("Functions", "-")]
     parts += [entry("handgrad.layers", name, getattr(layers, name)) for name in names]
     if "example" in note:
-        parts += [_heading("Example", "-"), _example(note["example"], names)]
-    parts += [_heading("Source", "-"), _source(module)]
+        parts += [heading("Example", "-"), _example(note["example"], names)]
+    parts += [heading("Source", "-"), _source(module)]
     mistakes = list(_mistakes(file, names))
     if mistakes:
-        parts += [_heading("Common mistakes", "-"), _table(mistakes)]
-    parts += [_heading("Tests", "-"), _tests(file)]
+        parts += [heading("Common mistakes", "-"), _table(mistakes)]
+    parts += [heading("Tests", "-"), _tests(file)]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _heading(title: str, line: str) -> str:
-    return f"{title}\n{line * len(title)}"
 
 
 def _indented(text: str) -> str:
@@ -98,14 +95,13 @@ def _shapes(file: str, names: list[str]) -> str:
         return ""
     inputs = []
     for line in re.findall(r"^ {4}(\w[\w, ]*): (.*(?:\n {8,}.*)*)", args.group(1), re.M):
-        shape = re.search(r"\([A-Z][\w, .*/'+-]*\)|the shape of \w+", line[1])
+        shape = SHAPE.search(line[1])
         if shape and "_param" not in line[0]:
             inputs += [(name.strip(), shape.group()) for name in line[0].split(",")]
-    out = re.search(r"\([A-Z][\w, .*/'+-]*\)|the shape of \w+", returns.group(1))
-    kind = "loss" if file.endswith("loss") else "out"
+    out = SHAPE.search(returns.group(1))
     outputs = (
         [("loss", "a number"), ("dx", "the shape of x")]
-        if kind == "loss"
+        if file.endswith("loss")
         else [("out", out.group() if out else "")]
     )
     return ".. raw:: html\n\n" + _indented(_drawing(function.__name__, inputs, outputs))

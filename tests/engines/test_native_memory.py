@@ -140,7 +140,8 @@ IN_SANDWICHES = {
 IN_PLANS = {"plan32", "plan64"}
 SETTINGS = {
     "buffer_statistics", "fail_allocation_after", "is_exact", "isa", "isas", "set_exact", "set_isa",
-    "set_thread_count", "set_winograd_tile", "thread_count", "trim_buffers",
+    "set_thread_count", "set_winograd_costs", "set_winograd_tile", "start_trace", "stop_trace",
+    "thread_count", "trim_buffers", "winograd_choice", "winograd_costs",
 }  # fmt: skip
 
 

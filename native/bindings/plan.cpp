@@ -220,8 +220,8 @@ bool is_bound(const Planned<T>& planned, const nb::dict& arrays) {
     return true;
 }
 
-// The scores of a batch by the bound arrays: None where X is not a dense batch of T, or another thread runs the plan; and
-// False where `arrays` are not the bound ones.
+// The scores of a batch by the bound arrays: None where X is not a dense batch of T, or another thread runs the plan;
+// and False where `arrays` are not the bound ones.
 template <class T>
 nb::object scores(Planned<T>& planned, const AnyArray& X, const nb::dict& arrays) {
     if (!is_bound(planned, arrays)) return nb::bool_(false);

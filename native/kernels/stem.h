@@ -16,7 +16,7 @@ struct StemSizes {
 
 struct StemKernels {
     // One row of poolings, for the features of one panel of filters, B of the micro-kernel: out, the chosen
-    // xhat unless that is null, and the place of the largest: 0 to 3, or 4 where the rectifier closed the window.  map.mean is
+    // xhat unless that is null, and the place of the largest: 0 to 3, or 4 where ReLU made the window zero.  map.mean is
     // that of the convolution without a bias; map and the results begin at the panel's features.
     void (*forward)(const StemSizes& s, const float* band, const float* filters, int64_t row_stride,
                     const Affine<float>& map, float* out, float* xhat, uint8_t* index);

@@ -92,8 +92,8 @@ struct Layout {
     Number y_kind = Number::kLabel;
 };
 
-// What a run works on.  first, second: of the carried pairs what steps write, second[i] null where it does not alternate
-// or there is one step alone.
+// What a run works on.  first, second: of the carried pairs what steps write, second[i] null where it does not
+// alternate or there is one step alone.
 struct PlanRun {
     Feed feed;
     std::vector<const void*> carried, given;

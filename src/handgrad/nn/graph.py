@@ -5,8 +5,8 @@ backward gives those of its inputs; where a value was used more than once, they 
 
     dvalue = sum over the calls that took the value of what their backward gives for it
 
-Neighbours that form a chain of `handgrad.layers.chain`, with nobody else looking at what is between
-them, become one step, which an engine may compute in fewer passes over memory.
+Neighbours that form a chain of `handgrad.layers.chain`, with no other layer reading the values
+between them, become one step, which an engine may compute in fewer passes over memory.
 """
 
 from __future__ import annotations

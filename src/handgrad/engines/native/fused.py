@@ -75,7 +75,7 @@ class BlockSaved(NamedTuple):
     made: tuple[Array, ...]
 
 
-# what stands behind a convolution or an affine layer, whose output y is nobody else's
+# the epilogue of a convolution or an affine layer; no other code holds its output y
 
 
 def _relu(y: Array, relu: Link) -> tuple[Array, Array]:

@@ -121,6 +121,7 @@ build/coverage/installed: .venv/installed-test
 # the documentation, as pages in build/docs
 docs: .venv/installed-docs
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+	$(BIN)/python tests/docs/links.py build/docs
 
 # the page of the reliability goals, from the figures that the suites left in docs/goals.jsonl
 goals:

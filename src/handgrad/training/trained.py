@@ -96,10 +96,10 @@ class TrainedRun:
         return self.description.task
 
     def predict(self, inputs: Any) -> np.ndarray:
-        """Return what the network says of each row.
+        """Return the prediction for each row.
 
         Args:
-            inputs: what its preprocessing takes: images as pixels, (N, C, H, W), (N, H, W, C) or (N, H, W),
+            inputs: rows of the kind that the network was trained on: images as pixels, (N, C, H, W), (N, H, W, C) or (N, H, W),
                 tables (frames, dictionaries of columns), rows or sequences; or the path of a picture or a
                 list of such, for a table the path of its file.
 

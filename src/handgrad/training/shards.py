@@ -32,7 +32,7 @@ from handgrad.nn.state import Stateful
 from handgrad.training.arrays import Arrays, buffers_of
 from handgrad.training.averaging import load_buffers
 from handgrad.training.circumstances import get_state, set_state, streams
-from handgrad.training.tree import Node, nodes_of, total
+from handgrad.training.tree import Node, nodes_of, split, total
 from handgrad.training.weighting import called
 
 
@@ -198,8 +198,7 @@ class Shards:
         parts = {(s, s + 1): v for s, v in zip(self.own, vectors, strict=True)}
         known = {}
         for node in self.nodes:
-            within = {leaf: v for leaf, v in parts.items() if node[0] <= leaf[0] < node[1]}
-            known[node] = _total_of(node, within)
+            known[node] = total(node[1], parts, np.add, node[0])
         if self.wire is not None:
             known = self.wire.numbers([known[node] for node in self.nodes])
         return total(self.count, known, np.add)
@@ -303,7 +302,7 @@ def _merges(nodes: Sequence[Node]) -> dict[int, int]:
         if high - low == 1:
             merges.setdefault(low, 0)
             return
-        middle = low + (1 << ((high - low - 1).bit_length() - 1))
+        middle = split(low, high)
         go(low, middle)
         go(middle, high)
         merges[high - 1] += 1
@@ -311,14 +310,6 @@ def _merges(nodes: Sequence[Node]) -> dict[int, int]:
     for low, high in nodes:
         go(low, high)
     return merges
-
-
-def _total_of(node: Node, leaves: Mapping[Node, np.ndarray]) -> np.ndarray:
-    low, high = node
-    if high - low == 1:
-        return leaves[node]
-    middle = low + (1 << ((high - low - 1).bit_length() - 1))
-    return _total_of((low, middle), leaves) + _total_of((middle, high), leaves)
 
 
 def _unpacked(numbers: np.ndarray, like: Arrays) -> Arrays:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import handgrad
-from handgrad.errors import DataError
 from handgrad.experiments.study import Trial
 from handgrad.files import atomic_write, remove_partial_files
 
@@ -54,16 +53,3 @@ class StudyFolder:
     def _file(self, trial: Trial) -> Path:
         safe = "".join(c if c.isalnum() or c in "-." else "_" for c in trial.label)
         return self.path / "trials" / f"{safe}.json"
-
-
-def read_results(path: Path) -> dict[str, Any]:
-    """Return the content of a ``results.json``; DataError if it is none."""
-    try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-        for key in ("study", "title", "sentences", "trials", "provenance"):
-            results[key]
-    except FileNotFoundError:
-        raise DataError(f"experiment: there is no {path}") from None
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise DataError(f"experiment: {path} holds no results of a study: {error!r}") from None
-    return results

@@ -1,7 +1,7 @@
 """A network as one Python file that needs NumPy alone, and its weights beside it in an ``.npz``.
 
-The file is made of the functions of `handgrad.interop.numpy_layers` that the network needs, as they are
-written there, and of one line for each layer.
+The file is made of the functions of `handgrad.interop.numpy_layers` and `numpy_activations` that the network
+needs, as they are written there, and of one line for each layer.
 """
 
 from __future__ import annotations
@@ -14,9 +14,15 @@ from typing import Any
 import numpy as np
 
 from handgrad.errors import OptionError
-from handgrad.interop import numpy_layers
+from handgrad.interop import numpy_activations, numpy_layers
 from handgrad.interop.network import Network, Node, identifiers, without_dropout
 
+_FUNCTIONS = {
+    name: thing
+    for module in (numpy_layers, numpy_activations)
+    for name, thing in vars(module).items()
+    if inspect.isfunction(thing)
+}
 _HELPERS = ("padded", "windows", "spread", "shares", "window_counts", "batch_statistics")
 
 
@@ -254,12 +260,11 @@ class _Text:
         wanted = dict.fromkeys(self.needed)
         for _ in range(2):
             for function in list(wanted):
-                source = inspect.getsource(getattr(numpy_layers, function))
+                source = inspect.getsource(_FUNCTIONS[function])
                 wanted |= {h: None for h in _HELPERS if re.search(rf"(?<!def )\b{h}\(", source)}
-        order = [name for name, thing in vars(numpy_layers).items() if callable(thing)]
         return [
-            inspect.getsource(getattr(numpy_layers, name)).rstrip()
-            for name in order
+            inspect.getsource(function).rstrip()
+            for name, function in _FUNCTIONS.items()
             if name in wanted
         ]
 

@@ -142,8 +142,8 @@ class Wire:
             self._send(bucket)
         self._go_on()
 
-    def finish(self) -> Arrays:
-        """Return the gradients, summed over all shards."""
+    def finish(self, scale: float | None) -> Arrays:
+        """Return the gradients, summed over all shards, times `scale` (None is 1)."""
         started = perf_counter()
         while self._flying:
             for bucket in list(self._flying):
@@ -158,11 +158,12 @@ class Wire:
         if self._since is not None:
             self.seconds["flying"] += now - self._since
         self.seconds["waiting"] += now - started
-        return {
-            name: bucket.total[place].reshape(self._shapes[name]).copy()
-            for bucket in self._buckets
-            for name, place in bucket.places.items()
-        }
+        found = {}
+        for bucket in self._buckets:
+            for name, place in bucket.places.items():
+                total = bucket.total[place].reshape(self._shapes[name])
+                found[name] = total * total.dtype.type(1 if scale is None else scale)
+        return found
 
     def _send(self, bucket: _Bucket) -> None:
         """Send the sums over the own nodes to the owners of the parts."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable
+from time import sleep
 from typing import TYPE_CHECKING
 
 import click
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from handgrad.training.run import Ranks
 
 SHARDS = 8  # of a batch under MPI, unless set
+_FIRST = 2.0  # seconds in which rank 0 says what all ranks would say
 
 
 def with_ranks(work: Callable[[World | None], int]) -> int:
@@ -28,15 +30,25 @@ def with_ranks(work: Callable[[World | None], int]) -> int:
     told = launched()
     if told is None:
         return work(None)
-    from handgrad.distributed.world import OtherRankEnded, join, silence
+    from handgrad.distributed.world import (
+        OtherRankEnded,
+        end_in_time,
+        give_up,
+        join,
+        silence,
+    )
     from handgrad.errors import HandgradError
 
     try:
         world = join()
-    except HandgradError:
-        if told.rank == 0:
-            raise
+    except HandgradError as error:
+        if told.rank:
+            sleep(_FIRST)  # where all lack it, rank 0 says so and ends the others
+        place = f"rank {told.rank}: " if told.rank else ""
+        click.echo(f"handgrad: {place}{error}", err=True)
+        give_up(2)
         return 2
+    end_in_time()
     if world.rank:
         silence()
     try:

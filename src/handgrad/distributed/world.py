@@ -17,7 +17,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from handgrad.distributed.launch import launched
@@ -96,9 +96,10 @@ class World:
                 time.sleep(5e-5)
             if time.monotonic() - started > self.timeout:
                 late = [rank for rank, own in requests.items() if not self.is_done(own)]
-                raise self._late(late, what)
+                raise self.late(late, what)
 
-    def _late(self, ranks: Iterable[int], what: str) -> RankError:
+    def late(self, ranks: Iterable[int], what: str) -> RankError:
+        """Return the error that `ranks` have not answered, and `what` was waited for."""
         names = ", ".join(map(str, sorted(ranks))) or "?"
         return RankError(
             f"rank {names} has not answered for {self.timeout:g} s ({what}): it hangs, or its machine is "
@@ -142,7 +143,7 @@ class World:
             if missing:
                 time.sleep(2e-4)
             if missing and time.monotonic() - started > self.timeout:
-                raise self._late(missing, what)
+                raise self.late(missing, what)
         self.wait(sent, what)
         return found
 
@@ -209,11 +210,21 @@ def join(timeout: float = TIMEOUT) -> World:
             f"MPI ({MPI.Get_library_version().splitlines()[0].strip()}) than mpirun; use the mpirun of that "
             "one, or install mpi4py anew for yours"
         )
-    world = World(comm, timeout)
-    if world.rank == 0 and hasattr(signal, "alarm"):
-        # rank 0 comes last to MPI_Finalize, which waits for all of them: also for one that hangs there
-        atexit.register(_end_by_alarm)
-    return world
+    return World(comm, timeout)
+
+
+def give_up(code: int) -> None:
+    """Let the launcher end the ranks of a job that this process cannot join: they wait for it in MPI_Init.
+
+    MPICH's launcher hears it; others end the job when a process ends with such a code.
+    """
+    with suppress(KeyError, ValueError, OSError):
+        os.write(int(os.environ["PMI_FD"]), b"cmd=abort exitcode=%d\n" % code)
+
+
+def end_in_time() -> None:
+    """Let the system end this process if MPI_Finalize, which waits for all ranks, takes too long."""
+    atexit.register(_end_by_alarm)
 
 
 def _end_by_alarm() -> None:

@@ -165,11 +165,12 @@ main()
         ("", "dies", 1, "ZeroDivisionError: planted"),
         pytest.param("dies", "", 1, "ZeroDivisionError: planted", marks=pytest.mark.long),
         ("", "no mpi4py", 2, "rank 1: training with mpirun needs the package mpi4py"),
-        (
+        pytest.param(
             "freezes in the report",
             "",
             2,
             "rank 0 has not answered for 5 s (the test and the report)",
+            marks=pytest.mark.long,
         ),
         ("", "drifts", 2, "rank 1 holds other numbers in b2 than rank 0 after step 2"),
     ],

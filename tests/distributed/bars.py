@@ -29,6 +29,7 @@ ROWS = {
     "PyTorch DDP (gloo), 1 rank x 2 threads": (0, DDP, "--ranks", 1, "--threads", 2),
     "PyTorch DDP (gloo), 1 rank x 1 thread": (0, DDP, "--ranks", 1, "--threads", 1),
     "2 ranks x 1 thread, 2 shards": (2, SPEED, "--threads", 1, "--shards", 2),
+    "no MPI, one piece x 1 thread": (0, SPEED, "--threads", 1, "--shards", 1),
     "no MPI, one piece x 2 threads": (0, SPEED, "--threads", 2, "--shards", 1),
 }
 
@@ -64,10 +65,13 @@ def main() -> None:
     two = times["2 ranks x 1 thread"]
     say(f"2 ranks x 1 thread: {times['1 rank x 2 threads'] / two:.2f} times the speed of 1 rank x 2 threads, "
         f"{times['1 rank x 1 thread'] / two:.2f} times that of 1 rank x 1 thread\n")  # fmt: skip
+    two = times["2 ranks x 1 thread, 2 shards"]
+    one = [times[f"no MPI, one piece x {threads}"] / two for threads in ("2 threads", "1 thread")]
+    say(f"2 ranks, 2 shards: {one[0]:.2f} the speed of one piece on 2 threads, {one[1]:.2f} of 1\n")
     ddp = times["PyTorch DDP (gloo), 2 ranks x 1 thread"]
     say(f"PyTorch DDP: {times['PyTorch DDP (gloo), 1 rank x 2 threads'] / ddp:.2f} and "
         f"{times['PyTorch DDP (gloo), 1 rank x 1 thread'] / ddp:.2f} times; "
-        f"Handgrad on 2 ranks is {ddp / two:.2f} times as fast\n")  # fmt: skip
+        f"Handgrad on 2 ranks is {ddp / times['2 ranks x 1 thread']:.2f} times as fast\n")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import sys
 import traceback
 from collections.abc import Callable
@@ -30,13 +31,7 @@ def with_ranks(work: Callable[[World | None], int]) -> int:
     told = launched()
     if told is None:
         return work(None)
-    from handgrad.distributed.world import (
-        OtherRankEnded,
-        end_in_time,
-        give_up,
-        join,
-        silence,
-    )
+    from handgrad.distributed.world import give_up, join, leave, silence
     from handgrad.errors import HandgradError
 
     try:
@@ -48,9 +43,17 @@ def with_ranks(work: Callable[[World | None], int]) -> int:
         click.echo(f"handgrad: {place}{error}", err=True)
         give_up(2)
         return 2
-    end_in_time()
+    atexit.register(leave, world)
     if world.rank:
         silence()
+    world.exit_code = _worked(world, work)
+    return world.exit_code
+
+
+def _worked(world: World, work: Callable[[World | None], int]) -> int:
+    """Do `work`; return the exit code, after all have heard of an error."""
+    from handgrad.distributed.world import OtherRankEnded
+
     try:
         return work(world)
     except OtherRankEnded:

@@ -8,7 +8,6 @@ heard; so one message is printed, the exit codes are ours, and nothing is left b
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
 import signal
@@ -45,8 +44,8 @@ class World:
     """The ranks.
 
     Attributes: rank, size; per_node, ranks of this machine; library, the name of the MPI; timeout;
-    bytes_sent, by this rank; delay, seconds that gradients are kept back after they came, to try a slow
-    network.
+    bytes_sent, by this rank; exit_code, of this process, once it is known; delay, seconds that gradients are
+    kept back after they came, to try a slow network.
     """
 
     def __init__(self, comm: Any, timeout: float = TIMEOUT) -> None:
@@ -58,6 +57,7 @@ class World:
         self.timeout = timeout
         self.bytes_sent = 0
         self.delay = 0.0
+        self.exit_code: int | None = None
         self.heard: dict[int, dict[str, Any]] = {}  # what other ranks said when they ended
         self._next_look = 0.0
         node = comm.Split_type(self.MPI.COMM_TYPE_SHARED)
@@ -222,15 +222,21 @@ def give_up(code: int) -> None:
         os.write(int(os.environ["PMI_FD"]), b"cmd=abort exitcode=%d\n" % code)
 
 
-def end_in_time() -> None:
-    """Let the system end this process if MPI_Finalize, which waits for all ranks, takes too long."""
-    atexit.register(_end_by_alarm)
+def leave(world: World) -> None:
+    """End this process, when Python ends, with the exit code of `world`: no rank that hangs is left behind.
 
-
-def _end_by_alarm() -> None:
+    MPI_Finalize waits for all ranks; if it takes too long, the system ends this process, and the launcher
+    the others.  Behind it the process does nothing more: nobody would see it hang.
+    """
     if hasattr(signal, "alarm"):
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(START)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    if world.exit_code is not None:
+        world.MPI.Finalize()
+        os._exit(world.exit_code)
 
 
 @contextmanager

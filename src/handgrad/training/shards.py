@@ -70,14 +70,17 @@ class Wire(Protocol):
     reason: str | None
     must_stop: bool
 
-    def begin(self, params: Arrays) -> None:
-        """A step begins, of these parameters."""
+    def begin(self, params: Arrays, scale: float | None) -> None:
+        """A step begins, of these parameters; the sums of all shards are scaled (None: not)."""
+
+    def slots(self, name: str) -> list[np.ndarray]:
+        """Return where the sums of the gradient `name` over each own node may be written."""
 
     def ready(self, name: str, parts: Sequence[np.ndarray]) -> None:
         """The sums of the gradient `name` over each of the own nodes are there."""
 
-    def finish(self, scale: float | None) -> Arrays:
-        """Return the gradients, summed over all shards, times `scale`."""
+    def finish(self) -> Arrays:
+        """Return the gradients, summed over all shards."""
 
     def numbers(self, parts: Sequence[np.ndarray]) -> dict[Node, np.ndarray]:
         """Return small vectors of all nodes, given those of the own ones."""
@@ -277,7 +280,7 @@ class _Sums:
         self._shards, self._scale, self._are_new = shards, scale, are_new
         self._stacks: dict[str, list[_Sum]] = {name: [] for name in params}
         if shards.wire is not None:
-            shards.wire.begin(params)
+            shards.wire.begin(params, scale)
 
     def add(self, shard: int, name: str, gradient: Any, share: float) -> None:
         """Add the gradient of one shard, which counts by its share; shards come in their order."""
@@ -287,17 +290,20 @@ class _Sums:
             last = _Sum(np.multiply(array, array.dtype.type(share), order="C"), True)
         elif not self._are_new and not self._shards._merges[shard]:  # it is kept beyond this call
             last = _Sum(np.array(array, order="C"), True)
-        for _ in range(self._shards._merges[shard]):
-            last = stack.pop().plus(last)
+        wire, merges = self._shards.wire, self._shards._merges[shard]
+        leaves = wire is not None and shard == self._shards.own[-1]
+        for left in reversed(range(merges)):
+            out = wire.slots(name)[-1] if wire is not None and leaves and not left else None
+            last = stack.pop().plus(last, out)
         stack.append(last)
-        if self._shards.wire is not None and shard == self._shards.own[-1]:
-            self._shards.wire.ready(name, [own.array for own in stack])
+        if wire is not None and leaves:
+            wire.ready(name, [own.array for own in stack])
 
     def finish(self) -> Arrays:
         """Return the gradients, summed over all shards."""
         scale = self._scale
         if self._shards.wire is not None:
-            return self._shards.wire.finish(scale)
+            return self._shards.wire.finish()
         tops = {name: stack[0] for name, stack in self._stacks.items() if stack}
         if scale in (None, 1.0):
             return {name: top.array for name, top in tops.items()}
@@ -310,9 +316,10 @@ class _Sum(NamedTuple):
     array: np.ndarray
     is_own: bool
 
-    def plus(self, other: _Sum) -> _Sum:
-        """Return this sum, in its place where it is own, with the `other`."""
-        out = self.array if self.is_own else None
+    def plus(self, other: _Sum, out: np.ndarray | None) -> _Sum:
+        """Return this sum with the `other`: in `out`, else in its place where it is own."""
+        if out is None and self.is_own:
+            out = self.array
         return _Sum(np.add(self.array, other.array, out=out, order="C"), True)
 
     def times(self, scale: float) -> np.ndarray:

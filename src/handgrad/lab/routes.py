@@ -27,6 +27,7 @@ from handgrad.processes import ProcessError
 KINDS = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml",
          "json": "application/json"}  # fmt: skip
 MOST_COMPARED = 24
+MOST_SPARKS = 60
 _LARGEST_NUMBER = 1 << 53
 
 
@@ -170,6 +171,10 @@ def _runs(lab: Lab, request: Request) -> Any:
     return {"folder": lab.folder.root.name, "runs": lab.folder.rows()}
 
 
+def _sparks(lab: Lab, request: Request) -> Any:
+    return {"sparks": lab.folder.sparks(request.query_params.getlist("id")[:MOST_SPARKS])}
+
+
 def _run(lab: Lab, request: Request) -> Any:
     run = _one(request, "id")
     folder = lab.folder.path(run)
@@ -208,6 +213,7 @@ def _lessons(lab: Lab, request: Request) -> Any:
 
 GETS: dict[str, Callable[[Lab, Request], Any]] = {
     "runs": _runs,
+    "sparks": _sparks,
     "run": _run,
     "curves": _curves,
     "building": _building,

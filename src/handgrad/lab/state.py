@@ -33,7 +33,7 @@ class Lab:
     def __init__(self, root: Path, layers: list[Path] = [], data: list[Path] = []) -> None:  # noqa: B006
         """Show the runs under `root`; `layers` are files with pairs, `data` data of one's own."""
         self.folder = RunFolder(root)
-        self.histories = Histories()
+        self.histories = Histories(self.folder.root / OWN)
         self.worker = Worker()
         self.own = OwnLayers(layers)
         places = sorted({str(path.parent) for path in self.own.files.values()})

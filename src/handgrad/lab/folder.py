@@ -19,14 +19,16 @@ from handgrad.lab.kept import KeptRows, spark
 from handgrad.lab.live import STATUS, is_alive, live_folder, read_json
 from handgrad.lab.records import records_of
 
-DEPTH = 4
+DEPTH = 5
 MOST_RUNS = 5000
 TRASH = ".trash"
 OWN = "lab.json"  # tags and notes of a run
 FRESH = 20.0  # seconds after which a history that does not grow is that of a stopped run
 _TAIL = 1 << 12  # bytes at the end of a history that tell where it is
 _LONG_TAIL = 1 << 20  # and those in which its last epoch is looked for
-_LAST = tuple((f'"kind": "{kind}"'.encode(), f'"kind":"{kind}"'.encode()) for kind in ("step", "epoch"))
+_LAST = tuple(
+    (f'"kind": "{kind}"'.encode(), f'"kind":"{kind}"'.encode()) for kind in ("step", "epoch", "end")
+)
 _KEEP_EVERY = 2.0  # seconds between two times that the rows are kept
 _HEAD = 1 << 12  # bytes at the start of an evaluation that hold its figures
 _LONGEST_NOTE, _LONGEST_TAG, _MOST_TAGS = 10_000, 40, 20
@@ -184,7 +186,7 @@ def state_of(path: Path, row: Row) -> str:
     status = read_json(live_folder(path) / STATUS)
     if status.get("state") in ("running", "paused") and is_alive(status.get("pid")):
         return "paused" if status["state"] == "paused" else "live"
-    if (path / "model.safetensors").exists():
+    if (path / "model.safetensors").exists() or row.get("ended") == "finished":
         return "finished"
     try:
         age = time.time() - (path / "history.jsonl").stat().st_mtime
@@ -271,6 +273,8 @@ def _progress(path: Path) -> Row:
                 for name in ("train_acc", "val_acc", "val_loss", "metric", "val_metric"):
                     if name in record:
                         row[name] = record[name]
+            elif kind == "end" and record.get("iteration") == row.get("iteration"):
+                row["ended"] = str(record.get("reason", ""))
         if "iteration" in row and "epoch" in row:
             break
     return row

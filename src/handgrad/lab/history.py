@@ -139,7 +139,9 @@ class History:
             return
         self._kept_at = place
         curve, arrays = self.steps.state()
-        others = {name: getattr(self, name) for name in ("epochs", "layers", "others", "start", "end")}
+        others = {
+            name: getattr(self, name) for name in ("epochs", "layers", "others", "start", "end")
+        }
         kept.write_history(self._kept, {"tail": self._tail.state, "curve": curve, **others}, arrays)
 
     def _restore(self) -> None:

@@ -1,4 +1,4 @@
-"""What the lab keeps beside the runs, in ``.lab``, so that the next look is quick: rows, sparks, long histories.
+"""What the lab keeps beside the runs, in ``.lab``, so that the next look is quick.
 
 All of it can be deleted: it is made again of the runs.  A file that is not as it should be counts as missing.
 """

@@ -23,6 +23,7 @@ from handgrad.training.evaluate import predict_probabilities
 from handgrad.training.judging import outputs_of
 
 MAPS = 64  # channels, or filters, that are shown
+GLIMPSED, GLIMPSED_UNITS = 8, 96  # maps and numbers of a layer in the diagram
 UNITS = 1024  # numbers of a vector that are shown
 _LONGEST = 20_000  # characters of a source
 
@@ -85,11 +86,15 @@ class _Kept(Played):
 # -- the whole network ---------------------------------------------------------------------------------
 
 
-def network(run: Opened, weights: str) -> dict[str, Any]:
-    """Return the diagram of a run's network: its layers in order, their shapes, counts and health."""
+def network(run: Opened, weights: str, row: int = 0) -> dict[str, Any]:
+    """Return the diagram of a run's network: its layers in order, their shapes, counts and health.
+
+    Each has `shown`, what comes out of it for the row `row`: some of its maps, or its numbers.
+    """
     step = run.choose(weights)
     X, y = run.rows("val", LOOKED_AT)
     passed = Passed(run.model, X, run_targets(run, y))
+    row = min(max(row, 0), len(X) - 1)
     names = {i: f"input{i + 1 if i else ''}" for i in range(len(passed.graph.inputs))}
     found = []
     for call in passed.calls:
@@ -102,18 +107,28 @@ def network(run: Opened, weights: str) -> dict[str, Any]:
             "shape": list(call.shape[1:]),
             "params": sum(run.model.params[name].size for name in call.layer.parameters),
             "own": isinstance(call.layer, CustomLayer),
+            "shown": _glimpse(_array(passed.values[call.output])[row]),
             **_health(call, passed, run.model.params),
         })  # fmt: skip
     return {
         "name": type(run.model).__name__,
         "step": step,
         "input_shape": list(run.description.input_shape),
+        "input": _glimpse(X[row]),
+        "outputs": _rounded(probabilities(run, X[row : row + 1]))[0],
         "layers": found,
         "params": int(sum(w.size for w in run.model.params.values())),
         "task": run.description.task,
         "classes": list(run.description.class_names),
         "kind": getattr(run.description.preprocessing, "kind", ""),
     }
+
+
+def _glimpse(value: np.ndarray) -> dict[str, Any]:
+    """Return little of a row's value: its first maps, or as many numbers as the diagram has room for."""
+    if value.ndim == 3:
+        return packed(value[:GLIMPSED], 32)
+    return packed(np.ravel(value)[:GLIMPSED_UNITS])
 
 
 def _health(call: Call, passed: Passed, params: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -56,7 +56,12 @@ class Thinned:
     def state(self) -> tuple[list[int], dict[str, np.ndarray]]:
         """Return what `of` makes the same curve from: three numbers, and the arrays up to the last bucket."""
         used = max(self.last, 0) // self.stride + 1
-        arrays = {"least": self._least, "largest": self._largest, "sum": self._sum, "number": self._number}
+        arrays = {
+            "least": self._least,
+            "largest": self._largest,
+            "sum": self._sum,
+            "number": self._number,
+        }
         return [self.stride, self.count, self.last], {k: a[:, :used] for k, a in arrays.items()}
 
     @classmethod

@@ -2,7 +2,7 @@
 
 import { look, upload } from "../api.js";
 import { bars, picture } from "../charts.js";
-import { button, field, fill, h, number, toast } from "../dom.js";
+import { button, field, fileButton, fill, h, number, toast } from "../dom.js";
 import { Moments, latest } from "../moments.js";
 
 const PEN = 16; // of 160 pixels
@@ -120,7 +120,6 @@ function pixels(context) {
 }
 
 function dropping(set) {
-  const file = h("input", { type: "file", accept: "image/*", onchange: () => file.files[0] && send(file.files[0]) });
   const send = async (picked) => {
     try {
       if (picked.size > 8 << 20) throw new Error("a picture has at most 8 MB");
@@ -129,7 +128,7 @@ function dropping(set) {
       toast(error.message, true);
     }
   };
-  const zone = h("div", { class: "drop" }, field("Or a picture file", file), h("span", { class: "small" }, "or drop one here"));
+  const zone = h("div", { class: "drop" }, fileButton("Open a picture", { accept: "image/*" }, ([picked]) => send(picked)), h("span", { class: "small" }, "or drop one here"));
   zone.addEventListener("dragover", (event) => event.preventDefault());
   zone.addEventListener("drop", (event) => {
     event.preventDefault();

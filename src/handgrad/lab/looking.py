@@ -96,25 +96,12 @@ def network(run: Opened, weights: str, row: int = 0) -> dict[str, Any]:
     passed = Passed(run.model, X, run_targets(run, y))
     row = min(max(row, 0), len(X) - 1)
     names = {i: f"input{i + 1 if i else ''}" for i in range(len(passed.graph.inputs))}
-    found = []
-    for call in passed.calls:
-        names[call.output] = call.label
-        found.append({
-            "label": call.label,
-            "kind": call.layer.kind,
-            "text": repr(call.layer),
-            "inputs": [names[i] for i in call.inputs],
-            "shape": list(call.shape[1:]),
-            "params": sum(run.model.params[name].size for name in call.layer.parameters),
-            "own": isinstance(call.layer, CustomLayer),
-            "shown": _glimpse(_array(passed.values[call.output])[row]),
-            **_health(call, passed, run.model.params),
-        })  # fmt: skip
+    found = diagram(passed, run.model, row, names)
     return {
         "name": type(run.model).__name__,
         "step": step,
         "input_shape": list(run.description.input_shape),
-        "input": _glimpse(X[row]),
+        "input": glimpse(X[row]),
         "outputs": _rounded(probabilities(run, X[row : row + 1]))[0],
         "layers": found,
         "params": int(sum(w.size for w in run.model.params.values())),
@@ -124,14 +111,36 @@ def network(run: Opened, weights: str, row: int = 0) -> dict[str, Any]:
     }
 
 
-def _glimpse(value: np.ndarray) -> dict[str, Any]:
+def diagram(passed: Passed, model: Any, row: int, names: dict[int, str]) -> list[dict[str, Any]]:
+    """Return the layers of `model` in their order, with what comes out of each for the row `row`.
+
+    names: of the values that go in, by number.
+    """
+    found = []
+    for call in passed.calls:
+        names[call.output] = call.label
+        found.append({
+            "label": call.label,
+            "kind": call.layer.kind,
+            "text": repr(call.layer),
+            "inputs": [names[i] for i in call.inputs],
+            "shape": list(call.shape[1:]),
+            "params": sum(model.params[name].size for name in call.layer.parameters),
+            "own": isinstance(call.layer, CustomLayer),
+            "shown": glimpse(_array(passed.values[call.output])[row]),
+            **health(call, passed, model.params),
+        })  # fmt: skip
+    return found
+
+
+def glimpse(value: np.ndarray) -> dict[str, Any]:
     """Return little of a row's value: its first maps, or as many numbers as the diagram has room for."""
     if value.ndim == 3:
         return packed(value[:GLIMPSED], 32)
     return packed(np.ravel(value)[:GLIMPSED_UNITS])
 
 
-def _health(call: Call, passed: Passed, params: dict[str, np.ndarray]) -> dict[str, Any]:
+def health(call: Call, passed: Passed, params: dict[str, np.ndarray]) -> dict[str, Any]:
     """Return mean, std, share of zeros and of dead units of an output, and how its gradient is."""
     out = _array(passed.values[call.output])
     axes = (0, *range(2, out.ndim))
@@ -191,7 +200,7 @@ def layer(run: Opened, weights: str, label: str, row: int, pixels: Any = None) -
         "params": [_parameter(name, run.model.params[name], many.grads.get(name))
                    for name in call.layer.parameters],
         **source_of(call.layer, many.values[call.inputs[0]]),
-        **_health(call, many, run.model.params),
+        **health(call, many, run.model.params),
     }  # fmt: skip
 
 

@@ -98,7 +98,7 @@ def write_history(path: Path, meta: dict[str, Any], arrays: dict[str, np.ndarray
 def read_history(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
     """Return what `write_history` kept, None where there is nothing good."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         meta = json.loads(arrays.pop("meta").tobytes())
     except (OSError, ValueError, KeyError, EOFError, RecursionError, zipfile.BadZipFile):

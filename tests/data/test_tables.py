@@ -54,6 +54,24 @@ def test_a_table_with_everything_in_it(write):
         assert dataset.arrays[f"X_{part}"].shape == (len(rows), dataset.input_shape[0])
 
 
+def test_none_is_a_gap_among_numbers_and_a_text_among_texts(write):
+    rows = [f"{'-' if k % 9 == 0 else k},{['none', 'mild', '-'][k % 3]},{'none' if k % 2 else 'high'}"
+            for k in range(60)]  # fmt: skip
+    path = write("\n".join(["size,sign,label", *rows]))
+    table = read_table(path).table
+    assert np.isnan(table["size"]).sum() == 7
+    assert set(table["sign"]) == {"none", "mild", "-"}
+    dataset = from_table(path, "label")
+    assert dataset.class_names == ("high", "none")
+    assert sum(len(rows) for rows in dataset.split.parts.values()) == 60
+    assert "sign=none" in dataset.preprocessing.feature_names
+    # blocks for prediction say the same
+    ((block, wrong),) = table_blocks(path)
+    assert not wrong
+    parts = [dataset.preprocessing(block), dataset.preprocessing(table)]
+    np.testing.assert_array_equal(*parts)
+
+
 def test_numbers_are_centred_and_scaled_and_gaps_filled_by_the_median_of_training_rows():
     age = np.array([1.0, np.nan, 3.0, 8.0, 100.0, 2.0])
     column = Column.fit("age", "number", age[:4])

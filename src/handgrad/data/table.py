@@ -20,10 +20,10 @@ import numpy as np
 
 from handgrad.errors import DataError, DtypeError, ShapeError, check_dictionary, shown
 
-GAPS: Final = frozenset(
-    ("", "na", "n/a", "nan", "null", "none", "?", "-", ".", "#n/a", "<na>", "nil", "missing")
-)
+GAPS: Final = frozenset(("", "na", "n/a", "nan", "null", "?", "#n/a", "<na>"))
 """Texts that say that there is nothing, in small letters."""
+WORDS: Final = frozenset(("none", "nil", "missing", "-", "."))
+"""Texts that say so among numbers and dates, in small letters; among texts they are texts like any other."""
 TRUTHS: Final = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0, "t": 1.0, "f": 0.0}
 
 

@@ -13,6 +13,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from handgrad.data.table import WORDS
+
 SLACK: Final = 0.05
 ISO: Final = "iso"
 FORMATS: Final = (
@@ -74,6 +76,11 @@ def typed(texts: Sequence[str | None], decimal: str = ".") -> Typed:
     out = np.empty(len(texts), object)
     out[:] = texts
     return Typed(out)
+
+
+def without_words(texts: Sequence[str | None]) -> list[str | None]:
+    """Return texts of which "none", "-" and other `WORDS` are gaps, as they are among numbers and dates."""
+    return [None if text is None or text.lower() in WORDS else text for text in texts]
 
 
 def numbers_of(texts: Sequence[str | None], decimal: str = ".") -> np.ndarray:

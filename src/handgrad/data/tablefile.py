@@ -11,8 +11,8 @@ import numpy as np
 from handgrad.data.csvfile import BLOCK, MAX_COLUMNS, CsvFile, open_csv
 from handgrad.data.parquet import pyarrow_for
 from handgrad.data.progress import tell
-from handgrad.data.table import Table, check_names
-from handgrad.data.typing import SLACK, format_of, numbers_of, typed, without_words
+from handgrad.data.table import CommaText, Table, check_names
+from handgrad.data.typing import SLACK, format_of, is_rounded, numbers_of, typed, without_words
 from handgrad.errors import DataError, HandgradError, one_line
 
 TEXT: Final = (".csv", ".tsv", ".tab", ".txt", ".data")
@@ -90,7 +90,9 @@ def _with_points(texts: list[str | None]) -> np.ndarray:
     plain = without_words(texts)
     numbers = numbers_of(plain, ",")
     is_gap = np.array([text is None for text in plain])
-    return _objects(texts) if (np.isnan(numbers) & ~is_gap).any() else numbers
+    if not (np.isnan(numbers) & ~is_gap).any() and not is_rounded(plain):
+        return numbers
+    return _objects([None if text is None else CommaText(text) for text in texts])
 
 
 def _typed_table(file: CsvFile) -> tuple[Table, dict[str, str], list[str]]:
@@ -112,7 +114,8 @@ def _typed_table(file: CsvFile) -> tuple[Table, dict[str, str], list[str]]:
                         t for t, n in zip(plain, made, strict=True) if t is not None and n != n
                     ]
                     there = sum(text is not None for text in plain)
-                    if (len(wrong) <= SLACK * there and there) or not there:
+                    is_number = len(wrong) <= SLACK * there or not there
+                    if is_number and not is_rounded(plain):
                         numbers[name].append(made)
                         odd[name] |= dict.fromkeys(wrong)
                         continue

@@ -190,7 +190,21 @@ def test_files_for_python_2(tmp_path, line, says):
     assert "\n" not in text
 
 
-def test_xrange_works(tmp_path):
+def test_xrange_works_and_is_said(tmp_path):
     path = tmp_path / "layers.py"
     path.write_text(CONV.replace("range(", "xrange("))
-    assert check_path(str(path)).exit_code == 0
+    report = check_path(str(path))
+    assert report.exit_code == 0
+    line = next(i for i, line in enumerate(path.read_text().splitlines(), 1) if "xrange" in line)
+    (said,) = [remark for remark in report.remarks if "xrange" in remark]
+    assert f"(layers.py:{line}, in conv_forward" in said
+    assert "write range" in said
+
+
+@pytest.mark.parametrize("given", ["from past.builtins import xrange", "xrange = range", ""])
+def test_nothing_is_said_of_xrange_where_python_3_has_it(tmp_path, given):
+    path = tmp_path / "layers.py"
+    path.write_text(given + "\n" + (CONV.replace("range(", "xrange(") if given else CONV))
+    report = check_path(str(path))
+    assert report.exit_code == 0
+    assert not any("xrange" in remark for remark in report.remarks)

@@ -433,3 +433,10 @@ def test_counts_in_a_label_do_not_tell_figures_apart():
     assert then[key].values == (0.282,)
     other = numbered(quantities("", "Got 136 / 100 wrong => accuracy: 0.272000"))
     assert other[0][0] not in then
+
+
+def test_a_list_of_packages_holds_no_figures():
+    listed = "idna==2.8\nnumpy>=1.16\nJinja2 == 2.10\ndx error:  1e-9\n"
+    (found,) = quantities("print('dx error: ', e)", listed)
+    assert found.label == "dx error"
+    assert not judge_cell(0, "!cat requirements.txt", "", [], stream("accuracy: 0.3"))

@@ -229,7 +229,8 @@ def use_of_xrange(module: ModuleType) -> str:
     ]
     where = f", in {', '.join(dict.fromkeys(around))}" if around else ""
     file = Path(str(module.__file__)).name
-    return f"{PYTHON}: xrange is gone from Python 3 ({file}:{min(lines)}{where}): range answers here; write range"
+    place = f"{file}:{min(lines)}{where}"
+    return f"{PYTHON}: xrange is gone from Python 3 ({place}): range answers here; write range"
 
 
 def of_syntax(error: SyntaxError) -> str:

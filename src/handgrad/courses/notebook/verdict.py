@@ -30,6 +30,7 @@ from handgrad.courses.notebook.bounds import (
     set_of,
     share_in,
 )
+from handgrad.courses.notebook.cells import is_preparation
 from handgrad.courses.notebook.quantities import Quantity, numbered, printed_text, quantities
 
 KEPT, BROKEN, AS_THEN, NEAR = "kept", "BROKEN", "as then", "near"
@@ -91,6 +92,8 @@ def judge_cell(
         earlier: what the file says it printed when the notebook was last saved.
         seeded: whether the notebook has seeded its random numbers by then.
     """
+    if is_preparation(source):
+        return []  # what pip listed is no figure
     now = numbered(quantities(source, printed_text(outputs)))
     then = dict(numbered(quantities(source, printed_text(earlier))))
     spoken = [(line, found) for line, text in comments(source) if (found := bounds_in(text))]

@@ -3,7 +3,7 @@
 import pytest
 from checker import catalogue
 
-from handgrad.checker import RIGHT, WRONG, check_path
+from handgrad.checker import NOT_WRITTEN, RIGHT, WRONG, check_path
 from handgrad.checker.loading import CheckError
 
 LINEAR = """
@@ -165,3 +165,61 @@ def test_a_network_whose_layer_norm_calls_batch_norm_in_its_own_way(tmp_path):
     (cause, *_) = check_path(str(path), only="FullyConnectedNet")["FullyConnectedNet"].causes
     assert cause.name == "callee"
     assert "batchnorm_forward (layers.py:" in cause.says
+
+
+def solution_with(tmp_path, *changes):
+    """Write the solution with some of its text changed."""
+    text = catalogue.SOLUTION.read_text("utf-8")
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path = tmp_path / "layers.py"
+    path.write_text(text, "utf-8")
+    return str(path)
+
+
+def test_a_branch_that_nobody_wrote_is_not_wrong(tmp_path):
+    right = "        dx = dout * mask\n    else:\n        dx = dout\n"
+    start = '    if mode == "train":\n'
+    none = ("    mode, p = dropout_param", "    dx = None\n    mode, p = dropout_param")
+    some = (start + right, start + right.replace("        dx = dout\n", "        pass\n"))
+    path = solution_with(tmp_path, none, some)
+    verdict = check_path(path, only="dropout_backward")["dropout_backward"]
+    assert verdict.verdict == NOT_WRITTEN
+    assert verdict.reason == "it returns None where mode is test"
+    forgotten = (start + right, start + right.replace("dx = dout", "dout"))
+    path = solution_with(tmp_path, none, forgotten)
+    assert check_path(path, only="dropout_backward")["dropout_backward"].verdict != RIGHT
+
+
+def test_every_class_with_a_gradient(tmp_path):
+    text = "dx[margins > 0] = 1"
+    path = solution_with(tmp_path, (text, "dx += 1"))
+    (cause, *_) = check_path(path, only="svm_loss")["svm_loss"].causes
+    assert cause.name == "every_class"
+
+
+INSERTED = ("[input_dim] + list(hidden_dims) + [num_classes]", "hidden_dims\n        dims.insert(0, input_dim)\n        dims.append(num_classes)")  # fmt: skip # noqa: E501
+
+
+def test_a_constructor_may_change_its_callers_list(tmp_path):
+    path = solution_with(tmp_path, INSERTED)
+    verdict = check_path(path, only="FullyConnectedNet")["FullyConnectedNet"]
+    assert verdict.verdict == RIGHT
+    assert "the constructor changes its caller's arguments" in verdict.cautions
+    strict = check_path(path, only="FullyConnectedNet", strict=True)["FullyConnectedNet"]
+    assert "argument_changed" in [cause.name for cause in strict.causes]
+
+
+def test_a_default_that_means_dropout(tmp_path):
+    text = catalogue.SOLUTION.read_text("utf-8")
+    keep = "dropout_keep_ratio"
+    assert f"{keep}=1" in text
+    old = text.replace(keep, "dropout")
+    path = tmp_path / "layers.py"
+    path.write_text(old, "utf-8")
+    assert check_path(str(path), only="FullyConnectedNet")["FullyConnectedNet"].verdict == RIGHT
+    path.write_text(old.replace("dropout=1", "dropout=0"), "utf-8")
+    (cause, *_) = check_path(str(path), only="FullyConnectedNet")["FullyConnectedNet"].causes
+    assert cause.name == "dropout_by_default"
+    assert "the default must be 1" in cause.says

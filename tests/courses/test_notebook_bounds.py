@@ -440,3 +440,18 @@ def test_a_list_of_packages_holds_no_figures():
     (found,) = quantities("print('dx error: ', e)", listed)
     assert found.label == "dx error"
     assert not judge_cell(0, "!cat requirements.txt", "", [], stream("accuracy: 0.3"))
+
+
+@pytest.mark.parametrize(
+    ("now", "then", "verdict"),
+    [
+        ("0.000000", "2.406961", "differs"),
+        ("2.406961", "2.406961", "same"),
+        ("1e-10", "3e-8", "same"),
+        ("3e-8", "1e-10", "differs"),
+    ],
+)
+def test_an_error_that_is_gone_is_not_the_same(now, then, verdict):
+    label = "Loss difference: "
+    (found,) = judge_cell(0, "print('x')", "", stream(label + now), stream(label + then))
+    assert found.verdict == verdict

@@ -208,3 +208,21 @@ def test_nothing_is_said_of_xrange_where_python_3_has_it(tmp_path, given):
     report = check_path(str(path))
     assert report.exit_code == 0
     assert not any("xrange" in remark for remark in report.remarks)
+
+
+def test_an_array_of_one_number_is_stored(tmp_path):
+    path = tmp_path / "layers.py"
+    line = "out[:, :, i, j]"
+    assert line in CONV
+    start = CONV.index(line)
+    right = CONV[start : CONV.index("\n", start)]
+    assert right.startswith(line)
+    own = """for m in range(n):
+                for q in range(f):
+                    patch = xp[m, :, i * s : i * s + hh, j * s : j * s + ww].reshape(1, -1)
+                    out[m, q, i, j] = patch.dot(w[q].reshape(-1, 1)) + b[q]"""
+    path.write_text(CONV.replace(right, own))
+    report = check_path(str(path), only="conv_forward_naive")
+    (cause, *_) = report["conv_forward_naive"].causes
+    assert "has shape (1, 1): old NumPy took an array of one number as a number" in cause.says
+    assert ".item()" in cause.says

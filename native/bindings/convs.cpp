@@ -153,7 +153,7 @@ nb::tuple conv_forward_(const AnyArray& x, const AnyArray& w, const AnyArray& b,
     });
 }
 
-// Returns dx (None where nobody needs it), dw, db (zero where nobody needs it), and with a norm dgamma and dbeta.
+// Returns dx (None without need_dx), dw, db (zero without need_db), and with a norm dgamma and dbeta.
 nb::tuple conv_backward_(const AnyArray& dout, const AnyArray& x, const AnyArray& w, Pair stride, Pair pad, Pair dilation,
                          int64_t groups, bool need_dx, bool need_db, const nb::tuple& kept) {
     const Windows options{stride, pad, dilation, groups};

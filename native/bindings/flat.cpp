@@ -12,7 +12,7 @@
 namespace handgrad {
 namespace {
 
-// In place, for an x that nobody else has; returns where it is positive.
+// In place, for an x that no other code holds; returns where it is positive.
 nb::object rectify(nb::ndarray<nb::device::cpu>& x) {
     const AnyArray view(x);
     return with_dtype(view, [&](auto zero) {

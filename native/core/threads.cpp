@@ -15,7 +15,7 @@ namespace {
 
 constexpr int kSpins = 20000;  // some 250 us: the usual gap between two regions of a training step, and more
 
-// The chunks of a region that nobody has taken: [first, last), in the upper and the lower half.  The caller takes
+// The chunks of a region that no thread has taken: [first, last), in the upper and the lower half.  The caller takes
 // the first and the workers the last, so that where one region follows another over the same memory, each finds
 // most of what it wrote in its own caches.
 class Ticket {

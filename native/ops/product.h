@@ -87,8 +87,8 @@ void multiply(const LeftFactor<T>& a, const RightFactor<T>& b, int64_t rows, con
 template <class T>
 void symmetric_product(const LeftFactor<T>& a, const RightFactor<T>& b, T* c);
 
-// C (rows, columns), rows c_stride apart, = A B^T + bias, where the rows of A and B are runs of `depth` numbers, for few
-// rows of A; bias may be null.
+// C (rows, columns), rows c_stride apart, = A B^T + bias, where the rows of A and B are runs of `depth` numbers, for
+// few rows of A; bias may be null.
 template <class T>
 void multiply_rows(const T* a, int64_t rows, const T* b, int64_t columns, int64_t depth, const T* bias, T* c,
                    int64_t c_stride);

@@ -72,8 +72,8 @@ Op targets_op(const Args& a) {
     };
 }
 
-// Copies an array (N, C, H, W) from one order of memory to the other.  Slots: x, out.  Sizes: N, C, H, W, whether out is
-// channels-last.
+// Copies an array (N, C, H, W) from one order of memory to the other.  Slots: x, out.  Sizes: N, C, H, W, whether out
+// is channels-last.
 template <class T>
 Op reorder_op(const Args& a) {
     std::vector<int64_t> shape;

@@ -92,8 +92,8 @@ struct Layout {
     Number y_kind = Number::kLabel;
 };
 
-// What a run works on.  first, second: of the carried pairs what steps write; second, of those that alternate, the last of
-// several steps, null elsewhere.
+// What a run works on.  first, second: of the carried pairs what steps write; second, of those that alternate, the last
+// of several steps, null elsewhere.
 struct PlanRun {
     Feed feed;
     std::vector<const void*> carried, given;

@@ -134,6 +134,18 @@ def all_finite(x: Array) -> bool: ...
 class _Plan32:
     def bind(self, given: list[Array]) -> None: ...
     def scores(self, X: Array, arrays: dict[str, Array]) -> Array | bool | None: ...
+    def prepare(
+        self,
+        mean: Array,
+        std: Array,
+        low: float,
+        high: float,
+        above: float,
+        finish: str,
+        scale: Array,
+        shift: Array,
+    ) -> None: ...
+    def answers(self, X: Array, arrays: dict[str, Array]) -> Array | bool | None: ...
     def run(
         self,
         X: Array,
@@ -149,6 +161,7 @@ class _Plan32:
 
 class _Plan64(_Plan32): ...
 
+def finished(scores: Array, finish: str, scale: Array, shift: Array) -> Array | None: ...
 def plan32(
     sizes: Sequence[int],
     offsets: Sequence[int],

@@ -56,6 +56,13 @@ def unwritten(function: Any, side: str = FORWARD) -> str:
     return f"it returns {missing}, which it never assigns" if missing else "it returns None"
 
 
+def _ends(node: ast.AST) -> bool:
+    """Whether a node ends the program, as sys.exit does."""
+    if not isinstance(node, ast.Call):
+        return False
+    return ast.unparse(node.func) in ("sys.exit", "exit", "quit", "os._exit", "os.abort")
+
+
 class Skeleton:
     """What the names in a function hold: something that was computed, or nothing yet."""
 
@@ -68,7 +75,7 @@ class Skeleton:
         self._order = [one.arg for one in (*arguments.posonlyargs, *arguments.args)]
         self._read = {node.id for node in _walk(tree) if isinstance(node, ast.Name)}
         self._known = known
-        self._raises = any(isinstance(node, ast.Raise) for node in _walk(tree))
+        self._raises = any(isinstance(node, ast.Raise) or _ends(node) for node in _walk(tree))
         self._values: dict[str, list[ast.expr | None]] = {}
         for node in _walk(tree):
             for name, value in _stores(node):

@@ -273,7 +273,7 @@ def _without_row(value: Any, like: Any) -> Any:
 
 
 def _gap(model: Any, scenario: Scenario) -> str:
-    """Return what of the model this scenario needs and nobody has written yet, or ""."""
+    """Return what this scenario needs and the model has not yet, or ""."""
     params = getattr(model, "params", None)
     if isinstance(params, dict) and not params:
         return "its constructor leaves params empty"
@@ -335,5 +335,5 @@ def _check_parameters(model: Any, truth: Any, scenario: Scenario, findings: list
             findings.append(Breach("gamma_start", f"{key} does not start at one{where}"))
     extra = [key for key in params if key not in truth.params]
     if extra:
-        findings.append(Breach("parameter_extra", f"params has {', '.join(extra)} besides{where}"))
+        findings.append(Breach("parameter_extra", f"params also has {', '.join(extra)}{where}"))
     return not extra

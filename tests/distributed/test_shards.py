@@ -10,9 +10,20 @@ from handgrad.training import Solver
 from handgrad.training.ahead import Batch
 from handgrad.training.checkpoint import save_checkpoint, state_of
 from handgrad.training.shards import Cut, Shards, bounds_of, drawing
-from handgrad.training.tree import is_node, nodes_of, share_out, split, total
+from handgrad.training.tree import nodes_of, share_out, split, total
 
 # the tree
+
+
+def is_node(shards, node):
+    """Whether the tree over so many shards has this node."""
+    low, high = 0, shards
+    while (low, high) != node:
+        if high - low <= 1 or node[0] < low or node[1] > high:
+            return False
+        middle = split(low, high)
+        low, high = (low, middle) if node[1] <= middle else (middle, high)
+    return True
 
 
 def text(shards, parts):

@@ -292,7 +292,7 @@ class LayerStatistics(Callback):
         solver.emit(found)
 
     def look(self, solver: Solver, record: Record) -> Record:
-        """Return the record of this moment; nobody is told of it."""
+        """Return the record of this moment, without telling the callbacks."""
         activations = {}
         if hasattr(solver.model, "activations"):
             activations = solver.model.activations(self.X_probe)

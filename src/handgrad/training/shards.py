@@ -20,7 +20,7 @@ Source: E. Hoffer et al. (2017), Train longer, generalize better, arXiv:1705.087
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
@@ -138,10 +138,8 @@ class Shards:
         scale = 1.0 if self.norm_sync else _common_share(bounds) if weights is None else None
         sums = _Sums(self, model.params, scale, makes_new_gradients(model))
         leaving = Leaving()
-        if self.norm_sync:
-            found = self._in_lockstep(solver, cut, y, weights, bounds, shares, sums, leaving)
-        else:
-            found = self._one_by_one(solver, cut, y, weights, bounds, shares, sums, leaving)
+        step = _Step(solver, cut, y, weights, bounds, shares, sums, leaving)
+        found = self._in_lockstep(step) if self.norm_sync else self._one_by_one(step)
         numbers = self._of_all([found.numbers[shard] for shard in self.own])
         grads = sums.finish()
         loss = float(numbers[0])
@@ -154,32 +152,21 @@ class Shards:
             loss, grads = model.penalised(loss, grads, model.params)
         return loss, {name: grads[name] for name in model.params if name in grads}
 
-    def _one_by_one(
-        self,
-        solver: Any,
-        cut: Cut,
-        y: np.ndarray,
-        weights: np.ndarray | None,
-        bounds: Sequence[slice],
-        shares: Mapping[int, float],
-        sums: _Sums,
-        leaving: Leaving,
-    ) -> _Found:
-        model, found = solver.model, _Found()
+    def _one_by_one(self, step: _Step) -> _Found:
+        model, found = step.solver.model, _Found()
         before = buffers_of(model)
         for shard in self.own:
-            rows, share = bounds[shard], shares[shard]
-            own = None if weights is None else weights[rows]
+            share = step.shares[shard]
             seen: set[str] = set()
 
             def take(name: str, gradient: Any, shard: int = shard, share: float = share,
                      seen: set[str] = seen) -> None:  # fmt: skip
                 seen.add(name)
-                sums.add(shard, name, gradient, share)
+                step.sums.add(shard, name, gradient, share)
 
-            with drawing(solver, cut.seed, shard), _alone(model, before), leaving.to(take):
+            with step.drawing(shard), _alone(model, before), step.leaving.to(take):
                 if share:
-                    loss, grads = called(model, cut.pieces[shard], y[rows], own)
+                    loss, grads = called(model, step.cut.pieces[shard], *step.targets(shard))
                 else:  # nothing of it counts
                     loss, grads = 0.0, {n: np.zeros_like(w) for n, w in model.params.items()}
                 after = buffers_of(model)
@@ -189,35 +176,25 @@ class Shards:
                 found.note(shard, share, float(loss), after, model)
         return found
 
-    def _in_lockstep(
-        self,
-        solver: Any,
-        cut: Cut,
-        y: np.ndarray,
-        weights: np.ndarray | None,
-        bounds: Sequence[slice],
-        shares: Mapping[int, float],
-        sums: _Sums,
-        leaving: Leaving,
-    ) -> _Found:
-        model, found = solver.model, _Found()
+    def _in_lockstep(self, step: _Step) -> _Found:
+        found, pieces = _Found(), step.cut.pieces
+        rows = {shard: step.bounds[shard].stop - step.bounds[shard].start for shard in self.own}
         lockstep = Lockstep(
-            model,
+            step.solver.model,
             self._of_all,
-            lambda shard, place: drawing(solver, cut.seed, shard, place + 1),
-            {shard: bounds[shard].stop - bounds[shard].start for shard in self.own},
-            len(y),
+            lambda shard, place: step.drawing(shard, place + 1),
+            rows,
+            len(step.y),
         )
-        leaving.was_heard = True
-        outs = lockstep.forward({shard: cut.pieces[shard] for shard in self.own})
+        step.leaving.was_heard = True
+        outs = lockstep.forward({shard: pieces[shard] for shard in self.own})
         losses, dscores = {}, {}
         for shard in self.own:
-            own = None if weights is None else weights[bounds[shard]]
-            loss, slope = lockstep.loss(outs[shard], y[bounds[shard]], own)
+            loss, slope = lockstep.loss(outs[shard], *step.targets(shard))
             # a batch statistic mixes the shards: each loss counts by its share from here on
-            losses[shard] = float(loss) * shares[shard]
-            dscores[shard] = slope * slope.dtype.type(shares[shard])
-        lockstep.backward(dscores, lambda shard, name, g: sums.add(shard, name, g, 1.0))
+            losses[shard] = float(loss) * step.shares[shard]
+            dscores[shard] = slope * slope.dtype.type(step.shares[shard])
+        lockstep.backward(dscores, lambda shard, name, g: step.sums.add(shard, name, g, 1.0))
         lockstep.keep(outs)
         for shard in self.own:
             found.numbers[shard] = np.array([losses[shard]])
@@ -229,8 +206,7 @@ class Shards:
         parts = {(s, s + 1): v for s, v in zip(self.own, vectors, strict=True)}
         known = {}
         for node in self.nodes:
-            within = {leaf: v for leaf, v in parts.items() if node[0] <= leaf[0] < node[1]}
-            known[node] = _total_of(node, within)
+            known[node] = total(node[1], parts, np.add, node[0])
         if self.wire is not None:
             known = self.wire.numbers([known[node] for node in self.nodes])
         return total(self.count, known, np.add)
@@ -253,6 +229,31 @@ def bounds_of(rows: int, count: int) -> list[slice]:
     length, longer = divmod(rows, count)
     cuts = [i * length + min(i, longer) for i in range(count + 1)]
     return [slice(start, end) for start, end in pairwise(cuts)]
+
+
+class _Step(NamedTuple):
+    """What the own shards of one step are computed from, and where their gradients go.
+
+    bounds and shares are by shard; weights, of the rows of the batch, None where all count alike.
+    """
+
+    solver: Any
+    cut: Cut
+    y: np.ndarray
+    weights: np.ndarray | None
+    bounds: Sequence[slice]
+    shares: Mapping[int, float]
+    sums: _Sums
+    leaving: Leaving
+
+    def targets(self, shard: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the targets and the weights of one shard's rows."""
+        rows = self.bounds[shard]
+        return self.y[rows], None if self.weights is None else self.weights[rows]
+
+    def drawing(self, shard: int, place: int = 0) -> AbstractContextManager[None]:
+        """Let all random streams be those of one shard inside of the ``with`` block."""
+        return drawing(self.solver, self.cut.seed, shard, place)
 
 
 class _Found:
@@ -357,14 +358,6 @@ def _merges(nodes: Sequence[Node]) -> dict[int, int]:
     for low, high in nodes:
         go(low, high)
     return merges
-
-
-def _total_of(node: Node, leaves: Mapping[Node, np.ndarray]) -> np.ndarray:
-    low, high = node
-    if high - low == 1:
-        return leaves[node]
-    middle = split(low, high)
-    return _total_of((low, middle), leaves) + _total_of((middle, high), leaves)
 
 
 def _unpacked(numbers: np.ndarray, like: Arrays) -> Arrays:

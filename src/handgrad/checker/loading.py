@@ -75,6 +75,8 @@ def loaded(path: Path, course: Profile | None = None) -> Iterator[Loaded]:
         if course is None and _refuse_cython(module):
             session.notes.clear()
         _refuse_unwritten(place)
+        if relic := relics.use_of_xrange(module):
+            session.notes.append(relic)
         yield Loaded(module, place, list(dict.fromkeys(session.notes)))
     finally:
         sys.dont_write_bytecode = writes

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import handgrad
+from handgrad.errors import DataError
+from handgrad.experiments.shown import FOLDER as SHOWN
 from handgrad.experiments.study import Trial
 from handgrad.files import atomic_write, remove_partial_files
 
@@ -50,6 +52,26 @@ class StudyFolder:
         atomic_write(self.path / "results.json", (json.dumps(results, indent=1) + "\n").encode())
         atomic_write(self.path / "figure.png", figure)
 
+    def shown(self, trial: Trial) -> Path:
+        """Return the folder in which `trial` can be watched."""
+        return (self.path / SHOWN / _safe(trial.label)).resolve()
+
     def _file(self, trial: Trial) -> Path:
-        safe = "".join(c if c.isalnum() or c in "-." else "_" for c in trial.label)
-        return self.path / "trials" / f"{safe}.json"
+        return self.path / "trials" / f"{_safe(trial.label)}.json"
+
+
+def _safe(label: str) -> str:
+    return "".join(c if c.isalnum() or c in "-." else "_" for c in label)
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """Return the content of a ``results.json``; DataError if it is none."""
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+        for key in ("study", "title", "sentences", "trials", "provenance"):
+            results[key]
+    except FileNotFoundError:
+        raise DataError(f"experiment: there is no {path}") from None
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise DataError(f"experiment: {path} holds no results of a study: {error!r}") from None
+    return results

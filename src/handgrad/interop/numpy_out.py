@@ -1,6 +1,6 @@
 """A network as one Python file that needs NumPy alone, and its weights beside it in an ``.npz``.
 
-The file is made of the functions of `handgrad.interop.numpy_layers` and `numpy_activations` that the network
+The file is made of the functions of `handgrad.interop.numpy_images` and `numpy_layers` that the network
 needs, as they are written there, and of one line for each layer.
 """
 
@@ -14,15 +14,9 @@ from typing import Any
 import numpy as np
 
 from handgrad.errors import OptionError
-from handgrad.interop import numpy_activations, numpy_layers
+from handgrad.interop import numpy_images, numpy_layers
 from handgrad.interop.network import Network, Node, identifiers, without_dropout
 
-_FUNCTIONS = {
-    name: thing
-    for module in (numpy_layers, numpy_activations)
-    for name, thing in vars(module).items()
-    if inspect.isfunction(thing)
-}
 _HELPERS = ("padded", "windows", "spread", "shares", "window_counts", "batch_statistics")
 
 
@@ -257,16 +251,16 @@ class _Text:
 
     def functions(self) -> list[str]:
         """The sources of the layers that are used, and of what they call."""
+        written = {**vars(numpy_images), **vars(numpy_layers)}
+        sources = {
+            name: inspect.getsource(thing) for name, thing in written.items() if callable(thing)
+        }
         wanted = dict.fromkeys(self.needed)
         for _ in range(2):
             for function in list(wanted):
-                source = inspect.getsource(_FUNCTIONS[function])
-                wanted |= {h: None for h in _HELPERS if re.search(rf"(?<!def )\b{h}\(", source)}
-        return [
-            inspect.getsource(function).rstrip()
-            for name, function in _FUNCTIONS.items()
-            if name in wanted
-        ]
+                used = (h for h in _HELPERS if re.search(rf"(?<!def )\b{h}\(", sources[function]))
+                wanted |= dict.fromkeys(used)
+        return [source.rstrip() for name, source in sources.items() if name in wanted]
 
     def training(self, inputs: str, nodes: list[Node]) -> list[str]:
         """The functions `loss_and_gradients` and `train`."""

@@ -2,6 +2,8 @@
 
     loss = sum_s share_s loss_s        dW = sum_s share_s dW_s        share_s = rows of s / rows of the batch
 
+Where all shards have as many rows, their gradients are added as they are, and the sum is scaled.
+
 The rows of the batch are cut in their order into equal pieces (the first ones a row longer).  The sums are
 those of `handgrad.training.tree`, so the numbers are the same to the last bit whichever process computes
 which shard, and on however many threads.  The penalty of the weights is added once, to the sum.
@@ -26,8 +28,10 @@ import numpy as np
 
 from handgrad.engines.devices import to_numpy
 from handgrad.errors import OptionError
+from handgrad.nn.layer import PairLayer
 from handgrad.nn.leaving import Leaving
 from handgrad.nn.lockstep import Lockstep
+from handgrad.nn.model import Model
 from handgrad.nn.state import Stateful
 from handgrad.training.arrays import Arrays, buffers_of
 from handgrad.training.averaging import load_buffers
@@ -66,8 +70,11 @@ class Wire(Protocol):
     reason: str | None
     must_stop: bool
 
-    def begin(self, params: Arrays) -> None:
-        """A step begins, of these parameters."""
+    def begin(self, params: Arrays, scale: float | None) -> None:
+        """A step begins, of these parameters; the sums of all shards are scaled (None: not)."""
+
+    def slots(self, name: str) -> list[np.ndarray]:
+        """Return where the sums of the gradient `name` over each own node may be written."""
 
     def ready(self, name: str, parts: Sequence[np.ndarray]) -> None:
         """The sums of the gradient `name` over each of the own nodes are there."""
@@ -128,7 +135,8 @@ class Shards:
             own = bounds[shard]
             part = own.stop - own.start if weights is None else weights[own].sum()
             shares[shard] = float(part) / whole if whole else 0.0
-        sums = _Sums(self, model.params)
+        scale = 1.0 if self.norm_sync else _common_share(bounds) if weights is None else None
+        sums = _Sums(self, model.params, scale, makes_new_gradients(model))
         leaving = Leaving()
         step = _Step(solver, cut, y, weights, bounds, shares, sums, leaving)
         found = self._in_lockstep(step) if self.norm_sync else self._one_by_one(step)
@@ -268,30 +276,70 @@ class _Found:
 class _Sums:
     """The gradients of the own shards, added along the tree as far as they alone allow."""
 
-    def __init__(self, shards: Shards, params: Arrays) -> None:
-        self._shards = shards
-        self._stacks: dict[str, list[np.ndarray]] = {name: [] for name in params}
+    def __init__(self, shards: Shards, params: Arrays, scale: float | None, are_new: bool) -> None:
+        """scale: of all shards, None where each has its own; are_new: nobody else writes gradients."""
+        self._shards, self._scale, self._are_new = shards, scale, are_new
+        self._stacks: dict[str, list[_Sum]] = {name: [] for name in params}
         if shards.wire is not None:
-            shards.wire.begin(params)
+            shards.wire.begin(params, scale)
 
     def add(self, shard: int, name: str, gradient: Any, share: float) -> None:
         """Add the gradient of one shard, which counts by its share; shards come in their order."""
-        array = to_numpy(gradient)
-        scaled = np.empty(array.shape, array.dtype)  # in C order, whatever the gradient's
-        np.multiply(array, array.dtype.type(share), out=scaled)
-        stack = self._stacks[name]
-        for _ in range(self._shards._merges[shard]):
-            left = stack.pop()
-            scaled = np.add(left, scaled, out=left)
-        stack.append(scaled)
-        if self._shards.wire is not None and shard == self._shards.own[-1]:
-            self._shards.wire.ready(name, stack)
+        array, stack = to_numpy(gradient), self._stacks[name]
+        last = _Sum(array, False)
+        if self._scale is None:
+            last = _Sum(np.multiply(array, array.dtype.type(share), order="C"), True)
+        elif not self._are_new and not self._shards._merges[shard]:  # it is kept beyond this call
+            last = _Sum(np.array(array, order="C"), True)
+        wire, merges = self._shards.wire, self._shards._merges[shard]
+        leaves = wire is not None and shard == self._shards.own[-1]
+        for left in reversed(range(merges)):
+            out = wire.slots(name)[-1] if wire is not None and leaves and not left else None
+            last = stack.pop().plus(last, out)
+        stack.append(last)
+        if wire is not None and leaves:
+            wire.ready(name, [own.array for own in stack])
 
     def finish(self) -> Arrays:
         """Return the gradients, summed over all shards."""
+        scale = self._scale
         if self._shards.wire is not None:
             return self._shards.wire.finish()
-        return {name: stack[0] for name, stack in self._stacks.items() if stack}
+        tops = {name: stack[0] for name, stack in self._stacks.items() if stack}
+        if scale in (None, 1.0):
+            return {name: top.array for name, top in tops.items()}
+        return {name: top.times(scale) for name, top in tops.items()}
+
+
+class _Sum(NamedTuple):
+    """A gradient of some shards; is_own: it was made here, and may be written."""
+
+    array: np.ndarray
+    is_own: bool
+
+    def plus(self, other: _Sum, out: np.ndarray | None) -> _Sum:
+        """Return this sum with the `other`: in `out`, else in its place where it is own."""
+        if out is None and self.is_own:
+            out = self.array
+        return _Sum(np.add(self.array, other.array, out=out, order="C"), True)
+
+    def times(self, scale: float) -> np.ndarray:
+        """Return the array times a number, in its place where it is own."""
+        out = self.array if self.is_own else None
+        return np.multiply(self.array, self.array.dtype.type(scale), out=out, order="C")
+
+
+def makes_new_gradients(model: Any) -> bool:
+    """Return whether all layers are the library's, whose gradients are new arrays in each call."""
+    if not isinstance(model, Model) or type(model).loss is not Model.loss:
+        return False
+    kinds = {type(layer) for layer in model._layers}
+    return all(issubclass(k, PairLayer) and k.__module__.startswith("handgrad.") for k in kinds)
+
+
+def _common_share(bounds: Sequence[slice]) -> float | None:
+    """Return the share of each shard where all have as many rows, else None."""
+    return 1 / len(bounds) if len({own.stop - own.start for own in bounds}) == 1 else None
 
 
 def _merges(nodes: Sequence[Node]) -> dict[int, int]:

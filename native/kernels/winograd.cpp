@@ -122,10 +122,7 @@ void patches_of(const TileGrid& grid, const Source<float>& source, const float* 
         for (int64_t c = 0; c < channels; c += kWidth) {
             const Found* pixels = &patch;
             int64_t at = c;
-            if (channels - c < kWidth) {
-                rest.copy(patch, c, channels - c);
-                pixels = &rest.patch, at = 0;
-            }
+            if (channels - c < kWidth) rest.copy(patch, c, channels - c), pixels = &rest.patch, at = 0;
             const int64_t place = c / 16 * to.block_stride + c % 16;
             float *here = target + place, *after = next_target + place;
             transform<Map>(
@@ -236,10 +233,8 @@ HG_INLINE void output(const float* from, V bias, Largest& seen, Store&& put) {
 }
 
 HG_INLINE void store_first(float* to, V value, int64_t some) {
-    if (some == kWidth)
-        store(to, value);
-    else
-        store_some<float>(to, value, some);
+    if (some == kWidth) return store(to, value);
+    store_some<float>(to, value, some);
 }
 
 // The sinks of one tile of outputs after the other; put() takes kWidth channels, or the `some` that are left.

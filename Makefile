@@ -37,8 +37,8 @@ sanitize: build/address,undefined/installed
 sanitize-threads: build/thread/installed
 	HANDGRAD_SANITIZER=ThreadSanitizer PYTHONPATH=build/thread TSAN_OPTIONS=halt_on_error=1 \
 	  LD_PRELOAD="$(call library,libtsan.so) $(call library,libstdc++.so)" \
-	  $(BIN)/python -m pytest --capture=sys -k "thread and not fork" tests/engines/test_native_threads.py \
-	  tests/nn/test_compiled.py
+	  $(BIN)/python -m pytest --capture=sys -k "not fork" tests/engines/test_native_threads.py \
+	  tests/engines/test_native_plans.py tests/nn/test_compiled.py
 
 build/address,undefined/installed build/thread/installed: build/%/installed: .venv/installed-test
 	rm -rf build/$*
@@ -122,6 +122,7 @@ build/coverage/installed: .venv/installed-test
 # the documentation, as pages in build/docs
 docs: .venv/installed-docs
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+	$(BIN)/python tests/docs/links.py build/docs
 
 # the page of the reliability goals, from the figures that the suites left in docs/goals.jsonl
 goals:

@@ -1,4 +1,4 @@
-"""Job objects: the structures as Windows has them, what is asked of it, and Windows itself where it is there."""
+"""Job objects: the structures as Windows has them, what is asked of it, and Windows itself where it is."""
 
 import ctypes
 import subprocess

@@ -125,7 +125,7 @@ def _named_exit(code: int = 0) -> Any:
 
 
 def _no_input(prompt: object = "") -> str:
-    raise EOFError("input() waits for somebody to type, and nobody is there")
+    raise EOFError("input() waits for typing, and a check has no keyboard")
 
 
 def _judges(error: BaseException) -> bool:

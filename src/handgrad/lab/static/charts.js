@@ -244,6 +244,7 @@ export function sparkLine(values, ink = "--c1") {
   const canvas = h("canvas", { width: 192, height: 52, class: "spark-line", "aria-hidden": "true" });
   const there = values.filter((v) => v !== null);
   if (there.length < 2) return canvas;
+  canvas.dataset.values = there.length;
   const [low, high] = [Math.min(...there), Math.max(...there)];
   const context = canvas.getContext("2d");
   const stroke = css(ink);

@@ -166,7 +166,8 @@ def test_the_boundary_of_points_moves(shown, opened):
     page.page.get_by_label("Data").select_option("points")
     page.page.get_by_text("Fits the data. 114 parameters.").wait_for()
     page.page.get_by_role("button", name="Train", exact=True).click()
-    page.page.get_by_text("What the network says at step").wait_for()
+    page.page.locator(".points [role=status]", has_text="network says").wait_for()
+    page.page.wait_for_selector(".unit-planes canvas")
     page.check()
 
 

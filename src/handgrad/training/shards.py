@@ -277,7 +277,7 @@ class _Sums:
     """The gradients of the own shards, added along the tree as far as they alone allow."""
 
     def __init__(self, shards: Shards, params: Arrays, scale: float | None, are_new: bool) -> None:
-        """scale: of all shards, None where each has its own; are_new: nobody else writes gradients."""
+        """scale: of all shards, None where each has its own; are_new: no other code writes gradients."""
         self._shards, self._scale, self._are_new = shards, scale, are_new
         self._stacks: dict[str, list[_Sum]] = {name: [] for name in params}
         if shards.wire is not None:

@@ -6,11 +6,13 @@
 #include <nanobind/stl/vector.h>
 
 #include <cstring>
+#include <memory>
 
 #include "bindings/arrays.h"
 #include "bindings/layers.h"
 #include "kernels/dispatch.h"
 #include "ops/conv.h"
+#include "plan/answers.h"
 
 namespace handgrad {
 namespace {
@@ -34,10 +36,14 @@ struct Planned {
     Plan<T> plan;
     std::vector<Shape> results;
     // of plans without steps: the arrays that `scores` reads, and where they lie
-    std::vector<nb::object> bound;
+    std::shared_ptr<const std::vector<nb::object>> bound = std::make_shared<std::vector<nb::object>>();
     std::vector<const void*> given;
     const char* isa = nullptr;  // the settings that it was made with
     ConvMode mode = ConvMode::kFast;
+    // of plans that `answers`: what becomes of raw rows and of scores
+    Preparation preparation;
+    Finish finish = Finish::kSoftmax;
+    std::vector<double> scale, shift;
 };
 
 template <class T>
@@ -177,7 +183,7 @@ nb::tuple run_(Planned<T>& planned, const AnyArray& X, const AnyArray& y, const 
     if (!is_mine) throw std::runtime_error("plan: another thread runs it; make a plan for each thread");
     nb::list after, before, made;
     for (size_t i = 0; i < carried.size(); ++i) {
-        const bool alternates = layout.carried[i].alternates, in_second = alternates && run.done % 2 == 0;
+        const bool alternates = layout.carried[i].alternates, in_second = alternates && run.done > 1;
         if (!run.is_finite || run.done == 0) break;
         after.append(in_second ? second[i]->array() : first[i].array());
         if (!alternates) continue;
@@ -198,11 +204,11 @@ void bind_given(Planned<T>& planned, const nb::list& arrays) {
               layout.table_width == 0,
           "plan: it has no scores, or reads another number of arrays");
     std::vector<const void*> given;
-    std::vector<nb::object> bound;
+    auto bound = std::make_shared<std::vector<nb::object>>();
     for (size_t i = 0; i < layout.given.size(); ++i) {
         const int64_t bytes = layout.slots[static_cast<size_t>(layout.given[i])].bytes;
         given.push_back(dense<T>(nb::cast<AnyArray>(arrays[i]), bytes, "plan: a given array does not fit"));
-        bound.push_back(nb::borrow(arrays[i]));
+        bound->push_back(nb::borrow(arrays[i]));
     }
     planned.given = std::move(given);
     planned.bound = std::move(bound);
@@ -210,28 +216,22 @@ void bind_given(Planned<T>& planned, const nb::list& arrays) {
     planned.mode = conv_mode();
 }
 
-// Whether the values of `arrays`, a dictionary, are the bound ones, and the kernels' settings are still the same.
+// Whether the values of `arrays`, a dictionary, are the first of the bound ones, and the kernels' settings are the same.
 template <class T>
 bool is_bound(const Planned<T>& planned, const nb::dict& arrays) {
-    if (planned.isa != isa_name() || planned.mode != conv_mode() || nb::len(arrays) != planned.bound.size()) return false;
+    if (planned.isa != isa_name() || planned.mode != conv_mode() || nb::len(arrays) > planned.bound->size()) return false;
     size_t i = 0;
     for (const auto& [name, array] : arrays)
-        if (array.ptr() != planned.bound[i++].ptr()) return false;
+        if (array.ptr() != (*planned.bound)[i++].ptr()) return false;
     return true;
 }
 
-// The scores of a batch by the bound arrays: None where X is not a dense batch of T, or another thread runs the plan; and
-// False where `arrays` are not the bound ones.
+// Runs a plan of scores on the rows at X, of T; returns false where another thread runs it.
 template <class T>
-nb::object scores(Planned<T>& planned, const AnyArray& X, const nb::dict& arrays) {
-    if (!is_bound(planned, arrays)) return nb::bool_(false);
+bool run_scores(Planned<T>& planned, const T* X, T* out) {
     const Layout& layout = planned.plan.layout();
-    check(planned.isa && planned.results.size() == 1, "plan: its arrays are not bound");
-    if (X.dtype() != nb::dtype<T>() || X.ndim() < 1 || static_cast<int64_t>(X.shape(0)) != layout.batch ||
-        static_cast<int64_t>(X.size()) != times(layout.batch, layout.x_size) || !is_dense(X, Order::kRows))
-        return nb::none();
     PlanRun run;
-    run.feed.X = X.data();
+    run.feed.X = X;
     run.feed.x_kind = sizeof(T) == sizeof(float) ? Number::kFloat : Number::kDouble;
     run.feed.count = layout.batch;
     run.feed.x_size = layout.x_size;
@@ -245,14 +245,102 @@ nb::object scores(Planned<T>& planned, const AnyArray& X, const nb::dict& arrays
     run.losses = &loss;
     run.norms = &norm;
     run.given = planned.given;
+    run.results.push_back(out);
+    const auto kept = planned.bound;  // another thread may bind others meanwhile
+    Unlocked unlocked;
+    return planned.plan.run(run);
+}
+
+template <class T>
+bool is_batch(const Planned<T>& planned, const AnyArray& X) {
+    const Layout& layout = planned.plan.layout();
+    return X.ndim() >= 1 && static_cast<int64_t>(X.shape(0)) == layout.batch &&
+           static_cast<int64_t>(X.size()) == times(layout.batch, layout.x_size) && is_dense(X, Order::kRows);
+}
+
+// The scores of a batch by the bound arrays: None where X is not a dense batch of T, or another thread runs the plan; and
+// False where the values of `arrays` are not the first of the bound ones.
+template <class T>
+nb::object scores(Planned<T>& planned, const AnyArray& X, const nb::dict& arrays) {
+    if (!is_bound(planned, arrays)) return nb::bool_(false);
+    check(planned.isa && planned.results.size() == 1, "plan: its arrays are not bound");
+    if (X.dtype() != nb::dtype<T>() || !is_batch(planned, X)) return nb::none();
     Out<T> out(planned.results[0]);
-    run.results.push_back(out.get());
-    bool is_mine;
-    {
-        Unlocked unlocked;
-        is_mine = planned.plan.run(run);
-    }
-    return is_mine ? out.array() : nb::none();
+    return run_scores(planned, static_cast<const T*>(X.data()), out.get()) ? out.array() : nb::none();
+}
+
+using Numbers = nb::ndarray<const double, nb::ndim<1>, nb::device::cpu, nb::c_contig>;
+
+std::vector<double> vector_of(const Numbers& numbers) { return {numbers.data(), numbers.data() + numbers.shape(0)}; }
+
+Finish finish_of(const std::string& name) {
+    if (name == "softmax") return Finish::kSoftmax;
+    check(name == "yes" || name == "numbers", "plan: scores become 'softmax', 'yes' or 'numbers'");
+    return name == "yes" ? Finish::kYes : Finish::kNumbers;
+}
+
+// Says what `answers` makes of raw rows and of scores.
+template <class T>
+void prepare(Planned<T>& planned, const Numbers& mean, const Numbers& std, double low, double high, double above,
+             const std::string& finish, const Numbers& scale, const Numbers& shift) {
+    const Layout& layout = planned.plan.layout();
+    check(planned.results.size() == 1 && planned.results[0].ndim == 2 && planned.results[0][0] == layout.batch,
+          "plan: it has no scores (N, C)");
+    const auto size = static_cast<size_t>(layout.x_size), columns = static_cast<size_t>(planned.results[0][1]);
+    check(mean.shape(0) == size && std.shape(0) == size, "plan: mean or std is not of a row");
+    const Finish how = finish_of(finish);
+    check(how != Finish::kNumbers || (scale.shape(0) == columns && shift.shape(0) == columns),
+          "plan: scale or shift is not of the scores");
+    planned.preparation = {vector_of(mean), vector_of(std), low, high, above};
+    planned.finish = how;
+    planned.scale = vector_of(scale);
+    planned.shift = vector_of(shift);
+}
+
+// What `prepare` said of raw rows: float64 (N, C).  None where Python is to do it: X is no dense batch of float32, float64,
+// int64 or bytes, a number is out of range, a score not finite, or another thread runs the plan.  False as of `scores`.
+template <class T>
+nb::object answers(Planned<T>& planned, const AnyArray& X, const nb::dict& arrays) {
+    if (!is_bound(planned, arrays)) return nb::bool_(false);
+    const Layout& layout = planned.plan.layout();
+    check(planned.isa && static_cast<int64_t>(planned.preparation.mean.size()) == layout.x_size,
+          "plan: its arrays are not bound, or nothing is said of its rows");
+    if (!is_batch(planned, X)) return nb::none();
+    Scratch<T> rows(times(layout.batch, layout.x_size));
+    const auto prepared = [&](auto kind) {
+        using U = decltype(kind);
+        return prepare_rows(static_cast<const U*>(X.data()), layout.batch, planned.preparation, rows.get());
+    };
+    bool fits = false;
+    if (X.dtype() == nb::dtype<float>())
+        fits = prepared(float{});
+    else if (X.dtype() == nb::dtype<double>())
+        fits = prepared(double{});
+    else if (X.dtype() == nb::dtype<uint8_t>())
+        fits = prepared(uint8_t{});
+    else if (X.dtype() == nb::dtype<int64_t>())
+        fits = prepared(int64_t{});
+    const Shape& shape = planned.results[0];
+    Scratch<T> scores(shape.count());
+    if (!fits || !run_scores(planned, rows.get(), scores.get())) return nb::none();
+    Out<double> out(shape);
+    fits = finish_scores(scores.get(), shape[0], shape[1], planned.finish, planned.scale, planned.shift, out.get());
+    return fits ? out.array() : nb::none();
+}
+
+// What `answers` makes of scores, for scores that were computed without a plan; None where one is not finite.
+nb::object finished(const AnyArray& scores, const std::string& finish, const Numbers& scale, const Numbers& shift) {
+    const Finish how = finish_of(finish);
+    check(scores.ndim() == 2 && is_dense(scores, Order::kRows) && scores.shape(1) > 0, "plan: scores must be (N, C) and dense");
+    check(how != Finish::kNumbers || (scale.shape(0) == scores.shape(1) && shift.shape(0) == scores.shape(1)),
+          "plan: scale or shift is not of the scores");
+    Out<double> out{Shape(scores)};
+    const std::vector<double> scales = vector_of(scale), shifts = vector_of(shift);
+    const bool fits = with_dtype(scores, [&](auto kind) {
+        using T = decltype(kind);
+        return finish_scores(static_cast<const T*>(scores.data()), out.shape[0], out.shape[1], how, scales, shifts, out.get());
+    });
+    return fits ? out.array() : nb::none();
 }
 
 template <class T>
@@ -260,6 +348,9 @@ void bind(nb::module_& module, const char* name) {
     nb::class_<Planned<T>>(module, name)
         .def("bind", bind_given<T>, "given"_a, nb::lock_self())
         .def("scores", scores<T>, "X"_a, "arrays"_a.lock(), nb::lock_self())
+        .def("prepare", prepare<T>, "mean"_a, "std"_a, "low"_a, "high"_a, "above"_a, "finish"_a, "scale"_a, "shift"_a,
+             nb::lock_self())
+        .def("answers", answers<T>, "X"_a, "arrays"_a.lock(), nb::lock_self())
         .def("run", run_<T>, "X"_a, "y"_a, "prepare"_a, "rows"_a, "carried"_a, "given"_a, "table"_a, "streams"_a, "seconds"_a);
 }
 
@@ -272,6 +363,7 @@ void bind_plans(nb::module_& module) {
         module.def(name, function, nb::rv_policy::take_ownership, "sizes"_a, "offsets"_a, "arena"_a, "carried"_a, "given"_a,
                    "results"_a, "shapes"_a, "constants"_a, "batch"_a, "table_width"_a, "streams"_a, "ops"_a);
     };
+    module.def("finished", finished, "scores"_a, "finish"_a, "scale"_a, "shift"_a);
     define("plan32", make<float>);
     define("plan64", make<double>);
 }

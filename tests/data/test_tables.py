@@ -54,6 +54,81 @@ def test_a_table_with_everything_in_it(write):
         assert dataset.arrays[f"X_{part}"].shape == (len(rows), dataset.input_shape[0])
 
 
+def test_numbers_with_units_are_the_same_for_training_and_for_prediction(write):
+    """A file that is predicted is read cell by cell; a unit or one odd cell must not make a column gaps."""
+    money = "\n".join(["a;p;label", *(f"${k * 7 % 40};{k}.5 %;{'xy'[k % 2]}" for k in range(60))])
+    swiss = "\n".join(
+        ["a;p;label", *(f"1'{100 + k * 7 % 40}.5;{k};{'xy'[k % 2]}" for k in range(60))]
+    )
+    euro = "\n".join(
+        ["a;p;label", *(f"1.{100 + k * 7 % 40},5 €;{k},25;{'xy'[k % 2]}" for k in range(60))]
+    )
+    for text in (money, swiss, euro):
+        path = write(text)
+        dataset = from_table(path, "label")
+        assert {"a"} <= set(dataset.preprocessing.feature_names)
+        table = read_table(path).table
+        assert table["a"].dtype == np.float64
+        ((block, _),) = table_blocks(path)
+        X = dataset.preprocessing(table)
+        np.testing.assert_array_equal(dataset.preprocessing(block), X)
+        head, *lines = text.splitlines()
+        cells = lines[3].split(";")
+        lines[3] = ";".join(["unknown", *cells[1:]])
+        ((block, _),) = table_blocks(write("\n".join([head, *lines[:5]]), "new.csv"))
+        other = dataset.preprocessing(block)
+        np.testing.assert_array_equal(np.delete(other, 3, 0), np.delete(X[:5], 3, 0))
+
+
+def test_long_whole_numbers_keep_every_digit(write):
+    first = 2**53 + 1
+    rows = [f"{k % 7},{first + k % 2}" for k in range(60)]
+    dataset = from_table(write("\n".join(["a,label", *rows])), "label")
+    assert dataset.class_names == (str(first), str(first + 1))
+    table = as_table({"a": np.arange(3) + first, "b": np.arange(3) * 2**60})
+    assert table["a"].tolist() == [str(first), str(first + 1), str(first + 2)]
+    assert table["b"].dtype == np.float64  # no digit is lost
+
+
+EXCEL = "a;b;label\r\n" + "".join(f"{k},5;{k * 5 % 7};{'xy'[k % 2]}\r\n" for k in range(60))
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("sep=;\r\n" + EXCEL, "utf-8"),
+        ('"sep=;"\n' + EXCEL, "utf-8-sig"),
+        (EXCEL, "utf-16-le"),
+        (EXCEL, "utf-16-be"),
+        (EXCEL, "utf-16"),
+        (EXCEL, "utf-32"),
+        (EXCEL.replace("\r\n", "\r"), "cp1252"),
+    ],
+)
+def test_what_spreadsheets_write_is_read(write, text, encoding):
+    dataset = from_table(write(text, encoding=encoding), "label")
+    assert dataset.preprocessing.feature_names == ["a", "b"]
+    assert sum(len(rows) for rows in dataset.split.parts.values()) == 60
+
+
+def test_none_is_a_gap_among_numbers_and_a_text_among_texts(write):
+    rows = [f"{'-' if k % 9 == 0 else k},{['none', 'mild', '-'][k % 3]},{'none' if k % 2 else 'high'}"
+            for k in range(60)]  # fmt: skip
+    path = write("\n".join(["size,sign,label", *rows]))
+    table = read_table(path).table
+    assert np.isnan(table["size"]).sum() == 7
+    assert set(table["sign"]) == {"none", "mild", "-"}
+    dataset = from_table(path, "label")
+    assert dataset.class_names == ("high", "none")
+    assert sum(len(rows) for rows in dataset.split.parts.values()) == 60
+    assert "sign=none" in dataset.preprocessing.feature_names
+    # blocks for prediction say the same
+    ((block, wrong),) = table_blocks(path)
+    assert not wrong
+    parts = [dataset.preprocessing(block), dataset.preprocessing(table)]
+    np.testing.assert_array_equal(*parts)
+
+
 def test_numbers_are_centred_and_scaled_and_gaps_filled_by_the_median_of_training_rows():
     age = np.array([1.0, np.nan, 3.0, 8.0, 100.0, 2.0])
     column = Column.fit("age", "number", age[:4])

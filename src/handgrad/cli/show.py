@@ -84,8 +84,9 @@ def show_evaluation(console: Console, evaluation: Mapping[str, Any]) -> None:
         padding=(0, 1, 0, 0),
     )
     table.add_column("", no_wrap=True)
+    width = 12 if len(names) <= 5 else 4
     for name in names:
-        table.add_column(Text(name[:4]), justify="right", no_wrap=True)
+        table.add_column(Text(name[:width]), justify="right", no_wrap=True)
     table.add_column("right", justify="right", no_wrap=True)
     for name, row, share in zip(
         names, evaluation["confusion"], evaluation["per_class"], strict=True
@@ -94,9 +95,10 @@ def show_evaluation(console: Console, evaluation: Mapping[str, Any]) -> None:
         table.add_row(Text(name), *cells, "-" if share is None else f"{100 * share:.1f} %")
     console.print(table)
     right = round(evaluation["accuracy"] * evaluation["count"])
+    what = "images" if "examples" in evaluation else "rows"
     line(
         console,
-        f"Accuracy on the {evaluation['split']} images: {100 * evaluation['accuracy']:.2f} % "
+        f"Accuracy on the {evaluation['split']} {what}: {100 * evaluation['accuracy']:.2f} % "
         f"({right} of {evaluation['count']}), loss {evaluation['loss']:.4f}",
     )
 

@@ -3,8 +3,10 @@
 ==============  ==================================================================================
 guess           how
 ==============  ==================================================================================
-encoding        a byte-order mark; else UTF-8; else, if some bytes are none, Windows-1252
-delimiter       of comma, semicolon, tab, bar and blanks: which gives the most lines one count of
+encoding        a byte-order mark; else UTF-16 where every second byte is zero; else UTF-8; else, if some
+                bytes are none, Windows-1252
+delimiter       what a first line such as ``sep=;`` says, which Excel writes; else of comma,
+                semicolon, tab, bar and blanks: which gives the most lines one count of
                 cells above one
 decimal sign    a comma, if more cells are numbers with a comma than with a point
 header          the first line, unless it holds numbers, or the same texts, as the lines below it do
@@ -25,6 +27,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from handgrad.data.table import GAPS, check_names
+from handgrad.data.typing import bare
 from handgrad.errors import DataError, OptionError, one_line, shown
 
 DELIMITERS: Final = (",", ";", "\t", "|", " ")
@@ -34,7 +37,14 @@ MAX_LINE: Final = 64 << 20  # characters
 BLOCK: Final = 20_000  # rows at a time
 _SAMPLE: Final = 200  # lines that are looked at
 _SAMPLE_BYTES: Final = 1 << 20
-_MARKS: Final = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_MARKS: Final = (
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe\0\0", "utf-32"),
+    (b"\0\0\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+_STATED = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)
 _COMMA = re.compile(r"[-+]?(\d{1,3}(\.\d{3})+|\d+),\d+(e[-+]?\d+)?", re.IGNORECASE)
 _POINT = re.compile(r"[-+]?\d*\.\d+(e[-+]?\d+)?", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?(\d+[.,]?\d*|[.,]\d+)(e[-+]?\d+)?%?", re.IGNORECASE)
@@ -125,7 +135,7 @@ def open_csv(
     if not any(line.strip() for line in lines):
         raise DataError(f"{path}: the file is empty")
     if not delimiter:
-        delimiter = _guess_delimiter(lines)
+        delimiter = _stated_delimiter(path, encoding) or _guess_delimiter(lines)
     sample = [row for _, row in islice(_numbered_rows(path, encoding, delimiter), _SAMPLE)]
     if not sample:
         raise DataError(f"{path}: the file holds no rows")
@@ -165,7 +175,13 @@ def _guess_encoding(path: Path) -> str:
             for mark, name in _MARKS:
                 if head.startswith(mark):
                     return name
-            if b"\0" in head + file.read(_SAMPLE_BYTES):
+            head += file.read(_SAMPLE_BYTES)
+            if b"\0" in head:
+                for place, name in ((1, "utf-16-le"), (0, "utf-16-be")):
+                    if head[place::2].count(0) > 0.9 * (len(head) // 2) and any(
+                        head[1 - place :: 2]
+                    ):
+                        return name
                 raise DataError(f"{path}: no text: it holds zero bytes; is it of another kind?")
         with path.open(encoding="utf-8") as text:
             while text.read(_SAMPLE_BYTES):
@@ -182,10 +198,13 @@ def _lines(path: Path, encoding: str) -> Iterator[str]:
     try:
         # newline="": csv wants to see those inside of quotes
         with path.open(encoding=encoding, newline="", errors="replace") as file:
-            begun = False
+            begun, is_first = False, True
             while line := file.readline(MAX_LINE):
                 if len(line) >= MAX_LINE:
                     raise DataError(f"{path}: a line is longer than {MAX_LINE:,} characters")
+                if is_first and _STATED.fullmatch(line):
+                    continue
+                is_first = False
                 begun = begun or not line.startswith("#")
                 if begun:
                     yield line
@@ -210,6 +229,16 @@ def _numbered_rows(path: Path, encoding: str, delimiter: str) -> Iterator[tuple[
             f"{path}, line {reader.line_num}: {one_line(error)}; is a quotation mark open, or is it no "
             "table of text?"
         ) from None
+
+
+def _stated_delimiter(path: Path, encoding: str) -> str:
+    """The delimiter that the first line states, as Excel's ``sep=;``; "" where it states none."""
+    try:
+        with path.open(encoding=encoding, newline="", errors="replace") as file:
+            stated = _STATED.fullmatch(file.readline(20))
+    except (LookupError, OSError, UnicodeError):
+        return ""
+    return stated[1] if stated and stated[1] in DELIMITERS else ""
 
 
 def _guess_delimiter(lines: Sequence[str]) -> str:
@@ -246,7 +275,7 @@ def _guess_decimal(rows: Sequence[Sequence[str]], delimiter: str) -> str:
     commas = points = 0
     for row in rows:
         for cell in row:
-            cell = cell.strip()
+            cell = bare(cell)
             commas += bool(_COMMA.fullmatch(cell))
             points += bool(_POINT.fullmatch(cell))
     return "," if commas > points else "."
@@ -261,7 +290,7 @@ def _is_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
 
 
 def _is_repeated(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
-    """Whether half of the cells of the first line stand below, too, in the same column: as data do."""
+    """Whether half of the first line's cells appear again in their column, as data do."""
     again = [
         any(len(row) > k and row[k] == cell for row in rest) for k, cell in enumerate(first) if cell
     ]

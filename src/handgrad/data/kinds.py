@@ -56,6 +56,8 @@ def kind_of(path: str | PathLike[str]) -> str:
         hint = "; save the sheet as CSV"
     if path.suffix.lower() in (".zip", ".tar", ".tgz", ".7z", ".rar"):
         hint = "; unpack it, and give the folder"
+    if path.suffix.lower() in (".gz", ".bz2", ".xz", ".zst"):
+        hint = "; unpack it, and give what was in it"
     raise DataError(f"{path}: no data of a known kind, which are {KNOWN}{hint}")
 
 

@@ -20,11 +20,17 @@ import numpy as np
 
 from handgrad.errors import DataError, DtypeError, ShapeError, check_dictionary, shown
 
-GAPS: Final = frozenset(
-    ("", "na", "n/a", "nan", "null", "none", "?", "-", ".", "#n/a", "<na>", "nil", "missing")
-)
+GAPS: Final = frozenset(("", "na", "n/a", "nan", "null", "?", "#n/a", "<na>"))
 """Texts that say that there is nothing, in small letters."""
+WORDS: Final = frozenset(("none", "nil", "missing", "-", "."))
+"""Texts that say so among numbers and dates, in small letters; among texts they are texts like any other."""
 TRUTHS: Final = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0, "t": 1.0, "f": 0.0}
+
+
+class CommaText(str):
+    """A cell of a file whose decimal sign is a comma: "1,5" is a number where numbers are looked for."""
+
+    __slots__ = ()
 
 
 class Table:
@@ -128,6 +134,8 @@ def as_column(name: str, values: Any) -> np.ndarray:
     if hasattr(values, "to_numpy"):
         numeric = kind.startswith(("int", "uint", "float", "double", "decimal"))
         if numeric:
+            if str(kind) in ("int64", "uint64") and isinstance(values.to_numpy(), np.ndarray):
+                return _of_array(name, values.to_numpy())
             with suppress(TypeError, ValueError):
                 return np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan), np.float64)
             return _of_array(name, np.asarray(values.to_numpy()))
@@ -142,6 +150,8 @@ def as_column(name: str, values: Any) -> np.ndarray:
 
 
 def _of_arrow(name: str, values: Any, kind: str) -> np.ndarray:
+    if kind in ("int64", "uint64") and not values.null_count:
+        return _of_array(name, np.asarray(values.to_numpy(zero_copy_only=False)))
     if kind.startswith(("int", "uint", "float", "double", "halffloat")):
         return values.to_numpy(zero_copy_only=False).astype(np.float64)
     if kind.startswith(("timestamp", "date")):
@@ -155,6 +165,14 @@ def _of_arrow(name: str, values: Any, kind: str) -> np.ndarray:
     return _of_objects(name, values.to_pylist())
 
 
+def is_rounded(values: np.ndarray) -> bool:
+    """Whether float64 keeps not every digit of whole numbers, as of long keys; they then are texts."""
+    if not values.size or max(abs(int(values.max())), abs(int(values.min()))) <= 1 << 53:
+        return False
+    there = values.astype(np.float64)
+    return any(int(n) != int(x) for n, x in zip(values.tolist(), there.tolist(), strict=True))
+
+
 def _of_array(name: str, values: np.ndarray) -> np.ndarray:
     if values.ndim != 1:
         raise ShapeError(f"table: column {name!r} must have one axis, got shape {values.shape}")
@@ -163,6 +181,8 @@ def _of_array(name: str, values: np.ndarray) -> np.ndarray:
         return _of_objects(name, values.tolist())
     if kind == "b":
         return np.asarray(values)
+    if kind in "iu" and is_rounded(values):
+        return _of_objects(name, list(map(str, values.tolist())))
     if kind in "iuf":
         return np.asarray(values, np.float64)
     if kind == "M":
@@ -202,7 +222,7 @@ def _of_objects(name: str, values: list[Any]) -> np.ndarray:
             raise DtypeError(
                 f"table: column {name!r} must hold single values, row {k} holds {shown(value)}"
             )
-        out[k] = name_of(value)
+        out[k] = value if isinstance(value, str) else name_of(value)
     return out
 
 
@@ -258,16 +278,16 @@ def as_numbers(column: np.ndarray) -> np.ndarray:
     if column.dtype.kind == "M":
         seconds = column.astype(np.int64) / 1e6
         return np.where(np.isnat(column), np.nan, seconds)
-    return np.array([_number(text) for text in column], np.float64)
+    from handgrad.data.typing import numbers_of
 
-
-def _number(text: str | None) -> float:
-    if text is None:
-        return np.nan
-    try:
-        return float(text.replace("_", "x"))
-    except ValueError:
-        return TRUTHS.get(text.strip().lower(), np.nan)
+    out = np.full(len(column), np.nan)
+    for kind, decimal in ((CommaText, ","), (str, ".")):
+        places = [k for k, text in enumerate(column) if type(text) is kind]
+        out[places] = numbers_of([column[k] for k in places], decimal)
+    for k in np.flatnonzero(np.isnan(out)):
+        if column[k] is not None:
+            out[k] = TRUTHS.get(column[k].strip().lower(), np.nan)
+    return out
 
 
 def is_missing(column: np.ndarray) -> np.ndarray:

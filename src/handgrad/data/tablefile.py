@@ -11,8 +11,8 @@ import numpy as np
 from handgrad.data.csvfile import BLOCK, MAX_COLUMNS, CsvFile, open_csv
 from handgrad.data.parquet import pyarrow_for
 from handgrad.data.progress import tell
-from handgrad.data.table import Table, check_names
-from handgrad.data.typing import SLACK, format_of, numbers_of, typed
+from handgrad.data.table import CommaText, Table, check_names
+from handgrad.data.typing import SLACK, format_of, is_rounded, numbers_of, typed, without_words
 from handgrad.errors import DataError, HandgradError, one_line
 
 TEXT: Final = (".csv", ".tsv", ".tab", ".txt", ".data")
@@ -87,9 +87,12 @@ def _objects(texts: list[str | None]) -> np.ndarray:
 
 def _with_points(texts: list[str | None]) -> np.ndarray:
     """The texts, as numbers where all of them are such with a decimal comma."""
-    numbers = numbers_of(texts, ",")
-    is_gap = np.array([text is None for text in texts])
-    return _objects(texts) if (np.isnan(numbers) & ~is_gap).any() else numbers
+    plain = without_words(texts)
+    numbers = numbers_of(plain, ",")
+    is_gap = np.array([text is None for text in plain])
+    if not (np.isnan(numbers) & ~is_gap).any() and not is_rounded(plain):
+        return numbers
+    return _objects([None if text is None else CommaText(text) for text in texts])
 
 
 def _typed_table(file: CsvFile) -> tuple[Table, dict[str, str], list[str]]:
@@ -105,12 +108,14 @@ def _typed_table(file: CsvFile) -> tuple[Table, dict[str, str], list[str]]:
         for block in file.blocks():
             for name, column in block.items():
                 if name not in textual:
-                    made = numbers_of(column, file.decimal)
+                    plain = without_words(column)
+                    made = numbers_of(plain, file.decimal)
                     wrong = [
-                        t for t, n in zip(column, made, strict=True) if t is not None and n != n
+                        t for t, n in zip(plain, made, strict=True) if t is not None and n != n
                     ]
-                    there = sum(text is not None for text in column)
-                    if (len(wrong) <= SLACK * there and there) or not there:
+                    there = sum(text is not None for text in plain)
+                    is_number = len(wrong) <= SLACK * there or not there
+                    if is_number and not is_rounded(plain):
                         numbers[name].append(made)
                         odd[name] |= dict.fromkeys(wrong)
                         continue
@@ -136,8 +141,9 @@ def _typed_table(file: CsvFile) -> tuple[Table, dict[str, str], list[str]]:
                 some = ", ".join(map(repr, list(odd[name])[:3]))
                 notes.append(f"column {name!r} holds numbers, but also {some}: these count as gaps")
             continue
-        format = format_of([text for text in texts[name] if text is not None])
-        dates = typed(texts[name], file.decimal) if format else None
+        plain = without_words(texts[name])
+        format = format_of([text for text in plain if text is not None])
+        dates = typed(plain, file.decimal) if format else None
         columns[name] = _objects(texts[name]) if dates is None else dates.values
         if format:
             formats[name] = format

@@ -13,6 +13,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from handgrad.data.table import WORDS
+
 SLACK: Final = 0.05
 ISO: Final = "iso"
 FORMATS: Final = (
@@ -47,6 +49,10 @@ _GROUPS = {
     ".": re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?"),
     ",": re.compile(r"[-+]?\d{1,3}(\.\d{3})+(,\d*)?"),
 }
+_UNITS = "%$€£¥"
+_SPACED = re.compile(r"[-+]?\d{1,3}([ '’\u00a0\u2009\u202f]\d{3})+([.,]\d*)?")
+_SPACES = re.compile(r"[ '’\u00a0\u2009\u202f]")
+_WHOLE = re.compile(r"[-+]?\d{16,}")
 _DIGITS = re.compile(r"\d")
 
 
@@ -76,10 +82,34 @@ def typed(texts: Sequence[str | None], decimal: str = ".") -> Typed:
     return Typed(out)
 
 
+def without_words(texts: Sequence[str | None]) -> list[str | None]:
+    """Return texts of which "none", "-" and other `WORDS` are gaps, as they are among numbers and dates."""
+    return [None if text is None or text.lower() in WORDS else text for text in texts]
+
+
+def bare(text: str) -> str:
+    """Return a number's text without a unit and without spaces between thousands.
+
+    >>> bare("1 234,50 €"), bare("$3"), bare("12 %"), bare("a 100")
+    ('1234,50', '3', '12', 'a 100')
+    """
+    text = text.strip().strip(_UNITS).strip()
+    return _SPACES.sub("", text) if len(text) > 4 and _SPACED.fullmatch(text) else text
+
+
+def is_rounded(texts: Sequence[str | None]) -> bool:
+    """Whether some of the texts are whole numbers with more digits than a float64 keeps, as of long keys."""
+    return any(
+        text is not None and _WHOLE.fullmatch(text) is not None and int(float(text)) != int(text)
+        for text in texts
+        if text is not None and 16 <= len(text) <= 300
+    )
+
+
 def numbers_of(texts: Sequence[str | None], decimal: str = ".") -> np.ndarray:
     """Return texts as float64, NaN for what is no number.
 
-    "1,234.5" (with a decimal comma "1.234,5"), "12 %" and "$3" are numbers, too.
+    "1,234.5" (with a decimal comma "1.234,5"), "1 234.5", "12 %", "$3" and "3 €" are numbers, too.
     """
     plain = [text or "nan" for text in texts]
     if decimal == "." and not any("_" in text for text in plain):
@@ -91,7 +121,7 @@ def numbers_of(texts: Sequence[str | None], decimal: str = ".") -> np.ndarray:
 def _number(text: str | None, decimal: str) -> float:
     if text is None or "_" in text:
         return np.nan
-    text = text.strip().rstrip("%").lstrip("$€£").strip()
+    text = bare(text)
     if _GROUPS[decimal].fullmatch(text):
         text = text.replace("," if decimal == "." else ".", "")
     if decimal == ",":

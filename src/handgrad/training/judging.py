@@ -30,8 +30,13 @@ _SORTS = ("roc_auc",)
 
 def outputs_of(model: Any, X: Any, description: Description) -> np.ndarray:
     """Return probabilities (N, C), or the numbers (N, T) of a regression in their own unit, float64."""
+    return answers_of(model, scores_of(model, X), description)
+
+
+def answers_of(model: Any, scores: np.ndarray, description: Description) -> np.ndarray:
+    """Return what `outputs_of` does, of scores (N, C)."""
     task = description.task
-    found = as_predictions(model, task, scores_of(model, X))
+    found = as_predictions(model, task, scores)
     return as_unit(model, found, description) if task == "regression" else found
 
 

@@ -28,12 +28,13 @@ from handgrad.training.evaluate import (
     scores_of,
 )
 from handgrad.training.judging import (
+    answers_of,
     evaluation_of,
     evaluation_of_scores,
     importances,
-    outputs_of,
 )
 from handgrad.training.pictures import score_of, with_pictures
+from handgrad.training.quick import Quick
 from handgrad.training.tensorfile import content_of, read_tensors, write_tensors
 
 EXAMPLES = 12  # pictures of each kind in an evaluation
@@ -89,6 +90,8 @@ class TrainedRun:
         self.model.params = saved.params
         self.model.load_buffers(saved.buffers)
         self.viewed = Viewed(self.model, self.config.tta or None)
+        self._names = np.array(self.class_names)
+        self._quick = Quick(self.model, self.description, self.config.engine)
 
     @property
     def task(self) -> str:
@@ -96,12 +99,13 @@ class TrainedRun:
         return self.description.task
 
     def predict(self, inputs: Any) -> np.ndarray:
-        """Return what the network says of each row.
+        """Return the prediction for each row.
 
         Args:
-            inputs: what its preprocessing takes: images as pixels, (N, C, H, W), (N, H, W, C) or (N, H, W),
-                tables (frames, dictionaries of columns), rows or sequences; or the path of a picture or a
-                list of such, for a table the path of its file.
+            inputs: rows of the kind that the network was trained on.
+                Images: pixels, (N, C, H, W), (N, H, W, C) or (N, H, W), or paths of pictures.
+                A table: a frame, a dictionary of columns, or the path of its file.
+                Rows and sequences: arrays.
 
         Returns:
             Of a classification the names of the classes, (N,); of a regression numbers in the targets' own
@@ -112,7 +116,8 @@ class TrainedRun:
         """
         outputs = self.outputs(inputs)
         if self.task == "classification":
-            return np.array(self.class_names)[outputs.argmax(axis=1)]
+            found: np.ndarray = self._names[outputs.argmax(axis=1)]
+            return found
         if self.task == "multilabel":
             return (outputs >= 0.5).astype(np.int64)
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
@@ -128,13 +133,22 @@ class TrainedRun:
 
     def outputs(self, inputs: Any) -> np.ndarray:
         """Return probabilities (N, C), or the numbers (N, T) of a regression in their own unit."""
+        quick = self._quick
+        if quick.model is not self.model:  # somebody has put another network in its place
+            quick = self._quick = Quick(self.model, self.description, self.config.engine)
+        is_plain = self.viewed.tta is None
+        found = quick(inputs) if is_plain else None
+        if found is not None:
+            return found
         X = self.prepared(inputs)
         if len(X) == 0:
             return np.zeros((0, self.description.num_outputs))
         with engines.use(self.config.engine):
-            if self.task == "classification":
+            if not is_plain:
                 return predict_probabilities(self.viewed, X)
-            return outputs_of(self.model, X, self.description)
+            scores = scores_of(self.model, X)
+        found = quick.finished(scores)
+        return answers_of(self.model, scores, self.description) if found is None else found
 
     def prepared(self, inputs: Any) -> np.ndarray:
         """Return X (N, ...), what the network sees of `inputs`; see `predict`."""

@@ -32,12 +32,12 @@ _ONE_THREAD = {
     "KERAS_BACKEND": "torch",
     "MPLBACKEND": "agg",
 }
-_SIZES = {"train": 600, "test": 300}
+_SIZES = {"train": 600, "test": 1000}
 
 
 def write_pictures(place: Path) -> None:
     """Write pictures of four kinds and many sizes; one is cut off, one grey, one transparent."""
-    images, labels = make_shapes(10 * sum(_SIZES.values()) // 4 + 200, seed=7)
+    images, labels = make_shapes(11 * sum(_SIZES.values()) // 4, seed=7)
     rng = np.random.default_rng(0)
     images, labels = images[labels < 4], labels[labels < 4]
     for number in range(sum(_SIZES.values())):

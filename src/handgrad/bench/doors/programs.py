@@ -2,7 +2,8 @@
 
 Each ends with a line that prints the share of right answers, and runs in a folder that holds the data:
 ``photos/train/CLASS/...`` and ``photos/test/...``, ``train.csv`` and ``test.csv``, ``train.npz`` and
-``test.npz``.  Networks are of about the same size, and go over the rows as often as Handgrad chooses to.
+``test.npz``.  Networks are of about the same size, and go over the rows as often as Handgrad chooses to;
+each library holds 15 % of the training rows back, as Handgrad does, and takes the epoch that is best on them.
 """
 
 from __future__ import annotations
@@ -60,6 +61,11 @@ _CODES: Final = """
 names, y = np.unique(y, return_inverse=True)
 """
 
+_HELD_BACK: Final = """
+from sklearn.model_selection import train_test_split
+X, X_val, y, y_val = train_test_split(X, y, test_size=0.15, stratify=y, random_state=0)
+"""
+
 _KERAS_ROWS: Final = """
 import keras
 from keras import layers
@@ -70,8 +76,9 @@ model = keras.Sequential([
     layers.Dense(len(names)),
 ])
 loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-model.compile(keras.optimizers.Adam(2e-3), loss)
-model.fit(X, y, batch_size=32, epochs={epochs}, verbose=0)
+model.compile(keras.optimizers.Adam(2e-3), loss, metrics=["accuracy"])
+best = keras.callbacks.EarlyStopping("val_accuracy", patience={epochs}, restore_best_weights=True)
+model.fit(X, y, batch_size=32, epochs={epochs}, validation_data=(X_val, y_val), callbacks=[best], verbose=0)
 print(np.mean(names[model.predict(X_test, verbose=0).argmax(axis=1)] == y_test))
 """
 
@@ -89,14 +96,17 @@ model.add(layers.Flatten())
 model.add(layers.Dense(64, activation="relu"))
 model.add(layers.Dense(len(names)))
 loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-model.compile(keras.optimizers.Adam(2e-3), loss)
-model.fit(X, y, batch_size=50, epochs={epochs}, verbose=0)
+model.compile(keras.optimizers.Adam(2e-3), loss, metrics=["accuracy"])
+best = keras.callbacks.EarlyStopping("val_accuracy", patience={epochs}, restore_best_weights=True)
+model.fit(X, y, batch_size=50, epochs={epochs}, validation_data=(X_val, y_val), callbacks=[best], verbose=0)
 print(np.mean(names[model.predict(X_test, verbose=0).argmax(axis=1)] == y_test))
 """
 
 _SKORCH_ROWS: Final = """
 import torch
 from skorch import NeuralNetClassifier
+from skorch.callbacks import Checkpoint
+from skorch.dataset import ValidSplit
 from torch import nn
 torch.manual_seed(0)
 X, X_test = X.astype(np.float32), X_test.astype(np.float32)
@@ -107,7 +117,9 @@ model = nn.Sequential(
 )
 net = NeuralNetClassifier(
     model, criterion=nn.CrossEntropyLoss, optimizer=torch.optim.Adam, lr=2e-3, batch_size=32,
-    max_epochs={epochs}, iterator_train__shuffle=True, train_split=None, verbose=0,
+    max_epochs={epochs}, iterator_train__shuffle=True, verbose=0,
+    train_split=ValidSplit(0.15, stratified=True, random_state=0),
+    callbacks=[Checkpoint(monitor="valid_acc_best", load_best=True)],
 )
 net.fit(X, y)
 print(np.mean(names[net.predict(X_test)] == y_test))
@@ -116,6 +128,8 @@ print(np.mean(names[net.predict(X_test)] == y_test))
 _SKORCH_PICTURES: Final = """
 import torch
 from skorch import NeuralNetClassifier
+from skorch.callbacks import Checkpoint
+from skorch.dataset import ValidSplit
 from torch import nn
 torch.manual_seed(0)
 X, X_test = (a.transpose(0, 3, 1, 2).astype(np.float32) for a in (X, X_test))
@@ -126,7 +140,9 @@ for filters in (16, 32, 64):
 parts += [nn.Flatten(), nn.Linear(64 * 4 * 4, 64), nn.ReLU(), nn.Linear(64, len(names))]
 net = NeuralNetClassifier(
     nn.Sequential(*parts), criterion=nn.CrossEntropyLoss, optimizer=torch.optim.Adam, lr=2e-3,
-    batch_size=50, max_epochs={epochs}, iterator_train__shuffle=True, train_split=None, verbose=0,
+    batch_size=50, max_epochs={epochs}, iterator_train__shuffle=True, verbose=0,
+    train_split=ValidSplit(0.15, stratified=True, random_state=0),
+    callbacks=[Checkpoint(monitor="valid_acc_best", load_best=True)],
 )
 net.fit(X, y)
 print(np.mean(names[net.predict(X_test)] == y_test))
@@ -134,7 +150,7 @@ print(np.mean(names[net.predict(X_test)] == y_test))
 
 _SKLEARN: Final = """
 from sklearn.neural_network import MLPClassifier
-model = MLPClassifier(random_state=0).fit({rows}, y)
+model = MLPClassifier(random_state=0, early_stopping=True, validation_fraction=0.15).fit({rows}, y)
 print(model.score({test}, y_test))
 """
 
@@ -152,7 +168,7 @@ print(run.evaluate()["accuracy"])
 """,
         "scikit-learn": _READ_PICTURES
         + _SKLEARN.format(rows="X.reshape(len(X), -1)", test="X_test.reshape(len(X_test), -1)"),
-        "Keras 3": _READ_PICTURES + _CODES + _KERAS_PICTURES,
+        "Keras 3": _READ_PICTURES + _CODES + _HELD_BACK + _KERAS_PICTURES,
         "skorch": _READ_PICTURES + _CODES + _SKORCH_PICTURES,
     },
     "table": {
@@ -166,10 +182,11 @@ print((run.predict(test) == test["label"]).mean())
         "scikit-learn": _READ_TABLE
         + """
 from sklearn.neural_network import MLPClassifier
-model = make_pipeline(prepare, MLPClassifier(random_state=0)).fit(train, y)
+network = MLPClassifier(random_state=0, early_stopping=True, validation_fraction=0.15)
+model = make_pipeline(prepare, network).fit(train, y)
 print(model.score(test, y_test))
 """,
-        "Keras 3": _READ_TABLE + _PREPARED + _CODES + _KERAS_ROWS,
+        "Keras 3": _READ_TABLE + _PREPARED + _CODES + _HELD_BACK + _KERAS_ROWS,
         "skorch": _READ_TABLE + _PREPARED + _CODES + _SKORCH_ROWS,
     },
     "arrays": {
@@ -181,7 +198,7 @@ run, test = train(from_arrays("train.npz", test=0.0), "runs"), np.load("test.npz
 print((run.predict(test["X"]) == test["y"]).mean())
 """,
         "scikit-learn": _READ_ARRAYS + _SKLEARN.format(rows="X", test="X_test"),
-        "Keras 3": _READ_ARRAYS + _CODES + _KERAS_ROWS,
+        "Keras 3": _READ_ARRAYS + _CODES + _HELD_BACK + _KERAS_ROWS,
         "skorch": _READ_ARRAYS + _CODES + _SKORCH_ROWS,
     },
 }

@@ -28,3 +28,10 @@ def takes_pool(
     """Whether a convolution, of stride, pad, dilation and groups, computes a 2x2 pooling behind it."""
     stride, pad, dilation, groups = options
     return _kernels.conv_takes_pool(x, w, stride, pad, dilation, groups, rectify, normed)
+
+
+def finished(
+    scores: np.ndarray, finish: str, scale: np.ndarray, shift: np.ndarray
+) -> np.ndarray | None:
+    """Return what scores (N, C) become, see `handgrad.nn.compiled.scoring`; None where one is not finite."""
+    return _kernels.finished(scores, finish, scale, shift)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from operator import is_
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from handgrad import engines
 from handgrad.engines.weights import compiled_rules
+from handgrad.nn.activations import Dropout
 from handgrad.nn.compiled import rules
 from handgrad.nn.compiled.memory import Memory, NotCovered
 from handgrad.nn.compiled.network import Network, settings_of
-from handgrad.nn.norms import STATISTICS, BatchNorm
-from handgrad.nn.state import in_mode, is_fixed
+from handgrad.nn.norms import STATISTICS, BatchNorm, Norm
+from handgrad.nn.state import changing, in_mode, is_fixed
 
 if TYPE_CHECKING:
     from handgrad.nn.answers import InCall
     from handgrad.nn.model import Model
+
+
+_MARKED = ("eps", *STATISTICS)  # options of a normalisation that its scores depend on
 
 
 class ScorePlan:
@@ -31,6 +36,8 @@ class ScorePlan:
         """Plan for `model` as it is now; raises NotCovered where a layer is computed by something else."""
         self._model, self._shape = model, shape
         self._native: Any = None
+        self._prepared: tuple[Any, ...] | None = None
+        self._bound_marks: list[Any] | None = None
         self._make()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -40,24 +47,73 @@ class ScorePlan:
         """Return the scores of X, or None."""
         if type(X) is not np.ndarray or X.shape != self._shape or engines.current() != self._engine:
             return None
+        return self._run("scores", X)
+
+    def prepare(
+        self, mean: np.ndarray, std: np.ndarray, *rest: Any, scale: np.ndarray, shift: np.ndarray
+    ) -> None:
+        """Say what `answers` makes of raw rows and of scores.
+
+        Args:
+            mean, std: float64 (D,), of the D numbers of a row, which become ``(x - mean) / std``.
+            rest: the range that they are in; what one of each row is above; and what the scores become:
+                "softmax", "yes" (of each score by itself), or "numbers", ``scores * scale + shift``.
+            scale, shift: float64 (C,), or of no numbers.
+        """
+        self._prepared = (mean, std, *rest, scale, shift)
+        self._make()
+
+    def answers(self, raw: np.ndarray) -> np.ndarray | None:
+        """Return what `prepare` said of raw rows, float64 (N, C); None where the long way is to be gone.
+
+        That is where they are no dense batch of the plan's shape, of float32, float64, int64 or bytes, a
+        number is out of range, or a score is not finite.  The engine is that of the plan, whatever is chosen.
+        """
+        return self._run("answers", raw)
+
+    def _run(self, what: str, X: np.ndarray) -> np.ndarray | None:
         model = self._model
         if self._native is None:  # of a copy
             self._make()
-        # where nothing but the parameters is read, they are looked at where they are
-        arrays = model._params if self._is_plain and not is_fixed() else self._arrays()
-        if arrays is None:
-            return None
-        found = self._native.scores(X, arrays)
+        run = getattr(self._native, what)
+        found: Any = False
+        if self._is_plain and not is_fixed() and self._is_as_bound():
+            found = run(X, model._params)  # looked at where they are
         if found is False:
-            if model.device != "cpu" or not self._fit(arrays):
+            marks = (
+                self._marks()
+            )  # before the arrays: what changes in between is seen at the next call
+            arrays = self._arrays()
+            if arrays is None:
                 return None
-            self._native.bind(list(arrays.values()))
-            found = self._native.scores(X, arrays)
+            found = run(X, arrays)
+            if found is False:
+                if model.device != "cpu" or not self._fit(arrays):
+                    return None
+                with changing:
+                    self._native.bind(list(arrays.values()))
+                    self._bound_marks = None if is_fixed() else marks
+                found = getattr(self._native, what)(X, arrays)
         if found is None or found is False:
             return None
         model._note_mode("test")
         scores: np.ndarray = found
         return scores
+
+    def _marks(self) -> list[Any]:
+        """Return what the scores depend on beside the parameters; each is replaced where it changes."""
+        model = self._model
+        marks: list[Any] = [model._kept]
+        for param in (*self._norm_params, *getattr(model, "bn_params", ())):
+            marks += [param.get(key) for key in _MARKED]
+        return marks
+
+    def _is_as_bound(self) -> bool:
+        bound = self._bound_marks
+        if bound is None:
+            return False
+        marks = self._marks()
+        return len(marks) == len(bound) and all(map(is_, marks, bound))
 
     def _fit(self, arrays: dict[str, np.ndarray]) -> bool:
         """Whether the plan can read other arrays than before, and still is for the kernels as they are."""
@@ -111,7 +167,11 @@ class ScorePlan:
             weights = {name: memory.give(w.size) for name, w in params.items()}
             network = Network(self._plan, memory, call.layers, batch, weights, None)
         self._norms = network.norms
-        self._is_plain = not self._norms and not self._settings
+        known = [layer for step in self._plan.steps for layer in step.layers]
+        self._norm_params = [layer.param for layer in known if isinstance(layer, Norm)]
+        # the options of others are asked for at each call
+        self._is_plain = len(self._settings) == sum(isinstance(x, Norm | Dropout) for x in known)
+        self._bound_marks = None
         scores = memory.dense(network.scores, False)
         memory.op("copy", [scores.slot, memory.result(scores.shape)], [scores.numbers])
         self._shapes = [w.shape for w in params.values()]
@@ -121,3 +181,5 @@ class ScorePlan:
             self._dtype, memory.sizes, offsets, arena, memory.carried, memory.given, memory.results,
             memory.shapes, memory.constants, rows, 0, 0, memory.ops,
         )  # fmt: skip
+        if self._prepared is not None:
+            self._native.prepare(*self._prepared)

@@ -32,9 +32,9 @@ def relation(other: Array, mine: Value, unit: float) -> str | None:
     for words, wanted in _turned(right):
         if is_it(wanted):
             return words
-    words = _reordered(other, right, is_it)
-    if words:
-        return words
+    reordered = _reordered(other, right, is_it)
+    if reordered:
+        return reordered
     size = float((right**2).sum())
     factor = float((other * right).sum()) / size if size else 0.0
     if abs(factor) > 1e-12 and is_it(factor * right, factor):

@@ -23,7 +23,7 @@ test-cifar10: .venv/installed-test
 	$(BIN)/python -m pytest -m cifar10
 
 # The native engine's tests on kernels built with the compiler's checks, which report nothing (goal 37)
-NATIVE_TESTS := $(wildcard tests/engines/test_native_*.py)
+NATIVE_TESTS := $(wildcard tests/engines/test_native_*.py) tests/nn/test_compiled.py
 library = $(shell $(CXX) -print-file-name=$(1))
 
 sanitize: build/address,undefined/installed
@@ -37,7 +37,8 @@ sanitize: build/address,undefined/installed
 sanitize-threads: build/thread/installed
 	HANDGRAD_SANITIZER=ThreadSanitizer PYTHONPATH=build/thread TSAN_OPTIONS=halt_on_error=1 \
 	  LD_PRELOAD="$(call library,libtsan.so) $(call library,libstdc++.so)" \
-	  $(BIN)/python -m pytest --capture=sys -k "not fork" tests/engines/test_native_threads.py
+	  $(BIN)/python -m pytest --capture=sys -k "not fork" tests/engines/test_native_threads.py \
+	  tests/engines/test_native_plans.py tests/nn/test_compiled.py
 
 build/address,undefined/installed build/thread/installed: build/%/installed: .venv/installed-test
 	rm -rf build/$*
@@ -51,8 +52,8 @@ ARM ?= aarch64-linux-gnu-g++
 neon:
 	mkdir -p build
 	$(ARM) -std=gnu++17 -O2 -ffp-contract=off -fno-math-errno -fno-trapping-math -Wno-psabi -static \
-	  -DHANDGRAD_ISA=portable -Inative native/self_test.cpp native/core/*.cpp native/ops/*.cpp \
-	  native/kernels/*.cpp -pthread -o build/self_test-arm
+	  -DHANDGRAD_ISA=portable -Inative native/self_test*.cpp native/core/*.cpp native/ops/*.cpp \
+	  native/plan/*.cpp native/kernels/*.cpp -pthread -o build/self_test-arm
 	qemu-aarch64 build/self_test-arm
 
 # The native code compiled and linked for other systems by the Clang of the ziglang package, and its
@@ -121,6 +122,7 @@ build/coverage/installed: .venv/installed-test
 # the documentation, as pages in build/docs
 docs: .venv/installed-docs
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+	$(BIN)/python tests/docs/links.py build/docs
 
 # the page of the reliability goals, from the figures that the suites left in docs/goals.jsonl
 goals:

@@ -1,7 +1,10 @@
 """Settings of the documentation: `make docs` builds it into build/docs."""
 
+import re
 import sys
 from pathlib import Path
+
+from docutils import nodes
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -41,3 +44,19 @@ add_module_names = False
 python_display_short_literal_types = True
 
 api_pages.write()
+
+
+def describe_pictures(app, doctree, _name):
+    """Say in words what a cell draws, for readers who do not see it: the title in its code."""
+    for cell in doctree.findall(
+        lambda node: "cell" in getattr(node, "attributes", {}).get("classes", ())
+    ):
+        code = cell.astext()
+        titles = re.findall(r"""(?:suptitle\(|title=)f?["']([^"'{]+)["']""", code)
+        for picture in cell.findall(nodes.image):
+            picture["alt"] = "; ".join(titles) or "What the code above draws"
+
+
+def setup(app):
+    """Tell Sphinx."""
+    app.connect("doctree-resolved", describe_pictures)

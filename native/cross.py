@@ -102,8 +102,8 @@ def compiler() -> list[str]:
 
 def units(target: Target) -> list[tuple[Path, str, list[str]]]:
     """Return (source, name of its object, its own flags) of everything but the bindings."""
-    found = [(NATIVE / "self_test.cpp", "self_test", [])]
-    for folder in ("core", "ops"):
+    found = [(path, path.stem, []) for path in sorted(NATIVE.glob("self_test*.cpp"))]
+    for folder in ("core", "ops", "plan"):
         found += [
             (path, f"{folder}-{path.stem}", []) for path in sorted((NATIVE / folder).glob("*.cpp"))
         ]
@@ -281,7 +281,7 @@ def build(target: Target, optimize: str, jobs: int) -> Row:
         row.bindings = f"{len(extra) - len(errors)} of {len(extra)} files"
         if not errors and program:
             error = build_module(
-                target, [path for path in objects if path.stem != "self_test"] + more
+                target, [path for path in objects if not path.stem.startswith("self_test")] + more
             )
             row.bindings += ", not linked" if error else ", linked"
             errors = [f"{target.name}: bindings: {error}"] if error else []

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <cstdio>
 #include <limits>
-#include <random>
 #include <type_traits>
 #include <vector>
 
@@ -14,21 +13,19 @@
 #include "ops/norm.h"
 #include "ops/product.h"
 #include "ops/winograd.h"
+#include "self_test.h"
 
-using namespace handgrad;
-
-namespace {
+namespace handgrad::self_test {
 
 std::mt19937 generator(0);
 int failures = 0, comparisons = 0;
 
-template <class T>
-std::vector<T> draw(int64_t count) {
-    std::normal_distribution<double> normal;
-    std::vector<T> numbers(static_cast<size_t>(count));
-    for (T& number : numbers) number = static_cast<T>(normal(generator));
-    return numbers;
-}
+}  // namespace handgrad::self_test
+
+using namespace handgrad;
+using namespace handgrad::self_test;
+
+namespace {
 
 // A result, summed in double, and the sum of the sizes of its terms.
 struct Sum {
@@ -247,6 +244,7 @@ void everything() {
     normalisation<T>(600, 37);
     curves<T>(7);
     curves<T>(1801);
+    plans<T>();
 }
 
 }  // namespace

@@ -131,10 +131,12 @@ def main() -> int:
     chosen = parser.parse_args()
     out = chosen.out.resolve()
     if not chosen.tried_only:
+        made: list[Path] = []
         for python in chosen.python:
+            if any(takes(python, wheel) for wheel in made):
+                continue  # the stable ABI's, of an earlier one
             built = build(out, True, python)
-            if sys.platform == "linux":
-                repair(built, out)
+            made.append(repair(built, out) if sys.platform == "linux" else built)
         build(out, False)
     wheels = sorted(out.glob("*.whl"))
     for wheel in wheels:

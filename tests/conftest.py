@@ -60,9 +60,13 @@ def pytest_runtest_setup(item):
 
 def pytest_runtest_logreport(report):
     if report.when == "call" or report.outcome != "passed":
+        file, checks = (
+            report.nodeid.partition("::")[0],
+            dict(report.user_properties).get("checks", 1),
+        )
         for name, value in report.user_properties:
             if name == "goal":
-                _counter.add(*value, report.nodeid.partition("::")[0], report.outcome)
+                _counter.add(*value, file, report.outcome, checks)
         if _sanitizer:  # its reports end the process, and then nothing is recorded
             what = f"tests of the native engine under {_sanitizer} without a report"
             _counter.add(37, what, "tests/engines", report.outcome)

@@ -2,8 +2,9 @@
 
 A test that counts something itself calls `record`.  Where a goal is many tests, they carry
 ``@pytest.mark.goal(number, "what one of them is")`` (or ``pytestmark`` for a whole file); conftest.py
-counts them, and writes one line for each goal and text when the run is over.  Without HANDGRAD_GOALS
-nothing is written.  A line holds:
+counts them, and writes one line for each goal and text when the run is over.  A test that makes several
+such checks says how many by ``record_property("checks", n)``.  Without HANDGRAD_GOALS nothing is
+written.  A line holds:
 
     goal     the number
     figure   what was found, as in "200 kills, 200 bit-identical"
@@ -61,10 +62,10 @@ class Counter:
     def __init__(self) -> None:
         self.results: dict[tuple[int, str, str], list[int]] = {}
 
-    def add(self, goal: int, what: str, file: str, outcome: str) -> None:
-        """Count one test."""
+    def add(self, goal: int, what: str, file: str, outcome: str, checks: int = 1) -> None:
+        """Count one test, or the checks that it made."""
         counts = self.results.setdefault((goal, what, file), [0, 0, 0])
-        counts[("passed", "failed", "skipped").index(outcome)] += 1
+        counts[("passed", "failed", "skipped").index(outcome)] += checks
 
     def write(self) -> None:
         """Record one figure for each goal and text."""

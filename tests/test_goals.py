@@ -15,10 +15,12 @@ import pytest
 
 @pytest.mark.goal(99, "numbers below five")
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 6])
-def test_numbers(n):
+def test_numbers(n, record_property):
     if n == 6:
         pytest.skip("too large")
     assert n < 5
+    if n == 4:
+        record_property("checks", 10)
 """
 
 
@@ -58,7 +60,7 @@ def test_marked_tests_are_counted_in_every_worker(workers, tmp_path, monkeypatch
     assert done.returncode == 1, done.stdout + done.stderr
     (line,) = lines(tmp_path / "goals")
     assert (line["goal"], line["passed"]) == (99, False)
-    assert line["figure"] == "5 numbers below five, 1 failed, 1 skipped"
+    assert line["figure"] == "14 numbers below five, 1 failed, 1 skipped"
     assert line["test"] == "test_inner.py"
 
 

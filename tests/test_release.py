@@ -92,7 +92,7 @@ def test_other_systems_are_compiled_as_this_one(monkeypatch):
     assert cross.X86["avx512"] == own.split()
     (own,) = re.findall(r"set\(handgrad_flags -O3 (.*)\)", CMAKE)
     assert set(own.split()) <= set(cross.FLAGS)
-    listed = set(re.findall(r"native/((?:core|ops|kernels)/\w+\.cpp)", CMAKE))
+    listed = set(re.findall(r"native/((?:core|ops|plan|kernels)/\w+\.cpp)", CMAKE))
     x86, arm = (
         {f"{path.parent.name}/{path.name}" for path, _, _ in cross.units(cross.Target(name))}
         for name in ("x86_64-linux-musl", "aarch64-macos")

@@ -153,7 +153,7 @@ nb::tuple conv_forward_(const AnyArray& x, const AnyArray& w, const AnyArray& b,
     });
 }
 
-// Returns dx (None where nobody needs it), dw, db (zero where nobody needs it), and with a norm dgamma and dbeta.
+// Returns dx (None without need_dx), dw, db (zero without need_db), and with a norm dgamma and dbeta.
 nb::tuple conv_backward_(const AnyArray& dout, const AnyArray& x, const AnyArray& w, Pair stride, Pair pad, Pair dilation,
                          int64_t groups, bool need_dx, bool need_db, const nb::tuple& kept) {
     const Windows options{stride, pad, dilation, groups};
@@ -185,7 +185,7 @@ nb::tuple conv_backward_(const AnyArray& dout, const AnyArray& x, const AnyArray
 }
 
 // Its sizes are those of the convolution that turns the output into x.
-nb::object conv_transpose_forward(const AnyArray& x, const AnyArray& w, const AnyArray& b, Pair stride, Pair pad,
+nb::object conv_transpose_forward_(const AnyArray& x, const AnyArray& w, const AnyArray& b, Pair stride, Pair pad,
                                   Pair dilation, int64_t groups, Pair size) {
     return with_dtype(x, [&](auto zero) {
         using T = decltype(zero);
@@ -199,18 +199,13 @@ nb::object conv_transpose_forward(const AnyArray& x, const AnyArray& w, const An
             const ConvSizes s = sizes_of(shape, weights.shape, {stride, pad, dilation, groups});
             check(in.shape == images(s) && bias.shape.count() == F, "conv_transpose_forward: x, w and b do not fit");
             out.emplace(shape, Order::kChannelsLast);
-            conv_backward<T>(s, {in.get()}, nullptr, weights.get(), {out->get(), nullptr, nullptr});
-            parallel(times(s.N, s.H), [&](int64_t line, int) {
-                T* to = out->get() + line * s.W * F;
-                for (int64_t j = 0; j < s.W; ++j, to += F)
-                    for (int64_t f = 0; f < F; ++f) to[f] += bias.get()[f];
-            });
+            conv_transpose_forward<T>(s, in.get(), weights.get(), bias.get(), out->get());
         }
         return out->array();
     });
 }
 
-nb::tuple conv_transpose_backward(const AnyArray& dout, const AnyArray& x, const AnyArray& w, Pair stride, Pair pad,
+nb::tuple conv_transpose_backward_(const AnyArray& dout, const AnyArray& x, const AnyArray& w, Pair stride, Pair pad,
                                   Pair dilation, int64_t groups) {
     return with_dtype(x, [&](auto zero) {
         using T = decltype(zero);
@@ -223,9 +218,7 @@ nb::tuple conv_transpose_backward(const AnyArray& dout, const AnyArray& x, const
             dx.emplace(in.shape, Order::kChannelsLast);
             dw.emplace(weights.shape);
             db.emplace(Shape{s.C});
-            conv_forward<T>(s, upstream.get(), weights.get(), {dx->get()});
-            conv_backward<T>(s, {in.get()}, upstream.get(), nullptr, {nullptr, dw->get(), nullptr});
-            column_sums(upstream.get(), times(s.N, s.H, s.W), s.C, db->get());
+            conv_transpose_backward<T>(s, upstream.get(), in.get(), weights.get(), {dx->get(), dw->get(), db->get()});
         }
         return nb::make_tuple(dx->array(), dw->array(), db->array());
     });
@@ -240,9 +233,9 @@ void bind_convs(nb::module_& module) {
                "groups"_a = 1, "pool"_a = false, "rectify"_a = false, "norm"_a.none() = nb::none());
     module.def("conv_backward", conv_backward_, "dout"_a, "x"_a, "w"_a, "stride"_a, "pad"_a, "dilation"_a = Pair{1, 1},
                "groups"_a = 1, "need_dx"_a = true, "need_db"_a = true, "kept"_a = nb::make_tuple());
-    module.def("conv_transpose_forward", conv_transpose_forward, "x"_a, "w"_a, "b"_a, "stride"_a, "pad"_a, "dilation"_a,
+    module.def("conv_transpose_forward", conv_transpose_forward_, "x"_a, "w"_a, "b"_a, "stride"_a, "pad"_a, "dilation"_a,
                "groups"_a, "size"_a);
-    module.def("conv_transpose_backward", conv_transpose_backward, "dout"_a, "x"_a, "w"_a, "stride"_a, "pad"_a,
+    module.def("conv_transpose_backward", conv_transpose_backward_, "dout"_a, "x"_a, "w"_a, "stride"_a, "pad"_a,
                "dilation"_a, "groups"_a);
 }
 

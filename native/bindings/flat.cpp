@@ -5,13 +5,14 @@
 #include "bindings/layers.h"
 #include "core/threads.h"
 #include "kernels/dispatch.h"
+#include "ops/joins.h"
 #include "ops/losses.h"
 #include "ops/updates.h"
 
 namespace handgrad {
 namespace {
 
-// In place, for an x that nobody else has; returns where it is positive.
+// In place, for an x that no other code holds; returns where it is positive.
 nb::object rectify(nb::ndarray<nb::device::cpu>& x) {
     const AnyArray view(x);
     return with_dtype(view, [&](auto zero) {
@@ -109,6 +110,21 @@ nb::object sum(const AnyArray& a, const AnyArray& b) {
     return joined("sum: the shapes differ", a, b, [](const auto& kernel, auto... chunk) { kernel.flat.sum(chunk...); });
 }
 
+nb::object softplus_(const AnyArray& x) {
+    return with_dtype(x, [&](auto zero) {
+        using T = decltype(zero);
+        std::optional<Out<T>> out;
+        {
+            Unlocked unlocked;
+            const Order order = order_of(x);
+            const In<T> in(x, order);
+            out.emplace(in.shape, order);
+            softplus(in.get(), in.shape.count(), out->get());
+        }
+        return out->array();
+    });
+}
+
 // Smooth activations; the backward takes x again.
 
 nb::object curve_forward(const AnyArray& x, int curve, double alpha) {
@@ -141,7 +157,7 @@ nb::object curve_backward(const AnyArray& dout, const AnyArray& x, int curve, do
 // Losses over rows of finite scores
 
 nb::tuple loss(const AnyArray& x, const nb::ndarray<const int64_t, nb::ndim<1>, nb::device::cpu>& y, bool softmax,
-               double smoothing) {
+               double smoothing, const std::optional<AnyArray>& weights) {
     return with_dtype(x, [&](auto zero) {
         using T = decltype(zero);
         std::optional<Out<T>> dx;
@@ -156,8 +172,10 @@ nb::tuple loss(const AnyArray& x, const nb::ndarray<const int64_t, nb::ndim<1>, 
             dx.emplace(in.shape);
             Scratch<int64_t> labels(rows);
             for (int64_t n = 0; n < rows; ++n) labels.get()[n] = y(n);
-            total = loss_of_labels(softmax ? Loss::kSoftmax : Loss::kSvm, in.get(), labels.get(), rows, classes, smoothing,
-                                   dx->get());
+            std::optional<In<T>> of_rows;
+            if (weights) of_rows.emplace(vector_of<T>(*weights, rows, "loss: weights do not fit"));
+            total = loss_of_labels(softmax ? Loss::kSoftmax : Loss::kSvm, in.get(), labels.get(),
+                                   of_rows ? of_rows->get() : nullptr, rows, classes, smoothing, dx->get());
         }
         return nb::make_tuple(total, dx->array());
     });
@@ -288,7 +306,8 @@ void bind_flat(nb::module_& module) {
     module.def("sum", sum, "a"_a, "b"_a);
     module.def("curve_forward", curve_forward, "x"_a, "curve"_a, "alpha"_a);
     module.def("curve_backward", curve_backward, "dout"_a, "x"_a, "curve"_a, "alpha"_a);
-    module.def("loss", loss, "x"_a, "y"_a, "softmax"_a, "smoothing"_a);
+    module.def("softplus", softplus_, "x"_a);
+    module.def("loss", loss, "x"_a, "y"_a, "softmax"_a, "smoothing"_a, "weights"_a.none() = nb::none());
     module.def("squared_loss", squared_loss_, "x"_a, "y"_a, "weights"_a);
     module.def("sgd", sgd_, "w"_a, "dw"_a, "settings"_a);
     module.def("update", update_, "kind"_a, "w"_a, "dw"_a, "state"_a, "settings"_a);

@@ -11,7 +11,7 @@
 namespace handgrad {
 namespace {
 
-// Returns out; with a rectifier behind it, out and where it is positive, one byte a number.
+// Returns out; with a ReLU after it, out and where it is positive, one byte a number.
 nb::object affine_forward_(const AnyArray& x, const AnyArray& w, const AnyArray& b, bool rectify) {
     return with_dtype(x, [&](auto zero) -> nb::object {
         using T = decltype(zero);
@@ -45,8 +45,8 @@ nb::object affine_relu_forward(const AnyArray& x, const AnyArray& w, const AnyAr
     return affine_forward_(x, w, b, true);
 }
 
-// positive: null, or what the rectifier behind it let pass.  Without need_dx, dx is None; without need_db, db is
-// zero: so below, too.
+// positive: null, or where the ReLU after it was positive.  Without need_dx, dx is None; without need_db, db is
+// zero.  The other backward functions take both in the same sense.
 nb::tuple affine_backward_(const AnyArray& dout, const AnyArray& x, const AnyArray& w, const AnyArray* positive,
                            bool need_dx, bool need_db) {
     return with_dtype(x, [&](auto zero) {

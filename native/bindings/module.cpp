@@ -41,6 +41,22 @@ NB_MODULE(_kernels, module) {
     module.def("set_exact", [](bool exact) { set_conv_mode(exact ? ConvMode::kExact : ConvMode::kFast); }, "exact"_a);
     module.def("is_exact", [] { return conv_mode() == ConvMode::kExact; });
     module.def("set_winograd_tile", set_winograd_tile, "size"_a);
+    module.def("set_winograd_costs", [](double number, double weight) { set_winograd_costs({number, weight}); }, "number"_a, "weight"_a);
+    module.def("winograd_costs", [] { return nb::make_tuple(winograd_costs().number, winograd_costs().weight); });
+    // of 3 x 3 filters over N images of C channels, each as large as its output, for a pass of winograd.h
+    module.def("winograd_choice", [](int64_t N, int64_t C, int64_t H, int64_t W, int64_t F, int pass) {
+        return winograd_choice({N, C, H, W, F, 3, 3, 1, 1, 1, 1, H, W}, static_cast<Pass>(pass));
+    }, "N"_a, "C"_a, "H"_a, "W"_a, "F"_a, "which"_a);
+    module.def("start_trace", start_trace);
+    module.def("stop_trace", [] {
+        nb::list regions;
+        for (const std::vector<double>& chunks : stop_trace()) {
+            nb::list seconds;
+            for (double one : chunks) seconds.append(one);
+            regions.append(seconds);
+        }
+        return regions;
+    });
     module.def("buffer_statistics", [] {
         const BufferStatistics s = buffer_statistics();
         return nb::make_tuple(s.in_use, s.cached, s.system_calls);

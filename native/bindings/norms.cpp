@@ -1,4 +1,4 @@
-// Normalisation for Python, with the rectifier and the pooling that may follow it.
+// Normalisation for Python, with the ReLU and the pooling that may follow it.
 #include <cstring>
 
 #include "bindings/arrays.h"
@@ -20,7 +20,7 @@ In<T> of_channels(const AnyArray& array, int64_t channels) {
     return vector_of<T>(array, channels, "norm: a vector has not one number for each channel");
 }
 
-// Batch normalisation, a rectifier where `rectify`, and a max pooling where `pool` = (window, stride); or a smooth
+// Batch normalisation, a ReLU where `rectify`, and a max pooling where `pool` = (window, stride); or a smooth
 // activation, where `curve` is one.
 // Without mean and var given, those of the batch are taken.  Returns out, mean, var, inv_std, scale,
 // and of the pooling, else None, the indices and the largest x of each window.

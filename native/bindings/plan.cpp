@@ -183,7 +183,7 @@ nb::tuple run_(Planned<T>& planned, const AnyArray& X, const AnyArray& y, const 
     if (!is_mine) throw std::runtime_error("plan: another thread runs it; make a plan for each thread");
     nb::list after, before, made;
     for (size_t i = 0; i < carried.size(); ++i) {
-        const bool alternates = layout.carried[i].alternates, in_second = alternates && run.done % 2 == 0;
+        const bool alternates = layout.carried[i].alternates, in_second = alternates && run.done > 1;
         if (!run.is_finite || run.done == 0) break;
         after.append(in_second ? second[i]->array() : first[i].array());
         if (!alternates) continue;

@@ -1,6 +1,7 @@
 #include "core/threads.h"
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdlib>
 #include <mutex>
@@ -14,7 +15,7 @@ namespace {
 
 constexpr int kSpins = 20000;  // some 250 us: the usual gap between two regions of a training step, and more
 
-// The chunks of a region that nobody has taken: [first, last), in the upper and the lower half.  The caller takes
+// The chunks of a region that no thread has taken: [first, last), in the upper and the lower half.  The caller takes
 // the first and the workers the last, so that where one region follows another over the same memory, each finds
 // most of what it wrote in its own caches.
 class Ticket {
@@ -175,11 +176,38 @@ Pool* running_pool() {
     return current;
 }
 
+thread_local bool tracing = false;
+std::vector<std::vector<double>> traced;
+
+void run_traced(int64_t count, ChunkFunction function, void* context) {
+    using Clock = std::chrono::steady_clock;
+    std::vector<double> seconds;
+    tracing = false;  // regions within a chunk are its own
+    for (int64_t chunk = 0; chunk < count; ++chunk) {
+        const auto started = Clock::now();
+        function(context, chunk, 0);
+        seconds.push_back(std::chrono::duration<double>(Clock::now() - started).count());
+    }
+    tracing = true;
+    traced.push_back(std::move(seconds));
+}
+
 void run_alone(int64_t count, ChunkFunction function, void* context) {
+    if (tracing) return run_traced(count, function, context);
     for (int64_t chunk = 0; chunk < count; ++chunk) function(context, chunk, 0);
 }
 
 }  // namespace
+
+void start_trace() {
+    traced.clear();
+    tracing = true;
+}
+
+std::vector<std::vector<double>> stop_trace() {
+    tracing = false;
+    return std::move(traced);
+}
 
 int thread_count() {
     std::lock_guard<std::mutex> lock(configuration);

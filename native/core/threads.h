@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <new>
 #include <type_traits>
+#include <vector>
 
 #include "core/sizes.h"
 
@@ -20,6 +21,9 @@ using ChunkFunction = void (*)(void* context, int64_t chunk, int worker);
 // Calls function(context, chunk, worker) for chunk = 0 .. count-1, worker < thread_count().
 void run_chunks(int64_t count, ChunkFunction function, void* context);
 int thread_count();
+// For measurements: notes how long each chunk takes, of regions that this thread begins and computes alone.
+void start_trace();
+std::vector<std::vector<double>> stop_trace();  // seconds
 // Waits for what computes, as its memory is made for the threads that there were.
 void set_thread_count(int count);
 

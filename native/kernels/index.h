@@ -93,7 +93,7 @@ HG_INLINE typename Lanes<T>::Index keep_larger(Vec<T> v, typename Lanes<T>::Numb
     return larger;
 }
 
-// A rectifier behind the window, which it closes where nothing is positive: then its place is `closed`.
+// A ReLU after the window.  Where no value is positive, the place is `closed`.
 template <class T>
 HG_INLINE void rectify_window(typename Lanes<T>::Number closed, Vec<T>& best, typename Lanes<T>::Index& place) {
     place = best > 0 ? place : typename Lanes<T>::Index{} + closed;

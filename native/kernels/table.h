@@ -76,7 +76,7 @@ struct RowKernels {
     // The mean over the rows is mean + rest, whose sum T may not hold; and the sum of squared deviations.
     void (*moments)(const T* x, int64_t rows, int64_t channels, T* mean, T* rest, T* squares);
     void (*normalise)(const Affine<T>& map, const T* x, int64_t rows, int64_t channels, T* out);
-    // sums: of dz and of dz * xhat, where dz is dout through the rectifier.
+    // sums: of dz and of dz * xhat, where dz is dout times the derivative of ReLU.
     void (*norm_sums)(const Affine<T>& map, const T* dout, const T* x, int64_t rows, int64_t channels,
                       T* sum_dz, T* sum_dz_xhat);
     // dx = scale (dz - mean_dz - xhat mean_dz_xhat), or scale dz where the means are null, as of given moments.
@@ -99,7 +99,7 @@ struct PoolSizes {
     int64_t area() const { return HH * WW; }
 };
 
-// The number of the largest element of a window, or area() where a rectifier closed it.  Bytes where
+// The number of the largest element of a window, or area() where ReLU made the window zero.  Bytes where
 // area() < 256, else 32 bits.
 template <class T>
 struct PoolKernels {

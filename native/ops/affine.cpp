@@ -30,12 +30,14 @@ void affine_gradients(const T* dout, const T* x, const T* w, int64_t rows, int64
         if (dx) input_gradient(dout, w, rows, depth, columns, dx);
     };
     const auto of_parameters = [&] {
-        multiply<T>(ColumnMatrix<T>(x, depth), RightFactor<T>(dout, columns, 1, rows, columns), depth, nullptr, dw, columns);
+        const bool is_small = times(rows, depth, columns) <= RightFactor<T>::kSmall;
+        const RightFactor<T> factor(dout, columns, 1, rows, columns, is_small ? depth : RightFactor<T>::kManyRows);
+        multiply<T>(ColumnMatrix<T>(x, depth), factor, depth, nullptr, dw, columns);
         if (db) column_sums(dout, rows, columns, db);
     };
     // Small products are done side by side: cut up, they would wait for each other's numbers.
-    constexpr int64_t kSmall = int64_t{1} << 21;
-    if (dx && times(rows, depth, columns) <= kSmall)
+    constexpr int64_t kSideBySide = int64_t{1} << 21;
+    if (dx && thread_count() > 1 && times(rows, depth, columns) <= kSideBySide)
         return parallel(2, [&](int64_t task, int) { task ? of_parameters() : of_input(); });
     of_input();
     of_parameters();

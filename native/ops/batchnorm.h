@@ -1,12 +1,12 @@
-// Batch normalisation of matrices (rows, channels), with the rectifier, the pooling or the activation behind it.
+// Batch normalisation of matrices (rows, channels), with the ReLU, the pooling or the activation after it.
 #pragma once
 
 #include "kernels/table.h"
 
 namespace handgrad {
 
-// rectify: whether a ReLU follows; pool: the max pooling behind it, or null; curve: the activation that follows, a Curve,
-// or kCurves for nothing; of_batch: whether mean and var are the batch's own.
+// rectify: whether a ReLU follows; pool: the max pooling after it, or null; curve: the activation that follows, a
+// Curve, or kCurves for none; of_batch: whether mean and var are the batch's own.
 struct NormChain {
     int64_t rows, channels;
     double eps;
@@ -15,8 +15,8 @@ struct NormChain {
     int curve;
 };
 
-// mean, var, inv_std = 1 / std, scale = gamma inv_std: of the channels; of the pooling the largest x of each window, and
-// its place.  Forward computes all, but for mean and var where they are given.
+// mean, var, inv_std = 1 / std, scale = gamma inv_std: of the channels; of the pooling the largest x of each window,
+// and its place.  Forward computes all, but for mean and var where they are given.
 template <class T, class Index = void>
 struct NormKept {
     T *mean, *var, *inv_std, *scale, *largest;

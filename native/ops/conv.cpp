@@ -89,9 +89,28 @@ void conv_backward(const ConvSizes& s, const Source<T>& dout, const T* x, const 
     if (to.dx && !input_at_once()) (s.groups > 1 ? grouped_backward_input<T> : direct_backward_input<T>)(s, all(), w, to.dx);
 }
 
+template <class T>
+void conv_transpose_forward(const ConvSizes& s, const T* x, const T* w, const T* b, T* out) {
+    conv_backward<T>(s, {x}, nullptr, w, {out, nullptr, nullptr});
+    parallel(times(s.N, s.H), [&](int64_t line, int) {
+        T* to = out + line * s.W * s.C;
+        for (int64_t j = 0; j < s.W; ++j, to += s.C)
+            for (int64_t f = 0; f < s.C; ++f) to[f] += b[f];
+    });
+}
+
+template <class T>
+void conv_transpose_backward(const ConvSizes& s, const T* dout, const T* x, const T* w, const ConvGradients<T>& to) {
+    if (to.dx) conv_forward<T>(s, dout, w, {to.dx});
+    if (to.dw) conv_backward<T>(s, {x}, dout, nullptr, {nullptr, to.dw, nullptr});
+    if (to.db) column_sums(dout, times(s.N, s.H, s.W), s.C, to.db);
+}
+
 #define HG_INSTANTIATE(T)                                                              \
     template void conv_forward(const ConvSizes&, const T*, const T*, const Sink<T>&);  \
-    template void conv_backward(const ConvSizes&, const Source<T>&, const T*, const T*, const ConvGradients<T>&);
+    template void conv_backward(const ConvSizes&, const Source<T>&, const T*, const T*, const ConvGradients<T>&); \
+    template void conv_transpose_forward(const ConvSizes&, const T*, const T*, const T*, T*);                     \
+    template void conv_transpose_backward(const ConvSizes&, const T*, const T*, const T*, const ConvGradients<T>&);
 HG_INSTANTIATE(float)
 HG_INSTANTIATE(double)
 

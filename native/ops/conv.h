@@ -33,4 +33,10 @@ struct ConvGradients {
 template <class T>
 void conv_backward(const ConvSizes& s, const Source<T>& dout, const T* x, const T* w, const ConvGradients<T>& to);
 
+// The transposed convolution.  s: the sizes of the convolution that turns its output, (N, H, W, C), into its input.
+template <class T>
+void conv_transpose_forward(const ConvSizes& s, const T* x, const T* w, const T* b, T* out);
+template <class T>
+void conv_transpose_backward(const ConvSizes& s, const T* dout, const T* x, const T* w, const ConvGradients<T>& to);
+
 }  // namespace handgrad

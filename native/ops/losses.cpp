@@ -57,13 +57,15 @@ double sum_of_rows(int64_t rows, int64_t size, Row&& of_row) {
 }  // namespace
 
 template <class T>
-double loss_of_labels(Loss loss, const T* x, const int64_t* y, int64_t rows, int64_t classes, double smoothing, T* dx) {
+double loss_of_labels(Loss loss, const T* x, const int64_t* y, const T* weights, int64_t rows, int64_t classes,
+                      double smoothing, T* dx) {
     const T share = T(1) / static_cast<T>(rows);
     const auto of_row = loss == Loss::kSoftmax ? softmax_row<T> : svm_row<T>;
     const double total = sum_of_rows(rows, classes, [&](int64_t n) {
-        return of_row(x + n * classes, classes, y[n], share, smoothing, dx + n * classes);
+        const double one = of_row(x + n * classes, classes, y[n], weights ? weights[n] : share, smoothing, dx + n * classes);
+        return weights ? static_cast<double>(weights[n]) * one : one;
     });
-    return total / static_cast<double>(rows);
+    return weights ? total : total / static_cast<double>(rows);
 }
 
 template <class T>
@@ -80,8 +82,8 @@ double squared_loss(const T* x, const T* y, const T* weights, int64_t rows, int6
     });
 }
 
-template double loss_of_labels<float>(Loss, const float*, const int64_t*, int64_t, int64_t, double, float*);
-template double loss_of_labels<double>(Loss, const double*, const int64_t*, int64_t, int64_t, double, double*);
+template double loss_of_labels<float>(Loss, const float*, const int64_t*, const float*, int64_t, int64_t, double, float*);
+template double loss_of_labels<double>(Loss, const double*, const int64_t*, const double*, int64_t, int64_t, double, double*);
 template double squared_loss<float>(const float*, const float*, const float*, int64_t, int64_t, float*);
 template double squared_loss<double>(const double*, const double*, const double*, int64_t, int64_t, double*);
 

@@ -14,8 +14,8 @@ constexpr double kLeast = 1e-24, kMost = 1e24;  // of a sum of squares
 
 bool is_in_range(double squares) { return squares > kLeast && squares < kMost; }
 
-// What the rounds make of X (size, depth): Q X, with a Q that is a polynomial of the gram G = factor X X^T.  Polynomials of
-// one symmetric matrix commute, and their products are symmetric.
+// What the rounds make of X (size, depth): Q X, with a Q that is a polynomial of the gram G = factor X X^T. 
+// Polynomials of one symmetric matrix commute, and their products are symmetric.
 template <class T>
 class Rounds {
   public:

@@ -12,6 +12,7 @@ constexpr int64_t kPanels = 16;      // of B that are packed at once: 256 KiB of
 constexpr int64_t kTasks = 16;       // wanted, so that two to eight threads end together
 constexpr int64_t kSplitDepth = 384;  // the least depth of a task that shares its part of C
 constexpr int64_t kFewTasks = 8;      // for which A is not packed again
+constexpr int64_t kOneTask = int64_t{1} << 18;  // multiplications that one thread does sooner than two
 constexpr int64_t kMirrored = 32;     // rows and columns of a square of a symmetric C
 
 // How the work is cut: depends on the sizes only.
@@ -67,11 +68,11 @@ void RowMatrix<T>::pack(int64_t row, int64_t rows, int64_t k, int64_t depth, T* 
     for (int64_t b = 0; b < whole; ++b) copies[b] = {b * kBlock, b * kBlock * tile};
     for (int64_t i = 0; i < rows; i += tile) {
         const int64_t here = std::min(tile, rows - i);
-        const T* line = data_ + (row + i) * stride_ + k;
+        const T* line = this->data + (row + i) * this->stride + k;
         T* place = panels + i / tile * panel;
-        gemm.pack_blocks(line, stride_, here, copies, whole, place, kBlock);
+        gemm.pack_blocks(line, this->stride, here, copies, whole, place, kBlock);
         for (int64_t r = 0; r < here && whole * kBlock < depth; ++r)
-            std::memcpy(place + whole * kBlock * tile + r * kBlock, line + r * stride_ + whole * kBlock,
+            std::memcpy(place + whole * kBlock * tile + r * kBlock, line + r * this->stride + whole * kBlock,
                         static_cast<size_t>(depth - whole * kBlock) * sizeof(T));
     }
 }
@@ -81,7 +82,7 @@ void ColumnMatrix<T>::pack(int64_t row, int64_t rows, int64_t k, int64_t depth, 
     const auto& gemm = kernels<T>().gemm;
     const int64_t tile = gemm.tile_rows, panel = panel_size(this->layout, tile, depth);
     if (rows % tile) std::memset(panels + rows / tile * panel, 0, static_cast<size_t>(panel) * sizeof(T));
-    gemm.pack_columns(data_ + k * stride_ + row, stride_, rows, depth, panels);
+    gemm.pack_columns(this->data + k * this->stride + row, this->stride, rows, depth, panels);
 }
 
 template <class T>
@@ -89,8 +90,9 @@ RightFactor<T>::RightFactor(const T* b, int64_t row_stride, int64_t column_strid
                             int64_t columns, int64_t rows)
     : depth(depth), columns(columns), tile_columns_(kernels<T>().gemm.tile_columns), panel_stride_(tile_columns_),
       row_stride_(row_stride), column_stride_(column_stride), data_(b) {
+    small_ = rows != kManyRows && times(rows, depth, columns) <= kSmall;
     if (column_stride == 1 && columns % tile_columns_ == 0 && row_stride <= 4 * tile_columns_) return;
-    if (rows <= kFewRows) {
+    if (small_ || rows <= kFewRows) {
         in_blocks_ = true;
         return;
     }
@@ -113,10 +115,77 @@ void RightFactor<T>::pack(int64_t first, int64_t last, int64_t k, int64_t count,
                              std::min(last * tile_columns_, columns) - column, block);
 }
 
+namespace {
+
+// Rows [first, first + rows) of a small product: the factors are read where they lie, but for edges that a tile would
+// read past, and columns of B that are runs of memory.  The sums are those of multiply(), in the same order.
+template <class T>
+void multiply_in_place(const LeftFactor<T>& a, const RightFactor<T>& b, int64_t first, int64_t rows, bool few, const T* bias,
+                       T* c, int64_t c_stride) {
+    constexpr int64_t kMostRows = 12, kMostColumns = 32;  // of a tile of any instruction set
+    const auto& kernel = kernels<T>().gemm;
+    const int64_t height = kernel.tile_rows, width = kernel.tile_columns, columns = b.columns, depth = b.depth;
+    alignas(kAlignment) T right[kDepth * kMostColumns], left[kDepth * kMostRows], start[kMostColumns];
+    const T* lines[2 * kMostRows];
+    for (int64_t k = 0; k == 0 || k < depth; k += kDepth) {
+        const int64_t count = std::min(kDepth, depth - k);
+        if (few) {
+            const bool alone = rows == 1;  // whose row is its own block
+            if (!alone) a.pack(first, rows, k, count, left);
+            kernels<T>().thin.few_rows(count, alone ? a.data + first * a.stride + k : left, alone ? kBlock : height * kBlock,
+                                       rows, b.line(k), b.row_stride(), columns, c + first * c_stride, c_stride, k > 0,
+                                       k == 0 ? bias : nullptr);
+            continue;
+        }
+        for (int64_t p = 0; p < b.panels(); ++p) {
+            const int64_t column = p * width, wide = std::min(width, columns - column);
+            const bool is_whole = wide == width;
+            const T* factor = is_whole && b.line(k) ? b.line(k) + column : right;
+            const int64_t stride = factor == right ? width : b.row_stride();
+            if (factor == right) b.pack(p, p + 1, k, count, right);
+            const T* from = bias && k == 0 ? bias + column : nullptr;
+            if (from && !is_whole) {
+                std::fill_n(std::copy_n(from, wide, start), width - wide, T(0));
+                from = start;
+            }
+            for (int64_t i = 0; i < rows; i += height) {
+                const int64_t here = std::min(height, rows - i);
+                T* target = c + (first + i) * c_stride + column;
+                if (a.layout == ALayout::kRowBlocks) {
+                    for (int64_t r = 0; r < 2 * height; ++r) lines[r] = a.data + (first + std::min(i + r, rows - 1)) * a.stride + k;
+                    const Run run{0, count};
+                    kernel.runs_tile(lines, &run, 1, factor, stride, target, c_stride, here, wide, k > 0, from);
+                } else if (here == height) {
+                    kernel.tile(a.layout, count, a.data + k * a.stride + first + i, a.stride, factor, stride, target, c_stride, here,
+                                wide, k > 0, from);
+                } else {
+                    std::fill_n(left, count * height, T(0));
+                    kernel.pack_columns(a.data + k * a.stride + first + i, a.stride, here, count, left);
+                    kernel.tile(a.layout, count, left, height, factor, stride, target, c_stride, here, wide, k > 0, from);
+                }
+            }
+        }
+    }
+}
+
+template <class T>
+void multiply_small(const LeftFactor<T>& a, const RightFactor<T>& b, int64_t rows, const T* bias, T* c, int64_t c_stride) {
+    const bool few = a.layout == ALayout::kRowBlocks && rows <= kernels<T>().thin.few && b.depth > 0 && b.row(0);
+    if (few || times(rows, b.depth, b.columns) <= kOneTask || thread_count() == 1)
+        return multiply_in_place(a, b, 0, rows, few, bias, c, c_stride);
+    const int64_t each = round_up(ceil_div(rows, 4), kernels<T>().gemm.tile_rows);
+    parallel(ceil_div(rows, each), [&](int64_t task, int) {
+        multiply_in_place(a, b, task * each, std::min(each, rows - task * each), false, bias, c, c_stride);
+    });
+}
+
+}  // namespace
+
 template <class T>
 void multiply(const LeftFactor<T>& a, const RightFactor<T>& b, int64_t rows, const T* bias, T* c,
               int64_t c_stride) {
     if (!rows || !b.columns) return;
+    if (a.data && b.is_small()) return multiply_small(a, b, rows, bias, c, c_stride);
     const auto& kernel = kernels<T>().gemm;
     const int64_t tile_rows = kernel.tile_rows, tile_columns = kernel.tile_columns;
     const int64_t columns = b.columns, depth = b.depth;
@@ -223,6 +292,7 @@ template <class T>
 void column_sums(const T* x, int64_t rows, int64_t columns, T* sums) {
     constexpr int64_t kRows = 256;
     const int64_t chunks = ceil_div(rows, kRows);
+    if (chunks == 1) return kernels<T>().rows.sum(x, rows, columns, sums);
     Scratch<T> parts(times(chunks, columns));
     parallel(chunks, [&](int64_t chunk, int) {
         kernels<T>().rows.sum(x + chunk * kRows * columns, std::min(kRows, rows - chunk * kRows), columns,

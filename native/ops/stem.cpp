@@ -153,8 +153,8 @@ void forward_bands(const ConvSizes& s, const float* x, const float* w, const Aff
     });
 }
 
-// The sums over all windows of dz times the chosen patch, [k][f], and behind them those of dz and of dz xhat, in parts of
-// some images.
+// The sums over all windows of dz times the chosen patch, [k][f], and behind them those of dz and of dz xhat, in parts
+// of some images.
 class ChosenSums {
   public:
     ChosenSums(const ConvSizes& s, int64_t images, const float* x, const float* dout, const float* xhat,

@@ -45,8 +45,8 @@ struct GivenNorm {
 };
 void stem_infer(const ConvSizes& s, const float* x, const float* w, const float* b, const GivenNorm& norm, float* out);
 
-// The same block without batch norm, out = pool(max(0, P W + b)): dW = P^T dZ, of which only the chosen pixels are summed.
-// Of a sink with places and a rectifier, and of a source with places; see conv.h.
+// The same block without batch norm, out = pool(max(0, P W + b)): dW = P^T dZ, where only the chosen pixels are summed.
+// Of a sink with places and a ReLU, and of a source with places; see conv.h.
 bool pooled_fits(const ConvSizes& s);
 void pooled_forward(const ConvSizes& s, const float* x, const float* w, const Sink<float>& to);
 // Returns false, with nothing of use written, where x is not finite: then zero gradients count too.

@@ -29,10 +29,8 @@ void update(Rule rule, const UpdateSettings<T>& s, const T* w, const T* dw, cons
 template <class T>
 void adam(const UpdateSettings<T>& s, const T* w, const T* dw, const T* m, const T* v, int64_t n, T* next_w, T* next_m,
           T* next_v) {
-    constexpr int64_t kLarge = int64_t{2} << 20;  // bytes of a parameter whose state leaves the caches before the next step
-    const bool is_large = n * static_cast<int64_t>(sizeof(T)) >= kLarge;
     for_chunks(n, [&](int64_t at, int64_t count) {
-        kernels<T>().flat.adam(s, w + at, dw + at, m + at, v + at, count, next_w + at, next_m + at, next_v + at, is_large);
+        kernels<T>().flat.adam(s, w + at, dw + at, m + at, v + at, count, next_w + at, next_m + at, next_v + at, is_large<T>(n));
     });
 }
 

@@ -16,6 +16,11 @@ void sgd(const UpdateSettings<T>& s, T* w, const T* dw, int64_t n);
 template <class T>
 void update(Rule rule, const UpdateSettings<T>& s, const T* w, const T* dw, const T* state, int64_t n, T* next_w,
             T* next_state);
+// Whether the state of a parameter leaves the caches before the next step.
+template <class T>
+bool is_large(int64_t n) {
+    return n * static_cast<int64_t>(sizeof(T)) >= int64_t{2} << 20;
+}
 template <class T>
 void adam(const UpdateSettings<T>& s, const T* w, const T* dw, const T* m, const T* v, int64_t n, T* next_w, T* next_m,
           T* next_v);

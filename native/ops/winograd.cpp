@@ -14,6 +14,7 @@ namespace {
 constexpr int64_t kTasks = 8;  // wanted at least, so that few threads end together
 
 std::atomic<int> forced{0};
+std::atomic<double> number_cost{1}, weight_cost{1};
 
 // The largest magnitude that all tasks have seen; see kernels/winograd.h.  The order does not matter.
 class Largest {
@@ -253,8 +254,6 @@ bool weight_gradients(const WinogradTransforms& kernel, const ConvSizes& s, cons
     return largest_v.normal() && largest_d.normal() && largest_dw.finite();
 }
 
-enum class Pass { kForward, kInput, kWeights };
-
 // The transforms to use for F filters over C channels and outputs of H by W, or null for the direct
 // algorithm.  The estimates count multiplications: of the products; 25 for each number that goes through a
 // transform, and 20 for one that the direct algorithm packs; 30 for each weight that is transformed and
@@ -264,7 +263,7 @@ enum class Pass { kForward, kInput, kWeights };
 // algorithm has kernels of its own.  Tiles of 8 move more through the outer caches: 31 for a number and 60 for
 // a weight, and of fewer than kManyWeights they do not pay; for the gradient of the weights only where each task
 // keeps the sums of a panel.  These are from two threads' times of 15 convolutions of 32 to 2048 such tiles and
-// 16 to 256 channels (AMD Zen 4).
+// 16 to 256 channels (AMD Zen 4).  On other processors what is transformed costs more or less, see winograd_costs.
 const WinogradTransforms* choose(const ConvSizes& s, Pass pass, int64_t C, int64_t F, int64_t H, int64_t W) {
     if (s.HH != 3 || s.WW != 3 || s.stride_y != 1 || s.stride_x != 1 || s.dilated()) return nullptr;
     if (!s.N || !C || !F || !H || !W) return nullptr;
@@ -275,7 +274,10 @@ const WinogradTransforms* choose(const ConvSizes& s, Pass pass, int64_t C, int64
     const int64_t last = panel_columns((F - 1) % gemm.tile_columns + 1, gemm.tile_columns);
     const double filters = static_cast<double>((F - 1) / gemm.tile_columns * gemm.tile_columns + last), channels = static_cast<double>(C);
     const double weights = channels * filters;
+    const WinogradCosts factors = winograd_costs();
     auto cost = [&](const WinogradTransforms& kind, double number, double weight) {
+        number *= factors.number;
+        weight *= factors.weight;
         const int64_t tiles = times(s.N, ceil_div(H, kind.size), ceil_div(W, kind.size));
         const double rounded = static_cast<double>(round_up(tiles, gemm.tile_rows));
         const double numbers = static_cast<double>(round_up(C, kBlock)) + filters;
@@ -296,6 +298,18 @@ const WinogradTransforms* choose(const ConvSizes& s, Pass pass, int64_t C, int64
 }  // namespace
 
 void set_winograd_tile(int size) { forced = size; }
+
+void set_winograd_costs(WinogradCosts costs) {
+    number_cost = costs.number;
+    weight_cost = costs.weight;
+}
+WinogradCosts winograd_costs() { return {number_cost.load(), weight_cost.load()}; }
+
+int64_t winograd_choice(const ConvSizes& s, Pass pass) {
+    const bool of_input = pass == Pass::kInput;
+    const WinogradTransforms* kernel = of_input ? choose(s, pass, s.F, s.C, s.H, s.W) : choose(s, pass, s.C, s.F, s.OH, s.OW);
+    return kernel ? kernel->size : 0;
+}
 
 bool winograd_takes(const ConvSizes& s) { return choose(s, Pass::kForward, s.C, s.F, s.OH, s.OW); }
 

@@ -15,6 +15,17 @@ bool winograd_backward_weights(const ConvSizes& s, const Source<float>& dout, co
 // Whether winograd_forward would begin.
 bool winograd_takes(const ConvSizes& s);
 
+// What a number that goes through a transform, and a weight that is transformed, cost on this processor: as many times
+// as on the one that `choose` was fitted to.  It decides between the algorithms.
+struct WinogradCosts {
+    double number = 1, weight = 1;
+};
+void set_winograd_costs(WinogradCosts costs);
+WinogradCosts winograd_costs();
+enum class Pass { kForward, kInput, kWeights };
+// The tile that is chosen for a pass, 0 for the direct algorithm.
+int64_t winograd_choice(const ConvSizes& s, Pass pass);
+
 // Tests and measurements: tiles of 2, 4 or 8 wherever the algorithm can compute, 0 for the fastest.
 void set_winograd_tile(int size);
 

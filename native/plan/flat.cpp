@@ -5,6 +5,7 @@
 
 #include "core/threads.h"
 #include "kernels/dispatch.h"
+#include "ops/joins.h"
 #include "ops/layout.h"
 #include "ops/losses.h"
 #include "ops/updates.h"
@@ -71,8 +72,8 @@ Op targets_op(const Args& a) {
     };
 }
 
-// Copies an array (N, C, H, W) from one order of memory to the other.  Slots: x, out.  Sizes: N, C, H, W, whether out is
-// channels-last.
+// Copies an array (N, C, H, W) from one order of memory to the other.  Slots: x, out.  Sizes: N, C, H, W, whether out
+// is channels-last.
 template <class T>
 Op reorder_op(const Args& a) {
     std::vector<int64_t> shape;
@@ -173,6 +174,59 @@ Op curve_backward_op(const Args& a) {
     };
 }
 
+// Slots: x, out.  Sizes: n.
+template <class T>
+Op softplus_op(const Args& a) {
+    const int64_t n = a.size(0), x = a.slot<T>(0, n), out = a.slot<T>(1, n);
+    return [=](Context& c) { softplus(c.at<const T>(x), n, c.at<T>(out)); };
+}
+
+// dx = dout sigmoid(x).  Slots: dout, x, dx.
+template <class T>
+Op softplus_backward_op(const Args& a) {
+    const int64_t n = a.size(0), dout = a.slot<T>(0, n), x = a.slot<T>(1, n), dx = a.slot<T>(2, n);
+    return [=](Context& c) {
+        constexpr int kSigmoid = 0;
+        for_chunks(n, [&](int64_t at, int64_t count) {
+            T* to = c.at<T>(dx) + at;
+            kernels<T>().curves.forward[kSigmoid](c.at<T>(x) + at, T(0), count, to);
+            kernels<T>().flat.product(c.at<T>(dout) + at, to, count, to);
+        });
+    };
+}
+
+// Slots: x, out, winner.  Sizes: numbers of out, pieces.
+template <class T>
+Op maxout_op(const Args& a) {
+    const int64_t n = a.size(0), pieces = a.size(1), x = a.slot<T>(0, times(n, pieces)), out = a.slot<T>(1, n),
+                  winner = a.slot<uint8_t>(2, n);
+    a.need(pieces >= 1 && pieces <= 256, "has no pieces, or too many");
+    return [=](Context& c) { maxout(c.at<const T>(x), n, pieces, c.at<T>(out), c.at<uint8_t>(winner)); };
+}
+
+// Slots: dout, winner, dx.
+template <class T>
+Op maxout_backward_op(const Args& a) {
+    const int64_t n = a.size(0), pieces = a.size(1), dout = a.slot<T>(0, n), winner = a.slot<uint8_t>(1, n),
+                  dx = a.slot<T>(2, times(n, pieces));
+    return [=](Context& c) { maxout_backward(c.at<const T>(dout), c.at<const uint8_t>(winner), n, pieces, c.at<T>(dx)); };
+}
+
+// Slots: a, b, out; of the backward dout, da, db.  Sizes: rows, numbers of a row of a, of b.
+template <class T, bool kForward>
+Op concat_op(const Args& a) {
+    const int64_t rows = a.size(0), left = a.size(1), right = a.size(2), both = times(rows, plus(left, right));
+    const int64_t first = a.slot<T>(0, kForward ? times(rows, left) : both),
+                  second = a.slot<T>(1, times(rows, kForward ? right : left)),
+                  third = a.slot<T>(2, kForward ? both : times(rows, right));
+    return [=](Context& c) {
+        if (kForward)
+            concat(c.at<const T>(first), c.at<const T>(second), rows, left, right, c.at<T>(third));
+        else
+            split(c.at<const T>(first), rows, left, right, c.at<T>(second), c.at<T>(third));
+    };
+}
+
 // Slots: a, b, out.  Sizes: n.
 template <class T, bool kSum>
 Op join_op(const Args& a) {
@@ -198,18 +252,29 @@ Op dropout_mask_op(const Args& a) {
     };
 }
 
-// Slots: scores, labels, dscores.  Sizes: rows, classes, Loss.  Numbers: smoothing.
+// Numbers of the table.  Slots: out.  Sizes: n, first column.
+template <class T>
+Op from_table_op(const Args& a) {
+    const int64_t n = a.size(0), column = a.column(1, n), out = a.slot<T>(0, n);
+    return [=](Context& c) {
+        T* to = c.at<T>(out);
+        for (int64_t i = 0; i < n; ++i) to[i] = static_cast<T>(c.table[column + i]);
+    };
+}
+
+// Slots: scores, labels, dscores, weights of the rows or none.  Sizes: rows, classes, Loss.  Numbers: smoothing.
 template <class T>
 Op loss_of_labels_op(const Args& a) {
     const int64_t rows = a.size(0), classes = a.size(1), x = a.slot<T>(0, times(rows, classes)),
-                  y = a.slot<int64_t>(1, rows), dx = a.slot<T>(2, times(rows, classes));
+                  y = a.slot<int64_t>(1, rows), dx = a.slot<T>(2, times(rows, classes)), weights = a.optional<T>(3, rows);
     a.need(a.size(2) <= 1 && classes > 0, "names no loss");
     const Loss loss = static_cast<Loss>(a.size(2));
     const double smoothing = a.number(0);
     return [=](Context& c) {
         if (!(c.is_finite = all_finite(c.at<T>(x), rows * classes))) return;
         c.loss = static_cast<double>(
-            static_cast<T>(loss_of_labels<T>(loss, c.at<T>(x), c.at<int64_t>(y), rows, classes, smoothing, c.at<T>(dx))));
+            static_cast<T>(loss_of_labels<T>(loss, c.at<T>(x), c.at<int64_t>(y), c.at<T>(weights), rows, classes, smoothing,
+                                             c.at<T>(dx))));
     };
 }
 
@@ -240,6 +305,13 @@ Factory find_flat(const std::string& name) {
         {"relu_backward", relu_backward_op<T>},
         {"curve", curve_op<T>},
         {"curve_backward", curve_backward_op<T>},
+        {"softplus", softplus_op<T>},
+        {"softplus_backward", softplus_backward_op<T>},
+        {"maxout", maxout_op<T>},
+        {"maxout_backward", maxout_backward_op<T>},
+        {"concat", concat_op<T, true>},
+        {"split", concat_op<T, false>},
+        {"from_table", from_table_op<T>},
         {"sum", join_op<T, true>},
         {"product", join_op<T, false>},
         {"dropout_mask", dropout_mask_op<T>},

@@ -63,6 +63,27 @@ Op conv_backward_op(const Args& a) {
     };
 }
 
+// A transposed convolution; the sizes are those of the convolution that turns its output into x.  Slots: x, w, b, out.
+template <class T>
+Op conv_transpose_op(const Args& a) {
+    const ConvArgs g(a);
+    const int64_t x = a.slot<T>(0, g.out), w = a.slot<T>(1, g.w), b = a.slot<T>(2, g.s.C), out = a.slot<T>(3, g.x);
+    const ConvSizes s = g.s;
+    return [=](Context& c) { conv_transpose_forward<T>(s, c.at<T>(x), c.at<T>(w), c.at<T>(b), c.at<T>(out)); };
+}
+
+// Slots: dout, x, w, dx or none, dw, db.
+template <class T>
+Op conv_transpose_backward_op(const Args& a) {
+    const ConvArgs g(a);
+    const int64_t dout = a.slot<T>(0, g.x), x = a.slot<T>(1, g.out), w = a.slot<T>(2, g.w), dx = a.optional<T>(3, g.out),
+                  dw = a.slot<T>(4, g.w), db = a.slot<T>(5, g.s.C);
+    const ConvSizes s = g.s;
+    return [=](Context& c) {
+        conv_transpose_backward<T>(s, c.at<T>(dout), c.at<T>(x), c.at<T>(w), {c.at<T>(dx), c.at<T>(dw), c.at<T>(db)});
+    };
+}
+
 // The first block of a network, see ops/stem.h.
 struct StemSlots {
     int64_t xhat, inv_std, scale, index, patches;
@@ -184,6 +205,8 @@ Factory find_image(const std::string& name) {
     static const std::unordered_map<std::string, Factory> known{
         {"conv", conv_op<T>},
         {"conv_backward", conv_backward_op<T>},
+        {"conv_transpose", conv_transpose_op<T>},
+        {"conv_transpose_backward", conv_transpose_backward_op<T>},
         {"max_pool", max_pool_op<T>},
         {"max_pool_backward", max_pool_backward_op<T>},
         {"mean_pool", mean_pool_op<T, true>},

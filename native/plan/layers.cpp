@@ -37,7 +37,7 @@ Op affine_backward_op(const Args& a) {
     };
 }
 
-// The sizes of a batch normalisation: rows, channels, rectify, of_batch, curve, whether a pooling follows, and its sizes.
+// The sizes of a batch normalisation: rows, channels, rectify, of_batch, curve, whether a pooling follows, its sizes.
 struct NormArgs {
     NormChain chain;
     std::optional<PoolSizes> pool;

@@ -87,7 +87,8 @@ bool Plan<T>::run(PlanRun& run) {
 
 template <class T>
 void Plan<T>::run_alone(PlanRun& run) {
-    const auto limit = std::chrono::steady_clock::now() + std::chrono::duration<double>(run.seconds);
+    using Clock = std::chrono::steady_clock;
+    const auto limit = Clock::now() + std::chrono::duration<double>(run.seconds);
     auto& memory = context_.memory;
     Feed feed = run.feed;
     context_.feed = &feed;
@@ -96,10 +97,13 @@ void Plan<T>::run_alone(PlanRun& run) {
     for (size_t i = 0; i < layout_.results.size(); ++i) memory[layout_.results[i]] = writable(run.results[i]);
     for (size_t i = 0; i < layout_.carried.size(); ++i) memory[layout_.carried[i].next] = writable(run.carried[i]);
     for (int64_t step = 0; step < run.steps; ++step) {
+        if (step == 1 && Clock::now() >= limit) return;
+        // All steps but the first and the last work in place: what was before the last one is kept.
+        const bool is_last = step + 1 == run.steps || (step > 0 && Clock::now() >= limit);
         for (size_t i = 0; i < layout_.carried.size(); ++i) {
             const Carried& pair = layout_.carried[i];
             memory[pair.now] = memory[pair.next];
-            memory[pair.next] = writable(pair.alternates && step % 2 ? run.second[i] : run.first[i]);
+            memory[pair.next] = writable(pair.alternates && is_last && step > 0 ? run.second[i] : run.first[i]);
         }
         context_.step = step;
         context_.table = run.table + step * layout_.table_width;
@@ -116,7 +120,7 @@ void Plan<T>::run_alone(PlanRun& run) {
         run.losses[step] = context_.loss;
         run.norms[step] = context_.norm;
         run.done = step + 1;
-        if (std::chrono::steady_clock::now() >= limit) return;
+        if (is_last) return;
     }
 }
 

@@ -92,8 +92,8 @@ struct Layout {
     Number y_kind = Number::kLabel;
 };
 
-// What a run works on.  first, second: of the carried pairs what steps write, second[i] null where it does not alternate
-// or there is one step alone.
+// What a run works on.  first, second: of the carried pairs what steps write; second, of those that alternate, the last
+// of several steps, null elsewhere.
 struct PlanRun {
     Feed feed;
     std::vector<const void*> carried, given;
@@ -101,7 +101,7 @@ struct PlanRun {
     std::vector<BitGenerator*> streams;
     const double* table;
     int64_t steps;
-    double seconds;  // no step begins later
+    double seconds;  // one step begins later at most, and none where this is over before the second
     double *losses, *norms;
     // what came of it
     int64_t done = 0;

@@ -1,10 +1,12 @@
 // The end of a step: penalty, clipping, update rules, running statistics, averages.  Numbers that change from step to
 // step are columns of its table.
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <unordered_map>
 
 #include "core/threads.h"
+#include "kernels/dispatch.h"
 #include "ops/updates.h"
 #include "plan/args.h"
 
@@ -92,14 +94,23 @@ UpdateSettings<T> settings_of(const double* row) {
     return s;
 }
 
+// Calls body(first, count) for chunks of n numbers, and gives the step up where what is then in `next` is not finite.
+template <class T, class Body>
+void updated(Context& c, int64_t n, const T* next, Body&& body) {
+    std::atomic<bool> finite{true};
+    for_chunks(n, [&](int64_t at, int64_t count) {
+        body(at, count);
+        if (!kernels<T>().flat.all_finite(next + at, count)) finite.store(false, std::memory_order_relaxed);
+    });
+    c.is_finite = finite.load();
+}
+
 // What the rules but adam start from: kept w, in the place of next.
 template <class T>
 const T* started(const T* w, double kept, int64_t n, T* next) {
     if (kept == 1.0) return w;
     const T share = static_cast<T>(kept);
-    for_chunks(n, [&](int64_t at, int64_t count) {
-        for (int64_t i = at; i < at + count; ++i) next[i] = share * w[i];
-    });
+    for (int64_t i = 0; i < n; ++i) next[i] = share * w[i];
     return next;
 }
 
@@ -110,9 +121,14 @@ Op sgd_op(const Args& a) {
     const int64_t w = a.slot<T>(0, n), g = a.slot<T>(1, n), next = a.slot<T>(2, n);
     return [=](Context& c) {
         const double* row = c.table + column;
+        const UpdateSettings<T> s = settings_of<T>(row);
+        const T *from = c.at<T>(w), *dw = c.at<T>(g);
         T* to = c.at<T>(next);
-        if (started<T>(c.at<T>(w), row[kKept], n, to) != to) std::memcpy(to, c.at<T>(w), static_cast<size_t>(n) * sizeof(T));
-        sgd<T>(settings_of<T>(row), to, c.at<T>(g), n);
+        updated(c, n, to, [&](int64_t at, int64_t count) {
+            const T* start = started<T>(from + at, row[kKept], count, to + at);
+            if (start != to + at) std::memcpy(to + at, start, static_cast<size_t>(count) * sizeof(T));
+            sgd<T>(s, to + at, dw + at, count);
+        });
     };
 }
 
@@ -124,9 +140,13 @@ Op rule_op(const Args& a) {
                   next_state = a.slot<T>(4, n);
     return [=](Context& c) {
         const double* row = c.table + column;
-        T* to = c.at<T>(next);
-        const T* from = started<T>(c.at<T>(w), row[kKept], n, to);
-        update<T>(kRule, settings_of<T>(row), from, c.at<T>(g), c.at<T>(state), n, to, c.at<T>(next_state));
+        const UpdateSettings<T> s = settings_of<T>(row);
+        const T *from = c.at<T>(w), *dw = c.at<T>(g), *old = c.at<T>(state);
+        T *to = c.at<T>(next), *to_state = c.at<T>(next_state);
+        updated(c, n, to, [&](int64_t at, int64_t count) {
+            const T* start = started<T>(from + at, row[kKept], count, to + at);
+            update<T>(kRule, s, start, dw + at, old + at, count, to + at, to_state + at);
+        });
     };
 }
 
@@ -137,8 +157,13 @@ Op adam_op(const Args& a) {
     const int64_t w = a.slot<T>(0, n), g = a.slot<T>(1, n), next = a.slot<T>(2, n), m = a.slot<T>(3, n),
                   next_m = a.slot<T>(4, n), v = a.slot<T>(5, n), next_v = a.slot<T>(6, n);
     return [=](Context& c) {
-        adam<T>(settings_of<T>(c.table + column), c.at<T>(w), c.at<T>(g), c.at<T>(m), c.at<T>(v), n, c.at<T>(next),
-                c.at<T>(next_m), c.at<T>(next_v));
+        const UpdateSettings<T> s = settings_of<T>(c.table + column);
+        const T *from = c.at<T>(w), *dw = c.at<T>(g), *first = c.at<T>(m), *second = c.at<T>(v);
+        T *to = c.at<T>(next), *to_first = c.at<T>(next_m), *to_second = c.at<T>(next_v);
+        updated(c, n, to, [&](int64_t at, int64_t count) {
+            kernels<T>().flat.adam(s, from + at, dw + at, first + at, second + at, count, to + at, to_first + at, to_second + at,
+                                   is_large<T>(n));
+        });
     };
 }
 
@@ -151,16 +176,16 @@ Op adadelta_op(const Args& a) {
     return [=](Context& c) {
         const double* row = c.table + column;
         const UpdateSettings<T> s = settings_of<T>(row);
+        const T *before = c.at<T>(w), *dw = c.at<T>(g), *old = c.at<T>(cache), *moved = c.at<T>(updates);
         T *to = c.at<T>(next), *to_cache = c.at<T>(next_cache), *to_updates = c.at<T>(next_updates);
-        const T *from = started<T>(c.at<T>(w), row[kKept], n, to), *dw = c.at<T>(g), *old = c.at<T>(cache),
-                *moved = c.at<T>(updates);
-        for_chunks(n, [&](int64_t at, int64_t count) {
+        updated(c, n, to, [&](int64_t at, int64_t count) {
+            const T* from = started<T>(before + at, row[kKept], count, to + at);
             for (int64_t i = at; i < at + count; ++i) {
                 const T average = s.decay1 * old[i] + s.decay2 * (dw[i] * dw[i]), u = moved[i];
                 const T step = dw[i] * (std::sqrt(u + s.epsilon) / std::sqrt(average + s.epsilon));
                 to_cache[i] = average;
                 to_updates[i] = s.decay1 * u + s.decay2 * (step * step);
-                to[i] = from[i] - s.rate * step;
+                to[i] = from[i - at] - s.rate * step;
             }
         });
     };

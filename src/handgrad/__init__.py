@@ -108,7 +108,7 @@ def _in_notebook() -> bool:
     return hasattr(shell, "kernel")
 
 
-if _in_notebook():  # where nobody reads the header of a training
+if _in_notebook():  # a notebook shows no header of a training
     from handgrad import engines as _engines
 
     if _missing := _engines.missing_text():

@@ -21,7 +21,8 @@ from handgrad import environment
 from handgrad.cli.app import run
 from handgrad.optional import library
 from handgrad.training import Solver
-from handgrad.tuning.methods import make_sampler
+from handgrad.tuning.methods import check_finite, make_sampler
+from handgrad.tuning.space import Space
 from handgrad.tuning.storage import open_storage
 from handgrad.tuning.trials import open_study
 
@@ -37,13 +38,31 @@ def a_library_that_is_missing():
     assert extra in EXTRAS
 
 
-@follows("get PostgreSQL's with: pip install 'handgrad[postgres]'")
+@follows("; get it with: pip install 'handgrad[postgres]'")
 def a_driver_that_is_missing(monkeypatch):
     pytest.importorskip("optuna", reason="Optuna is not installed")
     monkeypatch.setitem(sys.modules, "psycopg", None)
     text = refused(lambda: open_storage("postgresql://me@127.0.0.1:1/base"))
     extra = said(text, r"pip install 'handgrad\[(\w+)\]'")
     assert any("psycopg" in one for one in EXTRAS[extra])
+
+
+@follows("; use postgresql:// or sqlite:///")
+def a_database_that_optuna_cannot_use(tmp_path):
+    pytest.importorskip("optuna", reason="Optuna is not installed")
+    text = refused(lambda: open_storage("redis://localhost"))
+    open_storage(said(text, r"or (sqlite:///)") + str(tmp_path / "study.db"))
+
+
+@follows("give it a step, or make it a choice of values")
+def a_grid_without_end():
+    pytest.importorskip("optuna", reason="Optuna is not installed")
+    rate = {"type": "float", "low": 0.1, "high": 0.5}
+    refused(lambda: check_finite("grid", Space({"a": rate})))
+    refused(lambda: check_finite("grid", Space({"a": {**rate, "type": "log"}})))
+    check_finite("grid", Space({"a": {**rate, "step": 0.1}}))
+    check_finite("grid", Space({"a": {"type": "choice", "values": [0.1, 0.5]}}))
+    check_finite("random", Space({"a": rate}))
 
 
 @follows("; did you mean {near}?")

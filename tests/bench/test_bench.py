@@ -10,6 +10,7 @@ from bench.jobs import CONV, EPOCH, POOL, STEP, TWO, bench_here, desk, row_of
 import handgrad.bench
 from handgrad.bench import Bench, Row, WrongResult, all_rows
 from handgrad.bench.rows import allowed
+from handgrad.bench.settings import LIMITS, MALLOC
 from handgrad.bench.worker import Desk, SideError, Worker
 from handgrad.cli.app import run
 from handgrad.engines import naive
@@ -25,6 +26,32 @@ def scaled(function, factor, index=0):
         return tuple(results)
 
     return wrong
+
+
+def test_both_sides_are_limited_to_an_instruction_set(monkeypatch):
+    given = []
+
+    class Fake:
+        def __init__(self, side, threads, environment=None):
+            given.append((side, environment))
+
+        def ask(self, do, **request):
+            return {}
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr("handgrad.bench.settings.Worker", Fake)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: True)
+    with Bench(side=Fake, isa="avx2") as bench:
+        assert bench.peer is not None
+        assert not bench.peer.compiles
+        bench.peer.worker("float32", "tuned")
+    ours, theirs = LIMITS["avx2"]["ours"], LIMITS["avx2"]["torch"]
+    assert ours == {"HANDGRAD_ISA": "avx2"}
+    assert given == [
+        ("torch", theirs), ("ours", ours), ("torch", {**MALLOC["tuned"], **theirs}),
+    ]  # fmt: skip
 
 
 # verifying

@@ -86,7 +86,7 @@ def planted(bug: Bug) -> str:
 # what no course takes points for: right by default, WRONG by the strict contract
 _STRICT = {
     "input_changed", "dout_changed", "cache_changed", "integer_truncation", "log_of_probability",
-    "shift_over_all",
+    "shift_over_all", "argument_changed",
 }  # fmt: skip
 _STRICT_WORDS = {"db shape (1,M)", "test-mode raise (KeyError) in backward"}
 

@@ -326,6 +326,26 @@ def test_a_library_that_is_imported_and_never_used_is_not_loaded(write):
         assert done.stdout.strip() == loaded
 
 
+def test_a_library_that_one_function_uses_waits_for_it(write):
+    pytest.importorskip("torch")
+    own = "\ndef sigmoid_forward(x):\n    return torch.sigmoid(torch.tensor(x)).numpy(), x\n"
+    path = str(write({"a/layers.py": "import torch\n" + RIGHT + own}) / "a" / "layers.py")
+    default = write(
+        {"b/layers.py": "import torch\n" + RIGHT + own.replace("(x):", "(x, of=torch):")}
+    )
+    code = "import sys; from handgrad.checker import check_path; r = check_path(*sys.argv[1:3]); "
+    code = code.replace("*sys.argv[1:3]", "sys.argv[1], only=sys.argv[2]")
+    code += "assert r.exit_code == 0, str(r); print('torch' in sys.modules)"
+    for file, only, loaded in (
+        (path, "affine_forward", "False"),
+        (path, "sigmoid_forward", "True"),
+        (str(default / "b" / "layers.py"), "affine_forward", "True"),
+    ):
+        command = [sys.executable, "-c", code, file, only]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == loaded, only
+
+
 def test_the_edits_of_one_file_have_a_limit(write, monkeypatch):
     from handgrad.checker import repair
 

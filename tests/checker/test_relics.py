@@ -190,7 +190,39 @@ def test_files_for_python_2(tmp_path, line, says):
     assert "\n" not in text
 
 
-def test_xrange_works(tmp_path):
+def test_xrange_works_and_is_said(tmp_path):
     path = tmp_path / "layers.py"
     path.write_text(CONV.replace("range(", "xrange("))
-    assert check_path(str(path)).exit_code == 0
+    report = check_path(str(path))
+    assert report.exit_code == 0
+    line = next(i for i, line in enumerate(path.read_text().splitlines(), 1) if "xrange" in line)
+    (said,) = [remark for remark in report.remarks if "xrange" in remark]
+    assert f"(layers.py:{line}, in conv_forward" in said
+    assert "write range" in said
+
+
+@pytest.mark.parametrize("given", ["from past.builtins import xrange", "xrange = range", ""])
+def test_nothing_is_said_of_xrange_where_python_3_has_it(tmp_path, given):
+    path = tmp_path / "layers.py"
+    path.write_text(given + "\n" + (CONV.replace("range(", "xrange(") if given else CONV))
+    report = check_path(str(path))
+    assert report.exit_code == 0
+    assert not any("xrange" in remark for remark in report.remarks)
+
+
+def test_an_array_of_one_number_is_stored(tmp_path):
+    path = tmp_path / "layers.py"
+    line = "out[:, :, i, j]"
+    assert line in CONV
+    start = CONV.index(line)
+    right = CONV[start : CONV.index("\n", start)]
+    assert right.startswith(line)
+    own = """for m in range(n):
+                for q in range(f):
+                    patch = xp[m, :, i * s : i * s + hh, j * s : j * s + ww].reshape(1, -1)
+                    out[m, q, i, j] = patch.dot(w[q].reshape(-1, 1)) + b[q]"""
+    path.write_text(CONV.replace(right, own))
+    report = check_path(str(path), only="conv_forward_naive")
+    (cause, *_) = report["conv_forward_naive"].causes
+    assert "has shape (1, 1): old NumPy took an array of one number as a number" in cause.says
+    assert ".item()" in cause.says

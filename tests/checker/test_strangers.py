@@ -187,7 +187,7 @@ def test_exchanged_places_are_named(judged):
         (
             [("                dW[:, y[i]] -= X[i]\n", ""), ("2 * reg * W", "reg * W")],
             "own_class_gradient",
-            "besides, the regulariser's gradient is half",
+            "also, the regulariser's gradient is half",
         ),
     ],
 )

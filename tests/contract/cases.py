@@ -8,6 +8,7 @@ rounding noise; it is then the largest number of all results of the call.
 
 import importlib
 import zlib
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,16 @@ def representatives(count, names=(*PAIRS, *LOSSES)):
         rows = cases_of(name)
         chosen += rows[:: -(-len(rows) // count) or 1]
     return chosen
+
+
+@contextmanager
+def told(*words):
+    """Say in which of the situations that one test tries an error came up."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note("in " + ", ".join(words))
+        raise
 
 
 def random_like(case, out):

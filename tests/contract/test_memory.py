@@ -1,6 +1,7 @@
 """What an array looks like in memory changes no answer, and no call changes its arguments."""
 
 import copy
+import itertools
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from contract.cases import (
     random_like,
     representatives,
     run,
+    told,
 )
 
 from handgrad import engines
@@ -58,22 +60,23 @@ LAYOUTS = {
 
 
 @pytest.mark.goal(34, "layouts x dtypes x engines x layers equal their contiguous copy")
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("engine", engines.available())
 @pytest.mark.parametrize("case", representatives(4), ids=lambda case: case.id)
-def test_layouts_give_the_answer_of_contiguous_arrays(case, engine, dtype, layout):
-    arrays = as_dtype(case, dtype)
-    expected = run(case, arrays, engine)
-    make, bit_equal = LAYOUTS[layout]
-    dout = random_like(case, expected[0])
-    dout = make(dout) if dout.ndim else dout
-    got = run(case, [make(array) for array in arrays], engine, dout)
-    if bit_equal:
-        assert_same(got, expected)
-    else:
-        assert {result.dtype for result in got} == {np.dtype(dtype)}
-        assert_close(got, expected, 100 * np.finfo(dtype).eps)
+def test_layouts_give_the_answer_of_contiguous_arrays(case, engine, record_property):
+    for dtype in DTYPES:
+        arrays = as_dtype(case, dtype)
+        expected = run(case, arrays, engine)
+        for layout, (make, bit_equal) in LAYOUTS.items():
+            with told(dtype, layout):
+                dout = random_like(case, expected[0])
+                dout = make(dout) if dout.ndim else dout
+                got = run(case, [make(array) for array in arrays], engine, dout)
+                if bit_equal:
+                    assert_same(got, expected)
+                else:
+                    assert {result.dtype for result in got} == {np.dtype(dtype)}
+                    assert_close(got, expected, 100 * np.finfo(dtype).eps)
+    record_property("checks", len(DTYPES) * len(LAYOUTS))
 
 
 def snapshot(value):
@@ -95,22 +98,29 @@ def without_running_statistics(option):
 
 
 @pytest.mark.goal(34, "calls leave their arguments as they were")
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("engine", engines.available())
 @pytest.mark.parametrize(
     "case", [case for case in CASES if case.layer in PAIRS], ids=lambda case: case.id
 )
-def test_no_call_changes_its_arguments(case, engine, dtype):
-    arrays, options = as_dtype(case, dtype), copy.deepcopy(case.options)
-    before = snapshot(arrays), snapshot([without_running_statistics(o) for o in options])
-    out, cache = case.call(arrays, options, engine)
-    dout = random_like(case, out)
-    kept = snapshot([out, dout, cache.saved])
-    first = case.backward(dout, cache)
-    second = case.backward(dout, cache)
-    assert (snapshot(arrays), snapshot([without_running_statistics(o) for o in options])) == before
-    assert snapshot([out, dout, cache.saved]) == kept
-    assert_same(second, first)
+def test_no_call_changes_its_arguments(case, record_property):
+    situations = list(itertools.product(engines.available(), DTYPES))
+    for engine, dtype in situations:
+        with told(engine, dtype):
+            arrays, options = as_dtype(case, dtype), copy.deepcopy(case.options)
+            before = kept(arrays, options)
+            out, cache = case.call(arrays, options, engine)
+            dout = random_like(case, out)
+            held = snapshot([out, dout, cache.saved])
+            first = case.backward(dout, cache)
+            second = case.backward(dout, cache)
+            assert kept(arrays, options) == before
+            assert snapshot([out, dout, cache.saved]) == held
+            assert_same(second, first)
+    record_property("checks", len(situations))
+
+
+def kept(arrays, options):
+    """What a call may not change of its arguments."""
+    return snapshot(arrays), snapshot([without_running_statistics(o) for o in options])
 
 
 @pytest.mark.parametrize("engine", engines.available())

@@ -433,3 +433,25 @@ def test_counts_in_a_label_do_not_tell_figures_apart():
     assert then[key].values == (0.282,)
     other = numbered(quantities("", "Got 136 / 100 wrong => accuracy: 0.272000"))
     assert other[0][0] not in then
+
+
+def test_a_list_of_packages_holds_no_figures():
+    listed = "idna==2.8\nnumpy>=1.16\nJinja2 == 2.10\ndx error:  1e-9\n"
+    (found,) = quantities("print('dx error: ', e)", listed)
+    assert found.label == "dx error"
+    assert not judge_cell(0, "!cat requirements.txt", "", [], stream("accuracy: 0.3"))
+
+
+@pytest.mark.parametrize(
+    ("now", "then", "verdict"),
+    [
+        ("0.000000", "2.406961", "differs"),
+        ("2.406961", "2.406961", "same"),
+        ("1e-10", "3e-8", "same"),
+        ("3e-8", "1e-10", "differs"),
+    ],
+)
+def test_an_error_that_is_gone_is_not_the_same(now, then, verdict):
+    label = "Loss difference: "
+    (found,) = judge_cell(0, "print('x')", "", stream(label + now), stream(label + then))
+    assert found.verdict == verdict

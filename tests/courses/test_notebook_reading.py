@@ -32,6 +32,10 @@ sys.path.append('/content/drive/My Drive/{}'.format(FOLDERNAME))
         (COLAB, True),
         ("# build\n%cd cs231n\n!python setup.py build_ext --inplace\n%cd ..", True),
         ("import os\nos.chdir('cs231n')", True),
+        (
+            'FOLDERNAME = "x"\n%cat "$FOLDERNAME/../requirements.txt"\n%pip install -r requirements.txt',
+            True,
+        ),
         ("import sys, os", False),
         ("%matplotlib inline\nimport numpy as np", False),
         (COLAB + "\nfrom cs231n.layers import *", False),

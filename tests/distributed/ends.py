@@ -16,7 +16,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +104,6 @@ class Jobs:
         job: subprocess.Popen,
         mark: str,
         wait: float,
-        is_over: Callable[[], bool],
     ) -> int | None:
         """End a job after so many seconds; return its exit code, None where it was over before."""
         started = time.monotonic()
@@ -129,11 +127,6 @@ class Jobs:
         try:
             code = job.wait(60)
         except subprocess.TimeoutExpired:
-            if how == "hang" and is_over():  # rank 0 hung in its report: the training was done
-                for pid in ranks_of(mark):
-                    os.kill(pid, signal.SIGCONT)
-                job.wait(120)
-                return None
             self.wrong.append(f"{how} {number}: the job did not end")
             os.killpg(job.pid, signal.SIGKILL)
             return job.wait()
@@ -173,9 +166,7 @@ def main() -> None:
                     break
                 continue
             wait = jobs.random.uniform(0.1, 1.0) * seconds
-            code = jobs.end(
-                how, done, job, mark, wait, lambda out=out: arguments(out, jobs.config) is None
-            )
+            code = jobs.end(how, done, job, mark, wait)
             if code is None:
                 if job.wait(120) != 0:
                     jobs.wrong.append(

@@ -30,7 +30,7 @@ def solver_of(case: dict[str, Any]) -> Solver:
         input_dim=(1, 8, 8),
         num_classes=10,
         conv_params=[{"num_filters": 4, "filter_size": 3}],
-        hidden_dims=[8000] if case.get("big") else [12],
+        hidden_dims=[512, 512] if case.get("big") else [12],
         normalization=case["norm"],
         dropout_keep_ratio=case.get("dropout", 0.8),
         weight_scale="kaiming",

@@ -125,7 +125,7 @@ def test_a_mistake_is_one_line(words, text, config, tmp_path):
 
 
 WRAPPER = """
-import os, sys
+import os, signal, sys
 rank = int(os.environ["PMI_RANK"])
 own = sys.argv[1 + rank]
 if own == "no mpi4py":
@@ -142,6 +142,10 @@ def drifting(own, before):
     real(own, before)
     if own.iteration == 1:
         own.model.params["b2"][0] += 1e-7
+from handgrad import report
+def frozen(folder):
+    os.kill(os.getpid(), signal.SIGSTOP)
+report.write_report = frozen if own == "freezes in the report" else lambda folder: folder
 step.take_step = {"dies": dying, "drifts": drifting}.get(own, real)
 from handgrad.distributed import wire
 init = wire.Wire.__init__
@@ -160,6 +164,14 @@ main()
         ("no mpi4py", "no mpi4py", 2, "pip install 'handgrad[mpi]'"),
         ("", "dies", 1, "ZeroDivisionError: planted"),
         pytest.param("dies", "", 1, "ZeroDivisionError: planted", marks=pytest.mark.long),
+        ("", "no mpi4py", 2, "rank 1: training with mpirun needs the package mpi4py"),
+        pytest.param(
+            "freezes in the report",
+            "",
+            2,
+            "rank 0 has not answered for 5 s (the test and the report)",
+            marks=pytest.mark.long,
+        ),
         ("", "drifts", 2, "rank 1 holds other numbers in b2 than rank 0 after step 2"),
     ],
 )
@@ -167,7 +179,9 @@ def test_ranks_that_differ_or_fail_end_the_job(first, second, code, text, config
     file = tmp_path / "wrapper.py"
     file.write_text(WRAPPER)
     started = time.monotonic()
-    done = mpi.run(2, file, first, second, "--config", config, "--out", tmp_path / "runs")
+    words = ["--config", config, "--out", tmp_path / "runs"]
+    words += ["--set", "training.rank_timeout=5"] if "freezes" in first else []
+    done = mpi.run(2, file, first, second, *words)
     assert done.returncode == code, done.stderr
     assert done.stderr.count(text) == 1, done.stderr
     assert time.monotonic() - started < 100

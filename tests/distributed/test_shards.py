@@ -10,9 +10,20 @@ from handgrad.training import Solver
 from handgrad.training.ahead import Batch
 from handgrad.training.checkpoint import save_checkpoint, state_of
 from handgrad.training.shards import Cut, Shards, bounds_of, drawing
-from handgrad.training.tree import is_node, nodes_of, share_out, split, total
+from handgrad.training.tree import nodes_of, share_out, split, total
 
 # the tree
+
+
+def is_node(shards, node):
+    """Whether the tree over so many shards has this node."""
+    low, high = 0, shards
+    while (low, high) != node:
+        if high - low <= 1 or node[0] < low or node[1] > high:
+            return False
+        middle = split(low, high)
+        low, high = (low, middle) if node[1] <= middle else (middle, high)
+    return True
 
 
 def text(shards, parts):
@@ -157,6 +168,27 @@ def test_one_shard_is_the_batch():
     expected = network(np.float64).loss(X, Y)[1]
     for name in expected:
         assert np.allclose(grads[name], expected[name], rtol=1e-12, atol=1e-14)
+
+
+class Reuses:
+    """A model that writes each gradient into the same array again."""
+
+    def __init__(self):
+        self.params, self._grads = {"W": np.zeros((32, 3))}, {"W": np.empty((32, 3))}
+
+    def loss(self, X, y=None):
+        X = X.reshape(len(X), -1)
+        self._grads["W"][...] = X.sum(0)[:, None] * np.arange(3) / len(X)
+        return 1.0, self._grads
+
+
+@pytest.mark.parametrize("rows", [12, 13])
+def test_gradients_may_lie_in_memory_that_is_used_again(rows):
+    cuts = bounds_of(rows, 4)
+    cut = Cut({s: X[cuts[s]] for s in range(4)}, dict(enumerate(cuts)), 0)
+    _, grads = Shards(4, rows).gradients(Fake(Reuses(), 4, False), cut, Y[:rows], None)
+    expected = X[:rows].reshape(rows, -1).mean(0)[:, None] * np.arange(3)
+    assert np.allclose(grads["W"], expected, rtol=1e-12, atol=1e-14)
 
 
 # draws

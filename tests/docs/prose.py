@@ -1,8 +1,8 @@
 """The rules of prose that a program can check: `python tests/docs/prose.py` prints what breaks them.
 
 Lines of at most 120 characters; no phrase that makes a reader look back or guess; an example for every
-public name.  What is read: README, CONTRIBUTING, CHANGELOG, SECURITY, docs/, and the docstrings and
-comments of src/.
+public name.  What is read: README, CONTRIBUTING, CHANGELOG, SECURITY, docs/, the docstrings, comments and
+messages of src/, and the comments of native/.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ LONGEST = 120
 BANNED = (
     r"\bthe (latter|former)\b",
     r"\bbesides\b",
-    r"\bnobody needs\b",
+    r"\bnobody('s| else| needs| has| looks| reads| listens| can| is| knows| had)\b",
+    r"(?<!into )\brectifiers?\b",
+    r"\b(so|as) (below|above|here), too\b|\bbelow, too\b",
+    r"\bthe (second|third) for\b",
     r"\bwhat \w+ gives\b",
     r"\bhas not (the|a|an|x's|its)\b",
     r"\bthe second (of|is|one)\b",
@@ -60,6 +63,8 @@ def lines_of_source(text: str) -> Iterator[tuple[int, str]]:
             doc = node.body[0]
             for offset, line in enumerate(doc.value.value.splitlines()):
                 yield doc.lineno + offset, line
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
+            yield node.lineno, node.value.partition("\n")[0][:LONGEST]
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.COMMENT and not re.search(
             r"# (noqa|type: ignore|fmt:)", token.string
@@ -67,12 +72,26 @@ def lines_of_source(text: str) -> Iterator[tuple[int, str]]:
             yield token.start[0], token.line.rstrip("\n")
 
 
+def lines_of_native(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines of C++ that hold a comment."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if "//" in line:
+            yield number, line.strip()
+
+
 def broken() -> Iterator[str]:
     """Yield each line of prose that breaks a rule, with its place and the reason."""
     sources = sorted((ROOT / "src").rglob("*.py"))
-    for path in [*pages(), *sources]:
+    native = sorted(path for path in (ROOT / "native").rglob("*") if path.suffix in (".h", ".cpp"))
+    readers = {
+        ".py": lines_of_source,
+        ".md": lines_of_page,
+        ".h": lines_of_native,
+        ".cpp": lines_of_native,
+    }
+    for path in [*pages(), *sources, *native]:
         text = path.read_text("utf-8")
-        read = lines_of_source if path.suffix == ".py" else lines_of_page
+        read = readers[path.suffix]
         for number, line in read(text):
             place = f"{path.relative_to(ROOT).as_posix()}:{number}"
             if len(line) > LONGEST:

@@ -120,7 +120,9 @@ def every_kernel(dtype=np.float32):
         k.relu_backward(np.asfortranarray(out), positive, alpha)
     k.curve_backward(k.curve_forward(x, 2, 0.0), x, 2, 0.0)
     k.product(x, x)
-    k.loss(draw(9, 5), np.arange(9) % 5, True, 0.1)
+    k.softplus(x)
+    for weights in None, draw(9):
+        k.loss(draw(9, 5), np.arange(9) % 5, True, 0.1, weights)
     k.sgd(w2, draw(*w2.shape), (0.1,))
     k.update(0, w2, w2, w2, (0.1, 0.9))
     for w in w2, draw(3, 2**18):  # of large ones the state goes past the caches
@@ -138,7 +140,8 @@ IN_SANDWICHES = {
 IN_PLANS = {"plan32", "plan64"}
 SETTINGS = {
     "buffer_statistics", "fail_allocation_after", "is_exact", "isa", "isas", "set_exact", "set_isa",
-    "set_thread_count", "set_winograd_tile", "thread_count", "trim_buffers",
+    "set_thread_count", "set_winograd_costs", "set_winograd_tile", "start_trace", "stop_trace",
+    "thread_count", "trim_buffers", "winograd_choice", "winograd_costs",
 }  # fmt: skip
 
 

@@ -15,7 +15,6 @@ import pytest
 from handgrad.cli.app import run
 from handgrad.errors import HandgradError
 from handgrad.experiments import NAMES, Results, Setting, get_study
-from handgrad.experiments.folder import read_results
 from handgrad.experiments.studies_page import markdown, trial_rows, write_page
 from handgrad.experiments.trials import Workers, run_studies
 from handgrad.report.figures import png
@@ -46,7 +45,7 @@ def test_all_studies(tmp_path, capsys):
 
 def check_files(folder, study):
     """Numbers, a figure and two sentences."""
-    results = read_results(folder / "results.json")
+    results = json.loads((folder / "results.json").read_text())
     first, second = results["sentences"]
     for sentence in (first, second):
         assert not sentence[0].islower()
@@ -87,7 +86,7 @@ def check_page(out):
     assert tags.links == [f"#{name}" for name in NAMES]
     assert set(tags.links) == tags.anchors
     for name in NAMES:
-        results = read_results(out / "digits-quick" / name / "results.json")
+        results = json.loads((out / "digits-quick" / name / "results.json").read_text())
         for sentence in results["sentences"]:
             assert sentence.replace("'", "&#x27;") in page
 
@@ -109,7 +108,9 @@ def check_again(out, capsys):
     assert "dropout  1/4" not in printed
     assert before == {p: p.read_bytes() for p in out.rglob("trials/*")}
     (row,) = (line for line in printed.splitlines() if line.startswith("| dropout |"))
-    assert read_results(out / "digits-quick/dropout/results.json")["sentences"][0] in row
+    assert (
+        json.loads((out / "digits-quick/dropout/results.json").read_text())["sentences"][0] in row
+    )
 
 
 def test_numbers_depend_on_the_seed_and_not_on_the_workers(tmp_path):
@@ -186,7 +187,7 @@ def test_results_of_one_seed_as_they_were_written_before_are_readable(tmp_path):
     for trial in old["trials"]:
         del trial["label"]
     (outcome.folder / "results.json").write_text(json.dumps(old))
-    results = read_results(outcome.folder / "results.json")
+    results = json.loads((outcome.folder / "results.json").read_text())
     study = outcome.study
     assert (
         png(study.draw(Results(results["trials"]))) == (outcome.folder / "figure.png").read_bytes()
@@ -291,5 +292,5 @@ def test_a_study_on_cifar10(tmp_path, capsys):
     command = ["experiment", "dropout", "--quick", "--dataset", "cifar10", "--out", str(tmp_path)]
     assert run([*command, "--markdown"]) == 0
     assert "| dropout | cifar10 (a quick trial) |" in capsys.readouterr().out
-    results = read_results(tmp_path / "cifar10-quick/dropout/results.json")
+    results = json.loads((tmp_path / "cifar10-quick/dropout/results.json").read_text())
     assert len(results["trials"]) == 4

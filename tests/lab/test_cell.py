@@ -1,14 +1,16 @@
 """The view in a notebook's cell."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from lab.serving import tiny_config
 
 import handgrad
+from handgrad import nn
 from handgrad.errors import DtypeError
-from handgrad.lab.cell import Cell
+from handgrad.lab.cell import Cell, Glance
 from handgrad.training.run import start_run
 
 
@@ -40,3 +42,47 @@ def test_show_makes_a_widget_that_follows_the_solver():
 def test_only_a_solver_is_shown():
     with pytest.raises(DtypeError, match="solver must be a Solver"):
         handgrad.lab.show(5)
+
+
+@pytest.mark.parametrize("network", ["ConvNet", "Sequential"])
+def test_the_glance_at_the_network_changes_no_bit(network):
+    def solver():
+        data = handgrad.data.load_digits()
+        if network == "ConvNet":
+            model = handgrad.ConvNet(
+                input_dim=(1, 8, 8), num_classes=10, dropout_keep_ratio=0.5,
+                normalization="batchnorm", rng=0,
+            )  # fmt: skip
+        else:
+            model = nn.Sequential(
+                [nn.Flatten(), nn.Affine(12), nn.BatchNorm(), nn.ReLU(), nn.Dropout(0.5), nn.Affine(10)],
+                input_shape=(1, 8, 8), rng=0,
+            )  # fmt: skip
+        return handgrad.Solver(model, data, num_epochs=1, verbose=False, rng=0)
+
+    np.random.seed(1)  # dropout draws from the global stream
+    plain = solver()
+    plain.train()
+    np.random.seed(1)
+    seen = solver()
+    told = []
+
+    class Each(Cell):
+        def _say(self, solver, state):
+            super()._say(solver, state)
+            self._next = 0.0  # look after every step
+
+    seen.callbacks = [Each(seen, told.append)]
+    seen.train()
+    assert plain.loss_history == seen.loss_history
+    for name, w in plain.model.params.items():
+        np.testing.assert_array_equal(w, seen.model.params[name])
+    last = json.loads(json.dumps(told[-1]))["network"]
+    assert last["layers"][-1]["shape"] == [10]
+    assert 0 <= last["rows"][0]["says"] < 10
+    assert len(told) >= 12
+
+
+def test_a_network_without_layers_is_shown_by_its_curves():
+    glance = Glance(SimpleNamespace(X_val=np.zeros((3, 2)), y_val=np.zeros(3, int)))
+    assert glance.look(SimpleNamespace(model=object())) is None

@@ -20,6 +20,7 @@ VIEWS = {
     "layers": ("#/layers", ".verdicts .state.right"),
     "lessons": ("#/lessons", ".lesson-list .card"),
     "lesson": ("#/lessons/dropout", ".choices input"),
+    "study": ("#/lessons/study/dropout", ".choices input"),
 }
 
 
@@ -265,4 +266,82 @@ def test_five_hundred_runs_open_and_scroll(serve, opened, tmp_path):
     for box in page.page.get_by_role("checkbox").all()[:8]:
         box.check()
     page.page.wait_for_selector(".compare canvas")
+    page.check()
+
+
+@pytest.mark.long
+def test_a_folder_of_pictures_is_opened_and_trained_on(shown, opened, tmp_path):
+    Image = pytest.importorskip("PIL.Image")
+    for name, color in (("red", (220, 30, 30)), ("blue", (30, 30, 220))):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(12):
+            Image.new("RGB", (40, 30), (*color[:2], color[2] + i)).save(
+                tmp_path / "photos" / name / f"{i}.png"
+            )
+    (tmp_path / "photos" / "red" / "notes.txt").write_text("no picture")
+    page = opened(shown.address)
+    show(page, shown, "build")
+    page.page.get_by_label("Open a folder of pictures").set_input_files(tmp_path / "photos")
+    page.page.get_by_text("24 pictures; 1 other files were left out").wait_for()
+    page.page.locator(".stack-list .end", has_text="3 × ").wait_for()
+    page.page.get_by_text("Fits the data.").wait_for()
+    page.page.get_by_label("Epochs").fill("2")
+    page.page.get_by_label("Epochs").press("Tab")
+    page.page.get_by_role("button", name="Train", exact=True).click()
+    page.page.locator(".results", has_text="finished").wait_for()
+    page.check()
+
+
+@pytest.mark.long
+def test_a_table_is_opened_and_fits(shown, opened, tmp_path):
+    lines = [f"{i},{i % 7},{'good' if i % 2 else 'bad'}" for i in range(60)]
+    (tmp_path / "wine.csv").write_text("\n".join(["size,age,taste", *lines]))
+    page = opened(shown.address)
+    show(page, shown, "build")
+    page.page.get_by_label("Open a table (CSV)").set_input_files(tmp_path / "wine.csv")
+    page.page.get_by_text("wine.csv: 3 columns.").wait_for()
+    page.page.get_by_text("Fits the data.").wait_for()
+    page.page.get_by_label("Predict").select_option("age")
+    page.page.get_by_text("Fits the data.").wait_for()
+    page.check()
+
+
+@pytest.mark.long
+def test_a_layer_is_seen_through_the_training(shown, opened):
+    page = opened(shown.address)
+    show(page, shown, "network")
+    assert page.page.locator(".layer .glimpse .pixels").count() > 20
+    page.page.locator("summary", has_text="Through the training").click()
+    page.page.wait_for_selector(".ridges")
+    page.page.get_by_text("Units, or channels, that are 0 for every one of 64 rows.").wait_for()
+    page.page.locator("[data-label=relu1]").click()
+    page.page.locator(".detail h2", has_text="relu1").wait_for()
+    page.page.wait_for_selector(".past figcaption")
+    page.check()
+
+
+@pytest.mark.long
+def test_a_study_asks_before_it_shows(shown, opened):
+    page = opened(shown.address)
+    page.go("#/lessons/study/image-filters", ".choices input")
+    assert page.page.get_by_role("button", name="Do the study").is_disabled()
+    assert page.page.locator(".is-right, img.figure").count() == 0
+    page.page.get_by_role("radio").nth(0).check()
+    page.page.get_by_role("button", name="Do the study").click()
+    page.page.wait_for_selector("img.figure")
+    page.page.wait_for_selector(".is-right")
+    page.page.wait_for_selector(".is-wrong")
+    page.page.get_by_text("What came out.").wait_for()
+    page.check()
+
+
+@pytest.mark.long
+def test_sparks_come_for_the_rows_that_are_seen(shown, opened):
+    page = opened(shown.address)
+    show(page, shown, "runs")
+    drawn = (
+        "[...document.querySelectorAll('.spark-line')].some(c => c.getContext('2d')"
+        ".getImageData(0, 0, c.width, c.height).data.some(v => v))"
+    )
+    wait_until(lambda: page.page.evaluate(drawn))
     page.check()

@@ -2,11 +2,14 @@
 
 import json
 import os
+import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import time
 import urllib.error
+import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
@@ -269,3 +272,46 @@ def test_a_password_opens_the_door_and_guessing_does_not(tmp_path):
     assert say("open sesame")[0] == 403  # no more tries for a while
     assert ask(guard, scope_of("GET", "/api/runs"))[0] == 403
     assert TOKEN.encode() in ask(guard, scope_of("GET", "/", query=f"token={TOKEN}"))[2]
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """Return a certificate that signs itself, and its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl")
+    made = [tmp_path / name for name in ("own.pem", "own.key")]
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2",
+         "-out", str(made[0]), "-keyout", str(made[1])],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return made
+
+
+def test_with_a_certificate_the_lab_speaks_tls(serve, tmp_path, pair):
+    certificate, key = pair
+    served = serve(tmp_path / "runs", "--certificate", str(certificate), "--key", str(key))
+    assert served.base.startswith("https://127.0.0.1:")
+    context = ssl.create_default_context(cafile=certificate)
+    request = urllib.request.Request(
+        f"{served.base}/api/runs", headers={"Authorization": f"Bearer {served.token}"}
+    )
+    with urllib.request.urlopen(request, timeout=30, context=context) as answer:
+        assert json.loads(answer.read())["runs"] == []
+    with served.socket() as plain:
+        plain.sendall(f"GET /api/runs HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n\r\n".encode())
+        with suppress(OSError):
+            assert b"runs" not in plain.recv(1000)
+
+
+@pytest.mark.parametrize(
+    "options", [["--certificate", "FILE"], ["--key", "FILE"], ["--certificate", "no"]]
+)
+def test_what_is_no_certificate_is_one_line(tmp_path, capfd, options):
+    (tmp_path / "file").write_text("no certificate")
+    given = [str(tmp_path / "file") if o == "FILE" else o for o in options]
+    assert command_line(["lab", str(tmp_path / "runs"), *given]) == 2
+    said = capfd.readouterr().err
+    assert "--certificate" in said
+    assert "Traceback" not in said

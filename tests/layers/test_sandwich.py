@@ -17,6 +17,7 @@ POOL = {"pool_height": 2, "pool_width": 2, "stride": 2}
 PARTS = {
     "affine": ("affine", "w", "b"), "conv": ("conv", "w", "b", "conv"), "relu": ("relu",),
     "ln": ("layernorm", "gamma", "beta", "ln"), "pool": ("max_pool", "pool"),
+    "gelu": ("gelu", "approximate"),
 }  # fmt: skip
 
 
@@ -30,7 +31,7 @@ SANDWICHES = {
     name: layers_of(name) for name in chain.CHAINS if name != "bn_gelu"
 }  # test_bn_gelu.py
 NORMED = [name for name in SANDWICHES if "_bn_" in name]
-ARRAYS, OPTIONS = ("w", "b", "gamma", "beta"), ("conv", "bn", "ln", "pool")
+ARRAYS, OPTIONS = ("w", "b", "gamma", "beta"), ("conv", "bn", "ln", "pool", "approximate")
 
 
 def arguments(sandwich, rng, **options):
@@ -43,7 +44,8 @@ def arguments(sandwich, rng, **options):
         "gamma": rng.standard_normal(5),
         "beta": rng.standard_normal(5),
     }
-    values |= {"conv": CONV, "bn": {"mode": "train"}, "ln": {}, "pool": POOL, **options}
+    values |= {"conv": CONV, "bn": {"mode": "train"}, "ln": {}, "pool": POOL, "approximate": "tanh"}
+    values |= options
     used = {name for step in SANDWICHES[sandwich] for name in step[1:]}
     return {"x": values["x"], **{name: values[name] for name in ARRAYS + OPTIONS if name in used}}
 

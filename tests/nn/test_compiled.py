@@ -24,6 +24,29 @@ def _images(*layers, shape=(3, 8, 8), **options):
     return _sequential(*layers, shape=shape, **options)
 
 
+class _Dense(nn.Model):
+    """Each convolution sees all that was computed before it."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.first, self.second = nn.Conv2d(4, 3, pad=1), nn.Conv2d(5, 3, pad=1)
+        self.out = nn.Affine(3)
+
+    def forward(self, x):
+        a = nn.ReLU()(self.first(x))
+        b = nn.ReLU()(self.second(nn.concat(x, a)))
+        return self.out(nn.Concat()(x, nn.MaxPool(1)(a), b))
+
+
+class _Wide(nn.Model):
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.first, self.out = nn.Affine(5), nn.Affine(3)
+
+    def forward(self, x):
+        return self.out(nn.concat(x, nn.Tanh()(self.first(x)), x))
+
+
 NETWORKS = {
     "one affine layer": lambda: _sequential(nn.Affine(3)),
     "no penalty": lambda: _sequential(nn.Affine(8), nn.ReLU(), nn.Affine(3), reg=0.0),
@@ -89,6 +112,16 @@ NETWORKS = {
         rng=0,
     ),
     "three layers": lambda: models.ThreeLayerConvNet((3, 8, 8), 4, 3, 9, 3, reg=1e-2, rng=0),
+    "softplus, maxout": lambda: _sequential(
+        nn.Affine(8), nn.Softplus(), nn.Affine(12), nn.Maxout(3), nn.Affine(6), nn.Softplus(), nn.Affine(3)
+    ),
+    "transposed convolution, maxout": lambda: _images(
+        nn.Conv2d(8, 3, stride=2, pad=1), nn.ReLU(), nn.Maxout(2), nn.ConvTranspose2d(6, 3, stride=2, pad=1),
+        nn.BatchNorm(), nn.ReLU(), nn.ConvTranspose2d(4, (2, 3), stride=(2, 1), output_pad=(1, 0), groups=2),
+        nn.Softplus(), nn.ConvTranspose2d(3, 2, dilation=2, bias=False), nn.Affine(3),
+    ),
+    "concat": lambda: _Dense(input_shape=(3, 8, 8), reg=1e-2, rng=0),
+    "concat of rows": lambda: _Wide(input_shape=(6,), rng=0),
     "resnet": lambda: models.resnet20(input_shape=(3, 8, 8), num_classes=3, rng=0),
 }  # fmt: skip
 
@@ -343,7 +376,7 @@ def test_what_changes_between_calls_is_seen():
 @pytest.mark.parametrize(
     ("make", "why"),
     [
-        (lambda: _sequential(nn.Affine(8), nn.Softplus(), nn.Affine(3)), "Softplus"),
+        (lambda: _sequential(nn.Affine(8), nn.PReLU(), nn.Affine(3)), "PReLU"),
         (lambda: _sequential(nn.Affine(8), nn.Dropout(0.5, seed=1), nn.Affine(3)), "seed"),
         (lambda: _sequential(nn.Affine(3), loss={"name": "focal", "gamma": 2.0}), "focal"),
     ],

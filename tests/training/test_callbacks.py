@@ -226,26 +226,52 @@ def test_a_run_that_was_killed_goes_on_bit_by_bit(name, at, whole_run, tmp_path)
     check_same_run(tmp_path / "run", whole_run)
 
 
-def test_stop_on_signal_gives_the_handlers_back():
-    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
+def test_stop_on_signal_gives_the_handlers_back(name):
+    number = getattr(signal, name, None)
+    if number is None:
+        pytest.skip(f"this system has no {name}")
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(number)
 
     class Interrupt(Callback):
         def on_step_end(self, solver, record):
             if record["iteration"] == 2:
-                os.kill(os.getpid(), signal.SIGTERM)
+                os.kill(os.getpid(), number)
 
     stop = StopOnSignal()
     solver = solver_of(callbacks=[stop, Interrupt()])
     solver.train()
-    assert stop.signal == signal.SIGTERM
+    assert stop.signal == number
     assert solver.stop_reason == "interrupted"
     assert solver.iteration == 2
-    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(number)) == before
     solver.callbacks = [stop]
     solver.train()
     assert stop.signal is None
     assert solver.iteration == 9
-    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(number)) == before
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this system has no SIGUSR1")
+def test_a_signal_that_somebody_catches_is_left_to_them():
+    def theirs(number, frame):
+        pass
+
+    class Looks(Callback):
+        def __init__(self):
+            self.seen = set()
+
+        def on_step_end(self, solver, record):
+            self.seen.add(signal.getsignal(signal.SIGUSR1))
+
+    before = signal.signal(signal.SIGUSR1, theirs)
+    try:
+        looks = Looks()
+        solver = solver_of(callbacks=[StopOnSignal(), looks])
+        solver.train()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert looks.seen == {theirs}
 
 
 def test_a_second_signal_acts_as_without_the_callback():

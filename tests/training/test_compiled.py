@@ -114,6 +114,16 @@ CASES = {
         lambda: sequential(nn.Affine(9), nn.Tanh(), nn.Affine(2), loss="mse"),
         {"data": regression, "metric": "loss"},
     ),
+    "weights of classes": (mlp, {"class_weight": "balanced", "batch_size": 30}),
+    "weights of rows": (mlp, {"sample_weight": np.linspace(0.0, 3.0, 60) ** 3, "clip_norm": 0.5}),
+    "weights of rows of a regression": (
+        lambda: sequential(nn.Affine(9), nn.Tanh(), nn.Affine(2), loss="mse"),
+        {"data": regression, "metric": "loss", "sample_weight": np.linspace(0.5, 3.0, 60)},
+    ),
+    "weights of bytes": (
+        conv_net,
+        {"data": lambda: as_bytes(True), "class_weight": {0: 3.0, 2: 0.5}},
+    ),
     "more rows than there are": (mlp, {"batch_size": 100}),
     "plateau": (mlp, {"schedule": build_schedule({"name": "plateau", "patience": 1})}),
 }
@@ -217,14 +227,13 @@ REFUSED = {
     "a model of one's own": (Softmax, {}, "Softmax"),
     "a rule of one's own": (mlp, {"update_rule": lambda w, dw, config: (w - 0.1 * dw, config)}, "rule"),
     "muon": (mlp, {"update_rule": "muon"}, "muon"),
-    "weights": (mlp, {"class_weight": "balanced"}, "weights"),
     "parts": (mlp, {"accumulate": 2}, "parts"),
     "easy rows": (mlp, {"sampling": "shuffled", "skip_easy": 0.5}, "easy"),
     "augmentation": (
         conv_net, {"data": images, "augment": Augmentation({"flip": 0.5})}, "augmented"
     ),
     "a callback": (mlp, {"callbacks": [Looking()]}, "Looking looks at each step"),
-    "a layer": (lambda: sequential(nn.Affine(4), nn.Softplus(), nn.Affine(3)), {}, "Softplus"),
+    "a layer": (lambda: sequential(nn.Affine(4), nn.PReLU(), nn.Affine(3)), {}, "PReLU"),
     "a loss": (lambda: sequential(nn.Affine(3), loss="focal"), {}, "focal"),
 }  # fmt: skip
 

@@ -3,7 +3,6 @@
 import decimal
 import fractions
 import io
-import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -78,7 +77,7 @@ HOSTILE = {  # name -> what makes the thing
     "returns None": lambda: lambda *a, **k: None,
     "returns text": lambda: lambda *a, **k: "text",
     "returns a tuple": lambda: lambda *a, **k: (1, 2, 3),
-    "folder": lambda: Path(tempfile.gettempdir()),
+    "folder": Path.cwd,
     "root": lambda: Path("/"),
     "no file": lambda: Path("/nowhere/at/all"),
     "path of bytes": lambda: b"/tmp",

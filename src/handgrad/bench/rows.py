@@ -17,7 +17,7 @@ import numpy as np
 from handgrad import engines
 from handgrad.bench import use, work
 from handgrad.bench.measure import Summary, WrongResult, compare, interleave
-from handgrad.bench.settings import MALLOC, Peer, Setting, candidates, describe, precisions
+from handgrad.bench.settings import LIMITS, MALLOC, Peer, Setting, candidates, describe, precisions
 from handgrad.bench.tolerance import allowed
 from handgrad.bench.work import Arrays, Job
 from handgrad.bench.worker import Worker
@@ -88,6 +88,8 @@ def all_rows(quick: bool = False) -> dict[int, Row]:
     small = network("step", 50, "ConvNet", **digits)
     for job in (mlp, small):
         job["image"] = (1, 8, 8)
+    for job in (connected, two, mlp, small):
+        job["steps"] = 20  # of ours in one call
     source = "CIFAR-10" if work.has_cifar10() else "synthetic images (HANDGRAD_DATA is not set)"
     found = [
         Row(1, "AntConvNet, training step, batch 128", {"step": step}),
@@ -166,6 +168,7 @@ class Bench:
         may_compile: bool = True,
         say: Callable[[str], None] = lambda text: None,
         side: Callable[..., Any] = Worker,
+        isa: str | None = None,
     ) -> None:
         """Check the engine, and start the processes.
 
@@ -177,7 +180,8 @@ class Bench:
             with_torch: compare with PyTorch.
             may_compile: let PyTorch try ``torch.compile``.
             say: told what is going on.
-            side: starts our side, ``side("ours", threads)``.
+            side: starts our side, ``side("ours", threads, environment)``.
+            isa: the instruction set that both sides are limited to, a key of `settings.LIMITS`.
 
         Raises:
             EngineError: the engine is unknown or not built.  OptionError: PyTorch is missing.
@@ -186,7 +190,8 @@ class Bench:
             engine = "native" if "native" in engines.available() else "vectorized"
         self.engine = engines.check_name(engine)
         self.threads, self.rounds, self.seconds, self.say = threads, rounds, seconds, say
-        self._start = side
+        self.limits = LIMITS[isa] if isa is not None else {}
+        self._start = partial(self._started, side)
         self._verified: dict[str, list[Result]] = {}  # by job, all parts of it
         self._ends = ExitStack()
         self.peer: Peer | None = None
@@ -196,9 +201,10 @@ class Bench:
                     "bench: PyTorch is not installed; run `pip install 'handgrad[torch]'`, "
                     "or use --no-torch"
                 )
-            self.peer = Peer(threads, 2.5 * seconds, may_compile, say)
+            limits = self.limits.get("torch")
+            self.peer = Peer(threads, 2.5 * seconds, may_compile and not limits, say, limits)
             self._ends.callback(self.peer.close)
-        self.ours = side("ours", threads)
+        self.ours = self._start("ours", threads)
         self._ends.callback(self.ours.close)
         self.folder = Path(self._ends.enter_context(tempfile.TemporaryDirectory()))
 
@@ -207,6 +213,13 @@ class Bench:
 
     def __exit__(self, *_: object) -> None:
         self._ends.close()
+
+    def _started(
+        self, side: Callable[..., Any], name: str, threads: int, environment: Setting | None = None
+    ) -> Any:
+        """Start a process of a side, within the limits."""
+        environment = {**(environment or {}), **self.limits.get(name, {})}
+        return side(name, threads, environment) if environment else side(name, threads)
 
     def run(self, row: Row) -> Iterator[Result]:
         """Verify and measure the cases of a row; yield the result of each.

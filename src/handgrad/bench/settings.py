@@ -31,6 +31,17 @@ MALLOC: dict[str, dict[str, str]] = {
         "MALLOC_TOP_PAD_": "268435456",
     },
 }
+# What limits both sides to an instruction set; `torch.compile` takes none of it.
+LIMITS: dict[str, dict[str, dict[str, str]]] = {
+    "avx2": {
+        "ours": {"HANDGRAD_ISA": "avx2"},
+        "torch": {
+            "ATEN_CPU_CAPABILITY": "avx2",
+            "ONEDNN_MAX_CPU_ISA": "AVX2",
+            "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+        },
+    },
+}
 TRAINING = ("step", "epoch")
 
 NEAR = 1.2  # times the best: slow memory is not made the best by a compiler
@@ -75,7 +86,14 @@ def describe(setting: Setting) -> str:
 class Peer:
     """PyTorch's processes: one for each precision and way to allocate memory."""
 
-    def __init__(self, threads: int, seconds: float, may_compile: bool, say: Say) -> None:
+    def __init__(
+        self,
+        threads: int,
+        seconds: float,
+        may_compile: bool,
+        say: Say,
+        limits: Setting | None = None,
+    ) -> None:
         """Start the first process, and look whether PyTorch can compile.
 
         Args:
@@ -83,7 +101,9 @@ class Peer:
             seconds: for the measurement of one setting in a search.
             may_compile: whether to try ``torch.compile``.
             say: told what is going on.
+            limits: in the environment of each process, see `LIMITS`.
         """
+        self.limits = limits or {}
         self.threads = threads
         self.seconds = seconds
         self.say = say
@@ -101,7 +121,8 @@ class Peer:
         """Return the process for jobs of `precision` with this `malloc`."""
         key = (precision, malloc)
         if key not in self._workers:
-            self._workers[key] = Worker("torch", self.threads, MALLOC[malloc])
+            environment = {**MALLOC[malloc], **self.limits}
+            self._workers[key] = Worker("torch", self.threads, environment)
         return self._workers[key]
 
     def prepare(self, job: Job, setting: Setting) -> Worker:

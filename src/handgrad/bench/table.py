@@ -93,6 +93,8 @@ def _provenance(report: Report) -> str:
     machine, peer = report["machine"], report.get("peer") or {}
     versions = machine["versions"]
     said = [f"{machine['cpu']}, {machine['cores']} cores, {report['threads']} threads a side"]
+    if report.get("isa"):
+        said.append(f"both sides limited to {report['isa'].upper()}")
     said.append(f"Handgrad {versions['handgrad']}, NumPy {versions['numpy']}")
     if "torch" in peer:
         said.append(f"PyTorch {peer['torch']}")

@@ -34,7 +34,7 @@ class Desk:
         module, _, name = SIDES[side].partition(":")
         self.side: Any = getattr(importlib.import_module(module), name)()
         self.call: Any = None
-        self.once = False
+        self.once, self.count = False, 1
 
     def ask(self, do: str, **request: Any) -> Any:
         """Do what the method ``_<do>`` does."""
@@ -43,9 +43,10 @@ class Desk:
     def _prepare(self, job: dict[str, Any], setting: dict[str, str]) -> None:
         self.call, self.once = None, job.get("once", False)
         self.call = self.side.prepare(job, setting)
+        self.count = getattr(self.call, "steps", 1)
 
     def _time(self, seconds: float) -> list[float]:
-        return samples_of(self.call, seconds, warm=not self.once)
+        return [one / self.count for one in samples_of(self.call, seconds, warm=not self.once)]
 
     def _check(
         self, job: dict[str, Any], setting: dict[str, str], dtype: str, dropout: bool, file: str

@@ -154,9 +154,14 @@ def _is_ours(function: Any) -> bool:
 def _right(
     rerun: Rerun, calls: Sequence[Call], keys: Sequence[str], callees: Sequence[_Callee]
 ) -> bool:
-    """Whether all results are right, in every call, with the library's functions for `callees`."""
+    """Whether the calls with a wrong result are right with the library's functions for `callees`.
+
+    What is right stays out of it: a student's own layer norm may call batch norm as no other can.
+    """
     with _instead(callees):
         for call in calls:
+            if not any(key in call.expected and call.wrong(key) for key in keys):
+                continue
             got = run(rerun.results, rerun.function, call)
             if isinstance(got, Raised):
                 return False

@@ -9,10 +9,12 @@ from __future__ import annotations
 import ast
 import copy
 import itertools
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from typing import TypeGuard
 
 from handgrad.checker.edit import Edit, own, replacing, setting
 from handgrad.checker.edits_of_arrays import axes, of_their_day, repeated
+from handgrad.checker.edits_of_orders import orders
 from handgrad.checker.edits_of_terms import moved, regrouped
 from handgrad.checker.likely import likely
 
@@ -32,7 +34,6 @@ _TWINS = {
     "randn": ("rand",), "abs": ("square", "sqrt"), "var": ("std",), "std": ("var",),
     "exp": ("log",), "log10": ("log",), "log2": ("log",), "log1p": ("log",),
 }  # fmt: skip
-Body = list[ast.stmt]
 
 
 def edits(function: ast.AST, lines: Collection[int] = ()) -> Iterator[Edit]:
@@ -62,7 +63,7 @@ def _edits_of(
 ) -> Iterator[Edit]:
     for rule in (
         _assignments, _signs, _operators, regrouped, moved, _comparisons, _constants, _twins,
-        of_their_day, _unwrapped, _indices, _returned, _orders,
+        of_their_day, _unwrapped, _indices, _returned, orders,
     ):  # fmt: skip
         for statement in statements:
             yield from rule(statement)
@@ -73,6 +74,8 @@ def _edits_of(
         yield from repeated(statement, counted)
     for statement in statements:
         yield from _indexed(statement, names)
+    for statement in statements:
+        yield from _filled(statement)
     for statement in statements:
         yield from _renamed(statement, names)
     for statement in statements:
@@ -229,7 +232,7 @@ def _unwrapped(statement: ast.stmt) -> Iterator[Edit]:
 
 
 def _indices(statement: ast.stmt) -> Iterator[Edit]:
-    """Indices, arguments and elements in another order; a whole axis for one index."""
+    """Indices, arguments and elements in another order; a whole axis for one index that is read."""
     for node in own(statement):
         if isinstance(node, ast.Tuple | ast.List) and 2 <= len(node.elts) <= 4:
             for order in list(itertools.permutations(node.elts))[1:]:
@@ -241,7 +244,19 @@ def _indices(statement: ast.stmt) -> Iterator[Edit]:
                 bound = getattr(node, field)
                 if bound is not None:
                     yield setting(statement, node, field, None)
-        if isinstance(node, ast.Subscript) and not isinstance(node.slice, ast.Slice | ast.Tuple):
+        if _is_read(node) and not isinstance(node.slice, ast.Slice | ast.Tuple):
+            yield setting(statement, node, "slice", ast.Slice())
+
+
+def _is_read(node: ast.AST) -> TypeGuard[ast.Subscript]:
+    return isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load)
+
+
+def _filled(statement: ast.stmt) -> Iterator[Edit]:
+    """A whole axis for the index of what is written: likely only where nothing else helps."""
+    for node in own(statement):
+        written = isinstance(node, ast.Subscript) and not _is_read(node)
+        if written and not isinstance(node.slice, ast.Slice | ast.Tuple):
             yield setting(statement, node, "slice", ast.Slice())
 
 
@@ -254,46 +269,6 @@ def _returned(statement: ast.stmt) -> Iterator[Edit]:
                 order = list(elements)
                 order[i], order[j] = order[j], order[i]
                 yield setting(statement, statement.value, "elts", order)
-
-
-def _orders(statement: ast.stmt) -> Iterator[Edit]:
-    """Two statements of a body in the other order; one that belongs behind the loop it is in."""
-    for body in (getattr(statement, "body", None), getattr(statement, "orelse", None)):
-        if isinstance(body, list) and body:
-            yield from orders_of(body)
-            if isinstance(statement, ast.For) and len(body) > 1:
-                last = body[-1]
-                words = f"right with `{ast.unparse(last)}` behind the loop, not in it"
-                yield Edit(last, _behind(statement, last), _back(statement, last, body), words)
-
-
-def orders_of(body: Body) -> Iterator[Edit]:
-    """Yield the exchanges of two neighbours in a body."""
-    for i in range(len(body) - 1):
-
-        def exchange(i: int = i) -> None:
-            body[i], body[i + 1] = body[i + 1], body[i]
-
-        if isinstance(body[i + 1], ast.Return | ast.Raise | ast.Break | ast.Continue):
-            continue  # what it comes before is never run
-        first, second = ast.unparse(body[i]), ast.unparse(body[i + 1])
-        words = f"right with `{second}` before `{first}`"
-        yield Edit(body[i], exchange, exchange, words)
-
-
-def _behind(loop: ast.For, last: ast.stmt) -> Callable[[], None]:
-    def make() -> None:
-        loop.body = loop.body[:-1]
-        loop.orelse = [last, *loop.orelse]  # a loop that is not left runs it once, behind
-
-    return make
-
-
-def _back(loop: ast.For, last: ast.stmt, body: Body) -> Callable[[], None]:
-    def undo() -> None:
-        loop.body, loop.orelse = body, loop.orelse[1:]
-
-    return undo
 
 
 def _setting_all(statement: ast.stmt, nodes: list[ast.Name], name: str) -> Edit:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.util
 import sys
 from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from handgrad.checker import standins
+from handgrad.checker import relics, standins
 from handgrad.checker.places import COURSE_PACKAGES, Place, has_python
 
 
@@ -25,7 +26,7 @@ class OwnLoader(SourceFileLoader):
 
     def exec_module(self, module: ModuleType) -> None:
         """Run it; a package whose ``__init__`` fails is a package all the same."""
-        module.__dict__.setdefault("xrange", range)
+        module.__dict__.setdefault("xrange", relics.xrange)
         try:
             super().exec_module(module)
         except Exception:
@@ -143,7 +144,8 @@ class StandInFinder(MetaPathFinder, Loader):
 class SlowFinder(StandInFinder):
     """Spares the submission's own imports of what takes longer than the judgement and is not needed.
 
-    That is Matplotlib, and a library that a file imports and never uses.
+    That is Matplotlib, and a library that a file imports and never uses; one that only some of its functions
+    use is imported when one of them runs.
     """
 
     def find_spec(
@@ -153,10 +155,52 @@ class SlowFinder(StandInFinder):
         importer, top = _importer(), fullname.partition(".")[0]
         if not self.session.loading or not isinstance(importer, OwnLoader):
             return None
-        idle = top in ("torch", "tensorflow") and not _uses(Path(importer.path), top)
-        if top not in ("matplotlib", "seaborn") and not idle:
+        if top in ("matplotlib", "seaborn"):
+            return ModuleSpec(fullname, self, is_package=True)
+        if top not in ("torch", "tensorflow"):
             return None
-        return ModuleSpec(fullname, self, is_package=True)
+        if not _uses(Path(importer.path), top):
+            return ModuleSpec(fullname, self, is_package=True)
+        if _waits(Path(importer.path), top) and PathFinder.find_spec(top):
+            return ModuleSpec(fullname, Later(self.session), is_package=True)
+        return None
+
+
+class Later(StandInFinder):
+    """Imports a library as soon as a function of the submission asks for one of its names."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Let the names come from the library itself."""
+        name = module.__name__
+
+        def ask(attribute: str) -> Any:
+            if attribute.startswith("__"):
+                raise AttributeError(attribute)
+            return getattr(importlib.import_module(name), attribute)
+
+        module.__getattr__ = ask  # type: ignore[method-assign]
+
+
+def _waits(file: Path, top: str) -> bool:
+    """Whether a file imports modules of the library `top` by name, and uses them in functions alone."""
+    tree = ast.parse(file.read_bytes())
+    bound: set[str] = set()
+    queue: list[ast.AST] = [tree]
+    used: set[str] = set()
+    while queue:
+        node = queue.pop()
+        if isinstance(node, ast.Import):
+            found = [one for one in node.names if one.name.partition(".")[0] == top]
+            bound |= {one.asname or top for one in found}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == top:
+            return False
+        elif isinstance(node, ast.Name):
+            used.add(node.id)
+        if isinstance(node, ast.FunctionDef):
+            queue += [*node.decorator_list, node.args, *filter(None, [node.returns])]
+        else:
+            queue += ast.iter_child_nodes(node)
+    return bool(bound) and not bound & used
 
 
 def _uses(file: Path, top: str) -> bool:

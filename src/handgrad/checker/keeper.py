@@ -1,7 +1,7 @@
 """The process that is kept: ``python -m handgrad.checker.keeper`` judges one task after another (see `kept`).
 
-Each task is judged in a copy of this process, which has loaded all that judging needs and has run nobody's
-code: so nothing of one task reaches the next.  Where the system cannot copy a process it is judged in this
+Each task is judged in a copy of this process, which has loaded all that judging needs and has not run
+any submission, so that no task reaches the next.  Where the system cannot copy a process it is judged in this
 one, which is put back afterwards (see `reset`), and ends where that cannot be done.
 
 Tasks come line by line, as JSON, on standard input.  An answer is one line with the number of the copy, and

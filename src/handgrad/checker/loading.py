@@ -75,6 +75,8 @@ def loaded(path: Path, course: Profile | None = None) -> Iterator[Loaded]:
         if course is None and _refuse_cython(module):
             session.notes.clear()
         _refuse_unwritten(place)
+        if relic := relics.use_of_xrange(module):
+            session.notes.append(relic)
         yield Loaded(module, place, list(dict.fromkeys(session.notes)))
     finally:
         sys.dont_write_bytecode = writes
@@ -133,11 +135,8 @@ def _refuse_cython(module: ModuleType) -> bool:
 
 def _refuse_unwritten(place: Place) -> None:
     """Let what builds upon a layer that is not written yet be not testable."""
-    modules = [
-        one for one in list(sys.modules.values()) if place.owns(getattr(one, "__file__", ""))
-    ]
     refused: dict[int, Callable[..., Any]] = {}
-    for module in modules:
+    for module in place.own_modules():
         for name, value in list(vars(module).items()):
             known = by_function(name) if isinstance(value, FunctionType) else None
             if known is None:

@@ -36,6 +36,7 @@ from handgrad.checker.undisturbed import changed, fresh, quiet, run, source_file
 from handgrad.checker.written import LOSS, unwritten
 
 _LACKING = "lacking"  # a layer that the network calls and that is not there, in one scenario
+_CAUTIONS = ("row", "argument_changed")  # what no course takes points for
 NAMES = ("TwoLayerNet", "FullyConnectedNet", "ThreeLayerConvNet")
 
 
@@ -84,10 +85,10 @@ def judge(
         rerun = Rerun(cls, lambda other, call: _results(name, other, call, drops))
         if train_only and not strict:
             cautions = _by_the_courses_line(calls, findings, lines)
-        judged = [one for one in findings if strict or one.name != "row"]
+        judged = [one for one in findings if strict or one.name not in _CAUTIONS]
         causes = diagnosis.explain(calls, judged, layer, "forward", (lines, first), rerun)
     if not strict:
-        cautions += [one.says for one in findings if one.name == "row"]
+        cautions += [one.says for one in findings if one.name in _CAUTIONS]
     causes.sort(key=lambda cause: (not cause.certain, cause.name == "raises"))
     errors: dict[str, float] = {}
     for call in calls:
@@ -172,6 +173,7 @@ def _try(
         findings.append(
             Breach("argument_changed", "the constructor changes its caller's arguments")
         )
+    model = _without_dropout(model, cls, own, findings)
     gap = _gap(model, scenario)
     if gap:
         findings.append(Breach(NOT_WRITTEN, gap))
@@ -231,6 +233,22 @@ def _try(
     return call
 
 
+def _without_dropout(model: Any, cls: Any, own: dict[str, Any], findings: list[Breach]) -> Any:
+    """Return the model, built without dropout where its default means some although nobody asked for it."""
+    default = getattr(inspect.signature(cls).parameters.get("dropout"), "default", None)
+    if "dropout" in own or default not in (0, 1) or getattr(model, "use_dropout", None) is not True:
+        return model
+    other = run(method_of(cls, lambda: cls(**own, dropout=1 - default)))
+    if isinstance(other, Raised) or getattr(other, "use_dropout", None) is not False:
+        return model
+    says = (
+        f"the default dropout={default} is taken as dropout with p = {default}: without the option there is "
+        f"none, so the default must be {1 - default}"
+    )
+    findings.append(Breach("dropout_by_default", says))
+    return other
+
+
 def _expected_of(truth: Any, scenario: Scenario, X: Any, y: Any) -> Call:
     """Return what scores, loss and gradients must be, with the facts that hypotheses need."""
     base = fresh(truth)
@@ -255,7 +273,7 @@ def _without_row(value: Any, like: Any) -> Any:
 
 
 def _gap(model: Any, scenario: Scenario) -> str:
-    """Return what of the model this scenario needs and nobody has written yet, or ""."""
+    """Return what this scenario needs and the model has not yet, or ""."""
     params = getattr(model, "params", None)
     if isinstance(params, dict) and not params:
         return "its constructor leaves params empty"
@@ -317,5 +335,5 @@ def _check_parameters(model: Any, truth: Any, scenario: Scenario, findings: list
             findings.append(Breach("gamma_start", f"{key} does not start at one{where}"))
     extra = [key for key in params if key not in truth.params]
     if extra:
-        findings.append(Breach("parameter_extra", f"params has {', '.join(extra)} besides{where}"))
+        findings.append(Breach("parameter_extra", f"params also has {', '.join(extra)}{where}"))
     return not extra

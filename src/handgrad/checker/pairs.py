@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.checker import beside, contracts, diagnosis
+from handgrad.checker import beside, contracts, diagnosis, structure
 from handgrad.checker.calling import Pair, Passed, call_backward, call_forward, upstream
 from handgrad.checker.course import BEYOND, leaves_out, refused, within
 from handgrad.checker.expected import (
@@ -343,6 +343,8 @@ def _verdict(
         causes = diagnosis.explain(calls, findings, layer, side, (lines, first), rerun)
     if partner and causes and not causes[0].certain:
         causes = beside.of_a_mended_forward(partner[0], name, calls, partner[1]) or causes
+    if branch := structure.open_branch(causes, calls):
+        return Verdict(name, NOT_WRITTEN, reason=branch, **place)
     notes = list(evidence.notes)
     if evidence.untested:
         left_out = sorted(set(evidence.untested))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 
 from handgrad.courses.profiles import PROFILES
 
@@ -34,9 +36,23 @@ class Place:
         """The outermost package's folder; of a file outside of packages, its own folder."""
         return self.packages.get(self.name.partition(".")[0], self.file.parent)
 
+    @property
+    def _start(self) -> str:
+        """How the paths of the submission's files begin."""
+        return os.path.normcase(self.root / "_")[:-1]
+
     def owns(self, path: str | None) -> bool:
         """Whether a file is of the same submission."""
-        return bool(path) and self.root in Path(str(path)).absolute().parents
+        return bool(path) and os.path.normcase(Path(str(path)).absolute()).startswith(self._start)
+
+    def own_modules(self) -> list[ModuleType]:
+        """Return the imported modules of the submission; most of the others are the library's."""
+        start, modules = self._start, list(sys.modules.values())
+        return [
+            one
+            for one in modules
+            if (file := getattr(one, "__file__", None)) and os.path.normcase(file).startswith(start)
+        ]
 
 
 def place_of(file: Path) -> Place:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import is_
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -97,7 +98,7 @@ class Call:
         """Whether what came for `key` is not what was expected; remembered while both are the same."""
         now = (self.got[key], self.expected[key], self.scale.get(key), self.tolerance)
         seen = self._wrong.get(key)
-        if seen is None or any(a is not b for a, b in zip(seen[0], now, strict=True)):
+        if seen is None or not all(map(is_, seen[0], now)):
             seen = self._wrong[key] = (now, not same(*now))
         return seen[1]
 

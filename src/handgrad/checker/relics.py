@@ -10,6 +10,7 @@ import textwrap
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -203,6 +204,33 @@ def _targets(statement: ast.stmt) -> set[str]:
     elif isinstance(statement, ast.AugAssign | ast.AnnAssign):
         targets = [statement.target]
     return {n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)}
+
+
+def xrange(*arguments: int) -> range:
+    """Answer Python 2's ``xrange`` in a file that gets it from nowhere."""
+    return range(*arguments)
+
+
+def use_of_xrange(module: ModuleType) -> str:
+    """Return the line on a file's use of ``xrange``, where Python 3 would raise NameError; or ""."""
+    if vars(module).get("xrange") is not xrange:
+        return ""
+    tree = ast.parse(Path(str(module.__file__)).read_bytes())
+    lines = [
+        node.lineno for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == "xrange"
+    ]
+    if not lines:
+        return ""
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    around = [
+        one.name
+        for one in functions
+        if any(one.lineno <= n <= (one.end_lineno or 0) for n in lines)
+    ]
+    where = f", in {', '.join(dict.fromkeys(around))}" if around else ""
+    file = Path(str(module.__file__)).name
+    place = f"{file}:{min(lines)}{where}"
+    return f"{PYTHON}: xrange is gone from Python 3 ({place}): range answers here; write range"
 
 
 def of_syntax(error: SyntaxError) -> str:

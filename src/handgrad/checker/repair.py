@@ -25,7 +25,8 @@ import numpy as np
 from handgrad.checker import spawned
 from handgrad.checker.apart import apart, can_fork
 from handgrad.checker.edit import Edit, idle_parts
-from handgrad.checker.edits import edits, orders_of
+from handgrad.checker.edits import edits
+from handgrad.checker.edits_of_orders import orders_of
 from handgrad.checker.records import Call, Raised, same
 
 _SECONDS = 1.0  # of processor time for the edits of one function

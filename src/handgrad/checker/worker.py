@@ -20,7 +20,7 @@ from pathlib import Path
 from time import process_time
 from typing import Any
 
-from handgrad.checker import apart, likeness, spawned, standins
+from handgrad.checker import apart, jobs, likeness, spawned, standins
 from handgrad.checker.discover import Options, check_path, judge_file
 from handgrad.checker.report import Report
 from handgrad.checker.verdict_page import records_of
@@ -125,7 +125,7 @@ def _named_exit(code: int = 0) -> Any:
 
 
 def _no_input(prompt: object = "") -> str:
-    raise EOFError("input() waits for somebody to type, and nobody is there")
+    raise EOFError("input() waits for typing, and a check has no keyboard")
 
 
 def _judges(error: BaseException) -> bool:
@@ -163,11 +163,11 @@ def _inside(value: Any, folder: Path) -> Any:
 
 
 def can_limit_memory() -> bool:
-    """Whether a process's memory can be limited: not on Windows, and macOS keeps no such limit."""
+    """Whether a process's memory can be limited: macOS keeps no such limit, Windows does by job objects."""
     try:
         import resource
     except ImportError:
-        return False
+        return jobs.can_limit()
     return hasattr(resource, "RLIMIT_AS") and sys.platform != "darwin"
 
 
@@ -176,12 +176,13 @@ def _limit(memory: int, seconds: float, keeps: bool) -> None:
 
     keeps: whether other tasks come after this one: then the limits can be raised again.
     """
+    # the clock comes first; this ends what escaped it
+    time = int(process_time() + 2 * seconds) + 5
     try:
         import resource
     except ImportError:
+        jobs.limit(memory * _MEBI, time)
         return
-    # the clock comes first; this ends what escaped it
-    time = int(process_time() + 2 * seconds) + 5
     for kind, value in (
         ("RLIMIT_AS", memory * _MEBI),
         ("RLIMIT_CPU", time),

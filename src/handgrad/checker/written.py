@@ -35,12 +35,13 @@ def unwritten(function: Any, side: str = FORWARD) -> str:
         return "its body is empty"
     if any(_refuses(node) for node in body):
         return "it raises NotImplementedError"
-    if mode := _open_mode(tree):
+    nodes = _nodes(tree)
+    if mode := _open_mode(nodes):
         return f"in {mode} mode it raises NotImplementedError"
     inner = inspect.unwrap(function)
     free = getattr(getattr(inner, "__code__", None), "co_freevars", ())
-    skeleton = Skeleton(tree, {*getattr(inner, "__globals__", {}), *free})
-    returns = [node.value for node in _walk(tree) if isinstance(node, ast.Return)]
+    skeleton = Skeleton(tree, nodes, {*getattr(inner, "__globals__", {}), *free})
+    returns = [node.value for node in nodes if isinstance(node, ast.Return)]
     if not returns:
         return "it returns nothing" if skeleton.computes_nothing() else ""
     empty = [skeleton.is_empty_result(value, side) for value in returns]
@@ -59,18 +60,18 @@ def unwritten(function: Any, side: str = FORWARD) -> str:
 class Skeleton:
     """What the names in a function hold: something that was computed, or nothing yet."""
 
-    def __init__(self, tree: ast.FunctionDef, known: set[str]) -> None:
-        """Collect the assignments; known: the names that it sees around it."""
+    def __init__(self, tree: ast.FunctionDef, nodes: list[ast.AST], known: set[str]) -> None:
+        """Collect the assignments in a function's nodes; known: the names that it sees around it."""
         arguments = tree.args
         self._given = {
             one.arg for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
         } | {one.arg for one in (arguments.vararg, arguments.kwarg) if one}
         self._order = [one.arg for one in (*arguments.posonlyargs, *arguments.args)]
-        self._read = {node.id for node in _walk(tree) if isinstance(node, ast.Name)}
+        self._read = {node.id for node in nodes if isinstance(node, ast.Name)}
         self._known = known
-        self._raises = any(isinstance(node, ast.Raise) for node in _walk(tree))
+        self._raises = ast.Raise in map(type, nodes)
         self._values: dict[str, list[ast.expr | None]] = {}
-        for node in _walk(tree):
+        for node in nodes:
             for name, value in _stores(node):
                 self._values.setdefault(name, []).append(value)
 
@@ -173,14 +174,13 @@ def _definition(function: Any) -> ast.FunctionDef | None:
     return first if isinstance(first, ast.FunctionDef) else None
 
 
-def _walk(tree: ast.FunctionDef) -> Iterator[ast.AST]:
-    """All nodes of a function, without those of functions inside it."""
-    todo: list[ast.AST] = list(tree.body)
-    while todo:
-        node = todo.pop(0)
-        yield node
+def _nodes(tree: ast.FunctionDef) -> list[ast.AST]:
+    """Return all nodes of a function, without those of functions inside it, the outer ones first."""
+    nodes: list[ast.AST] = list(tree.body)
+    for node in nodes:  # which grows
         if not isinstance(node, ast.FunctionDef | ast.Lambda | ast.ClassDef):
-            todo += ast.iter_child_nodes(node)
+            nodes += ast.iter_child_nodes(node)
+    return nodes
 
 
 def _stores(node: ast.AST) -> Iterator[tuple[str, ast.expr | None]]:
@@ -231,9 +231,9 @@ def _is_idle(node: ast.stmt) -> bool:
     return constant or isinstance(node, ast.Pass)
 
 
-def _open_mode(tree: ast.FunctionDef) -> str:
+def _open_mode(nodes: list[ast.AST]) -> str:
     """Return the mode, "train" or "test", whose branch raises NotImplementedError, or ""."""
-    choices = [node for node in _walk(tree) if isinstance(node, ast.If)]
+    choices = [node for node in nodes if isinstance(node, ast.If)]
     chained = {id(one) for node in choices for one in node.orelse if isinstance(one, ast.If)}
     for node in choices:
         modes = [one.value for one in ast.walk(node.test) if isinstance(one, ast.Constant)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 import click
@@ -9,12 +10,15 @@ import click
 from handgrad import engines, environment
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from handgrad.distributed.world import World
 
 
 EPILOG = """\b
 Examples:
   handgrad doctor
+  handgrad doctor --measure     times convolutions, and keeps the fastest ways for this processor
   mpirun -n 2 handgrad doctor --mpi
 """
 
@@ -23,14 +27,40 @@ Examples:
 @click.option(
     "--mpi", is_flag=True, help="Say which MPI there is, and measure it between the ranks."
 )
-def command(mpi: bool) -> int:
+@click.option(
+    "--measure",
+    is_flag=True,
+    help="Time convolutions; keep which way is the fastest, for this processor.",
+)
+def command(mpi: bool, measure: bool) -> int:
     """Say what is installed, what is slow, and how to mend it."""
+    if measure:
+        _measure()
     if mpi:
         from handgrad.cli.ranks import with_ranks
 
         return with_ranks(_mpi)
     _show()
     return 0
+
+
+def _measure() -> None:
+    """Measure which way convolutions are computed the fastest, and say what came of it."""
+    if "native" not in engines.available():
+        raise click.UsageError(
+            "--measure: the native engine is missing, so there is nothing to choose"
+        )
+    module = engines.get("native").choices
+    before = perf_counter()
+    try:
+        found, seconds, built_in = module.measure()
+    except OSError as error:
+        raise click.UsageError(f"--measure: {module.path()} cannot be written: {error}") from error
+    click.echo(
+        f"measured in {perf_counter() - before:.2f} s, kept in {module.path()}: transforms cost "
+        f"{found.number:g} times, weights {found.weight:g} times what is built in; the convolutions tried "
+        f"take {1e3 * seconds:.2f} ms, by the built-in choices {1e3 * built_in:.2f} ms"
+    )
 
 
 def _mpi(world: World | None) -> int:
@@ -75,6 +105,8 @@ def _show() -> None:
         table.add_row("native kernels", f"{control.isa()} (of {', '.join(control.isas())})")
         table.add_row("native threads", str(control.threads()))
         table.add_row("native convolution", "exact" if control.exact() else "fast (Winograd)")
+        for name, text in _choices():
+            table.add_row(name, text)
     table.add_section()
     table.add_row("processor", environment.cpu())
     table.add_row("cores", str(environment.cores()))
@@ -87,6 +119,20 @@ def _show() -> None:
     console.print(table)
     for advice in _advice(blas):
         line(console, f"- {advice}")
+
+
+def _choices() -> Iterator[tuple[str, str]]:
+    """Yield how convolutions of some sizes are computed, and why so."""
+    module = engines.get("native").choices
+    known = module.current()
+    yield "choices", f"{known.source}: transforms x {known.number:g}, weights x {known.weight:g}"
+    names = {0: "direct"}
+    for (N, C, length, F), tiles in module.chosen():
+        ways = [names.get(tile, f"{tile}x{tile}") for tile in tiles]
+        yield (
+            f"  {N}, {C}-{F} at {length}",
+            f"forward {ways[0]}, input {ways[1]}, weights {ways[2]}",
+        )
 
 
 def _advice(blas: dict[str, object]) -> list[str]:

@@ -27,6 +27,7 @@ Examples:
   handgrad experiment update-rules batchnorm-init --data-dir ~/cifar
   handgrad experiment activations --seeds 5
   handgrad experiment image-filters --image photo.jpg
+  handgrad experiment dropout --live
   handgrad experiment all --report
 """
 
@@ -47,6 +48,7 @@ Examples:
               help="Trials at a time (default: one a core).")  # fmt: skip
 @click.option("--quick", is_flag=True, help="Tiny trials, only to see that all works.")
 @click.option("--again", is_flag=True, help="Do finished trials anew.")
+@click.option("--live", is_flag=True, help="Show the trials on the page of `handgrad lab`.")
 @click.option("--report", is_flag=True, help="Write one page with all these studies.")
 @click.option("--markdown", is_flag=True, help="Print a table of what came out, with provenance.")
 def command(
@@ -60,6 +62,7 @@ def command(
     workers: int | None,
     quick: bool,
     again: bool,
+    live: bool,
     report: bool,
     markdown: bool,
 ) -> int:
@@ -88,6 +91,10 @@ def command(
         )
         for study in studies
     }
+    if live:
+        from handgrad.cli.live import show_lab
+
+        show_lab(out)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     outcomes: list[Outcome] = []
     running = run_studies(
@@ -98,6 +105,7 @@ def command(
         data_dir=data_dir,
         again=again,
         tell=_tell,
+        live=live,
     )
     try:
         with closing(running):

@@ -31,6 +31,10 @@ Examples:
 @click.option(
     "--password", is_flag=True, help="Ask for a password, which a browser must then give."
 )
+@click.option("--certificate", type=PathType(dir_okay=False), metavar="FILE",
+              help="PEM file: speak TLS (https), so that nobody on the way reads along.")  # fmt: skip
+@click.option("--key", type=PathType(dir_okay=False), metavar="FILE",
+              help="The certificate's private key, where that is a file of its own.")  # fmt: skip
 @click.option("--idle", type=click.FloatRange(min=1), metavar="SECONDS",
               help="End when nobody looked for so long.")  # fmt: skip
 def command(
@@ -40,6 +44,8 @@ def command(
     port: int,
     host: str,
     password: bool,
+    certificate: Path | None,
+    key: Path | None,
     idle: float | None,
 ) -> int:
     """Show the runs in FOLDER (default: runs) on a page in the browser, live, until Ctrl-C.
@@ -57,6 +63,8 @@ def command(
     if password:
         word = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     folder.mkdir(parents=True, exist_ok=True)
+    if host not in ("127.0.0.1", "localhost", "::1") and certificate is None:
+        click.echo("Without --certificate the password and the page are not encrypted.", err=True)
     lab = Lab(folder, list(layers), list(data))
     give_way(SERVER)
 
@@ -64,5 +72,5 @@ def command(
         click.echo(address)
         open_page(address)
 
-    serve(lab, host, port, word, idle, started)
+    serve(lab, host, port, word, idle, started, certificate, key)
     return 0

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import sys
 import traceback
 from collections.abc import Callable
+from time import sleep
 from typing import TYPE_CHECKING
 
 import click
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from handgrad.training.run import Ranks
 
 SHARDS = 8  # of a batch under MPI, unless set
+_FIRST = 2.0  # seconds in which rank 0 says what all ranks would say
 
 
 def with_ranks(work: Callable[[World | None], int]) -> int:
@@ -28,17 +31,29 @@ def with_ranks(work: Callable[[World | None], int]) -> int:
     told = launched()
     if told is None:
         return work(None)
-    from handgrad.distributed.world import OtherRankEnded, join, silence
+    from handgrad.distributed.world import give_up, join, leave, silence
     from handgrad.errors import HandgradError
 
     try:
         world = join()
-    except HandgradError:
-        if told.rank == 0:
-            raise
+    except HandgradError as error:
+        if told.rank:
+            sleep(_FIRST)  # where all lack it, rank 0 says so and ends the others
+        place = f"rank {told.rank}: " if told.rank else ""
+        click.echo(f"handgrad: {place}{error}", err=True)
+        give_up(2)
         return 2
+    atexit.register(leave, world)
     if world.rank:
         silence()
+    world.exit_code = _worked(world, work)
+    return world.exit_code
+
+
+def _worked(world: World, work: Callable[[World | None], int]) -> int:
+    """Do `work`; return the exit code, after all have heard of an error."""
+    from handgrad.distributed.world import OtherRankEnded
+
     try:
         return work(world)
     except OtherRankEnded:

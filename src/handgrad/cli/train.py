@@ -156,6 +156,7 @@ def _train(
     """Train `run`, say what it reached, and return the exit code."""
     from handgrad.cli.live import watchers
     from handgrad.cli.show import line, show_result, show_start, stopped_text
+    from handgrad.distributed.watching import rank_0_alone
     from handgrad.report import write_report
     from handgrad.training.progress import ProgressBar
 
@@ -182,13 +183,14 @@ def _train(
     if signal is not None:
         line(console, stopped_text(run))
         return 128 + signal
-    if not run.writes:
-        return 0
-    if not run.is_finished:  # somebody stopped it on the page
-        line(console, stopped_text(run))
-        return 0
-    evaluation = run.evaluate()
-    show_result(console, run, evaluation, write_report(run.folder))
+    with rank_0_alone(world, "the test and the report") as is_mine:
+        if not is_mine:
+            return 0
+        if not run.is_finished:  # somebody stopped it on the page
+            line(console, stopped_text(run))
+            return 0
+        evaluation = run.evaluate()
+        show_result(console, run, evaluation, write_report(run.folder))
     if open_report:
         _open(run.folder / "report.html")
     return 0

@@ -291,7 +291,7 @@ def _is_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
 
 
 def _is_repeated(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
-    """Whether half of the cells of the first line stand below, too, in the same column: as data do."""
+    """Whether half of the first line's cells appear again in their column, as data do."""
     again = [
         any(len(row) > k and row[k] == cell for row in rest) for k, cell in enumerate(first) if cell
     ]

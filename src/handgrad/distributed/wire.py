@@ -46,34 +46,34 @@ class _Bucket:
         self.parts = [slice(a, b) for a, b in pairwise(cuts)]
         own = self.parts[world.rank]
         length = own.stop - own.start
-        # parts of the ranks, and in each the nodes behind one another: what goes to a rank is contiguous
-        nodes = len(wire.nodes[world.rank])
-        self.out = [np.empty((nodes, p.stop - p.start), self.dtype) for p in self.parts]
+        self.out = np.empty(
+            (len(wire.nodes[world.rank]), size), self.dtype
+        )  # sums of the own nodes
         self.into = {
             rank: np.empty((len(wire.nodes[rank]), length), self.dtype)
             for rank in range(world.size)
             if rank != world.rank
         }
-        self.total = np.empty(size, self.dtype)
         self.begin()
 
     def begin(self) -> None:
+        self.total = np.empty(
+            self.out.shape[1], self.dtype
+        )  # anew: the gradients of a step are views of it
         self.missing = set(self.places)
         self.sent: dict[int, list[Any]] = {}
         self.coming: dict[int, list[Any]] = {}
         self.state = "filling"
         self.not_before = 0.0
 
+    def slots(self, name: str, shape: tuple[int, ...]) -> list[np.ndarray]:
+        """Return where the sums of a gradient over each of the own nodes belong."""
+        return [row[self.places[name]].reshape(shape) for row in self.out]
+
     def fill(self, name: str, parts: Sequence[np.ndarray]) -> None:
-        place = self.places[name]
-        for node, array in enumerate(parts):
-            flat = array.reshape(-1)
-            for rank, part in enumerate(self.parts):
-                low, high = max(place.start, part.start), min(place.stop, part.stop)
-                if low < high:
-                    self.out[rank][node, low - part.start : high - part.start] = flat[
-                        low - place.start : high - place.start
-                    ]
+        for slot, array in zip(self.slots(name, parts[0].shape), parts, strict=True):
+            if array.base is None or array.ctypes.data != slot.ctypes.data:
+                slot[...] = array
         self.missing.discard(name)
 
 
@@ -106,9 +106,11 @@ class Wire:
         self._home: dict[str, _Bucket] = {}
         self._flying: list[_Bucket] = []
         self._since: float | None = None
+        self._scale = 1.0
 
-    def begin(self, params: Arrays) -> None:
-        """A step begins, of these parameters."""
+    def begin(self, params: Arrays, scale: float | None) -> None:
+        """A step begins, of these parameters; the sums of all shards are scaled (None: not)."""
+        self._scale = 1.0 if scale is None else scale
         layout = [(name, w.shape, w.dtype) for name, w in params.items()]
         if layout != self._layout:
             self._layout = layout
@@ -133,6 +135,10 @@ class Wire:
             groups[-1].append(name)
             size += w.nbytes
         return [_Bucket(i, names, params, self) for i, names in enumerate(groups)]
+
+    def slots(self, name: str) -> list[np.ndarray]:
+        """Return where the sums of the gradient `name` over each own node may be written."""
+        return self._home[name].slots(name, self._shapes[name])
 
     def ready(self, name: str, parts: Sequence[np.ndarray]) -> None:
         """The sums of the gradient `name` over each of the own nodes are there."""
@@ -159,7 +165,7 @@ class Wire:
             self.seconds["flying"] += now - self._since
         self.seconds["waiting"] += now - started
         return {
-            name: bucket.total[place].reshape(self._shapes[name]).copy()
+            name: bucket.total[place].reshape(self._shapes[name])
             for bucket in self._buckets
             for name, place in bucket.places.items()
         }
@@ -171,8 +177,13 @@ class Wire:
         tag = _FIRST + 2 * bucket.number
         bucket.state = "scattering"
         bucket.not_before = perf_counter() + self.world.delay
-        bucket.coming = {r: [self.world.receive(b, r, tag)] for r, b in bucket.into.items()}
-        bucket.sent = {r: [self.world.send(bucket.out[r], r, tag)] for r in bucket.into}
+        bucket.coming = {
+            r: [self.world.receive(row, r, tag) for row in rows] for r, rows in bucket.into.items()
+        }
+        bucket.sent = {
+            r: [self.world.send(row[bucket.parts[r]], r, tag) for row in bucket.out]
+            for r in bucket.into
+        }
         self._flying.append(bucket)
         if not bucket.into:
             self._advance(bucket)
@@ -193,12 +204,13 @@ class Wire:
                 self.seconds["flying"] += perf_counter() - self._since
                 self._since = None
             return
+        part = bucket.parts[world.rank]
         rows: dict[Node, np.ndarray] = {}
         for rank, nodes in enumerate(self.nodes):
-            sums = bucket.out[world.rank] if rank == world.rank else bucket.into[rank]
+            sums = bucket.out[:, part] if rank == world.rank else bucket.into[rank]
             rows |= dict(zip(nodes, sums, strict=True))
-        own = bucket.total[bucket.parts[world.rank]]
-        own[...] = total(self.shards, rows, np.add)
+        own = bucket.total[part]
+        np.multiply(total(self.shards, rows, np.add), bucket.dtype.type(self._scale), out=own)
         tag = _FIRST + 2 * bucket.number + 1
         bucket.state = "gathering"
         bucket.not_before = perf_counter() + world.delay

@@ -8,7 +8,6 @@ heard; so one message is printed, the exit codes are ours, and nothing is left b
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
 import signal
@@ -17,7 +16,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from handgrad.distributed.launch import launched
@@ -45,8 +44,8 @@ class World:
     """The ranks.
 
     Attributes: rank, size; per_node, ranks of this machine; library, the name of the MPI; timeout;
-    bytes_sent, by this rank; delay, seconds that gradients are kept back after they came, to try a slow
-    network.
+    bytes_sent, by this rank; exit_code, of this process, once it is known; delay, seconds that gradients are
+    kept back after they came, to try a slow network.
     """
 
     def __init__(self, comm: Any, timeout: float = TIMEOUT) -> None:
@@ -58,6 +57,7 @@ class World:
         self.timeout = timeout
         self.bytes_sent = 0
         self.delay = 0.0
+        self.exit_code: int | None = None
         self.heard: dict[int, dict[str, Any]] = {}  # what other ranks said when they ended
         self._next_look = 0.0
         node = comm.Split_type(self.MPI.COMM_TYPE_SHARED)
@@ -96,9 +96,10 @@ class World:
                 time.sleep(5e-5)
             if time.monotonic() - started > self.timeout:
                 late = [rank for rank, own in requests.items() if not self.is_done(own)]
-                raise self._late(late, what)
+                raise self.late(late, what)
 
-    def _late(self, ranks: Iterable[int], what: str) -> RankError:
+    def late(self, ranks: Iterable[int], what: str) -> RankError:
+        """Return the error that `ranks` have not answered, and `what` was waited for."""
         names = ", ".join(map(str, sorted(ranks))) or "?"
         return RankError(
             f"rank {names} has not answered for {self.timeout:g} s ({what}): it hangs, or its machine is "
@@ -142,7 +143,7 @@ class World:
             if missing:
                 time.sleep(2e-4)
             if missing and time.monotonic() - started > self.timeout:
-                raise self._late(missing, what)
+                raise self.late(missing, what)
         self.wait(sent, what)
         return found
 
@@ -209,17 +210,33 @@ def join(timeout: float = TIMEOUT) -> World:
             f"MPI ({MPI.Get_library_version().splitlines()[0].strip()}) than mpirun; use the mpirun of that "
             "one, or install mpi4py anew for yours"
         )
-    world = World(comm, timeout)
-    if world.rank == 0 and hasattr(signal, "alarm"):
-        # rank 0 comes last to MPI_Finalize, which waits for all of them: also for one that hangs there
-        atexit.register(_end_by_alarm)
-    return world
+    return World(comm, timeout)
 
 
-def _end_by_alarm() -> None:
+def give_up(code: int) -> None:
+    """Let the launcher end the ranks of a job that this process cannot join: they wait for it in MPI_Init.
+
+    MPICH's launcher hears it; others end the job when a process ends with such a code.
+    """
+    with suppress(KeyError, ValueError, OSError):
+        os.write(int(os.environ["PMI_FD"]), b"cmd=abort exitcode=%d\n" % code)
+
+
+def leave(world: World) -> None:
+    """End this process, when Python ends, with the exit code of `world`: no rank that hangs is left behind.
+
+    MPI_Finalize waits for all ranks; if it takes too long, the system ends this process, and the launcher
+    the others.  Behind it the process does nothing more: nobody would see it hang.
+    """
     if hasattr(signal, "alarm"):
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(START)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    if world.exit_code is not None:
+        world.MPI.Finalize()
+        os._exit(world.exit_code)
 
 
 @contextmanager

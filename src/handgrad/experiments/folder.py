@@ -9,6 +9,7 @@ from typing import Any
 
 import handgrad
 from handgrad.errors import DataError
+from handgrad.experiments.shown import FOLDER as SHOWN
 from handgrad.experiments.study import Trial
 from handgrad.files import atomic_write, remove_partial_files
 
@@ -51,9 +52,16 @@ class StudyFolder:
         atomic_write(self.path / "results.json", (json.dumps(results, indent=1) + "\n").encode())
         atomic_write(self.path / "figure.png", figure)
 
+    def shown(self, trial: Trial) -> Path:
+        """Return the folder in which `trial` can be watched."""
+        return (self.path / SHOWN / _safe(trial.label)).resolve()
+
     def _file(self, trial: Trial) -> Path:
-        safe = "".join(c if c.isalnum() or c in "-." else "_" for c in trial.label)
-        return self.path / "trials" / f"{safe}.json"
+        return self.path / "trials" / f"{_safe(trial.label)}.json"
+
+
+def _safe(label: str) -> str:
+    return "".join(c if c.isalnum() or c in "-." else "_" for c in label)
 
 
 def read_results(path: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from handgrad import data
 from handgrad.data import Augmentation, Dataset
 from handgrad.errors import NonFiniteError, check_known
 from handgrad.experiments.networks import build_network
+from handgrad.experiments.shown import watchers
 from handgrad.training import Solver
 
 VALIDATION_IMAGES = 1000
@@ -80,6 +81,7 @@ def run_training(spec: Mapping[str, Any]) -> dict[str, Any]:
         **spec["solver"],
         augment=Augmentation(spec["augment"]) if spec["augment"] else None,
         verbose=False,
+        callbacks=watchers(spec),
     )
     diverged = None
     try:

@@ -69,9 +69,12 @@ class Workers:
         for process in processes:
             process.close()
 
-    def submit(self, key: Any, study: str, spec: Mapping[str, Any]) -> None:
-        """Have the trial of `study` that `spec` describes done."""
-        self._todo.put((key, {"study": study, "spec": dict(spec)}))
+    def submit(
+        self, key: Any, study: str, spec: Mapping[str, Any], shown: Path | None = None
+    ) -> None:
+        """Have the trial of `study` that `spec` describes done; `shown` is where it can be watched."""
+        place = {} if shown is None else {"shown": str(shown)}
+        self._todo.put((key, {"study": study, "spec": dict(spec), **place}))
 
     def next(self) -> tuple[Any, dict[str, Any], float]:
         """Wait for a trial; return its key, its record and its seconds, or raise what went wrong."""
@@ -165,6 +168,7 @@ def run_studies(
     data_dir: str | None = None,
     again: bool = False,
     tell: Tell | None = None,
+    live: bool = False,
 ) -> Generator[Outcome, None, None]:
     """Run studies and yield each when it is finished.
 
@@ -179,6 +183,7 @@ def run_studies(
         data_dir: where CIFAR-10 is; None is $HANDGRAD_DATA.
         again: do all trials anew.
         tell: called with the study, a finished trial, and how many are done of how many.
+        live: write curves of each trial as it goes, to the folder ``runs`` of its study.
 
     >>> run_studies(studies, setting, folder)  # doctest: +SKIP
     """
@@ -190,7 +195,7 @@ def run_studies(
             for study in studies
             if study.alone is alone
         ]
-        yield from _run_group(group, 1 if alone else count, variables, tell)
+        yield from _run_group(group, 1 if alone else count, variables, tell, live)
 
 
 def _folder(out: Path, setting: Setting, study: Study) -> StudyFolder:
@@ -198,13 +203,20 @@ def _folder(out: Path, setting: Setting, study: Study) -> StudyFolder:
 
 
 def _run_group(
-    group: Sequence[_Work], count: int, variables: Mapping[str, str], tell: Tell | None
+    group: Sequence[_Work],
+    count: int,
+    variables: Mapping[str, str],
+    tell: Tell | None,
+    live: bool,
 ) -> Generator[Outcome, None, None]:
+    def place(work: _Work, trial: Trial) -> Path | None:
+        return work.folder.shown(trial) if live else None
+
     with Workers(count, variables) as workers:
         under_way = []
         for work in group:
             for trial in work.advance():
-                workers.submit((work, trial), work.study.name, trial.spec)
+                workers.submit((work, trial), work.study.name, trial.spec, place(work, trial))
             if work.open:
                 under_way.append(work)
             else:
@@ -217,7 +229,7 @@ def _run_group(
             if work.open:
                 continue
             for trial in work.advance():
-                workers.submit((work, trial), work.study.name, trial.spec)
+                workers.submit((work, trial), work.study.name, trial.spec, place(work, trial))
             if not work.open:
                 under_way.remove(work)
                 yield work.finish()

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from handgrad import engines, layers, nn
-from handgrad.interop import numpy_layers
+from handgrad.interop import numpy_images, numpy_layers
 from handgrad.interop.network import Node
 from handgrad.interop.numpy_out import more_of
 from handgrad.interop.rebuild import layer_table
@@ -171,21 +171,21 @@ def _moved(node: Node, e: Array) -> Array:
     if op == "permute":
         return e.transpose(0, *(i + 1 for i in o["order"]))
     if op == "pad":
-        return numpy_layers.image_pad(e, o["pads"], 0.0)
+        return numpy_images.image_pad(e, o["pads"], 0.0)
     if op == "maxout":
         return numpy_layers.maxout(e, o["pieces"])
     if op == "max_pool":
-        return numpy_layers.max_pool(
+        return numpy_images.max_pool(
             e, o["size"], o["stride"], o["pad"], more_of(node, e.shape[1:])
         )
     if op == "avg_pool":
         more = more_of(node, e.shape[1:])
-        return numpy_layers.avg_pool(
+        return numpy_images.avg_pool(
             e, o["size"], o["stride"], o["pad"], more, o["count_include_pad"]
         )
     if op == "global_avg_pool":
         return e.mean(axis=(2, 3))
-    return numpy_layers.upsample(e, o["scale"], o["mode"])
+    return numpy_images.upsample(e, o["scale"], o["mode"])
 
 
 class Normalised(NamedTuple):

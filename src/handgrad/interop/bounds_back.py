@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from handgrad import engines, layers
-from handgrad.interop import numpy_layers
+from handgrad.interop import numpy_images
 from handgrad.interop.bounds import NORMS, ROUNDINGS, Done, Value, gamma, normalised
 from handgrad.interop.network import Node
 from handgrad.interop.numpy_out import more_of
@@ -113,10 +113,10 @@ def _ties(node: Node, x: Value, out: Value, dout: Value) -> Array:
         return more * tied * (x.value + x.error >= best)
     o = node.options
     beyond = more_of(node, x.value.shape[1:])
-    high = numpy_layers.padded(x.value + x.error, o["pad"], beyond, -np.inf)
-    low = numpy_layers.padded(x.value - x.error, o["pad"], beyond, -np.inf)
-    view = numpy_layers.windows(high, o["size"], o["stride"])
-    best = numpy_layers.windows(low, o["size"], o["stride"]).max(axis=(4, 5))
+    high = numpy_images.padded(x.value + x.error, o["pad"], beyond, -np.inf)
+    low = numpy_images.padded(x.value - x.error, o["pad"], beyond, -np.inf)
+    view = numpy_images.windows(high, o["size"], o["stride"])
+    best = numpy_images.windows(low, o["size"], o["stride"]).max(axis=(4, 5))
     may = view >= best[..., None, None]
     share = np.where(may.sum(axis=(4, 5)) > 1, dout.value, 0.0)
     given = may * share[..., None, None]

@@ -22,7 +22,7 @@ class Memory(NamedTuple):
 def plan(network: Network) -> Memory:
     """Give each value of `network` a place that no other one needs in its lifetime.
 
-    A layer that changes numbers one by one writes over its input where nobody else looks at it, and a
+    A layer that changes numbers one by one writes over its input where no other layer reads it, and a
     flattened image stays where it is.  The largest values are placed first, each at the lowest place that
     is free while it lives.
     """

@@ -95,7 +95,7 @@ def quantized(network: Network, X: Any, *, bare: bool = False) -> Quantized:
 
 
 def _fused(network: Network) -> Network:
-    """Let a rectifier be the lower limit of the layer in front of it, where nobody else looks at that."""
+    """Make a ReLU the lower limit of the layer before it, where no other layer reads that layer's output."""
     uses = network.uses()
     by_name = {node.name: node for node in network.nodes}
     nodes: dict[str, Node] = {}
@@ -120,7 +120,7 @@ def _fused(network: Network) -> Network:
 def _ranges(network: Network, X: Any) -> dict[str, tuple[float, float]]:
     """The smallest and the largest number of each value on the rows X."""
     plain: list[Node] = []
-    for node in network.nodes:  # the fused rectifiers are nodes of their own here
+    for node in network.nodes:  # each fused ReLU is a node of its own here
         if node.options.get("relu"):
             options = {k: v for k, v in node.options.items() if k != "relu"}
             plain.append(replace(node, name=f"{node.name}|", options=options))

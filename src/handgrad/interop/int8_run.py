@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from handgrad import layers
-from handgrad.interop import numpy_layers
+from handgrad.interop import numpy_images, numpy_layers
 from handgrad.interop.int8_parts import DIGITS, Quantized, Step, rounded
 from handgrad.interop.network import POINTWISE, Network, Node
 from handgrad.interop.numpy_out import more_of
@@ -117,11 +117,11 @@ def _moved(node: Node, x: np.ndarray, n: dict[str, Any], network: Network) -> np
     if op == "permute":
         return x.transpose(0, *(i + 1 for i in o["order"]))
     if op == "pad":
-        return numpy_layers.image_pad(x, o["pads"], n["value"])
+        return numpy_images.image_pad(x, o["pads"], n["value"])
     if op == "maxout":
         return numpy_layers.maxout(x, o["pieces"])
     if op == "max_pool":
-        return numpy_layers.max_pool(
+        return numpy_images.max_pool(
             x, o["size"], o["stride"], o["pad"], more_of(node, x.shape[1:])
         )
     value = x - n["zero"]
@@ -131,15 +131,15 @@ def _moved(node: Node, x: np.ndarray, n: dict[str, Any], network: Network) -> np
         )
     if op == "avg_pool":
         more = more_of(node, x.shape[1:])
-        view = numpy_layers.windows(
-            numpy_layers.padded(value, o["pad"], more), o["size"], o["stride"]
+        view = numpy_images.windows(
+            numpy_images.padded(value, o["pad"], more), o["size"], o["stride"]
         )
-        counts = numpy_layers.window_counts(
+        counts = numpy_images.window_counts(
             value, o["size"], o["stride"], o["pad"], more, o["count_include_pad"]
         )
         return _narrow(_divided(view.sum(axis=(4, 5)), counts) + n["zero"])
     assert op == "upsample", op
-    out = numpy_layers.upsample(value, o["scale"], o["mode"])
+    out = numpy_images.upsample(value, o["scale"], o["mode"])
     whole = 4 * o["scale"][0] * o["scale"][1]
     return _narrow(_divided(np.rint(out * whole), np.array(whole)) + n["zero"])
 

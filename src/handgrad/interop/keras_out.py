@@ -17,7 +17,7 @@ import numpy as np
 
 from handgrad.errors import OperationError
 from handgrad.interop.network import Network, Node, identifiers
-from handgrad.interop.numpy_layers import window_counts
+from handgrad.interop.numpy_images import window_counts
 from handgrad.interop.numpy_out import more_of
 from handgrad.interop.onnx_out import metadata
 from handgrad.interop.optional import library

@@ -156,7 +156,7 @@ def folded(network: Network) -> Network:
 
         W' = W gamma / sqrt(var + eps)        b' = (b - mean) gamma / sqrt(var + eps) + beta
 
-    for each output channel; only where nobody else looks at what is between the two.  The folded arrays
+    for each output channel; only where no other layer reads the values between the two.  The folded arrays
     are computed in float64, and are no parameters of the model any more.
     """
     uses = network.uses()

@@ -1,7 +1,7 @@
 """A network as one Python file that needs NumPy alone, and its weights beside it in an ``.npz``.
 
-The file is made of the functions of `handgrad.interop.numpy_layers` that the network needs, as they are
-written there, and of one line for each layer.
+The file is made of the functions of `handgrad.interop.numpy_images` and `numpy_layers` that the network
+needs, as they are written there, and of one line for each layer.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from handgrad.errors import OptionError
-from handgrad.interop import numpy_layers
+from handgrad.interop import numpy_images, numpy_layers
 from handgrad.interop.network import Network, Node, identifiers, without_dropout
 
 _HELPERS = ("padded", "windows", "spread", "shares", "window_counts", "batch_statistics")
@@ -251,17 +251,16 @@ class _Text:
 
     def functions(self) -> list[str]:
         """The sources of the layers that are used, and of what they call."""
+        written = {**vars(numpy_images), **vars(numpy_layers)}
+        sources = {
+            name: inspect.getsource(thing) for name, thing in written.items() if callable(thing)
+        }
         wanted = dict.fromkeys(self.needed)
         for _ in range(2):
             for function in list(wanted):
-                source = inspect.getsource(getattr(numpy_layers, function))
-                wanted |= {h: None for h in _HELPERS if re.search(rf"(?<!def )\b{h}\(", source)}
-        order = [name for name, thing in vars(numpy_layers).items() if callable(thing)]
-        return [
-            inspect.getsource(getattr(numpy_layers, name)).rstrip()
-            for name in order
-            if name in wanted
-        ]
+                used = (h for h in _HELPERS if re.search(rf"(?<!def )\b{h}\(", sources[function]))
+                wanted |= dict.fromkeys(used)
+        return [source.rstrip() for name, source in sources.items() if name in wanted]
 
     def training(self, inputs: str, nodes: list[Node]) -> list[str]:
         """The functions `loss_and_gradients` and `train`."""

@@ -25,7 +25,7 @@ class Graph:
         self.softmaxes: dict[str, Value] = {}  # name of a softmax's output -> its input
 
     def options(self, node: Any, **defaults: Any) -> dict[str, Any]:
-        """The attributes of a node; NoCounterpart for one that nobody reads."""
+        """The attributes of a node; NoCounterpart for one that is not read."""
         found = dict(defaults)
         for attribute in node.attribute:
             if attribute.name not in defaults:

@@ -55,7 +55,7 @@ class Growing:
         return self.values[name]
 
     def fresh(self, wanted: str) -> str:
-        """A name that nobody has, without what names of layers must not hold."""
+        """A name that is not taken yet, without characters that names of layers must not have."""
         plain = wanted.strip("/").replace("/", ".").replace(":", ".") or "node"
         name, count = plain, 1
         while name in self._names:

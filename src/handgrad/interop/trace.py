@@ -24,7 +24,7 @@ Array = np.ndarray
 class Seen:
     """One value, in the order of the computation.
 
-    Attributes: name; value; grad, None where nobody knows it; params and buffers, names of those that
+    Attributes: name; value; grad, None where it is not known; params and buffers, names of those that
     went into it.
     """
 

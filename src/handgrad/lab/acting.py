@@ -7,13 +7,17 @@ from typing import Any
 
 from handgrad.errors import OptionError, as_count, as_number, check_choice
 from handgrad.lab import building
+from handgrad.lab import pictures as kept_pictures
 from handgrad.lab.decoder import decode
 from handgrad.lab.exporting import configuration
 from handgrad.lab.live import append_act
 from handgrad.lab.state import Lab
+from handgrad.lab.studying import FOLDER as STUDIES
+from handgrad.lab.studying import place_of
 from handgrad.training.fork import fork_run
 from handgrad.training.run import new_run_folder
 
+QUESTIONS = ("network", "layer", "through", "rows", "predictions", "try", "plane")
 ACTS = ("pause", "resume", "step", "stop", "rate")
 _LARGEST_TABLE = 4 << 20
 _LONGEST_NAME = 60
@@ -82,25 +86,26 @@ def to_trash(lab: Lab, given: dict[str, Any]) -> Any:
 def look(lab: Lab, given: dict[str, Any]) -> Any:
     """Answer what the page asks of a network; `handgrad.lab.worker` says what there is."""
     run, what = _text(given, "id"), _text(given, "what", 40)
-    check_choice("lab", "what", what, ("network", "layer", "rows", "predictions", "try", "plane"))
+    check_choice("lab", "what", what, QUESTIONS)
     weights = _text({"weights": "best", **given}, "weights", 40)
     question: dict[str, Any] = {}
     if what in ("network", "layer", "try", "plane"):
         question["weights"] = weights
-    if what == "layer":
-        question |= {
-            "label": _text(given, "label"),
-            "row": as_count("lab", "row", given.get("row", 0), 0),
-        }
-        if "given" in given:
-            question["given"] = _object(given, "given")
+    if what in ("layer", "through"):
+        question["label"] = _text(given, "label")
+    if what in ("network", "layer"):
+        question["row"] = as_count("lab", "row", given.get("row", 0), 0)
+    if what == "layer" and "given" in given:
+        question["given"] = _object(given, "given")
     if what == "rows":
         question["number"] = as_count("lab", "number", given.get("number", 32), maximum=64)
-    if what == "predictions":
+    if what in ("predictions", "through"):
         names = given.get("moments")
         if not isinstance(names, list) or len(names) > 64:
             raise OptionError("lab: moments must be a list of at most 64")
-        question |= {"weights": [_text({"w": n}, "w", 40) for n in names], "number": 16}
+        question["weights"] = [_text({"w": n}, "w", 40) for n in names]
+    if what == "predictions":
+        question["number"] = 16
     if what == "try":
         question["given"] = _object(given, "given")
     if what == "plane":
@@ -126,6 +131,13 @@ def _pair(given: dict[str, Any], name: str) -> list[float]:
 def picture(lab: Lab, data: bytes) -> Any:
     """Return the pixels of a picture file."""
     return decode(data)
+
+
+def pictures(lab: Lab, data: bytes) -> Any:
+    """Keep pictures of a folder; see `handgrad.lab.pictures`."""
+    found = kept_pictures.keep(lab.folder.root, data)
+    lab.know_pictures()
+    return found
 
 
 def table(lab: Lab, data: bytes) -> Any:
@@ -167,6 +179,15 @@ def train(lab: Lab, given: dict[str, Any]) -> Any:
     run = lab.launched.start(config)
     lab.folder.refresh()
     return {"id": run}
+
+
+def study(lab: Lab, given: dict[str, Any]) -> Any:
+    """Do one of the courses' studies."""
+    name = _text(given, "name", 60)
+    place_of(lab.folder.root, name)
+    seeds = as_count("lab", "seeds", given.get("seeds", 3), maximum=10)
+    lab.launched.study(name, lab.folder.root / STUDIES, seeds)
+    return {}
 
 
 def news(lab: Lab, given: dict[str, Any]) -> Any:
@@ -236,5 +257,10 @@ POSTS: dict[str, Callable[[Lab, dict[str, Any]], Any]] = {
     "check": check,
     "train": train,
     "news": news,
+    "study": study,
 }
-UPLOADS: dict[str, Callable[[Lab, bytes], Any]] = {"picture": picture, "table": table}
+UPLOADS: dict[str, Callable[[Lab, bytes], Any]] = {
+    "picture": picture,
+    "pictures": pictures,
+    "table": table,
+}

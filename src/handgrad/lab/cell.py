@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from importlib import resources
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 SHARE = 0.01  # of the time that the view takes
 PAUSE = 0.3  # seconds between two changes of the view, at least
 POINTS = 300
+ROWS = 64  # that are passed through the network at a look
+SHOWN = 12  # of which the answers are shown
 
 
 def show(solver: Solver) -> Any:
@@ -74,12 +76,14 @@ class Cell(Callback):
         self._epochs: list[Record] = []
         self._waiting: list[Record] = []
         self._next = 0.0
+        self._network = Glance(solver)
         done = len(solver.loss_history)
         losses = np.array(solver.loss_history, np.float64)
         if done:
             steps = np.arange(1, done + 1)
             self._steps.add(steps, {"loss": losses, "learning_rate": np.full(done, np.nan)})
         self._say(solver, "ready")
+        self._next = 0.0  # nothing is trained yet that this could hold up
 
     def on_step_end(self, solver: Solver, record: Record) -> None:
         """Keep the record, and change the view where it is time to."""
@@ -97,7 +101,7 @@ class Cell(Callback):
         self._say(solver, "stopped" if solver.stop_reason == "interrupted" else "trained")
 
     def _say(self, solver: Solver, state: str) -> None:
-        start = perf_counter()
+        start = thread_time()
         steps = np.array([r["iteration"] for r in self._waiting], np.int64)
         columns = {
             name: np.array([np.nan if r[name] is None else r[name] for r in self._waiting])
@@ -114,10 +118,55 @@ class Cell(Callback):
                 "epoch": solver.epoch,
                 "steps": self._steps.points(POINTS),
                 "epochs": kept,
+                "network": self._network.look(solver),
             }
         )
-        took = perf_counter() - start
+        took = thread_time() - start
         self._next = perf_counter() + max(took / SHARE, PAUSE)
+
+
+class Glance:
+    """What goes through a network now: its layers for one row, and what it says of some rows.
+
+    The network computes in its test mode, and no random stream moves on, so that no bit of the training is
+    another one.  A network that is not made of the library's layers has no glance.
+    """
+
+    def __init__(self, solver: Solver) -> None:
+        """Look at the first rows of the validation set."""
+        self._X = np.asarray(solver.X_val[:ROWS])
+        self._y = np.asarray(solver.y_val[:ROWS])
+
+    def look(self, solver: Solver) -> dict[str, Any] | None:
+        """Return the layers, and the rows with their scores; None where there is nothing to see."""
+        from handgrad.lab.looking import Passed, diagram, glimpse
+
+        state = np.random.get_state()
+        try:
+            with np.errstate(all="ignore"):
+                passed = Passed(solver.model, self._X, self._y)
+                names = dict.fromkeys(range(len(passed.graph.inputs)), "input")
+                layers = diagram(passed, solver.model, 0, names)
+                scores = np.asarray(passed.scores, np.float64)
+                rows = [glimpse(x) for x in self._X[:SHOWN]]
+        except Exception:  # whatever a network of one's own does, the training goes on
+            return None
+        finally:
+            np.random.set_state(state)
+        found: dict[str, Any] = {"input": glimpse(self._X[0]), "layers": layers}
+        if scores.ndim == 2 and self._y.ndim == 1 and self._y.dtype.kind in "iu":
+            found["rows"] = [
+                {"shown": row, "says": int(s.argmax()), "is": int(y), "sure": _share(s)}
+                for row, s, y in zip(rows, scores, self._y, strict=False)
+            ]
+        return found
+
+
+def _share(scores: np.ndarray) -> float | None:
+    """Return the probability of the largest score."""
+    with np.errstate(all="ignore"):
+        share = 1 / np.exp(scores - scores.max()).sum()
+    return float(f"{share:.4g}") if np.isfinite(share) else None
 
 
 def _static(name: str) -> str:

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from handgrad.errors import HandgradError
+from handgrad.lab.history import PATIENCE
 from handgrad.lab.state import Lab
 
 PAUSE = 0.25  # seconds between two looks at the files of a run, at least
@@ -96,10 +97,11 @@ def curves(
 ) -> dict[str, Any]:
     """Return the curves and records of a run, thinned to so many points."""
     history = lab.histories.of(lab.folder.path(run))
-    history.update()
+    history.update(PATIENCE)
     with history.lock:
         return {
             "version": history.version,
+            "whole": history.whole,
             "steps": history.steps.points(points, first, last),
             "count": history.steps.count,
             "feed": history.feed.points(points, first, last),
@@ -121,7 +123,7 @@ def _of_run(lab: Lab, run: str, watch: Watch) -> dict[str, bytes]:
     if status != watch.said.get("status"):
         found["status"] = status
     history = lab.histories.of(lab.folder.path(run))
-    history.update()
+    history.update(PATIENCE)
     if watch.known != history.version:
         watch.known = history.version
         found["curves"] = message("curves", curves(lab, run))

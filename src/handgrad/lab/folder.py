@@ -8,21 +8,28 @@ import re
 import time
 import tomllib
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from threading import RLock
 from typing import Any
 
 from handgrad.errors import OptionError
 from handgrad.files import atomic_write
-from handgrad.lab.history import records_of
+from handgrad.lab.kept import KeptRows, spark
 from handgrad.lab.live import STATUS, is_alive, live_folder, read_json
+from handgrad.lab.records import records_of
 
-DEPTH = 3
+DEPTH = 5
 MOST_RUNS = 5000
 TRASH = ".trash"
 OWN = "lab.json"  # tags and notes of a run
 FRESH = 20.0  # seconds after which a history that does not grow is that of a stopped run
-_TAIL = 1 << 15  # bytes at the end of a history that tell where it is
+_TAIL = 1 << 12  # bytes at the end of a history that tell where it is
+_LONG_TAIL = 1 << 20  # and those in which its last epoch is looked for
+_LAST = tuple(
+    (f'"kind": "{kind}"'.encode(), f'"kind":"{kind}"'.encode()) for kind in ("step", "epoch", "end")
+)
+_KEEP_EVERY = 2.0  # seconds between two times that the rows are kept
 _HEAD = 1 << 12  # bytes at the start of an evaluation that hold its figures
 _LONGEST_NOTE, _LONGEST_TAG, _MOST_TAGS = 10_000, 40, 20
 
@@ -40,7 +47,11 @@ class RunFolder:
         self.root = root.parent if self.only else root
         self._runs: dict[str, Path] = {}
         self._looked_at = 0.0
-        self._rows: dict[str, tuple[Any, Row]] = {}
+        self._kept = KeptRows(self.root / ".lab")
+        self._rows: dict[str, tuple[Any, Row]] = self._kept.read()
+        self._kept_at = 0.0
+        self._is_kept = True
+        self._sparks: dict[str, tuple[Any, list[float | None]]] = {}
         self._lock = RLock()
 
     def runs(self) -> dict[str, Path]:
@@ -102,7 +113,26 @@ class RunFolder:
         with self._lock:
             self._rows = {run: kept for run, kept in self._rows.items() if run in runs}
             rows = [self._row(run, path) for run, path in runs.items()]
+            self._keep()
         return sorted(rows, key=lambda row: (row["time"], row["id"]), reverse=True)
+
+    def _keep(self) -> None:
+        """Keep the rows for the next lab, where one is new."""
+        if self._is_kept or time.monotonic() - self._kept_at < _KEEP_EVERY:
+            return
+        self._kept_at, self._is_kept = time.monotonic(), True
+        self._kept.write(self._rows)
+
+    def sparks(self, runs: list[str]) -> dict[str, list[float | None]]:
+        """Return for each run a figure of some of its epochs, read again only where it grew."""
+        found = {}
+        for run in runs:
+            path = self.path(run) / "history.jsonl"
+            stamp, before = _stamp(path), self._sparks.get(run)
+            if before is None or before[0] != stamp:
+                before = self._sparks[run] = stamp, spark(path)
+            found[run] = before[1]
+        return found
 
     def row(self, run: str) -> Row:
         """Return the row of one run."""
@@ -117,6 +147,7 @@ class RunFolder:
         if kept is None or kept[0] != stamps:
             kept = stamps, {"id": run, "name": path.name, **_read_row(path, stamps)}
             self._rows[run] = kept
+            self._is_kept = False
         return {**kept[1], "state": state_of(path, kept[1])}
 
     # -- what the lab writes -----------------------------------------------------------------------
@@ -155,7 +186,7 @@ def state_of(path: Path, row: Row) -> str:
     status = read_json(live_folder(path) / STATUS)
     if status.get("state") in ("running", "paused") and is_alive(status.get("pid")):
         return "paused" if status["state"] == "paused" else "live"
-    if (path / "model.safetensors").exists():
+    if (path / "model.safetensors").exists() or row.get("ended") == "finished":
         return "finished"
     try:
         age = time.time() - (path / "history.jsonl").stat().st_mtime
@@ -182,7 +213,7 @@ def _stamp(path: Path) -> Stamp:
 
 def _read_row(path: Path, stamps: tuple[Stamp, ...]) -> Row:
     try:
-        config = tomllib.loads((path / "config.toml").read_text("utf-8"))
+        config = _toml((path / "config.toml").read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
         config = {}
     own = read_json(path / OWN)
@@ -198,30 +229,82 @@ def _read_row(path: Path, stamps: tuple[Stamp, ...]) -> Row:
     }
 
 
+def _toml(text: str) -> dict[str, Any]:
+    """Return what `text` in TOML says: line by line, since the lines of most runs are the same.
+
+    Where a line is not whole by itself, or a table is more than a name, the whole text is read at once.
+    """
+    found: dict[str, Any] = {}
+    table = found
+    try:
+        for line in text.splitlines():
+            if line.startswith("[") and line.endswith("]") and line[1:-1].isidentifier():
+                if line[1:-1] in found:
+                    raise ValueError
+                table = found[line[1:-1]] = {}
+                continue
+            pair = _line(line)
+            if any(key in table for key in pair):
+                raise ValueError
+            table.update(pair)
+    except ValueError:
+        return tomllib.loads(text)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _line(line: str) -> dict[str, Any]:
+    if line.startswith("["):
+        raise ValueError
+    return tomllib.loads(line)
+
+
 def _progress(path: Path) -> Row:
-    """Return what the last lines of a history say."""
+    """Return what the last lines of a history say: of its steps, and of its epochs."""
+    row: Row = {}
+    for data in _ends(path):
+        for record in [record for kind in _LAST for record in _last(data, kind)]:
+            kind = record.get("kind")
+            if kind == "step" and "iteration" not in row:
+                row |= {"iteration": record.get("iteration"), "loss": record.get("loss")}
+                row.setdefault("seconds", record.get("time"))
+            elif kind == "epoch" and "epoch" not in row:
+                row |= {"epoch": record.get("epoch"), "seconds": record.get("time")}
+                for name in ("train_acc", "val_acc", "val_loss", "metric", "val_metric"):
+                    if name in record:
+                        row[name] = record[name]
+            elif kind == "end" and record.get("iteration") == row.get("iteration"):
+                row["ended"] = str(record.get("reason", ""))
+        if "iteration" in row and "epoch" in row:
+            break
+    return row
+
+
+def _ends(path: Path) -> Iterator[bytes]:
+    """Yield the last bytes of a file, few and then many."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
-            file.seek(max(size - _TAIL, 0))
-            data = file.read()
+            for number in (_TAIL, _LONG_TAIL):
+                file.seek(max(size - number, 0))
+                data = file.read(number)
+                yield data if size <= number else data[data.find(b"\n") + 1 :]
+                if size <= number:
+                    return
     except OSError:
-        return {}
-    if size > _TAIL:
-        data = data[data.find(b"\n") + 1 :]
-    row: Row = {}
-    for record in records_of(data):
-        kind = record.get("kind")
-        if kind == "step":
-            row |= {"iteration": record.get("iteration"), "loss": record.get("loss"),
-                    "seconds": record.get("time")}  # fmt: skip
-        elif kind == "epoch":
-            row["epoch"] = record.get("epoch")
-            row["seconds"] = record.get("time")
-            for name in ("train_acc", "val_acc", "val_loss", "metric", "val_metric"):
-                if name in record:
-                    row[name] = record[name]
-    return row
+        return
+
+
+def _last(data: bytes, kind: tuple[bytes, bytes]) -> list[Row]:
+    """Return the last whole record of a kind in `data`, alone in a list, as its texts `kind` mark it."""
+    end = len(data)
+    while (at := max(data.rfind(mark, 0, end) for mark in kind)) >= 0:
+        first = data.rfind(b"\n", 0, at) + 1
+        last = data.find(b"\n", at)
+        if last >= 0 and (records := records_of(data[first:last])):
+            return records
+        end = at
+    return []
 
 
 def _measured(path: Path) -> Row:

@@ -26,7 +26,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LARGEST_BODY = 1 << 18  # bytes of a request
 LARGEST_UPLOAD = 8 << 20
-UPLOADS = ("/api/picture", "/api/table")
+UPLOADS = ("/api/picture", "/api/pictures", "/api/table")
 BODY_TIME = 10.0  # seconds for a body to come
 SEND_TIME = 20.0  # seconds for a client to take a part of an answer
 LONGEST_QUERY = 8192

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import OrderedDict
-from contextlib import suppress
 from pathlib import Path
 from threading import RLock
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 
+from handgrad.lab import kept
 from handgrad.lab.live import FEED, live_folder
+from handgrad.lab.records import Record, records_of
 from handgrad.lab.thinning import Thinned
 
 PORTION = 4 << 20  # bytes that are read at a time
@@ -20,8 +21,7 @@ MOST_EPOCHS = 4000
 MOST_LAYERS = 120
 MOST_OTHERS = 200
 KEPT = 48  # histories in memory
-
-Record = dict[str, Any]
+PATIENCE = 0.7  # seconds for reading at a time: what is longer comes in parts
 
 
 class Tail:
@@ -32,6 +32,23 @@ class Tail:
         self.path = path
         self._place = 0
         self._file: tuple[int, int] | None = None
+
+    @property
+    def state(self) -> list[Any]:
+        """The file, and how far it was read; `go_on` goes on from there."""
+        return [*(self._file or (0, 0)), self._place]
+
+    def go_on(self, state: Any) -> bool:
+        """Go on from `state`; False where the file is another one by now."""
+        try:
+            device, number, place = (int(n) for n in state)
+            status = os.stat(self.path)  # noqa: PTH116
+        except (OSError, TypeError, ValueError):
+            return False
+        if (status.st_dev, status.st_ino) != (device, number) or status.st_size < place:
+            return False
+        self._file, self._place = (device, number), place
+        return True
 
     def read(self) -> tuple[list[Record], bool, bool]:
         """Return the records of the next portion, whether it begins anew, and whether more is there."""
@@ -59,36 +76,29 @@ class Tail:
         return records_of(data[:end]), is_new, self._place < status.st_size
 
 
-def records_of(lines: bytes) -> list[Record]:
-    """Return the objects in `lines` of JSON; what is none is left out."""
-    listed = lines.splitlines()
-    with suppress(ValueError, RecursionError):
-        found = json.loads(b"[" + b",".join(listed) + b"]")
-        return [record for record in found if isinstance(record, dict)]
-    records = []
-    for line in listed:
-        with suppress(ValueError, RecursionError):
-            record = json.loads(line)
-            if isinstance(record, dict):
-                records.append(record)
-    return records
-
-
 class History:
     """What a run has told so far.
 
     Attributes: steps (loss and learning_rate, thinned), feed (gradient_norm and images_per_second, thinned),
-    epochs, layers and others (records of these kinds), start, end, version (grows with each change).
+    epochs, layers and others (records of these kinds), start, end, version (grows with each change), whole
+    (whether all was read).
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Read the history of the run `folder`, when `update` is called."""
+    def __init__(self, folder: Path, beside: Path | None = None) -> None:
+        """Read the history of the run `folder`, when `update` is called.
+
+        beside: the folder in which the thinned curves of long histories are kept for the next time.
+        """
         self.folder = folder
         self._tail = Tail(folder / "history.jsonl")
         self._feed_tail = Tail(live_folder(folder) / FEED)
         self.version = 0
+        self.whole = True
         self.lock = RLock()
+        self._kept = kept.file_of(beside, folder) if beside else None
+        self._kept_at = 0
         self._clear()
+        self._restore()
 
     def _clear(self) -> None:
         self.steps = Thinned(["loss", "learning_rate", "clipped_norm"])
@@ -99,22 +109,55 @@ class History:
         self.end: Record | None = None
         self.feed = Thinned(["gradient_norm", "images_per_second"])
 
-    def update(self, portions: int = 1_000_000) -> bool:
-        """Read what is new, at most so many portions; return whether all was read."""
+    def update(self, patience: float | None = None) -> bool:
+        """Read what is new, for so many seconds at most; return whether all was read."""
+        until = None if patience is None else perf_counter() + patience
         with self.lock:
-            for _ in range(portions):
+            is_more = True
+            while is_more:
                 records, is_new, is_more = self._tail.read()
                 if is_new:
                     self._clear()
                 if records or is_new:
                     self.version += 1
                     self._take(records)
-                if not is_more:
+                if is_more and until is not None and perf_counter() > until:
                     break
-            else:
-                return False
-            self._update_feed()
-        return True
+            self.version += self.whole is is_more
+            self.whole = not is_more
+            self._keep()
+            if self.whole:
+                self._update_feed()
+        return self.whole
+
+    def _keep(self) -> None:
+        """Keep what was read of a long history, each time that it has doubled, and at its end."""
+        place = self._tail.state[2]
+        has_grown = place >= max(kept.LONG, 2 * self._kept_at)
+        is_over = self.end is not None and place >= kept.LONG and place > self._kept_at
+        if self._kept is None or not (has_grown or is_over):
+            return
+        self._kept_at = place
+        curve, arrays = self.steps.state()
+        others = {
+            name: getattr(self, name) for name in ("epochs", "layers", "others", "start", "end")
+        }
+        kept.write_history(self._kept, {"tail": self._tail.state, "curve": curve, **others}, arrays)
+
+    def _restore(self) -> None:
+        found = kept.read_history(self._kept) if self._kept else None
+        if found is None:
+            return
+        meta, arrays = found
+        steps = Thinned.of(self.steps.columns, meta.get("curve"), arrays)
+        lists = [meta.get(name) for name in ("epochs", "layers", "others")]
+        if steps is None or not all(isinstance(part, list) for part in lists):
+            return
+        if not self._tail.go_on(meta.get("tail")):
+            return
+        self.steps, self._kept_at, self.version = steps, self._tail.state[2], 1
+        self.epochs, self.layers, self.others = lists  # type: ignore[assignment]
+        self.start, self.end = meta.get("start") or {}, meta.get("end")
 
     def _update_feed(self) -> None:
         is_more = True
@@ -172,8 +215,9 @@ def _number(value: Any) -> float:
 class Histories:
     """The histories that were asked for last."""
 
-    def __init__(self) -> None:
-        """Begin without one."""
+    def __init__(self, beside: Path | None = None) -> None:
+        """Begin without one; see `History` for `beside`."""
+        self.beside = beside
         self._kept: OrderedDict[Path, History] = OrderedDict()
         self._lock = RLock()
 
@@ -182,7 +226,7 @@ class Histories:
         with self._lock:
             history = self._kept.get(folder)
             if history is None:
-                history = self._kept[folder] = History(folder)
+                history = self._kept[folder] = History(folder, self.beside)
             self._kept.move_to_end(folder)
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)

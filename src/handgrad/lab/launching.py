@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,21 +54,45 @@ class Launched:
         if len(running) >= MOST:
             raise OptionError(f"lab: {MOST} trainings run; stop one before another one starts")
 
+    def study(self, name: str, out: Path, seeds: int) -> None:
+        """Do the study `name`, unless that is under way."""
+        if self.news(f"study {name}").get("running"):
+            return
+        self._check_number()
+        out.mkdir(exist_ok=True)
+        self._begin(f"study {name}", "handgrad.lab.studying", name, str(out), str(seeds))
+
+    def progress(self, name: str) -> dict[str, Any]:
+        """Return the news of a study, and how many of its trials are done: done, of."""
+        found = self.news(f"study {name}")
+        if found["started"]:
+            _, said = self._started[f"study {name}"]
+            lines = said.read_bytes()[-_LONGEST:].splitlines()
+            for line in reversed(lines):
+                with suppress(ValueError):
+                    told = json.loads(line)
+                    if isinstance(told, dict):
+                        return {**found, **told}
+        return found
+
     def _launch(self, folder: Path, *arguments: str) -> str:
         run = folder.relative_to(self.root).as_posix()
-        said = self._own() / f"{run.replace('/', '-')}.log"
+        self._begin(run, "handgrad.lab.training", *arguments)
+        return run
+
+    def _begin(self, name: str, module: str, *arguments: str) -> None:
+        said = self._own() / f"{name.replace('/', '-')}.log"
         path = os.pathsep.join([*self.places, *filter(None, [os.environ.get("PYTHONPATH")])])
         with said.open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "handgrad.lab.training", *arguments],
+                [sys.executable, "-m", module, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # what ends the lab does not end it
                 env={**os.environ, "PYTHONPATH": path},
             )
-        self._started[run] = process, said
-        return run
+        self._started[name] = process, said
 
     def news(self, run: str) -> dict[str, Any]:
         """Return whether a training that was started runs, and what it said where it failed."""

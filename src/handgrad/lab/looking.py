@@ -23,6 +23,7 @@ from handgrad.training.evaluate import predict_probabilities
 from handgrad.training.judging import outputs_of
 
 MAPS = 64  # channels, or filters, that are shown
+GLIMPSED, GLIMPSED_UNITS = 8, 96  # maps and numbers of a layer in the diagram
 UNITS = 1024  # numbers of a vector that are shown
 _LONGEST = 20_000  # characters of a source
 
@@ -85,12 +86,36 @@ class _Kept(Played):
 # -- the whole network ---------------------------------------------------------------------------------
 
 
-def network(run: Opened, weights: str) -> dict[str, Any]:
-    """Return the diagram of a run's network: its layers in order, their shapes, counts and health."""
+def network(run: Opened, weights: str, row: int = 0) -> dict[str, Any]:
+    """Return the diagram of a run's network: its layers in order, their shapes, counts and health.
+
+    Each has `shown`, what comes out of it for the row `row`: some of its maps, or its numbers.
+    """
     step = run.choose(weights)
     X, y = run.rows("val", LOOKED_AT)
     passed = Passed(run.model, X, run_targets(run, y))
+    row = min(max(row, 0), len(X) - 1)
     names = {i: f"input{i + 1 if i else ''}" for i in range(len(passed.graph.inputs))}
+    found = diagram(passed, run.model, row, names)
+    return {
+        "name": type(run.model).__name__,
+        "step": step,
+        "input_shape": list(run.description.input_shape),
+        "input": glimpse(X[row]),
+        "outputs": _rounded(probabilities(run, X[row : row + 1]))[0],
+        "layers": found,
+        "params": int(sum(w.size for w in run.model.params.values())),
+        "task": run.description.task,
+        "classes": list(run.description.class_names),
+        "kind": getattr(run.description.preprocessing, "kind", ""),
+    }
+
+
+def diagram(passed: Passed, model: Any, row: int, names: dict[int, str]) -> list[dict[str, Any]]:
+    """Return the layers of `model` in their order, with what comes out of each for the row `row`.
+
+    names: of the values that go in, by number.
+    """
     found = []
     for call in passed.calls:
         names[call.output] = call.label
@@ -100,23 +125,22 @@ def network(run: Opened, weights: str) -> dict[str, Any]:
             "text": repr(call.layer),
             "inputs": [names[i] for i in call.inputs],
             "shape": list(call.shape[1:]),
-            "params": sum(run.model.params[name].size for name in call.layer.parameters),
+            "params": sum(model.params[name].size for name in call.layer.parameters),
             "own": isinstance(call.layer, CustomLayer),
-            **_health(call, passed, run.model.params),
+            "shown": glimpse(_array(passed.values[call.output])[row]),
+            **health(call, passed, model.params),
         })  # fmt: skip
-    return {
-        "name": type(run.model).__name__,
-        "step": step,
-        "input_shape": list(run.description.input_shape),
-        "layers": found,
-        "params": int(sum(w.size for w in run.model.params.values())),
-        "task": run.description.task,
-        "classes": list(run.description.class_names),
-        "kind": getattr(run.description.preprocessing, "kind", ""),
-    }
+    return found
 
 
-def _health(call: Call, passed: Passed, params: dict[str, np.ndarray]) -> dict[str, Any]:
+def glimpse(value: np.ndarray) -> dict[str, Any]:
+    """Return little of a row's value: its first maps, or as many numbers as the diagram has room for."""
+    if value.ndim == 3:
+        return packed(value[:GLIMPSED], 32)
+    return packed(np.ravel(value)[:GLIMPSED_UNITS])
+
+
+def health(call: Call, passed: Passed, params: dict[str, np.ndarray]) -> dict[str, Any]:
     """Return mean, std, share of zeros and of dead units of an output, and how its gradient is."""
     out = _array(passed.values[call.output])
     axes = (0, *range(2, out.ndim))
@@ -176,7 +200,7 @@ def layer(run: Opened, weights: str, label: str, row: int, pixels: Any = None) -
         "params": [_parameter(name, run.model.params[name], many.grads.get(name))
                    for name in call.layer.parameters],
         **source_of(call.layer, many.values[call.inputs[0]]),
-        **_health(call, many, run.model.params),
+        **health(call, many, run.model.params),
     }  # fmt: skip
 
 

@@ -44,6 +44,7 @@ class Opened:
         self.model = build_model(self.config, shape, outputs)
         np.random.set_state(state)
         self._chosen: Any = None
+        self._drawn: np.ndarray | None = None
         self._dataset: Dataset | None = None
 
     @property
@@ -54,8 +55,18 @@ class Opened:
         return self._dataset
 
     def rows(self, part: str, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the first rows X and y of "train", "val" or "test"."""
+        """Return rows X and y of "train", "val" or "test": the first, of validation mixed ones.
+
+        A folder of pictures has its classes one after the other; so those of validation are drawn, always
+        the same, and fewer are the first of more.
+        """
         rows = self.dataset.rows
+        if part == "val":
+            if self._drawn is None:
+                there = len(rows["y_val"])
+                self._drawn = np.random.default_rng(0).permutation(there)[:LOOKED_AT]
+            drawn = self._drawn[:number]
+            return np.asarray(rows["X_val"][drawn]), np.asarray(rows["y_val"][drawn])
         return np.asarray(rows[f"X_{part}"][:number]), np.asarray(rows[f"y_{part}"][:number])
 
     def choose(self, weights: str) -> int | None:

@@ -17,7 +17,8 @@ LOCKED = 60.0
 _LONGEST = 4096
 
 _PAGE = b"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Handgrad lab</title>
-<meta name="viewport" content="width=device-width"><script type="module" src="/api/password"></script>
+<meta name="viewport" content="width=device-width"><link rel="stylesheet" href="/api/password?style">
+<script type="module" src="/api/password"></script>
 <main><h1>Handgrad lab</h1><label>Password <input id="word" type="password" autofocus></label>
 <button id="go">Open</button><p id="said" role="alert"></p></main></html>"""
 _SCRIPT = b"""const word = document.getElementById("word"), said = document.getElementById("said");
@@ -31,6 +32,23 @@ async function go() {
 }
 document.getElementById("go").addEventListener("click", go);
 word.addEventListener("keydown", (event) => event.key === "Enter" && go());
+"""
+
+_STYLE = b"""body { margin: 0; min-height: 100vh; display: grid; place-items: center; color: #171b2c;
+  background: #f5f6fb; font: 16px/1.5 system-ui, sans-serif; }
+main { background: #fff; border: 1px solid #dfe2ee; border-radius: 14px; padding: 1.6rem 2rem;
+  display: grid; gap: .8rem; }
+h1 { margin: 0; font-size: 1.4rem; }
+input, button { font: inherit; padding: .4rem .7rem; border: 1px solid #8a90a8; border-radius: 9px; }
+button { background: #4a3fd0; color: #fff; border: 0; font-weight: 600; cursor: pointer; }
+:focus-visible { outline: 3px solid #4a3fd0; outline-offset: 2px; }
+#said { color: #b3261e; margin: 0; min-height: 1.5em; }
+@media (prefers-color-scheme: dark) {
+  body { background: #0d0f17; color: #e9ebf5; }
+  main { background: #161925; border-color: #2a2f42; }
+  input { background: #0d0f17; color: inherit; }
+  #said { color: #ff9a92; }
+}
 """
 
 
@@ -60,6 +78,8 @@ class Door:
             await self.app(scope, receive, send)
         elif scope["method"] == "GET":
             page, kind = (_PAGE, b"text/html") if path == "/" else (_SCRIPT, b"text/javascript")
+            if path != "/" and scope.get("query_string") == b"style":
+                page, kind = _STYLE, b"text/css"
             await _send(send, 200, page, kind)
         elif path == "/":
             await _send(send, 405, b"method not allowed", b"text/plain")

@@ -21,12 +21,14 @@ from handgrad.lab import acting, events
 from handgrad.lab.asking import Busy
 from handgrad.lab.building import palette
 from handgrad.lab.state import Lab
+from handgrad.lab.studying import outcome
 from handgrad.optim import RULES
 from handgrad.processes import ProcessError
 
 KINDS = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml",
          "json": "application/json"}  # fmt: skip
 MOST_COMPARED = 24
+MOST_SPARKS = 60
 _LARGEST_NUMBER = 1 << 53
 
 
@@ -170,6 +172,10 @@ def _runs(lab: Lab, request: Request) -> Any:
     return {"folder": lab.folder.root.name, "runs": lab.folder.rows()}
 
 
+def _sparks(lab: Lab, request: Request) -> Any:
+    return {"sparks": lab.folder.sparks(request.query_params.getlist("id")[:MOST_SPARKS])}
+
+
 def _run(lab: Lab, request: Request) -> Any:
     run = _one(request, "id")
     folder = lab.folder.path(run)
@@ -183,6 +189,7 @@ def _run(lab: Lab, request: Request) -> Any:
         "config": texts["config.toml"],
         "summary": texts["summary.txt"],
         "has_report": (folder / "report.html").is_file(),
+        "has_network": (folder / "preprocessing.safetensors").is_file(),
     }
 
 
@@ -203,14 +210,36 @@ def _own(lab: Lab, request: Request) -> Any:
 
 
 def _lessons(lab: Lab, request: Request) -> Any:
-    return {"studies": [{"name": name, "title": get_study(name).title} for name in NAMES]}
+    studies = [get_study(name) for name in NAMES]
+    return {
+        "studies": [
+            {
+                "name": study.name,
+                "title": study.title,
+                "source": study.source,
+                "dataset": study.dataset,
+            }
+            for study in studies
+        ]
+    }
+
+
+def _study(lab: Lab, request: Request) -> Any:
+    name = _one(request, "name")
+    found = outcome(lab.folder.root, name)
+    lab.folder.refresh()
+    there = lab.folder.runs()
+    found["runs"] = [run for run in found["runs"] if run in there]
+    return {**found, "news": lab.launched.progress(name)}
 
 
 GETS: dict[str, Callable[[Lab, Request], Any]] = {
     "runs": _runs,
+    "sparks": _sparks,
     "run": _run,
     "curves": _curves,
     "building": _building,
     "layers": _own,
     "studies": _lessons,
+    "study": _study,
 }

@@ -49,6 +49,8 @@ def serve(
     password: str | None = None,
     idle: float | None = None,
     started: Any = None,
+    certificate: Path | None = None,
+    key: Path | None = None,
 ) -> None:
     """Serve `lab` until it is interrupted, or nobody looked for `idle` seconds.
 
@@ -59,11 +61,14 @@ def serve(
         password: that a browser must give before it is let in; needed beyond this machine.
         idle: seconds; None for without an end.
         started: called with the address once the server listens.
+        certificate, key: PEM files, with which the server speaks TLS; a certificate may hold its key.
 
     Raises:
-        OptionError: the address is not this machine's own and there is no password, or the port is taken.
+        OptionError: the address is not this machine's own and there is no password, the port is taken, or
+            the certificate and the key are none.
     """
     libraries()
+    _check_certificate(certificate, key)
     is_loopback = _is_loopback(host)
     if not is_loopback and not password:
         raise OptionError(f"lab: {host} can be reached from other machines, which needs --password")
@@ -71,12 +76,13 @@ def serve(
     listener = _listen_again(host, port, killed.get("port"))
     number = listener.getsockname()[1]
     token = killed.get("token") or secrets.token_hex(16)
-    address = f"http://{_named(host)}:{number}/"
+    address = f"{'https' if certificate else 'http'}://{_named(host)}:{number}/"
     shown = address if password else f"{address}?token={token}"
     record = _note(lab, number, token, shown) if is_loopback else None
+    secure = {"ssl_certfile": certificate, "ssl_keyfile": key} if certificate else {}
     try:
         asyncio.run(_serve(lab, listener, _hosts(host, number), token, password, idle,
-                           lambda: started(shown) if started else None))  # fmt: skip
+                           lambda: started(shown) if started else None, secure))  # fmt: skip
     finally:
         lab.close()
         listener.close()
@@ -92,13 +98,14 @@ async def _serve(
     password: str | None,
     idle: float | None,
     started: Any,
+    secure: dict[str, Any],
 ) -> None:
     import uvicorn
 
     from handgrad.lab.protocol import Protocol
     from handgrad.lab.routes import application
 
-    app: Any = Guard(application(lab, token), token, hosts)
+    app: Any = Guard(application(lab, token), token, hosts, bool(secure))
     if password:
         app.app = Door(app.app, password, token)
         app.open_paths = PATHS
@@ -121,6 +128,7 @@ async def _serve(
         timeout_keep_alive=10,
         timeout_graceful_shutdown=1,
         h11_max_incomplete_event_size=16384,
+        **secure,
     )
     server = uvicorn.Server(config)
 
@@ -139,6 +147,21 @@ async def _serve(
         await server.serve(sockets=[listener])
     finally:
         watching.cancel()
+
+
+def _check_certificate(certificate: Path | None, key: Path | None) -> None:
+    if certificate is None:
+        if key is not None:
+            raise OptionError("lab: --key goes with --certificate")
+        return
+    import ssl
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except (OSError, ValueError) as error:
+        raise OptionError(
+            f"lab: --certificate must be a PEM file with its key, or with --key FILE: {error}"
+        ) from None
 
 
 def _is_loopback(host: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from handgrad.data import kind_of
 from handgrad.errors import OptionError
+from handgrad.lab import pictures
 from handgrad.lab.asking import Worker
 from handgrad.lab.folder import RunFolder
 from handgrad.lab.history import Histories
@@ -33,7 +34,7 @@ class Lab:
     def __init__(self, root: Path, layers: list[Path] = [], data: list[Path] = []) -> None:  # noqa: B006
         """Show the runs under `root`; `layers` are files with pairs, `data` data of one's own."""
         self.folder = RunFolder(root)
-        self.histories = Histories()
+        self.histories = Histories(self.folder.root / OWN)
         self.worker = Worker()
         self.own = OwnLayers(layers)
         places = sorted({str(path.parent) for path in self.own.files.values()})
@@ -41,6 +42,8 @@ class Lab:
         self.data: dict[str, dict[str, Any]] = {**_READY}
         for path in data:
             self.data[path.name] = own_data(path)
+        self._know_tables()
+        self.know_pictures()
         self.last_looked = time.monotonic()
 
     def look(self, run: str, *, at_weights: bool = False) -> None:
@@ -80,6 +83,17 @@ class Lab:
         path.write_bytes(content)
         self.data[stem] = {"name": "table", "path": str(path)}
         return stem
+
+    def _know_tables(self) -> None:
+        """Offer the tables that the page sent before."""
+        for path in sorted((self.folder.root / OWN / "tables").glob("*.csv")):
+            self.data.setdefault(path.stem, {"name": "table", "path": str(path)})
+
+    def know_pictures(self) -> None:
+        """Offer the folders of pictures that the page sent."""
+        for name in pictures.names(self.folder.root):
+            path = self.folder.root / OWN / pictures.FOLDER / name
+            self.data[name] = {"name": "folder", "path": str(path)}
 
     def close(self) -> None:
         """End the process that computes; trainings go on."""

@@ -53,6 +53,32 @@ class Thinned:
             np.add.at(self._sum[row], where, found)
             np.add.at(self._number[row], where, 1)
 
+    def state(self) -> tuple[list[int], dict[str, np.ndarray]]:
+        """Return what `of` makes the same curve from: three numbers, and the arrays up to the last bucket."""
+        used = max(self.last, 0) // self.stride + 1
+        arrays = {
+            "least": self._least,
+            "largest": self._largest,
+            "sum": self._sum,
+            "number": self._number,
+        }
+        return [self.stride, self.count, self.last], {k: a[:, :used] for k, a in arrays.items()}
+
+    @classmethod
+    def of(cls, columns: Sequence[str], numbers: Any, arrays: Mapping[str, Any]) -> Thinned | None:
+        """Return the curve whose `state` was `numbers` and `arrays`; None where they do not fit."""
+        made = cls(columns)
+        try:
+            made.stride, made.count, made.last = (int(n) for n in numbers)
+            used = max(made.last, 0) // made.stride + 1
+            made._least[:, :used] = arrays["least"]
+            made._largest[:, :used] = arrays["largest"]
+            made._sum[:, :used] = arrays["sum"]
+            made._number[:, :used] = arrays["number"]
+        except (KeyError, TypeError, ValueError, ZeroDivisionError):
+            return None
+        return made if 0 < used <= made.buckets else None
+
     def _widen(self) -> None:
         """Make each bucket hold twice as many steps."""
         self.stride *= 2

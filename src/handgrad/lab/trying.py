@@ -15,6 +15,7 @@ from handgrad.training.pictures import score_of
 SMOOTH = 24  # noisy copies of a smooth gradient
 NOISE = 0.15  # of the range of the input
 PATCHES = 12  # places of the occluding square along a side, at most
+PLANES = 8  # units of a layer whose planes are shown
 _LARGEST_INPUT = 1 << 20  # numbers
 
 
@@ -217,6 +218,8 @@ def plane(
 ) -> dict[str, Any]:
     """Return what a network of two columns says at a grid of points: outputs (size * size, C), by rows.
 
+    units: of each layer but the last, what its first units say at a coarser grid.
+
     Raises OptionError for a network of other inputs.
     """
     names = [c.name for c in getattr(run.description.preprocessing, "columns", ())]
@@ -226,6 +229,21 @@ def plane(
     size = min(max(size, 2), 96)
     xs, ys = np.linspace(low[0], high[0], size), np.linspace(low[1], high[1], size)
     grid = {names[0]: np.tile(xs, size), names[1]: np.repeat(ys, size)}
-    outputs = probabilities(run, np.asarray(run.description.preprocessing(grid)))
-    return {"step": step, "size": size, "outputs": [packed(o.reshape(size, size), 96) for o in outputs.T],
-            "classes": list(run.description.class_names)}  # fmt: skip
+    inputs = np.asarray(run.description.preprocessing(grid))
+    outputs = probabilities(run, inputs)
+    coarse = np.arange(size * size).reshape(size, size)[
+        :: max(size // 24, 1), :: max(size // 24, 1)
+    ]
+    passed = Passed(run.model, inputs[coarse.ravel()], None)
+    units = []
+    for call in passed.calls[:-1]:
+        values = np.asarray(passed.values[call.output]).reshape(coarse.size, -1)[:, :PLANES]
+        planes = [packed(v.reshape(coarse.shape)) for v in values.T]
+        units.append({"label": call.label, "planes": planes})
+    return {
+        "step": step,
+        "size": size,
+        "outputs": [packed(o.reshape(size, size), 96) for o in outputs.T],
+        "classes": list(run.description.class_names),
+        "units": units,
+    }

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.lab import building, looking, trying
+from handgrad.lab import building, looking, through, trying
 from handgrad.lab.opened import Runs
 from handgrad.lab.priority import WORKER, give_way
 from handgrad.processes import serve
@@ -36,6 +36,8 @@ def main() -> None:
                 given = question.pop("given", None)
                 pixels = None if given is None else trying.pixels_of(run, given)
                 return looking.layer(run, **question, pixels=pixels)
+            if what == "through":
+                return through.through(run, **question)
             if what == "rows":
                 return looking.shown_rows(run, **question)
             if what == "predictions":

@@ -20,7 +20,7 @@ from handgrad.layers.signs import negative_part, positive_part
 def leaky_relu_forward(
     x: Array, alpha: float = 0.01, *, engine: str | None = None
 ) -> tuple[Array, Cache]:
-    """Leaky rectifier of each entry: ``out = x where x > 0, else alpha x``.
+    """Leaky ReLU of each entry: ``out = x where x > 0, else alpha x``.
 
     Args:
         x: inputs, (N, ...).

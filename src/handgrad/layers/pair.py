@@ -12,7 +12,7 @@ _SHOWN = 4  # items of a list in the text of a cache
 
 
 class Cache(NamedTuple):
-    """What forward hands to backward, and to nobody else.
+    """What forward hands to backward.
 
     layer: name of the layer; engine: the engine that made it; shape: the output's, so also dout's;
     like: an empty array of the output's library and dtype; saved: what the engine's backward needs, in

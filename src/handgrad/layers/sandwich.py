@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 from handgrad.engines.arrays import Array, promote
 from handgrad.errors import check_choice, check_min_ndim
-from handgrad.layers.chain import backward, forward
+from handgrad.layers.chain import PAIRS, backward, forward
 from handgrad.layers.pair import Cache
 
 Param = dict[str, Any]
@@ -40,10 +40,9 @@ _ARGUMENTS = {
     "bn_param": "bn_param: as in `batchnorm_forward`; None leaves the normalisation out.",
     "ln_param": "ln_param: as in `layernorm_forward`.",
     "pool_param": "pool_param: as in `max_pool_forward`.",
+    "approximate": "approximate: as in `gelu_forward`.",
     "engine": "engine: the engine for this call; None is the chosen one.",
 }
-# whose errors are those of a sandwich
-_RAISE = {"affine": "affine", "conv": "conv", "ln": "layernorm", "pool": "max_pool"}
 
 
 def described(source: str | None = None) -> Callable[[Forward], Forward]:
@@ -59,7 +58,7 @@ def described(source: str | None = None) -> Callable[[Forward], Forward]:
         arguments += [_ARGUMENTS[key] for key in signature(forward).parameters if key in _ARGUMENTS]
         norm = "batchnorm" if front == "affine" else "spatial_batchnorm"
         raising = [
-            f"`{ {**_RAISE, 'bn': norm}[part] }_forward`"
+            f"`{norm if part == 'bn' else PAIRS[part].layer}_forward`"
             for part in name.split("_")
             if part != "relu"
         ]

@@ -126,7 +126,7 @@ class GELU(Activation):
 
 
 class PReLU(Activation):
-    """A rectifier that learns its negative slope a (`prelu_forward`).
+    """A ReLU that learns its negative slope a (`prelu_forward`).
 
     >>> PReLU().shape((10,))
     (10,)

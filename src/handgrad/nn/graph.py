@@ -1,12 +1,13 @@
 """The recorded layer calls of one ``forward``, and how they are computed, forward and backward.
 
-Backward plays the calls in reverse.  Each takes the gradient of its output, and its own hand-written
-backward gives those of its inputs; where a value was used more than once, they are summed:
+Backward plays the calls in reverse.  Each call takes the gradient of its output, and its own hand-written
+backward returns the gradients of its inputs.  A value may be the input of several calls; its gradient is
+the sum of the gradients that these calls return for it:
 
-    dvalue = sum over the calls that took the value of what their backward gives for it
+    dvalue = sum of dinput over all calls whose input is the value
 
-Neighbours that form a chain of `handgrad.layers.chain`, with nobody else looking at what is between
-them, become one step, which an engine may compute in fewer passes over memory.
+Neighbours that form a chain of `handgrad.layers.chain`, with no other layer reading the values
+between them, become one step, which an engine may compute in fewer passes over memory.
 """
 
 from __future__ import annotations

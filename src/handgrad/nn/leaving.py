@@ -41,4 +41,4 @@ class Leaving:
 
 
 listening: ContextVar[Leaving | None] = ContextVar("handgrad_leaving", default=None)
-"""Who takes the gradients of this thread's networks, None where nobody listens."""
+"""Who takes the gradients of this thread's networks, or None."""

@@ -15,6 +15,7 @@ Source: Ioffe and Szegedy 2015, arXiv:1502.03167; the batch of C. Peng et al. (2
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from math import prod
@@ -108,12 +109,25 @@ class Lockstep:
         shards = list(dscores)
         douts: dict[int, dict[int, Any]] = {s: {self._plans[s].output: dscores[s]} for s in shards}
         grads: dict[int, dict[str, np.ndarray]] = {s: {} for s in shards}
-        length = len(self._plans[shards[0]].steps)
-        for place in reversed(range(length)):
+        plan = self._plans[shards[0]].steps
+        uses = Counter(name for step in plan for name in step.names)
+        taken: set[str] = set()
+
+        def used(names: Sequence[str]) -> None:
+            """Hand over what no step in front adds to: it may be sent while backward goes on."""
+            for name in names:
+                uses[name] -= 1
+                if not uses[name] and name in grads[shards[0]]:
+                    taken.add(name)
+                    for s in shards:
+                        take(s, name, grads[s].pop(name))
+
+        for place in reversed(range(len(plan))):
             steps = {s: self._plans[s].steps[place] for s in shards}
             caches = {s: self._caches[s].pop() for s in shards}
             own: dict[int, Any] = {s: douts[s].pop(steps[s].output, None) for s in shards}
             if own[shards[0]] is None:
+                used(plan[place].names)
                 continue
             if isinstance(caches[shards[0]], _Normalised):
                 found: Any = self._backward(own, caches)
@@ -126,10 +140,11 @@ class Lockstep:
                 if steps[s].needs_dx:
                     for i, dx in zip(steps[s].inputs, dxs, strict=True):
                         douts[s][i] = dx if i not in douts[s] else douts[s][i] + dx
+            used(plan[place].names)
         for name, w in self._call.state.params.items():
-            for s in shards:
-                gradient = grads[s].get(name)
-                take(s, name, np.zeros_like(w) if gradient is None else gradient)
+            if name not in taken:
+                for s in shards:
+                    take(s, name, np.zeros_like(w))
 
     def keep(self, outs: Mapping[int, np.ndarray]) -> None:
         """End the step: put the running statistics in place."""

@@ -42,7 +42,7 @@ def momentum_at(momentum: float, step: int) -> float:
 
 
 def steps_of(statistics: Mapping[str, Any]) -> int | None:
-    """Return how many batches the running statistics have seen; None where nobody has counted.
+    """Return how many batches the running statistics have seen; None where they were not counted.
 
     Files of version 0.1.0 do not say it: their statistics go on uncorrected.
     """

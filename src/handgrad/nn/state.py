@@ -99,7 +99,7 @@ class Stateful:
         cls._name = cls.__name__
 
     def _own_state(self) -> State:
-        """Return the present state, in containers that nobody else changes."""
+        """Return the present state, in containers that no other code changes."""
         raise NotImplementedError
 
     def _kept_of(self, buffers: Mapping[str, Any]) -> Any:

@@ -1,11 +1,11 @@
 """Muon: momentum whose steps are orthogonal matrices.
 
-A momentum m of a matrix of weights is mostly large in few directions: with m = U S V^T, in those of the
-largest singular values S.  The matrix U V^T is orthogonal; a step along it moves all directions alike.
-It is the limit of X <- p(X) = a X + b (X X^T) X + c (X X^T)^2 X, which changes the singular values alone,
-to p(s) = a s + b s^3 + c s^5.  From X = m / |m|, whose singular values are at most 1, a few rounds with
-a = 3.4445, b = -4.7750 and c = 2.0315 bring all that were above 0.01 into [0.68, 1.21], which is as good
-as 1.
+The momentum m = U S V^T of a weight matrix is usually large in a few directions only, those of its largest
+singular values S.  The matrix U V^T is orthogonal; a step along it moves all directions by the same amount.
+The iteration X <- p(X) = a X + b (X X^T) X + c (X X^T)^2 X approximates it: it keeps the singular vectors
+and changes each singular value to p(s) = a s + b s^3 + c s^5.  It starts from X = m / |m|, whose singular
+values are at most 1.  With a = 3.4445, b = -4.7750 and c = 2.0315, a few rounds bring all singular values
+above 0.01 into [0.68, 1.21], which is close enough to 1.
 """
 
 from __future__ import annotations
@@ -25,11 +25,14 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # a, b, c
 def muon(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Config]:
     """Descent by orthogonal matrices: ``v' = momentum v + dw``, ``next_w = w - learning_rate O``.
 
-    O is nearly the orthogonal matrix nearest to ``dw + momentum v'`` (`orthogonal`), for which an array of
-    two or more dimensions is taken as the matrix of its first axis and all others.  With a `radius`, w is
-    scaled to the Frobenius norm ``radius sqrt(len(w))`` before each step: for filters in front of a
-    normalisation, which does not feel their size, learning_rate / radius then says how far a step turns
-    them.  Arrays of fewer dimensions follow `sgd_nesterov_momentum` with the rate ``vector_rate
+    O approximates the orthogonal matrix nearest to ``dw + momentum v'`` (`orthogonal`).  An array of more
+    than two dimensions is reshaped to a matrix: its first axis, and all others together.
+
+    With a `radius`, w is scaled to the Frobenius norm ``radius sqrt(len(w))`` before each step.  This is for
+    filters before a normalisation, where only their direction matters: learning_rate / radius is then the
+    angle by which a step turns them.
+
+    Arrays of fewer than two dimensions follow `sgd_nesterov_momentum` with the learning rate ``vector_rate
     learning_rate``.
 
     config: learning_rate 2e-2, momentum 0.95, rounds 5.0 (of the iteration), radius 0.0 (none),

@@ -6,7 +6,7 @@ augments them.  The next step takes this batch if the stream still stands where 
 it to where the copy ended; if anything else has drawn in between (dropout, an estimate of the accuracy, a
 step taken back), it makes its batch itself.
 
-Only batches of `Rows` are made ahead, which nobody can change, without an augmentation or with one of the
+Only batches of `Rows` are made ahead, which cannot change, without an augmentation or with one of the
 library's, and only those that are large enough to be worth it.
 """
 

@@ -211,8 +211,13 @@ class Checkpointer(Callback):
         return self.every_steps is not None and solver.iteration % self.every_steps == 0
 
 
+_SENT_BEFORE_THE_END = (signal.SIGUSR1,) if hasattr(signal, "SIGUSR1") else ()  # Windows has none
+
+
 class StopOnSignal(Callback):
-    """Turn Ctrl-C (SIGINT) and SIGTERM into a stop after the current step.
+    """Turn Ctrl-C (SIGINT), SIGTERM and SIGUSR1 into a stop after the current step.
+
+    Schedulers of clusters send SIGUSR1 before the time is over; it is left alone where somebody catches it.
 
     Afterwards `signal` is the number of the signal that came, else None; a program that ends
     because of it exits with ``128 + signal``.  A second signal acts as it would without this.
@@ -238,9 +243,11 @@ class StopOnSignal(Callback):
             self._restore()
             solver.stop("interrupted")
 
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous[number] = signal.getsignal(number)
-            signal.signal(number, stop)
+        for number in (signal.SIGINT, signal.SIGTERM, *_SENT_BEFORE_THE_END):
+            previous = signal.getsignal(number)
+            if number not in _SENT_BEFORE_THE_END or previous == signal.SIG_DFL:
+                self._previous[number] = previous
+                signal.signal(number, stop)
 
     def on_train_end(self, solver: Solver) -> None:
         """Give the signals back."""
@@ -285,7 +292,7 @@ class LayerStatistics(Callback):
         solver.emit(found)
 
     def look(self, solver: Solver, record: Record) -> Record:
-        """Return the record of this moment; nobody is told of it."""
+        """Return the record of this moment, without telling the callbacks."""
         activations = {}
         if hasattr(solver.model, "activations"):
             activations = solver.model.activations(self.X_probe)

@@ -216,7 +216,7 @@ def take_up(solver: Solver, checkpoint: Checkpoint) -> None:
 def _checked(state: dict[str, Any], solver: Solver) -> list[tuple[Part, dict[str, Any]]]:
     """Return the parts of `solver`, each with its own part of a `state` that all can take up.
 
-    The file says what it must agree with, but nobody has to tell the truth: here it is looked at.
+    The file states what it must agree with.  That may be false, so the arrays themselves are checked.
     """
     params = solver.model.params
     states = [(part, part.checked(state, params)) for part in solver.parts]

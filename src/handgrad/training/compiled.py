@@ -1,9 +1,9 @@
 """The steps of a Solver that a plan does, many in one native call (`handgrad.nn.compiled`).
 
 A plan takes the steps of a network of the library's layers, with an update rule of the library, without an
-augmentation or weights of rows, while no callback wants to look at the Solver between two steps.  Its
-numbers are those of the steps themselves, to the bit.  The first step of a training, and every step in which
-something is not finite, is done without it.
+augmentation, while no callback wants to look at the Solver between two steps.  Its numbers are those of the
+steps themselves, to the bit.  The first step of a training, and every step in which something is not finite,
+is done without it.
 
 Several steps are one call if they take no longer than `SECONDS`; they are done as a whole or, where an
 exception comes, not at all.
@@ -103,6 +103,7 @@ class Planned:
         step = place.position % solver.iterations_per_epoch
         share = place.iteration / max(solver.total_steps, 1)
         rows = solver.sampler.draw_several(solver.batch_size, solver.random, step, share, count)
+        weights = None if solver.weights is None else solver.weights[rows]
         if isinstance(solver.X_train, Rows):
             rows = solver.X_train.chosen[rows]
         iterations = range(place.iteration, place.iteration + count)
@@ -113,7 +114,7 @@ class Planned:
             shares = [solver.average.share(i) for i in iterations]
             averages = {**solver.average.params, **solver.average.buffers}
         steps = Steps(
-            np.ascontiguousarray(rows, np.int64), factors, solver.clip_norm or 0.0, shares
+            np.ascontiguousarray(rows, np.int64), factors, solver.clip_norm or 0.0, shares, weights
         )
         feed = self._rows()
         assert feed is not None
@@ -154,7 +155,6 @@ class Planned:
         given = {
             "params is no plain dictionary": type(model.params) is not dict,
             "batches are augmented": solver.augment is not None,
-            "rows have weights": solver.weights is not None,
             "a step is computed in parts": solver.accumulate > 1,
             "batches are cut into shards": solver.shards is not None,
             "easy rows are skipped": solver.sampler.passes is not None,
@@ -197,6 +197,7 @@ class Planned:
             solver.clip_norm is not None,
             solver.ema is not None,
             frozenset(name for name, config in solver.optim_configs.items() if config.get("l2")),
+            solver.weights is not None,
         )
 
     def _rows(self) -> Feed | None:

@@ -236,7 +236,7 @@ OPTIONS = (
     Option("unit", "makes numbers of their own unit of the targets and predictions of a regression, for "
            "metric", none="those of the scores"),
     Option("", "epochs between checkpoints", key="checkpoint_every", in_file=count()),
-    Option("", "steps between checkpoints besides", none="none", key="checkpoint_steps",
+    Option("", "steps between further checkpoints", none="none", key="checkpoint_steps",
            in_file=count(0), off=0),
     Option("", "changes between two steps, as ``{iteration = 150, rate = 0.5}`` "
            "(`handgrad.training.steering`)", key="steering", in_file=_steering),

@@ -2,6 +2,8 @@
 
     loss = sum_s share_s loss_s        dW = sum_s share_s dW_s        share_s = rows of s / rows of the batch
 
+Where all shards have as many rows, their gradients are added as they are, and the sum is scaled.
+
 The rows of the batch are cut in their order into equal pieces (the first ones a row longer).  The sums are
 those of `handgrad.training.tree`, so the numbers are the same to the last bit whichever process computes
 which shard, and on however many threads.  The penalty of the weights is added once, to the sum.
@@ -18,7 +20,7 @@ Source: E. Hoffer et al. (2017), Train longer, generalize better, arXiv:1705.087
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
@@ -26,13 +28,15 @@ import numpy as np
 
 from handgrad.engines.devices import to_numpy
 from handgrad.errors import OptionError
+from handgrad.nn.layer import PairLayer
 from handgrad.nn.leaving import Leaving
 from handgrad.nn.lockstep import Lockstep
+from handgrad.nn.model import Model
 from handgrad.nn.state import Stateful
 from handgrad.training.arrays import Arrays, buffers_of
 from handgrad.training.averaging import load_buffers
 from handgrad.training.circumstances import get_state, set_state, streams
-from handgrad.training.tree import Node, nodes_of, total
+from handgrad.training.tree import Node, nodes_of, split, total
 from handgrad.training.weighting import called
 
 
@@ -66,8 +70,11 @@ class Wire(Protocol):
     reason: str | None
     must_stop: bool
 
-    def begin(self, params: Arrays) -> None:
-        """A step begins, of these parameters."""
+    def begin(self, params: Arrays, scale: float | None) -> None:
+        """A step begins, of these parameters; the sums of all shards are scaled (None: not)."""
+
+    def slots(self, name: str) -> list[np.ndarray]:
+        """Return where the sums of the gradient `name` over each own node may be written."""
 
     def ready(self, name: str, parts: Sequence[np.ndarray]) -> None:
         """The sums of the gradient `name` over each of the own nodes are there."""
@@ -128,12 +135,11 @@ class Shards:
             own = bounds[shard]
             part = own.stop - own.start if weights is None else weights[own].sum()
             shares[shard] = float(part) / whole if whole else 0.0
-        sums = _Sums(self, model.params)
+        scale = 1.0 if self.norm_sync else _common_share(bounds) if weights is None else None
+        sums = _Sums(self, model.params, scale, makes_new_gradients(model))
         leaving = Leaving()
-        if self.norm_sync:
-            found = self._in_lockstep(solver, cut, y, weights, bounds, shares, sums, leaving)
-        else:
-            found = self._one_by_one(solver, cut, y, weights, bounds, shares, sums, leaving)
+        step = _Step(solver, cut, y, weights, bounds, shares, sums, leaving)
+        found = self._in_lockstep(step) if self.norm_sync else self._one_by_one(step)
         numbers = self._of_all([found.numbers[shard] for shard in self.own])
         grads = sums.finish()
         loss = float(numbers[0])
@@ -146,32 +152,21 @@ class Shards:
             loss, grads = model.penalised(loss, grads, model.params)
         return loss, {name: grads[name] for name in model.params if name in grads}
 
-    def _one_by_one(
-        self,
-        solver: Any,
-        cut: Cut,
-        y: np.ndarray,
-        weights: np.ndarray | None,
-        bounds: Sequence[slice],
-        shares: Mapping[int, float],
-        sums: _Sums,
-        leaving: Leaving,
-    ) -> _Found:
-        model, found = solver.model, _Found()
+    def _one_by_one(self, step: _Step) -> _Found:
+        model, found = step.solver.model, _Found()
         before = buffers_of(model)
         for shard in self.own:
-            rows, share = bounds[shard], shares[shard]
-            own = None if weights is None else weights[rows]
+            share = step.shares[shard]
             seen: set[str] = set()
 
             def take(name: str, gradient: Any, shard: int = shard, share: float = share,
                      seen: set[str] = seen) -> None:  # fmt: skip
                 seen.add(name)
-                sums.add(shard, name, gradient, share)
+                step.sums.add(shard, name, gradient, share)
 
-            with drawing(solver, cut.seed, shard), _alone(model, before), leaving.to(take):
+            with step.drawing(shard), _alone(model, before), step.leaving.to(take):
                 if share:
-                    loss, grads = called(model, cut.pieces[shard], y[rows], own)
+                    loss, grads = called(model, step.cut.pieces[shard], *step.targets(shard))
                 else:  # nothing of it counts
                     loss, grads = 0.0, {n: np.zeros_like(w) for n, w in model.params.items()}
                 after = buffers_of(model)
@@ -181,35 +176,25 @@ class Shards:
                 found.note(shard, share, float(loss), after, model)
         return found
 
-    def _in_lockstep(
-        self,
-        solver: Any,
-        cut: Cut,
-        y: np.ndarray,
-        weights: np.ndarray | None,
-        bounds: Sequence[slice],
-        shares: Mapping[int, float],
-        sums: _Sums,
-        leaving: Leaving,
-    ) -> _Found:
-        model, found = solver.model, _Found()
+    def _in_lockstep(self, step: _Step) -> _Found:
+        found, pieces = _Found(), step.cut.pieces
+        rows = {shard: step.bounds[shard].stop - step.bounds[shard].start for shard in self.own}
         lockstep = Lockstep(
-            model,
+            step.solver.model,
             self._of_all,
-            lambda shard, place: drawing(solver, cut.seed, shard, place + 1),
-            {shard: bounds[shard].stop - bounds[shard].start for shard in self.own},
-            len(y),
+            lambda shard, place: step.drawing(shard, place + 1),
+            rows,
+            len(step.y),
         )
-        leaving.was_heard = True
-        outs = lockstep.forward({shard: cut.pieces[shard] for shard in self.own})
+        step.leaving.was_heard = True
+        outs = lockstep.forward({shard: pieces[shard] for shard in self.own})
         losses, dscores = {}, {}
         for shard in self.own:
-            own = None if weights is None else weights[bounds[shard]]
-            loss, slope = lockstep.loss(outs[shard], y[bounds[shard]], own)
+            loss, slope = lockstep.loss(outs[shard], *step.targets(shard))
             # a batch statistic mixes the shards: each loss counts by its share from here on
-            losses[shard] = float(loss) * shares[shard]
-            dscores[shard] = slope * slope.dtype.type(shares[shard])
-        lockstep.backward(dscores, lambda shard, name, g: sums.add(shard, name, g, 1.0))
+            losses[shard] = float(loss) * step.shares[shard]
+            dscores[shard] = slope * slope.dtype.type(step.shares[shard])
+        lockstep.backward(dscores, lambda shard, name, g: step.sums.add(shard, name, g, 1.0))
         lockstep.keep(outs)
         for shard in self.own:
             found.numbers[shard] = np.array([losses[shard]])
@@ -221,8 +206,7 @@ class Shards:
         parts = {(s, s + 1): v for s, v in zip(self.own, vectors, strict=True)}
         known = {}
         for node in self.nodes:
-            within = {leaf: v for leaf, v in parts.items() if node[0] <= leaf[0] < node[1]}
-            known[node] = _total_of(node, within)
+            known[node] = total(node[1], parts, np.add, node[0])
         if self.wire is not None:
             known = self.wire.numbers([known[node] for node in self.nodes])
         return total(self.count, known, np.add)
@@ -247,6 +231,31 @@ def bounds_of(rows: int, count: int) -> list[slice]:
     return [slice(start, end) for start, end in pairwise(cuts)]
 
 
+class _Step(NamedTuple):
+    """What the own shards of one step are computed from, and where their gradients go.
+
+    bounds and shares are by shard; weights, of the rows of the batch, None where all count alike.
+    """
+
+    solver: Any
+    cut: Cut
+    y: np.ndarray
+    weights: np.ndarray | None
+    bounds: Sequence[slice]
+    shares: Mapping[int, float]
+    sums: _Sums
+    leaving: Leaving
+
+    def targets(self, shard: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the targets and the weights of one shard's rows."""
+        rows = self.bounds[shard]
+        return self.y[rows], None if self.weights is None else self.weights[rows]
+
+    def drawing(self, shard: int, place: int = 0) -> AbstractContextManager[None]:
+        """Let all random streams be those of one shard inside of the ``with`` block."""
+        return drawing(self.solver, self.cut.seed, shard, place)
+
+
 class _Found:
     """What the own shards came to: by shard its numbers (loss, buffers) and scores; buffers, a pattern."""
 
@@ -267,30 +276,70 @@ class _Found:
 class _Sums:
     """The gradients of the own shards, added along the tree as far as they alone allow."""
 
-    def __init__(self, shards: Shards, params: Arrays) -> None:
-        self._shards = shards
-        self._stacks: dict[str, list[np.ndarray]] = {name: [] for name in params}
+    def __init__(self, shards: Shards, params: Arrays, scale: float | None, are_new: bool) -> None:
+        """scale: of all shards, None where each has its own; are_new: nobody else writes gradients."""
+        self._shards, self._scale, self._are_new = shards, scale, are_new
+        self._stacks: dict[str, list[_Sum]] = {name: [] for name in params}
         if shards.wire is not None:
-            shards.wire.begin(params)
+            shards.wire.begin(params, scale)
 
     def add(self, shard: int, name: str, gradient: Any, share: float) -> None:
         """Add the gradient of one shard, which counts by its share; shards come in their order."""
-        array = to_numpy(gradient)
-        scaled = np.empty(array.shape, array.dtype)  # in C order, whatever the gradient's
-        np.multiply(array, array.dtype.type(share), out=scaled)
-        stack = self._stacks[name]
-        for _ in range(self._shards._merges[shard]):
-            left = stack.pop()
-            scaled = np.add(left, scaled, out=left)
-        stack.append(scaled)
-        if self._shards.wire is not None and shard == self._shards.own[-1]:
-            self._shards.wire.ready(name, stack)
+        array, stack = to_numpy(gradient), self._stacks[name]
+        last = _Sum(array, False)
+        if self._scale is None:
+            last = _Sum(np.multiply(array, array.dtype.type(share), order="C"), True)
+        elif not self._are_new and not self._shards._merges[shard]:  # it is kept beyond this call
+            last = _Sum(np.array(array, order="C"), True)
+        wire, merges = self._shards.wire, self._shards._merges[shard]
+        leaves = wire is not None and shard == self._shards.own[-1]
+        for left in reversed(range(merges)):
+            out = wire.slots(name)[-1] if wire is not None and leaves and not left else None
+            last = stack.pop().plus(last, out)
+        stack.append(last)
+        if wire is not None and leaves:
+            wire.ready(name, [own.array for own in stack])
 
     def finish(self) -> Arrays:
         """Return the gradients, summed over all shards."""
+        scale = self._scale
         if self._shards.wire is not None:
             return self._shards.wire.finish()
-        return {name: stack[0] for name, stack in self._stacks.items() if stack}
+        tops = {name: stack[0] for name, stack in self._stacks.items() if stack}
+        if scale in (None, 1.0):
+            return {name: top.array for name, top in tops.items()}
+        return {name: top.times(scale) for name, top in tops.items()}
+
+
+class _Sum(NamedTuple):
+    """A gradient of some shards; is_own: it was made here, and may be written."""
+
+    array: np.ndarray
+    is_own: bool
+
+    def plus(self, other: _Sum, out: np.ndarray | None) -> _Sum:
+        """Return this sum with the `other`: in `out`, else in its place where it is own."""
+        if out is None and self.is_own:
+            out = self.array
+        return _Sum(np.add(self.array, other.array, out=out, order="C"), True)
+
+    def times(self, scale: float) -> np.ndarray:
+        """Return the array times a number, in its place where it is own."""
+        out = self.array if self.is_own else None
+        return np.multiply(self.array, self.array.dtype.type(scale), out=out, order="C")
+
+
+def makes_new_gradients(model: Any) -> bool:
+    """Return whether all layers are the library's, whose gradients are new arrays in each call."""
+    if not isinstance(model, Model) or type(model).loss is not Model.loss:
+        return False
+    kinds = {type(layer) for layer in model._layers}
+    return all(issubclass(k, PairLayer) and k.__module__.startswith("handgrad.") for k in kinds)
+
+
+def _common_share(bounds: Sequence[slice]) -> float | None:
+    """Return the share of each shard where all have as many rows, else None."""
+    return 1 / len(bounds) if len({own.stop - own.start for own in bounds}) == 1 else None
 
 
 def _merges(nodes: Sequence[Node]) -> dict[int, int]:
@@ -301,7 +350,7 @@ def _merges(nodes: Sequence[Node]) -> dict[int, int]:
         if high - low == 1:
             merges.setdefault(low, 0)
             return
-        middle = low + (1 << ((high - low - 1).bit_length() - 1))
+        middle = split(low, high)
         go(low, middle)
         go(middle, high)
         merges[high - 1] += 1
@@ -309,14 +358,6 @@ def _merges(nodes: Sequence[Node]) -> dict[int, int]:
     for low, high in nodes:
         go(low, high)
     return merges
-
-
-def _total_of(node: Node, leaves: Mapping[Node, np.ndarray]) -> np.ndarray:
-    low, high = node
-    if high - low == 1:
-        return leaves[node]
-    middle = low + (1 << ((high - low - 1).bit_length() - 1))
-    return _total_of((low, middle), leaves) + _total_of((middle, high), leaves)
 
 
 def _unpacked(numbers: np.ndarray, like: Arrays) -> Arrays:

@@ -200,7 +200,7 @@ class Solver(Owner):
         return is_over
 
     def try_step(self) -> float:
-        """Do one step that nobody is told of, and return its loss; for `lr_find`, which undoes it."""
+        """Do one step without telling the callbacks, and return its loss; for `lr_find`, which undoes it."""
         take_step(self, Before(self))
         self.place.position += 1
         self.place.iteration += 1

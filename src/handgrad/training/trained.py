@@ -99,12 +99,13 @@ class TrainedRun:
         return self.description.task
 
     def predict(self, inputs: Any) -> np.ndarray:
-        """Return what the network says of each row.
+        """Return the prediction for each row.
 
         Args:
-            inputs: what its preprocessing takes: images as pixels, (N, C, H, W), (N, H, W, C) or (N, H, W),
-                tables (frames, dictionaries of columns), rows or sequences; or the path of a picture or a
-                list of such, for a table the path of its file.
+            inputs: rows of the kind that the network was trained on.
+                Images: pixels, (N, C, H, W), (N, H, W, C) or (N, H, W), or paths of pictures.
+                A table: a frame, a dictionary of columns, or the path of its file.
+                Rows and sequences: arrays.
 
         Returns:
             Of a classification the names of the classes, (N,); of a regression numbers in the targets' own

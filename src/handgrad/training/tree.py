@@ -47,9 +47,12 @@ def nodes_of(shards: int, first: int, last: int) -> list[Node]:
 
 
 def total(
-    shards: int, parts: Mapping[Node, Number], add: Callable[[Number, Number], Number]
+    shards: int,
+    parts: Mapping[Node, Number],
+    add: Callable[[Number, Number], Number],
+    first: int = 0,
 ) -> Number:
-    """Return the sum of all shards from the sums of nodes, added in the order of the tree.
+    """Return the sum of a node, the shards first to shards - 1, from those of others, as in the tree.
 
     >>> total(3, {(0, 2): "ab", (2, 3): "c"}, lambda x, y: f"({x}+{y})")
     '(ab+c)'
@@ -61,18 +64,7 @@ def total(
         middle = split(low, high)
         return add(of(low, middle), of(middle, high))
 
-    return of(0, shards)
-
-
-def is_node(shards: int, node: Node) -> bool:
-    """Return whether the tree over so many shards has this node."""
-    low, high = 0, shards
-    while (low, high) != node:
-        if high - low <= 1 or node[0] < low or node[1] > high:
-            return False
-        middle = split(low, high)
-        low, high = (low, middle) if node[1] <= middle else (middle, high)
-    return True
+    return of(first, shards)
 
 
 def share_out(shards: int, ranks: int) -> list[range]:

@@ -33,6 +33,7 @@ from typing import Any
 import numpy as np
 
 from handgrad.errors import OptionError, check_known, nearest
+from handgrad.tuning.space import Space
 from handgrad.tuning.storage import quiet_optuna, silent
 
 SAMPLERS = {
@@ -102,6 +103,18 @@ def make_sampler(name: str, options: Mapping[str, Any], seed: int) -> Any:
                 self.is_exhausted = True
 
     return PerTrial()
+
+
+def check_finite(name: str, space: Space) -> None:
+    """Raise OptionError where the sampler tries every combination, and a range has no end of values."""
+    if SAMPLERS.get(name, name) not in ("BruteForceSampler", "GridSampler"):
+        return
+    for one in space.ranges:
+        if one.kind == "log" or (one.kind == "float" and one.options["step"] is None):
+            raise OptionError(
+                f"tune: sampler {name} tries every combination, but {one.key} has no end of values; "
+                "give it a step, or make it a choice of values"
+            )
 
 
 def _made(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _STYLE = """
-td, th { padding-right: 1.2rem; } .wide { overflow-x: auto; }
+td, th { padding-right: 1.2rem; } .wide { overflow-x: auto; } .wide img { min-width: 40rem; }
 tr.best td { font-weight: bold; } tr.failed td, tr.pruned td { color: #666; }
 """
 _MOST_LINES = 300  # trials in the figure of parallel coordinates
@@ -117,7 +117,8 @@ def history_figure(trials: Sequence[Any], settings: Settings) -> Figure:
     axes.set(xlabel="trial", ylabel=_value_label(settings))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.25)
-    axes.legend(loc="best", fontsize=9)
+    # above the axes, where it hides no trial
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize=9)
     return figure
 
 
@@ -251,7 +252,10 @@ def _section(folder: Path, name: str, heading: str, figure: Any) -> list[str]:
     data = png(figure)
     (folder / "figures").mkdir(exist_ok=True)
     atomic_write(folder / "figures" / f"{name}.png", data)
-    return [f"<h2>{heading}</h2>", f'<img alt="{heading}" src="{picture(data)}">']
+    return [
+        f"<h2>{heading}</h2>",
+        f'<div class="wide"><img alt="{heading}" src="{picture(data)}"></div>',
+    ]
 
 
 def _numbers(trials: Sequence[Any], best: Any, settings: Settings) -> str:

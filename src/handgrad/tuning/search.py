@@ -19,6 +19,7 @@ from handgrad.processes import Process, ProcessError
 from handgrad.training.build import build_model, completed, load_dataset
 from handgrad.training.config import RunConfig
 from handgrad.training.metrics import DEFAULTS, as_metric
+from handgrad.tuning.methods import check_finite
 from handgrad.tuning.page import write_page
 from handgrad.tuning.settings import Settings
 from handgrad.tuning.space import Space
@@ -51,8 +52,8 @@ class Search:
             threads: of a worker; 0 shares the cores out among the workers.
 
         Raises:
-            OptionError: the storage does not answer, the study is another one, or there are more workers
-                than cores.
+            OptionError: the storage does not answer, the study is another one, there are more workers than
+                cores, or the sampler would never end.
         """
         cores = environment.cores()
         self.workers = as_count("tune", "workers", workers or cores)
@@ -62,6 +63,7 @@ class Search:
             )
         self.threads = shares(cores, self.workers) if not threads else [threads] * self.workers
         self.settings = settings
+        check_finite(settings.sampler, settings.made_space())
         self.study = open_study(settings)
         self.signal: int | None = None
         self._over = False

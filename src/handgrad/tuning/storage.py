@@ -43,10 +43,11 @@ def open_storage(url: str, beat: int = BEAT, grace: int = GRACE) -> Any:
         return _journal(optuna, Path(url.removeprefix("journal:")))
     if "://" not in url:
         raise OptionError(
-            f"tune: --storage must be a URL, as postgresql://user@host/base or sqlite:///file.db; got {url!r}"
+            "tune: --storage must be a URL, as postgresql://user@host/base, sqlite:///file.db or "
+            f"journal:FILE; got {url!r}"
         )
     options: dict[str, Any] = {"pool_pre_ping": True}
-    if url.startswith("postgresql"):
+    if is_postgres := url.startswith("postgres"):
         options["connect_args"] = {"connect_timeout": _CONNECT}
     for tries in (2, 1, 0):
         try:
@@ -59,14 +60,19 @@ def open_storage(url: str, beat: int = BEAT, grace: int = GRACE) -> Any:
                     heartbeat_stale_trial_callback=_repeat,
                 )
         except ImportError as error:
+            own = "; get it with: pip install 'handgrad[postgres]'" if is_postgres else ""
             raise OptionError(
-                f"tune: the storage {hidden(url)} needs a driver: {_first(error)}; "
-                "get PostgreSQL's with: pip install 'handgrad[postgres]'"
+                f"tune: the storage {hidden(url)} needs a driver: {_first(error)}{own}"
             ) from None
         except Exception as error:
             # two commands that make the tables at the same time: one of them finds them made
             if tries and "already exists" in str(error):
                 continue
+            if type(error).__name__ == "NoSuchModuleError":
+                kind = url.partition(":")[0]
+                raise OptionError(
+                    f"tune: --storage: {kind} is no database that Optuna can use; use postgresql:// or sqlite:///"
+                ) from None
             raise OptionError(
                 f"tune: the storage {hidden(url)} does not answer: {_first(error)}"
             ) from None

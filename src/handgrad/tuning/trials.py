@@ -97,7 +97,7 @@ class Searcher:
         trial = study.ask()
         lock = self.place.lock_of(trial.number)
         trial.set_user_attr("place", self.place.name)
-        assert lock is not None  # nobody else has seen this number
+        assert lock is not None  # no other worker has seen this number
         known = next(t for t in study.get_trials(False) if t.number == trial.number)
         return Taken(trial, known, lock)
 

@@ -242,6 +242,11 @@ def _element(point: Point) -> str:
             statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
         )
         place, came = np.shape(point.value(target)), np.shape(point.value(statement.value))
+        if not place and np.prod(came) == 1:
+            return (
+                f"`{quoted(statement.value)}` has shape {came}: old NumPy took an array of one number as a "
+                f"number, today's does not: store its .item()"
+            )
         one = "one number" if not place else f"of shape {place}"
         return (
             f"`{quoted(target)}` is {one} and `{quoted(statement.value)}` has shape {came}: a sum is "

@@ -41,7 +41,8 @@ class KnownLayer:
     adapt: ("forward" or "backward", function) -> the function as a pair has it; reference: what gives the
     right results where no pair of the library does; meant: function -> the layer as this code means it;
     own_word: what the arguments of its functions are, where students and not courses wrote them, so that one
-    of other arguments is something else.
+    of other arguments is something else; chain: the layers that it must call, in this order, where its
+    name does not say them.
     """
 
     name: str
@@ -59,6 +60,7 @@ class KnownLayer:
     reference: Callable[[Config], Truth] | None = None
     meant: Callable[[Any], KnownLayer] | None = None
     own_word: tuple[str, ...] = ()
+    chain: tuple[str, ...] = ()
     cache: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -70,7 +72,8 @@ class KnownLayer:
         """Whether a function that is no course's has the arguments of the layer's forward."""
         if not self.own_word:
             return True
-        return sandwiches.fits(function, self.own_word)
+        chained = not self.chain or sandwiches.chain_of(function) == list(self.chain)
+        return chained and sandwiches.fits(function, self.own_word)
 
     def configs(self) -> list[Config]:
         """Return the configurations, made once."""

@@ -45,6 +45,19 @@ def fits(function: Any, roles: Sequence[str]) -> bool:
     return len(needed) == len(roles)
 
 
+def chain_of(function: Any) -> list[str]:
+    """Return the layers that a function calls the forward passes of, in the order of its lines."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(function))))
+    except (OSError, TypeError, SyntaxError):
+        return []
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    called = [node for node in calls if isinstance(node.func, ast.Name)]
+    called.sort(key=lambda node: (node.lineno, node.col_offset))
+    names = [node.func.id for node in called if isinstance(node.func, ast.Name)]
+    return [found[1] for name in names if (found := re.fullmatch(r"(\w+?)_forward(_\w+)?", name))]
+
+
 def in_order(roles: Sequence[str]) -> Callable[[str, Any], Any]:
     """Return what lets a pair take its arguments, and give its gradients, in the order of `roles`."""
     arrays = ["d" + role for role in roles if role in ARRAYS]

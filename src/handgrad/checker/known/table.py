@@ -114,6 +114,26 @@ LAYERS = [
         )
         for word in ("conv_batchnorm_relu_pool", "conv_batch_relu_pool")
     ],
+    *[
+        _pair(
+            "affine_bn_relu",
+            "sandwich",
+            functools.partial(configs.affine_like, "bn"),
+            called=word,
+            chain=("affine", "batchnorm", "relu"),
+        )
+        for word in ("affine_norm_relu", "affine_relu_bn", "affine_relu_norm")
+    ],
+    *[
+        _pair(
+            "conv_bn_relu",
+            "sandwich",
+            functools.partial(windows.conv_sandwich, "bn"),
+            called=word,
+            chain=("conv", "spatial_batchnorm", "relu"),
+        )
+        for word in ("conv_norm_relu", "conv_relu_bn", "conv_sbn_relu", "conv_relu_norm")
+    ],
     linear.linear("svm_loss", ("svm_loss_naive", "svm_loss_vectorized")),
     linear.linear("softmax_loss", ("softmax_loss_naive", "softmax_loss_vectorized")),
     _pair("rnn_step", "recurrent", functools.partial(sequences.steps, 1)),

@@ -41,8 +41,8 @@ def _preparation(statement: ast.stmt) -> bool | None:
     if not isinstance(statement, ast.Expr):
         return None
     if isinstance(statement.value, ast.Constant):
-        return False  # a text that nobody reads
-    shell = r"get_ipython\(\)\.(system|run_line_magic\('(cd|pwd|ls|mkdir|cp|mv)')"
+        return False  # a text without effect
+    shell = r"get_ipython\(\)\.(system|run_line_magic\('(cd|pwd|ls|mkdir|cp|mv|rm|cat|pip|conda)')"
     if re.match(shell, text) or re.match(r"drive\.\w+\(|os\.chdir\(|sys\.path\.\w+\(", text):
         return True
     return None

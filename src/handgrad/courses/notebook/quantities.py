@@ -51,6 +51,7 @@ _NO_ACCURACY = re.compile(  # "learning rate of the best accuracy", "target accu
     re.I,
 )
 _TIME = re.compile(r"speedup|naive|fast|took|seconds|(?<!-)\btime\b", re.I)
+_PIN = re.compile(r"^[\w.\-\[\]]+\s*[=<>~!]=\s*\d")  # "entrypoints==0.3", as pip lists it
 _COUNT = re.compile(r"\b\d+\s*/\s*(?=\d)")
 _WILD = r".*?"
 
@@ -98,6 +99,8 @@ def quantities(source: str, text: str) -> list[Quantity]:
         stripped = line.strip()
         if not stripped:
             said = before = ""
+            continue
+        if _PIN.match(stripped):
             continue
         if match := _STEP.search(stripped):
             steps.append(float(match["number"]))

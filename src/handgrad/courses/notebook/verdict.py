@@ -30,6 +30,7 @@ from handgrad.courses.notebook.bounds import (
     set_of,
     share_in,
 )
+from handgrad.courses.notebook.cells import is_preparation
 from handgrad.courses.notebook.quantities import Quantity, numbered, printed_text, quantities
 
 KEPT, BROKEN, AS_THEN, NEAR = "kept", "BROKEN", "as then", "near"
@@ -46,6 +47,7 @@ MEANINGS = {
     MISSING: "the earlier output has the figure, this run did not come to print it",
 }
 _BEST = re.compile(r"\bbest\b|\bfinal\b|\bhighest\b|最佳|最好|最高|최고", re.I)
+_ROUNDING = 1e-4  # larger errors of an earlier output are mistakes: none now is not "the same"
 W2_SINCE_2018 = Bound("~ e-5 (for W2, since 2018)", 1e-4)
 # the course's text says e-8; its numerical gradient is off by 1e-6 to 2.7e-6 in one tiny entry, for everyone
 DWH_OF_LSTM = Bound("~ e-6 (for dWh of an LSTM)", 1e-5)
@@ -91,6 +93,8 @@ def judge_cell(
         earlier: what the file says it printed when the notebook was last saved.
         seeded: whether the notebook has seeded its random numbers by then.
     """
+    if is_preparation(source):
+        return []  # what pip listed is no figure
     now = numbered(quantities(source, printed_text(outputs)))
     then = dict(numbered(quantities(source, printed_text(earlier))))
     spoken = [(line, found) for line, text in comments(source) if (found := bounds_in(text))]
@@ -203,7 +207,11 @@ def _compare(quantity: Quantity, then: tuple[float, ...]) -> str:
     if not then or quantity.kind == "time":
         return ALONE
     if quantity.kind == "error":
-        return SAME if _no_worse(quantity.values, then) else DIFFERS
+        gone = any(
+            abs(b) > _ROUNDING and 10 * abs(a) < abs(b)
+            for a, b in zip(quantity.values, then, strict=True)
+        )
+        return SAME if _no_worse(quantity.values, then) and not gone else DIFFERS
     same = all(
         math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-12) or (math.isnan(a) and math.isnan(b))
         for a, b in zip(quantity.values, then, strict=True)

@@ -17,6 +17,7 @@ from handgrad.engines.native import (
     pool,
     upsample,
 )
+from handgrad.engines.native import choices as choices
 from handgrad.engines.native import control as control
 from handgrad.engines.native import fused as fused
 from handgrad.engines.native import plans as plans
@@ -26,6 +27,8 @@ from handgrad.engines.pairs import FUNCTIONS, functions_of
 globals().update(
     functions_of(activations, affine, conv, dropout, joins, losses, norm, pool, upsample)
 )
+
+choices.restore()
 
 
 def __getattr__(name: str) -> Any:

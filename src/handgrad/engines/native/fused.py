@@ -2,14 +2,15 @@
 
     CHAINS[names](x, *links) -> (out, saved)        backward(dout, saved, need_dx) -> (dx, gradients ...)
 
-A link holds the arguments of one pair behind x, as the pair's own function takes them.  What stands behind a
-convolution or an affine layer is one pass; z = norm(y), which the backward of ``gelu(z)`` needs, is computed
-again rather than kept.  A convolution and the 2x2 pooling behind it are one call where a driver takes the
-pooling (native/ops/conv.h); with a normalisation between them, in the first block of a network over images
-(native/ops/stem.h).
+A link holds the arguments of one pair after x, as the pair's own function takes them.
 
-dx is None where it is not asked for.  A normalisation by the batch's own mean takes off whatever the
-b in front of it adds, so db is zero there.
+- The epilogue of a convolution or an affine layer is one pass.
+- Backward of ``gelu(z)`` computes z = norm(y) again instead of storing it.
+- A convolution and a 2x2 pooling are one call where a driver takes the pooling (native/ops/conv.h); with a
+  normalisation between them, only in the first block of a network over images (native/ops/stem.h).
+
+dx is None where it is not asked for.  A normalisation by the mean of the batch removes the b of the layer
+before it, so db is zero there.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class BlockSaved(NamedTuple):
     made: tuple[Array, ...]
 
 
-# what stands behind a convolution or an affine layer, whose output y is nobody else's
+# the epilogue of a convolution or an affine layer; no other code holds its output y
 
 
 def _relu(y: Array, relu: Link) -> tuple[Array, Array]:

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from handgrad.engines import vectorized
 from handgrad.engines.native import _kernels
 
 
 def softmax_loss(
     x: np.ndarray, y: np.ndarray, smoothing: float = 0.0, weights: np.ndarray | None = None
 ) -> tuple[np.floating, np.ndarray]:
-    if weights is not None:
-        loss, dx = vectorized.softmax_loss(x, y, smoothing, weights)
-        return loss, dx
-    loss, dx = _kernels.loss(x, y, True, smoothing)
+    loss, dx = _kernels.loss(x, y, True, smoothing, weights)
     return x.dtype.type(loss), dx
 
 

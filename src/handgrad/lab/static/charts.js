@@ -61,14 +61,17 @@ export class Lines {
 
   settings(series) {
     const grid = { stroke: css("--grid"), width: 1 };
+    const text = (v) => (v !== null && v !== undefined && this.options.percent ? `${number(100 * v, 4)} %` : number(v));
     const axis = { stroke: css("--muted"), grid, ticks: { show: false }, font: "12px system-ui" };
     const lines = [{ label: this.options.x ?? "step" }];
     const bands = [];
     for (const [i, s] of series.entries()) {
       const stroke = color(s.color ?? i);
-      const value = (_, v) => number(v);
+      // where nobody points, the last value stands in the legend
+      const value = (u, v, at, idx) => text(idx === null || idx === undefined ? u.data[at].findLast((w) => w !== null) : v);
       const dash = s.dashed ? [5, 4] : undefined;
-      lines.push({ label: s.label, stroke, width: 1.75, dash, value, points: { show: undefined }, spanGaps: true });
+      const fill = i === 0 && !s.least && series.length <= 2 ? `${stroke}16` : undefined;
+      lines.push({ label: s.label, stroke, fill, width: 2, dash, value, points: { show: undefined, size: 5 }, spanGaps: true });
       if (s.least) {
         const thin = { stroke: "transparent", points: { show: false }, spanGaps: true };
         lines.push({ ...thin, label: "least", class: "hidden" }, { ...thin, label: "largest", class: "hidden" });
@@ -78,7 +81,7 @@ export class Lines {
     }
     const scale = this.options.log ? { distr: 3 } : {};
     if (this.options.range) scale.range = this.options.range;
-    const format = (_, values) => values.map((v) => (v === null ? "" : number(v, 3)));
+    const format = (_, values) => values.map((v) => (v === null ? "" : this.options.percent ? `${number(100 * v, 3)} %` : number(v, 4)));
     return {
       width: Math.max(this.body.clientWidth, 120),
       height: this.options.height ?? 220,
@@ -86,8 +89,8 @@ export class Lines {
       series: lines,
       bands,
       axes: [
-        { ...axis, size: 34 },
-        { ...axis, size: 56, values: format },
+        { ...axis, size: 34, values: (_, values) => values.map((v) => (v === null ? "" : v.toLocaleString("en"))) },
+        { ...axis, size: 62, values: format },
       ],
       cursor: { sync: this.options.sync ? { key: this.options.sync } : undefined, drag: { x: true, y: false } },
       legend: { live: true },
@@ -150,8 +153,8 @@ function tint(value, low, high, how) {
   const real = low + (value / 255) * (high - low);
   const size = Math.max(Math.abs(low), Math.abs(high)) || 1;
   const t = Math.min(Math.abs(real) / size, 1);
-  const back = document.documentElement.dataset.theme === "dark" ? [24, 28, 36] : [247, 248, 250];
-  const ink = how === "heat" || real > 0 ? [226, 98, 22] : [35, 99, 205];
+  const back = document.documentElement.dataset.theme === "dark" ? [26, 30, 43] : [246, 247, 251];
+  const ink = how === "heat" || real > 0 ? [226, 92, 20] : [44, 92, 222];
   return back.map((b, i) => b + (ink[i] - b) * t);
 }
 
@@ -179,6 +182,83 @@ export function picture(packed, how = "gray", label = "") {
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", label);
   }
+  return canvas;
+}
+
+// A row of colored cells of a packed vector: what the diagram has room for.
+export function cells(packed) {
+  const values = bytes(packed);
+  const canvas = drawn(values, 1, values.length, 1, packed.low, packed.high, "signed");
+  canvas.className = "cells";
+  return canvas;
+}
+
+// Histograms moment after moment, the first at the back: a ridge for each.
+export function ridges(found, label, steps, ink = "--c1") {
+  const [width, height, step] = [340, 150, found.counts.length];
+  const canvas = h("canvas", { width: 2 * width, height: 2 * height, class: "ridges", role: "img" });
+  canvas.setAttribute("aria-label", `Histograms of ${label} at ${step} moments, from ${number(found.low)} to ${number(found.high)}; root of the mean square at first ${number(found.sizes[0])}, at last ${number(found.sizes.at(-1))}`);
+  const context = canvas.getContext("2d");
+  context.scale(2, 2);
+  const stroke = css(ink);
+  const [tall, back] = [46, css("--card")];
+  const gap = (height - tall - 4) / Math.max(step - 1, 1);
+  found.counts.forEach((counts, i) => {
+    const base = tall + gap * i;
+    const most = Math.max(...counts, 1);
+    const x = (j) => ((j + 0.5) / counts.length) * width;
+    const y = (n) => base - Math.sqrt(n / most) * tall;
+    context.beginPath();
+    context.moveTo(0, base);
+    counts.forEach((n, j) => context.lineTo(x(j), y(n)));
+    context.lineTo(width, base);
+    context.fillStyle = back;
+    context.fill();
+    context.globalAlpha = 0.12 + (0.3 * (i + 1)) / step;
+    context.fillStyle = stroke;
+    context.fill();
+    context.globalAlpha = 0.45 + (0.55 * (i + 1)) / step;
+    context.strokeStyle = stroke;
+    context.lineWidth = 1;
+    context.stroke();
+    context.globalAlpha = 1;
+  });
+  const zero = -found.low / (found.high - found.low);
+  if (zero > 0 && zero < 1) {
+    context.strokeStyle = css("--muted");
+    context.setLineDash([2, 3]);
+    context.beginPath();
+    context.moveTo(zero * width, 4);
+    context.lineTo(zero * width, height);
+    context.stroke();
+  }
+  return h("div", { class: "with-axis ridge" }, canvas,
+    h("span", { class: "axis" }, h("span", {}, number(found.low, 3)), h("span", {}, number(found.high, 3))),
+    h("span", { class: "small block" }, `back: ${at(steps[0])}, front: ${at(steps.at(-1))}`));
+}
+
+const at = (step) => (step === null || step === undefined ? "the end" : `step ${step}`);
+
+// The line of a few values, without axes.
+export function sparkLine(values, ink = "--c1") {
+  const canvas = h("canvas", { width: 192, height: 52, class: "spark-line", "aria-hidden": "true" });
+  const there = values.filter((v) => v !== null);
+  if (there.length < 2) return canvas;
+  const [low, high] = [Math.min(...there), Math.max(...there)];
+  const context = canvas.getContext("2d");
+  const stroke = css(ink);
+  const x = (i) => 3 + (i / (values.length - 1)) * 186;
+  const y = (v) => 47 - ((v - low) / (high - low || 1)) * 42;
+  context.beginPath();
+  values.forEach((v, i) => v !== null && context.lineTo(x(i), y(v)));
+  context.strokeStyle = stroke;
+  context.lineWidth = 3;
+  context.lineJoin = "round";
+  context.stroke();
+  context.lineTo(x(values.length - 1), 52);
+  context.lineTo(x(0), 52);
+  context.fillStyle = `${stroke}1c`;
+  context.fill();
   return canvas;
 }
 

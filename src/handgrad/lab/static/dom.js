@@ -76,6 +76,15 @@ export function field(label, control, options = {}) {
   return h("label", { class: "field", ...options }, h("span", {}, label), control);
 }
 
+// A button that opens the system's choice of files.
+export function fileButton(label, options, onfiles) {
+  const input = h("input", { type: "file", "aria-label": label, ...options, onchange: () => {
+    if (input.files.length) onfiles([...input.files]);
+    input.value = "";
+  } });
+  return h("label", { class: "file" }, h("span", {}, label), input);
+}
+
 export function select(values, chosen, onchange, options = {}) {
   const items = values.map((v) => (Array.isArray(v) ? v : [v, v]));
   return h(

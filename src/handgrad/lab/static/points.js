@@ -1,8 +1,8 @@
 // Points in the plane: drawn, or of a pattern; behind them what the network says of every place.
 
 import { look } from "./api.js";
-import { css } from "./charts.js";
-import { button, field, h, select } from "./dom.js";
+import { css, picture } from "./charts.js";
+import { button, field, fill, h, select } from "./dom.js";
 import { latest } from "./moments.js";
 
 const SIZE = 360;
@@ -58,7 +58,8 @@ export class Points {
     kept.points ??= pattern(this.kind, 300, this.noise);
     this.board = h("canvas", { width: SIZE, height: SIZE, class: "plane", role: "img", tabindex: "0" });
     this.said = h("p", { class: "small", role: "status" });
-    this.element = h("div", { class: "points" }, this.board, h("div", {}, this.tools(), this.said));
+    this.planes = h("div", { class: "unit-planes" });
+    this.element = h("div", { class: "points" }, this.board, h("div", {}, this.tools(), this.said), this.planes);
     this.board.addEventListener("pointerdown", (event) => this.add(event));
     this.ask = latest((id, weights) => this.load(id, weights));
     this.paint = () => this.draw();
@@ -81,6 +82,7 @@ export class Points {
     this.kept.points = points;
     this.kept.uploaded = undefined;
     this.ground = null;
+    fill(this.planes);
     this.draw();
     if (points.length >= 10 && new Set(points.map((p) => p[2])).size > 1) this.onchange();
   }
@@ -99,6 +101,9 @@ export class Points {
     const found = await look(id, "plane", { weights, low: [-RANGE, -RANGE], high: [RANGE, RANGE], size: 60 });
     this.ground = found;
     this.said.textContent = `What the network says at step ${found.step ?? "of the end"}.`;
+    const units = found.units.filter((u) => u.planes.length > 1).slice(0, 6);
+    fill(this.planes, units.length && h("h3", {}, "What each unit says of the plane"), units.map((u) =>
+      h("div", { class: "row" }, h("span", { class: "name" }, u.label), u.planes.map((p, i) => upright(p, `unit ${i + 1} of ${u.label}`)))));
     this.draw();
   }
 
@@ -148,6 +153,13 @@ export class Points {
   close() {
     removeEventListener("theme", this.paint);
   }
+}
+
+// The first row of a grid is the lowest y.
+function upright(packed, label) {
+  const canvas = picture(packed, "signed", label);
+  canvas.style.transform = "scaleY(-1)";
+  return canvas;
 }
 
 function rgb(text) {

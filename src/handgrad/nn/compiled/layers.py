@@ -186,7 +186,7 @@ def _behind(
     is_own: bool,
     moments: list[Moments],
 ) -> Lowered:
-    """What stands behind a convolution or an affine layer, x being its output and nobody else's, or alone."""
+    """The epilogue of a layer, whose output x no other layer reads; or a layer alone."""
     if names[0] in ("batchnorm", "batchnorm_test"):
         return _norm(names, options, arrays[0], memory, x, moments)
     if names == ("relu",):
@@ -267,7 +267,7 @@ def group_norm(memory: Memory, x: Ref, arrays: Sequence[Array], groups: int, eps
 
 
 def _rectified(memory: Memory, x: Ref) -> Lowered:
-    """ReLU in place, of an x that nobody else reads."""
+    """ReLU in place, of an x that no other layer reads."""
     positive = memory.value(x.numbers, 1)
     memory.op("rectify", [x.slot, positive], [x.numbers])
     return x, _relu_backward(memory, x, positive, 0, 0.0)

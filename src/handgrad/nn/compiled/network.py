@@ -11,10 +11,11 @@ from handgrad import engines
 from handgrad.layers import chain
 from handgrad.nn.activations import Dropout
 from handgrad.nn.compiled import layers as lowered
+from handgrad.nn.compiled import others
 from handgrad.nn.compiled.layers import CURVES, Array, Lowered, Moments, Part
 from handgrad.nn.compiled.memory import NONE, Memory, NotCovered, Ref
 from handgrad.nn.graph import Plan, Step
-from handgrad.nn.joins import Add
+from handgrad.nn.joins import Add, Concat
 from handgrad.nn.layer import Layer, PairLayer
 from handgrad.nn.linear import Linear
 from handgrad.nn.norms import BatchNorm, Norm
@@ -101,6 +102,8 @@ class Network:
             out, back = self._chain(step, values[step.inputs[0]])
         elif type(step.layers[-1]) is Add:
             return self._add(step, values)
+        elif type(step.layers[-1]) is Concat:
+            return self._concat(step, values)
         else:
             out, back = self._layer(step, values[step.inputs[0]])
 
@@ -115,6 +118,24 @@ class Network:
         a, b = (values[i] for i in step.inputs)
         self._backwards.append((step, lambda dout: [dout, dout]))
         return self._sum(a, b)
+
+    def _concat(self, step: Step, values: Mapping[int, Ref]) -> Ref:
+        """Two at a time, as the layer does it."""
+        out, *rest = (values[i] for i in step.inputs)
+        joined = []
+        for more in rest:
+            out, sizes = others.concat(self.memory, out, more)
+            joined.append(sizes)
+
+        def backward(dout: Ref) -> list[Ref]:
+            parts: list[Ref] = []
+            for sizes in reversed(joined):
+                dout, last = others.split(self.memory, dout, sizes)
+                parts.insert(0, last)
+            return [dout, *parts]
+
+        self._backwards.append((step, backward))
+        return out
 
     # -- chains ------------------------------------------------------------------------------------
 
@@ -218,6 +239,12 @@ class Network:
             return lowered.relu(memory, x, float(options[0]))
         if pair in CURVES:
             return lowered.curve(memory, x, CURVES[pair], *(float(alpha) for alpha in options))
+        if pair == "softplus":
+            return others.softplus(memory, x)
+        if pair == "maxout":
+            return others.maxout(memory, x, *options)
+        if pair == "conv_transpose":
+            return others.conv_transpose(memory, x, self._arrays(known), *_windows_of(known))
         if pair == "flatten":
             return lowered.flatten(memory, x)
         if pair == "global_avg_pool":
@@ -242,6 +269,11 @@ class Network:
             return x, lowered.no_backward
         self.streams.append(param.get("rng"))
         return lowered.dropout(self.memory, x, float(param["p"]), len(self.streams) - 1)
+
+
+def _windows_of(layer: Any) -> tuple[Any, ...]:
+    """Return the options of a transposed convolution."""
+    return layer.stride, layer.pad, layer.output_pad, layer.dilation, layer.groups
 
 
 def _is_changed(cls: type[PairLayer]) -> bool:

@@ -15,7 +15,7 @@ class Options(NamedTuple):
 
     shape: of a batch; targets: numbers of a row of y, None for labels; rule: the name of the update rule;
     frozen: parameters that stay; clips, averages: whether gradients are clipped, weights averaged; decayed:
-    parameters with an l2 of their own.
+    parameters with an l2 of their own; weighted: whether rows count as often as weights say.
     """
 
     shape: tuple[int, ...]
@@ -25,6 +25,7 @@ class Options(NamedTuple):
     clips: bool = False
     averages: bool = False
     decayed: frozenset[str] = frozenset()
+    weighted: bool = False
 
 
 class Feed(NamedTuple):
@@ -43,13 +44,14 @@ class Steps(NamedTuple):
     """What changes from step to step.
 
     rows: (steps, rows of a batch), places in the feed; factors: on the learning rate, None for 1; clip_norm;
-    and shares: what averages keep of themselves.
+    shares: what averages keep of themselves; and weights: how often each row counts, (steps, rows) float64.
     """
 
     rows: np.ndarray
     factors: Sequence[float] | None = None
     clip_norm: float = 0.0
     shares: Sequence[float] | None = None
+    weights: np.ndarray | None = None
 
 
 class Done(NamedTuple):

@@ -75,7 +75,6 @@ def add(
         gradient = decayed
     states = [slot for _ in rule.states for slot in memory.carry(count)]
     memory.op(rule.op, [now, gradient, after, *states], [count, column])
-    memory.op("check_finite", [after], [count])
 
 
 def check(rule: Rule, config: Config, w: np.ndarray, l2: bool) -> None:

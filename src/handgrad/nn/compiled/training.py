@@ -11,7 +11,7 @@ import numpy as np
 from handgrad import engines
 from handgrad.engines.weights import compiled_rules
 from handgrad.nn.compiled import rules
-from handgrad.nn.compiled.memory import Memory, NotCovered, Ref
+from handgrad.nn.compiled.memory import NONE, Memory, NotCovered, Ref
 from handgrad.nn.compiled.network import Network, settings_of
 from handgrad.nn.compiled.parts import Arrays, Done, Feed, Options, Steps
 from handgrad.nn.losses import LOSSES
@@ -99,8 +99,8 @@ class TrainPlan:
         self.plan, self._norms, self._streams = plan, network.norms, network.streams
         scores = memory.dense(network.scores, False)
         memory.op("copy", [scores.slot, scores_slot], [scores.numbers])
-        network.backward(self._loss(memory, scores))
         self._columns = self._place_columns()
+        network.backward(self._loss(memory, scores))
         if model.reg != 0:
             for name in model._decays:
                 slots = [weights[name], grads[name]]
@@ -136,23 +136,35 @@ class TrainPlan:
             smoothing = loss.options.get("label_smoothing", 0.0)
             labels = memory.value(rows, 8)
             memory.op("labels", [labels], [rows])
-            slots = [scores.slot, labels, dscores.slot]
+            slots = [scores.slot, labels, dscores.slot, self._weights_of_rows(memory, rows)]
             memory.op("loss_of_labels", slots, [*scores.shape, _LABELS[loss.name]], [smoothing])
         elif loss.name == "mse" and targets == scores.shape[1]:
             y = memory.array(scores.shape)
             memory.op("targets", [y.slot], scores.shape)
-            weights = memory.constant(rows, 1.0 / rows)
+            weights = self._weights_of_rows(memory, rows)
+            if weights == NONE:
+                weights = memory.constant(rows, 1.0 / rows)
             slots = [scores.slot, y.slot, weights, dscores.slot]
             memory.op("squared_loss", slots, scores.shape)
         else:
             raise NotCovered(f"the loss {loss.name}")
         return dscores
 
+    def _weights_of_rows(self, memory: Memory, rows: int) -> int:
+        """Add the weights of a batch's rows; return their slot, or NONE where all count alike."""
+        if not self.options.weighted:
+            return NONE
+        weights = memory.value(rows)
+        memory.op("from_table", [weights], [rows, self._columns["weights"]])
+        return weights
+
     def _place_columns(self) -> dict[str, int]:
         """Return the columns of the table, behind those of the parameters."""
         first = len(self._trained) * rules.COLUMNS
         columns = {"reg": first, "clip": first + 1, "share": first + 2, "norms": first + 4}
-        return {**columns, "width": first + 4 + 2 * len(self._norms)}
+        columns["weights"] = first + 4 + 2 * len(self._norms)
+        rows = self.options.shape[0] if self.options.weighted else 0
+        return {**columns, "width": columns["weights"] + rows}
 
     def _run_statistics(self, memory: Memory) -> list[int]:
         """Add the running statistics; return their slots after a step."""
@@ -202,7 +214,7 @@ class TrainPlan:
             configs: of the update rule, for each parameter; as a step has left them.
             steps: what is done.
             averages: of all parameters and running statistics, by name.
-            seconds: no step begins later.
+            seconds: one step begins later at most.
 
         Returns:
             What was done, of one step at least; the parameters of the network are as they were.  None
@@ -325,6 +337,8 @@ def _table(plan: TrainPlan, configs: Mapping[str, Any], steps: Steps, call: InCa
     if steps.shares is not None:
         table[:, columns["share"]] = steps.shares
         table[:, columns["share"] + 1] = [1.0 - share for share in steps.shares]
+    if steps.weights is not None:
+        table[:, columns["weights"] :] = steps.weights / steps.weights.sum(axis=1, keepdims=True)
     for place, (layer, _) in enumerate(plan._norms):
         # a copy, as it is not known yet how many steps there will be
         own = layer.in_call(call.state.kept.get(layer._label, {}))

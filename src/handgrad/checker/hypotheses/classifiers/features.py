@@ -90,6 +90,8 @@ FORWARD = [
                _hog(width=360 / DIRECTIONS), r"360|orientations"),
     Hypothesis("counted", "gradients are counted, not summed by their sizes",
                _hog(count=lambda sizes: (sizes > 0).astype(float)), r"where|mag"),
+    Hypothesis("counted", "gradients are counted, those of size 0 too, not summed by their sizes",
+               _hog(count=np.ones_like), r"where|mag"),
     Hypothesis("sum_for_mean", "a cell holds the sum of its gradients, not their mean",
                _hog(cell=lambda cells: cells.sum(axis=(1, 3))), r"uniform|sum"),
     Hypothesis("largest_for_mean", "a cell holds its largest gradient, not their mean",

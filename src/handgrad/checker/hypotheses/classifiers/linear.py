@@ -238,7 +238,7 @@ def _with_another(one: Hypothesis, kind: str) -> list[Hypothesis]:
     """A mistake of the data's part of dW beside one of the regulariser's."""
     return [
         one._replace(
-            says=f"{one.says.replace('dx', 'dW')}; besides, {words}",
+            says=f"{one.says.replace('dx', 'dW')}; also, {words}",
             predict=_carried(one.predict, kind, share),
         )
         for share, words in _BESIDES

@@ -55,6 +55,14 @@ def _largest_label(row: Any) -> Any:
     return np.flatnonzero(counts == counts.max())[-1]
 
 
+def _first_label(row: Any) -> Any:
+    return max(row, key=lambda label: int(np.sum(row == label)))
+
+
+def _ranks(near: Any, k: int) -> Any:
+    return np.argsort(near, axis=1)[:, :k]
+
+
 def _classes(value: Callable[[Any], Any]) -> Callable[[Call], dict[str, Any]]:
     def predict(call: Call) -> dict[str, Any]:
         if "X" not in call.arrays or "labels" not in call.expected:
@@ -87,6 +95,11 @@ FORWARD = [
                _terms(lambda xx, zz, xz: np.sqrt(zz - 2 * xz)), r"sqrt|sum"),
     Hypothesis("square_term", "the term |z|^2 is missing: |x - z|^2 = |x|^2 - 2 x z + |z|^2",
                _terms(lambda xx, zz, xz: np.sqrt(xx - 2 * xz)), r"sqrt|sum"),
+    Hypothesis("rank_for_index", "the ranks of points are taken for neighbours: argsort gives the indices",
+               _vote(_ranks), r"argsort|where"),
+    Hypothesis("rank_for_index",
+               "the ranks of points are taken for neighbours, and of as many votes the first label wins",
+               _vote(_ranks, _first_label), r"argsort|where"),
     Hypothesis("farthest", "the labels are those of the farthest neighbours, not of the nearest",
                _vote(lambda near, k: near[:, ::-1][:, :k]), r"argsort|sort"),
     Hypothesis("nearest_left_out", "the nearest neighbour is left out: take the first k of argsort",
@@ -103,8 +116,7 @@ FORWARD = [
     Hypothesis("ties", "of labels with as many votes the larger one wins: it must be the smaller one",
                _vote(winner=_largest_label), r"max|sort"),
     Hypothesis("ties", "of labels with as many votes that of the nearest wins: it must be the smaller one",
-               _vote(winner=lambda row: max(row, key=lambda label: int(np.sum(row == label)))),
-               r"max|Counter"),
+               _vote(winner=_first_label), r"max|Counter"),
     Hypothesis("smallest_label", "the smallest label wins, not the one with most votes",
                _vote(winner=lambda row: row.min()), r"min"),
     Hypothesis("largest_label", "the largest label wins, not the one with most votes",

@@ -53,6 +53,24 @@ FORWARD = [
         _out(lambda x, w, b: x @ w + b.sum()),
         r"sum",
     ),
+    Hypothesis(
+        "bias_maximum",
+        "the largest bias is added to every column, not each to its own",
+        _out(lambda x, w, b: x @ w + b.max()),
+        r"max",
+    ),
+    Hypothesis(
+        "bias_mean",
+        "the mean of all biases is added to every column, not each to its own",
+        _out(lambda x, w, b: x @ w + b.mean()),
+        r"mean",
+    ),
+    Hypothesis(
+        "bias_first",
+        "the first bias is added to every column, not each to its own",
+        _out(lambda x, w, b: x @ w + b[0]),
+        r"\[0\]",
+    ),
     Hypothesis("bias_scaled", "b is added N times", _out(lambda x, w, b: x @ w + len(x) * b), r"b"),
     Hypothesis("transposed", "w is transposed", _out(lambda x, w, b: x @ w.T + b), r"\.T\b"),
     Hypothesis(
@@ -71,6 +89,18 @@ FORWARD = [
 BACKWARD = [
     Hypothesis(
         "transposed", "dx uses w, not its transpose", _dx(lambda dout, w: dout @ w), r"w(\)|$|\s)"
+    ),
+    Hypothesis(
+        "sum_before_product",
+        "dx multiplies the sum of w by the sum of dout: the products must be summed, dout w.T",
+        _dx(lambda dout, w: np.outer(dout.sum(axis=1), w.sum(axis=1))),
+        r"sum",
+    ),
+    Hypothesis(
+        "sum_before_product",
+        "dw multiplies the sum of x by the sum of dout: the products must be summed, x.T dout",
+        _of("dw", lambda dout, x, w, b: np.outer(x.sum(axis=0), dout.sum(axis=0))),
+        r"sum",
     ),
     Hypothesis("transposed", "dw is dout.T x: it is transposed", _transposed_dw, r"dw"),
     Hypothesis(

@@ -124,7 +124,7 @@ BACKWARD = [
     ),
     Hypothesis(
         "relu_of_dout",
-        "dx is max(0, dout), and the mask x > 0 besides",
+        "dx is max(0, dout), in addition to the mask x > 0",
         _back(lambda x, dout: np.maximum(dout, 0) * (x > 0)),
         r"maximum|dout",
     ),

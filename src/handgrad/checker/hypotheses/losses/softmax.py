@@ -113,6 +113,18 @@ _VALUES = [
         r"\[:,",
     ),
     (
+        "log_of_sum",
+        "the loss is the logarithm of the sum of p[y]: it must be the sum of the logarithms",
+        lambda logs, y, x: -np.log(np.exp(_picked(logs, y)).sum()),
+        r"log",
+    ),
+    (
+        "log_of_sum",
+        "the loss is the logarithm of the mean of p[y]: it must be the mean of the logarithms",
+        lambda logs, y, x: -len(x) * np.log(np.exp(_picked(logs, y)).mean()),
+        r"log",
+    ),
+    (
         "every_class",
         "the loss sums log p of every class, not only of the label's",
         lambda logs, y, x: -logs.sum(),

@@ -22,14 +22,19 @@ def _svm(
     only_loss: bool = False,
     cut: bool = True,
     own_of_margins: bool = False,
+    least: float = 0.0,
 ) -> Any:
-    """Predict the hinge loss: skip, whether the true class is left out; own, its gradient."""
+    """Predict the hinge loss: skip, whether the true class is left out; own, its gradient.
+
+    least: margins that are not larger count as nothing.
+    """
 
     def predict(call: Call) -> dict[str, Any]:
         x, y = np.asarray(call.arrays["x"], float), call.options[0]
         rows = np.arange(len(x))
         margins = sign * (x - x[rows, y][:, None]) + delta
         margins = np.maximum(0, margins) if cut else margins
+        margins = np.where(margins > least, margins, 0) if least else margins
         for_dx = margins.copy()
         if skip or only_loss:
             for_dx[rows, y] = 0
@@ -79,6 +84,12 @@ FORWARD = [
         r"sum|loss",
     ),
     Hypothesis(
+        "margin_threshold",
+        "a margin x - x[y] + 1 counts only where it is larger than 1: it counts from 0 on",
+        _svm(least=1.0),
+        r">=?\s*1|1\s*<",
+    ),
+    Hypothesis(
         "margin_missing", "the margin 1 is missing: max(0, x - x[y] + 1)", _svm(0.0), r"maximum"
     ),
     Hypothesis(
@@ -114,6 +125,27 @@ FORWARD = [
         _svm(own=lambda count: -count),
         r"\bdx\[",
     ),
+    Hypothesis(
+        "other_classes_gradient",
+        "{key}: only the true class has a gradient: each violated class j gets X[i], or 1/N, too",
+        _svm(slope=lambda margins: 0.0 * margins),
+        r"\bd[xW]\w*\[",
+    ),
+    Hypothesis(
+        "other_classes_gradient",
+        "{key}: only the true class has a gradient, and its own margin 1 counts there",
+        _svm(slope=lambda margins: 0.0 * margins, own=lambda count: count - 1),
+        r"\bd[xW]\w*\[",
+    ),
+    *[
+        Hypothesis(
+            "every_class",
+            "{key}: every class has a gradient, also those whose margin is not violated",
+            _svm(slope=np.ones_like, own=lambda count, more=more: count + more),
+            r"ones|\bd[xW]",
+        )
+        for more in (1, 0)
+    ],
     Hypothesis(
         "margins_in_gradient",
         "{key} holds the margins themselves, not whether they are violated",

@@ -154,6 +154,13 @@ REPLACED: list[tuple[str, str, Term | None, Term | None, str]] = [
         r"mean|sum",
     ),
     (
+        "means_over_wrong_axis",
+        "the gradient of the mean is averaged over the features, not divided by N",
+        lambda g, h, s, p: s * _all(total(g / s, p)),
+        None,
+        r"mean|sum",
+    ),
+    (
         "sum_forgotten",
         "dxhat xhat is not summed over the set in the gradient through the variance",
         None,

@@ -2,7 +2,8 @@
 
 import { events, get, post, upload } from "../api.js";
 import { Lines } from "../charts.js";
-import { button, count, field, fill, h, select, shape, toast } from "../dom.js";
+import { chosen, dropped, firstStack, sendPictures, shapeOf } from "../data_files.js";
+import { button, count, field, fileButton, fill, h, number, percent, select, shape, toast } from "../dom.js";
 import { latest } from "../moments.js";
 import { Points } from "../points.js";
 import { together } from "./runs.js";
@@ -28,9 +29,10 @@ export async function show(place) {
   const list = h("ol", { class: "stack-list" });
   const said = h("p", { role: "status" });
   const code = h("div", { class: "code" });
-  const chosen = h("div");
+  const chosenData = h("div");
+  const told = h("span", { class: "small good", role: "status" });
   const results = h("section", { class: "results" });
-  const charts = [new Lines("Loss", { height: 180, sync: "build" }), new Lines("Validation accuracy", { height: 180, sync: "build" })];
+  const charts = [new Lines("Loss", { height: 180, sync: "build" }), new Lines("Validation accuracy", { height: 180, sync: "build", percent: true })];
   const points = new Points(kept, () => check(), () => kept.now);
   let stream = null, grabbed = null, timer = null;
 
@@ -38,42 +40,78 @@ export async function show(place) {
 
   function data() {
     const names = [...known.data.filter((n) => !n.startsWith("points-")).map((n) => [n, n]), ["points", "points in the plane"]];
-    const file = h("input", { type: "file", accept: ".csv,text/csv", onchange: () => file.files[0] && table(file.files[0]) });
     fill(
-      chosen,
+      chosenData,
       h("div", { class: "bar-of-acts" },
-        field("Data", select(names, kept.data, (name) => {
-          kept.data = name;
-          kept.target = "";
-          kept.columns = [];
-          kept.last = kept.now = null; // tries on other data are not compared
-          if (name === "points") Object.assign(kept.settings, { epochs: 60, batch_size: 20, learning_rate: 0.01 });
-          if (STACKS[name]) kept.layers = stack(name);
-          data();
-          options();
-          check();
-        })),
-        kept.columns.length > 0 && field("Predict", select(kept.columns, kept.target, (v) => { kept.target = v; check(); })),
-        field("Or a table (CSV)", file)),
+        field("Data", select(names, kept.data, (name) => take(name))),
+        kept.columns.length > 0 && field("Predict", select(kept.columns, kept.target, (v) => { kept.target = v; fit(); })),
+        h("span", { class: "muted" }, "or your own:"),
+        fileButton("Open a table (CSV)", { accept: ".csv,text/csv" }, ([picked]) => table(picked)),
+        fileButton("Open a folder of pictures", { webkitdirectory: true, multiple: true }, (files) => pictures(chosen(files), files[0].webkitRelativePath.split("/")[0])),
+        h("span", { class: "small hint" }, "A folder has a folder for each class. You can drop either here."), told),
       kept.data === "points" && points.element,
     );
     if (kept.data === "points") points.draw();
+  }
+
+  function take(name, columns = []) {
+    Object.assign(kept, { data: name, columns, target: columns.at(-1) ?? "" });
+    kept.title = "";
+    kept.last = kept.now = null; // tries on other data are not compared
+    stream?.close();
+    fill(results);
+    told.textContent = "";
+    if (name === "points") Object.assign(kept.settings, { epochs: 60, batch_size: 20, learning_rate: 0.01 });
+    if (STACKS[name]) kept.layers = stack(name);
+    data();
+    options();
+    return STACKS[name] ? check() : fit();
+  }
+
+  // Layers to begin with, for data that are new.
+  async function fit() {
+    try {
+      kept.layers = firstStack(await shapeOf(kept.data, kept.target));
+    } catch (error) {
+      toast(error.message, true);
+    }
+    return check();
   }
 
   async function table(picked) {
     try {
       const found = await upload("table", picked);
       known.data.push(found.data);
-      Object.assign(kept, { data: found.data, columns: found.columns, target: found.columns.at(-1) });
-      kept.layers = [{ layer: "Affine", width: 32 }, { layer: "ReLU" }, { layer: "Affine", width: 2 }];
-      data();
-      await check();
-      if (checked?.outputs) kept.layers.at(-1).width = checked.outputs;
-      check();
+      await take(found.data, found.columns);
+      kept.title = picked.name.replace(/\.[^.]*$/, "");
+      told.textContent = `${picked.name}: ${found.columns.length} columns.`;
     } catch (error) {
       toast(error.message, true);
     }
   }
+
+  async function pictures(files, title = "") {
+    try {
+      const name = await sendPictures(files, title, (text) => (told.textContent = text));
+      const text = told.textContent;
+      known.data.push(name);
+      await take(name);
+      kept.title = name.replace(/-\d{8}-\d{6}.*$/, "");
+      told.textContent = text;
+    } catch (error) {
+      told.textContent = "";
+      toast(error.message, true);
+    }
+  }
+
+  const zone = h("section", {}, h("h2", {}, "Data"), chosenData);
+  zone.addEventListener("dragover", (event) => event.preventDefault());
+  zone.addEventListener("drop", async (event) => {
+    event.preventDefault();
+    const files = await dropped(event.dataTransfer);
+    if (files.length === 1 && !/\.(png|jpe?g|gif|bmp|webp)$/i.test(files[0][0])) table(files[0][1]);
+    else if (files.length) pictures(files);
+  });
 
   // -- layers -------------------------------------------------------------------------------------------
 
@@ -89,7 +127,7 @@ export async function show(place) {
     };
     const own = known.own.map((o) => button(o.name, add(o.path), { class: `own ${o.state}`, draggable: "true", title: `${o.path}: ${o.state}`, "data-layer": o.path }));
     const given = known.palette.map((p) => button(p.layer, add(p.layer), { draggable: "true", title: p.says, "data-layer": p.layer }));
-    const element = h("div", { class: "palette", role: "group", "aria-label": "Layers to add" }, own, given);
+    const element = h("div", { class: "palette", role: "group", "aria-label": "Layers to add" }, own, given, h("span", { class: "small" }, "Press or drag to add."));
     element.addEventListener("dragstart", (event) => {
       const layer = event.target.dataset.layer;
       grabbed = { layer, ...Object.fromEntries(optionsOf(layer).filter((o) => o.needed).map((o) => [o.name, o.default])) };
@@ -117,13 +155,14 @@ export async function show(place) {
       });
       return field(o.name, box, { class: "field option" });
     });
-    const needed = inputs.slice(0, 3);
+    const shown = inputs.length > 3 ? optionsOf(layer.layer).filter((o) => o.needed).length : 3;
+    const needed = inputs.slice(0, shown);
     const name = layer.layer.split(":").at(-1);
     const item = h(
       "li", { class: found.error ? "wrong" : "", draggable: "true", tabindex: "0", "data-at": at, "aria-label": `Layer ${at + 1}, ${name}, output ${shape(found.shape)}. Alt and arrows move it, Delete removes it` },
       h("div", { class: "bar-of-acts" },
         h("strong", {}, name), needed,
-        inputs.length > 3 && h("details", {}, h("summary", {}, "more"), inputs.slice(3)),
+        inputs.length > shown && h("details", {}, h("summary", {}, "more"), inputs.slice(shown)),
         h("span", { class: "spring" }),
         h("span", { class: "small" }, found.shape ? `${shape(found.shape)}${found.params ? ` · ${count(found.params)}` : ""}` : ""),
         button("↑", () => move(at, -1), { class: "quiet", "aria-label": `Move ${name} up` }),
@@ -186,7 +225,7 @@ export async function show(place) {
       kept.uploaded ??= (await post("points", { points: kept.points })).data;
       data = kept.uploaded;
     }
-    const settings = { ...kept.settings, name: kept.data === "points" ? "points" : data.slice(0, 40) };
+    const settings = { ...kept.settings, name: (kept.data === "points" ? "points" : kept.title || data).slice(0, 40) };
     return { data, layers: kept.layers, settings, target: kept.data === "points" ? "label" : kept.target };
   }
 
@@ -240,7 +279,7 @@ export async function show(place) {
     }
   }, { class: "strong" });
 
-  const trainer = h("div", { class: "bar-of-acts" });
+  const trainer = h("div", { class: "bar-of-acts trainer" });
   function options() {
     fill(trainer,
         field("Rule", select(known.rules, kept.settings.rule, (v) => { kept.settings.rule = v; check(); })),
@@ -256,8 +295,9 @@ export async function show(place) {
     const id = kept.now;
     const head = h("div", { class: "bar-of-acts" }, h("h2", {}, "Training"), h("a", { href: `#/run/${encodeURIComponent(id)}` }, "Open the run"), kept.last && h("span", { class: "muted" }, "beside the last try"));
     const state = h("p", { role: "status", class: "muted" }, "Starting.");
-    fill(results, head, state, h("div", { class: "charts" }, charts.map((c) => c.element)));
-    let before = null;
+    const table = h("div");
+    fill(results, head, state, h("div", { class: "charts" }, charts.map((c) => c.element)), table);
+    let before = null, lastRow = null;
     const began = Date.now();
     const listen = () => {
       stream = events({ id, weights: "live" }, {
@@ -265,12 +305,17 @@ export async function show(place) {
           before ??= kept.last ? (await get("curves", { id: kept.last, points: 300 }).catch(() => ({})))[kept.last] : undefined;
           const both = { [id]: found, ...(before ? { [kept.last]: before } : {}) };
           const named = [{ id, title: "this try", name: "this try" }, { id: kept.last, title: "last try", name: "last try" }];
+          const name = found.epochs.some((e) => e.val_metric !== undefined) ? "val_metric" : "val_acc";
+          charts[1].caption.textContent = name === "val_acc" ? "Validation accuracy" : `Validation: ${found.epochs[0]?.metric ?? "metric"}`;
+          charts[1].options.percent = name === "val_acc";
           charts[0].set(...together(named, both, "loss"));
-          charts[1].set(...together(named, both, found.epochs.some((e) => e.val_acc !== undefined) ? "val_acc" : "val_metric"));
+          charts[1].set(...together(named, both, name));
         },
-        status({ row, live, news, now }) {
-          state.textContent = news.said || `${row.state}, step ${live.iteration ?? row.iteration ?? 0}`;
+        async status({ row, live, news, now }) {
+          state.textContent = news.said || `${row.state}, step ${(live.iteration ?? row.iteration ?? 0).toLocaleString("en")}`;
           state.className = news.said ? "bad" : "muted";
+          if (kept.last) lastRow ??= (await get("run", { id: kept.last }).catch(() => ({}))).row;
+          fill(table, lastRow && beside(row, lastRow));
           if (kept.data === "points" && (now || row.state === "finished")) points.boundary(id, row.state === "finished" ? "best" : "live");
         },
         gone: () => again(),
@@ -289,13 +334,24 @@ export async function show(place) {
     again();
   }
 
+  // What came out, and the settings that differ, of this try and the last one.
+  function beside(row, before) {
+    const differ = [...new Set([...Object.keys(row.settings), ...Object.keys(before.settings)])].filter((key) => key !== "name" && row.settings[key] !== before.settings[key]);
+    const score = (r) => (r.val_acc === undefined ? number(r.val_metric) : percent(r.val_acc));
+    const line = (title, f, marked) => h("tr", { class: marked ? "differs" : "" }, h("th", { scope: "row" }, title), h("td", {}, f(row)), h("td", {}, f(before)));
+    return h("div", { class: "settings", tabindex: "0", role: "region", "aria-label": "This try and the last one" }, h("table", {},
+      h("thead", {}, h("tr", {}, ["", "this try", "last try"].map((t) => h("th", { scope: "col" }, t)))),
+      h("tbody", {}, line("validation", score), line("loss", (r) => number(r.loss)), line("seconds", (r) => number(r.seconds, 3)),
+        differ.map((key) => line(key, (r) => String(r.settings[key] ?? "–"), true)))));
+  }
+
   fill(
     place,
     h("h1", {}, "Build a network"),
-    h("section", {}, h("h2", {}, "Data"), chosen),
+    zone,
     h("div", { class: "two build" },
       h("section", {}, h("h2", {}, "Layers"), palette(), list, said),
-      h("section", {}, code)),
+      h("section", {}, h("h2", {}, "The same as code"), code)),
     h("section", {}, h("h2", {}, "Train"), trainer),
     results,
   );
@@ -303,7 +359,6 @@ export async function show(place) {
   options();
   await check();
   if (kept.now) follow();
-  else fill(results, h("p", { class: "muted" }, "What you train appears here, beside the try before."));
   return {
     close() {
       stream?.close();

@@ -2,7 +2,7 @@
 
 import { get } from "../api.js";
 import { Lines } from "../charts.js";
-import { eachFrame, fill, h, number } from "../dom.js";
+import { eachFrame, field, fill, h, number } from "../dom.js";
 
 export function curves(run, place) {
   let range = {};
@@ -16,16 +16,22 @@ export function curves(run, place) {
   const with_ = { sync: "run", onzoom };
   const charts = {
     loss: new Lines("Loss", { ...with_, log: false }),
-    accuracy: new Lines("Accuracy", with_),
+    accuracy: new Lines("Accuracy", { ...with_, percent: true }),
     rate: new Lines("Learning rate", with_),
     norm: new Lines("Norm of the gradient", with_),
     speed: new Lines("Images per second", with_),
   };
+  charts.loss.element.classList.add("wide-chart");
+  const log = h("input", { type: "checkbox", onchange: () => {
+    charts.loss.options.log = log.checked;
+    draw();
+  } });
   const notes = h("ol", { class: "events" });
   const empty = h("p", { class: "muted" }, "Nothing was told yet.");
   fill(
     place,
-    h("p", { class: "muted hint" }, "Drag over a chart to look closer; press twice for the whole."),
+    h("div", { class: "bar-of-acts" }, field("Loss on a scale of tens", log), h("span", { class: "spring" }),
+      h("span", { class: "muted small hint" }, "Drag over a chart to look closer; press twice for the whole.")),
     empty,
     h("div", { class: "charts" }, Object.values(charts).map((c) => c.element)),
     h("section", {}, h("h2", {}, "What happened"), notes),
@@ -34,7 +40,8 @@ export function curves(run, place) {
   const draw = eachFrame(() => {
     const found = detail ?? run.history;
     if (!found) return;
-    empty.hidden = found.count > 0;
+    empty.hidden = found.count > 0 && found.whole !== false;
+    empty.textContent = found.count ? `Reading a long history: ${found.count.toLocaleString("en")} steps so far.` : "Nothing was told yet.";
     const { steps, feed } = found;
     const inRange = found.epochs.filter((e) => range.from === undefined || (e.iteration >= range.from && e.iteration <= range.to));
     const [loss, epochs] = [steps.loss, inRange];
@@ -44,6 +51,7 @@ export function curves(run, place) {
     const [a, b] = hasAccuracy ? ["train_acc", "val_acc"] : ["train_metric", "val_metric"];
     const title = hasAccuracy ? "Accuracy" : `Metric: ${epochs[0]?.metric ?? ""}`;
     charts.accuracy.title = title;
+    charts.accuracy.options.percent = hasAccuracy;
     charts.accuracy.caption.textContent = title;
     charts.accuracy.set(epochs.map((e) => e.iteration), [
       { label: "training", mean: epochs.map((e) => e[a] ?? null) },

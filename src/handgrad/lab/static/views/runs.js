@@ -1,7 +1,7 @@
 // All runs of the folder: a table that sorts, filters and compares.
 
 import { events, get, post, reportAddress } from "../api.js";
-import { Lines } from "../charts.js";
+import { COLORS, Lines, css, sparkLine } from "../charts.js";
 import { ago, button, eachFrame, field, fill, h, number, percent, seconds, select, toast } from "../dom.js";
 
 const HEIGHT = 41; // of a row, in pixels
@@ -17,12 +17,14 @@ const COLUMNS = [
   ["seconds", "Time", (r) => r.seconds],
   ["time", "Written", (r) => r.time],
 ];
+const NUMBERS = new Set(["val_acc", "test_acc", "loss", "epoch", "rate", "seconds"]);
 const CURVES = [
   ["val_acc", "Validation accuracy"],
   ["train_acc", "Training accuracy"],
   ["val_loss", "Validation loss"],
   ["loss", "Loss of the steps"],
 ];
+const sparks = new Map(); // run and time -> a figure of its epochs
 const kept = { sort: "time", down: true, filter: "", chosen: new Set(), curve: "val_acc" };
 
 export async function show(place) {
@@ -32,6 +34,12 @@ export async function show(place) {
   const scroll = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Runs" });
   const said = h("p", { class: "muted", role: "status" });
   const compare = h("section", { class: "compare", "aria-label": "Selected runs" });
+  let timer = null, closed = false;
+  const empty = h("section", { class: "empty", hidden: true },
+    h("h2", {}, "No run yet"),
+    h("p", {}, "What you train appears here, while it trains. Begin on the page, or on the command line:"),
+    h("p", {}, h("code", {}, "handgrad train --live")),
+    h("div", { class: "bar-of-acts" }, h("a", { href: "#/build" }, "Build a network"), h("a", { href: "#/lessons" }, "Take a lesson")));
   const search = h("input", {
     type: "search", value: kept.filter, placeholder: "digits  tag:best  val_acc>0.98  reg=0.001",
     oninput: (event) => { kept.filter = event.target.value; arrange(); },
@@ -47,9 +55,9 @@ export async function show(place) {
       const order = typeof x === "string" ? x.localeCompare(y) : x - y;
       return kept.down ? -order : order;
     });
-    said.textContent = state.rows.length
-      ? `${state.found.length} of ${state.rows.length} runs`
-      : "No run yet. Train one: handgrad train --live, or press Build.";
+    said.textContent = state.rows.length ? `${state.found.length} of ${state.rows.length} runs` : "";
+    scroll.hidden = !state.rows.length;
+    empty.hidden = !scroll.hidden;
     rows();
   }
 
@@ -58,7 +66,7 @@ export async function show(place) {
     const last = Math.min(first + Math.ceil((scroll.clientHeight || 600) / HEIGHT) + 16, state.found.length);
     const focused = document.activeElement?.dataset?.key;
     const blank = (size) => {
-      const cell = h("td", { colspan: COLUMNS.length + 1 });
+      const cell = h("td", { colspan: COLUMNS.length + 2 });
       cell.style.height = `${size * HEIGHT}px`;
       return h("tr", { class: "blank", "aria-hidden": "true" }, cell);
     };
@@ -69,7 +77,19 @@ export async function show(place) {
       last < state.found.length && blank(state.found.length - last),
     );
     if (focused) body.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+    clearTimeout(timer);
+    timer = setTimeout(fetchSparks, 120, state.found.slice(first, last));
   });
+
+  // The curves of the rows that are seen, and of no others.
+  async function fetchSparks(shown) {
+    const missing = shown.filter((row) => !sparks.has(keyOf(row))).slice(0, 60);
+    if (!missing.length || closed) return;
+    const found = (await get("sparks", { id: missing.map((row) => row.id) }).catch(() => ({ sparks: {} }))).sparks;
+    if (sparks.size > 4000) sparks.clear();
+    for (const row of missing) sparks.set(keyOf(row), found[row.id] ?? []);
+    if (!closed) rows();
+  }
 
   function rowOf(row, at) {
     const box = h("input", {
@@ -78,6 +98,7 @@ export async function show(place) {
       onchange: () => {
         if (box.checked) kept.chosen.add(row.id);
         else kept.chosen.delete(row.id);
+        box.closest("tr").className = box.checked ? "chosen" : "";
         comparison();
       },
     });
@@ -85,9 +106,10 @@ export async function show(place) {
     const tags = row.tags.map((tag) => h("span", { class: "tag" }, tag));
     const accuracy = row.val_acc ?? null;
     return h(
-      "tr", { "aria-rowindex": at + 2 },
+      "tr", { "aria-rowindex": at + 2, class: kept.chosen.has(row.id) ? "chosen" : "" },
       h("td", { class: "box" }, box),
-      h("td", { class: "title", title: row.id }, link, tags, h("span", { class: "small" }, row.name)),
+      h("td", { class: "title", title: row.id }, link, tags, row.name !== row.title && h("span", { class: "small" }, row.name)),
+      h("td", { class: "curve" }, sparkLine(sparks.get(keyOf(row)) ?? [], row.state === "live" ? "--warm" : "--c1")),
       h("td", {}, h("span", { class: `state ${row.state}` }, row.state)),
       h("td", { class: "number" }, accuracy === null ? number(row.val_metric) : percent(accuracy)),
       h("td", { class: "number" }, percent(row.test_acc)),
@@ -104,16 +126,17 @@ export async function show(place) {
     return h(
       "tr", {},
       h("td", { class: "box" }),
-      COLUMNS.map(([key, title]) =>
+      COLUMNS.flatMap(([key, title], i) => [
+        i === 1 && h("th", { scope: "col", class: "curve small" }, h("span", { class: "unseen" }, "Curve")),
         h(
-          "th", { scope: "col", "aria-sort": kept.sort === key ? (kept.down ? "descending" : "ascending") : "none" },
+          "th", { scope: "col", class: NUMBERS.has(key) ? "right" : "", "aria-sort": kept.sort === key ? (kept.down ? "descending" : "ascending") : "none" },
           button(title, () => {
             kept.down = kept.sort === key ? !kept.down : true;
             kept.sort = key;
             fill(heading, head());
             arrange();
           }, { class: "sort" }),
-        )),
+        )]),
     );
   }
 
@@ -132,8 +155,11 @@ export async function show(place) {
       chart.element, chosen.length > 1 && settingsOf(chosen),
     );
     const found = await get("curves", { id: chosen.map((row) => row.id), points: 400 });
+    chart.options.percent = kept.curve.endsWith("_acc");
+    chart.options.log = false;
     const [x, series] = together(chosen, found, kept.curve);
     chart.set(x, series);
+    if (Object.values(found).some((history) => history.whole === false)) setTimeout(() => !closed && comparison(), 200); // more is to be read
   }
 
   const heading = h("thead", {}, head());
@@ -143,7 +169,7 @@ export async function show(place) {
   fill(
     place,
     h("div", { class: "bar-of-acts" }, h("h1", {}, "Runs"), field("Filter", search, { class: "field wide" }), said),
-    compare, scroll,
+    compare, scroll, empty,
   );
 
   async function load() {
@@ -155,6 +181,8 @@ export async function show(place) {
   const stream = events({}, { changed: load });
   return {
     close() {
+      closed = true;
+      clearTimeout(timer);
       stream.close();
       chart.close();
       removeEventListener("resize", rows);
@@ -162,6 +190,8 @@ export async function show(place) {
     update: () => true,
   };
 }
+
+const keyOf = (row) => `${row.time} ${row.id}`;
 
 // A filter of words: each must be in the name, tags or notes; or key=value, key>value, key<value, tag:x.
 function filterOf(text) {
@@ -215,12 +245,19 @@ function settingsOf(chosen) {
   return h(
     "div", { class: "settings", tabindex: "0", role: "region", "aria-label": "Settings side by side" },
     h("table", {},
-      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Setting"), chosen.map((row) => h("th", { scope: "col" }, row.name)))),
+      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Setting"), chosen.map((row, i) => h("th", { scope: "col" }, keySign(i), row.name)))),
       h("tbody", {},
         h("tr", {}, h("th", { scope: "row" }, "report"), chosen.map((row) =>
           h("td", {}, h("a", { href: reportAddress(row.id), target: "_blank", rel: "noopener" }, "open")))),
         different.map((key) => line(key, true)), same.map((key) => line(key, false)))),
   );
+}
+
+// The color of a curve, beside its name.
+export function keySign(i) {
+  const sign = h("span", { class: "key", "aria-hidden": "true" });
+  sign.style.background = css(COLORS[i % COLORS.length]);
+  return sign;
 }
 
 export async function keepNotes(row, tags, notes) {

@@ -29,14 +29,14 @@ export function steering(run) {
     const steps = h("input", { type: "number", min: "1", value: "1", "aria-label": "Steps to do" });
     return h(
       "div", { class: "bar-of-acts", role: "group", "aria-label": "Steer the training" },
-      paused ? button("Resume", act("resume"), { class: "strong" }) : button("Pause", act("pause"), { class: "strong" }),
-      steps, button("Step", () => act("step", { steps: Number(steps.value) })()),
-      h("span", { class: "gap" }),
-      button("Rate × ½", act("rate", { factor: 0.5 }, "The learning rate is halved at the next step.")),
-      button("Rate × 2", act("rate", { factor: 2 }, "The learning rate is doubled at the next step.")),
-      factor, button("Multiply", () => act("rate", { factor: Number(factor.value) }, `Rate × ${number(Number(factor.value))}.`)()),
-      h("span", { class: "gap" }),
-      button("Stop and keep", () => confirm("Stop this training? Its checkpoint is kept, and it can go on later.") && act("stop")(), { class: "risky" }),
+      h("span", { class: "group" }, paused ? button("Resume", act("resume", {}, "The training goes on."), { class: "strong" }) : button("Pause", act("pause", {}, "The training waits at its next step."), { class: "strong" })),
+      h("span", { class: "group" }, button("Step", () => act("step", { steps: Number(steps.value) }, `${steps.value === "1" ? "One step" : `${steps.value} steps`}, then it waits.`)()), steps),
+      h("span", { class: "group" },
+        h("span", { class: "muted small" }, "Learning rate"),
+        button("Rate × ½", act("rate", { factor: 0.5 }, "The learning rate is halved at the next step.")),
+        button("Rate × 2", act("rate", { factor: 2 }, "The learning rate is doubled at the next step.")),
+        factor, button("Multiply", () => act("rate", { factor: Number(factor.value) }, `Rate × ${number(Number(factor.value))} from the next step on.`)())),
+      h("span", { class: "group" }, button("Stop and keep", () => confirm("Stop this training? Its checkpoint is kept, and it can go on later.") && act("stop", {}, "It stops, and keeps a checkpoint.")(), { class: "risky" })),
     );
   }
 

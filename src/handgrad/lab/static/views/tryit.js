@@ -2,7 +2,7 @@
 
 import { look, upload } from "../api.js";
 import { bars, picture } from "../charts.js";
-import { button, field, fill, h, number, toast } from "../dom.js";
+import { button, field, fileButton, fill, h, number, toast } from "../dom.js";
 import { Moments, latest } from "../moments.js";
 
 const PEN = 16; // of 160 pixels
@@ -35,12 +35,13 @@ export async function part(run, place) {
     fill(
       output,
       h("h2", {}, isClasses ? `It says ${names[found.chosen]}` : `It says ${values.map((v) => number(v)).join(", ")}`),
-      isClasses && bars(names, values, found.chosen),
-      found.picture && h("div", { class: "map-row" },
-        h("figure", { class: "map" }, picture(found.picture, "gray", "what the network sees"), h("figcaption", {}, h("strong", {}, "What it sees"))),
-        map("Gradient", "where a change of a pixel changes the score", found.gradient, "heat"),
-        map("Smooth gradient", "the mean over 24 noisy copies", found.smooth, "heat"),
-        map("Occlusion", "by how much the probability falls where it is covered", found.occlusion, "signed")),
+      h("div", { class: "try-top" },
+        isClasses && bars(names, values, found.chosen),
+        found.picture && h("div", { class: "map-row" },
+          h("figure", { class: "map" }, picture(found.picture, "gray", "what the network sees"), h("figcaption", {}, h("strong", {}, "What it sees"))),
+          map("Gradient", "where a change of a pixel changes the score", found.gradient, "heat"),
+          map("Smooth gradient", "the mean over 24 noisy copies", found.smooth, "heat"),
+          map("Occlusion", "by how much the probability falls where it is covered", found.occlusion, "signed"))),
       found.features && [h("h3", {}, "Slope of the score by each number it sees"), bars(found.features.map((f) => f.name), found.features.map((f) => f.slope), -1, (v) => number(v, 3))],
       h("h3", {}, "Nearest training rows, by the last hidden layer"),
       h("div", { class: "map-row" }, found.neighbours.map((n) =>
@@ -120,7 +121,6 @@ function pixels(context) {
 }
 
 function dropping(set) {
-  const file = h("input", { type: "file", accept: "image/*", onchange: () => file.files[0] && send(file.files[0]) });
   const send = async (picked) => {
     try {
       if (picked.size > 8 << 20) throw new Error("a picture has at most 8 MB");
@@ -129,7 +129,7 @@ function dropping(set) {
       toast(error.message, true);
     }
   };
-  const zone = h("div", { class: "drop" }, field("Or a picture file", file), h("span", { class: "small" }, "or drop one here"));
+  const zone = h("div", { class: "drop" }, fileButton("Open a picture", { accept: "image/*" }, ([picked]) => send(picked)), h("span", { class: "small" }, "or drop one here"));
   zone.addEventListener("dragover", (event) => event.preventDefault());
   zone.addEventListener("drop", (event) => {
     event.preventDefault();

@@ -1,0 +1,103 @@
+"""Layers as operations of a plan that the engine computes each by itself; see the layers beside this file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+from handgrad.nn.compiled.layers import Array, Backward, Lowered
+from handgrad.nn.compiled.memory import NONE, Memory, NotCovered, Ref
+
+Pair = tuple[int, int]
+_MOST_PIECES = 256  # whose number is a byte
+
+
+def softplus(memory: Memory, x: Ref) -> Lowered:
+    """The smooth rectifier."""
+    out = x._replace(slot=memory.value(x.numbers))
+    memory.op("softplus", [x.slot, out.slot], [x.numbers])
+
+    def backward(dout: Ref, need_dx: bool) -> Ref | None:
+        dout = memory.dense(dout, x.last)
+        dx = x._replace(slot=memory.value(x.numbers))
+        memory.op("softplus_backward", [dout.slot, x.slot, dx.slot], [x.numbers])
+        return dx
+
+    return out, backward
+
+
+def maxout(memory: Memory, x: Ref, pieces: int) -> Lowered:
+    """The largest of each group of channels."""
+    if pieces > _MOST_PIECES:
+        raise NotCovered(f"a maxout of {pieces} pieces")
+    x = memory.dense(x, len(x.shape) > 2)
+    out = memory.array((x.shape[0], x.shape[1] // pieces, *x.shape[2:]), x.last)
+    winner = memory.value(out.numbers, 1)
+    memory.op("maxout", [x.slot, out.slot, winner], [out.numbers, pieces])
+
+    def backward(dout: Ref, need_dx: bool) -> Ref | None:
+        dout = memory.dense(dout, x.last)
+        dx = x._replace(slot=memory.value(x.numbers))
+        memory.op("maxout_backward", [dout.slot, winner, dx.slot], [out.numbers, pieces])
+        return dx
+
+    return out, backward
+
+
+def concat(memory: Memory, a: Ref, b: Ref) -> tuple[Ref, tuple[int, ...]]:
+    """The channels of b behind those of a; and the sizes for `split`."""
+    last = len(a.shape) > 2
+    a, b = memory.dense(a, last), memory.dense(b, last)
+    rows = a.shape[0] * prod(a.shape[2:])
+    out = memory.array((a.shape[0], a.shape[1] + b.shape[1], *a.shape[2:]), last)
+    sizes = rows, a.shape[1], b.shape[1]
+    memory.op("concat", [a.slot, b.slot, out.slot], sizes)
+    return out, sizes
+
+
+def split(memory: Memory, dout: Ref, sizes: Sequence[int]) -> tuple[Ref, Ref]:
+    """The gradients of what `concat` has joined."""
+    last = len(dout.shape) > 2
+    dout = memory.dense(dout, last)
+    _, left, right = sizes
+    N, _, *image = dout.shape
+    da, db = memory.array((N, left, *image), last), memory.array((N, right, *image), last)
+    memory.op("split", [dout.slot, da.slot, db.slot], sizes)
+    return da, db
+
+
+def conv_transpose(
+    memory: Memory,
+    x: Ref,
+    arrays: Sequence[Array],
+    stride: Pair,
+    pad: Pair,
+    output_pad: Pair,
+    dilation: Pair,
+    groups: int,
+) -> Lowered:
+    """The transposed convolution; its operations have the sizes of the convolution that goes back."""
+    w, b = arrays
+    x = memory.dense(x, True)
+    F, window = w.shape[1] * groups, w.shape[2:]
+    image = tuple(
+        (n - 1) * s - 2 * p + d * (k - 1) + 1 + more
+        for n, k, s, p, d, more in zip(
+            x.shape[2:], window, stride, pad, dilation, output_pad, strict=True
+        )
+    )
+    out = memory.array((x.shape[0], F, *image), True)
+    sizes = [*out.shape, x.shape[1], *window, *stride, *pad, *dilation, groups]
+    memory.op("conv_transpose", [x.slot, w.slot, b.slot, out.slot], sizes)
+    return out, _backward_of(memory, x, w, b, sizes)
+
+
+def _backward_of(memory: Memory, x: Ref, w: Array, b: Array, sizes: Sequence[int]) -> Backward:
+    def backward(dout: Ref, need_dx: bool) -> Ref | None:
+        dout = memory.dense(dout, True)
+        dx = memory.array(x.shape, True) if need_dx else None
+        slots = [dout.slot, x.slot, w.slot, dx.slot if dx else NONE, w.gradient, b.gradient]
+        memory.op("conv_transpose_backward", slots, sizes)
+        return dx
+
+    return backward

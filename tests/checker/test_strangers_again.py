@@ -1,0 +1,225 @@
+"""More kinds of mistakes, and of right code, that were found in strangers' files."""
+
+import pytest
+from checker import catalogue
+
+from handgrad.checker import NOT_WRITTEN, RIGHT, WRONG, check_path
+from handgrad.checker.loading import CheckError
+
+LINEAR = """
+import numpy as np
+
+def svm_loss_naive(W, X, y, reg):
+    dW, loss, N = np.zeros(W.shape), 0.0, len(X)
+    for i in range(N):
+        scores = X[i] @ W
+        for j in range(W.shape[1]):
+            margin = scores[j] - scores[y[i]] + 1
+            if j == y[i]:
+                continue
+            if margin > 0:
+                loss += margin
+                dW[:, j] += X[i]
+                dW[:, y[i]] -= X[i]
+    return loss / N + reg * np.sum(W * W), dW / N + 2 * reg * W
+
+def softmax_loss_vectorized(W, X, y, reg):
+    N = len(X)
+    p = np.exp(X @ W - (X @ W).max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    loss = -np.sum(np.log(p[np.arange(N), y])) / N
+    p[np.arange(N), y] -= 1
+    return loss + reg * np.sum(W * W), X.T @ p / N + 2 * reg * W
+"""
+OWN = (
+    "            if j == y[i]:\n",
+    "            if j == y[i]:\n                dW[:, j] += X[i]\n",
+)
+ALONE = ("                dW[:, j] += X[i]\n                dW[:, y", "                dW[:, y")
+
+
+@pytest.mark.parametrize(
+    ("function", "changes", "name", "words"),
+    [
+        ("svm_loss_naive", [ALONE], "other_classes_gradient", "only the true class has a gradient"),
+        ("svm_loss_naive", [ALONE, OWN], "other_classes_gradient", "its own margin 1 counts"),
+        ("svm_loss_naive", [("margin > 0", "margin > 1")], "margin_threshold", "larger than 1"),
+        (
+            "softmax_loss_vectorized",
+            [("np.sum(np.log(p[np.arange(N), y])) / N", "np.log(np.sum(p[np.arange(N), y])) / N")],
+            "log_of_sum",
+            "the sum of the logarithms",
+        ),
+        (
+            "softmax_loss_vectorized",
+            [("np.sum(np.log(p[np.arange(N), y])) / N", "np.log(np.mean(p[np.arange(N), y]))")],
+            "log_of_sum",
+            "the mean of the logarithms",
+        ),
+    ],
+)
+def test_losses_of_assignment_1(tmp_path, function, changes, name, words):
+    path = tmp_path / "losses.py"
+    path.write_text(LINEAR)
+    assert check_path(str(path), only=function)[function].verdict == RIGHT
+    text = LINEAR
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text)
+    (cause, *_) = check_path(str(path), only=function)[function].causes
+    assert cause.name == name
+    assert words in cause.says
+
+
+NEIGHBOURS = """
+import numpy as np
+
+class KNearestNeighbor(object):
+    def train(self, X, y):
+        self.X_train, self.y_train = X, y
+
+    def predict_labels(self, dists, k=1):
+        y_pred = np.zeros(len(dists))
+        for i in range(len(dists)):
+            order = np.argsort(dists[i])
+            closest_y = [int(self.y_train[at]) for at in order[:k]]
+            y_pred[i] = np.bincount(closest_y).argmax()
+        return y_pred
+"""
+
+
+@pytest.mark.parametrize(
+    "vote",
+    ["np.bincount(closest_y).argmax()", "max(closest_y, key=closest_y.count)"],
+)
+def test_ranks_are_no_neighbours(tmp_path, vote):
+    path = tmp_path / "k_nearest_neighbor.py"
+    path.write_text(NEIGHBOURS)
+    assert check_path(str(path)).exit_code == 0
+    ranks = "[int(self.y_train[np.where(order == j)[0][0]]) for j in range(k)]"
+    text = NEIGHBOURS.replace("[int(self.y_train[at]) for at in order[:k]]", ranks)
+    path.write_text(text.replace("np.bincount(closest_y).argmax()", vote))
+    (verdict,) = [one for one in check_path(str(path)).verdicts if one.verdict == WRONG]
+    assert verdict.function == "KNearestNeighbor.predict_labels"
+    assert verdict.causes[0].name == "rank_for_index"
+
+
+SANDWICH = """
+
+def affine_norm_relu_forward(x, w, b, gamma, beta, bn_param):
+    a, fc = affine_forward(x, w, b)
+    n, bn = batchnorm_forward(a, gamma, beta, bn_param)
+    out, mask = relu_forward(n)
+    return out, (fc, bn, mask)
+
+
+def affine_norm_relu_backward(dout, cache):
+    fc, bn, mask = cache
+    dn = relu_backward(dout, mask)
+    da, dgamma, dbeta = batchnorm_backward(dn, bn)
+    dx, dw, db = affine_backward(da, fc)
+    return dx, dw, db, dgamma, dbeta
+"""
+
+
+def test_a_sandwich_whose_name_does_not_say_its_layers(tmp_path):
+    path = tmp_path / "layer_utils.py"
+    name = "affine_norm_relu_forward"
+
+    def verdicts(*changes):
+        text = catalogue.SOLUTION.read_text("utf-8") + SANDWICH
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new)
+        path.write_text(text, "utf-8")
+        return [one.verdict for one in check_path(str(path), only=name).verdicts]
+
+    assert verdicts() == [RIGHT, RIGHT]
+    assert verdicts(("dn = relu_backward(dout, mask)\n", "dn = dout\n")) == [RIGHT, WRONG]
+    other = ("n, bn = batchnorm_forward(a, gamma", "n, bn = layernorm_forward(a, gamma")
+    with pytest.raises(CheckError, match="defines no affine_norm_relu_forward"):
+        verdicts(other)  # it means another layer by this name
+
+
+def test_a_network_whose_layer_norm_calls_batch_norm_in_its_own_way(tmp_path):
+    text = catalogue.SOLUTION.read_text("utf-8")
+    start = text.index("def layernorm_forward(")
+    stop = text.index("\ndef ", start)
+    own = """def layernorm_forward(x, gamma, beta, ln_param):
+    columns = {"mode": "train", "eps": ln_param.get("eps", 1e-5)}
+    columns["running_mean"] = columns["running_var"] = 0
+    out, (_, _, _, std, xhat, _) = batchnorm_forward(x.T, gamma[:, None], beta[:, None], columns)
+    return out.T, (std[:, None], xhat.T, gamma)
+
+"""
+    path = tmp_path / "layers.py"
+    path.write_text(text[:start] + own + text[stop:], "utf-8")
+    report = check_path(str(path), only="layernorm_forward")
+    assert {one.verdict for one in report.verdicts} == {RIGHT}
+    assert check_path(str(path), only="FullyConnectedNet")["FullyConnectedNet"].verdict == RIGHT
+    right = "running_var + (1 - momentum) * var"
+    assert right in text
+    wrong = (text[:start] + own + text[stop:]).replace(right, right.replace("var", "(var + 0.1)"))
+    path.write_text(wrong.replace("running_(var + 0.1) +", "running_var +"), "utf-8")
+    (cause, *_) = check_path(str(path), only="FullyConnectedNet")["FullyConnectedNet"].causes
+    assert cause.name == "callee"
+    assert "batchnorm_forward (layers.py:" in cause.says
+
+
+def solution_with(tmp_path, *changes):
+    """Write the solution with some of its text changed."""
+    text = catalogue.SOLUTION.read_text("utf-8")
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path = tmp_path / "layers.py"
+    path.write_text(text, "utf-8")
+    return str(path)
+
+
+def test_a_branch_that_nobody_wrote_is_not_wrong(tmp_path):
+    right = "        dx = dout * mask\n    else:\n        dx = dout\n"
+    start = '    if mode == "train":\n'
+    none = ("    mode, p = dropout_param", "    dx = None\n    mode, p = dropout_param")
+    some = (start + right, start + right.replace("        dx = dout\n", "        pass\n"))
+    path = solution_with(tmp_path, none, some)
+    verdict = check_path(path, only="dropout_backward")["dropout_backward"]
+    assert verdict.verdict == NOT_WRITTEN
+    assert verdict.reason == "it returns None where mode is test"
+    forgotten = (start + right, start + right.replace("dx = dout", "dout"))
+    path = solution_with(tmp_path, none, forgotten)
+    assert check_path(path, only="dropout_backward")["dropout_backward"].verdict != RIGHT
+
+
+def test_every_class_with_a_gradient(tmp_path):
+    text = "dx[margins > 0] = 1"
+    path = solution_with(tmp_path, (text, "dx += 1"))
+    (cause, *_) = check_path(path, only="svm_loss")["svm_loss"].causes
+    assert cause.name == "every_class"
+
+
+INSERTED = ("[input_dim] + list(hidden_dims) + [num_classes]", "hidden_dims\n        dims.insert(0, input_dim)\n        dims.append(num_classes)")  # fmt: skip # noqa: E501
+
+
+def test_a_constructor_may_change_its_callers_list(tmp_path):
+    path = solution_with(tmp_path, INSERTED)
+    verdict = check_path(path, only="FullyConnectedNet")["FullyConnectedNet"]
+    assert verdict.verdict == RIGHT
+    assert "the constructor changes its caller's arguments" in verdict.cautions
+    strict = check_path(path, only="FullyConnectedNet", strict=True)["FullyConnectedNet"]
+    assert "argument_changed" in [cause.name for cause in strict.causes]
+
+
+def test_a_default_that_means_dropout(tmp_path):
+    text = catalogue.SOLUTION.read_text("utf-8")
+    keep = "dropout_keep_ratio"
+    assert f"{keep}=1" in text
+    old = text.replace(keep, "dropout")
+    path = tmp_path / "layers.py"
+    path.write_text(old, "utf-8")
+    assert check_path(str(path), only="FullyConnectedNet")["FullyConnectedNet"].verdict == RIGHT
+    path.write_text(old.replace("dropout=1", "dropout=0"), "utf-8")
+    (cause, *_) = check_path(str(path), only="FullyConnectedNet")["FullyConnectedNet"].causes
+    assert cause.name == "dropout_by_default"
+    assert "the default must be 1" in cause.says

@@ -223,6 +223,7 @@ def test_inputs_for_prediction_are_those_of_the_test_where_there_are_parts():
         {"train_images": other, "val_images": X},
         {"train_images": X, "train_labels": y},
         {"own": X, "images": other},
+        {"X": X, "data": other},
     ):
         assert inputs_in(arrays, "a.npz", "own") is X
     with pytest.raises(

@@ -204,11 +204,12 @@ def inputs_in(arrays: Mapping[str, np.ndarray], where: str, x: str = "") -> np.n
 
     Raises DataError if none are found, or it cannot be told which.
     """
+    for name in (x, "X"):
+        if name in arrays:
+            return arrays[name]
     roles = {name: _role(name) for name in arrays}
     for part in ("", "test", "val", "train"):
         names = [name for name, role in roles.items() if role == (part, "x")]
-        if part == "" and x in arrays:
-            names = [x]
         if len(names) == 1:
             return arrays[names[0]]
         if names:

@@ -166,7 +166,8 @@ def test_the_boundary_of_points_moves(shown, opened):
     page.page.get_by_label("Data").select_option("points")
     page.page.get_by_text("Fits the data. 114 parameters.").wait_for()
     page.page.get_by_role("button", name="Train", exact=True).click()
-    page.page.get_by_text("What the network says at step").wait_for()
+    page.page.locator(".points [role=status]", has_text="network says").wait_for()
+    page.page.wait_for_selector(".unit-planes canvas")
     page.check()
 
 
@@ -339,9 +340,5 @@ def test_a_study_asks_before_it_shows(shown, opened):
 def test_sparks_come_for_the_rows_that_are_seen(shown, opened):
     page = opened(shown.address)
     show(page, shown, "runs")
-    drawn = (
-        "[...document.querySelectorAll('.spark-line')].some(c => c.getContext('2d')"
-        ".getImageData(0, 0, c.width, c.height).data.some(v => v))"
-    )
-    wait_until(lambda: page.page.evaluate(drawn))
+    page.page.wait_for_selector(".spark-line[data-values]")
     page.check()

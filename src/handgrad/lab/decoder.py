@@ -54,7 +54,7 @@ def decode_many(files: list[bytes]) -> list[bytes | None]:
     ]
     try:
         done = subprocess.run(
-            command, input=data, capture_output=True, timeout=4 * TIME, check=False, cwd="/"
+            command, input=data, capture_output=True, timeout=6 * TIME, check=False, cwd="/"
         )
     except subprocess.TimeoutExpired:
         raise DataError("lab: the pictures take too long to decode") from None

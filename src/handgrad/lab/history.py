@@ -131,9 +131,9 @@ class History:
         return self.whole
 
     def _keep(self) -> None:
-        """Keep what was read of a long history, each time that it has doubled, and at its end."""
+        """Keep what was read of a long history: each time that it has grown by much, and at its end."""
         place = self._tail.state[2]
-        has_grown = place >= max(kept.LONG, 2 * self._kept_at)
+        has_grown = place >= max(kept.LONG, (1.1 if self.whole else 2) * self._kept_at)
         is_over = self.end is not None and place >= kept.LONG and place > self._kept_at
         if self._kept is None or not (has_grown or is_over):
             return

@@ -195,14 +195,15 @@ export function cells(packed) {
 
 // Histograms moment after moment, the first at the back: a ridge for each.
 export function ridges(found, label, steps, ink = "--c1") {
-  const [width, height, step] = [340, 150, found.counts.length];
+  const [width, tall, step] = [340, 46, found.counts.length];
+  const gap = Math.min(100 / Math.max(step - 1, 1), 24);
+  const height = Math.ceil(tall + gap * (step - 1) + 4);
   const canvas = h("canvas", { width: 2 * width, height: 2 * height, class: "ridges", role: "img" });
   canvas.setAttribute("aria-label", `Histograms of ${label} at ${step} moments, from ${number(found.low)} to ${number(found.high)}; root of the mean square at first ${number(found.sizes[0])}, at last ${number(found.sizes.at(-1))}`);
   const context = canvas.getContext("2d");
   context.scale(2, 2);
   const stroke = css(ink);
-  const [tall, back] = [46, css("--card")];
-  const gap = (height - tall - 4) / Math.max(step - 1, 1);
+  const back = css("--card");
   found.counts.forEach((counts, i) => {
     const base = tall + gap * i;
     const most = Math.max(...counts, 1);
@@ -244,6 +245,7 @@ export function sparkLine(values, ink = "--c1") {
   const canvas = h("canvas", { width: 192, height: 52, class: "spark-line", "aria-hidden": "true" });
   const there = values.filter((v) => v !== null);
   if (there.length < 2) return canvas;
+  canvas.dataset.values = there.length;
   const [low, high] = [Math.min(...there), Math.max(...there)];
   const context = canvas.getContext("2d");
   const stroke = css(ink);

@@ -100,7 +100,7 @@ export class Points {
   async load(id, weights) {
     const found = await look(id, "plane", { weights, low: [-RANGE, -RANGE], high: [RANGE, RANGE], size: 60 });
     this.ground = found;
-    this.said.textContent = `What the network says at step ${found.step ?? "of the end"}.`;
+    this.said.textContent = found.step === null ? "What the trained network says." : `What the network says at step ${found.step}.`;
     const units = found.units.filter((u) => u.planes.length > 1).slice(0, 6);
     fill(this.planes, units.length && h("h3", {}, "What each unit says of the plane"), units.map((u) =>
       h("div", { class: "row" }, h("span", { class: "name" }, u.label), u.planes.map((p, i) => upright(p, `unit ${i + 1} of ${u.label}`)))));

@@ -62,7 +62,7 @@ export async function part(run, place) {
 // A board to draw on with a pen, mouse or finger, and by the keyboard: arrows move, space draws.
 function drawing(set) {
   const board = h("canvas", { width: 160, height: 160, class: "board", tabindex: "0", role: "img", "aria-label": "Drawing board; arrows move the pen, space draws, Delete clears" });
-  const context = board.getContext("2d");
+  const context = board.getContext("2d", { willReadFrequently: true });
   let last = null, pen = [80, 80], timer = null;
   const clear = () => {
     context.fillStyle = "#000";

@@ -334,16 +334,21 @@ def test_optional_packages_are_not_loaded(statement):
     assert not loaded & OPTIONAL
 
 
-def test_import_is_quick():
-    """Under 0.15 s; on a machine too busy for that, little beside NumPy's own import."""
-    times = {"handgrad.layers": [], "numpy": []}
-    clock = "time.perf_counter()"
+@pytest.mark.parametrize(
+    ("name", "share"), [("handgrad", 0.5), ("handgrad.layers", 1.5)], ids=["plain", "layers"]
+)
+def test_import_is_quick(name, share):
+    """In processor time, beside NumPy's own import, which both would feel on a busy machine."""
+    times = {name: [], "numpy": []}
+    clock = "time.process_time()"
     for _ in range(5):
-        for name, seen in times.items():
-            code = f"import time; start = {clock}; import {name}; print({clock} - start)"
+        for module, seen in times.items():
+            code = f"import time; start = {clock}; import {module}; print({clock} - start)"
             seen.append(float(run_python(code)))
-    ours, numpy = min(times["handgrad.layers"]), min(times["numpy"])
-    assert ours < max(0.15, 1.5 * numpy), f"import took {ours:.3f} s, NumPy's own {numpy:.3f} s"
+        ours, numpy = min(times[name]), min(times["numpy"])
+        if ours < max(0.05, share * numpy):
+            return
+    raise AssertionError(f"import {name} took {ours:.3f} s, NumPy's own {numpy:.3f} s")
 
 
 def test_all_that_is_public_is_there_after_a_plain_import():

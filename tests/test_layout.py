@@ -56,7 +56,7 @@ def scopes(tree: ast.Module) -> Iterator[list[ast.AST]]:
 
 def own_names(nodes: list[ast.AST]) -> set[str]:
     """`self`, `cls`, and the copies of it, or the object just made by a metaclass, that have a name there."""
-    makers = re.compile(r"(copy\.)?(copy|copied)\(self\)|super\(\)\.__(call|new)__\(")
+    makers = re.compile(r"(copy\.)?(copy|copied)\(self\)|cls\(|super\(\)\.__(call|new)__\(")
     assigned = [node for node in nodes if isinstance(node, ast.Assign)]
     return {"self", "cls"} | {
         target.id
@@ -130,6 +130,7 @@ def test_the_looks_see():
         ("def f(self):\n    self._place = 1\n    self._kept['W'] = 2", 0),
         ("def f(self):\n    own = copied(self)\n    own._root = None", 0),
         ("class M(type):\n    def __call__(cls):\n        made = super().__call__()\n        made._x = 1", 0),
+        ("def of(cls):\n    made = cls(3)\n    made._x[1] = 1", 0),
         ("import os\ndef f():\n    os._exit = g", 0),
         ("def f(g):\n    g.__doc__ = ''", 0),
     ],

@@ -216,7 +216,7 @@ void bind_given(Planned<T>& planned, const nb::list& arrays) {
     planned.mode = conv_mode();
 }
 
-// Whether the values of `arrays`, a dictionary, are the first of the bound ones, and the kernels' settings are the same.
+// Whether the values of `arrays`, a dictionary, are the first of the bound ones, and the kernels' settings are equal.
 template <class T>
 bool is_bound(const Planned<T>& planned, const nb::dict& arrays) {
     if (planned.isa != isa_name() || planned.mode != conv_mode() || nb::len(arrays) > planned.bound->size()) return false;
@@ -258,8 +258,8 @@ bool is_batch(const Planned<T>& planned, const AnyArray& X) {
            static_cast<int64_t>(X.size()) == times(layout.batch, layout.x_size) && is_dense(X, Order::kRows);
 }
 
-// The scores of a batch by the bound arrays: None where X is not a dense batch of T, or another thread runs the plan; and
-// False where the values of `arrays` are not the first of the bound ones.
+// The scores of a batch by the bound arrays: None where X is not a dense batch of T, or another thread runs the plan;
+// and False where the values of `arrays` are not the first of the bound ones.
 template <class T>
 nb::object scores(Planned<T>& planned, const AnyArray& X, const nb::dict& arrays) {
     if (!is_bound(planned, arrays)) return nb::bool_(false);
@@ -297,8 +297,9 @@ void prepare(Planned<T>& planned, const Numbers& mean, const Numbers& std, doubl
     planned.shift = vector_of(shift);
 }
 
-// What `prepare` said of raw rows: float64 (N, C).  None where Python is to do it: X is no dense batch of float32, float64,
-// int64 or bytes, a number is out of range, a score not finite, or another thread runs the plan.  False as of `scores`.
+// What `prepare` said of raw rows: float64 (N, C).  None where Python is to do it: X is no dense batch of float32,
+// float64, int64 or bytes, a number is out of range, a score not finite, or another thread runs the
+// plan.  False as of `scores`.
 template <class T>
 nb::object answers(Planned<T>& planned, const AnyArray& X, const nb::dict& arrays) {
     if (!is_bound(planned, arrays)) return nb::bool_(false);

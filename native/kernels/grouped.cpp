@@ -23,10 +23,10 @@ using Index = typename Lanes<T>::Index;
 template <class T>
 constexpr bool kPermutes = true;
 HG_INLINE VecF permute(VecF v, Index<float> from) {
-    return (VecF)_mm512_permutexvar_ps((__m512i)from, (__m512)v);
+    return (VecF)_mm512_maskz_permutexvar_ps(0xffff, (__m512i)from, (__m512)v);
 }
 HG_INLINE VecD permute(VecD v, Index<double> from) {
-    return (VecD)_mm512_permutexvar_pd((__m512i)from, (__m512d)v);
+    return (VecD)_mm512_maskz_permutexvar_pd(0xff, (__m512i)from, (__m512d)v);
 }
 #elif defined(__AVX2__)
 template <class T>
@@ -273,6 +273,17 @@ HG_INLINE void add_taps(const GroupSizes& s, const Channels<T>& ch, int64_t t, c
     }
 }
 
+// The same for `count` taps at the places of an edge: those that stay inside, a place at a time.
+template <class T, Read read, bool whole>
+__attribute__((noinline)) void add_edge(const GroupSizes& s, const Channels<T>& ch, int64_t t, int64_t count,
+                                        const T* line, const T* dline, int64_t first, int64_t last, T* dw) {
+    for (int64_t j = first; j < last; ++j)
+        for (int64_t p = t; p < t + count; ++p) {
+            const int64_t x = j * s.step_x + s.offset_x + s.dx[p];
+            if (x >= 0 && x < s.W) add_taps<T, read, whole, 1>(s, ch, p, line, dline, j, j + 1, dw);
+        }
+}
+
 template <class T, Read read>
 void weight_rows(const GroupSizes& s, const T* image, const T* dout, int64_t first, int64_t last, T* dw) {
     Index<T> orders[kMostChannels];
@@ -283,21 +294,14 @@ void weight_rows(const GroupSizes& s, const T* image, const T* dout, int64_t fir
         const TapRange taps = rows_inside(s, y0);
         const T* line = image + (n * s.H + y0) * s.W * s.C;
         const T* dline = dout + row * s.grid_w * s.F;
-        // the taps together where all stay inside; at the edges those that do, a place at a time
+        // the taps together where all stay inside
         auto run = [&](auto count, int64_t t) {
             const Places inside = places_of_taps(s, t, t + count);
-            auto edge = [&](const Channels<T>& ch, auto whole, int64_t from, int64_t end) {
-                for (int64_t j = from; j < end; ++j)
-                    for (int64_t p = t; p < t + count; ++p) {
-                        const int64_t x = j * s.step_x + s.offset_x + s.dx[p];
-                        if (x >= 0 && x < s.W) add_taps<T, read, whole, 1>(s, ch, p, line, dline, j, j + 1, dw);
-                    }
-            };
             for_channels<T, 1>(s, orders, [&](const Channels<T>& ch, auto) {
                 auto all = [&](auto whole) {
-                    edge(ch, whole, 0, inside.first);
+                    add_edge<T, read, whole>(s, ch, t, count, line, dline, 0, inside.first, dw);
                     add_taps<T, read, whole, count>(s, ch, t, line, dline, inside.first, inside.last, dw);
-                    edge(ch, whole, inside.last, s.grid_w);
+                    add_edge<T, read, whole>(s, ch, t, count, line, dline, inside.last, s.grid_w, dw);
                 };
                 if (ch.out == kLanes<T> && (read == Read::kBroadcast || ch.in == kLanes<T>)) all(std::true_type{});
                 else all(std::false_type{});

@@ -1,6 +1,8 @@
 // Winograd's convolution: patches, filters, products and outputs through the transforms of toom_cook.h.
 #include "kernels/winograd.h"
 
+#include <utility>
+
 #include "kernels/index.h"
 #include "kernels/simd.h"
 #include "kernels/table.h"
@@ -78,6 +80,25 @@ struct Patch {
     static constexpr int64_t kOutside = -(int64_t{1} << 62);
 };
 
+// The pixels of a patch in fewer channels than a vector has, copied out with zeros behind them.
+template <int size, bool pooled>
+struct Rest {
+    Patch<size, pooled> patch;
+    float pixels[size][size][kWidth];
+    uint8_t places[size][size][kWidth];
+    void copy(const Patch<size, pooled>& from, int64_t first, int64_t count) {
+        for (int i = 0; i < size; ++i)
+            for (int j = 0; j < size; ++j) {
+                store(pixels[i][j], load_some<float>(from.at[i][j] + first, count));
+                patch.at[i][j] = pixels[i][j];
+                if constexpr (pooled) {
+                    __builtin_memcpy(places[i][j], from.places[i][j] + first, static_cast<size_t>(count));
+                    patch.places[i][j] = places[i][j];
+                }
+            }
+    }
+};
+
 template <class Map, bool pooled>
 void patches_of(const TileGrid& grid, const Source<float>& source, const float* zeros, int64_t first, int64_t count,
                 int64_t channel, int64_t channels, const TilePlaces& to, float* v, int32_t* largest) {
@@ -88,6 +109,7 @@ void patches_of(const TileGrid& grid, const Source<float>& source, const float* 
     for (int i = 0; i < 2; ++i)
         for (int j = 0; j < 2; ++j) numbers[i][j] = VecI{} + static_cast<int32_t>(2 * ((grid.y0 + i) & 1) + ((grid.x0 + j) & 1));
     Largest seen;
+    Rest<in, pooled> rest;
     Found found[2];  // of this tile and of the next
     Found::find(found[0], grid, source, zeros, first, channel);
     for (int64_t t = 0; t < count; ++t) {
@@ -96,7 +118,11 @@ void patches_of(const TileGrid& grid, const Source<float>& source, const float* 
         Found::find(next, grid, source, zeros, first + (t + 1 < count ? t + 1 : t), channel);
         float* target = v + t / to.group * to.group_stride + t % to.group * to.row_stride;
         float* next_target = v + (t + 1) / to.group * to.group_stride + (t + 1) % to.group * to.row_stride;
-        auto put = [&](int64_t c, auto&& load, auto&& load_places) {
+        // One loop for whole vectors and for the rest: the transform is much code, and is here once.
+        for (int64_t c = 0; c < channels; c += kWidth) {
+            const Found* pixels = &patch;
+            int64_t at = c;
+            if (channels - c < kWidth) rest.copy(patch, c, channels - c), pixels = &rest.patch, at = 0;
             const int64_t place = c / 16 * to.block_stride + c % 16;
             float *here = target + place, *after = next_target + place;
             transform<Map>(
@@ -105,9 +131,9 @@ void patches_of(const TileGrid& grid, const Source<float>& source, const float* 
                         __builtin_prefetch(next.at[i][j] + c);
                         if constexpr (pooled) __builtin_prefetch(next.places[i][j] + c);
                     }
-                    const V pixel = load(patch.at[i][j] + c);
+                    const V pixel = load(pixels->at[i][j] + at);
                     if constexpr (!pooled) return pixel;
-                    return load_places(patch.places[pooled ? i : 0][j] + c) == numbers[i & 1][j & 1] ? pixel : V{};
+                    return get_index<float>(pixels->places[pooled ? i : 0][j] + at) == numbers[i & 1][j & 1] ? pixel : V{};
                 },
                 [&](int i, int j, V value) {
                     if (i == 1 && j == 1) seen.see(value);
@@ -117,13 +143,7 @@ void patches_of(const TileGrid& grid, const Source<float>& source, const float* 
                     advance(here, out * plane);
                     advance(after, out * plane);
                 });
-        };
-        int64_t c = 0;
-        for (; c + kWidth <= channels; c += kWidth)
-            put(c, [](const float* from) { return load(from); }, [](const uint8_t* from) { return get_index<float>(from); });
-        if (c < channels)
-            put(c, [&](const float* from) { return load_some<float>(from, channels - c); },
-                [&](const uint8_t* from) { return get_some_index<float>(from, channels - c); });
+        }
     }
     seen.put(largest);
 }
@@ -178,16 +198,16 @@ void filters(const float* w, const float* end, int64_t k_stride, int64_t column_
         for (int half = 0; half < kColumns; half += kWidth) {
             V taps[kTaps];
             load_taps(from + half * stride, stop, stride, columns - half, taps);
-            float* here = u + k * kColumns + half;
-            auto put = [&](int i, int j, V value) {
-                if (i == 1 && j == 1) seen.see(value);
-                store(here + (i * Map::out + j) * plane, value);
-            };
             if (flip) {
-                transform<Map>([&](int i, int j) { return taps[8 - 3 * i - j]; }, put);
-            } else {
-                transform<Map>([&](int i, int j) { return taps[3 * i + j]; }, put);
+#pragma GCC unroll 4
+                for (int i = 0; i < kTaps / 2; ++i) std::swap(taps[i], taps[kTaps - 1 - i]);
             }
+            float* here = u + k * kColumns + half;
+            transform<Map>([&](int i, int j) { return taps[3 * i + j]; },
+                           [&](int i, int j, V value) {
+                               if (i == 1 && j == 1) seen.see(value);
+                               store(here + (i * Map::out + j) * plane, value);
+                           });
         }
     }
     seen.put(largest);
@@ -212,6 +232,11 @@ HG_INLINE void output(const float* from, V bias, Largest& seen, Store&& put) {
         });
 }
 
+HG_INLINE void store_first(float* to, V value, int64_t some) {
+    if (some == kWidth) return store(to, value);
+    store_some<float>(to, value, some);
+}
+
 // The sinks of one tile of outputs after the other; put() takes kWidth channels, or the `some` that are left.
 template <class Map>
 class ToImages {
@@ -232,7 +257,7 @@ class ToImages {
             });
         } else {
             output<Map>(from, bias, seen, [&](int i, int j, V value) {
-                if (i < to.rows_ && j < to.columns_) store_some<float>(here + i * line + j * pixel, value, some);
+                if (i < to.rows_ && j < to.columns_) store_first(here + i * line + j * pixel, value, some);
             });
         }
     }
@@ -264,7 +289,7 @@ class ToWindows {
             const V window[4] = {upper[j - 1], upper[j], left, value};
             const VecI place = largest_of_four<float>(window, to.to_.rectify, best);
             const int64_t here = to.corner_ + i / 2 * line + j / 2 * to.grid_.C + c;
-            store_some<float>(to.to_.out + here, best, some);
+            store_first(to.to_.out + here, best, some);
             put_some_index<float>(to.to_.places + here, place, some);
         });
     }
@@ -292,10 +317,11 @@ void outputs_to(const TileGrid& grid, const float* m, int64_t first, int64_t cou
         to.find(at, next);
         at = next;
         const float* from = m + t * kProductSize<Map>;
-        int64_t c = 0;
-        for (; c + kWidth <= channels; c += kWidth) To::put(to, from + c, bias ? load(bias + c) : V{}, c, kWidth, seen);
-        if (c < channels)
-            To::put(to, from + c, bias ? load_some<float>(bias + c, channels - c) : V{}, c, channels - c, seen);
+        for (int64_t c = 0; c < channels; c += kWidth) {
+            const int64_t some = channels - c < kWidth ? channels - c : kWidth;
+            const V more = !bias ? V{} : some == kWidth ? load(bias + c) : load_some<float>(bias + c, some);
+            To::put(to, from + c, more, c, some, seen);
+        }
     }
     seen.put(largest);
 }

@@ -1,4 +1,4 @@
-// What a trained network makes of raw rows: they are prepared, and its scores become probabilities or numbers of a unit.
+// The answers of a trained network to raw rows, which are prepared; scores become probabilities or numbers in a unit.
 #pragma once
 
 #include <algorithm>

@@ -43,6 +43,18 @@ ALONE = ("                dW[:, j] += X[i]\n                dW[:, y", "         
     [
         ("svm_loss_naive", [ALONE], "other_classes_gradient", "only the true class has a gradient"),
         ("svm_loss_naive", [ALONE, OWN], "other_classes_gradient", "its own margin 1 counts"),
+        (
+            "svm_loss_naive",
+            [("reg * np.sum(W * W)", "reg * np.sum(W.dot(W.T))")],
+            "regulariser_product",
+            "sums the matrix product W W^T",
+        ),
+        (
+            "softmax_loss_vectorized",
+            [("reg * np.sum(W * W)", "reg * np.sum(W.T @ W)")],
+            "regulariser_product",
+            "sums the matrix product W^T W",
+        ),
         ("svm_loss_naive", [("margin > 0", "margin > 1")], "margin_threshold", "larger than 1"),
         (
             "softmax_loss_vectorized",

@@ -246,3 +246,12 @@ def test_a_layer_that_no_file_defines_is_not_testable(tmp_path):
     assert "relu_forward, which its file defines nowhere" in found["affine_relu_forward"].reason
     _, found = verdicts(tmp_path, text.replace("relu_forward(a)", "rectify(a)"))
     assert found["affine_relu_forward"].verdict == "WRONG"
+
+
+@pytest.mark.parametrize("end", ["sys.exit('bye')", "exit()", "quit(1)"])
+def test_a_function_that_ends_the_program_is_no_skeleton(tmp_path, end):
+    path = tmp_path / "layers.py"
+    path.write_text(f"import sys\n\ndef relu_forward(x):\n    {end}\n")
+    verdict = check_path(str(path))["relu_forward"]
+    assert verdict.verdict == "WRONG"
+    assert "it ends the whole program" in verdict.causes[0].says

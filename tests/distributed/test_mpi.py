@@ -13,6 +13,7 @@ from distributed import ends, mpi
 from distributed.mpi import needs_mpi
 from training.run_stops import outcome, run_in
 
+from handgrad.distributed import world
 from handgrad.distributed.launch import Launched, launched
 from handgrad.distributed.scaling import Inputs, efficiency, step_time
 
@@ -197,6 +198,19 @@ def test_launchers():
     assert launched({"PMI_RANK": "x", "PMI_SIZE": "4"}) is None
 
 
+def test_the_time_that_a_process_was_stopped_is_not_waited(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(world.time, "monotonic", lambda: now[0])
+    patience = world.Patience(5.0)
+    now[0] = 1000.0  # it was stopped meanwhile
+    assert not patience.is_over()
+    for _ in range(39):
+        now[0] += 0.1
+        assert not patience.is_over()
+    now[0] += 0.5
+    assert patience.is_over()
+
+
 # bytes, and the model of the speed
 
 
@@ -213,13 +227,19 @@ def test_bytes_on_the_wire(ranks):
 
 
 def test_the_model_of_the_speed():
-    free = Inputs(0.1, 0.0, 10**6, 0.0, 1e30)
+    free = Inputs(0.1, 0.0, 10**6, 0.0, 1e30, message=0.0)
     assert [efficiency(free, n) for n in (1, 2, 4, 8)] == pytest.approx([1] * 4)
     assert efficiency(free, 5) == pytest.approx(8 / 10)
     slow = free._replace(bandwidth=1e6, bucket=10**7)  # one bucket: nothing is hidden
     assert step_time(slow, 2) == pytest.approx(0.4 + 1.0)
     late = free._replace(latency=0.01, bucket=10**7)
-    assert step_time(late, 4) == pytest.approx(0.2 + 2 * 3 * 0.01)
+    assert step_time(late, 4) == pytest.approx(0.2 + 2 * 0.01)  # to three others at once
+    busy = free._replace(message=0.01, bucket=10**7)
+    assert step_time(busy, 4) == pytest.approx(0.2 + 2 * 3 * 0.01)
+    several = busy._replace(
+        bucket=10**5
+    )  # ten buckets: 0.6 s, of which 9/10 of a backward are hidden
+    assert step_time(several, 4) == pytest.approx(0.2 + 0.6 - 0.9 * 0.1 * 2 / 3)
     assert efficiency(free._replace(rest=0.1), 8) < 1
     for ranks in (2, 16, 256):
         assert efficiency(free, ranks, weak=True) == pytest.approx(1)

@@ -9,7 +9,8 @@ from handgrad.errors import NonFiniteError, OptionError
 from handgrad.training import Solver
 from handgrad.training.ahead import Batch
 from handgrad.training.checkpoint import save_checkpoint, state_of
-from handgrad.training.shards import Cut, Shards, bounds_of, drawing
+from handgrad.training.shard_streams import drawing
+from handgrad.training.shards import Cut, Shards, bounds_of
 from handgrad.training.tree import nodes_of, share_out, split, total
 
 # the tree

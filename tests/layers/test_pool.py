@@ -286,12 +286,13 @@ def test_pools_beside_torch(rng, engine, layer, pad, ceil_mode, window, stride):
     torch = pytest.importorskip("torch")
     theirs = getattr(torch.nn.functional, f"{layer}2d")
     options = {"ceil_mode": ceil_mode}
+    rows = (1, 2) if engine == "naive" else (2, 3)  # its loops are slow
     for include in (True, False) if layer == "avg_pool" else (None,):
         if include is not None:
             options["count_include_pad"] = include
         param = pool_param(window, stride) | options | {"pad": pad}
         for image in ((1, 1), (2, 5), (5, 4), (7, 6)):
-            x = rng.standard_normal((2, 3, *image))
+            x = rng.standard_normal((*rows, *image))
             tensor = torch.tensor(x, requires_grad=True)
             try:
                 expected = theirs(tensor, window, stride, pad, **options)

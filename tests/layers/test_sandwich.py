@@ -99,17 +99,18 @@ def test_bn_param_receives_the_running_statistics(sandwich, rng):
 @pytest.mark.parametrize("sandwich", NORMED)
 def test_without_bn_param_there_is_no_normalisation(sandwich, engine, rng):
     values = arguments(sandwich, rng, gamma=None, beta=None, bn=None)
-    plain = {key: value for key, value in values.items() if key not in ("gamma", "beta", "bn")}
+    plain = sandwich.replace("_bn", "")  # a chain, with a function of its name or without
+    arrays = [values[key] for key in ("x", "w", "b")]
+    options = [values[key] for key in OPTIONS if key in values and key != "bn"]
     forward, backward = pair(sandwich)
     out, cache = forward(*values.values(), engine=engine)
-    plain_forward, plain_backward = pair(sandwich.replace("_bn", ""))
-    expected, expected_cache = plain_forward(*plain.values(), engine=engine)
+    expected, expected_cache = chain.forward(plain, arrays, options, engine)
     np.testing.assert_array_equal(out, expected)
     dout = rng.standard_normal(out.shape)
     *gradients, dgamma, dbeta = backward(dout, cache)
     assert dgamma is None
     assert dbeta is None
-    for got, wanted in zip(gradients, plain_backward(dout, expected_cache), strict=True):
+    for got, wanted in zip(gradients, chain.backward(plain, dout, expected_cache), strict=True):
         np.testing.assert_array_equal(got, wanted)
 
 

@@ -244,7 +244,7 @@ def _quick(monkeypatch):
 def test_some_lines(case, engine, tmp_path, capsys):
     with engines.use(engine):
         count = (
-            5 if engine != engines.available()[-1] else 500 if case in (CALLBACKS, "passes") else 40
+            5 if engine != engines.available()[-1] else 200 if case in (CALLBACKS, "passes") else 40
         )
         some_lines(case, count, tmp_path, capsys)
 

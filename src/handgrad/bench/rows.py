@@ -180,8 +180,7 @@ class Bench:
             with_torch: compare with PyTorch.
             may_compile: let PyTorch try ``torch.compile``.
             say: told what is going on.
-            side: starts our side, ``side("ours", threads, environment)``.
-            isa: the instruction set that both sides are limited to, a key of `settings.LIMITS`.
+            side: starts our side, ``side("ours", threads, environment)``; isa: limits both, see `LIMITS`.
 
         Raises:
             EngineError: the engine is unknown or not built.  OptionError: PyTorch is missing.
@@ -310,7 +309,7 @@ class Bench:
         setting = self._best_layout(job)
         self.ours.ask("prepare", job=job, setting=setting)
         sides = [(self._record(f"handgrad {self.engine}", setting), self.ours)]
-        for precision in precisions(job) if self.peer is not None else ():
+        for precision in self._precisions(job):
             assert self.peer is not None
             chosen = self.peer.best(job, precision)
             worker = self.peer.worker(precision, chosen["malloc"])
@@ -350,6 +349,12 @@ class Bench:
             for (record, _), summary in zip(turns + slow, summaries, strict=True)
         ]
 
+    def _precisions(self, job: Job) -> tuple[str, ...]:
+        """Return those of PyTorch: no bf16 where the instruction set has none, and it is far slower."""
+        if self.peer is None:
+            return ()
+        return precisions(job)[:1] if self.limits else precisions(job)
+
     def _record(self, name: str, setting: Setting) -> Result:
         return {"name": name, "setting": describe(setting), "options": setting}
 
@@ -370,7 +375,7 @@ class Bench:
         found = [
             {**self._record(f"handgrad {self.engine}", setting), **self._peak("ours", job, setting)}
         ]
-        for precision in precisions(job) if self.peer is not None else ():
+        for precision in self._precisions(job):
             tried = [
                 {
                     **self._record(f"PyTorch {precision}", setting),

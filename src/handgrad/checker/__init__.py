@@ -18,11 +18,12 @@ The diagnosis
     ``diagnosis``: which hypothesis explains what came; ``hypotheses/``: all of them, with an index;
     ``guesses``, ``likely``: what each predicts, and which come first; ``wording``, ``structure``,
     ``misshapen``, ``failures/``: the words; ``reading``: the source at a glance; ``repair``, ``reruns``,
-    ``edit``, ``edits``, ``edits_of_arrays``, ``edits_of_terms``: the one edit that makes it right
+    ``edit``, ``edits``, ``edits_of_arrays``, ``edits_of_orders``, ``edits_of_terms``: the one edit that
+    makes it right
 Running somebody's code
     ``undisturbed``: in this process; ``apart``, ``spawned``, ``spawned_process``: an edit, in another;
-    ``kept`` and ``keeper``: a process that judges file after file, ``worker``: what it does, ``reset``: how
-    it is put back; ``folder``: the files of a folder
+    ``kept`` and ``keeper``: a process that judges file after file, ``worker``: what it does, ``jobs``: its
+    limits on Windows, ``reset``: how it is put back; ``folder``: the files of a folder
 A class
     ``rubric``: judging submissions; ``points``: the rubric; ``submissions``, ``notebooks``: what is handed
     in; ``likeness``: which are alike; ``results``: tables and pages

@@ -255,8 +255,9 @@ def _is_read(node: ast.AST) -> TypeGuard[ast.Subscript]:
 def _filled(statement: ast.stmt) -> Iterator[Edit]:
     """A whole axis for the index of what is written: likely only where nothing else helps."""
     for node in own(statement):
-        written = isinstance(node, ast.Subscript) and not _is_read(node)
-        if written and not isinstance(node.slice, ast.Slice | ast.Tuple):
+        if not isinstance(node, ast.Subscript) or isinstance(node.ctx, ast.Load):
+            continue
+        if not isinstance(node.slice, ast.Slice | ast.Tuple):
             yield setting(statement, node, "slice", ast.Slice())
 
 

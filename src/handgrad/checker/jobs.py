@@ -115,9 +115,9 @@ def limit(memory: int, seconds: float) -> bool:
 
 
 def _kernel() -> Any:
-    if sys.platform != "win32":
-        raise OSError("only Windows has job objects")
-    kernel = ctypes.WinDLL("kernel32", use_last_error=True)
-    for name in ("CreateJobObjectW", "GetCurrentProcess"):
-        getattr(kernel, name).restype = ctypes.c_void_p
-    return kernel
+    if sys.platform == "win32":
+        kernel = ctypes.WinDLL("kernel32", use_last_error=True)
+        for name in ("CreateJobObjectW", "GetCurrentProcess"):
+            getattr(kernel, name).restype = ctypes.c_void_p
+        return kernel
+    raise OSError("only Windows has job objects")

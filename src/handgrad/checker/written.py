@@ -57,6 +57,14 @@ def unwritten(function: Any, side: str = FORWARD) -> str:
     return f"it returns {missing}, which it never assigns" if missing else "it returns None"
 
 
+def _ends(node: ast.AST) -> bool:
+    """Whether a node ends the program, as sys.exit does."""
+    function = node.func if isinstance(node, ast.Call) else None
+    if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
+        return (function.value.id, function.attr) in (("sys", "exit"), ("os", "_exit"))
+    return isinstance(function, ast.Name) and function.id in ("exit", "quit")
+
+
 class Skeleton:
     """What the names in a function hold: something that was computed, or nothing yet."""
 
@@ -69,7 +77,7 @@ class Skeleton:
         self._order = [one.arg for one in (*arguments.posonlyargs, *arguments.args)]
         self._read = {node.id for node in nodes if isinstance(node, ast.Name)}
         self._known = known
-        self._raises = ast.Raise in map(type, nodes)
+        self._raises = any(isinstance(node, ast.Raise) or _ends(node) for node in nodes)
         self._values: dict[str, list[ast.expr | None]] = {}
         for node in nodes:
             for name, value in _stores(node):

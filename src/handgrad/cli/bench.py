@@ -164,7 +164,7 @@ def _scale(
         raise click.UsageError("scale: it measures the native engine, which is missing here")
     if with_torch and importlib.util.find_spec("torch") is None:
         raise click.UsageError(
-            "scale: PyTorch is not installed; run `pip install 'handgrad[torch]'`, or use --no-torch"
+            "bench: PyTorch is not installed; run `pip install 'handgrad[torch]'`, or use --no-torch"
         )
     title = f"{environment.cpu()}, {threads} threads a side"
     click.echo(f"{title}; a training step, float32, the least of some turns")

@@ -25,6 +25,8 @@ _STEPS = 5  # of a measurement; the fastest counts
               help="Seconds of a message, one way.")  # fmt: skip
 @click.option("--bandwidth", type=click.FloatRange(1), default=1.2e9, show_default=True,
               help="Bytes a second of a rank (1.2e9: 10 Gbit/s).")  # fmt: skip
+@click.option("--message-time", type=click.FloatRange(0), default=10e-6, show_default=True,
+              help="Seconds that a message keeps a rank busy.")  # fmt: skip
 @click.option("--shards", type=click.IntRange(1, 4096), default=8, show_default=True,
               help="Shards of a batch.")  # fmt: skip
 @click.option(
@@ -40,6 +42,7 @@ def command(
     settings: tuple[str, ...],
     latency: float,
     bandwidth: float,
+    message_time: float,
     shards: int,
     shard_time: float | None,
     rest_time: float | None,
@@ -66,10 +69,13 @@ def command(
     assert shard_time is not None
     assert rest_time is not None
     assert size is not None
-    inputs = Inputs(shard_time, rest_time, int(size), latency, bandwidth, shards)
+    inputs = Inputs(
+        shard_time, rest_time, int(size), latency, bandwidth, shards, message=message_time
+    )
     click.echo(
         f"A shard {1e3 * shard_time:.4g} ms, the rest of a step {1e3 * rest_time:.4g} ms, gradients "
-        f"{size / 1e6:.4g} MB, latency {1e6 * latency:.4g} us, bandwidth {bandwidth / 1e9:.4g} GB/s\n"
+        f"{size / 1e6:.4g} MB, latency {1e6 * latency:.4g} us, {1e6 * message_time:.4g} us a message, "
+        f"bandwidth {bandwidth / 1e9:.4g} GB/s\n"
     )
     click.echo("        the same batch                    the same rows a rank")
     click.echo("ranks   step (ms)  speed  efficiency      step (ms)  speed  efficiency")

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from handgrad import environment
+from handgrad import engines, environment
 from handgrad.distributed.wire import digest
 from handgrad.distributed.world import World
 from handgrad.errors import OptionError
@@ -22,9 +22,22 @@ def facts_of(run: Any) -> dict[str, str]:
         "version of Handgrad": versions["handgrad"],
         "version of NumPy": versions["numpy"],
         "engine": run.engine,
+        **_algorithms(run.engine),
         "data": " ".join(run.solver.fingerprints.values()),
         "parameters": weights[:16],
         "place in the run": str(run.solver.iteration),
+    }
+
+
+def _algorithms(engine: str) -> dict[str, str]:
+    """Return how an engine computes here: with others a shard's bits depend on the rank that computes it."""
+    if engine != "native":
+        return {}
+    native = engines.get("native")
+    return {
+        "instruction set (HANDGRAD_ISA)": native.control.isa(),
+        "way to convolve (HANDGRAD_CONV)": "exact" if native.control.exact() else "fast",
+        "choice of convolutions (HANDGRAD_CHOICES)": repr(tuple(native.choices.current()[:2])),
     }
 
 

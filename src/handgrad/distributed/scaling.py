@@ -2,14 +2,16 @@
 
 With S shards on R ranks a step takes
 
-    t(R) = t_own + max(t_wire - t_hide, t_last)
+    t(R) = t_own + max(t_wire - t_hide, t_wire / B) + 2 latency
     t_own  = t_shard ceil(S / R) + t_rest
-    t_wire = 2 B (R - 1) latency + 2 M (R - 1) / R / bandwidth
-    t_hide = (1 - 1/B) t_shard 2/3          t_last = t_wire / B
+    t_wire = 2 B (R - 1) t_message + 2 M (R - 1) / R / bandwidth
+    t_hide = (1 - 1/B) t_shard 2/3
 
 - t_shard: computing one shard, forward and backward, of which backward is about two thirds; t_rest: what each
   rank does once a step (the update, the draw, Python).
-- M: bytes of the gradients; B: buckets that they are sent in; each is sent in two rounds of R - 1 messages.
+- M: bytes of the gradients; B: buckets that they are sent in; each is sent in two rounds of R - 1 messages,
+  of which each keeps a rank busy for t_message.  Messages are under way together: the latency counts for the
+  two rounds of the last bucket alone.
 - Only the backward of the last own shard has anything to hide behind, and the last bucket nothing.
 
 Strong scaling keeps the batch: S stays, and more ranks than shards cannot be used.  Weak scaling gives each
@@ -26,6 +28,7 @@ from typing import NamedTuple
 
 from handgrad.distributed.wire import BUCKET
 
+MESSAGE = 10e-6  # over a network; between the ranks of one machine 4e-6
 RANKS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 _HOROVOD = "Horovod's documentation, benchmarks"
@@ -48,10 +51,11 @@ class Inputs(NamedTuple):
         bandwidth: bytes a second of a rank.
         shards: of a step on one rank.
         bucket: bytes of a bucket.
+        message: seconds that sending and receiving a message keeps a rank busy.
 
     >>> inputs = Inputs(shard=0.02, rest=0.004, bytes=11_000_000, latency=30e-6, bandwidth=1.2e9)
     >>> round(efficiency(inputs, 4), 2)
-    0.78
+    0.87
     """
 
     shard: float
@@ -61,6 +65,7 @@ class Inputs(NamedTuple):
     bandwidth: float
     shards: int = 8
     bucket: int = BUCKET
+    message: float = MESSAGE
 
 
 def step_time(inputs: Inputs, ranks: int, weak: bool = False) -> float:
@@ -70,16 +75,16 @@ def step_time(inputs: Inputs, ranks: int, weak: bool = False) -> float:
     if ranks == 1:
         return own
     buckets = max(1, ceil(inputs.bytes / inputs.bucket))
-    wire = 2 * buckets * (ranks - 1) * inputs.latency
+    wire = 2 * buckets * (ranks - 1) * inputs.message
     wire += 2 * inputs.bytes * (ranks - 1) / ranks / inputs.bandwidth
     hidden = (1 - 1 / buckets) * inputs.shard * 2 / 3
-    return own + max(wire - hidden, wire / buckets)
+    return own + max(wire - hidden, wire / buckets) + 2 * inputs.latency
 
 
 def efficiency(inputs: Inputs, ranks: int, weak: bool = False) -> float:
     """Return the share of the speed of `ranks` times one rank that they reach together.
 
-    >>> free = Inputs(shard=0.1, rest=0.0, bytes=10**6, latency=0.0, bandwidth=1e30)
+    >>> free = Inputs(shard=0.1, rest=0.0, bytes=10**6, latency=0.0, bandwidth=1e30, message=0.0)
     >>> efficiency(free, 8), efficiency(free, 3)
     (1.0, 0.8888888888888888)
     """

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from handgrad.distributed.world import Patience
 from handgrad.errors import HandgradError
 
 if TYPE_CHECKING:
@@ -75,9 +76,9 @@ def _wait(world: World, what: str) -> None:
     """Return when rank 0 is done."""
     word = np.array([_ALIVE], np.int8)
     while word[0] == _ALIVE:
-        coming, since = world.receive(word, 0, _TAG), time.monotonic()
+        coming, patience = world.receive(word, 0, _TAG), Patience(world.timeout)
         while not world.is_done([coming]):
             world.look()
-            if time.monotonic() - since > world.timeout:
+            if patience.is_over():
                 raise world.late([0], what)
             time.sleep(_LOOK)

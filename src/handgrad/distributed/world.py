@@ -29,6 +29,7 @@ _NOTICE = 1  # tag of what a rank says when it ends
 _AGREE = 2
 _FAREWELL = 5.0  # seconds in which the others must have heard that a rank ends
 _LOOK = 0.002  # seconds between two looks for notices
+_STOPPED = 1.0  # seconds between two looks, of which more were spent stopped
 _SPINS = 200  # looks before the processor is given to others
 
 
@@ -38,6 +39,21 @@ class RankError(HandgradError, RuntimeError):
 
 class OtherRankEnded(HandgradError, RuntimeError):
     """Another rank has said that it ends; that one tells why."""
+
+
+class Patience:
+    """Seconds of waiting, without those in which this process itself was stopped, as schedulers do."""
+
+    def __init__(self, seconds: float) -> None:
+        """Begin to wait."""
+        self._left, self._last = seconds, time.monotonic()
+
+    def is_over(self) -> bool:
+        """Return whether the seconds are over; is asked many times a second."""
+        now = time.monotonic()
+        self._left -= min(now - self._last, _STOPPED)
+        self._last = now
+        return self._left < 0
 
 
 class World:
@@ -88,15 +104,16 @@ class World:
             RankError: a rank did not answer in time; names it, and `what` was waited for.
         """
         every = [request for own in requests.values() for request in own]
-        started, looks = time.monotonic(), 0
+        patience, looks = Patience(self.timeout), 0
         while not self.is_done(every):
             looks += 1
             self.look()
             if looks > _SPINS:
                 time.sleep(5e-5)
-            if time.monotonic() - started > self.timeout:
+            if patience.is_over():
                 late = [rank for rank, own in requests.items() if not self.is_done(own)]
-                raise self.late(late, what)
+                if late:
+                    raise self.late(late, what)
 
     def late(self, ranks: Iterable[int], what: str) -> RankError:
         """Return the error that `ranks` have not answered, and `what` was waited for."""
@@ -130,7 +147,7 @@ class World:
         found[self.rank] = own
         others = [rank for rank in range(self.size) if rank != self.rank]
         sent = {r: [self.comm.Isend([data, self.MPI.BYTE], r, _AGREE)] for r in others}
-        missing, started = set(others), time.monotonic()
+        missing, patience = set(others), Patience(self.timeout)
         status = self.MPI.Status()
         while missing:
             for rank in sorted(missing):
@@ -142,7 +159,7 @@ class World:
             self.look()
             if missing:
                 time.sleep(2e-4)
-            if missing and time.monotonic() - started > self.timeout:
+            if missing and patience.is_over():
                 raise self.late(missing, what)
         self.wait(sent, what)
         return found

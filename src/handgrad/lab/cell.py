@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from handgrad.errors import DtypeError, shown
+from handgrad.lab.looking import Passed, diagram, glimpse
 from handgrad.lab.thinning import Thinned
 from handgrad.optional import library
 from handgrad.training.callback import Callback, Record
@@ -139,8 +140,6 @@ class Glance:
 
     def look(self, solver: Solver) -> dict[str, Any] | None:
         """Return the layers, and the rows with their scores; None where there is nothing to see."""
-        from handgrad.lab.looking import Passed, diagram, glimpse
-
         state = np.random.get_state()
         try:
             with np.errstate(all="ignore"):

@@ -22,7 +22,8 @@ from handgrad.data import Augmentation, Rows
 from handgrad.training.circumstances import get_state, set_state
 from handgrad.training.passes import drawn_seed
 from handgrad.training.sampling import Sampling, augmented
-from handgrad.training.shards import Cut, augmenting, bounds_of
+from handgrad.training.shard_streams import augmenting
+from handgrad.training.shards import Cut, bounds_of
 
 WORTH = 50_000  # numbers of a batch from which on a thread gains
 

@@ -35,7 +35,7 @@ from handgrad.nn.model import Model
 from handgrad.nn.state import Stateful
 from handgrad.training.arrays import Arrays, buffers_of
 from handgrad.training.averaging import load_buffers
-from handgrad.training.circumstances import get_state, set_state, streams
+from handgrad.training.shard_streams import drawing
 from handgrad.training.tree import Node, nodes_of, split, total
 from handgrad.training.weighting import called
 
@@ -277,7 +277,7 @@ class _Sums:
     """The gradients of the own shards, added along the tree as far as they alone allow."""
 
     def __init__(self, shards: Shards, params: Arrays, scale: float | None, are_new: bool) -> None:
-        """scale: of all shards, None where each has its own; are_new: nobody else writes gradients."""
+        """scale: of all shards, None where each has its own; are_new: no other code writes gradients."""
         self._shards, self._scale, self._are_new = shards, scale, are_new
         self._stacks: dict[str, list[_Sum]] = {name: [] for name in params}
         if shards.wire is not None:
@@ -383,33 +383,3 @@ def _alone(model: Any, before: Arrays) -> Iterator[None]:
         yield
     finally:
         load_buffers(model, before)
-
-
-@contextmanager
-def drawing(solver: Any, seed: int, shard: int, place: int = 0) -> Iterator[None]:
-    """Let all random streams of a training be those of one shard inside of the ``with`` block.
-
-    place: of a layer, where the shards go through the network side by side; else 0.
-    """
-    own = {id(stream): stream for stream in streams(solver).values() if stream is not None}
-    before = [(stream, get_state(stream)) for stream in own.values()]
-    try:
-        for number, (stream, _) in enumerate(before):
-            set_state(stream, _state(stream, np.random.SeedSequence([seed, shard, number, place])))
-        yield
-    finally:
-        for stream, state in before:
-            set_state(stream, state)
-
-
-def _state(stream: Any, seeds: np.random.SeedSequence) -> dict[str, Any]:
-    """Return where a stream like `stream` begins with these seeds."""
-    is_old = isinstance(stream, np.random.RandomState)
-    bits = stream._bit_generator if is_old else stream.bit_generator
-    state: dict[str, Any] = type(bits)(seeds).state
-    return {**state, "has_gauss": 0, "gauss": 0.0} if is_old else state
-
-
-def augmenting(seed: int, shard: int) -> np.random.Generator:
-    """Return the stream that the augmentation of one shard draws from."""
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, shard, 1 << 16])))

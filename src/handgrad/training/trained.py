@@ -27,12 +27,7 @@ from handgrad.training.evaluate import (
     predict_probabilities,
     scores_of,
 )
-from handgrad.training.judging import (
-    answers_of,
-    evaluation_of,
-    evaluation_of_scores,
-    importances,
-)
+from handgrad.training.judging import answers_of, evaluation_of, evaluation_of_scores, importances
 from handgrad.training.pictures import score_of, with_pictures
 from handgrad.training.quick import Quick
 from handgrad.training.tensorfile import content_of, read_tensors, write_tensors

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import time
 from collections.abc import Callable, Iterator
 from itertools import product
@@ -54,18 +55,21 @@ def path() -> Path:
 
 def processor() -> str:
     """Return the processor's name, with its family and model, and the instruction set in use."""
-    from handgrad import environment
-
-    found = {"cpu family": "", "model": ""}
+    found = {
+        "model name": platform.processor() or platform.machine(),
+        "cpu family": "",
+        "model": "",
+    }
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
-    for line in reversed(lines):
+    for line in reversed(lines):  # the first processor's come last
         key, _, value = line.partition(":")
         if key.strip() in found:
             found[key.strip()] = value.strip()
-    return f"{environment.cpu()}, family {found['cpu family']}, model {found['model']}, {_kernels.isa()}"
+    name, family, model = found.values()
+    return f"{name}, family {family}, model {model}, {_kernels.isa()}"
 
 
 def current() -> Choices:
@@ -185,9 +189,12 @@ def _kept() -> dict[str, tuple[float, float]]:
 
 
 def _keep(factors: tuple[float, float]) -> None:
-    from handgrad.files import atomic_write
-
     file = path()
     file.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({**_kept(), processor(): list(factors)}, indent=2) + "\n"
-    atomic_write(file, text.encode())
+    made = file.with_name(f"{file.name}.{os.getpid()}")
+    try:
+        made.write_text(text, encoding="utf-8")
+        made.replace(file)  # whoever reads it finds the old text or the new one
+    finally:
+        made.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ _MOST_PIECES = 256  # whose number is a byte
 
 
 def softplus(memory: Memory, x: Ref) -> Lowered:
-    """The smooth rectifier."""
+    """Softplus of each entry."""
     out = x._replace(slot=memory.value(x.numbers))
     memory.op("softplus", [x.slot, out.slot], [x.numbers])
 

@@ -102,6 +102,19 @@ _OWN = [
         _terms(lambda loss, dW, W, decay, N: {"dW": dW + 4 * decay * W}),
         r"dW.*reg",
     ),
+    *[
+        Hypothesis(
+            "regulariser_product",
+            f"the regulariser sums the matrix product {words}: it must sum the squares, W * W",
+            _terms(
+                lambda loss, dW, W, decay, N, product=product: {
+                    "loss": loss + decay * np.sum(product(W))
+                }
+            ),
+            r"dot|@|matmul",
+        )
+        for words, product in (("W W^T", lambda W: W @ W.T), ("W^T W", lambda W: W.T @ W))
+    ],
     Hypothesis(
         "regulariser_missing",
         "dW lacks the gradient of the regulariser, 2 * reg * W for reg * sum(W**2)",

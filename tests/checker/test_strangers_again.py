@@ -1,5 +1,7 @@
 """More kinds of mistakes, and of right code, that were found in strangers' files."""
 
+import os
+
 import pytest
 from checker import catalogue
 
@@ -274,3 +276,17 @@ def test_the_numbers_of_a_channel_are_counted(tmp_path, mean, variance, words):
     (cause,) = verdict.causes
     assert cause.name == "wrong_count"
     assert cause.says.startswith(words)
+
+
+def test_a_file_that_ends_the_process_is_named(tmp_path):
+    file = tmp_path / "layers.py"
+    file.write_text(
+        "import os\nimport numpy as np\n\n\n"
+        "def relu_forward(x):\n    return np.maximum(x, 0), x\n\n\n"
+        "def relu_backward(dout, cache):\n    os._exit(3)\n"
+    )
+    before = os._exit
+    said = str(check_path(str(file)))
+    assert "it ends the whole program (os._exit, exit code 3)" in said
+    assert "relu_forward    right" in said
+    assert os._exit is before

@@ -298,7 +298,8 @@ void prepare(Planned<T>& planned, const Numbers& mean, const Numbers& std, doubl
 }
 
 // What `prepare` said of raw rows: float64 (N, C).  None where Python is to do it: X is no dense batch of float32,
-// float64, int64 or bytes, a number is out of range, a score not finite, or another thread runs the plan.  False as of `scores`.
+// float64, int64 or bytes, a number is out of range, a score not finite, or another thread runs the
+// plan.  False as of `scores`.
 template <class T>
 nb::object answers(Planned<T>& planned, const AnyArray& X, const nb::dict& arrays) {
     if (!is_bound(planned, arrays)) return nb::bool_(false);

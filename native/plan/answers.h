@@ -1,4 +1,4 @@
-// The answers of a trained network to raw rows: they are prepared, and scores become probabilities or numbers in a unit.
+// The answers of a trained network to raw rows, which are prepared; scores become probabilities or numbers in a unit.
 #pragma once
 
 #include <algorithm>

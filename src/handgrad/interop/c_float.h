@@ -13,40 +13,55 @@ static inline void NAME_standardize(const float *x, const float *mean, const flo
 }
 
 /* --- affine: out = x W + b, with W as [input][output] */
-static inline void NAME_affine(const float *x, const float *W, const float *b, float *out, int D, int M) {
-  for (int m = 0; m < M; ++m) {
-    float sum = b[m];
-    for (int d = 0; d < D; ++d) sum += x[d] * W[d * M + m];
-    out[m] = sum;
-  }
+static inline void NAME_affine(const float *restrict x, const float *restrict W, const float *restrict b,
+                               float *restrict out, int D, int M) {
+  for (int m = 0; m < M; ++m) out[m] = b[m];
+  for (int d = 0; d < D; ++d)
+    for (int m = 0; m < M; ++m) out[m] += x[d] * W[d * M + m];
 }
 
-/* --- conv: out[f][i][j] = sum of W[f][c][u][v] x[c][i sy + u dy - py][j sx + v dx - px] + b[f] */
-static inline void NAME_conv(const float *x, const float *W, const float *b, float *out, int C, int H, int Wd, int F,
-                             int rows, int columns, int HH, int WW, int sy, int sx, int py, int px, int dy, int dx,
-                             int groups) {
-  const int channels = C / groups, filters = F / groups;
-  for (int f = 0; f < F; ++f) {
-    const float *image = x + f / filters * channels * H * Wd;
-    for (int i = 0; i < rows; ++i)
-      for (int j = 0; j < columns; ++j) {
-        const float *w = W + f * channels * HH * WW;
-        float sum = b[f];
-        for (int c = 0; c < channels; ++c)
-          for (int u = 0; u < HH; ++u) {
-            const int r = i * sy + u * dy - py;
-            if (r < 0 || r >= H) {
-              w += WW;
-              continue;
-            }
-            const float *row = image + (c * H + r) * Wd;
-            for (int v = 0; v < WW; ++v, ++w) {
-              const int q = j * sx + v * dx - px;
-              if (q >= 0 && q < Wd) sum += *w * row[q];
-            }
+/* --- begin: the first j >= 0 for which j step + start is not below 0 */
+static inline int NAME_begin(int start, int step) { return start < 0 ? (step - 1 - start) / step : 0; }
+
+/* --- end: behind the last j < count for which j step + start is below `size` */
+static inline int NAME_end(int start, int step, int count, int size) {
+  return start < size ? NAME_clip((size - 1 - start) / step + 1, 0, count) : 0;
+}
+
+/* --- conv: out[f][i][j] = sum of W[f][c][u][v] x[c][i sy + u dy - py][j sx + v dx - px] + b[f]; each weight goes
+   along a whole row, for four filters at once, so that a compiler computes neighbouring pixels together */
+static inline void NAME_conv(const float *restrict x, const float *restrict W, const float *restrict b,
+                             float *restrict out, int C, int H, int Wd, int F, int rows, int columns, int HH, int WW,
+                             int sy, int sx, int py, int px, int dy, int dx, int groups) {
+  const int channels = C / groups, filters = F / groups, count = channels * HH * WW, plane = rows * columns;
+  for (int f = 0, many; f < F; f += many) {
+    many = filters - f % filters >= 4 ? 4 : 1;
+    for (int i = 0; i < rows; ++i) {
+      float *sums = out + (f * rows + i) * columns;
+      for (int k = 0; k < many; ++k)
+        for (int j = 0; j < columns; ++j) sums[k * plane + j] = b[f + k];
+      for (int c = 0; c < channels; ++c)
+        for (int u = 0; u < HH; ++u) {
+          const int r = i * sy + u * dy - py;
+          if (r < 0 || r >= H) continue;
+          const float *row = x + ((f / filters * channels + c) * H + r) * Wd;
+          for (int v = 0; v < WW; ++v) {
+            const float *w = W + f * count + (c * HH + u) * WW + v;
+            const int start = v * dx - px, begin = NAME_begin(start, sx), end = NAME_end(start, sx, columns, Wd);
+            if (many == 4) {
+              const float w0 = w[0], w1 = w[count], w2 = w[2 * count], w3 = w[3 * count];
+              for (int j = begin; j < end; ++j) {
+                const float pixel = row[j * sx + start];
+                sums[j] += w0 * pixel;
+                sums[plane + j] += w1 * pixel;
+                sums[2 * plane + j] += w2 * pixel;
+                sums[3 * plane + j] += w3 * pixel;
+              }
+            } else
+              for (int j = begin; j < end; ++j) sums[j] += w[0] * row[j * sx + start];
           }
-        out[(f * rows + i) * columns + j] = sum;
-      }
+        }
+    }
   }
 }
 

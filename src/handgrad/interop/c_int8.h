@@ -59,32 +59,52 @@ static inline void NAME_scores(const int8_t *x, const int8_t *W, const int32_t *
   for (int m = 0; m < outputs; ++m) out[m] = (float)NAME_affine_sum(x, W + m * D, b[m], D, zero) * scale[m];
 }
 
-/* --- conv: out[f][i][j] = sum of W[f][c][u][v] x[c][i sy + u dy - py][j sx + v dx - px] + b[f] */
-static inline void NAME_conv(const int8_t *x, const int8_t *W, const int32_t *b, const int32_t *M, const int8_t *shift,
-                             int8_t *out, int C, int H, int Wd, int F, int rows, int columns, int HH, int WW, int sy,
-                             int sx, int py, int px, int dy, int dx, int groups, int zero, int next, int low) {
-  const int channels = C / groups, filters = F / groups;
-  for (int f = 0; f < F; ++f) {
-    const int8_t *image = x + f / filters * channels * H * Wd;
-    for (int i = 0; i < rows; ++i)
-      for (int j = 0; j < columns; ++j) {
-        const int8_t *w = W + f * channels * HH * WW;
-        int32_t sum = b[f];
-        for (int c = 0; c < channels; ++c)
-          for (int u = 0; u < HH; ++u) {
-            const int r = i * sy + u * dy - py;
-            if (r < 0 || r >= H) {
-              w += WW;
-              continue;
-            }
-            const int8_t *row = image + (c * H + r) * Wd;
-            for (int v = 0; v < WW; ++v, ++w) {
-              const int q = j * sx + v * dx - px;
-              if (q >= 0 && q < Wd) sum += *w * (row[q] - zero);
-            }
+/* --- begin: the first j >= 0 for which j step + start is not below 0 */
+static inline int NAME_begin(int start, int step) { return start < 0 ? (step - 1 - start) / step : 0; }
+
+/* --- end: behind the last j < count for which j step + start is below `size` */
+static inline int NAME_end(int start, int step, int count, int size) {
+  return start < size ? NAME_clip((size - 1 - start) / step + 1, 0, count) : 0;
+}
+
+/* --- conv: out[f][i][j] = sum of W[f][c][u][v] x[c][i sy + u dy - py][j sx + v dx - px] + b[f]; each weight goes
+   along a whole row, for four filters at once; `sums` holds these rows */
+static inline void NAME_conv(const int8_t *restrict x, const int8_t *restrict W, const int32_t *b, const int32_t *M,
+                             const int8_t *shift, int32_t *restrict sums, int8_t *restrict out, int C, int H, int Wd,
+                             int F, int rows, int columns, int HH, int WW, int sy, int sx, int py, int px, int dy,
+                             int dx, int groups, int zero, int next, int low) {
+  const int channels = C / groups, filters = F / groups, count = channels * HH * WW;
+  for (int f = 0, many; f < F; f += many) {
+    many = filters - f % filters >= 4 ? 4 : 1;
+    for (int i = 0; i < rows; ++i) {
+      for (int k = 0; k < many; ++k)
+        for (int j = 0; j < columns; ++j) sums[k * columns + j] = b[f + k];
+      for (int c = 0; c < channels; ++c)
+        for (int u = 0; u < HH; ++u) {
+          const int r = i * sy + u * dy - py;
+          if (r < 0 || r >= H) continue;
+          const int8_t *row = x + ((f / filters * channels + c) * H + r) * Wd;
+          for (int v = 0; v < WW; ++v) {
+            const int8_t *w = W + f * count + (c * HH + u) * WW + v;
+            const int start = v * dx - px, begin = NAME_begin(start, sx), end = NAME_end(start, sx, columns, Wd);
+            if (many == 4) {
+              const int16_t w0 = w[0], w1 = w[count], w2 = w[2 * count], w3 = w[3 * count];
+              for (int j = begin; j < end; ++j) {
+                const int16_t pixel = (int16_t)(row[j * sx + start] - zero);
+                sums[j] += w0 * pixel;
+                sums[columns + j] += w1 * pixel;
+                sums[2 * columns + j] += w2 * pixel;
+                sums[3 * columns + j] += w3 * pixel;
+              }
+            } else
+              for (int j = begin; j < end; ++j) sums[j] += w[0] * (row[j * sx + start] - zero);
           }
-        out[(f * rows + i) * columns + j] = NAME_narrow(NAME_scaled(sum, M[f], shift[f]) + next, low);
-      }
+        }
+      for (int k = 0; k < many; ++k)
+        for (int j = 0; j < columns; ++j)
+          out[((f + k) * rows + i) * columns + j] =
+            NAME_narrow(NAME_scaled(sums[k * columns + j], M[f + k], shift[f + k]) + next, low);
+    }
   }
 }
 

@@ -12,7 +12,8 @@ from handgrad.interop.network import POINTWISE, size
 
 _SUMS = ["scaled", "narrow"]
 _NEEDS = {
-    "affine": [*_SUMS, "affine_sum"], "scores": ["affine_sum"], "conv": _SUMS,
+    "affine": [*_SUMS, "affine_sum"], "scores": ["affine_sum"],
+    "conv": [*_SUMS, "clip", "begin", "end"],
     "conv_transpose": _SUMS, "channels": _SUMS, "prelu": _SUMS, "add": _SUMS, "rescale": _SUMS,
     "quantize": ["nearest_int"], "groupnorm": ["rsqrt", "nearest_int"], "max_pool": ["clip"],
     "avg_pool": ["clip", "narrow", "divided"], "bilinear": ["clip", "narrow", "divided"],
@@ -38,7 +39,10 @@ def header(net: Quantized, name: str, *, bare: bool = False) -> tuple[str, Sizes
     for step in net.steps:
         lines += _call(text, step)
     buffers = [f"static int8_t {text.name}_memory[{max(end, 1)}];"]
-    sizes = Sizes(text.bytes, end)
+    rows = 4 * max((node.shape[2] for node in network.nodes if node.op == "conv"), default=0)
+    if rows:
+        buffers.append(f"static int32_t {text.name}_sums[{rows}];")
+    sizes = Sizes(text.bytes, end + 4 * rows)
     return text.whole(network, lines, buffers, sizes, bare, "int8"), sizes
 
 
@@ -66,7 +70,8 @@ def _call(text: Text, step: Step) -> list[str]:
         W, b = array("W", "int8_t"), array("b", "int32_t")
         numbers = [*before, node.shape[0], *node.shape[1:], *a["W"].shape[2:], *o["stride"]]
         numbers += [*o["pad"], *o["dilation"], o["groups"], n["zero"], n["next"], n["low"]]
-        return [text.call(op, x, W, b, *sums(), out, *numbers)]
+        row = [f"{text.name}_sums"] if op == "conv" else []
+        return [text.call(op, x, W, b, *sums(), *row, out, *numbers)]
     if op == "batchnorm":
         plus = array("plus", "int32_t")
         return [text.call("channels", x, *sums(), plus, out, count, each, n["zero"], n["low"])]

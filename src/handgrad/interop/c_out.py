@@ -30,6 +30,7 @@ from handgrad.interop.network import (
 )
 
 _NEEDS = {
+    "conv": ["clip", "begin", "end"],
     "max_pool": ["clip"], "avg_pool": ["clip"], "bilinear": ["clip"], "groupnorm": ["rsqrt"],
     "elu": ["expm1"], "tanh": ["tanh_of", "expm1"], "gelu_tanh": ["tanh_of", "expm1"],
     "tanh_of": ["expm1"],

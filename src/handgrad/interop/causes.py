@@ -14,7 +14,7 @@ import numpy as np
 
 from handgrad.interop import bounds
 from handgrad.interop.bounds import Value
-from handgrad.interop.causes_edges import one, paddings
+from handgrad.interop.causes_edges import crops, one, paddings, strides
 from handgrad.interop.causes_images import joins, maxout, pools, upsample
 from handgrad.interop.causes_norms import Tried, norms, tolerant, tried
 from handgrad.interop.causes_points import activations, anywhere, dropout, standardize
@@ -102,6 +102,9 @@ def _products(
         yield from paddings(node, x, same)
     if node.op == "conv" and max(o["stride"]) > 1:
         yield from _phases(node, x, same)
+        yield from strides(node, x, same)
+    if node.op == "conv_transpose":
+        yield from crops(node, x, same)
     for s in (1, 2, 3):
         if tuple(o["stride"]) != (s, s):
             yield (

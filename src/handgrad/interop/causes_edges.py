@@ -37,6 +37,16 @@ def paddings(node: Node, x: Value, same: Any, fill: float = 0.0) -> Iterator[Tri
         found = edges(plain, x, same, widths, "constant", fill)
         if found is not None:
             yield words, found
+    ways = {
+        "on both sides": (1, 1), "at the near edge": (2, 0), "at the far edge": (0, 2),
+        "at the near edge, half of it": (1, 0), "at the far edge, half of it": (0, 1), "nowhere": (0, 0),
+    }  # fmt: skip
+    for rows, (a, b) in ways.items():
+        for columns, (c, d) in ways.items():
+            if rows != columns:
+                found = edges(plain, x, same, (a * p, b * p, c * q, d * q), "constant", fill)
+                if found is not None:
+                    yield f"the padding is the other way: rows {rows}, columns {columns}", found
     for value in (-1.0, 1.0, float(x.value.min()), float(x.value.mean())):
         found = edges(plain, x, same, (p, p, q, q), "constant", value)
         if found is not None:
@@ -66,3 +76,41 @@ def edges(node: Node, x: Value, same: Any, widths: Any, kind: str, fill: float) 
         return same(node, [Value(value, np.pad(x.error, around))])
     except Exception:  # a mistake that the shapes rule out
         return None
+
+
+def strides(node: Node, x: Value, same: Any) -> Iterator[Tried]:
+    """Yield a pool in front of a convolution, or behind it, in the place of its stride."""
+    o, shape = node.options, node.shape
+    pool = {"size": o["stride"], "stride": o["stride"], "pad": (0, 0), "ceil_mode": False}
+    still = replace(node, options={**o, "stride": (1, 1)})
+    for op, words in (("avg_pool", "an average pool"), ("max_pool", "a max pool")):
+        more = {"count_include_pad": True} if op == "avg_pool" else {}
+        for ceil_mode in (False, True):
+            kind = Node(
+                "pool", op, node.inputs, {**pool, **more, "ceil_mode": ceil_mode}, {}, {}, shape
+            )
+            try:
+                yield (
+                    f"{words} in front of it stands for the stride",
+                    same(still, [same(kind, [x])]),
+                )
+                yield f"{words} behind it stands for the stride", same(kind, [same(still, [x])])
+            except Exception:  # windows that the image has no room for
+                continue
+
+
+def crops(node: Node, x: Value, same: Any) -> Iterator[Tried]:
+    """Yield a transposed convolution without padding whose output is cut otherwise."""
+    whole = tuple(node.options["pad"])
+    plain = replace(node, options={**node.options, "pad": (0, 0), "output_pad": (0, 0)})
+    try:
+        out = same(plain, [x])
+    except Exception:  # a mistake that the shapes rule out
+        return
+    rows, columns = node.shape[1:]
+    for a in range(out.value.shape[2] - rows + 1):
+        for b in range(out.value.shape[3] - columns + 1):
+            if (a, b) != whole:
+                cut = (part[:, :, a : a + rows, b : b + columns] for part in out)
+                words = f"the output is cropped at the other side: {a} rows and {b} columns at the near edge"
+                yield f"{words}, not {one(whole)}", Value(*cut)

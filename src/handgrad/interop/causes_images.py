@@ -122,6 +122,11 @@ def upsample(
     start = [np.arange(m) / s for m, s in zip(sizes, scale, strict=True)]
     yield "the pixels are counted from their corners, not their centres (asymmetric)", tried(
         "", _between(x, start), right, u)[1]  # fmt: skip
+    for a, words in (
+        (-0.75, "bicubic"),
+        (-0.5, "bicubic with the number -0.5, as in Keras and PIL"),
+    ):
+        yield f"it is {words}", tried("", _cubic(x, scale, a), right, u)[1]
     rows, columns = (
         np.minimum(np.rint(p).astype(int), n - 1) for p, n in zip(start, x.shape[2:], strict=True)
     )
@@ -132,6 +137,24 @@ def upsample(
     a, b = scale
     if a != b:
         yield "vertical and horizontal scale are exchanged", option(scale=(b, a))
+
+
+def _cubic(x: Array, scale: Sequence[int], a: float) -> Array:
+    """Cubic convolution, with the edges repeated."""
+    for axis, s in zip((2, 3), scale, strict=True):
+        n = x.shape[axis]
+        place = (np.arange(n * s) + 0.5) / s - 0.5
+        low = np.floor(place).astype(int)
+        out = np.zeros((*x.shape[:axis], n * s, *x.shape[axis + 1 :]))
+        for k in (-1, 0, 1, 2):
+            t = np.abs(place - low - k)
+            near = (a + 2) * t**3 - (a + 3) * t**2 + 1
+            far = a * (t**3 - 5 * t**2 + 8 * t - 4)
+            weight = np.where(t <= 1, near, np.where(t < 2, far, 0.0))
+            shape = (-1, 1) if axis == 2 else (-1,)
+            out = out + weight.reshape(shape) * x.take(np.clip(low + k, 0, n - 1), axis)
+        x = out
+    return x
 
 
 def _between(x: Array, places: Sequence[Array]) -> Array:
@@ -173,6 +196,8 @@ def joins(
         ("the mean of the values is taken, not the sum", (a + b) / 2),
         ("one of the values is added twice", 2 * a + b),
         ("one of the values is added twice", a + 2 * b),
+        ("one of the values is added to itself, and the other is lost", 2 * a),
+        ("one of the values is added to itself, and the other is lost", 2 * b),
         ("the values are joined, not added", np.concatenate([a, b], axis=1)),
         ("the values are joined, not added", np.concatenate([b, a], axis=1)),
     ):

@@ -111,11 +111,11 @@ def norms(
                 / np.sqrt(x.var(axis=over, keepdims=True) + o["eps"])
             ),
         )
+    yield "gamma is missing", arrays(gamma=None)
+    yield "beta is missing", arrays(beta=None)
+    yield "gamma and beta are missing", arrays(gamma=None, beta=None)
     xhat = ((y - mean) / np.sqrt(var + o["eps"])).reshape(x.shape)
     for words, value in (
-        ("gamma is missing", xhat + b),
-        ("beta is missing", xhat * g),
-        ("gamma and beta are missing", xhat),
         ("gamma and beta are exchanged", xhat * b + g),
         ("beta is added before gamma multiplies", (xhat + b) * g),
         ("gamma is counted from 0: 1 + gamma", xhat * (1 + g) + b),
@@ -134,6 +134,11 @@ def norms(
             flat = mixed.reshape(len(x), G, -1)
             spread = _standard(flat, (2,), o["eps"]).reshape(mixed.shape).swapaxes(1, 2)
             yield f"the channels of its {G} groups are interleaved", done(spread)
+            if x.ndim == 4:
+                last = np.ascontiguousarray(x.transpose(0, 2, 3, 1))
+                split = _standard(last.reshape(len(x), G, -1), (2,), o["eps"]).reshape(last.shape)
+                words = f"its {G} groups are made of images in NHWC order, not of their channels"
+                yield words, done(split.transpose(0, 3, 1, 2))
     for words, over in others.items():
         with np.errstate(all="ignore"):
             largest = np.abs(x).max(axis=over, keepdims=True)

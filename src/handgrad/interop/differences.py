@@ -28,6 +28,13 @@ def forward_difference(network: Network, seen: Trace, found: Found, mode: str) -
     if front is not None and front.op == "dropout":
         words = search.of_input(node, front)
     cause = words or search.cause(node)
+    if cause is None:
+        # a branch that the other network lacks is none of its layers: what joins it is
+        for join in (by_name[name] for name in found.off[1:] if len(by_name[name].inputs) > 1):
+            cause = search.known(join)
+            if cause:
+                node, others = join, candidates(seen, found, join)
+                break
     off, explained = _size(found.done[node.name].out, others)
     if words and front is not None:
         node = front

@@ -38,6 +38,7 @@ def gradients(
         network.output: Value.exact(upstream.reshape(found.values[network.output].value.shape))
     }
     takers: dict[str, Node] = {}
+    parts: dict[str, list[tuple[Node, Array]]] = {}
     own: dict[str, tuple[Node, str, Value]] = {}
     mistakes: dict[str, tuple[tuple[str, Array], ...]] = {}
     for node in reversed(network.nodes):
@@ -45,13 +46,15 @@ def gradients(
             continue
         dout, wrong = _settled(node.name, sums[node.name], takers, trace, found)
         if wrong is not None:
-            return replace(wrong, others=mistakes.get(node.name, ()))
+            wrong = _from_elsewhere(wrong, parts.get(node.name, []))
+            return replace(wrong, others=(*wrong.others, *mistakes.get(node.name, ())))
         xs = [found.values[name] for name in node.inputs]
         back = backward(node, xs, found.done[node.name], dout, trace.unit, mode, trace.winograd)
         for name, dx in zip(node.inputs, back.inputs, strict=True):
             known = sums.get(name)
             sums[name] = dx if known is None else _added(known, dx, trace.unit)
             takers[name] = node
+            parts.setdefault(name, []).append((node, dx.value))
             mistakes[name] = tuple(mistaken(node, xs, dout, mode))
         for role, dw in back.params.items():
             if role in node.params:
@@ -72,8 +75,21 @@ def gradients(
         if name in sums:
             _, wrong = _settled(name, sums[name], takers, trace, found)
             if wrong is not None:
-                return replace(wrong, others=mistakes.get(name, ()))
+                wrong = _from_elsewhere(wrong, parts.get(name, []))
+                return replace(wrong, others=(*wrong.others, *mistakes.get(name, ())))
     return None
+
+
+def _from_elsewhere(wrong: Difference, parts: list[tuple[Node, Array]]) -> Difference:
+    """The layer from which a part of the sum does not come, where a value has several takers."""
+    if len(parts) < 2 or wrong.other is None:
+        return wrong
+    for node, part in parts:
+        rest = wrong.mine.value - part
+        if part.any() and fits(wrong.other, Value(rest, 8 * wrong.mine.error)):
+            words = f"the gradient that comes through {node.name} is missing: the value is detached there"
+            return replace(wrong, node=node, others=((words, rest),))
+    return wrong
 
 
 def _is_last_use(network: Network, node: Node, parameter: str) -> bool:

@@ -62,7 +62,7 @@ def quantized(network: Network, X: Any, *, bare: bool = False) -> Quantized:
         if node.op in _SAME:
             scales[node.name] = given[0]
         else:
-            scales[node.name] = _scale(*ranges[node.name])
+            scales[node.name] = _above_noise(_scale(*ranges[node.name]), given)
         steps.append(_step(node, given, scales[node.name], network))
     last = nodes[-1] if nodes else None
     if (
@@ -92,6 +92,12 @@ def quantized(network: Network, X: Any, *, bare: bool = False) -> Quantized:
         factor = inverse / step
         first[name] = (factor.astype(np.float32), (zero - mean * factor).astype(np.float32), each)
     return Quantized(network, tuple(steps), scales, first)
+
+
+def _above_noise(scale: Scale, given: list[Scale]) -> Scale:
+    """The scale, or where all that comes out is far below the steps of what goes in, a share of these."""
+    least = max(one.scale for one in given) * 2.0**-20
+    return scale if scale.scale >= least else Scale(least, 0)
 
 
 def _fused(network: Network) -> Network:

@@ -7,16 +7,14 @@ a flattened image, are sorted accordingly, and no number of them changes.
 
 from __future__ import annotations
 
-import json
 import warnings
-import zipfile
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from handgrad.errors import DataError, HandgradError, OptionError, as_path, shown
+from handgrad.errors import DataError, OptionError, as_path, shown
+from handgrad.interop.keras_files import check_size, checked_file
 from handgrad.interop.keras_ops import LAYERS
 from handgrad.interop.network import Images, Network
 from handgrad.interop.optional import library
@@ -24,8 +22,6 @@ from handgrad.interop.reader import Growing, NoCounterpart, Unknown, Value, as_s
 from handgrad.interop.rebuild import GraphModel, check_options, model_of
 
 Made = Any
-_LARGEST = 2 << 30  # bytes that the members of a file may unpack to
-_MOST = 200  # times the size of the file, likewise
 
 
 def from_keras(model: Any, **options: Any) -> GraphModel:
@@ -40,8 +36,8 @@ def from_keras(model: Any, **options: Any) -> GraphModel:
 
     Raises:
         OperationError: layers that have no counterpart, all of them with their names.
-        DataError: the file is damaged, unpacks to more than it may, or holds code (Lambda layers, classes of
-            other packages).
+        DataError: the file is damaged, unpacks to more than it may, holds code (Lambda layers, classes of
+            other packages) or links, or has layers with more numbers than it holds.
         OptionError: it is no model, or Keras is missing.
     """
     check_options("from_keras", options)
@@ -54,11 +50,14 @@ def network_of(model: Any) -> Network:
     images = Images()
     if isinstance(model, str | PathLike):
         path = as_path("from_keras", "model", model)
-        images = _checked_file(path)
+        images, config, held = checked_file(path)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
+                check_size(keras, config, held, path)
                 model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        except DataError:
+            raise
         except Exception as error:  # of many kinds
             raise DataError(
                 f"{path} cannot be read: {' '.join(str(error).split())[:300]}"
@@ -102,73 +101,6 @@ def _functional(keras: Any, model: Any) -> Any:
     if isinstance(model, keras.Sequential):
         return getattr(model, "_functional", None)
     return model if hasattr(model, "operations") and hasattr(model, "_nodes") else None
-
-
-def _checked_file(path: Path) -> Images:
-    """Look at a ``.keras`` file before Keras does; return what `export` put into it."""
-    try:
-        size = path.stat().st_size
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            whole = sum(m.file_size for m in members)
-            if whole > _LARGEST or whole > max(_MOST * size, 1 << 24) or len(members) > 10_000:
-                raise DataError(
-                    f"{path} unpacks to {whole:,} bytes, which no network of its size does"
-                )
-            names = [m.filename for m in members]
-            if "config.json" not in names or any(
-                n.startswith("/") or ".." in n.split("/") for n in names
-            ):
-                raise DataError(f"{path} is no .keras file: its members are {shown(names)}")
-            config = json.loads(archive.read("config.json"))
-            known = json.loads(archive.read("handgrad.json")) if "handgrad.json" in names else {}
-    except HandgradError:
-        raise
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
-    except Exception as error:  # damaged archives raise errors of many kinds
-        raise DataError(
-            f"{path} is no .keras file, or damaged: {' '.join(str(error).split())[:200]}"
-        ) from None
-    foreign = sorted(set(_code(config)))
-    if foreign:
-        raise DataError(f"{path} holds code, which is not run: {', '.join(foreign)[:300]}")
-    try:
-        classes = tuple(str(n) for n in json.loads(known.pop("class_names", "[]")))
-        levels = int(known.pop("levels", 255))
-    except (AttributeError, TypeError, ValueError):
-        return Images()
-    return Images(None, None, levels, classes, {str(k): str(v) for k, v in known.items()})
-
-
-def _code(config: Any, depth: int = 0) -> list[str]:
-    """Lambda layers, and classes that are not Keras' own."""
-    if depth > 100:
-        return ["a configuration that is nested without end"]
-    found: list[str] = []
-    if isinstance(config, dict):
-        name, module = config.get("class_name"), config.get("module")
-        if name in (
-            "Lambda",
-            "__lambda__",
-            "TorchModuleWrapper",
-            "TFSMLayer",
-            "JaxLayer",
-            "FlaxLayer",
-        ):
-            found.append(str(name))
-        elif (
-            config.get("registered_name")
-            and isinstance(module, str)
-            and not module.startswith("keras")
-        ) or (isinstance(module, str) and module.partition(".")[0] not in ("keras", "builtins")):
-            found.append(f"{module}.{name}")
-        for value in config.values():
-            found += _code(value, depth + 1)
-    elif isinstance(config, list):
-        for value in config:
-            found += _code(value, depth + 1)
-    return found
 
 
 _KEEP = (

@@ -32,6 +32,9 @@ def relation(other: Array, mine: Value, unit: float) -> str | None:
     for words, wanted in _turned(right):
         if is_it(wanted):
             return words
+    reordered = _reordered(other, right, is_it)
+    if reordered:
+        return reordered
     size = float((right**2).sum())
     factor = float((other * right).sum()) / size if size else 0.0
     if abs(factor) > 1e-12 and is_it(factor * right, factor):
@@ -43,13 +46,19 @@ def relation(other: Array, mine: Value, unit: float) -> str | None:
     shift = float((other - right).mean())
     if shift and is_it(right + shift):
         return f"{shift:.6g} is added"
+    spread = float(right.var())
+    factor = float((other * (right - right.mean())).mean()) / spread if spread else 0.0
+    plus = float(other.mean() - factor * right.mean())
+    if factor and is_it(factor * right + plus, abs(factor) + abs(plus)):
+        return f"it is multiplied by {factor:.6g}, and {plus:.6g} is added"
     low, high = float(other.min()), float(other.max())
     if low < high and is_it(np.clip(right, low, high)):
         sides = [f"{low:.6g}"] if low > right.min() else []
         sides += [f"{high:.6g}"] if high < right.max() else []
         return f"it is cut off at {' and '.join(sides)}"
     for words, wanted in _rounded(right):
-        if (other == wanted).mean() > 0.9 and np.allclose(other, wanted, rtol=2e-2):
+        near = np.abs(other - wanted) <= 4 * unit * np.abs(wanted)
+        if near.mean() > 0.9 and np.allclose(other, wanted, rtol=2e-2):
             return words
     return _scaled(other, right, is_it) or _partly(other, right, error)
 
@@ -65,6 +74,8 @@ def _rounded(a: Array) -> Iterator[tuple[str, Array]]:
         yield "it is rounded to integers", np.round(a)
         yield "it is cut down to integers", np.trunc(a)
         yield "it is rounded down to integers", np.floor(a)
+        for parts in (255, 256, 127.5, 128):
+            yield f"it is rounded to parts of 1/{parts:g}", np.round(a * parts) / parts
         for digits in (1, 2, 3, 4):
             yield f"it is rounded to {digits} decimals", np.round(a, digits)
         for bits_of in (8, 4):
@@ -80,7 +91,14 @@ def _turned(a: Array) -> Iterator[tuple[str, Array]]:
             continue
         where = _axis(a, axis)
         yield f"{where} are in reverse order", np.flip(a, axis)
-        for k in (1, -1, 2, -2):
+        n = a.shape[axis]
+        for k in (
+            1,
+            -1,
+            2,
+            -2,
+            *{n // g for g in range(2, 9) if n % g == 0 and 2 < n // g < n - 2},
+        ):
             yield f"{where} are rolled by {k}", np.roll(a, k, axis)
         for g in (k for k in range(2, a.shape[axis]) if a.shape[axis] % k == 0):
             order = np.arange(a.shape[axis]).reshape(g, -1).T.reshape(-1)
@@ -136,11 +154,29 @@ def _turned(a: Array) -> Iterator[tuple[str, Array]]:
             yield f"it is divided by the sum over {where}", a / a.sum(axis, keepdims=True)
 
 
+def _reordered(other: Array, right: Array, is_it: object) -> str | None:
+    """The slices along one axis in another order, which is none of the usual ones."""
+    for axis in range(right.ndim):
+        n = right.shape[axis]
+        if not 2 <= n <= 512 or right.size < 3 * n:
+            continue
+        a, b = (np.moveaxis(x, axis, 0).reshape(n, -1)[:, :64] for x in (other, right))
+        far = (a**2).sum(1)[:, None] - 2 * a @ b.T + (b**2).sum(1)
+        order = far.argmin(axis=1)
+        if len(np.unique(order)) == n and is_it(right.take(order, axis)):  # type: ignore[operator]
+            first = ", ".join(map(str, order[:6]))
+            return f"{_axis(right, axis)} are in another order: {first}{', ...' if n > 6 else ''}"
+    return None
+
+
 def _axis(a: Array, axis: int) -> str:
     if a.ndim == 4:
-        return ("the first axis", "the channels", "the rows of pixels", "the columns of pixels")[
-            axis
-        ]
+        return (
+            "the entries of the first axis",
+            "the channels",
+            "the rows of pixels",
+            "the columns of pixels",
+        )[axis]
     return f"the numbers of axis {axis}" if a.ndim > 1 else "the numbers"
 
 
@@ -161,6 +197,16 @@ def _scaled(other: Array, right: Array, is_it: object) -> str | None:
             return (
                 f"a number is added to each of {_axis(right, axis)}: {_few(shift.reshape(-1)[:4])}"
             )
+        centred = right - right.mean(others, keepdims=True)
+        size = (centred**2).sum(others, keepdims=True)
+        if size.all():
+            factor = (other * centred).sum(others, keepdims=True) / size
+            plus = (other - factor * right).mean(others, keepdims=True)
+            largest = float(np.abs(factor).max() + np.abs(plus).max())
+            if factor.any() and is_it(factor * right + plus, largest):  # type: ignore[operator]
+                where, few = _axis(right, axis), _few(factor.reshape(-1)[:4])
+                more = _few(plus.reshape(-1)[:4])
+                return f"each of {where} is multiplied by a number, {few}, and one is added: {more}"
     return None
 
 
@@ -187,6 +233,23 @@ def _partly(other: Array, right: Array, error: Array) -> str | None:
         return f"{share} should be 0"
     first = tuple(int(i) for i in np.argwhere(bad)[0])
     return f"{share} differ, the first at {first}"
+
+
+def unbiased(other: Array, right: Array) -> str | None:
+    """Say so where `other` are the variances `right` of n numbers divided by n - 1, or the reverse."""
+    with np.errstate(all="ignore"):
+        ratio = float(np.median(other / right))
+        n = ratio / (ratio - 1) if ratio > 1 else 1 / (1 - ratio)
+    count = round(n) if 1.5 < n < 1e5 else 0
+    if not count:
+        return None
+    wanted = right * count / (count - 1) if ratio > 1 else right * (count - 1) / count
+    if abs(n - count) > 0.02 * max(1.0, count / 100) or not np.allclose(other, wanted, rtol=2e-6):
+        return None
+    way = (
+        "n / (n - 1), as if it were unbiased" if ratio > 1 else "(n - 1) / n, as if it were biased"
+    )
+    return f"the variance is multiplied by {way} (n = {count})"
 
 
 def sorted_by(x: Array, y: Array) -> tuple[Array, Array]:

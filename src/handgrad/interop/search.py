@@ -13,7 +13,7 @@ from handgrad.interop.causes import causes
 from handgrad.interop.match import Found, candidates, fits, layouts
 from handgrad.interop.network import POINTWISE, Network, Node
 from handgrad.interop.parameters import turns
-from handgrad.interop.relations import is_function, relation, solved_option, sorted_by
+from handgrad.interop.relations import is_function, relation, solved_option, sorted_by, unbiased
 from handgrad.interop.trace import Trace
 
 
@@ -31,7 +31,8 @@ class Search:
         for explains in (self._all_of_it, self._what_follows):
             self.explains = explains
             looks = (
-                self.known, self.exchanged, self.changed_arrays, self.between, self.moved, self.output,
+                self.turned_round, self.known, self.exchanged, self.changed_arrays, self.not_loaded,
+                self.between, self.moved, self.output,
             )  # fmt: skip
             for look in looks:
                 words = look(node)
@@ -189,7 +190,29 @@ class Search:
                         continue
                     if self.is_there(node, out) and self.explains(node, out):
                         words = relation(other, mine, self.seen.unit)
+                        if role == "var":
+                            words = unbiased(other, mine.value) or words
                         return f"{role} holds other numbers" + (f": {words}" if words else "")
+        return None
+
+    def not_loaded(self, node: Node) -> str | None:
+        """All arrays of the layer are others, side by side in one module of the other network."""
+        if len(node.params) < 2:
+            return None
+        for prefix in dict.fromkeys(name.rpartition(".")[0] for name in self.seen.params):
+            own = [
+                np.asarray(a, np.float64)
+                for name, a in self.seen.params.items()
+                if name.rpartition(".")[0] == prefix
+            ]
+            arrays = {}
+            for role, array in node.arrays.items():
+                made = (turn(a) for a in own for turn in turns(node, role, array.shape))
+                arrays[role] = next((a for a in made if a is not None), array)
+            if any(np.allclose(arrays[r], node.arrays[r], rtol=1e-5) for r in node.params):
+                continue
+            if self.is_there(node, self.forward(replace(node, arrays=arrays), self.inputs(node))):
+                return f"its weights are others altogether, in {prefix}: not loaded, or trained further"
         return None
 
     def _of_size(self, size: int) -> list[np.ndarray]:
@@ -213,9 +236,25 @@ class Search:
                     out = self.forward(node, [*xs[:i], Value.exact(value), *xs[i + 1 :]])
                     if self.is_there(node, out) and self.explains(node, out):
                         words = (
-                            relation(value, x, self.seen.unit) or "another operation stands there"
+                            self._at_once(name, value, x)
+                            or relation(value, x, self.seen.unit)
+                            or "another operation stands there"
                         )
                         return f"between {name} and {node.name}: {words}"
+        return None
+
+    def _at_once(self, name: str, value: np.ndarray, x: Value) -> str | None:
+        """What the layer `name` does twice, or not at all, so that its output x is `value`."""
+        node = next((node for node in self.network.nodes if node.name == name), None)
+        error = 8 * x.error + 8 * self.seen.unit * (np.abs(x.value) + np.abs(value))
+        if node is not None and "b" in node.arrays:
+            b = np.asarray(node.arrays["b"]).reshape((1, -1) + (1,) * (x.value.ndim - 2))
+            if fits(value, Value(x.value + b, error)):
+                return f"the bias of {name} is added twice"
+        if node is not None and node.op == "avg_pool":
+            window = int(np.prod(node.options["size"]))
+            if fits(value, Value(window * x.value, window * error)):
+                return f"the windows of {name} are summed, not averaged"
         return None
 
     def solved(self, node: Node) -> str | None:
@@ -260,10 +299,35 @@ class Search:
                 if words is None or not np.isfinite(value).all():
                     continue
                 if self.explains(node, Value(value, out.error)):
-                    return words
+                    return self._untouched(node, value, out) or words
                 if " of its " not in words:
                     first = first or words
         self._first_output = first
+        return None
+
+    def _untouched(self, node: Node, value: np.ndarray, out: Value) -> str | None:
+        """Where an activation lets its input through as it is."""
+        bad = np.abs(value - out.value) > 4 * out.error
+        if node.op not in POINTWISE or not bad.any():
+            return None
+        x = self.inputs(node)[0].value[bad]
+        if not fits(value[bad], Value(x, 4 * out.error[bad] + 8 * self.seen.unit * np.abs(x))):
+            return None
+        return (
+            f"the input comes through as it is, of the numbers from {x.min():.3g} to {x.max():.3g}"
+        )
+
+    def turned_round(self, node: Node) -> str | None:
+        """The layer behind this one stands in front of it."""
+        for after in self.uses[node.name]:
+            if len(self.uses[node.name]) > 1 or {len(node.inputs), len(after.inputs)} != {1}:
+                continue
+            try:
+                out = self.forward(node, [self.forward(after, self.inputs(node))])
+            except Exception:  # it takes other shapes
+                continue
+            if self.is_there(after, out) and self.explains(after, out):
+                return f"{after.name} stands in front of {node.name}, not behind it"
         return None
 
     def shares(self, node: Node) -> str | None:

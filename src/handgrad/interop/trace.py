@@ -171,7 +171,7 @@ def _of_torch(
     module: Any, xs: Sequence[Array], upstream: Array | Upstream, mode: str, dtype: Any
 ) -> Trace:
     torch = library("torch", "compare")
-    module = copy.deepcopy(module)
+    module = _copied(module)
     given = next((p.dtype for p in module.parameters() if p.dtype.is_floating_point), torch.float32)
     keras = is_keras(module)
     kind = given if dtype is None or keras else getattr(torch, str(np.dtype(dtype)))
@@ -223,6 +223,18 @@ def _of_torch(
     if keras:
         _keras_names(module, result)
     return result
+
+
+def _copied(module: Any) -> Any:
+    """A copy whose parameters have the hooks of the original's, which may change gradients."""
+    copied = copy.deepcopy(module)
+    for old, new in zip(module.parameters(), copied.parameters(), strict=True):
+        if new.requires_grad:
+            for hook in (getattr(old, "_backward_hooks", None) or {}).values():
+                new.register_hook(hook)
+            for hook in (getattr(old, "_post_accumulate_grad_hooks", None) or {}).values():
+                new.register_post_accumulate_grad_hook(hook)
+    return copied
 
 
 def _keras_names(module: Any, result: Trace) -> None:

@@ -104,7 +104,7 @@ FACTS = [
         lambda: load_recipe("speedrun").config.training.norm_sync,
     ),
     ("lab.md", "at most 8 MB", lambda: guard.LARGEST_UPLOAD == 8 << 20),
-    ("lab.md", "trainings, four at once at most", lambda: launching.MOST == 4),
+    ("lab.md", "trainings and studies, four at once at most", lambda: launching.MOST == 4),
     ("lab.md", "goes on after twenty seconds", lambda: live.LEASED == 20),
     ("experiments.md", "`coarse-to-fine`", lambda: len(STUDIES) == 15),
 ]

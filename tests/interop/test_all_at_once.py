@@ -141,3 +141,22 @@ def test_sequences_are_transposed():
         right = module(torch.as_tensor(X)).numpy()
     model = interop.from_torch(module, X)
     np.testing.assert_allclose(model.loss(X), right, rtol=1e-12, atol=1e-13)
+
+
+def test_a_file_for_a_fixed_number_of_rows():
+    """As PyTorch's newer exporter writes it: the rows of the example stand in the shape of a Reshape."""
+    onnx = pytest.importorskip("onnx")
+    make, floats = onnx.helper.make_node, onnx.TensorProto.FLOAT
+    nodes = [make("Reshape", ["x", "to"], ["rows"]), make("Gemm", ["rows", "W"], ["y"])]
+    rng = np.random.default_rng(2)
+    W = rng.standard_normal((12, 3)).astype(np.float32)
+    graph = onnx.helper.make_graph(
+        nodes,
+        "net",
+        [onnx.helper.make_tensor_value_info("x", floats, [2, 3, 2, 2])],
+        [onnx.helper.make_tensor_value_info("y", floats, [2, 3])],
+        [onnx.numpy_helper.from_array(a, n) for a, n in ((W, "W"), (np.array([2, 12]), "to"))],
+    )
+    X = rng.standard_normal((5, 3, 2, 2)).astype(np.float32)
+    model = interop.from_onnx(onnx.helper.make_model(graph).SerializeToString())
+    np.testing.assert_allclose(model.loss(X), X.reshape(5, -1) @ W, rtol=1e-5, atol=1e-6)

@@ -102,6 +102,12 @@ def _network(onnx: Any, model: Any, where: str, input_shape: Any) -> Network:
     if foreign:
         names = ", ".join(foreign)[:200]
         growing.problem(f"the functions {names}", "export with them inlined")
+    fixed = {
+        value.type.tensor_type.shape.dim[0].dim_value
+        for value in graph.input
+        if value.name not in constants and value.type.tensor_type.shape.dim
+    }
+    context.batch = (fixed.pop() if len(fixed) == 1 else 0) or 1
     context.shapes = {
         value.name: [d.dim_value for d in value.type.tensor_type.shape.dim][1:]
         for value in graph.value_info

@@ -253,7 +253,7 @@ void image_step() {
     batchnorm_forward<T>(norm, z.data(), gamma.data(), beta.data(),
                          {mean.data(), var.data(), inv_std.data(), scale.data(), largest.data(), index.data()}, p.data());
     affine_forward<T>(p.data(), w2.data(), b2.data(), N, features, K, scores.data());
-    const double loss = loss_of_labels<T>(Loss::kSvm, scores.data(), y.data(), N, K, 0, dscores.data());
+    const double loss = loss_of_labels<T>(Loss::kSvm, scores.data(), y.data(), nullptr, N, K, 0, dscores.data());
     affine_gradients<T>(dscores.data(), p.data(), w2.data(), N, features, K, dp.data(), dw2.data(), db2.data());
     batchnorm_backward<T>(norm, dp.data(), z.data(),
                           {mean.data(), nullptr, inv_std.data(), scale.data(), largest.data(), index.data()}, beta.data(), dz.data(),

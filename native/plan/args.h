@@ -36,10 +36,10 @@ class Args {
              "needs more than its slot holds");
         return slot;
     }
-    // The same, or -1 for what is left out.
+    // The same, or -1 for what is left out, also behind the last.
     template <class U>
     int64_t optional(size_t place, int64_t count) const {
-        return place < text_.slots.size() && text_.slots[place] < 0 ? -1 : slot<U>(place, count);
+        return place >= text_.slots.size() || text_.slots[place] < 0 ? -1 : slot<U>(place, count);
     }
     // A column of the table of numbers of a step.
     int64_t column(size_t place, int64_t count = 1) const {

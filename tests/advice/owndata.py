@@ -127,6 +127,19 @@ def pictures_that_cannot_be_read(place, way, capsys):
     assert "cannot be read" not in str(data.from_folder("p").notes)
 
 
+@follows("; unpack it, and give what was in it")
+def a_packed_table(place):
+    import gzip
+    import shutil
+
+    packed = place / "t.csv.gz"
+    packed.write_bytes(gzip.compress(table_text().encode()))
+    assert "unpack it" in refused(lambda: kind_of(packed))
+    with gzip.open(packed) as source, (place / "t.csv").open("wb") as target:
+        shutil.copyfileobj(source, target)
+    assert kind_of(place / "t.csv") == "table"
+
+
 @follows(
     "; put pictures into class folders, and give the folder", "; unpack it, and give the folder"
 )

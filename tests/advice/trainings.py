@@ -146,7 +146,8 @@ def runs_on_pictures_of_two_sizes(tmp_path):
 
 
 @follows(
-    "which of the arrays {', '.join(arrays)} are the inputs? Call them X",
+    "which of the arrays {_names(arrays)} are the inputs? Call them X",
+    "which are the inputs, {' or '.join(names)}? Call them X",
     "this network takes arrays: give it an .npy, .npz or .safetensors file",
     "predict: paths are for networks that look at pictures; this one takes",
 )
@@ -159,10 +160,11 @@ def files_for_a_network_of_arrays(tmp_path):
     def outputs(path):
         return np.array([said.outputs for said in said_of(runs, path)])
 
-    np.savez(tmp_path / "two.npz", a=X, b=X[:, :2])
-    name = said(refused(lambda: outputs(tmp_path / "two.npz")), r"Call them (\w+)$")
-    np.savez(tmp_path / "two.npz", **{name: X, "b": X[:, :2]})
-    np.testing.assert_allclose(outputs(tmp_path / "two.npz"), expected)
+    for names in (("a", "b"), ("data", "images")):
+        np.savez(tmp_path / "two.npz", **dict(zip(names, (X, X[:, :2]), strict=True)))
+        name = said(refused(lambda: outputs(tmp_path / "two.npz")), r"Call them (\w+)$")
+        np.savez(tmp_path / "two.npz", **{name: X, "b": X[:, :2]})
+        np.testing.assert_allclose(outputs(tmp_path / "two.npz"), expected)
 
     (tmp_path / "rows.png").write_bytes(b"")
     ways = said(refused(lambda: outputs(tmp_path / "rows.png")), r"give it an (.*) file$")

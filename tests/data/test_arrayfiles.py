@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from handgrad.data import from_arrays, load
-from handgrad.data.arrayfiles import read_idx
+from handgrad.data.arrayfiles import inputs_in, read_idx
 from handgrad.errors import DataError, HandgradError, OptionError, ShapeError
 
 RANDOM = np.random.default_rng(0)
@@ -211,3 +211,24 @@ def test_damaged_arrays_are_refused(tmp_path):
             (tmp_path / name).write_bytes(damaged)
             with suppress(HandgradError):
                 from_arrays(tmp_path / name)
+
+
+def test_inputs_for_prediction_are_those_of_the_test_where_there_are_parts():
+    X, other, y = np.zeros((3, 2)), np.ones((4, 2)), np.arange(3)
+    for arrays in (
+        {"X": X, "y": y},
+        {"features": X},
+        {"anything": X},
+        {"x_train": other, "y_train": np.arange(4), "x_test": X, "y_test": y},
+        {"train_images": other, "val_images": X},
+        {"train_images": X, "train_labels": y},
+        {"own": X, "images": other},
+        {"X": X, "data": other},
+    ):
+        assert inputs_in(arrays, "a.npz", "own") is X
+    with pytest.raises(
+        DataError, match=r"a\.npz: which are the inputs, data or images\? Call them X"
+    ):
+        inputs_in({"data": X, "images": other}, "a.npz")
+    with pytest.raises(DataError, match="which of the arrays a \\(3, 2\\), b"):
+        inputs_in({"a": X, "b": other}, "a.npz")

@@ -132,6 +132,8 @@ def every_kernel(dtype=np.float32):
     k.squares(np.asfortranarray(w2))
     k.squared_loss(w2, w2, draw(len(w2)))
     k.all_finite(np.asfortranarray(w2))
+    for finish in "softmax", "yes", "numbers":
+        k.finished(draw(9, 5), finish, np.ones(5), np.zeros(5))
 
 
 IN_SANDWICHES = {

@@ -59,6 +59,14 @@ def test_both_ways_give_the_same(loaded, dtype):
     assert set(run._quick._plans) == {(n, *rows.shape[1:]) for n in (1, 3, 32)}
 
 
+@pytest.mark.parametrize("dtype", [">f8", ">f4", ">i8", "f2", "i2", "u4"])
+def test_other_dtypes_go_the_long_way(loaded, dtype):
+    run, rows = loaded
+    rows = np.abs(rows[:3]).astype(dtype)
+    run.outputs(rows.astype(np.float64))  # the plan is there
+    np.testing.assert_array_equal(run.outputs(rows), run.outputs(rows.astype(np.float64)))
+
+
 def test_a_row_alone_says_what_it_says_among_others(loaded):
     run, rows = loaded
     singly = np.concatenate([run.outputs(rows[i : i + 1]) for i in range(40)])

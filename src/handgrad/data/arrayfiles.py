@@ -194,6 +194,31 @@ def pairs_of(
     return {part: pair for part, pair in pairs.items() if part or "train" not in pairs}
 
 
+def inputs_in(arrays: Mapping[str, np.ndarray], where: str, x: str = "") -> np.ndarray:
+    """Return the inputs among arrays, by their names; of several parts those of the test, else of validation.
+
+    Args:
+        arrays: name -> array.
+        where: the file, for messages.
+        x: what the inputs were called in training.
+
+    Raises DataError if none are found, or it cannot be told which.
+    """
+    for name in (x, "X"):
+        if name in arrays:
+            return arrays[name]
+    roles = {name: _role(name) for name in arrays}
+    for part in ("", "test", "val", "train"):
+        names = [name for name, role in roles.items() if role == (part, "x")]
+        if len(names) == 1:
+            return arrays[names[0]]
+        if names:
+            raise DataError(f"{where}: which are the inputs, {' or '.join(names)}? Call them X")
+    if len(arrays) == 1:
+        return next(iter(arrays.values()))
+    raise DataError(f"{where}: which of the arrays {_names(arrays)} are the inputs? Call them X")
+
+
 def _partner(name: str, kind: str, arrays: Mapping[str, np.ndarray]) -> str:
     """The array that belongs to the array `name`: the only one of its `kind` and part, else X or y."""
     part = _role(name)[0]

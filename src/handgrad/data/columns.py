@@ -35,6 +35,7 @@ from handgrad.errors import (
     as_items,
     check_choice,
     nearest,
+    one_line,
     shown,
 )
 
@@ -289,7 +290,7 @@ class TablePreprocessing:
         hint = f"; did you mean {near!r}?" if near else ""
         raise DataError(
             f"table: there is no column {column.name!r}, which the network was trained on; the columns are "
-            f"{', '.join(table.names[:20])}{hint}"
+            f"{one_line(', '.join(table.names[:20]))}{hint}"
         )
 
     def to_parts(self) -> Parts:

@@ -44,6 +44,7 @@ _MARKS: Final = (
     (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"),
 )
+_BREAKS = re.compile(r"\s*[\r\n\v\f\x85\u2028\u2029]\s*")
 _STATED = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)
 _COMMA = re.compile(r"[-+]?(\d{1,3}(\.\d{3})+|\d+),\d+(e[-+]?\d+)?", re.IGNORECASE)
 _POINT = re.compile(r"[-+]?\d*\.\d+(e[-+]?\d+)?", re.IGNORECASE)
@@ -300,7 +301,9 @@ def _is_repeated(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
 def _column_names(first: Sequence[Any], has_header: bool) -> list[str]:
     if not has_header:
         return [f"column{k + 1}" for k in range(len(first))]
-    names = [str(cell).strip() or f"column{k + 1}" for k, cell in enumerate(first)]
+    names = [
+        _BREAKS.sub(" ", str(cell).strip()) or f"column{k + 1}" for k, cell in enumerate(first)
+    ]
     too_long = next((name for name in names if len(name) > 1000), None)
     if too_long is not None:
         raise DataError(

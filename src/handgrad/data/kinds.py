@@ -41,7 +41,7 @@ def kind_of(path: str | PathLike[str]) -> str:
         return _kind_of_folder(path)
     if not path.exists():
         raise DataError(f"{path}: there is no such file or folder")
-    if is_idx(path) or path.suffix.lower() in ARRAYS:
+    if _is_array(path):
         return "arrays"
     if path.suffix.lower() in (".parquet", ".pq") and _has_images(path):
         return "shards"
@@ -73,9 +73,20 @@ def is_idx(path: Path) -> bool:
     return name.endswith(("-ubyte", ".idx", "-idx1", "-idx3")) or "-idx" in name or ".idx" in name
 
 
+def _is_array(path: Path) -> bool:
+    return is_idx(path) or path.suffix.lower() in ARRAYS
+
+
+def holds_arrays(path: Path) -> bool:
+    """Whether `path` is a file of arrays, or a folder with such files in it."""
+    if path.is_dir():
+        return any(entry.is_file() and _is_array(entry) for entry in path.iterdir())
+    return _is_array(path)
+
+
 def _kind_of_folder(path: Path) -> str:
     files = [entry for entry in sorted(path.iterdir()) if entry.is_file()]
-    if any(is_idx(file) or file.suffix.lower() in ARRAYS for file in files):
+    if any(map(_is_array, files)):
         return "arrays"
     shards = [*files, *sorted(path.glob("data/*.parquet")), *sorted(path.glob("*/*.parquet"))]
     parquet = next((file for file in shards if file.suffix.lower() == ".parquet"), None)

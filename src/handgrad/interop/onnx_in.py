@@ -257,7 +257,7 @@ _ALIKE = (
 def _stand_in(node: Any, context: Graph, growing: Growing, given: list[Any]) -> None:
     """Put values in the place of what has no counterpart, by the file's shapes or those that go in."""
     for i, name in enumerate(node.output):
-        shape = context.shapes.get(name)
+        shape: Any = context.shapes.get(name)
         values = [value.view for value in given if isinstance(value, Value)]
         is_alike = values and not any(isinstance(value, Unknown) for value in given)
         if shape is None and i == 0 and is_alike and node.op_type in _ALIKE:

@@ -161,7 +161,7 @@ class _Reader:
 
     def stand_in(self, node: Any) -> Any:
         """What to judge the rest of the graph by where the call has no counterpart."""
-        shape = getattr(node.meta.get("val"), "shape", ())
+        shape: Any = getattr(node.meta.get("val"), "shape", ())
         if len(shape) < 2 or shape[0] != self.rows:
             return Unknown()
         return self.growing.stand_in(node.name, (int(n) for n in shape[1:]))

@@ -12,9 +12,9 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from handgrad.data.arrayfiles import X_NAMES, read_arrays
+from handgrad.data.arrayfiles import inputs_in, read_arrays
 from handgrad.data.images import read_picture
-from handgrad.data.kinds import ARRAYS, is_idx
+from handgrad.data.kinds import holds_arrays
 from handgrad.data.listing import walk_images
 from handgrad.data.tablefile import table_blocks
 from handgrad.errors import DataError, HandgradError, OptionError
@@ -36,7 +36,8 @@ def said_of(runs: Sequence[TrainedRun], path: Path) -> Iterator[Said]:
 
     Args:
         runs: trained networks, of the same outputs.
-        path: for pictures a file or a folder of them; for tables and arrays their file.
+        path: for pictures a file or a folder of them; for tables and arrays their file; a folder of arrays,
+            as of MNIST's files, of which the test rows are taken if it has parts.
 
     Raises:
         DataError: nothing can be read at all; what is wrong with single rows is their problem.
@@ -46,7 +47,7 @@ def said_of(runs: Sequence[TrainedRun], path: Path) -> Iterator[Said]:
         raise DataError(f"{path}: there is no such file or folder")
     if kind == "table":
         yield from _of_blocks(runs, _tables(runs[0], path))
-    elif path.suffix.lower() in ARRAYS or (path.is_file() and is_idx(path)):
+    elif holds_arrays(path):
         yield from _of_blocks(runs, _arrays(runs[0], path))
     elif kind == "images":
         yield from _of_pictures(runs, path)
@@ -138,17 +139,7 @@ def _tables(run: TrainedRun, path: Path) -> Iterator[Block]:
 
 
 def _arrays(run: TrainedRun, path: Path) -> Iterator[Block]:
-    arrays = read_arrays(path)
-    name = next(
-        (n for n in arrays if n in (run.config.data.get("x"), "X") or n.lower() in X_NAMES), None
-    )
-    if name is None and len(arrays) == 1:
-        name = next(iter(arrays))
-    if name is None:
-        raise DataError(
-            f"{path}: which of the arrays {', '.join(arrays)} are the inputs? Call them X"
-        )
-    X = arrays[name]
+    X = inputs_in(read_arrays(path), str(path), run.config.data.get("x", ""))
     for start in range(0, len(X), BLOCK):
         yield np.array(X[start : start + BLOCK]), {}
 

@@ -23,6 +23,9 @@ _ROWS = 32  # at most; of more rows the arithmetic is the larger part
 _PLANS = 8
 _LARGEST = float(np.finfo(np.float64).max)
 _NONE = np.zeros(0)
+_DTYPES = frozenset(
+    map(np.dtype, (np.float32, np.float64, np.uint8, np.int64))
+)  # of this byte order
 
 
 class Quick:
@@ -53,7 +56,7 @@ class Quick:
 
     def __call__(self, inputs: Any) -> np.ndarray | None:
         """Return the answers (N, C), float64, or None where the long way is to be gone."""
-        if type(inputs) is not np.ndarray:
+        if type(inputs) is not np.ndarray or inputs.dtype not in _DTYPES:
             return None
         plan = self._plans.get(inputs.shape)
         if plan is None:

@@ -80,9 +80,8 @@ class ScorePlan:
         if self._is_plain and not is_fixed() and self._is_as_bound():
             found = run(X, model._params)  # looked at where they are
         if found is False:
-            marks = (
-                self._marks()
-            )  # before the arrays: what changes in between is seen at the next call
+            # before the arrays: what changes in between is seen at the next call
+            marks = self._marks()
             arrays = self._arrays()
             if arrays is None:
                 return None

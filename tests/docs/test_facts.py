@@ -92,7 +92,7 @@ FACTS = [
     ("several-machines.md", "Every 100 steps", lambda: default(wire.Wire, "check_every") == 100),
     ("several-machines.md", "after 25 s (`HANDGRAD_START_TIMEOUT`)", lambda: world.START == 25),
     ("lab.md", "at most 8 MB", lambda: guard.LARGEST_UPLOAD == 8 << 20),
-    ("lab.md", "trainings, four at once at most", lambda: launching.MOST == 4),
+    ("lab.md", "trainings and studies, four at once at most", lambda: launching.MOST == 4),
     ("lab.md", "Looks take 0.6 % of a training's time at most", lambda: feed.SHARE == 0.006),
     ("lab.md", "the next one comes 160 t", lambda: 160 <= 1 / feed.SHARE < 170),
     ("lab.md", "goes on after twenty seconds", lambda: live.LEASED == 20),

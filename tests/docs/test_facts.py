@@ -15,7 +15,7 @@ from handgrad.cli import ranks
 from handgrad.data import folder as image_folder
 from handgrad.distributed import wire, world
 from handgrad.experiments import NAMES as STUDIES
-from handgrad.lab import guard, launching, live
+from handgrad.lab import feed, guard, launching, live
 from handgrad.layers.chain import CHAINS
 from handgrad.nn.compiled.training import TrainPlan
 from handgrad.training.config import TrainingOptions
@@ -105,6 +105,8 @@ FACTS = [
     ),
     ("lab.md", "at most 8 MB", lambda: guard.LARGEST_UPLOAD == 8 << 20),
     ("lab.md", "trainings and studies, four at once at most", lambda: launching.MOST == 4),
+    ("lab.md", "Looks take 0.6 % of a training's time at most", lambda: feed.SHARE == 0.006),
+    ("lab.md", "the next one comes 160 t", lambda: 160 <= 1 / feed.SHARE < 170),
     ("lab.md", "goes on after twenty seconds", lambda: live.LEASED == 20),
     ("experiments.md", "`coarse-to-fine`", lambda: len(STUDIES) == 15),
 ]

@@ -26,6 +26,26 @@ STACK = [
     {"layer": "Tanh"},
     {"layer": "Affine", "width": 10},
 ]
+COURSE = """import numpy as np
+
+def affine_forward(x, w, b):
+    out = x.reshape(len(x), -1) @ w + b
+    return out, (x, w, b)
+
+def affine_backward(dout, cache):
+    x, w, b = cache
+    dx = (dout @ w.T).reshape(x.shape)
+    dw = x.reshape(len(x), -1).T @ dout
+    db = dout.mean(axis=0)
+    return dx, dw, db
+
+def relu_forward(x):
+    return np.maximum(0, x), x
+
+def relu_backward(dout, cache):
+    return dout * (cache > 0)
+"""
+
 FILE = '''"""Layers of somebody."""
 import numpy as np
 from handgrad import nn
@@ -149,6 +169,19 @@ def test_layers_of_ones_own_are_judged_at_every_save(tmp_path):
     assert found["problem"]
     with pytest.raises(OptionError, match="must be the path of a Python file"):
         OwnLayers([tmp_path / "none.py"])
+
+
+def test_functions_of_a_course_are_judged_too(tmp_path):
+    path = tmp_path / "layers.py"
+    path.write_text(COURSE)
+    (found,) = OwnLayers([path]).verdicts()
+    assert (found["state"], found["layers"], found["problem"]) == ("wrong", [], None)
+    verdicts = {f["name"]: f["verdict"] for f in found["functions"]}
+    assert verdicts.pop("affine_backward") == "WRONG"
+    assert set(verdicts.values()) == {"right"}
+    (wrong,) = [f for f in found["functions"] if f["verdict"] == "WRONG"]
+    assert COURSE.splitlines()[wrong["line"] - 1].strip() == "db = dout.mean(axis=0)"
+    assert wrong["says"]
 
 
 # -- lessons: what they claim is measured --------------------------------------------------------------

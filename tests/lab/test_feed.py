@@ -22,6 +22,7 @@ from handgrad.lab.live import (
     read_json,
     touch,
 )
+from handgrad.training import compiled
 from handgrad.training.callback import Callback
 from handgrad.training.checkpoint import load_model_arrays
 from handgrad.training.config import RunConfig
@@ -78,6 +79,38 @@ def test_plans_take_the_steps_while_it_looks(tmp_path):
     way = run.how_steps_are_taken()
     if run.engine == "native":
         assert (way, run.solver.planned.steps) == ("by a plan", 47)
+
+
+def test_it_is_told_once_of_the_steps_that_a_plan_took_in_one_go(tmp_path, monkeypatch):
+    monkeypatch.setattr(compiled, "SECONDS", 1e9)  # a call takes all steps up to the epoch's end
+    run = start_run(small_config(**{"training.epochs": 2}), tmp_path / "run")
+    feed, told = Feed(run, share=1.0), []
+    monkeypatch.setattr(
+        feed_module.Feed, "on_step_end", lambda self, solver, r: told.append(r["iteration"])
+    )
+    run.train([feed])
+    if run.engine == "native":
+        assert told == [1, 2, 24, 48]
+    steps = [r["iteration"] for r in lines(run.folder) if r["kind"] == "step"]
+    assert steps == list(range(1, 49))  # others are told of each
+
+
+def test_a_slow_beginning_is_part_of_the_share(tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(feed_module, "perf_counter", lambda: now[0])
+    run = start_run(tiny_config(), tmp_path / "run")
+    feed, looks = Feed(run, share=0.1), []
+    start = feed._writer.start
+    monkeypatch.setattr(feed._writer, "start", lambda: (start(), now.__setitem__(0, 2.0)))
+    monkeypatch.setattr(feed, "look", lambda solver: (looks.append(now[0]), feed._took(0.01)))
+
+    class Clock(Callback):
+        def on_step_end(self, solver, record):
+            now[0] += 0.5
+
+    run.train([Clock(), feed])
+    assert looks
+    assert 20.0 <= looks[0] <= 21.0  # 2 s were spent: they are a tenth of 20 s
 
 
 def test_it_writes_its_state_weights_and_frames(trained):

@@ -3,6 +3,7 @@
 import copy
 import json
 
+import goals
 import pytest
 
 pytest.importorskip("starlette", reason="the lab is an extra")
@@ -67,7 +68,6 @@ def test_there_are_a_hundred_attacks_and_every_route_is_tried(lab):
     assert len(paths) >= 19
 
 
-@pytest.mark.goal(29, "attacks on the lab, each on every route and method: none passes")
 def test_no_attack_reaches_a_route(lab):
     inner = Reached()
     guard = Guard(inner, TOKEN, [HOST])
@@ -88,6 +88,11 @@ def test_no_attack_reaches_a_route(lab):
                 assert status == 0 or status >= 400, (name, method, path)
                 tried += 1
     assert tried > 100 * len(routes(lab))
+    number = len({path for _, path in routes(lab)})
+    goals.record(
+        29,
+        f"{len(ATTACKS)} attacks, each on {number} routes by two methods: {tried:,} tries, 0 passed",
+    )
 
 
 def test_each_answer_says_what_the_browser_must_not_do(app):

@@ -13,12 +13,15 @@ import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
+import goals
 import pytest
+import tomli_w
 
 pytest.importorskip("uvicorn", reason="the lab is an extra")
 
 from lab.asgi import HOST, TOKEN, ask, scope_of
 from lab.serving import tiny_config, wait_until
+from tuning.small import CONFIG, SPACE
 
 from handgrad.cli.app import run as command_line
 from handgrad.errors import OptionError
@@ -141,7 +144,6 @@ def test_events_tell_what_a_training_does_and_act_on_it(serve, tmp_path):
 
 
 @pytest.mark.long
-@pytest.mark.goal(31, "ends of the lab, a page or a training, after which the others went on")
 def test_who_is_killed_takes_nobody_along(serve, tmp_path):
     folder = tmp_path / "run"
     training = train_beside(folder, **{"training.epochs": 4000})
@@ -171,6 +173,9 @@ def test_who_is_killed_takes_nobody_along(serve, tmp_path):
         lines = (folder / "history.jsonl").read_text().splitlines()
         whole = [json.loads(line) for line in lines if line.endswith("}")]
         assert curves["count"] == sum(r["kind"] == "step" for r in whole)
+        goals.record(
+            31, "a page, a server and a training ended in turn: the others went on, 0 lost lines"
+        )
     finally:
         training.kill()
         training.communicate()
@@ -196,7 +201,6 @@ def cpu_of(pid):
 
 
 @pytest.mark.long
-@pytest.mark.goal(31, "slow, dead and oversized clients beside a training that lost no step")
 def test_two_hundred_clients_cost_a_training_two_percent_at_most(serve, tmp_path):
     folder = tmp_path / "run"
     training = train_beside(folder, **{"model.hidden_dim": 400, "training.epochs": 3000})
@@ -226,6 +230,12 @@ def test_two_hundred_clients_cost_a_training_two_percent_at_most(serve, tmp_path
         records = [json.loads(x) for x in (folder / "history.jsonl").read_text().splitlines()]
         steps = [r["iteration"] for r in records if r["kind"] == "step"]
         assert steps == list(range(1, len(steps) + 1))
+        looks, server = status["looking"] / status["seconds"], lab / took
+        goals.record(
+            31,
+            f"200 slow, dead and oversized clients beside {len(steps):,} steps: 0 lost; looks took "
+            f"{100 * looks:.1f} % of the training's time, the server {100 * server:.1f} % of a core",
+        )
     finally:
         training.kill()
         training.communicate()
@@ -251,6 +261,29 @@ def test_live_starts_a_server_and_prints_its_address(tmp_path, capfd):
     pid = read_json(root / ".lab" / "server.json")["pid"]
     os.kill(pid, signal.SIGTERM)
     wait_until(lambda: address_of(root) is None)
+
+
+@pytest.mark.long
+def test_tune_shows_its_trials(tmp_path, capfd):
+    pytest.importorskip("optuna", reason="Optuna is not installed")
+    out = tmp_path / "tune"
+    for name, content in (("run", CONFIG), ("space", SPACE)):
+        (tmp_path / f"{name}.toml").write_text(tomli_w.dumps(content))
+    files = ["--config", str(tmp_path / "run.toml"), "--space", str(tmp_path / "space.toml")]
+    given = ["--out", str(out), "--trials", "2", "--workers", "1"]
+    assert command_line(["tune", "--live", "--quiet", *files, *given]) == 0
+    address = address_of(out)
+    assert f"Lab: {address}" in capfd.readouterr().err
+    try:
+        base, _, token = address.partition("/?token=")
+        request = urllib.request.Request(
+            f"{base}/api/runs", headers={"Authorization": f"Bearer {token}"}
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            runs = json.loads(answer.read())["runs"]
+        assert [row["state"] for row in runs] == ["finished"] * 2
+    finally:
+        os.kill(read_json(out / ".lab" / "server.json")["pid"], signal.SIGTERM)
 
 
 def test_a_password_opens_the_door_and_guessing_does_not(tmp_path):

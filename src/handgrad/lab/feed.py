@@ -1,9 +1,9 @@
 """The training's side: a callback that writes what the lab shows, and takes its acts, between two steps.
 
 It takes at most a share of the time, 0.6 % unless told otherwise: after a look that took t seconds the next
-one comes t / share seconds later at the earliest.  What a look finds is handed to a thread that writes it.
-While that is busy the next looks are dropped.  No error of the disk, and nobody who looks, stops the
-training.
+one comes t / share seconds later at the earliest, and all of it together, the beginning too, stays within
+that share.  What a look finds is handed to a thread that writes it.  While that is busy the next looks are
+dropped.  No error of the disk, and nobody who looks, stops the training.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ PAUSE = 0.1  # seconds between two looks, at least
 LARGEST_FEED = 1 << 20  # bytes
 LARGEST_FRAMES = 64 << 20  # bytes of all frames together
 MOST_FRAMES = 40
-_FIRST = 0.03  # seconds that the first looks may take, whatever the share
+_GUESS = 0.003  # seconds that a look takes, where none was measured yet
 _LEAST_RATE, _LARGEST_RATE = 1e-4, 1e4  # factors on the learning rate that an act may ask for
 
 
@@ -62,6 +62,8 @@ class Feed(Callback):
 
     Attributes: seconds, spent so far, those of the thread that writes included.
     """
+
+    only_last_step = True  # to be told of each step costs more than the looks do
 
     def __init__(self, run: Run, share: float = SHARE) -> None:
         """Feed the lab that looks at `run`."""
@@ -85,26 +87,26 @@ class Feed(Callback):
 
     def on_train_begin(self, solver: Solver) -> None:
         """Begin to write; acts of earlier trainings are over."""
+        self._began = perf_counter()
         with suppress(OSError):
             (self.folder / FRAMES).mkdir(parents=True, exist_ok=True)
         self._acts = Acts(self.folder / ACTS)
         self._is_paused, self._steps_left = False, 0
-        self._began = perf_counter()
         self._last = (solver.iteration, self._began)
         self._writer.start()
         self._writer.offer({STATUS: self._status(solver, "running")})
+        self.seconds = perf_counter() - self._began
+        self._next = self._due
 
     def on_step_end(self, solver: Solver, record: Record) -> None:
         """Look, where it is time to; of several steps that a plan took in one go, after the last."""
-        if record["iteration"] != solver.iteration:
-            return
         if perf_counter() >= self._next or self._steps_left:
             self.look(solver)
 
     def on_epoch_end(self, solver: Solver, record: Record) -> None:
         """Keep the weights of this epoch, where there is room."""
         start = perf_counter()
-        if self.seconds > self.share * (start - self._began) + _FIRST and record["epoch"] > 0:
+        if self._due > start and record["epoch"] > 0:
             return
         name = f"{FRAMES}/frame-{solver.iteration:08d}.safetensors"
         size = sum(w.nbytes for w in solver.model.params.values())
@@ -135,8 +137,14 @@ class Feed(Callback):
     def _took(self, seconds: float) -> None:
         written = self._writer.take_seconds()
         self.seconds += seconds + written
-        pause = max((seconds + written) / self.share, PAUSE)
-        self._next = perf_counter() + min(pause, 60.0)
+        now = perf_counter()
+        pause = max((seconds + written) / self.share, self._due - now, PAUSE)
+        self._next = now + min(pause, 60.0)
+
+    @property
+    def _due(self) -> float:
+        """When another look fits into the share of the time since the training began."""
+        return self._began + (self.seconds + _GUESS) / self.share
 
     def _offer(self, solver: Solver, state: str, now: float) -> None:
         if not self._writer.is_idle:

@@ -37,6 +37,9 @@ class Callback:
     Where none does, the Solver may take several steps in one native call, and tells of them afterwards.
     """
 
+    only_last_step: bool = False
+    """Whether `on_step_end` is called for the last of the steps of such a call alone, not for each."""
+
     def __init_subclass__(cls) -> None:
         known = [name for name in vars(Callback) if name.startswith("on_")]
         given = [name for name in vars(cls) if name.startswith("on_")]

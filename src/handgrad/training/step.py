@@ -118,6 +118,8 @@ def told_of(
             own.append(PendingCall(None, say, text))
     told: list[PendingCall] = []
     if is_told(solver, "on_step_end"):
-        for record in records_of(solver, taken):
-            told += calls_of(solver, "on_step_end", record)
+        *earlier, last = records_of(solver, taken)
+        for record in earlier:
+            told += calls_of(solver, "on_step_end", record, is_last=False)
+        told += calls_of(solver, "on_step_end", last)
     return own, told

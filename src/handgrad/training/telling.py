@@ -36,12 +36,17 @@ class PendingCall:
         self.emitted: list[tuple[Record, str | None]] = []
 
 
-def calls_of(solver: Solver, method: str, record: Record) -> list[PendingCall]:
-    """Return the calls that tell all callbacks of `record` by their `method`."""
+def calls_of(
+    solver: Solver, method: str, record: Record, is_last: bool = True
+) -> list[PendingCall]:
+    """Return the calls that tell all callbacks of `record` by their `method`.
+
+    is_last: False where more steps of the same native call follow; some callbacks are not told of those.
+    """
     return [
         PendingCall(callback, getattr(callback, method), solver, record)
         for callback in solver.callbacks
-        if does_something(callback, method)
+        if (is_last or not callback.only_last_step) and does_something(callback, method)
     ]
 
 

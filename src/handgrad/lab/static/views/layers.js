@@ -53,6 +53,7 @@ function file(found) {
         useLayers([{ layer: "Affine", width: 64 }, { layer: layer.path }, { layer: "Affine", width: 10 }], "digits", { epochs: 10 });
         location.hash = "#/build";
       }, { class: `own ${layer.state}` })), h("span", { class: "small" }, "Train a wrong one beside the right one, and see what the bug does to learning.")),
+    !found.layers.length && !found.problem && h("p", { class: "muted" }, "The checker knows functions by the courses' names. To train a network with a pair of this file, mark it with @nn.layer."),
     h("pre", { class: "listing", tabindex: "0", "aria-label": `Source of ${found.file}` }, lines.map((line, i) => {
       const bug = marked.get(i + 1);
       return h("span", { class: bug ? "line bug" : "line" }, h("span", { class: "at", "aria-hidden": "true" }, String(i + 1).padStart(4)), ` ${line}\n`, bug && h("span", { class: "note" }, `     ${bug.says}\n`));

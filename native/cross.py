@@ -21,6 +21,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -246,8 +247,10 @@ def self_test(row: Row, program: Path) -> None:
     if lacking:
         row.tested = f"not run: {', '.join(lacking)} is missing here"
         return
-    own = {"WINEPREFIX": str(BUILD / "wine"), "WINEDEBUG": "-all"} if target.is_windows else {}
-    done = run([*target.runs, str(program)], env={**os.environ, **own})
+    # not under build: wine's folder holds a link to /, which building a source distribution follows
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as wine:
+        own = {"WINEPREFIX": wine, "WINEDEBUG": "-all"} if target.is_windows else {}
+        done = run([*target.runs, str(program)], env={**os.environ, **own})
     by = Path(target.runs[0]).name if target.runs else "this machine"
     counts = re.findall(r"(\w+): (\d+) of (\d+) comparisons failed", done.stdout)
     if not counts:

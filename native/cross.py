@@ -181,6 +181,8 @@ def compile_all(
     shared = [*FLAGS, optimize, f"-I{NATIVE}"]
     if target.is_x86:
         shared += ["-DHANDGRAD_X86", "-mcpu=x86_64"]
+    if "musl" in target.name:
+        shared += ["-fPIC"]  # the default elsewhere; these link statically
     objects, errors = [], []
 
     def one(unit: tuple[Path, str, list[str]]) -> None:

@@ -59,7 +59,8 @@ def first_error(text: str) -> str:
     lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in text.splitlines()]
     lines = [line for line in lines if line]
     for line in lines:
-        if re.search(r"\b(fatal )?error( \w+)?: ", line, re.IGNORECASE):
+        own = not line.startswith("CMake Error")  # the compiler's word goes before CMake's
+        if own and re.search(r"\b(fatal )?error( \w+)?: ", line, re.IGNORECASE):
             return _short(line.strip())
     for i, line in enumerate(lines):
         if line.startswith("CMake Error"):  # what it says is indented below

@@ -21,6 +21,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -180,6 +181,8 @@ def compile_all(
     shared = [*FLAGS, optimize, f"-I{NATIVE}"]
     if target.is_x86:
         shared += ["-DHANDGRAD_X86", "-mcpu=x86_64"]
+    if "musl" in target.name:
+        shared += ["-fPIC"]  # the default elsewhere; these link statically
     objects, errors = [], []
 
     def one(unit: tuple[Path, str, list[str]]) -> None:
@@ -246,8 +249,10 @@ def self_test(row: Row, program: Path) -> None:
     if lacking:
         row.tested = f"not run: {', '.join(lacking)} is missing here"
         return
-    own = {"WINEPREFIX": str(BUILD / "wine"), "WINEDEBUG": "-all"} if target.is_windows else {}
-    done = run([*target.runs, str(program)], env={**os.environ, **own})
+    # not under build: wine's folder holds a link to /, which building a source distribution follows
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as wine:
+        own = {"WINEPREFIX": wine, "WINEDEBUG": "-all"} if target.is_windows else {}
+        done = run([*target.runs, str(program)], env={**os.environ, **own})
     by = Path(target.runs[0]).name if target.runs else "this machine"
     counts = re.findall(r"(\w+): (\d+) of (\d+) comparisons failed", done.stdout)
     if not counts:

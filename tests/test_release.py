@@ -34,6 +34,23 @@ def test_a_release_may_go_out(check, name):
     assert list(getattr(check, name)()) == []
 
 
+@pytest.mark.parametrize(("failed", "recorded"), [(False, [33]), (True, [])])
+def test_what_held_is_recorded(check, monkeypatch, tmp_path, failed, recorded):
+    def slow():
+        """Two builds."""
+        yield from ["they differ"] if failed else []
+
+    path = tmp_path / "goals.jsonl"
+    path.touch()
+    monkeypatch.setenv("HANDGRAD_GOALS", str(path))
+    monkeypatch.setattr(check, "SLOW", (slow,))
+    monkeypatch.setattr(sys, "argv", ["check.py"])
+    assert check.main() == failed
+    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    assert [line["goal"] for line in lines] == recorded
+    assert all(line["figure"].startswith("9 dependencies") for line in lines)
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new", "name", "says"),
     [

@@ -70,7 +70,7 @@ MAY_IMPORT = {
     },
     "bench": _TRAINING | {"handgrad", "interop", "processes", "sklearn", "training"},
     "experiments": _TRAINING | {"handgrad", "optional", "processes", "report", "training"},
-    "distributed": {"environment", "errors", "optional", "training"},
+    "distributed": {"engines", "environment", "errors", "optional", "training"},
     "lab": _TRAINING
     | {"experiments", "handgrad", "html", "optional", "processes", "report", "training"},
     "tuning": _TRAINING | {"optional", "processes", "report", "training"},

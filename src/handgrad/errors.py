@@ -81,7 +81,7 @@ class CheckpointError(HandgradError, ValueError):
     """A checkpoint or run folder is missing, corrupt, or of another run."""
 
 
-def one_line(error: BaseException) -> str:
+def one_line(error: BaseException | str) -> str:
     """Return what `error` says as one line of at most 200 characters.
 
     >>> one_line(ValueError("cut off\\n  at byte 3"))

@@ -80,6 +80,16 @@ def what_is_gone(tmp_path, code, old):
         assert verdict_on(tmp_path / "layers.py", new, size=1).verdict == "right", new
 
 
+@follows("range answers here; write range")
+def xrange_is_gone(tmp_path):
+    file = tmp_path / "layers.py"
+    file.write_text(LAYER.format(code="return [i for i in xrange(n)]", size=2))
+    old = str(checker.check_path(file))
+    new = said(old, r"range answers here; write (\w+)")
+    file.write_text(file.read_text().replace("xrange", new))
+    assert "xrange is gone" not in str(checker.check_path(file))
+
+
 @follows(
     "{full} is gone from NumPy: write", ".{found[1]}() is gone from Python 3: write {new}",
     "x.{found[1]}() is gone from NumPy (2.0): write {new}",

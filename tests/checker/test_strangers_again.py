@@ -1,5 +1,7 @@
 """More kinds of mistakes, and of right code, that were found in strangers' files."""
 
+import os
+
 import pytest
 from checker import catalogue
 
@@ -174,9 +176,9 @@ def test_a_network_whose_layer_norm_calls_batch_norm_in_its_own_way(tmp_path):
     assert right in text
     wrong = (text[:start] + own + text[stop:]).replace(right, right.replace("var", "(var + 0.1)"))
     path.write_text(wrong.replace("running_(var + 0.1) +", "running_var +"), "utf-8")
-    (cause, *_) = check_path(str(path), only="FullyConnectedNet")["FullyConnectedNet"].causes
-    assert cause.name == "callee"
-    assert "batchnorm_forward (layers.py:" in cause.says
+    network = check_path(str(path), only="FullyConnectedNet")["FullyConnectedNet"]
+    assert network.verdict == RIGHT
+    assert "batchnorm_forward (layers.py:" in "".join(network.cautions)
 
 
 def solution_with(tmp_path, *changes):
@@ -235,3 +237,56 @@ def test_a_default_that_means_dropout(tmp_path):
     (cause, *_) = check_path(str(path), only="FullyConnectedNet")["FullyConnectedNet"].causes
     assert cause.name == "dropout_by_default"
     assert "the default must be 1" in cause.says
+
+
+def test_what_batch_norm_stores_is_not_the_networks_mistake(tmp_path):
+    dims = "        dims = [input_dim]"
+    slip = ("+ (1 - momentum) * var", "+ (1 - momentum) * (var + 0.1)")
+    reseeded = (dims, "        np.random.seed(seed)\n" + dims)  # other weights each time
+    path = solution_with(tmp_path, slip, reseeded)
+    network = check_path(path, only="FullyConnectedNet")["FullyConnectedNet"]
+    assert network.verdict == RIGHT
+    (note,) = [says for says in network.cautions if "which it calls" in says]
+    assert note.startswith("batchnorm_forward (layers.py:")
+    strict = check_path(path, only="FullyConnectedNet", strict=True)["FullyConnectedNet"]
+    assert "callee" in [cause.name for cause in strict.causes]
+
+
+PLACES = """    _, _, _, std, xhat, gamma = cache
+    g = gamma * rows
+    means = [np.sum(g, axis=0) / {mean}, np.sum(g * xhat, axis=0) / {variance}]
+    dx = (g - means[0] - xhat * means[1]) / std
+    dgamma, dbeta = np.sum(rows * xhat, axis=0), np.sum(rows, axis=0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("mean", "variance", "words"),
+    [
+        ("N", "N", "dx divides by N, not"),
+        ("(H * W)", "(H * W)", "dx divides by H W, not"),
+        ("N", "len(rows)", "the term of the mean divides by N, not"),
+        ("len(rows)", "(N * H)", "the term of the variance divides by N H, not"),
+    ],
+)
+def test_the_numbers_of_a_channel_are_counted(tmp_path, mean, variance, words):
+    old = "    dx, dgamma, dbeta = batchnorm_backward(rows, cache)\n"
+    path = solution_with(tmp_path, (old, PLACES.format(mean=mean, variance=variance)))
+    verdict = check_path(path, only="spatial_batchnorm_backward")["spatial_batchnorm_backward"]
+    (cause,) = verdict.causes
+    assert cause.name == "wrong_count"
+    assert cause.says.startswith(words)
+
+
+def test_a_file_that_ends_the_process_is_named(tmp_path):
+    file = tmp_path / "layers.py"
+    file.write_text(
+        "import os\nimport numpy as np\n\n\n"
+        "def relu_forward(x):\n    return np.maximum(x, 0), x\n\n\n"
+        "def relu_backward(dout, cache):\n    os._exit(3)\n"
+    )
+    before = os._exit
+    said = str(check_path(str(file)))
+    assert "it ends the whole program (os._exit, exit code 3)" in said
+    assert "relu_forward    right" in said
+    assert os._exit is before

@@ -13,11 +13,15 @@ from distributed import ends, mpi
 from distributed.mpi import needs_mpi
 from training.run_stops import outcome, run_in
 
+from handgrad import engines
 from handgrad.distributed import world
 from handgrad.distributed.launch import Launched, launched
 from handgrad.distributed.scaling import Inputs, efficiency, step_time
 
 HERE = Path(__file__).parent
+needs_native = pytest.mark.skipif(
+    "native" not in engines.available(), reason="there are no compiled kernels"
+)
 QUICK = HERE / "quick_train.py"
 CASES = [
     {"rule": "adam", "norm": "batchnorm", "dtype": "float32"},
@@ -131,7 +135,9 @@ rank = int(os.environ["PMI_RANK"])
 own = sys.argv[1 + rank]
 if own == "no mpi4py":
     sys.modules["mpi4py"] = None
-more = own.split() if "=" in own else []
+more = own.split() if own.startswith("--") else []
+if own.startswith("HANDGRAD_"):
+    os.environ.update([own.split("=")])
 sys.argv = ["handgrad", "train", "--quiet", "--threads", "1", *sys.argv[3:], *more]
 from handgrad.training import step
 real = step.take_step
@@ -162,6 +168,13 @@ main()
     ("first", "second", "code", "text"),
     [
         ("", "--seed=3", 2, "rank 1 has another configuration"),
+        pytest.param(
+            "",
+            "HANDGRAD_CONV=exact",
+            2,
+            "rank 1 has another way to convolve (HANDGRAD_CONV)",
+            marks=[pytest.mark.long, needs_native],
+        ),
         ("no mpi4py", "no mpi4py", 2, "pip install 'handgrad[mpi]'"),
         ("", "dies", 1, "ZeroDivisionError: planted"),
         pytest.param("dies", "", 1, "ZeroDivisionError: planted", marks=pytest.mark.long),

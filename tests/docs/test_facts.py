@@ -18,7 +18,9 @@ from handgrad.experiments import NAMES as STUDIES
 from handgrad.lab import feed, guard, launching, live
 from handgrad.layers.chain import CHAINS
 from handgrad.nn.compiled.training import TrainPlan
+from handgrad.training.config import TrainingOptions
 from handgrad.training.ensemble import views_of
+from handgrad.training.recipes import load_recipe
 
 ROOT = Path(__file__).parents[2]
 
@@ -91,6 +93,16 @@ FACTS = [
     ("several-machines.md", "buckets of 256 KB", lambda: wire.BUCKET == 256 * 1024),
     ("several-machines.md", "Every 100 steps", lambda: default(wire.Wire, "check_every") == 100),
     ("several-machines.md", "after 25 s (`HANDGRAD_START_TIMEOUT`)", lambda: world.START == 25),
+    (
+        "several-machines.md",
+        "`training.rank_timeout` (20 s)",
+        lambda: default(TrainingOptions, "rank_timeout") == 20,
+    ),
+    (
+        "several-machines.md",
+        "The recipe `speedrun` sets `norm_sync`",
+        lambda: load_recipe("speedrun").config.training.norm_sync,
+    ),
     ("lab.md", "at most 8 MB", lambda: guard.LARGEST_UPLOAD == 8 << 20),
     ("lab.md", "trainings and studies, four at once at most", lambda: launching.MOST == 4),
     ("lab.md", "Looks take 0.6 % of a training's time at most", lambda: feed.SHARE == 0.006),

@@ -21,6 +21,7 @@ from handgrad.checker import (
     spawned,
 )
 from handgrad.checker import relics as relics_of
+from handgrad.checker.apart import named_exit
 from handgrad.checker.by_name import COMMON, NAMES, Habits, judge_named, with_meaning
 from handgrad.checker.calling import Pair, loss_pair
 from handgrad.checker.guess import guess_course
@@ -114,7 +115,12 @@ def judge_file(file: Path, options: Options) -> Judged:
     """Judge what one file defines; CheckError if it cannot be imported."""
     drops, only, course, strict = options
     profile = None if course is None else get_profile(course)
-    with _numpy_kept(file), loaded(file, profile) as found, repair.at_most(_EDITS):
+    with (
+        named_exit(),
+        _numpy_kept(file),
+        loaded(file, profile) as found,
+        repair.at_most(_EDITS),
+    ):
         guess = guess_course(found.place) if profile is None else None
         habits = Habits.of(guess.profile if guess else profile, drops, strict)
         with spawned.judging(file, habits.drops, course, strict):

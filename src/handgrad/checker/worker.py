@@ -108,7 +108,7 @@ def guard_process(folder: Path) -> None:
     if not _guarded:
         sys.addaudithook(_guard())  # for as long as the process lives
     _guarded[:] = [str(folder.resolve()) + os.sep]
-    os._exit = _named_exit  # type: ignore[assignment]
+    os._exit = apart.raise_exit  # type: ignore[assignment]
     builtins.input = _no_input
 
 
@@ -118,10 +118,6 @@ def release_process() -> None:
         _guarded[:] = [""]
     os._exit = apart._exit
     builtins.input = _input
-
-
-def _named_exit(code: int = 0) -> Any:
-    raise SystemExit(f"os._exit, exit code {code}")
 
 
 def _no_input(prompt: object = "") -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from handgrad.interop.bounds import Value
 from handgrad.interop.comparison import Comparison
 from handgrad.interop.gradients import Difference
-from handgrad.interop.match import BOTH, Found, candidates, fits, layouts
+from handgrad.interop.match import BOTH, Found, candidates, fits, holds, layouts
 from handgrad.interop.network import Network
 from handgrad.interop.relations import relation
 from handgrad.interop.search import Search
@@ -27,6 +27,12 @@ def forward_difference(network: Network, seen: Trace, found: Found, mode: str) -
     front = by_name.get(node.inputs[0])
     if front is not None and front.op == "dropout":
         words = search.of_input(node, front)
+    after = by_name[found.off[1]] if len(found.off) > 1 else node
+    if words is None and after.op == "batchnorm" and after.inputs[0] == node.name:
+        # folded into this layer, it is what all of the channels are multiplied by
+        words = None if holds(seen, after) else search.known_cause(after)
+        if words:
+            node, front = after, None
     cause = words or search.cause(node)
     if cause is None:
         # a branch that the other network lacks is none of its layers: what joins it is
@@ -38,13 +44,10 @@ def forward_difference(network: Network, seen: Trace, found: Found, mode: str) -
     off, explained = _size(found.done[node.name].out, others)
     if words and front is not None:
         node = front
-    if cause is None and len(found.off) > 1:
-        after = by_name[found.off[1]]
-        if (
-            after.inputs[0] == node.name
-        ):  # one step of the other network: the mistake may be in either
-            words = search.known(after)
-            node, cause = (after, words) if words else (node, None)
+    if cause is None and after.inputs[0] == node.name:
+        # one step of the other network: the mistake may be in either
+        words = search.known(after)
+        node, cause = (after, words) if words else (node, None)
     return Comparison(False, node.name, "output", mode, off, explained, cause, len(network.nodes))
 
 

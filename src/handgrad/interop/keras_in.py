@@ -139,9 +139,13 @@ class _Reader:
                 given = [values.get(id(t), Unknown()) for t in node.input_tensors]
                 for t in node.outputs:
                     values[id(t)] = Unknown()
-                if any(isinstance(g, Unknown) for g in given):
-                    continue
-                values[id(node.outputs[0])] = self.translate(node, given)
+                if not any(isinstance(g, Unknown) for g in given):
+                    values[id(node.outputs[0])] = self.translate(node, given)
+                for i, t in enumerate(node.outputs):
+                    if isinstance(values[id(t)], Unknown):  # what makes it was named
+                        label = f"{node.operation.name}.{i}"
+                        shape = (*t.shape[-1:], *t.shape[1:-1])
+                        values[id(t)] = self.growing.stand_in(label, shape)
 
     def translate(self, node: Any, given: list[Value]) -> Any:
         layer = node.operation

@@ -15,6 +15,7 @@ from handgrad.interop.network import Node
 from handgrad.interop.reader import (
     NoCounterpart,
     Value,
+    as_pixels,
     padded,
     pooled,
     same_pads,
@@ -56,7 +57,7 @@ def _names(layer: Any, arrays: Any) -> dict[str, str]:
 
 
 def _conv(r: _Reader, layer: Any, given: list[Value], node: Any) -> Made:
-    (x,) = given
+    x = as_pixels(r.growing, given[0], layer.name)
     depthwise = type(layer).__name__ == "DepthwiseConv2D"
     kernel = r.numbers(
         layer.kernel

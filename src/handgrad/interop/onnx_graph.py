@@ -22,6 +22,8 @@ class Graph:
         self.onnx, self.growing, self.opset, self.array = onnx, growing, opset, array
         self.filled = 0  # numbers that the file has filled arrays with, without holding them
         self.gelus = Gelus({}, set())
+        self.shapes: dict[str, list[int]] = {}  # what the file says of values, without N
+        self.batch = 1  # the number of rows of a file that was exported for just as many
         self.softmaxes: dict[str, Value] = {}  # name of a softmax's output -> its input
 
     def options(self, node: Any, **defaults: Any) -> dict[str, Any]:

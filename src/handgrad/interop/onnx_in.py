@@ -102,6 +102,16 @@ def _network(onnx: Any, model: Any, where: str, input_shape: Any) -> Network:
     if foreign:
         names = ", ".join(foreign)[:200]
         growing.problem(f"the functions {names}", "export with them inlined")
+    fixed = {
+        value.type.tensor_type.shape.dim[0].dim_value
+        for value in graph.input
+        if value.name not in constants and value.type.tensor_type.shape.dim
+    }
+    context.batch = (fixed.pop() if len(fixed) == 1 else 0) or 1
+    context.shapes = {
+        value.name: [d.dim_value for d in value.type.tensor_type.shape.dim][1:]
+        for value in graph.value_info
+    }
     context.gelus = onnx_gelu.find(graph, constants, context.array)
     _inputs(graph, constants, growing, where, input_shape)
     _walk(graph, context, growing, where)
@@ -214,23 +224,48 @@ def _translate(node: Any, context: Graph, growing: Growing) -> None:
             out = growing.add("gelu", [x], {"approximate": kind}, name=node.output[0])
             growing.values[node.output[0]] = out._replace(view=x.view)
         return
-    if any(isinstance(value, Unknown) for value in given) or not node.output:
-        return  # what makes it was named
+    if not node.output:
+        return
     function = OPERATORS.get(node.op_type)
     if node.domain == onnx_float64.DOMAIN:
         function = FUNCTIONS.get(node.op_type)
     elif node.domain not in ("", "ai.onnx"):
         growing.problem(_place(node), f"it is of the domain {node.domain}")
-        return
-    if function is None:
-        growing.problem(_place(node), "")
+        _stand_in(node, context, growing, given)
         return
     try:
-        out = function(context, node, given)
+        if function is None:
+            raise NoCounterpart("")
+        if not any(isinstance(value, Unknown) for value in given):
+            growing.values[node.output[0]] = function(context, node, given)
+            return
     except NoCounterpart as error:
         growing.problem(_place(node), str(error))
-        return
-    growing.values[node.output[0]] = out
+    _stand_in(node, context, growing, given)
+
+
+_ALIKE = (
+    "Abs", "Add", "BatchNormalization", "Celu", "Clip", "Cos", "CumSum", "Div", "Dropout", "Elu", "Erf",
+    "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "Hardmax", "InstanceNormalization", "LRN",
+    "LayerNormalization", "LeakyRelu", "Log", "LogSoftmax", "LpNormalization", "Max", "Mean",
+    "MeanVarianceNormalization", "Min", "Mish", "Mod", "Mul", "Neg", "PRelu", "Pow", "Reciprocal",
+    "Relu", "RMSNormalization", "Round", "Selu", "Shrink", "Sigmoid", "Sign", "Sin", "Softmax",
+    "Softplus", "Softsign", "Sqrt", "Sub", "Sum", "Swish", "Tan", "Tanh", "ThresholdedRelu",
+)  # fmt: skip  # operators whose output is as large as the largest of their inputs
+
+
+def _stand_in(node: Any, context: Graph, growing: Growing, given: list[Any]) -> None:
+    """Put values in the place of what has no counterpart, by the file's shapes or those that go in."""
+    for i, name in enumerate(node.output):
+        shape: Any = context.shapes.get(name)
+        values = [value.view for value in given if isinstance(value, Value)]
+        is_alike = values and not any(isinstance(value, Unknown) for value in given)
+        if shape is None and i == 0 and is_alike and node.op_type in _ALIKE:
+            try:
+                shape = np.broadcast_shapes(*values)
+            except ValueError:
+                continue
+        growing.values[name] = growing.stand_in(name, shape or ())
 
 
 def _without_softmax(growing: Growing, output: Value, context: Graph, where: str) -> Value:

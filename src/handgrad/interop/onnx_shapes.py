@@ -51,7 +51,7 @@ def reshape(g: Graph, node: Any, given: list[Any]) -> Made:
         not sizes
         or any(n < 1 for n in rest)
         or int(np.prod(rest)) != count
-        or sizes[0] not in (-1, 1)
+        or sizes[0] not in (-1, 1, g.batch)
     ):
         raise NoCounterpart(
             f"from (N, {', '.join(map(str, x.view))}) to {[int(n) for n in target.reshape(-1)]}"

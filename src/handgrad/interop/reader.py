@@ -113,6 +113,16 @@ class Growing:
         self.nodes[-1] = replace(last, arrays=arrays, params=params)
         return True
 
+    def stand_in(self, name: str, shape: Any) -> Any:
+        """A value in the place of one that has no counterpart, so that what follows it is judged as well.
+
+        shape: without N; `Unknown` where it is none.  The network is refused in any case.
+        """
+        sizes = tuple(shape)
+        if not sizes or not all(isinstance(n, int) and n > 0 for n in sizes):
+            return Unknown()
+        return Value(self.fresh(name), sizes, sizes)
+
     def problem(self, place: str, why: str) -> None:
         """Note what has no counterpart."""
         self.problems.append(f"{place}: {why}" if why else place)
@@ -267,6 +277,13 @@ def as_images(growing: Growing, x: Value, name: str) -> Value:
         raise NoCounterpart(f"on rows of {x.view}, where sequences (C, L) are needed")
     shape = (x.shape[0], 1, x.shape[1])
     return growing.add("reshape", [x], {"to": shape}, name=f"{name}.image")._replace(view=x.shape)
+
+
+def as_pixels(growing: Growing, x: Value, name: str) -> Value:
+    """Return a row of numbers that the foreign graph sees as images (C, 1, 1) as such; others as they are."""
+    if len(x.shape) != 1 or x.view != (*x.shape, 1, 1):
+        return x
+    return growing.add("reshape", [x], {"to": x.view}, name=f"{name}.pixels")
 
 
 def is_sequence(x: Value) -> bool:

@@ -40,6 +40,15 @@ class Search:
                     return words
         return self.shares(node) or self.solved(node) or self.seen_alone(node) or self.shape(node)
 
+    def known_cause(self, node: Node) -> str | None:
+        """The words for a mistake of the table at `node` alone, None where none fits."""
+        for explains in (self._all_of_it, self._what_follows):
+            self.explains = explains
+            words = self.known(node)
+            if words:
+                return words
+        return None
+
     def _all_of_it(self, node: Node, out: Value) -> bool:
         """Whether the scores are those that follow from `out` in the place of the node's output."""
         values, later = dict(self.found.values), {node.name}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from handgrad.interop.reader import NoCounterpart, is_sequence, padded, pooled
+from handgrad.interop.reader import NoCounterpart, as_pixels, is_sequence, padded, pooled
 from handgrad.interop.torch_values import layer_name, pair_of, products, value_of, weight_of
 
 Made = Any
@@ -17,7 +17,8 @@ def conv(
     dilation: Any = None, groups: int = 1,
 ) -> Made:  # fmt: skip
     """A convolution of images."""
-    x, w = value_of(x), weight_of(w, "weights")
+    w = weight_of(w, "weights")
+    x = as_pixels(r.growing, value_of(x), layer_name(place, w, node))
     if w.array.ndim != 4 or len(x.shape) != 3:
         raise NoCounterpart("not of two dimensions")
     stride, dilation = pair_of(stride, (1, 1)), pair_of(dilation, (1, 1))

@@ -79,12 +79,12 @@ def network_of(module: Any, example: Any) -> Network:
         raise OperationError(
             f"from_torch: PyTorch cannot export {type(module).__name__}: {' '.join(str(error).split())[:300]}"
         ) from None
-    return _Reader(torch, module, program).network()
+    return _Reader(torch, module, program, len(inputs[0])).network()
 
 
 class _Reader:
-    def __init__(self, torch: Any, module: Any, program: Any) -> None:
-        self.torch, self.program = torch, program
+    def __init__(self, torch: Any, module: Any, program: Any, rows: int) -> None:
+        self.torch, self.program, self.rows = torch, program, rows
         self.growing = Growing(f"from_torch: {type(module).__name__}")
         self.label = type(module).__name__
         self.softmaxes: dict[str, Value] = {}
@@ -143,22 +143,28 @@ class _Reader:
         given = [self.argument(a) for a in node.args]
         named = {key: self.argument(a) for key, a in node.kwargs.items()}
         flat = [b for a in given for b in (a if isinstance(a, list) else [a])]
-        if any(isinstance(a, Unknown) for a in flat):
-            g.values[node.name] = Unknown()
-            return
         target = str(node.target).removeprefix("aten.").partition(".")[0]
         function = FUNCTIONS.get(target.rstrip("_"))
         place = self.place(node)
+        is_judged = not any(isinstance(a, Unknown) for a in flat)
         try:
-            if function is None:
+            if function is None and (is_judged or str(node.target).startswith("aten.")):
                 raise NoCounterpart("")
-            g.values[node.name] = function(self, node, place, *given, **named)
+            if function is not None and is_judged:
+                g.values[node.name] = function(self, node, place, *given, **named)
+                return
         except NoCounterpart as error:
-            g.values[node.name] = Unknown()
             g.problem(f"{place} ({target})", str(error))
         except (TypeError, ValueError, IndexError) as error:
-            g.values[node.name] = Unknown()
             g.problem(f"{place} ({target})", f"its arguments: {error}")
+        g.values[node.name] = self.stand_in(node)
+
+    def stand_in(self, node: Any) -> Any:
+        """What to judge the rest of the graph by where the call has no counterpart."""
+        shape: Any = getattr(node.meta.get("val"), "shape", ())
+        if len(shape) < 2 or shape[0] != self.rows:
+            return Unknown()
+        return self.growing.stand_in(node.name, (int(n) for n in shape[1:]))
 
     def argument(self, a: Any) -> Any:
         if hasattr(a, "op") and hasattr(a, "name"):

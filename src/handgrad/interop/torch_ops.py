@@ -78,10 +78,35 @@ def _turned(r: _Reader, node: Any, place: str, x: Any, *dims: Any) -> Made:
 
 def _permute(r: _Reader, node: Any, place: str, x: Any, dims: Any) -> Made:
     x = value_of(x)
-    dims = [int(d) % (len(x.shape) + 1) for d in dims]
-    if not dims or dims[0] != 0:
+    axes = len(x.view) + 1
+    dims = [int(d) % axes for d in dims]
+    if sorted(dims) != list(range(axes)) or dims[0] != 0:
         raise NoCounterpart(f"that moves the batch, {dims}")
+    if is_sequence(x):
+        x = r.growing.add("reshape", [x], {"to": x.view}, name=f"{node.name}.rows")
+    if x.view != x.shape:
+        raise NoCounterpart(f"of {x.view}")
     return r.growing.add("permute", [x], {"order": tuple(d - 1 for d in dims[1:])}, name=node.name)
+
+
+def _transpose(r: _Reader, node: Any, place: str, x: Any, first: Any, second: Any) -> Made:
+    if isinstance(x, Weight):
+        if x.array.ndim != 2 or first % 2 == second % 2:
+            raise NoCounterpart("of weights")
+        return _turned(r, node, place, x)
+    dims = list(range(len(value_of(x).view) + 1))
+    dims[first], dims[second] = dims[second], dims[first]
+    return _permute(r, node, place, x, dims)
+
+
+def _movedim(r: _Reader, node: Any, place: str, x: Any, source: Any, to: Any) -> Made:
+    axes = len(value_of(x).view) + 1
+    given = source if isinstance(source, list) else [source]
+    places = to if isinstance(to, list) else [to]
+    moved = {p % axes: d % axes for d, p in zip(given, places, strict=True)}
+    rest = iter(d for d in range(axes) if d not in moved.values())
+    dims = [moved[i] if i in moved else next(rest) for i in range(axes)]
+    return _permute(r, node, place, x, dims)
 
 
 def _flatten(r: _Reader, node: Any, place: str, x: Any, start: int = 0, end: int = -1) -> Made:
@@ -238,7 +263,9 @@ def _squeeze(r: _Reader, node: Any, place: str, x: Any, *dims: Any) -> Made:
 
 FUNCTIONS: dict[str, Callable[..., Made]] = {
     "linear": _linear, "addmm": _addmm, "matmul": _matmul, "mm": _matmul, "t": _turned,
-    "permute": _permute, "conv1d": conv1d, "max_pool1d": max_pool1d, "avg_pool1d": avg_pool1d,
+    "permute": _permute, "transpose": _transpose, "swapaxes": _transpose, "swapdims": _transpose,
+    "movedim": _movedim, "moveaxis": _movedim, "conv1d": conv1d,
+    "max_pool1d": max_pool1d, "avg_pool1d": avg_pool1d,
     "adaptive_avg_pool1d": adaptive_avg_pool1d, "conv2d": conv, "conv_transpose2d": conv_transpose,
     "convolution": convolution, "batch_norm": batchnorm,
     "_native_batch_norm_legit_no_training": batchnorm, "layer_norm": layernorm,

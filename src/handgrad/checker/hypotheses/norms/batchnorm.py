@@ -26,6 +26,22 @@ def _unbiased_everywhere(call: Call) -> dict[str, Any]:
     return running(sample_var=unbiased)(call) | {"out": norm.unbiased(parts)}
 
 
+def _counted(count: Callable[..., int], through_mean: bool, through_variance: bool) -> Any:
+    """One path of the backward of images, or both, divides by another number than N H W."""
+
+    def dx(g: Any, xhat: Any, std: Any, parts: Parts) -> Any:
+        if parts.x.ndim != 4:
+            raise Beside("a matrix has no places")
+        if parts.test:
+            return g / std
+        wrong = norm.size(parts) / count(*parts.x.shape)
+        first = norm.mean(g, parts) * (wrong if through_mean else 1)
+        second = xhat * norm.mean(g * xhat, parts) * (wrong if through_variance else 1)
+        return (g - first - second) / std
+
+    return norm.backward_of(batch_parts, dx)
+
+
 def _images_of(call: Call) -> Any:
     x = np.asarray(call.arrays["x"], float)
     if x.ndim != 4:
@@ -296,5 +312,26 @@ BACKWARD = [
             r"reshape",
         )
         for back in (True, False)
+    ],
+    *[
+        Hypothesis(
+            "wrong_count",
+            f"{term} divides by {words}, not by the N H W numbers of a channel",
+            _counted(count, *which),
+            r"[HWCN]\s*\*|/",
+        )
+        for words, count in (
+            ("N", lambda N, C, H, W: N),
+            ("H W", lambda N, C, H, W: H * W),
+            ("N C", lambda N, C, H, W: N * C),
+            ("N H", lambda N, C, H, W: N * H),
+            ("C H W", lambda N, C, H, W: C * H * W),
+            ("N C H W", lambda N, C, H, W: N * C * H * W),
+        )
+        for term, which in (
+            ("dx", (True, True)),
+            ("the term of the mean", (True, False)),
+            ("the term of the variance", (False, True)),
+        )
     ],
 ]

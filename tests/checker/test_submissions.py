@@ -214,7 +214,7 @@ def test_what_ends_the_program_or_waits_is_named(tmp_path):
         ("import sys; sys.exit('bye')", "sys.exit, 'bye'"),
         ("quit()", "ends the whole program (sys.exit, exit code 0)"),
         ("import os; os._exit(3)", "os._exit, exit code 3"),
-        ("input('x? ')", "waits for somebody to type"),
+        ("input('x? ')", "waits for typing"),
     ]:
         path = tmp_path / "s.py"
         path.write_text(LAYERS.replace("    return np", f"    {line}\n    return np"))

@@ -97,6 +97,11 @@ class Quick:
         except NotCovered:
             self._is_covered = False
             return False
+        if plan.dtype == np.float64 and how.dtype == np.float32:
+            self._is_covered = (
+                False  # rows are rounded to float32 on their way into a float64 network
+            )
+            return False
         plan.prepare(
             mean, std, low, high, above, self._finish, scale=self._scale, shift=self._shift
         )

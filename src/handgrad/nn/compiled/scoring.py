@@ -43,6 +43,11 @@ class ScorePlan:
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_native": None}
 
+    @property
+    def dtype(self) -> np.dtype:
+        """The dtype that the scores are computed in."""
+        return self._dtype
+
     def __call__(self, X: Any) -> np.ndarray | None:
         """Return the scores of X, or None."""
         if type(X) is not np.ndarray or X.shape != self._shape or engines.current() != self._engine:

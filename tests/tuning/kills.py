@@ -32,7 +32,7 @@ dropout_keep_ratio = 0.9
 name = "adam"
 learning_rate = 1e-3
 [training]
-epochs = 120
+epochs = 700
 batch_size = 25
 num_train_samples = 100
 """

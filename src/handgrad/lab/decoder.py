@@ -23,17 +23,8 @@ MOST_PIXELS = 40_000_000
 
 def decode(data: bytes) -> dict[str, Any]:
     """Return the pixels of a picture file's bytes; DataError if it is none, or too large."""
-    command = [sys.executable, "-P", "-c", _PROGRAM, str(Path(__file__).parents[2])]
     try:
-        done = subprocess.run(
-            command, input=data, capture_output=True, timeout=2 * TIME, check=False, cwd="/"
-        )
-    except subprocess.TimeoutExpired:
-        raise DataError("lab: the picture takes too long to decode") from None
-    except OSError as error:
-        raise DataError(f"lab: the picture cannot be decoded: {error}") from None
-    try:
-        found = json.loads(done.stdout)
+        found = json.loads(_answer("main", "the picture", data, 2 * TIME))
     except ValueError:
         raise DataError("lab: the picture cannot be decoded") from None
     if "error" in found:
@@ -43,27 +34,34 @@ def decode(data: bytes) -> dict[str, Any]:
 
 def decode_many(files: list[bytes]) -> list[bytes | None]:
     """Return each picture file as a small PNG, None where it is none; all in one process."""
-    sizes = b"".join(len(file).to_bytes(4, "big") for file in files)
-    data = len(files).to_bytes(4, "big") + sizes + b"".join(files)
-    command = [
-        sys.executable,
-        "-P",
-        "-c",
-        _PROGRAM.replace("main", "main_many"),
-        str(Path(__file__).parents[2]),
-    ]
-    try:
-        done = subprocess.run(
-            command, input=data, capture_output=True, timeout=6 * TIME, check=False, cwd="/"
-        )
-    except subprocess.TimeoutExpired:
-        raise DataError("lab: the pictures take too long to decode") from None
-    except OSError as error:
-        raise DataError(f"lab: the pictures cannot be decoded: {error}") from None
-    found = _cut(done.stdout)
+    found = _cut(_answer("main_many", "the pictures", _joined(files), 6 * TIME))
     if len(found) != len(files):
         raise DataError("lab: the pictures cannot be decoded")
     return [png or None for png in found]
+
+
+def _answer(entry: str, what: str, data: bytes, seconds: float) -> bytes:
+    """Return what the function `entry` of this file, in a process of its own, writes for `data`."""
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1]); "
+        f"from handgrad.lab.decoder import {entry}; {entry}()"
+    )
+    command = [sys.executable, "-P", "-c", program, str(Path(__file__).parents[2])]
+    try:
+        done = subprocess.run(
+            command, input=data, capture_output=True, timeout=seconds, check=False, cwd="/"
+        )
+    except subprocess.TimeoutExpired:
+        raise DataError(f"lab: it takes too long to decode {what}") from None
+    except OSError as error:
+        raise DataError(f"lab: {what} cannot be decoded: {error}") from None
+    return done.stdout
+
+
+def _joined(parts: list[bytes]) -> bytes:
+    """Return number, sizes and bytes one after the other; `_cut` takes them apart."""
+    sizes = (len(part).to_bytes(4, "big") for part in parts)
+    return b"".join([len(parts).to_bytes(4, "big"), *sizes, *parts])
 
 
 def _cut(data: bytes) -> list[bytes]:
@@ -77,11 +75,6 @@ def _cut(data: bytes) -> list[bytes]:
         parts.append(data[place : place + size])
         place += size
     return parts
-
-
-_PROGRAM = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from handgrad.lab.decoder import main; main()"
-)
 
 
 def _limit() -> None:
@@ -132,8 +125,7 @@ def main_many() -> None:
         except Exception:  # whatever a decoder does with a hostile file
             png = io.BytesIO()
         found.append(png.getvalue())
-    sizes = b"".join(len(png).to_bytes(4, "big") for png in found)
-    sys.stdout.buffer.write(len(found).to_bytes(4, "big") + sizes + b"".join(found))
+    sys.stdout.buffer.write(_joined(found))
 
 
 def _small(data: bytes) -> Any:

@@ -84,6 +84,8 @@ class Shown(Callback):
 
 def _settings(name: str, spec: Mapping[str, Any]) -> str:
     """Return what `spec` says in the words of a configuration; it is to be read, not to be run."""
+    import tomli_w
+
     solver = dict(spec.get("solver", {}))
     optimizer = {"name": solver.pop("update_rule", "sgd"), **solver.pop("optim_config", {})}
     tables = {
@@ -93,23 +95,14 @@ def _settings(name: str, spec: Mapping[str, Any]) -> str:
         "training": {{"num_epochs": "epochs"}.get(key, key): v for key, v in solver.items()},
         "augment": spec.get("augment", {}),
     }
-    lines = [f"name = {json.dumps(name)}", f"seed = {json.dumps(spec.get('seed', 0))}"]
-    for title, table in tables.items():
-        given = {key: value for key, value in table.items() if value is not None}
-        if given:
-            lines += [
-                "",
-                f"[{title}]",
-                *(f"{key} = {_toml(value)}" for key, value in given.items()),
-            ]
-    return "\n".join(lines) + "\n"
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{json.dumps(k)} = {_toml(v)}" for k, v in value.items()) + " }"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_toml, value)) + "]"
-    if isinstance(value, bool | int | float | str):
-        return json.dumps(value)
-    raise HandgradError(f"experiment: a setting of a trial cannot be written: {value!r}")
+    given = {
+        title: {key: value for key, value in table.items() if value is not None}
+        for title, table in tables.items()
+    }
+    filled = {title: table for title, table in given.items() if table}
+    try:
+        return tomli_w.dumps({"name": name, "seed": spec.get("seed", 0), **filled})
+    except TypeError as error:
+        raise HandgradError(
+            f"experiment: a setting of a trial cannot be written: {error}"
+        ) from None

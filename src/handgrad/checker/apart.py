@@ -19,15 +19,14 @@ _exit = os._exit  # `named_exit` replaces it
 @contextlib.contextmanager
 def named_exit() -> Iterator[None]:
     """Let ``os._exit`` be an exception that says so, as ``sys.exit`` is."""
-    before, os._exit = os._exit, raise_exit  # type: ignore[assignment]
+    before, os._exit = os._exit, _raise_exit  # type: ignore[assignment]
     try:
         yield
     finally:
         os._exit = before
 
 
-def raise_exit(code: int = 0) -> Any:
-    """Raise in place of ending the process at once."""
+def _raise_exit(code: int = 0) -> Any:
     raise SystemExit(f"os._exit, exit code {code}")
 
 

@@ -104,11 +104,10 @@ def _judged(task: dict[str, Any], folder: Path | None) -> dict[str, Any]:
 
 
 def guard_process(folder: Path) -> None:
-    """Refuse what reaches out of the folder, and name what would end or stop the process."""
+    """Refuse what reaches out of the folder, and what would wait for a person."""
     if not _guarded:
         sys.addaudithook(_guard())  # for as long as the process lives
     _guarded[:] = [str(folder.resolve()) + os.sep]
-    os._exit = apart.raise_exit  # type: ignore[assignment]
     builtins.input = _no_input
 
 
@@ -116,7 +115,6 @@ def release_process() -> None:
     """Refuse no longer, until the next `guard_process`."""
     if _guarded:
         _guarded[:] = [""]
-    os._exit = apart._exit
     builtins.input = _input
 
 

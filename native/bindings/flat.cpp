@@ -110,7 +110,9 @@ nb::object sum(const AnyArray& a, const AnyArray& b) {
     return joined("sum: the shapes differ", a, b, [](const auto& kernel, auto... chunk) { kernel.flat.sum(chunk...); });
 }
 
-nb::object softplus_(const AnyArray& x) {
+// Returns what each entry of x becomes, in the memory order of x: change(x, count, out) for all of them.
+template <class Change>
+nb::object changed(const AnyArray& x, Change&& change) {
     return with_dtype(x, [&](auto zero) {
         using T = decltype(zero);
         std::optional<Out<T>> out;
@@ -119,29 +121,25 @@ nb::object softplus_(const AnyArray& x) {
             const Order order = order_of(x);
             const In<T> in(x, order);
             out.emplace(in.shape, order);
-            softplus(in.get(), in.shape.count(), out->get());
+            change(in.get(), in.shape.count(), out->get());
         }
         return out->array();
     });
+}
+
+nb::object softplus_(const AnyArray& x) {
+    return changed(x, [](const auto* in, int64_t count, auto* out) { softplus(in, count, out); });
 }
 
 // Smooth activations; the backward takes x again.
 
 nb::object curve_forward(const AnyArray& x, int curve, double alpha) {
     check(curve >= 0 && curve < kCurves, "curve_forward: no such curve");
-    return with_dtype(x, [&](auto zero) {
-        using T = decltype(zero);
-        std::optional<Out<T>> out;
-        {
-            Unlocked unlocked;
-            const Order order = order_of(x);
-            const In<T> in(x, order);
-            out.emplace(in.shape, order);
-            for_chunks(in.shape.count(), [&](int64_t at, int64_t n) {
-                kernels<T>().curves.forward[curve](in.get() + at, static_cast<T>(alpha), n, out->get() + at);
-            });
-        }
-        return out->array();
+    return changed(x, [=](const auto* in, int64_t count, auto* out) {
+        using T = std::remove_pointer_t<decltype(out)>;
+        for_chunks(count, [&](int64_t at, int64_t n) {
+            kernels<T>().curves.forward[curve](in + at, static_cast<T>(alpha), n, out + at);
+        });
     });
 }
 

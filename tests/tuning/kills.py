@@ -32,7 +32,7 @@ dropout_keep_ratio = 0.9
 name = "adam"
 learning_rate = 1e-3
 [training]
-epochs = 700
+epochs = 500
 batch_size = 25
 num_train_samples = 100
 """
@@ -96,7 +96,7 @@ def main() -> None:
     commands = [begin() for _ in range(4)]
     done = of_workers = 0
     while any(c.poll() is None for c in commands):
-        time.sleep(chance.uniform(0.5, 4.0) if done < kills else 0.2)
+        time.sleep(chance.uniform(0.5, 2.0) if done < kills else 0.2)
         for i, one in enumerate(commands):
             if one.poll() not in (None, 0):
                 commands[i] = begin()

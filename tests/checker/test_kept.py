@@ -29,8 +29,8 @@ np.pi = 3
 random.random = lambda: 0.5
 builtins.sum = lambda numbers: 0
 os.environ["LEAKED"] = "1"
-os.makedirs("leaked", exist_ok=True)
-os.chdir("leaked")
+os.makedirs(os.path.join(os.path.dirname(__file__), "leaked"), exist_ok=True)
+os.chdir(os.path.join(os.path.dirname(__file__), "leaked"))
 sys.path.insert(0, "/leaked")
 sys.argv.append("leaked")
 sys.modules["leaked"] = types.ModuleType("leaked")

@@ -29,8 +29,8 @@ np.pi = 3
 random.random = lambda: 0.5
 builtins.sum = lambda numbers: 0
 os.environ["LEAKED"] = "1"
-os.makedirs(os.path.join(os.path.dirname(__file__), "leaked"), exist_ok=True)
-os.chdir(os.path.join(os.path.dirname(__file__), "leaked"))
+os.makedirs("leaked", exist_ok=True)
+os.chdir("leaked")
 sys.path.insert(0, "/leaked")
 sys.argv.append("leaked")
 sys.modules["leaked"] = types.ModuleType("leaked")
@@ -126,6 +126,7 @@ def test_nothing_of_one_submission_reaches_the_next(tmp_path, way):
     assert rows[1].points(read_rubric(rubric)) == 3
 
 
+@pytest.mark.thorough(keep=2)
 def test_a_file_that_ends_its_process_costs_itself_only(tmp_path, way, monkeypatch):
     monkeypatch.setattr(folder, "SECONDS", 3.0)
     place = files(tmp_path, good=LAYERS, **{name[:-3]: text for name, text in ENDS.items()})

@@ -29,7 +29,7 @@ from handgrad.checker import hypotheses
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 LONG = 100  # characters of LaTeX; longer formulas are put on several lines
-SHAPE = re.compile(r"\([A-Z][\w, .*/'+-]*\)|the shape of \w+")  # in a docstring
+SHAPE = re.compile(r"\(\d?[A-Z][\w, .*/'+-]*\)|the shape of \w+")  # in a docstring
 FAMILIES = {  # of the checker's hypotheses
     "max_pool": "pool",
     "softmax_loss": "loss",

@@ -35,7 +35,9 @@ class Launched:
         own = self._own()
         folder = new_run_folder(self.root, config.name)
         name, number = folder.name, 1
-        while (own / f"{folder.name}.toml").exists():  # of a training that has not made its folder yet
+        while (
+            own / f"{folder.name}.toml"
+        ).exists():  # of a training that has not made its folder yet
             number += 1
             folder = folder.with_name(f"{name}-{number}")
         path = own / f"{folder.name}.toml"

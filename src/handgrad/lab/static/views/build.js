@@ -149,10 +149,11 @@ export async function show(place) {
   function ofOwn(item, path) {
     const own = known.own.find((o) => o.path === path);
     if (!own) return;
+    const isAgain = kept.layers.findIndex((l) => l.layer === path) < Number(item.dataset.at); // said once
     const fits = !item.querySelector(":scope > .bad");
     item.classList.remove("right", "unknown", "checking", ...(fits ? ["wrong"] : []));
     item.classList.add("own", own.state);
-    fill(item.querySelector(".verdict"), h("span", { class: `state ${own.state}` }, own.state), own.says && h("span", { class: "bad" }, own.says));
+    fill(item.querySelector(".verdict"), h("span", { class: `state ${own.state}` }, own.state), own.says && !isAgain && h("span", { class: "bad" }, own.says));
   }
 
   function rows(focus = null) {

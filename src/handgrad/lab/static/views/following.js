@@ -36,7 +36,7 @@ export class Following {
     this.names = [kept.titles[kept.now] || "this try", kept.titles[kept.last] || "last try"];
     const head = h("div", { class: "bar-of-acts" }, h("h2", {}, "Training"), h("a", { href: `#/run/${encodeURIComponent(this.id)}` }, "Open the run"), kept.last && h("span", { class: "muted" }, kept.titles[kept.last] ? `${this.names[0]} beside ${this.names[1]}` : "beside the last try"));
     this.state = h("p", { role: "status", class: "muted" }, "Starting.");
-    this.table = h("div");
+    this.table = h("div", { class: "beside" });
     fill(this.results, head, this.state, this.table, h("div", { class: "charts" }, this.charts.map((c) => c.element)));
     this.again();
   }
@@ -87,6 +87,7 @@ export class Following {
     const name = found.epochs.some((e) => e.val_metric !== undefined) ? "val_metric" : "val_acc";
     this.charts[1].caption.textContent = name === "val_acc" ? "Validation accuracy" : `Validation: ${found.epochs[0]?.metric ?? "metric"}`;
     this.charts[1].options.percent = name === "val_acc";
+    this.charts[0].options.log = !!kept.titles[kept.last]; // where two layers are compared, both ends matter
     this.charts[0].set(...together(named, both, "loss"));
     this.charts[1].set(...together(named, both, name));
   }

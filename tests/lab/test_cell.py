@@ -11,6 +11,7 @@ import handgrad
 from handgrad import nn
 from handgrad.errors import DtypeError
 from handgrad.lab.cell import Cell, Glance
+from handgrad.training.callback import Callback
 from handgrad.training.run import start_run
 
 
@@ -44,7 +45,7 @@ def test_a_training_that_is_interrupted_is_not_called_trained():
     solver = handgrad.Solver(model, handgrad.data.load_digits(), num_epochs=1, verbose=False, rng=0)
     told = []
 
-    class Interrupt(handgrad.Callback):
+    class Interrupt(Callback):
         def on_step_end(self, solver, record):
             if solver.iteration == 5:
                 raise KeyboardInterrupt

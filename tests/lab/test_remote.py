@@ -1,4 +1,4 @@
-"""The cell's view in a real JupyterLab: under a prefix and another host name, the kernel on another server."""
+"""The cell's view in a real JupyterLab: under a prefix and another host, the kernel on another server."""
 
 import json
 import os

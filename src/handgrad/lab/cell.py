@@ -111,9 +111,8 @@ class Cell(Callback):
 
     def on_train_end(self, solver: Solver) -> None:
         """Show the end."""
-        is_done = solver.iteration >= solver.total_steps
-        by_callback = solver.stop_reason not in (None, "", "interrupted")  # as early stopping does
-        self._say(solver, "trained" if is_done or by_callback else "stopped")
+        is_done = solver.iteration >= solver.total_steps or solver.stop_reason == "patience"
+        self._say(solver, "trained" if is_done else "stopped")
 
     def _say(self, solver: Solver, state: str) -> None:
         start = thread_time()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from lab.serving import wait_until
 pytestmark = pytest.mark.long
 HOST = "hub.school.example"
 CELLS = [
+    "print('here', 'it is')",
     "import handgrad\n"
     "model = handgrad.TwoLayerNet(input_dim=64, hidden_dim=50)\n"
     "solver = handgrad.Solver(model, handgrad.data.load_digits(), num_epochs=100_000, verbose=False)\n"
@@ -38,6 +40,11 @@ def answers(address):
     except OSError:
         return False
     return True
+
+
+def run(page, what):
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.locator(".lm-Menu-itemLabel", has_text=re.compile(f"^{what}$")).click()
 
 
 @pytest.fixture
@@ -110,8 +117,10 @@ def test_the_view_lives_in_a_cell_whose_kernel_is_elsewhere(jupyter, browser):
         page.goto(jupyter)
         page.locator(".jp-Notebook .jp-Cell").nth(1).wait_for()
         page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_text("Run All Cells", exact=True).click()
+        page.locator(".jp-Notebook .jp-Cell .cm-content").first.click()
+        run(page, "Run Selected Cell")
+        page.get_by_text("here it is").wait_for()  # the line to the kernel stands
+        run(page, "Run All Cells")
         facts = page.locator(".handgrad-cell .facts")
         seen = set()
 

@@ -1,9 +1,13 @@
 """Judging at a save: only what changed, in a process that stays, with the lines where they stand now."""
 
 import time
+from types import SimpleNamespace
 
 from handgrad.checker.groups import groups_of
+from handgrad.lab import acting
+from handgrad.lab.launching import Launched
 from handgrad.lab.own_layers import OwnLayers
+from handgrad.lab.state import Lab
 
 FILE = '''"""A course's file."""
 import numpy as np
@@ -130,9 +134,12 @@ def test_verdicts_come_one_by_one_and_a_save_ends_what_nobody_waits_for(tmp_path
             time.sleep(0.02)
         assert seen["relu_backward"] == "checking"
         assert found["state"] == "checking"
+        kept, given_up = own._judging._kept, []
+        give_up = kept.give_up
+        kept.give_up = lambda: (given_up.append(1), give_up())
         path.write_text(FILE.replace("return dout\n", "return dout * (cache > 0)\n"))
         found, _ = verdicts(own)
-        assert found["state"] == "right"
+        assert (found["state"], given_up) == ("right", [1])
     finally:
         own.close()
 
@@ -151,3 +158,41 @@ def test_a_file_that_cannot_be_imported_says_so_once_and_is_judged_when_it_can(t
         assert (found["state"], found["problem"]) == ("wrong", None)
     finally:
         own.close()
+
+
+LAYER = """from handgrad import nn
+
+
+@nn.layer
+def same(x):
+    return x, None
+
+
+@same.backward
+def same_backward(dout, cache):
+    return dout
+"""
+
+
+def test_a_layer_is_found_where_its_file_lies_and_read_anew_when_saved(tmp_path):
+    (tmp_path / "own").mkdir()
+    path = tmp_path / "own" / "kept_apart.py"
+    path.write_text(LAYER)
+    lab = Lab(tmp_path / "runs", [path])
+    layers = [{"layer": "kept_apart:same"}, {"layer": "Affine", "width": 10}]
+    try:
+        given = {"data": "digits", "layers": layers, "settings": {}}
+        first = acting.check(lab, given)
+        assert (first["error"], first["layers"][0]["shape"]) == (None, [1, 8, 8])
+        path.write_text(LAYER.replace("return x, None", "return x[:, :, :4], None"))
+        assert acting.check(lab, given)["layers"][0]["shape"] == [1, 4, 8]
+    finally:
+        lab.close()
+
+
+def test_two_trainings_of_the_same_second_have_folders_of_their_own(tmp_path, monkeypatch):
+    launched = Launched(tmp_path, [])
+    monkeypatch.setattr(launched, "_launch", lambda folder, *arguments: folder.name)
+    monkeypatch.setattr("handgrad.lab.launching.new_run_folder", lambda root, name: root / name)
+    config = SimpleNamespace(name="one", to_toml=lambda: "")
+    assert [launched.start(config) for _ in range(3)] == ["one", "one-2", "one-3"]

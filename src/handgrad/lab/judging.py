@@ -18,7 +18,7 @@ from handgrad.checker.groups import Group, Grouped, groups_of
 from handgrad.checker.kept import Kept
 from handgrad.checker.loading import CheckError
 from handgrad.checker.records import UNTESTED
-from handgrad.lab.own_layers import CHECKING
+from handgrad.lab.verdicts import CHECKING
 
 SECONDS = 60.0  # for the functions that are judged together
 _MOST = 400  # verdicts on a file that are kept, those of former versions too

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handgrad.errors import OptionError
+from handgrad.lab.verdicts import CHECKING
 
 if TYPE_CHECKING:
     from handgrad.lab.judging import Judged, Judging
 
-CHECKING = "checking"  # the verdict of what is not judged yet
 _LONGEST = 60_000  # characters of a file that are shown
 
 

@@ -65,7 +65,7 @@ class Evidence:
         return False
 
     def _behind(self, node: Node, out: Value, after: Node) -> Value | None:
-        """What `after` gives for `out` in place of the output of `node`; None where it takes no such shape."""
+        """What `after` gives for `out` in place of the output of `node`; None for another shape."""
         xs = [out if name == node.name else self.found.values[name] for name in after.inputs]
         try:
             return self.forward(after, xs)

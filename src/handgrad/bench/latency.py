@@ -5,6 +5,7 @@ A form that lacks its library or compiler is left out, and named.
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import importlib.util
 import shutil
@@ -24,7 +25,7 @@ from handgrad.errors import HandgradError
 from handgrad.interop import export
 
 Scores = Callable[[np.ndarray], np.ndarray]
-FORMS = ("Handgrad", "NumPy file", "C float", "C int8", "onnxruntime", "PyTorch")
+FORMS = ("Handgrad", "compiled", "NumPy file", "C float", "C int8", "onnxruntime", "PyTorch")
 _OFF = {"C int8": 0.15}  # of the largest score; the others are float32
 _COMPILER = ("cc", "gcc", "clang")
 
@@ -52,6 +53,7 @@ def forms(model: Any, X: np.ndarray, folder: Path) -> dict[str, Scores | str]:
     """Return for each of `FORMS` what computes the scores of one image, or why it is left out."""
     makers: tuple[Callable[[], Scores], ...] = (
         lambda: model.loss,
+        partial(_compiled, model, X[:1].shape),
         partial(_numpy, model, folder),
         partial(_c, model, folder, None),
         partial(_c, model, folder, X),
@@ -96,6 +98,14 @@ def lines(name: str, times: dict[str, Summary | str]) -> list[str]:
             quartiles = f"[{1e6 * found.q1:.1f}, {1e6 * found.q3:.1f}]"
             out.append(f"  {form:<12} {1e6 * found.median:9.1f} us {quartiles}")
     return out
+
+
+def _compiled(model: Any, shape: tuple[int, ...]) -> Scores:
+    """Handgrad, its plan kept by `nn.Model.compile`."""
+    again = copy.deepcopy(model)
+    again.compile(shape)
+    scores: Scores = again.loss
+    return scores
 
 
 def _numpy(model: Any, folder: Path) -> Scores:

@@ -9,7 +9,8 @@ static inline int NAME_clip(int value, int low, int high) {
 /* --- scaled: sum M / 2^shift, rounded to the nearest */
 static inline int32_t NAME_scaled(int32_t sum, int32_t M, int shift) {
   const int64_t product = (int64_t)sum * M, half = (int64_t)1 << (shift - 1);
-  return (int32_t)(product >= 0 ? (product + half) >> shift : -((half - product) >> shift));
+  const int64_t near = ((product < 0 ? -product : product) + half) >> shift;
+  return (int32_t)(product < 0 ? -near : near);
 }
 
 /* --- narrow: a number of the next layer, in [low, 127] */
@@ -67,45 +68,81 @@ static inline int NAME_end(int start, int step, int count, int size) {
   return start < size ? NAME_clip((size - 1 - start) / step + 1, 0, count) : 0;
 }
 
-/* --- conv: out[f][i][j] = sum of W[f][c][u][v] x[c][i sy + u dy - py][j sx + v dx - px] + b[f]; each weight goes
-   along a whole row, for four filters at once; `sums` holds these rows */
+/* --- patch: what a filter sees at one place, less `zero` */
+static inline void NAME_patch(const int8_t *restrict x, int16_t *restrict out, int channels, int H, int Wd, int HH,
+                              int WW, int y, int z, int dy, int dx, int zero) {
+  const int inside = z >= 0 && z + (WW - 1) * dx < Wd;
+  for (int c = 0; c < channels; ++c)
+    for (int u = 0; u < HH; ++u) {
+      const int r = y + u * dy, is_row = r >= 0 && r < H, start = (c * H + r) * Wd + z;
+      for (int v = 0; v < WW; ++v) {
+        const int q = z + v * dx;
+        *out++ = (int16_t)(is_row && (inside || (q >= 0 && q < Wd)) ? x[start + v * dx] - zero : 0);
+      }
+    }
+}
+
+/* --- dots: the products of a filter and four patches; a compiler multiplies numbers of 16 bits in pairs */
+static inline void NAME_dots(const int16_t *restrict a, const int8_t *restrict w, int32_t *restrict sums, int count) {
+  int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+  for (int d = 0; d < count; ++d) {
+    const int16_t weight = w[d];
+    s0 += weight * a[d];
+    s1 += weight * a[count + d];
+    s2 += weight * a[2 * count + d];
+    s3 += weight * a[3 * count + d];
+  }
+  sums[0] = s0;
+  sums[1] = s1;
+  sums[2] = s2;
+  sums[3] = s3;
+}
+
+/* --- conv: out[f][i][j] = sum of W[f][c][u][v] x[c][i sy + u dy - py][j sx + v dx - px] + b[f]; all filters see four
+   places at once, whose `patches` are copied side by side */
 static inline void NAME_conv(const int8_t *restrict x, const int8_t *restrict W, const int32_t *b, const int32_t *M,
-                             const int8_t *shift, int32_t *restrict sums, int8_t *restrict out, int C, int H, int Wd,
+                             const int8_t *shift, int16_t *restrict patches, int8_t *restrict out, int C, int H, int Wd,
                              int F, int rows, int columns, int HH, int WW, int sy, int sx, int py, int px, int dy,
                              int dx, int groups, int zero, int next, int low) {
-  const int channels = C / groups, filters = F / groups, count = channels * HH * WW;
-  for (int f = 0, many; f < F; f += many) {
-    many = filters - f % filters >= 4 ? 4 : 1;
-    for (int i = 0; i < rows; ++i) {
+  const int channels = C / groups, filters = F / groups, count = channels * HH * WW, places = rows * columns;
+  for (int g = 0; g < groups; ++g)
+    for (int i = 0; i < places; i += 4) {
+      const int many = places - i < 4 ? places - i : 4;
       for (int k = 0; k < many; ++k)
-        for (int j = 0; j < columns; ++j) sums[k * columns + j] = b[f + k];
+        NAME_patch(x + g * channels * H * Wd, patches + k * count, channels, H, Wd, HH, WW,
+                   (i + k) / columns * sy - py, (i + k) % columns * sx - px, dy, dx, zero);
+      for (int f = g * filters; f < (g + 1) * filters; ++f) {
+        int32_t sums[4];
+        NAME_dots(patches, W + f * count, sums, count);
+        for (int k = 0; k < many; ++k)
+          out[f * places + i + k] = NAME_narrow(NAME_scaled(b[f] + sums[k], M[f], shift[f]) + next, low);
+      }
+    }
+}
+
+/* --- conv_rows: the same where a group has few filters; each weight goes along a whole row, and `sums` holds it */
+static inline void NAME_conv_rows(const int8_t *restrict x, const int8_t *restrict W, const int32_t *b,
+                                  const int32_t *M, const int8_t *shift, int32_t *restrict sums, int8_t *restrict out,
+                                  int C, int H, int Wd, int F, int rows, int columns, int HH, int WW, int sy, int sx,
+                                  int py, int px, int dy, int dx, int groups, int zero, int next, int low) {
+  const int channels = C / groups, filters = F / groups, count = channels * HH * WW;
+  for (int f = 0; f < F; ++f)
+    for (int i = 0; i < rows; ++i) {
+      for (int j = 0; j < columns; ++j) sums[j] = b[f];
       for (int c = 0; c < channels; ++c)
         for (int u = 0; u < HH; ++u) {
           const int r = i * sy + u * dy - py;
           if (r < 0 || r >= H) continue;
           const int8_t *row = x + ((f / filters * channels + c) * H + r) * Wd;
           for (int v = 0; v < WW; ++v) {
-            const int8_t *w = W + f * count + (c * HH + u) * WW + v;
+            const int8_t w = W[f * count + (c * HH + u) * WW + v];
             const int start = v * dx - px, begin = NAME_begin(start, sx), end = NAME_end(start, sx, columns, Wd);
-            if (many == 4) {
-              const int16_t w0 = w[0], w1 = w[count], w2 = w[2 * count], w3 = w[3 * count];
-              for (int j = begin; j < end; ++j) {
-                const int16_t pixel = (int16_t)(row[j * sx + start] - zero);
-                sums[j] += w0 * pixel;
-                sums[columns + j] += w1 * pixel;
-                sums[2 * columns + j] += w2 * pixel;
-                sums[3 * columns + j] += w3 * pixel;
-              }
-            } else
-              for (int j = begin; j < end; ++j) sums[j] += w[0] * (row[j * sx + start] - zero);
+            for (int j = begin; j < end; ++j) sums[j] += w * (row[j * sx + start] - zero);
           }
         }
-      for (int k = 0; k < many; ++k)
-        for (int j = 0; j < columns; ++j)
-          out[((f + k) * rows + i) * columns + j] =
-            NAME_narrow(NAME_scaled(sums[k * columns + j], M[f + k], shift[f + k]) + next, low);
+      for (int j = 0; j < columns; ++j)
+        out[(f * rows + i) * columns + j] = NAME_narrow(NAME_scaled(sums[j], M[f], shift[f]) + next, low);
     }
-  }
 }
 
 /* --- conv_transpose: out[f][i][j] = sum of x[c][r][q] W[c][f][u][v] where i = r sy + u dy - py, j = ... */

@@ -8,12 +8,13 @@ from typing import Any
 from handgrad.interop.c_memory import plan
 from handgrad.interop.c_out import Sizes, Text, _float, permuted, window_numbers
 from handgrad.interop.int8_parts import Quantized, Step
-from handgrad.interop.network import POINTWISE, size
+from handgrad.interop.network import POINTWISE, Node, size
 
 _SUMS = ["scaled", "narrow"]
 _NEEDS = {
     "affine": [*_SUMS, "affine_sum"], "scores": ["affine_sum"],
-    "conv": [*_SUMS, "clip", "begin", "end"],
+    "conv": [*_SUMS, "patch", "dots"],
+    "conv_rows": [*_SUMS, "clip", "begin", "end"],
     "conv_transpose": _SUMS, "channels": _SUMS, "prelu": _SUMS, "add": _SUMS, "rescale": _SUMS,
     "quantize": ["nearest_int"], "groupnorm": ["rsqrt", "nearest_int"], "max_pool": ["clip"],
     "avg_pool": ["clip", "narrow", "divided"], "bilinear": ["clip", "narrow", "divided"],
@@ -39,11 +40,20 @@ def header(net: Quantized, name: str, *, bare: bool = False) -> tuple[str, Sizes
     for step in net.steps:
         lines += _call(text, step)
     buffers = [f"static int8_t {text.name}_memory[{max(end, 1)}];"]
-    rows = 4 * max((node.shape[2] for node in network.nodes if node.op == "conv"), default=0)
-    if rows:
-        buffers.append(f"static int32_t {text.name}_sums[{rows}];")
-    sizes = Sizes(text.bytes, end + 4 * rows)
+    convs = [node for node in network.nodes if node.op == "conv"]
+    sums = max((node.shape[2] for node in convs if _by_rows(node)), default=0)
+    patches = max((4 * node.arrays["W"][0].size for node in convs if not _by_rows(node)), default=0)
+    if sums:
+        buffers.append(f"static int32_t {text.name}_sums[{sums}];")
+    if patches:
+        buffers.append(f"static int16_t {text.name}_patches[{patches}];")
+    sizes = Sizes(text.bytes, end + 4 * sums + 2 * patches)
     return text.whole(network, lines, buffers, sizes, bare, "int8"), sizes
+
+
+def _by_rows(node: Node) -> bool:
+    """Whether a group of the convolution has so few filters that copying patches does not pay."""
+    return node.shape[0] // int(node.options["groups"]) < 4
 
 
 def _call(text: Text, step: Step) -> list[str]:
@@ -70,8 +80,10 @@ def _call(text: Text, step: Step) -> list[str]:
         W, b = array("W", "int8_t"), array("b", "int32_t")
         numbers = [*before, node.shape[0], *node.shape[1:], *a["W"].shape[2:], *o["stride"]]
         numbers += [*o["pad"], *o["dilation"], o["groups"], n["zero"], n["next"], n["low"]]
-        row = [f"{text.name}_sums"] if op == "conv" else []
-        return [text.call(op, x, W, b, *sums(), *row, out, *numbers)]
+        if op == "conv_transpose":
+            return [text.call(op, x, W, b, *sums(), out, *numbers)]
+        op, buffer = ("conv_rows", "sums") if _by_rows(node) else ("conv", "patches")
+        return [text.call(op, x, W, b, *sums(), f"{text.name}_{buffer}", out, *numbers)]
     if op == "batchnorm":
         plus = array("plus", "int32_t")
         return [text.call("channels", x, *sums(), plus, out, count, each, n["zero"], n["low"])]

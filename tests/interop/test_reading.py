@@ -355,3 +355,29 @@ def test_weights_come_back_to_the_last_bit_and_mutated_ones_are_refused(tmp_path
     found = fuzz_weights(200, tmp_path)
     assert found["read"]
     assert found["refused"] > 100
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_rows_become_images(tmp_path, keras):
+    """As in decoders: PyTorch and ONNX with their channels first, Keras with them last."""
+    torch = pytest.importorskip("torch")
+    parts = [torch.nn.Linear(5, 60), torch.nn.ReLU(), torch.nn.Unflatten(1, (3, 4, 5))]
+    parts += [torch.nn.Conv2d(3, 2, 3), torch.nn.Flatten(), torch.nn.Linear(12, 4)]
+    module, X = torch.nn.Sequential(*parts), np.random.default_rng(0).standard_normal((6, 5))
+    X = X.astype(np.float32)
+    net = interop.from_torch(module, X)
+    agree(net, X, module(torch.tensor(X)).detach().numpy(), "torch")
+    assert interop.compare(net, module, X).same
+    for target, read in (("onnx", interop.from_onnx), ("keras", interop.from_keras)):
+        file = interop.export(net, target, tmp_path / f"net.{target}").files[0]
+        agree(net, X, read(file).loss(X), target)
+    theirs = keras.Sequential([keras.Input((5,)), keras.layers.Dense(60)])
+    for layer in (
+        keras.layers.Reshape((4, 5, 3)),
+        keras.layers.Conv2D(2, 3),
+        keras.layers.Flatten(),
+        keras.layers.Dense(4),
+    ):
+        theirs.add(layer)
+    ours = interop.from_keras(theirs)
+    agree(ours, X, theirs(X, training=False).detach().numpy(), "keras")

@@ -214,6 +214,9 @@ def _reshape(r: _Reader, layer: Any, given: list[Value], node: Any) -> Made:
     if {len(target), len(last)} == {2, 3} and target[-1] == last[-1] and 1 in (target[0], last[0]):
         to = (target[-1], *target[:-1])  # sequences and images of one row
         return r.growing.add("reshape", [x], {"to": to}, name=layer.name)
+    if len(x.shape) == 1 and x.view == x.shape and len(target) == 3:  # rows that become images
+        rows = r.growing.add("reshape", [x], {"to": target}, name=f"{layer.name}_rows")
+        return r.growing.add("permute", [rows], {"order": (2, 0, 1)}, name=layer.name)
     if target[:-2] == last[:-1] and target[-1] * target[-2] == last[-1]:
         return x._replace(
             view=(target[-2], target[-1], *x.shape[1:])

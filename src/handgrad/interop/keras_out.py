@@ -245,8 +245,14 @@ def _flatten(b: _Builder, node: Node, xs: list[Any]) -> Any:
 
 
 def _reshape(b: _Builder, node: Node, xs: list[Any]) -> Any:
-    """Of sequences that become images of one row, or back: their channels are last in both."""
+    """Of sequences that become images of one row, or back: their channels are last in both.
+
+    Rows that become images have their channels first, and these go to the end.
+    """
     before = b.network.shapes[node.inputs[0]]
+    if len(before) == 1 and len(node.shape) == 3:
+        images = b.layer("Reshape", target_shape=node.shape)(xs[0])
+        return b.layer("Permute", node, dims=(2, 3, 1))(images)
     if {len(before), len(node.shape)} != {2, 3} or before[0] != node.shape[0]:
         raise _NoCounterpart(f"from {before} to {node.shape}")
     return b.layer("Reshape", node, target_shape=_last(node.shape))(xs[0])

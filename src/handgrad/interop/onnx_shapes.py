@@ -67,6 +67,8 @@ def reshape(g: Graph, node: Any, given: list[Any]) -> Made:
         return x._replace(view=tuple(rest))  # groups of channels, as maxout has them
     if len(x.shape) == 1 and tuple(rest) == (*x.shape, 1, 1):
         return x._replace(view=tuple(rest))
+    if len(x.shape) == 1 and x.view == x.shape and len(rest) == 3:  # rows that become images
+        return g.growing.add("reshape", [x], {"to": tuple(rest)}, name=node.output[0])
     raise NoCounterpart(
         f"from (N, {', '.join(map(str, x.view))}) to (N, {', '.join(map(str, rest))})"
     )

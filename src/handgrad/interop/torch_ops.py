@@ -136,6 +136,8 @@ def _view(r: _Reader, node: Any, place: str, x: Any, *_: Any) -> Made:
         return _flat(r, node, x)
     if x.view == x.shape and len(rest) == len(x.shape) + 1 and rest[2:] == x.shape[1:]:
         return x._replace(view=rest)
+    if len(x.shape) == 1 and x.view == x.shape and len(rest) == 3:  # rows that become images
+        return r.growing.add("reshape", [x], {"to": rest}, name=node.name)
     raise NoCounterpart(f"from {x.view} to {rest}")
 
 

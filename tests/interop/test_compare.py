@@ -8,6 +8,7 @@ import pytest
 from handgrad import interop, nn
 from handgrad.errors import OptionError, ShapeError
 from handgrad.interop.describe import describe
+from handgrad.interop.trace import trace
 
 torch = pytest.importorskip("torch")
 from interop.mistakes import LATER, MISTAKES  # noqa: E402
@@ -140,3 +141,17 @@ def test_wrong_arguments(models):
     found = interop.compare(model, broken)
     assert found.layer == "affine1"
     assert "ends with RuntimeError" in str(found)
+
+
+def test_memory_before_it_is_written_is_no_value():
+    """A port may fill an empty tensor; what lay in the memory was once compared, and gave a warning."""
+
+    class Copies(torch.nn.Module):
+        def forward(self, x):
+            out = torch.empty(len(x), 6)
+            out[:, :3], out[:, 3:] = x, torch.empty_like(x).copy_(2 * x)
+            return torch.relu(out)
+
+    seen = trace(Copies(), (np.ones((2, 3), np.float32),), np.ones((2, 6)), "test", None, None)
+    assert [one.name for one in seen.values if "empty" in one.name] == []
+    assert seen.values[-1].name == "relu"

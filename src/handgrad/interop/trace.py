@@ -250,6 +250,12 @@ def _numbers(tensor: Any) -> Array:
     return array
 
 
+_NO_VALUES = (
+    "__get__", "__set__", "detach", "register_hook", "backward",
+    "empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided",  # memory as it was
+)  # fmt: skip
+
+
 def _watch(torch: Any, module: Any, mode: str) -> Any:
     """Return a context that notes every tensor of floats that a function of PyTorch returns."""
     from torch.overrides import TorchFunctionMode  # type: ignore[import-not-found, unused-ignore]
@@ -293,7 +299,7 @@ def _watch(torch: Any, module: Any, mode: str) -> Any:
             finally:
                 self.depth -= 1
             name = getattr(function, "__name__", "")
-            if name not in ("__get__", "__set__", "detach", "register_hook", "backward"):
+            if name not in _NO_VALUES:
                 given = [*args, *(kwargs or {}).values()]
                 flat = [b for a in given for b in (a if isinstance(a, list | tuple) else (a,))]
                 self.note(name, out if isinstance(out, list | tuple) else [out], flat)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import functools
 import inspect
 import textwrap
 from collections.abc import Iterator
@@ -174,8 +175,14 @@ class Skeleton:
 
 def _definition(function: Any) -> ast.FunctionDef | None:
     lines, _ = source_lines(function)
+    return _parsed("".join(lines))
+
+
+@functools.lru_cache(maxsize=512)
+def _parsed(text: str) -> ast.FunctionDef | None:
+    """Parse the text of a function; the tree is read by many questions, and changed by none."""
     try:
-        tree = ast.parse(textwrap.dedent("".join(lines)))
+        tree = ast.parse(textwrap.dedent(text))
     except (SyntaxError, ValueError):
         return None
     first = tree.body[0] if tree.body else None

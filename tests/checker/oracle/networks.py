@@ -48,7 +48,9 @@ def _held(
         for k, v in net.params.items()
     }
     try:
-        got = net.loss(x.copy(), y.copy(), *extra)
+        named = bool(extra) and "reg" in inspect.signature(net.loss).parameters
+        options = {"reg": extra[0]} if named else {}
+        got = net.loss(x.copy(), y.copy(), *(() if named else extra), **options)
         loss, grads = got
     except TimeoutError:
         raise

@@ -129,8 +129,13 @@ def rule(name: str) -> Judge:
         tries = []
         for start in (0, 1) if name == "adam" else (0,):
             for hat in (False, True) if name == "adam" else (False,):
-                tries.append(_rule(name, function, start, hat))
-        return fold(max(tries, key=lambda t: sum(s.status == "right" for s in t)), [function])
+                seen = _rule(name, function, start, hat)
+                late = start and all(
+                    s.status == "right" for s in seen
+                )  # the file of 2017 has it so
+                tries.append([s._replace(status="either") for s in seen] if late else seen)
+        held = [sum(s.status in ("right", "either") for s in tried) for tried in tries]
+        return fold(tries[held.index(max(held))], [function])
 
     return judge
 

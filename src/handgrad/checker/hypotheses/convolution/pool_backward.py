@@ -121,8 +121,11 @@ def _in_the_corner(call: Call) -> dict[str, Any]:
     return {"dx": dx}
 
 
-def _shared_maximum(axes: tuple[int, ...]) -> Any:
-    """The maximum is taken over images or channels too: only the largest of them all gets dout."""
+def _shared_maximum(axes: tuple[int, ...], shared: bool) -> Any:
+    """The maximum is taken over images or channels too: only the largest of them all gets dout.
+
+    shared: equal maxima share it, and a window without one divides zero by zero.
+    """
 
     def predict(call: Call) -> dict[str, Any]:
         x = np.asarray(call.arrays["x"], float)
@@ -132,6 +135,8 @@ def _shared_maximum(axes: tuple[int, ...]) -> Any:
                 continue
             block = x[:, :, rows, columns]
             hot = block == block.max(axis=axes, keepdims=True)
+            if shared:
+                hot = hot / hot.sum(axis=(2, 3), keepdims=True)
             dx[:, :, rows, columns] += hot * call.dout[:, :, at[2] : at[2] + 1, at[3] : at[3] + 1]
         return {"dx": dx}
 
@@ -265,9 +270,10 @@ BACKWARD = [
         Hypothesis(
             "maximum_over_all",
             f"the maximum is taken over {words} too: each window has its own",
-            _shared_maximum(axes),
+            _shared_maximum(axes, shared),
             r"max",
         )
+        for shared in (False, True)
         for words, axes in (
             ("the batch and the channels", (0, 1, 2, 3)),
             ("the batch", (0, 2, 3)),

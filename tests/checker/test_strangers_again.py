@@ -331,6 +331,15 @@ def test_a_reg_that_stands_behind_options_of_ones_own(tmp_path):
     assert "reg" in verdict.causes[0].says
 
 
+@pytest.mark.parametrize("bias", ["b1", "b2"])
+def test_a_bias_that_is_not_added_is_the_only_cause(tmp_path, bias):
+    path = tmp_path / "neural_net.py"
+    path.write_text(NET.replace(f" + {bias}", ""))
+    (cause,) = check_path(str(path))["TwoLayerNet"].causes
+    assert cause.name == "bias_missing"
+    assert cause.says.startswith(bias)
+
+
 def test_arguments_of_ones_own_are_not_judged(tmp_path):
     own = ("def affine_relu_forward(x, w, b):", "def affine_relu_forward(x, w, b, drop, param):")
     report = check_path(solution_with(tmp_path, own), only="affine_relu_forward")

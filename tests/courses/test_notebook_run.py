@@ -347,10 +347,13 @@ def test_what_follows_from_a_failed_import_says_so(tmp_path):
         "from cs231n.classifiers import NoSuchNet",
         "best = None\nbest = 1 / 0",
         "best.predict(3)",
+        "small = dict(\n    a=1\nlast = small",
+        "print(small)",
     )
     result = run_notebook(path, course="cs231n-2020")
     assert [cell.state for cell in result.cells] == [
         "FAILED", "follows", "follows", "follows", "outside", "outside", "FAILED", "FAILED", "follows",
+        "FAILED", "follows",
     ]  # fmt: skip
     assert "follows from cell 0" in result.cells[1].note
     assert "follows from cell 1" in result.cells[2].note

@@ -33,7 +33,8 @@ table { border-collapse: collapse } .wide { overflow-x: auto }
 td, th { padding: .2rem .8rem .2rem 0; text-align: left; vertical-align: top }
 .right { color: var(--good) } .WRONG { color: var(--bad); font-weight: 600 } code { font-size: .9em }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
-.heat td { width: 14px; height: 14px; padding: 0; border: 1px solid var(--page) } .heat { margin: .2rem 0 .8rem }
+.heat td { width: 14px; height: 14px; padding: 0; border: 1px solid var(--page) }
+.heat { margin: .2rem 0 .8rem }
 section { border-top: 1px solid var(--rule); margin-top: 1.5rem } small { color: var(--faint) }
 .source { font: 13px/1.45 ui-monospace, monospace; border: 1px solid var(--rule); margin: .5rem 0 1rem }
 .line { display: grid; grid-template-columns: 3rem minmax(0, 3fr) minmax(0, 2fr) }

@@ -308,7 +308,8 @@ def _dropped(net: Any, x: Any, y: Any, p: dict[str, torch.Tensor], where: str) -
             return [Seen("missing", "dropout", where, "the loss is that without dropout")]
         for key, value in net.params.items():
             place = tuple(s // 2 for s in value.shape)
-            ends = []
+            slopes, ends = np.asarray(grads[key]), []
+            slopes = slopes.reshape(value.shape) if slopes.size == value.size else slopes
             for h in (1e-5, -1e-5):
                 value[place] += h
                 ends.append(float(net.loss(x.copy(), y.copy())[0]))
@@ -317,7 +318,7 @@ def _dropped(net: Any, x: Any, y: Any, p: dict[str, torch.Tensor], where: str) -
             seen.append(
                 compare(
                     f"d{key}",
-                    np.asarray(grads[key])[place],
+                    slopes[place],
                     slope,
                     where,
                     100 * np.abs(grads[key]).max() + 1e-2,

@@ -307,8 +307,16 @@ def loss(extreme: bool) -> list[Config]:
                 (labels,),
                 smooth=False,
                 traits=trait,
-                strict=frozenset({"out", "loss"}),  # log(p) is infinite in the courses' own files
+                strict=frozenset(
+                    "*"
+                ),  # log(p) is infinite in the courses' own files, and so is 1 / p
                 beyond="at scores of thousands",
+            )
+        )
+        near = 1000 + rng.standard_normal((3, 4))
+        configs.append(
+            Config(
+                "scores near 1000", {"x": near}, (np.array([3, 0, 2]),), smooth=False, traits=trait
             )
         )
         configs.append(

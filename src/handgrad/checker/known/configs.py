@@ -313,12 +313,6 @@ def loss(extreme: bool) -> list[Config]:
                 beyond="at scores of thousands",
             )
         )
-        near = 1000 + rng.standard_normal((3, 4))
-        configs.append(
-            Config(
-                "scores near 1000", {"x": near}, (np.array([3, 0, 2]),), smooth=False, traits=trait
-            )
-        )
         configs.append(
             Config(
                 "rows far apart",
@@ -328,6 +322,11 @@ def loss(extreme: bool) -> list[Config]:
                 strict=frozenset("*"),  # one maximum for all rows is as good, where they are alike
                 beyond="where rows of scores differ by thousands",
             )
+        )
+        near, columns = 1000 + rng.standard_normal((3, 30)), np.array([29, 0, 2])
+        near[2], near[2, 2] = 262.0, 1000.0  # exp(x - mean) overflows, exp(x - max) is not 0 yet
+        configs.append(
+            Config("scores near 1000", {"x": near}, (columns,), smooth=False, traits=trait)
         )
     return configs
 

@@ -95,6 +95,10 @@ def conv_backward_cropped_from_one(dout, cache):
     return conv_backward(dout, cache, start=min(cache[3]["pad"], 1))
 
 
+def conv_backward_cropped_from_one_always(dout, cache):
+    return conv_backward(dout, cache, start=1)
+
+
 def conv_backward_cropped_to_minus_pad(dout, cache):
     return conv_backward(dout, cache, crop=lambda p: p)
 
@@ -170,6 +174,14 @@ def pool_backward_reused(dout, cache):
                             hit = window[i, j] == window.max()
                             dx[n, c, top + i, left + j] += hit * dout[n, c, i, j]
     return dx
+
+
+def pool_backward_columns_by_height(dout, cache):
+    x, param = cache
+    kept = 1 + (x.shape[3] - param["pool_height"]) // param["stride"]
+    part = dout.copy()
+    part[:, :, :, max(kept, 0) :] = 0
+    return pool_backward(part, cache)
 
 
 def pool_reshaped(x, param):
@@ -256,6 +268,7 @@ SLIPS = [
     ("conv", conv_placed_between_pads, None, 0, ["pad_slice_empty"], "pad:-pad"),
     ("conv", conv, conv_backward_cropped_by_one, 1, ["crop_fixed"], "by 1 on each side"),
     ("conv", conv, conv_backward_cropped_from_one, 1, ["crop_fixed"], "from place 1 on"),
+    ("conv", conv, conv_backward_cropped_from_one_always, 1, ["crop_fixed"], "from place 1 on"),
     ("conv", conv, conv_backward_cropped_to_minus_pad, 1, ["crop_negative"], "pad:-pad"),
     ("conv", conv, conv_backward_two_slips, 1, ["crop_negative", "stride_ignored"], "columns of the windows"),
     ("max_pool", pool_of_stride, None, 0, ["window_is_stride"], "the window's size is the stride"),
@@ -265,6 +278,7 @@ SLIPS = [
     ("max_pool", pool, pool_backward_all_by_height, 1, ["place_by_wrong_side"], "not by pool_height"),
     ("max_pool", pool, pool_backward_reused, 1, ["loop_variable_reused"], "reuse"),
     ("max_pool", pool, pool_backward_ties, 1, ["every_maximum"], "several equal maxima"),
+    ("max_pool", pool, pool_backward_columns_by_height, 1, ["columns_by_height"], "1 + (W - pool_width)"),
     ("max_pool", pool_reshaped, None, 0, ["axes_by_reshape"], "move axes by transpose"),
     ("max_pool", pool_reshaped, pool_backward_reshaped, 1, ["axes_by_reshape"], "move axes by transpose"),
     ("layernorm", layernorm_eps_default, None, 0, ["default_eps"], "the default of eps is 0.001"),

@@ -355,3 +355,14 @@ def test_a_sandwich_is_tried_with_one_image():
     verdict = check(forward, layers.conv_relu_backward, layer="conv_relu").verdicts[0]
     assert verdict.verdict == WRONG
     assert "(one image)" in verdict.causes[0].worst
+
+
+def test_a_layer_is_blamed_where_its_vectors_are_rows(tmp_path):
+    row = ("= np.ones(dims[i + 1])", "= np.ones((1, dims[i + 1]))")
+    slip = ("        std = np.sqrt(var + eps)", "        std = np.sqrt(var + 2 * eps) + 0.01")
+    back = ('grads["gamma%d" % i], grads["beta%d" % i] = dgamma, dbeta',
+            'grads["gamma%d" % i], grads["beta%d" % i] = np.reshape(dgamma, (1, -1)), dbeta')  # fmt: skip
+    path = solution_with(tmp_path, row, slip, back)
+    (cause, *_) = check_path(path, only="FullyConnectedNet")["FullyConnectedNet"].causes
+    assert cause.name == "callee"
+    assert cause.says.startswith("batchnorm_forward")

@@ -170,6 +170,17 @@ def _transposed_place(call: Call) -> dict[str, Any]:
     return {"dx": dx}
 
 
+def _columns_by_height(call: Call) -> dict[str, Any]:
+    """The loops end where windows as wide as they are high would."""
+    x, param = np.asarray(call.arrays["x"], float), call.options[0]
+    columns = 1 + (x.shape[3] - param["pool_height"]) // param["stride"]
+    dx = np.zeros_like(x)
+    for at, window in windows(call):
+        if at[3] < columns:
+            dx[window] += _first_maximum(x[window]) * call.dout[at]
+    return {"dx": dx}
+
+
 _SET = r"\bdx\[.*\]\s*=[^=]"
 
 
@@ -184,6 +195,12 @@ BACKWARD = [
         r"for .*range",
     ),
     OVER_IMAGE,
+    Hypothesis(
+        "columns_by_height",
+        "the columns are counted by pool_height: there are 1 + (W - pool_width) / stride of them",
+        _columns_by_height,
+        r"W.*pool_height|W.*\bph\b",
+    ),
     Hypothesis(
         "assigned",
         "dx is wrong where windows overlap (stride < window): contributions are assigned, not added",

@@ -72,7 +72,7 @@ MAY_IMPORT = {
     "experiments": _TRAINING | {"handgrad", "optional", "processes", "report", "training"},
     "distributed": {"engines", "environment", "errors", "optional", "training"},
     "lab": _TRAINING
-    | {"experiments", "handgrad", "html", "optional", "processes", "report", "training"},
+    | {"checker", "experiments", "handgrad", "html", "optional", "processes", "report", "training"},
     "tuning": _TRAINING | {"optional", "processes", "report", "training"},
     "courses.notebook": _TRAINING
     | {"checker", "courses", "gradcheck", "html", "report", "training"},
@@ -193,6 +193,7 @@ LATER = {
     "handgrad.lab.cell": "the training",
     "handgrad.lab.protocol": "uvicorn",
     "handgrad.lab.routes": "Starlette",
+    "handgrad.lab.judging": "the checker, which a lab without layers of one's own does not need",
 }
 LATER_IN = {
     "bench": "a row loads what it times",
@@ -351,6 +352,7 @@ def test_import_is_quick(name, share):
     raise AssertionError(f"import {name} took {ours:.3f} s, NumPy's own {numpy:.3f} s")
 
 
+@pytest.mark.thorough
 def test_all_that_is_public_is_there_after_a_plain_import():
     """Whatever was imported before: each name in a process of its own."""
     names = [name for name in handgrad.__dir__() if name != "__version__"]
@@ -455,6 +457,7 @@ def test_every_public_name_exists_and_has_a_docstring(name):
             assert not own.startswith(f"{public_name}("), f"{name}.{public_name}: a generated one"
 
 
+@pytest.mark.thorough(keep=4)
 @pytest.mark.parametrize("name", ["handgrad", *MODULES])
 def test_examples_in_docstrings(name):
     assert doctest.testmod(importlib.import_module(name)).failed == 0

@@ -19,7 +19,7 @@ FUNCTIONS = (
 )  # fmt: skip
 SIGNALS = ("SIGKILL", "SIGALRM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGQUIT", "SIGSTOP", "SIGCONT", "SIGXCPU",
            "alarm", "setitimer", "getitimer", "pthread_kill", "pthread_sigmask", "sigwait")  # fmt: skip
-MODULES = ("resource", "pwd", "grp")
+MODULES = ("resource", "pwd", "grp", "torch")  # PyTorch for Linux needs os.register_at_fork
 OPENED = {"open", "stat", "lstat", "listdir", "scandir", "readlink"}
 
 

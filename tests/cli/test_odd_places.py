@@ -50,7 +50,9 @@ def test_line_ends_of_windows(tmp_path):
     rows = "".join(f"{i % 2},{i},{'xy'[i % 2]}\r\n" for i in range(60))
     (tmp_path / "größen.csv").write_bytes(f"a,b,größe\r\n{rows}".encode())
     settings = '[data]\r\nname = "table"\r\npath = "größen.csv"\r\ntarget = "größe"\r\n'
-    settings += '[model]\r\nname = "FullyConnectedNet"\r\nhidden_dims = [4]\r\n[training]\r\nepochs = 1\r\n'
+    settings += (
+        '[model]\r\nname = "FullyConnectedNet"\r\nhidden_dims = [4]\r\n[training]\r\nepochs = 1\r\n'
+    )
     (tmp_path / "run.toml").write_bytes(settings.encode())
     assert b"Accuracy" in handgrad(tmp_path, "train", "--config", "run.toml")
 

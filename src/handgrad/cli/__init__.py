@@ -14,10 +14,7 @@ from typing import Any
 
 def main() -> None:
     """Run the ``handgrad`` command."""
-    for stream in (
-        sys.stdout,
-        sys.stderr,
-    ):  # a code page does not have every letter of a file's name
+    for stream in (sys.stdout, sys.stderr):  # a code page lacks letters of files' names
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:

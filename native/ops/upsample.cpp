@@ -5,6 +5,7 @@
 
 #include "core/buffers.h"
 #include "core/threads.h"
+#include "ops/stored.h"
 
 namespace handgrad {
 namespace {
@@ -30,6 +31,12 @@ Scratch<Source<T>> sources(int64_t scale, int64_t size, bool bilinear) {
     Scratch<Source<T>> made(times(scale, size));
     for (int64_t i = 0; i < scale * size; ++i) made.get()[i] = source<T>(i, scale, size, bilinear);
     return made;
+}
+
+UpsampleSizes some_images(const UpsampleSizes& s, int64_t count) {
+    UpsampleSizes some = s;
+    some.N = count;
+    return some;
 }
 
 }  // namespace
@@ -82,6 +89,26 @@ void upsample_backward(const UpsampleSizes& s, const T* dout, T* dx) {
                     }
                 }
             }
+    });
+}
+
+template <>
+void upsample_forward(const UpsampleSizes& s, const Bf16* x, Bf16* out) {
+    const int64_t inside = times(s.H, s.W, s.C), outside = times(inside, s.scale_y, s.scale_x);
+    for_images(s.N, outside, [&](int64_t first, int64_t count) {
+        const Read<Bf16> images(x + first * inside, count * inside);
+        const Write<Bf16> result(out + first * outside, count * outside);
+        upsample_forward<float>(some_images(s, count), images.get(), result.get());
+    });
+}
+
+template <>
+void upsample_backward(const UpsampleSizes& s, const Bf16* dout, Bf16* dx) {
+    const int64_t inside = times(s.H, s.W, s.C), outside = times(inside, s.scale_y, s.scale_x);
+    for_images(s.N, outside, [&](int64_t first, int64_t count) {
+        const Read<Bf16> upstream(dout + first * outside, count * outside);
+        const Write<Bf16> result(dx + first * inside, count * inside);
+        upsample_backward<float>(some_images(s, count), upstream.get(), result.get());
     });
 }
 

@@ -14,13 +14,27 @@ _MOST_PIECES = 256  # whose number is a byte
 
 def softplus(memory: Memory, x: Ref) -> Lowered:
     """Softplus of each entry."""
-    out = x._replace(slot=memory.value(x.numbers))
+    out = x._replace(slot=memory.stored(x.numbers))
     memory.op("softplus", [x.slot, out.slot], [x.numbers])
 
     def backward(dout: Ref, need_dx: bool) -> Ref | None:
         dout = memory.dense(dout, x.last)
-        dx = x._replace(slot=memory.value(x.numbers))
+        dx = x._replace(slot=memory.stored(x.numbers))
         memory.op("softplus_backward", [dout.slot, x.slot, dx.slot], [x.numbers])
+        return dx
+
+    return out, backward
+
+
+def scale(memory: Memory, x: Ref, factor: float) -> Lowered:
+    """Each entry times a number."""
+    out = x._replace(slot=memory.stored(x.numbers))
+    memory.op("scale", [x.slot, out.slot], [x.numbers], [factor])
+
+    def backward(dout: Ref, need_dx: bool) -> Ref | None:
+        dout = memory.dense(dout, x.last)
+        dx = x._replace(slot=memory.stored(x.numbers))
+        memory.op("scale", [dout.slot, dx.slot], [x.numbers], [factor])
         return dx
 
     return out, backward
@@ -37,7 +51,7 @@ def maxout(memory: Memory, x: Ref, pieces: int) -> Lowered:
 
     def backward(dout: Ref, need_dx: bool) -> Ref | None:
         dout = memory.dense(dout, x.last)
-        dx = x._replace(slot=memory.value(x.numbers))
+        dx = x._replace(slot=memory.stored(x.numbers))
         memory.op("maxout_backward", [dout.slot, winner, dx.slot], [out.numbers, pieces])
         return dx
 

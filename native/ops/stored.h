@@ -1,0 +1,101 @@
+// Arrays that are stored in bf16, and computed with in float32 a block at a time; others are computed with as they are.
+#pragma once
+
+#include <type_traits>
+
+#include "core/buffers.h"
+#include "core/threads.h"
+#include "kernels/bf16.h"
+
+namespace handgrad {
+
+template <class S>
+struct ComputedAs {
+    using type = S;
+};
+template <>
+struct ComputedAs<Bf16> {
+    using type = float;
+};
+template <>
+struct ComputedAs<const Bf16> {
+    using type = const float;
+};
+// What numbers that are stored as S are computed in.
+template <class S>
+using Computed = typename ComputedAs<S>::type;
+
+template <class S>
+constexpr bool kIsHalf = std::is_same_v<std::remove_const_t<S>, Bf16>;
+
+inline double wide(float x) { return static_cast<double>(x); }
+inline double wide(double x) { return x; }
+inline double wide(Bf16 x) { return static_cast<double>(to_float(x)); }
+
+inline void widen(const Bf16* x, int64_t n, float* out) {
+    for (int64_t i = 0; i < n; ++i) out[i] = to_float(x[i]);
+}
+inline void narrow(const float* x, int64_t n, Bf16* out) {
+    for (int64_t i = 0; i < n; ++i) out[i] = to_bf16(x[i]);
+}
+
+// `count` stored numbers to be read: where they lie or, of bf16, a copy.  x may be null.
+template <class S>
+class Read {
+  public:
+    Read(const S* x, int64_t) : x_(x) {}
+    const S* get() const { return x_; }
+
+  private:
+    const S* x_;
+};
+template <>
+class Read<Bf16> {
+  public:
+    Read(const Bf16* x, int64_t count) : copy_(x ? Scratch<float>(count) : Scratch<float>()) {
+        if (x) widen(x, count, copy_.get());
+    }
+    const float* get() const { return copy_.get(); }
+
+  private:
+    Scratch<float> copy_;
+};
+
+// `count` numbers to be written: where they are to lie or, of bf16, in a copy that is rounded when this ends.  out may
+// be null.
+template <class S>
+class Write {
+  public:
+    Write(S* out, int64_t) : out_(out) {}
+    S* get() const { return out_; }
+
+  private:
+    S* out_;
+};
+template <>
+class Write<Bf16> {
+  public:
+    Write(Bf16* out, int64_t count) : out_(out), count_(count), copy_(out ? Scratch<float>(count) : Scratch<float>()) {}
+    ~Write() {
+        if (out_) narrow(copy_.get(), count_, out_);
+    }
+    Write(const Write&) = delete;
+    Write& operator=(const Write&) = delete;
+    float* get() const { return copy_.get(); }
+
+  private:
+    Bf16* out_;
+    int64_t count_;
+    Scratch<float> copy_;
+};
+
+// Calls body(first, images) for blocks of images of `size` numbers each.
+template <class Body>
+void for_images(int64_t N, int64_t size, Body&& body) {
+    const int64_t together = std::max<int64_t>(1, kChunk / std::max<int64_t>(1, size));
+    parallel(ceil_div(N, together), [&](int64_t block, int) {
+        body(block * together, std::min(together, N - block * together));
+    });
+}
+
+}  // namespace handgrad

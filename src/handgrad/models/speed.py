@@ -29,6 +29,7 @@ def scaled_backward(dout: Any, cache: float) -> tuple[Any]:
 
 scaled.factor = lambda options: float(options.get("factor", SCALE))
 
+
 def speednet(
     input_shape: Any = (3, 32, 32),
     num_classes: int = 10,

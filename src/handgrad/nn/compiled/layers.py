@@ -82,7 +82,7 @@ def lower(part: Part, memory: Memory, x: Ref, needs_dx: bool, moments: list[Mome
 
 
 def is_stem(part: Part) -> bool:
-    """Whether it is the first block of a network over images (native/ops/stem.h), which reads them in `dtype`."""
+    """Whether it is the first block of a network over images (native/ops/stem.h), which reads `dtype`."""
     return part.takes_pool and len(part.names) == 4
 
 
@@ -237,7 +237,10 @@ def _norm(
     inv_std, scale = memory.value(channels), memory.value(channels)
     largest, index = NONE, NONE
     if pooling:
-        largest, index = memory.stored(out.numbers), memory.value(out.numbers, _index_bytes(pooling))
+        largest, index = (
+            memory.stored(out.numbers),
+            memory.value(out.numbers, _index_bytes(pooling)),
+        )
     moments.append(Moments(mean, var, channels))
     slots = [x.slot, gamma.slot, beta.slot, mean, var, inv_std, scale, largest, index, out.slot]
     memory.op("batchnorm", slots, sizes, [eps])

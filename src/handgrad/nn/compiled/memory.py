@@ -137,7 +137,8 @@ class Memory:
             return x._replace(last=last)
         is_full = x.slot in self._full
         out = (self.full(x.shape) if is_full else self.array(x.shape))._replace(last=last)
-        self.op("reorder_full" if is_full else "reorder", [x.slot, out.slot], [N, C, image[0], prod(image[1:]), last])
+        sizes = [N, C, image[0], prod(image[1:]), last]
+        self.op("reorder_full" if is_full else "reorder", [x.slot, out.slot], sizes)
         return out
 
     def places(self) -> tuple[list[int], int]:

@@ -255,7 +255,8 @@ class TrainPlan:
                 feed.prepare,
                 steps.rows,
                 carried,
-                [params[name] for name in params if name in self.options.frozen] + self._kept_filters(call),
+                [params[name] for name in params if name in self.options.frozen]
+                + self._kept_filters(call),
                 _table(self, configs, steps, call),
                 [stream.capsule for stream in streams],
                 seconds,

@@ -198,10 +198,10 @@ OPTIONS = (
     Option("clip_norm", "scale the gradients of a step down to this norm, of all of them together, where "
            "theirs is larger; the norm before that is in the step's record, as gradient_norm",
            number(0.0, open_low=True), "no limit", key="clip_norm", in_file=number(0.0), off=0),
-    Option("precision", 'what gradients are computed in: "float32"; "bf16", in which values of layers are stored '
-           "and products take their factors, while parameters, gradients of parameters, sums, statistics and "
-           'updates stay float32; or "auto", which measures both before the first step and takes the faster one '
-           "(`handgrad.nn.compiled.half`)", choice(*PRECISIONS), key="precision"),
+    Option("precision", 'what gradients are computed in: "float32"; "bf16", in which values of layers are '
+           "stored and products take their factors, while parameters, their gradients, sums, statistics and "
+           'updates stay float32; or "auto", which measures both before the first step and takes the faster '
+           "one (`handgrad.nn.compiled.half`)", choice(*PRECISIONS), key="precision"),
     Option("ema", "decay of a moving average of the weights, as 0.999, in (0, 1)",
            number(0.0, 1.0, open_low=True, open_high=True), "no average", key="ema",
            in_file=number(0.0, 1.0, open_high=True), off=0),

@@ -54,7 +54,7 @@ class Precision(Part):
         return self._half
 
     def settle(self, solver: Solver) -> None:
-        """Let "auto" measure, unless it has; in bf16 raise OptionError where no plan computes the gradients."""
+        """Let "auto" measure, unless it has; in bf16 raise OptionError where no plan covers the network."""
         if self.chosen == FLOAT32:
             return
         own = type(solver).gradients_of.__module__ != "handgrad.training.solver"

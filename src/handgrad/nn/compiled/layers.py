@@ -352,40 +352,6 @@ def mean_pool(memory: Memory, x: Ref, window: Any, stride: Any) -> Lowered:
     return out, backward
 
 
-def upsample(memory: Memory, x: Ref, scale: Any, bilinear: bool) -> Lowered:
-    """Images, `scale` times as large."""
-    x = memory.dense(x, True)
-    N, C, H, W = x.shape
-    shape, sizes = (N, C, scale[0] * H, scale[1] * W), [N, C, H, W, *scale, bilinear]
-    out = memory.array(shape, True)
-    memory.op("upsample", [x.slot, out.slot], sizes)
-
-    def backward(dout: Ref, need_dx: bool) -> Ref | None:
-        dout = memory.dense(dout, True)
-        dx = memory.array(x.shape, True)
-        memory.op("upsample_backward", [dout.slot, dx.slot], sizes)
-        return dx
-
-    return out, backward
-
-
-def dropout(memory: Memory, x: Ref, p: float, stream: int) -> Lowered:
-    """Dropout: a mask drawn in rows order, as NumPy draws it."""
-    mask = memory.array(x.shape)
-    memory.op("dropout_mask", [mask.slot], [x.numbers, stream], [p])
-    mask = memory.dense(mask, x.last)
-    out = x._replace(slot=memory.stored(x.numbers))
-    memory.op("product", [x.slot, mask.slot, out.slot], [x.numbers], [1.0 / p])
-
-    def backward(dout: Ref, need_dx: bool) -> Ref | None:
-        dout = memory.dense(dout, x.last)
-        dx = x._replace(slot=memory.stored(x.numbers))
-        memory.op("product", [dout.slot, mask.slot, dx.slot], [x.numbers], [1.0 / p])
-        return dx
-
-    return out, backward
-
-
 def flatten(memory: Memory, x: Ref) -> Lowered:
     """The same memory in rows order."""
     shape = x.shape

@@ -274,7 +274,7 @@ class Network:
             out, back = lowered.mean_pool(memory, x, x.shape[2:], (1, 1))
             return out._replace(shape=x.shape[:2], last=False), back
         if type(known) is Upsample:
-            return lowered.upsample(memory, x, known.scale, known.mode == "bilinear")
+            return others.upsample(memory, x, known.scale, known.mode == "bilinear")
         if type(known) is AvgPool and known.pad == (0, 0) and not known.ceil_mode:
             return lowered.mean_pool(memory, x, known.size, known.stride)
         if pair == "dropout":
@@ -291,7 +291,7 @@ class Network:
         if self._mode == "test":
             return x, lowered.no_backward
         self.streams.append(param.get("rng"))
-        return lowered.dropout(self.memory, x, float(param["p"]), len(self.streams) - 1)
+        return others.dropout(self.memory, x, float(param["p"]), len(self.streams) - 1)
 
 
 def _windows_of(layer: Any) -> tuple[Any, ...]:

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/bf16_table.h"
 #include "kernels/stem.h"
 #include "kernels/winograd.h"
 
@@ -14,11 +15,6 @@ namespace handgrad {
 //   kColumns    element (i, k) at [k * stride + i]      rows already side by side
 enum class ALayout { kRowBlocks, kColumns };
 constexpr int64_t kBlock = 16;
-
-// `count` numbers of a row of A, side by side in memory, `offset` behind the row's place.
-struct Run {
-    int64_t offset, count;
-};
 
 // Where a block of numbers comes from and goes to, behind the places of their rows.
 struct BlockCopy {

@@ -16,6 +16,11 @@ struct Bf16Factor {
         : half(data), full(nullptr), row_stride(row_stride), column_stride(column_stride) {}
     Bf16Factor(const float* data, int64_t row_stride, int64_t column_stride)
         : half(nullptr), full(data), row_stride(row_stride), column_stride(column_stride) {}
+    // The part that begins at element (i, j).
+    Bf16Factor from(int64_t i, int64_t j) const {
+        const int64_t at = i * row_stride + j * column_stride;
+        return half ? Bf16Factor(half + at, row_stride, column_stride) : Bf16Factor(full + at, row_stride, column_stride);
+    }
     const Bf16* half;
     const float* full;
     int64_t row_stride, column_stride;

@@ -1,0 +1,167 @@
+// bf16 in memory, float32 in registers: conversions, packing, and the product by multiply-adds of float32, which stands
+// for the processor's own where there is none.
+#if defined(__SSE__)
+#include <xmmintrin.h>
+#endif
+
+#include "kernels/bf16_simd.h"
+#include "kernels/bf16_table.h"
+
+namespace handgrad::HANDGRAD_ISA {
+namespace {
+
+constexpr int kWidth = kLanes<float>;
+
+#if defined(__AVX512F__)
+constexpr int kRows = 8;
+#else
+constexpr int kRows = 4;
+#endif
+constexpr int kVectors = 2;  // of columns that are summed at once
+
+// While one lives, subnormal numbers are zeros, as they are for the processor's products of bf16.
+class FlushTiny {
+  public:
+#if defined(__SSE__)
+    FlushTiny() : before_(_mm_getcsr()) { _mm_setcsr(before_ | 0x8040); }
+    ~FlushTiny() { _mm_setcsr(before_); }
+
+  private:
+    unsigned before_;
+#elif defined(__aarch64__)
+    FlushTiny() {
+        asm volatile("mrs %0, fpcr" : "=r"(before_));
+        asm volatile("msr fpcr, %0" : : "r"(before_ | 1u << 24));
+    }
+    ~FlushTiny() { asm volatile("msr fpcr, %0" : : "r"(before_)); }
+
+  private:
+    uint64_t before_;
+#endif
+};
+
+HG_INLINE VecF upper(VecU pairs) { return reinterpret_cast<VecF>(pairs & 0xffff0000u); }
+HG_INLINE VecF lower(VecU pairs) { return reinterpret_cast<VecF>(pairs << 16); }
+
+HG_INLINE VecU load_pairs(const Bf16* from) {
+    VecU pairs;
+    __builtin_memcpy(&pairs, from, sizeof pairs);
+    return pairs;
+}
+
+// kVectors * kWidth columns of a tile.  Not inlined: what is computed must stay behind the setting of FlushTiny.
+__attribute__((noinline)) void emulated_columns(const Bf16* const* a, const Run* runs, int64_t run_count, const Bf16* b,
+                                                float* c, bool accumulate) {
+    VecF sum[kRows][kVectors];
+#pragma GCC unroll 8
+    for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 4
+        for (int v = 0; v < kVectors; ++v) sum[i][v] = accumulate ? load(c + i * kBf16Columns + v * kWidth) : VecF{};
+    for (const Run* run = runs; run < runs + run_count; ++run)
+        for (int64_t k = run->offset; k < run->offset + run->count; k += 2, b += 2 * kBf16Columns) {
+            VecU right[kVectors];
+            for (int v = 0; v < kVectors; ++v) right[v] = load_pairs(b + 2 * v * kWidth);
+#pragma GCC unroll 8
+            for (int i = 0; i < kRows; ++i) {
+                const VecF even = splat(to_float(a[i][k])), odd = splat(to_float(a[i][k + 1]));
+#pragma GCC unroll 4
+                for (int v = 0; v < kVectors; ++v)
+                    sum[i][v] = fma(even, lower(right[v]), fma(odd, upper(right[v]), sum[i][v]));
+            }
+        }
+#pragma GCC unroll 8
+    for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 4
+        for (int v = 0; v < kVectors; ++v) store(c + i * kBf16Columns + v * kWidth, sum[i][v]);
+}
+
+void tile(const Bf16* const* a, const Run* runs, int64_t run_count, const Bf16* b, float* c, bool accumulate) {
+    const FlushTiny flush;
+    for (int64_t j = 0; j < kBf16Columns; j += kVectors * kWidth)
+        emulated_columns(a, runs, run_count, b + 2 * j, c + j, accumulate);
+}
+
+void nothing() {}
+
+template <class T>
+void finish_to(const float* c, int64_t rows, int64_t columns, T* out, const Bf16Finish& to) {
+    for (int64_t i = 0; i < rows; ++i, c += kBf16Columns, out += to.stride)
+        for (int64_t j = 0; j < columns; j += kWidth) {
+            const int64_t some = columns - j < kWidth ? columns - j : kWidth;
+            VecF sum = load(c + j);
+            if (to.bias) sum += some == kWidth ? load(to.bias + j) : load_some<float>(to.bias + j, some);
+            if (to.accumulate) sum += some == kWidth ? load(out + j) : load_some(out + j, some);
+            if (to.rectify) sum = sum < 0 ? VecF{} : sum;
+            some == kWidth ? store(out + j, sum) : store_some(out + j, sum, some);
+        }
+}
+
+void finish(const float* c, int64_t rows, int64_t columns, const Bf16Finish& to) {
+    to.half ? finish_to(c, rows, columns, to.half, to) : finish_to(c, rows, columns, to.full, to);
+}
+
+void round_all(const float* x, int64_t n, Bf16* out) {
+    int64_t i = 0;
+    for (; i + kWidth <= n; i += kWidth) store(out + i, load(x + i));
+    for (; i < n; ++i) out[i] = to_bf16(x[i]);
+}
+
+void widen_all(const Bf16* x, int64_t n, float* out) {
+    int64_t i = 0;
+    for (; i + kWidth <= n; i += kWidth) store(out + i, load(x + i));
+    for (; i < n; ++i) out[i] = to_float(x[i]);
+}
+
+// The bits of numbers, in the lower halves of 32; zeros from `count` on.
+HG_INLINE VecU bits(const Bf16* from, int64_t count) {
+    VecHalf halves{};
+    if (count == kWidth)
+        __builtin_memcpy(&halves, from, sizeof halves);
+    else
+        __builtin_memcpy(&halves, from, static_cast<size_t>(count) * sizeof(Bf16));
+    return __builtin_convertvector(halves, VecU);
+}
+HG_INLINE VecU bits(const float* from, int64_t count) {
+    return __builtin_convertvector(rounded(count == kWidth ? load(from) : load_some<float>(from, count)), VecU);
+}
+
+template <class S>
+void turn(const S* x, int64_t x_stride, int64_t rows, int64_t columns, Bf16* out, int64_t out_stride) {
+    for (int64_t j = 0; j < rows; j += kWidth) {
+        const int64_t high = rows - j < kWidth ? rows - j : kWidth;
+        for (int64_t i = 0; i < columns; i += kWidth) {
+            const int64_t wide = columns - i < kWidth ? columns - i : kWidth;
+            VecF lines[kWidth];
+#pragma GCC unroll 16
+            for (int r = 0; r < kWidth; ++r)
+                lines[r] = r < high ? reinterpret_cast<VecF>(bits(x + (j + r) * x_stride + i, wide)) : VecF{};
+            transpose<float>(lines);
+            for (int64_t r = 0; r < wide; ++r) {
+                const VecHalf halves = __builtin_convertvector(reinterpret_cast<VecU>(lines[r]), VecHalf);
+                __builtin_memcpy(out + (i + r) * out_stride + j, &halves, static_cast<size_t>(high) * sizeof(Bf16));
+            }
+        }
+    }
+}
+
+template <class S>
+void pair(const S* b, int64_t row_stride, int64_t depth, int64_t step, int64_t columns, Bf16* panel) {
+    const int64_t end = (depth + step - 1) / step * step;
+    for (int64_t k = 0; k < end; k += 2, b += 2 * row_stride, panel += 2 * kBf16Columns)
+        for (int64_t j = 0; j < kBf16Columns; j += kWidth) {
+            const int64_t left = columns - j, some = left < 0 ? 0 : left < kWidth ? left : kWidth;
+            VecU pairs{};
+            if (k < depth && some) pairs = bits(b + j, some);
+            if (k + 1 < depth && some) pairs |= bits(b + row_stride + j, some) << 16;
+            __builtin_memcpy(panel + 2 * j, &pairs, sizeof pairs);
+        }
+}
+
+}  // namespace
+
+void fill(Bf16Kernels& kernels) {
+    kernels = {"emulated", kRows, 2, false, nothing, nothing, tile, finish, round_all, widen_all, turn<Bf16>, turn<float>,
+               pair<Bf16>, pair<float>};
+}
+
+}  // namespace handgrad::HANDGRAD_ISA

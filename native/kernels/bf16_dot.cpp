@@ -47,6 +47,7 @@ void tile(const Bf16* const* a, const Run* runs, int64_t run_count, const Bf16* 
 void use_dot(Bf16Kernels& kernels) {
     kernels.name = "avx512-bf16";
     kernels.tile_rows = kRows;
+    kernels.cost = 0.5;
     kernels.tile = tile;
 }
 

@@ -29,6 +29,7 @@ struct Bf16Finish {
 struct Bf16Kernels {
     const char* name;
     int64_t tile_rows, step;
+    double cost;   // of a multiplication, by that of one in float32: what the choice between algorithms takes it for
     bool strided;  // rows 0 to 15 of a tile are one stride apart, and so are rows 16 to 31
     // Around the tiles that a thread computes one after the other.
     void (*begin)();

@@ -45,6 +45,7 @@ void use_tiles(Bf16Kernels& kernels) {
     kernels.name = tiles::kModel ? "amx-model" : "amx";
     kernels.tile_rows = 2 * kHigh;
     kernels.step = kStep;
+    kernels.cost = 0.15;
     kernels.strided = true;
     kernels.begin = tiles::begin;
     kernels.end = tiles::end;

@@ -10,14 +10,6 @@
 namespace handgrad {
 
 template <>
-struct Sink<Bf16> {
-    Bf16* out;
-    const float* bias = nullptr;
-    uint8_t* places = nullptr;
-    bool rectify = false;
-};
-
-template <>
 struct ConvGradients<Bf16> {
     Bf16* dx;
     float *dw, *db;

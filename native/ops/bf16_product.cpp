@@ -135,6 +135,24 @@ void to_float(const Bf16* x, int64_t n, float* out) {
     for_chunks(n, [&](int64_t at, int64_t count) { bf16_kernels().to_float(x + at, count, out + at); });
 }
 
+void column_sums(const Bf16* x, const uint8_t* places, int64_t rows, int64_t columns, float* sums) {
+    constexpr int64_t kRows = 256;
+    const int64_t chunks = ceil_div(rows, kRows), size = times(std::min(rows, kRows), columns);
+    Scratch<float> parts(times(chunks, columns)), memory(times(thread_count(), size));
+    parallel(chunks, [&](int64_t chunk, int worker) {
+        float* full = memory.get() + worker * size;
+        const int64_t first = chunk * kRows, here = std::min(kRows, rows - first), count = here * columns;
+        bf16_kernels().to_float(x + first * columns, count, full);
+        for (int64_t i = 0; places && i < count; ++i) full[i] = places[first * columns + i] < 4 ? full[i] : 0.0f;
+        kernels<float>().rows.sum(full, here, columns, parts.get() + chunk * columns);
+    });
+    for (int64_t c = 0; c < columns; ++c) {
+        double sum = 0;
+        for (int64_t chunk = 0; chunk < chunks; ++chunk) sum += static_cast<double>(parts.get()[chunk * columns + c]);
+        sums[c] = static_cast<float>(sum);
+    }
+}
+
 void multiply(const Bf16Factor& a, const Bf16Factor& b, int64_t rows, int64_t depth, int64_t columns, const Bf16Sink& to) {
     if (!rows || !columns) return;
     const int64_t tile = bf16_kernels().tile_rows, panels = ceil_div(columns, kBf16Columns);

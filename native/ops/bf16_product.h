@@ -9,6 +9,9 @@ namespace handgrad {
 void to_bf16(const float* x, int64_t n, Bf16* out);
 void to_float(const Bf16* x, int64_t n, float* out);
 
+// sums[c] = sum over the rows of x (rows, columns); with places, over those numbers whose place is less than 4.
+void column_sums(const Bf16* x, const uint8_t* places, int64_t rows, int64_t columns, float* sums);
+
 // A factor: element (i, j) at data[i row_stride + j column_stride].  Numbers of float32 are rounded to bf16 when they are
 // read, so that weights need no copy.
 struct Bf16Factor {

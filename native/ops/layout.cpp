@@ -110,6 +110,7 @@ template void copy_dense(const float*, int, const int64_t*, const int64_t*, Orde
 template void copy_dense(const double*, int, const int64_t*, const int64_t*, Order, double*);
 template void copy_dense(const uint8_t*, int, const int64_t*, const int64_t*, Order, uint8_t*);
 template void copy_dense(const Bf16*, int, const int64_t*, const int64_t*, Order, Bf16*);
+template void copy_dense(const uint16_t*, int, const int64_t*, const int64_t*, Order, uint16_t*);
 template void copy_dense(const int32_t*, int, const int64_t*, const int64_t*, Order, int32_t*);
 
 }  // namespace handgrad

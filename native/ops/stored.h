@@ -6,6 +6,7 @@
 #include "core/buffers.h"
 #include "core/threads.h"
 #include "kernels/bf16.h"
+#include "kernels/dispatch.h"
 
 namespace handgrad {
 
@@ -32,13 +33,6 @@ inline double wide(float x) { return static_cast<double>(x); }
 inline double wide(double x) { return x; }
 inline double wide(Bf16 x) { return static_cast<double>(to_float(x)); }
 
-inline void widen(const Bf16* x, int64_t n, float* out) {
-    for (int64_t i = 0; i < n; ++i) out[i] = to_float(x[i]);
-}
-inline void narrow(const float* x, int64_t n, Bf16* out) {
-    for (int64_t i = 0; i < n; ++i) out[i] = to_bf16(x[i]);
-}
-
 // `count` stored numbers to be read: where they lie or, of bf16, a copy.  x may be null.
 template <class S>
 class Read {
@@ -53,7 +47,7 @@ template <>
 class Read<Bf16> {
   public:
     Read(const Bf16* x, int64_t count) : copy_(x ? Scratch<float>(count) : Scratch<float>()) {
-        if (x) widen(x, count, copy_.get());
+        if (x) bf16_kernels().to_float(x, count, copy_.get());
     }
     const float* get() const { return copy_.get(); }
 
@@ -77,7 +71,7 @@ class Write<Bf16> {
   public:
     Write(Bf16* out, int64_t count) : out_(out), count_(count), copy_(out ? Scratch<float>(count) : Scratch<float>()) {}
     ~Write() {
-        if (out_) narrow(copy_.get(), count_, out_);
+        if (out_) bf16_kernels().to_bf16(copy_.get(), count_, out_);
     }
     Write(const Write&) = delete;
     Write& operator=(const Write&) = delete;

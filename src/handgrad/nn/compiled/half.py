@@ -1,7 +1,7 @@
 """Training steps in half precision: losses and gradients by plans that store values of layers in bf16.
 
 A bf16 number is the upper half of a float32 number: 8 significant bits, so that rounding to it moves a number
-by 2^-9 of its size at most.  The parameters, their gradients, all sums, statistics and updates are float32;
+by 2^-8 of its size at most.  The parameters, their gradients, all sums, statistics and updates are float32;
 the weights are rounded to bf16 where a product reads them, once a step, and so is each value that a layer
 hands to the next.
 """

@@ -197,6 +197,8 @@ class CompiledSteps:
         dtype = np.int64 if model.task == "classification" else np.float64
         if dtype is np.int64 and y.dtype.kind not in "iu":
             raise NotCovered("labels of another dtype")
+        if dtype is np.int64 and (y.min() < 0 or y.max() >= prod(model._row_shape or ())):
+            raise NotCovered("labels of classes that there are not")
         return Feed(np.ascontiguousarray(X), np.ascontiguousarray(y, dtype))
 
     def _made(self, feed: Feed) -> TrainPlan:

@@ -28,6 +28,8 @@ _LABELS = {"softmax": 0, "svm": 1}  # of native/ops/losses.h
 class TrainPlan:
     """Steps of a network for batches of one shape, each to the bit what they are without a plan.
 
+    Attribute: arena, bytes of its memory.
+
     Raises NotCovered where a part of the step is computed by something else than the native engine.
     """
 
@@ -184,12 +186,12 @@ class TrainPlan:
         return found
 
     def _make(self, memory: Memory) -> None:
-        offsets, arena = memory.places()
+        offsets, self.arena = memory.places()
         self._native = engines.get("native").plans.make(
             self.dtype,
             memory.sizes,
             offsets,
-            arena,
+            self.arena,
             memory.carried,
             memory.given,
             memory.results,

@@ -6,7 +6,7 @@ makes the radii of its result of those of its arguments, and of the roundings th
     stored     a number is rounded to bf16, which has 8 significant bits: at most BF16 = 2^-8 of its size
     float32    a sum of n terms: at most n FLOAT32 / (1 - n FLOAT32) of the sum of their sizes
 
-Nothing here is measured.  Source: N. Higham, Accuracy and Stability of Numerical Algorithms (2002), chapter 3.
+Nothing here is measured.  Source: N. Higham, Accuracy and Stability of Numerical Algorithms (2002), 3.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def stored(x: Near) -> Near:
 
 
 def summed(v: np.ndarray, r: np.ndarray, sizes: np.ndarray, n: int) -> Near:
-    """A sum of n terms in float32, of which r is what their own radii do to it; sizes: of the terms, summed."""
+    """A sum of n terms in float32, to which their own radii do r; sizes: of the terms, summed."""
     n += 1
     return Near(v, r + n * FLOAT32 / (1 - n * FLOAT32) * sizes + n * TINY)
 
@@ -100,7 +100,7 @@ def opened(dout: Near, x: Near) -> Near:
 
 
 def softmax(scores: Near, y: np.ndarray) -> tuple[Near, Near]:
-    """The loss, and the gradient of the scores.  Scores within R of a row move each share p by exp(2 R) at most."""
+    """The loss, and its gradient; scores within R of a row's move each share p by exp(2 R) at most."""
     n, rows = len(y), np.arange(len(y))
     shifted = scores.v - scores.v.max(axis=1, keepdims=True)
     p = np.exp(shifted) / np.exp(shifted).sum(axis=1, keepdims=True)

@@ -7,9 +7,23 @@ import numpy as np
 import pytest
 from nn import near
 from nn.near import (
-    given, handed_down, inverse, largest, minus, opened, patches, plus, product, rectified, root, rows_summed,
-    softmax, stored, summed, times,
-)  # fmt: skip
+    given,
+    handed_down,
+    inverse,
+    largest,
+    minus,
+    opened,
+    patches,
+    plus,
+    product,
+    rectified,
+    root,
+    rows_summed,
+    softmax,
+    stored,
+    summed,
+    times,
+)
 from nn.test_compiled import NETWORKS, _data
 
 from handgrad import engines, models, nn
@@ -142,7 +156,7 @@ def test_a_step_is_within_its_bounds(name, seed):
         assert bound.v == pytest.approx(exact[key], abs=1e-12), key
         assert got[key].dtype == np.float32
         assert (np.abs(got[key] - exact[key]) <= bound.r).all(), key
-    # a bound as wide as the gradient itself says little, as those in front of kinks that may be on either side
+    # a bound as wide as the gradient says little, as those in front of kinks that may be on either side
     narrow = [key for key, bound in bounds.items() if np.median(bound.r) < np.abs(exact[key]).max()]
     assert 2 * len(narrow) >= len(bounds)
 
@@ -207,7 +221,9 @@ REFUSED = {
     "a layer": (
         lambda: nn.Sequential([nn.Affine(4), nn.PReLU(), nn.Affine(3)], input_shape=(6,)), "no plan covers"
     ),
-    "a loss": (lambda: nn.Sequential([nn.Affine(3)], input_shape=(6,), loss="focal"), "no plan covers the loss"),
+    "a loss": (
+        lambda: nn.Sequential([nn.Affine(3)], input_shape=(6,), loss="focal"), "no plan covers the loss"
+    ),
 }  # fmt: skip
 
 

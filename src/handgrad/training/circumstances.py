@@ -78,6 +78,8 @@ def should_agree(solver: Solver) -> dict[str, Any]:
         settings["accumulate"] = solver.accumulate
     if solver.frozen:
         settings["freeze"] = ", ".join(sorted(solver.frozen))
+    if solver.precise.is_half:
+        settings["bf16 kernels"] = engines.get("native").control.bf16()
     if solver.schedule is not None:
         settings["num_epochs"] = solver.num_epochs
     return {

@@ -22,7 +22,7 @@ def make(dtype: np.dtype, *parts: Any) -> Any:
 
 def settings() -> tuple[Any, ...]:
     """Return what the kernels' choices depend on beside sizes."""
-    return _kernels.isa(), _kernels.is_exact()
+    return _kernels.isa(), _kernels.is_exact(), _kernels.bf16()
 
 
 def takes_pool(

@@ -1,67 +1,20 @@
-"""Numbers, products and convolutions of bf16, by each of the kernels that this machine can run.
-
-The bounds.  A product of two bf16 numbers has 16 digits and is exact in float32.  A sum of n of them is rounded at most
-n + 1 times on the way of each term, by u = 2^-24, whatever the order; so it is off by at most
-
-    gamma(n + 1) sum |a b|,   gamma(m) = m u / (1 - m u),
-
-Higham, "Accuracy and Stability of Numerical Algorithms", section 4.2.  A bias and a number that is added to count as
-terms.  Numbers below 2^-126 are zeros for the processor: a factor makes its term vanish, and each of the 2 n + 2
-operations may lose that much.  A result of bf16 is rounded once more, by 2^-8 of it or half of the smallest number.
-"""
+"""Numbers and products of bf16, by each of the kernels that this machine can run; bf16.py has the bounds."""
 
 import numpy as np
 import pytest
-from engines.native import _kernels, control, setting
+from engines.bf16 import EACH, KINDS, TINY, half, of_kind, wide, within
+from engines.native import _kernels, setting
 
-UNIT, TINY, HALF_UNIT, HALF_TINY = 2.0**-24, 2.0**-126, 2.0**-8, 2.0**-134
-KINDS = [
-    (isa, kind)
-    for isa in control.isas()
-    for kind in (
-        ["emulated", "amx-model", *(set(control.bf16s()) - {"emulated", "amx-model"})]
-        if isa == control.isas()[0] == control.isa()
-        else ["emulated"]
-    )
+SHAPES = [
+    (1, 1, 1),
+    (3, 5, 7),
+    (8, 2, 32),
+    (9, 64, 33),
+    (130, 300, 65),
+    (17, 0, 5),
+    (64, 531, 10),
+    (33, 96, 40),
 ]
-KINDS.sort()
-EACH = pytest.mark.parametrize(("isa", "kind"), KINDS)
-SHAPES = [(1, 1, 1), (3, 5, 7), (8, 2, 32), (9, 64, 33), (130, 300, 65), (17, 0, 5), (64, 531, 10), (33, 96, 40)]
-
-
-def half(x):
-    """Return the bf16 numbers nearest to x, as uint16."""
-    return _kernels.bf16_round(np.asarray(x, np.float32))
-
-
-def wide(x):
-    """Return bf16 numbers as float64."""
-    return _kernels.bf16_widen(x).astype(np.float64)
-
-
-def of_kind(isa, kind, call, threads=(1, 3)):
-    """Return what the call returns with the kernels, with any number of threads."""
-    found = []
-    for count in threads:
-        with setting(isa=isa, threads=count):
-            control.set_bf16(kind)
-            found.append(call())
-    for other in found[1:]:
-        for one, another in zip(found[0], other, strict=True):
-            np.testing.assert_array_equal(one, another)
-    return found[0]
-
-
-def gamma(count):
-    return count * UNIT / (1 - count * UNIT)
-
-
-def within(got, expected, sizes, count, is_half):
-    """Check results against sums of `count` terms, whose sizes have these sums."""
-    limit = gamma(count + 1) * sizes + (2 * count + 2) * TINY
-    if is_half:
-        limit = limit + HALF_UNIT * (np.abs(expected) + limit) + HALF_TINY
-    assert np.all(np.abs((wide(got) if is_half else got) - expected) <= limit)
 
 
 # ---- numbers -------------------------------------------------------------------------------------
@@ -80,7 +33,12 @@ def test_numbers_are_rounded_to_the_nearest(isa, kind):
         finite = np.flatnonzero(np.isfinite(full) & ((every & 0x7FFF) < 0x7F7F))
         low = every[finite]
         bits = low.astype(np.uint32) << 16
-        for more, up in (0x7FFF, 0 * low), (0x8000, low & 1), (0x8001, 0 * low + 1), (0xFFFF, 0 * low + 1):
+        for more, up in (
+            (0x7FFF, 0 * low),
+            (0x8000, low & 1),
+            (0x8001, 0 * low + 1),
+            (0xFFFF, 0 * low + 1),
+        ):
             between = (bits + np.uint32(more)).view(np.float32)
             np.testing.assert_array_equal(half(between), low + up)
 
@@ -89,8 +47,12 @@ def test_numbers_are_rounded_to_the_nearest(isa, kind):
 def test_edges_of_the_numbers(isa, kind):
     """Infinities stay; what is half a digit above the largest is infinite; a NaN stays one, and is quiet."""
     with setting(isa=isa):
-        given = np.array([0x7F7F7FFF, 0x7F7F8000, 0x7F800000, 0xFF800000, 0x80000000] * 7, np.uint32)
-        np.testing.assert_array_equal(half(given.view(np.float32)), [0x7F7F, 0x7F80, 0x7F80, 0xFF80, 0x8000] * 7)
+        given = np.array(
+            [0x7F7F7FFF, 0x7F7F8000, 0x7F800000, 0xFF800000, 0x80000000] * 7, np.uint32
+        )
+        np.testing.assert_array_equal(
+            half(given.view(np.float32)), [0x7F7F, 0x7F80, 0x7F80, 0xFF80, 0x8000] * 7
+        )
         signalling = np.array([0x7F800001, 0xFF800001, 0x7FFFFFFF, 0x7FC00000] * 9, np.uint32)
         found = half(signalling.view(np.float32))
         assert np.all(found & 0x7FC0 == 0x7FC0)
@@ -145,7 +107,11 @@ def test_products_of_all_sizes(isa, kind, kinds, rng):
 
 def test_the_emulation_has_the_bits_of_the_processor(rng):
     """Also of sums that cancel, of subnormal numbers and sums, of infinities and of NaN."""
-    kinds = [(isa, kind) for isa, kind in KINDS if kind in ("avx512-bf16", "emulated") and isa != "portable"]
+    kinds = [
+        (isa, kind)
+        for isa, kind in KINDS
+        if kind in ("avx512-bf16", "emulated") and isa != "portable"
+    ]
     a = rng.standard_normal((60, 70)) * 2.0 ** rng.integers(-70, 60, (60, 70))
     a[20:40] = rng.standard_normal((20, 70)) * 2.0 ** rng.integers(-130, -122, (20, 70))
     b = rng.standard_normal((70, 50)) * 2.0 ** rng.integers(-3, 3, (70, 50))

@@ -47,15 +47,13 @@ void copy_row(const Feed& feed, int64_t row, T* out) {
 }
 
 // Slots: the batch.  Sizes: rows, numbers of a row.
-template <class T>
+template <class S>
 Op batch_op(const Args& a) {
-    const int64_t rows = a.size(0), size = a.size(1), out = a.slot<T>(0, times(rows, size));
+    const int64_t rows = a.size(0), size = a.size(1), out = a.slot<S>(0, times(rows, size));
     return [=](Context& c) {
-        const int64_t together = std::max<int64_t>(1, kChunk / std::max<int64_t>(1, size));
-        T* to = c.at<T>(out);
-        parallel(ceil_div(rows, together), [&](int64_t chunk, int) {
-            for (int64_t n = chunk * together; n < std::min(rows, (chunk + 1) * together); ++n)
-                copy_row(*c.feed, c.feed->rows[n], to + n * size);
+        for_images(rows, size, [&](int64_t first, int64_t count) {
+            const Write<S> block(c.at<S>(out) + first * size, count * size);
+            for (int64_t n = 0; n < count; ++n) copy_row(*c.feed, c.feed->rows[first + n], block.get() + n * size);
         });
     };
 }
@@ -368,6 +366,7 @@ Factory find_flat(const std::string& name) {
     using T = Computed<S>;
     static const std::unordered_map<std::string, Factory> known{
         {"batch", batch_op<T>},
+        {"batch_stored", batch_op<S>},
         {"labels", labels_op<T>},
         {"targets", targets_op<T>},
         {"reorder", reorder_op<S>},

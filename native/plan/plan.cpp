@@ -65,7 +65,7 @@ Plan<T>::Plan(Layout layout, const std::vector<OpText>& ops) : layout_(std::move
     }
     const auto size_of = [](const OpText& text, size_t place) { return place < text.sizes.size() ? text.sizes[place] : 0; };
     for (const OpText& text : ops) {
-        const bool reads_x = text.name == "batch", reads_y = text.name == "labels" || text.name == "targets";
+        const bool reads_x = text.name == "batch" || text.name == "batch_stored", reads_y = text.name == "labels" || text.name == "targets";
         check(!(reads_x || reads_y) || size_of(text, 0) <= layout_.batch, "plan: a batch has fewer rows");
         if (reads_x) layout_.x_size = size_of(text, 1);
         if (reads_y) layout_.y_size = text.name == "labels" ? 1 : size_of(text, 1);

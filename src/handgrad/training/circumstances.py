@@ -78,7 +78,7 @@ def should_agree(solver: Solver) -> dict[str, Any]:
         settings["accumulate"] = solver.accumulate
     if solver.frozen:
         settings["freeze"] = ", ".join(sorted(solver.frozen))
-    if solver.precise.is_half:
+    if solver.precise.asked != "float32" and "native" in engines.available():
         settings["bf16 kernels"] = engines.get("native").control.bf16()
     if solver.schedule is not None:
         settings["num_epochs"] = solver.num_epochs

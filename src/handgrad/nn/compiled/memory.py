@@ -141,6 +141,14 @@ class Memory:
         self.op("reorder_full" if is_full else "reorder", [x.slot, out.slot], sizes)
         return out
 
+    def join_batch(self) -> None:
+        """Let the batch be stored as it is read where nothing else is done with it."""
+        batch = self.ops[0][1][0]
+        takers = [op for op in self.ops[1:] if batch in op[1]]
+        if [op[0] for op in takers] == ["store"]:
+            self.ops.remove(takers[0])
+            self.ops[0] = ("batch_stored", [takers[0][1][1]], *self.ops[0][2:])
+
     def places(self) -> tuple[list[int], int]:
         """Return where the slots lie in the plan's memory, -1 for bound ones, and how large it is."""
         spans: dict[int, tuple[int, int]] = {}

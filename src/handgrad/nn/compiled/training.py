@@ -186,6 +186,7 @@ class TrainPlan:
         return found
 
     def _make(self, memory: Memory) -> None:
+        memory.join_batch()
         offsets, self.arena = memory.places()
         self._native = engines.get("native").plans.make(
             self.dtype,

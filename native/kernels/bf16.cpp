@@ -49,39 +49,95 @@ HG_INLINE VecU load_pairs(const Bf16* from) {
     return pairs;
 }
 
-// kVectors * kWidth columns of a tile.  Not inlined: what is computed must stay behind the setting of FlushTiny.
-__attribute__((noinline)) void emulated_columns(const Bf16* const* a, const Run* runs, int64_t run_count, const Bf16* b,
-                                                float* c, bool accumulate) {
+// The bits of numbers, in the lower halves of 32; zeros from `count` on.
+HG_INLINE VecU bits(const Bf16* from, int64_t count) {
+    VecHalf halves{};
+    if (count == kWidth)
+        __builtin_memcpy(&halves, from, sizeof halves);
+    else
+        __builtin_memcpy(&halves, from, static_cast<size_t>(count) * sizeof(Bf16));
+    return __builtin_convertvector(halves, VecU);
+}
+HG_INLINE VecU bits(const float* from, int64_t count) {
+    return __builtin_convertvector(rounded(count == kWidth ? load(from) : load_some<float>(from, count)), VecU);
+}
+
+// Sums of kVectors * kWidth columns of a tile.
+struct Sums {
     VecF sum[kRows][kVectors];
+    HG_INLINE void load(Sums& all, const float* c, bool accumulate) {
 #pragma GCC unroll 8
-    for (int i = 0; i < kRows; ++i)
+        for (int i = 0; i < kRows; ++i)
 #pragma GCC unroll 4
-        for (int v = 0; v < kVectors; ++v) sum[i][v] = accumulate ? load(c + i * kBf16Columns + v * kWidth) : VecF{};
-    for (const Run* run = runs; run < runs + run_count; ++run)
-        for (int64_t k = run->offset; k < run->offset + run->count; k += 2, b += 2 * kBf16Columns) {
-            VecU right[kVectors];
-            for (int v = 0; v < kVectors; ++v) right[v] = load_pairs(b + 2 * v * kWidth);
+            for (int v = 0; v < kVectors; ++v)
+                all.sum[i][v] = accumulate ? HANDGRAD_ISA::load(c + i * kBf16Columns + v * kWidth) : VecF{};
+    }
+    // Row i's next two numbers are left(i).
+    template <class Left>
+    HG_INLINE void add(Sums& all, const Bf16* b, Left&& left) {
+        VecU right[kVectors];
+        for (int v = 0; v < kVectors; ++v) right[v] = load_pairs(b + 2 * v * kWidth);
 #pragma GCC unroll 8
-            for (int i = 0; i < kRows; ++i) {
-                const VecF even = splat(to_float(a[i][k])), odd = splat(to_float(a[i][k + 1]));
+        for (int i = 0; i < kRows; ++i) {
+            const Bf16* both = left(i);
+            const VecF even = splat(to_float(both[0])), odd = splat(to_float(both[1]));
 #pragma GCC unroll 4
-                for (int v = 0; v < kVectors; ++v)
-                    sum[i][v] = fma(even, lower(right[v]), fma(odd, upper(right[v]), sum[i][v]));
-            }
+            for (int v = 0; v < kVectors; ++v)
+                all.sum[i][v] = fma(even, lower(right[v]), fma(odd, upper(right[v]), all.sum[i][v]));
         }
+    }
+    HG_INLINE void store(const Sums& all, float* c) {
 #pragma GCC unroll 8
-    for (int i = 0; i < kRows; ++i)
+        for (int i = 0; i < kRows; ++i)
 #pragma GCC unroll 4
-        for (int v = 0; v < kVectors; ++v) store(c + i * kBf16Columns + v * kWidth, sum[i][v]);
+            for (int v = 0; v < kVectors; ++v) HANDGRAD_ISA::store(c + i * kBf16Columns + v * kWidth, all.sum[i][v]);
+    }
+};
+
+// Not inlined: what is computed must stay behind the setting of FlushTiny.
+__attribute__((noinline)) void some_columns(const Bf16* const* a, const Run* runs, int64_t run_count, const Bf16* b,
+                                            float* c, bool accumulate) {
+    Sums all;
+    Sums::load(all, c, accumulate);
+    for (const Run* run = runs; run < runs + run_count; ++run)
+        for (int64_t k = run->offset; k < run->offset + run->count; k += 2, b += 2 * kBf16Columns)
+            Sums::add(all, b, [&](int i) { return a[i] + k; });
+    Sums::store(all, c);
+}
+
+__attribute__((noinline)) void some_columns_of_pairs(const Bf16* const* a, int64_t offset, int64_t pairs, const Bf16* b,
+                                                     float* c, bool accumulate) {
+    Sums all;
+    Sums::load(all, c, accumulate);
+    for (int64_t p = 0; p < pairs; ++p, b += 2 * kBf16Columns)
+        Sums::add(all, b, [&](int i) { return a[p] + offset + 2 * i; });
+    Sums::store(all, c);
 }
 
 void tile(const Bf16* const* a, const Run* runs, int64_t run_count, const Bf16* b, float* c, bool accumulate) {
     const FlushTiny flush;
     for (int64_t j = 0; j < kBf16Columns; j += kVectors * kWidth)
-        emulated_columns(a, runs, run_count, b + 2 * j, c + j, accumulate);
+        some_columns(a, runs, run_count, b + 2 * j, c + j, accumulate);
+}
+
+void pairs_tile(const Bf16* const* a, int64_t offset, int64_t pairs, const Bf16* b, float* c, bool accumulate) {
+    const FlushTiny flush;
+    for (int64_t j = 0; j < kBf16Columns; j += kVectors * kWidth)
+        some_columns_of_pairs(a, offset, pairs, b + 2 * j, c + j, accumulate);
+}
+
+void couple(const Bf16* first, const Bf16* second, int64_t n, Bf16* out) {
+    int64_t i = 0;
+    for (; i + kWidth <= n; i += kWidth) {
+        const VecU pairs = bits(first + i, kWidth) | bits(second + i, kWidth) << 16;
+        __builtin_memcpy(out + 2 * i, &pairs, sizeof pairs);
+    }
+    for (; i < n; ++i) out[2 * i] = first[i], out[2 * i + 1] = second[i];
 }
 
 void nothing() {}
+
+constexpr float kTiny = 0x1p-126f;  // the least that is not subnormal
 
 template <class T>
 void finish_to(const float* c, int64_t rows, int64_t columns, T* out, const Bf16Finish& to) {
@@ -92,6 +148,7 @@ void finish_to(const float* c, int64_t rows, int64_t columns, T* out, const Bf16
             if (to.bias) sum += some == kWidth ? load(to.bias + j) : load_some<float>(to.bias + j, some);
             if (to.accumulate) sum += some == kWidth ? load(out + j) : load_some(out + j, some);
             if (to.rectify) sum = sum < 0 ? VecF{} : sum;
+            if constexpr (sizeof(T) == 2) sum = (sum < kTiny) & (sum > -kTiny) ? sum * VecF{} : sum;
             some == kWidth ? store(out + j, sum) : store_some(out + j, sum, some);
         }
 }
@@ -110,19 +167,6 @@ void widen_all(const Bf16* x, int64_t n, float* out) {
     int64_t i = 0;
     for (; i + kWidth <= n; i += kWidth) store(out + i, load(x + i));
     for (; i < n; ++i) out[i] = to_float(x[i]);
-}
-
-// The bits of numbers, in the lower halves of 32; zeros from `count` on.
-HG_INLINE VecU bits(const Bf16* from, int64_t count) {
-    VecHalf halves{};
-    if (count == kWidth)
-        __builtin_memcpy(&halves, from, sizeof halves);
-    else
-        __builtin_memcpy(&halves, from, static_cast<size_t>(count) * sizeof(Bf16));
-    return __builtin_convertvector(halves, VecU);
-}
-HG_INLINE VecU bits(const float* from, int64_t count) {
-    return __builtin_convertvector(rounded(count == kWidth ? load(from) : load_some<float>(from, count)), VecU);
 }
 
 template <class S>
@@ -160,7 +204,7 @@ void pair(const S* b, int64_t row_stride, int64_t depth, int64_t step, int64_t c
 }  // namespace
 
 void fill(Bf16Kernels& kernels) {
-    kernels = {"emulated", kRows, 2, 1.5, false, nothing, nothing, tile, finish, round_all, widen_all, turn<Bf16>, turn<float>,
+    kernels = {"emulated", kRows, 2, 1.5, false, nothing, nothing, tile, pairs_tile, couple, finish, round_all, widen_all, turn<Bf16>, turn<float>,
                pair<Bf16>, pair<float>};
 }
 

@@ -9,37 +9,77 @@ namespace {
 
 constexpr int kRows = 8, kVectors = 2;
 
-void tile(const Bf16* const* a, const Run* runs, int64_t run_count, const Bf16* b, float* c, bool accumulate) {
+void (*emulated_finish)(const float*, int64_t, int64_t, const Bf16Finish&);
+
+struct Sums {
     __m512 sum[kRows][kVectors];
-    const Bf16* row[kRows];
+    HG_INLINE void load(Sums& all, const float* c, bool accumulate) {
 #pragma GCC unroll 8
-    for (int i = 0; i < kRows; ++i) {
-        row[i] = a[i];
+        for (int i = 0; i < kRows; ++i)
 #pragma GCC unroll 2
-        for (int v = 0; v < kVectors; ++v)
-            sum[i][v] = accumulate ? _mm512_loadu_ps(c + i * kBf16Columns + 16 * v) : _mm512_setzero_ps();
+            for (int v = 0; v < kVectors; ++v)
+                all.sum[i][v] = accumulate ? _mm512_loadu_ps(c + i * kBf16Columns + 16 * v) : _mm512_setzero_ps();
     }
-    for (const Run* run = runs; run < runs + run_count; ++run) {
-        const int64_t end = run->offset + run->count;
-        for (int64_t k = run->offset; k < end; k += 2, b += 2 * kBf16Columns) {
-            __m512i right[kVectors];
-            for (int v = 0; v < kVectors; ++v) right[v] = _mm512_loadu_si512(b + 32 * v);
+    // Row i's next two numbers are left(i).
+    template <class Left>
+    HG_INLINE void add(Sums& all, const Bf16* b, Left&& left) {
+        __m512i right[kVectors];
+        for (int v = 0; v < kVectors; ++v) right[v] = _mm512_loadu_si512(b + 32 * v);
 #pragma GCC unroll 8
-            for (int i = 0; i < kRows; ++i) {
-                int32_t both;
-                __builtin_memcpy(&both, row[i] + k, sizeof both);
-                const __m512i left = _mm512_set1_epi32(both);
+        for (int i = 0; i < kRows; ++i) {
+            int32_t both;
+            __builtin_memcpy(&both, left(i), sizeof both);
+            const __m512i pair = _mm512_set1_epi32(both);
 #pragma GCC unroll 2
-                for (int v = 0; v < kVectors; ++v)
-                    sum[i][v] = _mm512_dpbf16_ps(sum[i][v], reinterpret_cast<__m512bh>(left),
+            for (int v = 0; v < kVectors; ++v)
+                all.sum[i][v] = _mm512_dpbf16_ps(all.sum[i][v], reinterpret_cast<__m512bh>(pair),
                                                  reinterpret_cast<__m512bh>(right[v]));
-            }
         }
     }
+    HG_INLINE void store(const Sums& all, float* c) {
 #pragma GCC unroll 8
-    for (int i = 0; i < kRows; ++i)
+        for (int i = 0; i < kRows; ++i)
 #pragma GCC unroll 2
-        for (int v = 0; v < kVectors; ++v) _mm512_storeu_ps(c + i * kBf16Columns + 16 * v, sum[i][v]);
+            for (int v = 0; v < kVectors; ++v) _mm512_storeu_ps(c + i * kBf16Columns + 16 * v, all.sum[i][v]);
+    }
+};
+
+void tile(const Bf16* const* a, const Run* runs, int64_t run_count, const Bf16* b, float* c, bool accumulate) {
+    Sums all;
+    Sums::load(all, c, accumulate);
+    const Bf16* row[kRows];
+#pragma GCC unroll 8
+    for (int i = 0; i < kRows; ++i) row[i] = a[i];
+    for (const Run* run = runs; run < runs + run_count; ++run)
+        for (int64_t k = run->offset, end = k + run->count; k < end; k += 2, b += 2 * kBf16Columns)
+            Sums::add(all, b, [&](int i) { return row[i] + k; });
+    Sums::store(all, c);
+}
+
+void pairs_tile(const Bf16* const* a, int64_t offset, int64_t pairs, const Bf16* b, float* c, bool accumulate) {
+    Sums all;
+    Sums::load(all, c, accumulate);
+    for (int64_t p = 0; p < pairs; ++p, b += 2 * kBf16Columns) {
+        const Bf16* at = a[p] + offset;
+        Sums::add(all, b, [&](int i) { return at + 2 * i; });
+    }
+    Sums::store(all, c);
+}
+
+// Whole vectors of bf16; edges as everywhere else.
+void finish(const float* c, int64_t rows, int64_t columns, const Bf16Finish& to) {
+    if (!to.half || to.accumulate || columns % 16) return emulated_finish(c, rows, columns, to);
+    const __m512 zero = _mm512_setzero_ps();
+    for (int64_t j = 0; j < columns; j += 16) {
+        const __m512 bias = to.bias ? _mm512_loadu_ps(to.bias + j) : zero;
+        for (int64_t i = 0; i < rows; ++i) {
+            __m512 sum = _mm512_loadu_ps(c + i * kBf16Columns + j);
+            if (to.bias) sum = _mm512_add_ps(sum, bias);
+            if (to.rectify) sum = _mm512_mask_mov_ps(sum, _mm512_cmp_ps_mask(sum, zero, _CMP_LT_OQ), zero);
+            const __m256bh halves = _mm512_cvtneps_pbh(sum);
+            __builtin_memcpy(to.half + i * to.stride + j, &halves, sizeof halves);
+        }
+    }
 }
 
 }  // namespace
@@ -49,6 +89,9 @@ void use_dot(Bf16Kernels& kernels) {
     kernels.tile_rows = kRows;
     kernels.cost = 0.5;
     kernels.tile = tile;
+    kernels.pairs_tile = pairs_tile;
+    emulated_finish = kernels.finish;
+    kernels.finish = finish;
 }
 
 }  // namespace handgrad::HANDGRAD_ISA

@@ -36,7 +36,13 @@ struct Bf16Kernels {
     void (*end)();
     // C [tile_rows][kBf16Columns] = [C +] A B: row i of A is the runs behind a[i].
     void (*tile)(const Bf16* const* a, const Run* runs, int64_t run_count, const Bf16* b, float* c, bool accumulate);
-    // The first `rows` rows of C, and of those the first `columns` numbers.
+    // The same for columns of A that lie anywhere, or null: numbers 2 p and 2 p + 1 of row i are side by side at
+    // a[p] + offset + 2 i.
+    void (*pairs_tile)(const Bf16* const* a, int64_t offset, int64_t pairs, const Bf16* b, float* c, bool accumulate);
+    // out[2 i] = first[i], out[2 i + 1] = second[i], i < n.
+    void (*couple)(const Bf16* first, const Bf16* second, int64_t n, Bf16* out);
+    // The first `rows` rows of C, and of those the first `columns` numbers.  What is to be rounded to a subnormal number
+    // of bf16 becomes zero.
     void (*finish)(const float* c, int64_t rows, int64_t columns, const Bf16Finish& to);
     void (*to_bf16)(const float* x, int64_t n, Bf16* out);
     void (*to_float)(const Bf16* x, int64_t n, float* out);

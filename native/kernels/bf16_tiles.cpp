@@ -50,6 +50,7 @@ void use_tiles(Bf16Kernels& kernels) {
     kernels.begin = tiles::begin;
     kernels.end = tiles::end;
     kernels.tile = tile;
+    kernels.pairs_tile = nullptr;
 }
 
 }  // namespace handgrad::HANDGRAD_ISA

@@ -14,7 +14,8 @@ namespace handgrad {
 class Bf16Runs {
   public:
     static constexpr int64_t kDepth = 256;
-    explicit Bf16Runs(int64_t most) : runs_(most), starts_(plus(most, 1)) { starts_.get()[0] = 0; }
+    // depth: of a piece.
+    explicit Bf16Runs(int64_t most, int64_t depth = kDepth) : runs_(most), starts_(plus(most, 1)), piece_(depth) { starts_.get()[0] = 0; }
     // Where the runs of `count` taps of `width` numbers fit.
     static int64_t most(int64_t taps, int64_t width) { return times(taps, plus(2, width / kDepth)); }
     void add(int64_t offset, int64_t count);
@@ -27,7 +28,7 @@ class Bf16Runs {
   private:
     Scratch<Run> runs_;
     Scratch<int64_t> starts_;
-    int64_t count_ = 0, pieces_ = 0, depth_ = 0, in_piece_ = 0;
+    int64_t piece_, count_ = 0, pieces_ = 0, depth_ = 0, in_piece_ = 0;
 };
 
 // Rows of A and of C.

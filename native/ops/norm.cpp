@@ -30,8 +30,7 @@ void batch_moments(const S* x, int64_t rows, int64_t channels, Computed<S>* mean
     Scratch<T> parts(times(3, chunks, channels));
     for_row_chunks(rows, channels, [&](int64_t first, int64_t count) {
         T* part = parts.get() + 3 * (first / size) * channels;
-        const Read<S> block(x + first * channels, count * channels);
-        kernels<T>().rows.moments(block.get(), count, channels, part, part + channels, part + 2 * channels);
+        kernels<S>().rows.moments(x + first * channels, count, channels, part, part + channels, part + 2 * channels);
     });
     // Chan's formula joins the parts, one behind the other.
     parallel(ceil_div(channels, 64), [&](int64_t block, int) {
@@ -55,9 +54,9 @@ void batch_moments(const S* x, int64_t rows, int64_t channels, Computed<S>* mean
 
 namespace {
 
-// with_dz(first number, rows, x of a chunk, use) hands dz of the chunk to `use`.
+// dz_of(first number, rows) gives dz of a chunk.
 template <class S, class Dz>
-void sum_chunks(const Affine<Computed<S>>& map, Dz&& with_dz, const S* x, int64_t rows, int64_t channels, Computed<S>* sum_dz,
+void sum_chunks(const Affine<Computed<S>>& map, Dz&& dz_of, const S* x, int64_t rows, int64_t channels, Computed<S>* sum_dz,
                 Computed<S>* sum_dz_xhat) {
     using T = Computed<S>;
     const int64_t size = rows_of_chunk(channels), chunks = ceil_div(rows, size);
@@ -65,10 +64,7 @@ void sum_chunks(const Affine<Computed<S>>& map, Dz&& with_dz, const S* x, int64_
     for_row_chunks(rows, channels, [&](int64_t first, int64_t count) {
         T* part = parts.get() + 2 * (first / size) * channels;
         const int64_t at = first * channels;
-        const Read<S> block(x + at, count * channels);
-        with_dz(at, count, block.get(), [&](const T* dz) {
-            kernels<T>().rows.norm_sums(map, dz, block.get(), count, channels, part, part + channels);
-        });
+        kernels<S>().rows.norm_sums(map, dz_of(at, count), x + at, count, channels, part, part + channels);
     });
     for (int64_t c = 0; c < channels; ++c) {
         double first = 0, second = 0;
@@ -86,25 +82,22 @@ void sum_chunks(const Affine<Computed<S>>& map, Dz&& with_dz, const S* x, int64_
 template <class S>
 void batch_sums(const Affine<Computed<S>>& map, const S* dout, const S* x, int64_t rows, int64_t channels, Computed<S>* sum_dz,
                 Computed<S>* sum_dz_xhat) {
-    const auto with_dz = [&](int64_t at, int64_t count, const Computed<S>*, auto&& use) {
-        use(Read<S>(dout + at, count * channels).get());
-    };
-    sum_chunks(map, with_dz, x, rows, channels, sum_dz, sum_dz_xhat);
+    sum_chunks(map, [&](int64_t at, int64_t) { return dout + at; }, x, rows, channels, sum_dz, sum_dz_xhat);
 }
 
 template <class S>
 void batch_sums_of_curve(const Affine<Computed<S>>& map, int curve, const S* dout, const S* x, int64_t rows, int64_t channels,
                          Computed<S>* sum_dz, Computed<S>* sum_dz_xhat, S* dz) {
     using T = Computed<S>;
-    const auto with_dz = [&](int64_t at, int64_t count, const T* block, auto&& use) {
+    const auto dz_of = [&](int64_t at, int64_t count) {
         const int64_t n = count * channels;
-        const Read<S> upstream(dout + at, n);
+        const Read<S> upstream(dout + at, n), block(x + at, n);
         const Write<S> result(dz + at, n);
-        kernels<T>().rows.normalise(map, block, count, channels, result.get());
+        kernels<T>().rows.normalise(map, block.get(), count, channels, result.get());
         kernels<T>().curves.backward[curve](upstream.get(), result.get(), T(0), n, result.get());
-        use(result.get());
+        return dz + at;
     };
-    sum_chunks(map, with_dz, x, rows, channels, sum_dz, sum_dz_xhat);
+    sum_chunks(map, dz_of, x, rows, channels, sum_dz, sum_dz_xhat);
 }
 
 template <class S>
@@ -112,10 +105,11 @@ void normalise(const Affine<Computed<S>>& map, const S* x, int64_t rows, int64_t
     using T = Computed<S>;
     for_row_chunks(rows, channels, [&](int64_t first, int64_t count) {
         const int64_t at = first * channels, n = count * channels;
+        if (curve == kCurves) return kernels<S>().rows.normalise(map, x + at, count, channels, out + at);
         const Read<S> block(x + at, n);
         const Write<S> result(out + at, n);
         kernels<T>().rows.normalise(map, block.get(), count, channels, result.get());
-        if (curve < kCurves) kernels<T>().curves.forward[curve](result.get(), T(0), n, result.get());
+        kernels<T>().curves.forward[curve](result.get(), T(0), n, result.get());
     });
 }
 
@@ -123,11 +117,8 @@ template <class S>
 void normalise_backward(const Affine<Computed<S>>& map, const S* dout, const S* x, int64_t rows, int64_t channels,
                         const Computed<S>* mean_dz, const Computed<S>* mean_dz_xhat, S* dx) {
     for_row_chunks(rows, channels, [&](int64_t first, int64_t count) {
-        const int64_t at = first * channels, n = count * channels;
-        const Read<S> upstream(dout + at, n), block(x + at, n);
-        const Write<S> result(dx + at, n);
-        kernels<Computed<S>>().rows.norm_backward(map, upstream.get(), block.get(), count, channels, mean_dz, mean_dz_xhat,
-                                                  result.get());
+        const int64_t at = first * channels;
+        kernels<S>().rows.norm_backward(map, dout + at, x + at, count, channels, mean_dz, mean_dz_xhat, dx + at);
     });
 }
 
@@ -141,71 +132,60 @@ PoolSizes some_images(const PoolSizes& s, int64_t count) {
 }
 int64_t image_of(const PoolSizes& s) { return times(s.H, s.W, s.C); }
 int64_t pooled_of(const PoolSizes& s) { return times(s.OH, s.OW, s.C); }
-int64_t index_size(const PoolSizes& s) { return s.area() < 256 ? 1 : 4; }
+
+// Whether gradients of bf16 are summed in float32, as windows overlap.
+template <class S>
+bool is_summed(const PoolSizes& s) {
+    return kIsHalf<S> && (s.stride_y < s.HH || s.stride_x < s.WW);
+}
+
+// Calls body(sizes, dout, places, dx, first image) for some images at a time, dout and dx in float32.
+template <class S, class Body>
+void with_summed(const PoolSizes& s, const S* dout, const void* index, S* dx, Body&& body) {
+    for_images(s.N, image_of(s), [&](int64_t first, int64_t count) {
+        const int64_t at = first * pooled_of(s), bytes = s.area() < 256 ? 1 : 4;
+        const Read<S> upstream(dout + at, count * pooled_of(s));
+        const Write<S> result(dx + first * image_of(s), count * image_of(s));
+        body(some_images(s, count), upstream.get(), static_cast<const uint8_t*>(index) + at * bytes, result.get(), first);
+    });
+}
 
 }  // namespace
 
 template <class S>
 void max_pool_forward(const PoolSizes& s, const Affine<Computed<S>>* map, bool rectify, const S* x, S* out, S* largest,
                       void* index) {
-    const auto& pool = kernels<Computed<S>>().pool;
-    if constexpr (!kIsHalf<S>)
-        return for_row_chunks(s.N * s.OH, s.W * s.C * s.HH * (s.C == 1 ? 1 : 4), [&](int64_t first, int64_t count) {
-            pool.max_forward(s, map, rectify, x, first, first + count, out, largest, index);
-        }, 1);
-    else
-        for_images(s.N, image_of(s), [&](int64_t first, int64_t count) {
-            const int64_t at = first * pooled_of(s), n = count * pooled_of(s);
-            const Read<S> images(x + first * image_of(s), count * image_of(s));
-            const Write<S> result(out + at, n), chosen(largest ? largest + at : nullptr, n);
-            pool.max_forward(some_images(s, count), map, rectify, images.get(), 0, count * s.OH, result.get(), chosen.get(),
-                             static_cast<uint8_t*>(index) + at * index_size(s));
-        });
+    for_row_chunks(s.N * s.OH, s.W * s.C * s.HH * (s.C == 1 ? 1 : 4), [&](int64_t first, int64_t count) {
+        kernels<S>().pool.max_forward(s, map, rectify, x, first, first + count, out, largest, index);
+    }, 1);
 }
 
 template <class S>
 void max_pool_backward(const PoolSizes& s, const S* dout, const void* index, S* dx) {
-    const auto& pool = kernels<Computed<S>>().pool;
-    if constexpr (!kIsHalf<S>)
-        return for_row_chunks(s.N * s.H, s.W * s.C * (s.C == 1 ? 1 : 4), [&](int64_t first, int64_t count) {
-            pool.max_backward(s, dout, index, first, first + count, dx);
+    if (is_summed<S>(s))
+        return with_summed(s, dout, index, dx, [](const PoolSizes& some, const auto* from, const void* places, auto* to, int64_t) {
+            kernels<Computed<S>>().pool.max_backward(some, from, places, 0, some.N * some.H, to);
         });
-    else
-        for_images(s.N, image_of(s), [&](int64_t first, int64_t count) {
-            const int64_t at = first * pooled_of(s);
-            const Read<S> upstream(dout + at, count * pooled_of(s));
-            const Write<S> result(dx + first * image_of(s), count * image_of(s));
-            pool.max_backward(some_images(s, count), upstream.get(), static_cast<const uint8_t*>(index) + at * index_size(s), 0,
-                              count * s.H, result.get());
-        });
+    for_row_chunks(s.N * s.H, s.W * s.C * (s.C == 1 ? 1 : 4), [&](int64_t first, int64_t count) {
+        kernels<S>().pool.max_backward(s, dout, index, first, first + count, dx);
+    });
 }
 
 template <class S>
 void norm_pool_backward(const PoolSizes& s, const Affine<Computed<S>>& map, const S* dout, const void* index, const S* x,
                         const Computed<S>* mean_dz, const Computed<S>* mean_dz_xhat, S* dx) {
-    using T = Computed<S>;
+    if (is_summed<S>(s)) {
+        max_pool_backward(s, dout, index, dx);
+        return normalise_backward(map, dx, x, times(s.N, s.H, s.W), s.C, mean_dz, mean_dz_xhat, dx);
+    }
     const int64_t line = s.W * s.C;
-    // rows [first, first + count) of the images of `sizes`
-    const auto rows_back = [&](const PoolSizes& sizes, const T* upstream, const void* places, const T* images, int64_t first,
-                               int64_t count, T* result) {
+    for_row_chunks(s.N * s.H, line * 4, [&](int64_t first, int64_t count) {
         for (int64_t row = first; row < first + count; ++row) {
-            kernels<T>().pool.max_backward(sizes, upstream, places, row, row + 1, result);
-            T* to = result + row * line;
-            kernels<T>().rows.norm_backward(map, to, images + row * line, s.W, s.C, mean_dz, mean_dz_xhat, to);
+            kernels<S>().pool.max_backward(s, dout, index, row, row + 1, dx);
+            kernels<S>().rows.norm_backward(map, dx + row * line, x + row * line, s.W, s.C, mean_dz, mean_dz_xhat,
+                                            dx + row * line);
         }
-    };
-    if constexpr (!kIsHalf<S>)
-        return for_row_chunks(s.N * s.H, line * 4, [&](int64_t first, int64_t count) {
-            rows_back(s, dout, index, x, first, count, dx);
-        });
-    else
-        for_images(s.N, image_of(s), [&](int64_t first, int64_t count) {
-            const int64_t at = first * pooled_of(s), from = first * image_of(s), n = count * image_of(s);
-            const Read<S> upstream(dout + at, count * pooled_of(s)), images(x + from, n);
-            const Write<S> result(dx + from, n);
-            rows_back(some_images(s, count), upstream.get(), static_cast<const uint8_t*>(index) + at * index_size(s),
-                      images.get(), 0, count * s.H, result.get());
-        });
+    });
 }
 
 template <class S>

@@ -294,8 +294,7 @@ void column_sums(const S* x, int64_t rows, int64_t columns, Computed<S>* sums) {
     constexpr int64_t kRows = 256;
     const int64_t chunks = ceil_div(rows, kRows);
     const auto sum_rows = [&](int64_t first, int64_t count, T* to) {
-        const Read<S> block(x + first * columns, count * columns);
-        kernels<T>().rows.sum(block.get(), count, columns, to);
+        kernels<S>().rows.sum(x + first * columns, count, columns, to);
     };
     if (chunks == 1) return sum_rows(0, rows, sums);
     Scratch<T> parts(times(chunks, columns));

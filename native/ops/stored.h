@@ -1,33 +1,12 @@
 // Arrays that are stored in bf16, and computed with in float32 a block at a time; others are computed with as they are.
 #pragma once
 
-#include <type_traits>
-
 #include "core/buffers.h"
 #include "core/threads.h"
 #include "kernels/bf16.h"
 #include "kernels/dispatch.h"
 
 namespace handgrad {
-
-template <class S>
-struct ComputedAs {
-    using type = S;
-};
-template <>
-struct ComputedAs<Bf16> {
-    using type = float;
-};
-template <>
-struct ComputedAs<const Bf16> {
-    using type = const float;
-};
-// What numbers that are stored as S are computed in.
-template <class S>
-using Computed = typename ComputedAs<S>::type;
-
-template <class S>
-constexpr bool kIsHalf = std::is_same_v<std::remove_const_t<S>, Bf16>;
 
 inline double wide(float x) { return static_cast<double>(x); }
 inline double wide(double x) { return x; }

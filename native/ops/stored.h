@@ -12,6 +12,18 @@ inline double wide(float x) { return static_cast<double>(x); }
 inline double wide(double x) { return x; }
 inline double wide(Bf16 x) { return static_cast<double>(to_float(x)); }
 
+// Room for `count` float32 numbers; for few of them without asking for memory.
+class Room {
+  public:
+    explicit Room(int64_t count) : many_(count > kFew ? Scratch<float>(count) : Scratch<float>()) {}
+    float* get() { return many_.get() ? many_.get() : few_; }
+
+  private:
+    static constexpr int64_t kFew = 4096;
+    Scratch<float> many_;
+    alignas(64) float few_[kFew];
+};
+
 // `count` stored numbers to be read: where they lie or, of bf16, a copy.  x may be null.
 template <class S>
 class Read {
@@ -25,13 +37,16 @@ class Read {
 template <>
 class Read<Bf16> {
   public:
-    Read(const Bf16* x, int64_t count) : copy_(x ? Scratch<float>(count) : Scratch<float>()) {
-        if (x) bf16_kernels().to_float(x, count, copy_.get());
+    Read(const Bf16* x, int64_t count) : room_(x ? count : 0), copy_(x ? room_.get() : nullptr) {
+        if (x) bf16_kernels().to_float(x, count, copy_);
     }
-    const float* get() const { return copy_.get(); }
+    Read(const Read&) = delete;
+    Read& operator=(const Read&) = delete;
+    const float* get() const { return copy_; }
 
   private:
-    Scratch<float> copy_;
+    Room room_;
+    float* copy_;
 };
 
 // `count` numbers to be written: where they are to lie or, of bf16, in a copy that is rounded when this ends.  out may
@@ -48,18 +63,19 @@ class Write {
 template <>
 class Write<Bf16> {
   public:
-    Write(Bf16* out, int64_t count) : out_(out), count_(count), copy_(out ? Scratch<float>(count) : Scratch<float>()) {}
+    Write(Bf16* out, int64_t count) : out_(out), count_(count), room_(out ? count : 0), copy_(out ? room_.get() : nullptr) {}
     ~Write() {
-        if (out_) bf16_kernels().to_bf16(copy_.get(), count_, out_);
+        if (out_) bf16_kernels().to_bf16(copy_, count_, out_);
     }
     Write(const Write&) = delete;
     Write& operator=(const Write&) = delete;
-    float* get() const { return copy_.get(); }
+    float* get() const { return copy_; }
 
   private:
     Bf16* out_;
     int64_t count_;
-    Scratch<float> copy_;
+    Room room_;
+    float* copy_;
 };
 
 // Calls body(first, images) for blocks of images of `size` numbers each.

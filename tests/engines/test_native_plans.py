@@ -48,6 +48,7 @@ class Native:
         return found
 
 
+@pytest.mark.thorough(keep=4)
 @PRECISIONS
 @pytest.mark.parametrize("name", [IMAGES, ROWS, "concat", "transposed convolution, maxout"])
 def test_steps_ask_the_system_for_no_memory(name, precision):

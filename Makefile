@@ -12,8 +12,9 @@ SOURCES := pyproject.toml $(shell find src native CMakeLists.txt -type f -not -n
 train: .venv/installed
 	$(BIN)/handgrad train --open
 
+# make test ALL=1 runs every case of the exhaustive tests too, as CI does
 test: .venv/installed-test
-	$(BIN)/python -m pytest -n 2 -m "not long and not cifar10"
+	$(BIN)/python -m pytest -n 2 -m "not long and not cifar10$(if $(ALL),, and not thorough)"
 
 test-long: .venv/installed-test
 	$(BIN)/python -m pytest -m "long and not cifar10"

@@ -17,7 +17,7 @@ author = "The Handgrad developers"
 copyright = author
 release = version = handgrad.__version__
 
-extensions = ["myst_nb", "mathml", "sphinx_design"]
+extensions = ["myst_nb", "mathml", "sphinx_design", "sphinx_copybutton"]
 source_suffix = {".md": "myst-nb", ".rst": "restructuredtext"}
 default_role = "py:obj"  # `name` in a docstring links to what it names
 exclude_patterns = []
@@ -57,6 +57,14 @@ def describe_pictures(app, doctree, _name):
             picture["alt"] = "; ".join(titles) or "What the code above draws"
 
 
+def offer_notebook(_app, name, source):
+    """End a page that is executed with a link to it as a notebook."""
+    if source[0].startswith("---\nfile_format: mystnb"):
+        file = name.rpartition("/")[2]
+        source[0] += f"\n\n---\n\n{{nb-download}}`This page as a notebook <{file}.ipynb>`\n"
+
+
 def setup(app):
     """Tell Sphinx."""
+    app.connect("source-read", offer_notebook)
     app.connect("doctree-resolved", describe_pictures)

@@ -23,13 +23,13 @@ import layer_pictures
 import matplotlib.pyplot as plt
 from docstrings import as_rst, heading
 
-from handgrad import layers
+from handgrad import layers, nn
 from handgrad.checker import hypotheses
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 LONG = 100  # characters of LaTeX; longer formulas are put on several lines
-SHAPE = re.compile(r"\([A-Z][\w, .*/'+-]*\)|the shape of \w+")  # in a docstring
+SHAPE = re.compile(r"\(\d?[A-Z][\w, .*/'+-]*\)|the shape of \w+")  # in a docstring
 FAMILIES = {  # of the checker's hypotheses
     "max_pool": "pool",
     "softmax_loss": "loss",
@@ -74,6 +74,9 @@ def page(file: str, names: list[str], entry: Callable[[str, str, Any], str], ima
     mistakes = list(_mistakes(file, names))
     if mistakes:
         parts += [heading("Common mistakes", "-"), _table(mistakes)]
+    used = _used(names)
+    if used:
+        parts += [heading("Used by", "-"), used]
     parts += [heading("Tests", "-"), _tests(file)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -211,6 +214,27 @@ def _table(rows: list[tuple[str, str, str]]) -> str:
                 f"   {'* -' if k == 0 else '  -'} {cell.replace('|', chr(92) + '|') if k != 1 else cell}"
             )
     return "\n".join(lines)
+
+
+def _used(names: list[str]) -> str:
+    """Link the layer objects whose docstrings name one of these functions, and the tutorials that do."""
+    said = []
+    objects = [name for name in nn.__all__ if isinstance(getattr(nn, name), type)]
+    linked = [
+        f":py:class:`handgrad.nn.{name}`"
+        for name in objects
+        if any(f"`{function}`" in (inspect.getdoc(getattr(nn, name)) or "") for function in names)
+    ]
+    if linked:
+        said.append(f"As a layer object: {', '.join(linked)}.")
+    pages = [
+        f":doc:`/tutorials/{path.stem}`"
+        for path in sorted((HERE / "tutorials").glob("*.md"))
+        if any(re.search(rf"\b{name}\b", path.read_text("utf-8")) for name in names)
+    ]
+    if pages:
+        said.append(f"In the tutorials: {', '.join(pages)}.")
+    return "\n\n".join(said)
 
 
 def _tests(file: str) -> str:

@@ -1,5 +1,6 @@
 """Fixtures and settings for all tests."""
 
+import collections
 import importlib.util
 import os
 import signal
@@ -41,6 +42,20 @@ def pytest_configure(config):
         os.environ["PYTHONPATH"] = os.pathsep.join(path)  # for the processes that tests start
         spec = importlib.util.spec_from_file_location("portable", _PORTABLE / "sitecustomize.py")
         spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items):
+    """Take the mark "thorough" from each n-th case of a test that is marked with keep=n."""
+    seen = collections.Counter()
+    for item in items:
+        mark = item.get_closest_marker("thorough")
+        if mark is None or "keep" not in mark.kwargs:
+            continue
+        test = item.nodeid.partition("[")[0]
+        if seen[test] % mark.kwargs["keep"] == 0:
+            item.own_markers = [m for m in item.own_markers if m.name != "thorough"]
+        seen[test] += 1
 
 
 @pytest.fixture

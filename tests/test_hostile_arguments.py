@@ -43,6 +43,7 @@ def test_right_arguments_are_taken(name, make, right):
     assert attempt(name, make, right, {}) is None
 
 
+@pytest.mark.thorough(keep=8)
 @pytest.mark.parametrize(
     ("name", "parameter", "make", "right"), PLACES, ids=[f"{p[0]}-{p[1]}" for p in PLACES]
 )

@@ -351,6 +351,7 @@ def test_import_is_quick(name, share):
     raise AssertionError(f"import {name} took {ours:.3f} s, NumPy's own {numpy:.3f} s")
 
 
+@pytest.mark.thorough
 def test_all_that_is_public_is_there_after_a_plain_import():
     """Whatever was imported before: each name in a process of its own."""
     names = [name for name in handgrad.__dir__() if name != "__version__"]
@@ -455,6 +456,7 @@ def test_every_public_name_exists_and_has_a_docstring(name):
             assert not own.startswith(f"{public_name}("), f"{name}.{public_name}: a generated one"
 
 
+@pytest.mark.thorough(keep=4)
 @pytest.mark.parametrize("name", ["handgrad", *MODULES])
 def test_examples_in_docstrings(name):
     assert doctest.testmod(importlib.import_module(name)).failed == 0

@@ -26,6 +26,7 @@ XD, YD = load_diabetes(return_X_y=True)
 FAST = {"hidden_layer_sizes": (16,), "max_iter": 60, "random_state": 0}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("make", [HandgradClassifier, HandgradRegressor])
 def test_scikit_learns_own_checks_pass(make):
     """All of them; those that scikit-learn itself skips need a setting of the process."""

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 namespace handgrad {
 
@@ -25,5 +26,24 @@ inline Bf16 to_bf16(float x) {
     if ((bits & 0x7fffffff) > 0x7f800000) return {static_cast<uint16_t>(bits >> 16 | 0x40)};
     return {static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16)};
 }
+
+template <class S>
+struct ComputedAs {
+    using type = S;
+};
+template <>
+struct ComputedAs<Bf16> {
+    using type = float;
+};
+template <>
+struct ComputedAs<const Bf16> {
+    using type = const float;
+};
+// What numbers that are stored as S are computed in.
+template <class S>
+using Computed = typename ComputedAs<S>::type;
+
+template <class S>
+constexpr bool kIsHalf = std::is_same_v<std::remove_const_t<S>, Bf16>;
 
 }  // namespace handgrad

@@ -27,6 +27,14 @@ HG_INLINE void store(Bf16* to, VecF v) {
     __builtin_memcpy(to, &halves, sizeof halves);
 }
 
+// One number, of what is stored as such or in bf16.
+HG_INLINE float number(const float* from) { return *from; }
+HG_INLINE double number(const double* from) { return *from; }
+HG_INLINE float number(const Bf16* from) { return to_float(*from); }
+HG_INLINE void put_number(float* to, float x) { *to = x; }
+HG_INLINE void put_number(double* to, double x) { *to = x; }
+HG_INLINE void put_number(Bf16* to, float x) { *to = to_bf16(x); }
+
 // The first `count` numbers, of at most kLanes<float>; zeros behind them.
 HG_INLINE VecF load_some(const Bf16* from, int64_t count) {
     Bf16 all[kLanes<float>] = {};

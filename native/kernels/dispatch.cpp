@@ -23,8 +23,10 @@ namespace handgrad {
     void fill(ThinKernels<double>&);       \
     void fill(RowKernels<float>&);         \
     void fill(RowKernels<double>&);        \
+    void fill(RowKernels<Bf16>&);          \
     void fill(PoolKernels<float>&);        \
     void fill(PoolKernels<double>&);       \
+    void fill(PoolKernels<Bf16>&);         \
     void fill(GroupKernels<float>&);       \
     void fill(GroupKernels<double>&);      \
     void fill(FlatKernels<float>&);        \
@@ -60,6 +62,7 @@ struct Tables {
     Kernels<float> f32;
     Kernels<double> f64;
     Bf16Kernels bf16;
+    Kernels<Bf16> stored;
 };
 
 #define HG_FILL(isa)                   \
@@ -81,6 +84,8 @@ struct Tables {
         isa::fill(tables.f32.winograd); \
         isa::fill(tables.f32.stem);     \
         isa::fill(tables.bf16);         \
+        isa::fill(tables.stored.rows);  \
+        isa::fill(tables.stored.pool);  \
     }
 
 struct Isa {
@@ -213,6 +218,10 @@ const Kernels<float>& kernels<float>() {
 template <>
 const Kernels<double>& kernels<double>() {
     return state().tables.f64;
+}
+template <>
+const Kernels<Bf16>& kernels<Bf16>() {
+    return state().tables.stored;
 }
 
 const Bf16Kernels& bf16_kernels() { return state().tables.bf16; }

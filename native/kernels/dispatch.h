@@ -11,6 +11,8 @@ template <>
 const Kernels<float>& kernels<float>();
 template <>
 const Kernels<double>& kernels<double>();
+template <>
+const Kernels<Bf16>& kernels<Bf16>();
 
 const char* isa_name();
 // Names that this build and CPU can run, best first, ended by null.

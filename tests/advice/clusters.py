@@ -161,6 +161,7 @@ except Exception as error:
 """
 
 
+@pytest.mark.thorough
 @mpi.needs_mpi
 @follows("; if it is only slow, raise training.rank_timeout")
 def a_rank_that_is_slow(tmp_path):

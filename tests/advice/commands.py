@@ -40,6 +40,7 @@ def one_run(out, *more):
     return folder
 
 
+@pytest.mark.thorough
 @follows(
     "Continue with: handgrad train --resume {run.folder}",
     "Stopped when the training was over. Measure it with",
@@ -71,6 +72,7 @@ def runs_that_were_stopped(tmp_path, monkeypatch, capsys):
         assert run([*advised(finished, pattern), *more]) == 0
 
 
+@pytest.mark.thorough
 @follows("The checkpoints are kept. Continue with")
 def a_run_that_failed(tmp_path, monkeypatch, capsys):
     def fails(self, record):
@@ -92,6 +94,7 @@ def a_run_that_failed(tmp_path, monkeypatch, capsys):
     assert run([*advised(text, r"Continue with: (handgrad .*)"), "--quiet"]) == 0
 
 
+@pytest.mark.thorough
 @follows(
     "--recipe is a complete configuration; leave out {other}",
     "--resume continues a run as it was configured; leave out",
@@ -115,6 +118,7 @@ def options_that_do_not_go_together(tmp_path, capsys):
             assert "leave out" not in capsys.readouterr().err
 
 
+@pytest.mark.thorough
 @follows("use a smaller batch, fewer images or a smaller network")
 def too_little_memory(monkeypatch, capsys, tmp_path):
     from handgrad.training import run as runs

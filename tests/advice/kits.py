@@ -7,6 +7,7 @@ import sys
 import types
 from pathlib import Path
 
+import pytest
 from advice.rows import follows, refused, said
 
 from handgrad.cli.app import run
@@ -37,6 +38,7 @@ def exercises_that_a_student_has_filled(tmp_path):
     assert "TODO" in filled.read_text()
 
 
+@pytest.mark.thorough
 @follows("--live steers a training of one process; leave it out under mpirun")
 def a_live_page_of_several_ranks(tmp_path, capsys, monkeypatch):
     train = __import__("handgrad.cli.train", fromlist=["train"])

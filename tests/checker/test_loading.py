@@ -61,6 +61,7 @@ def forms(folder, package):
     ]
 
 
+@pytest.mark.thorough(keep=4)
 @pytest.mark.parametrize("course", [None, *courses.PROFILES])
 def test_a_planted_mistake_is_seen_in_every_form_of_path(write, monkeypatch, course):
     packages = courses.PROFILES[course].packages if course else ("cs231n", "someones")
@@ -326,6 +327,7 @@ def test_a_library_that_is_imported_and_never_used_is_not_loaded(write):
         assert done.stdout.strip() == loaded
 
 
+@pytest.mark.thorough
 def test_a_library_that_one_function_uses_waits_for_it(write):
     pytest.importorskip("torch")
     own = "\ndef sigmoid_forward(x):\n    return torch.sigmoid(torch.tensor(x)).numpy(), x\n"

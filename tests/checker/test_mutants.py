@@ -4,6 +4,7 @@ import pytest
 from checker.mutants import FILES, survey
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("file", ["affine", "losses"])
 def test_mutants(file):
     changing, wrong, missed = survey(0.5, (file,))

@@ -16,6 +16,7 @@ def test_right_solutions_written_differently(pair):
     assert_right(*pair[1:])
 
 
+@pytest.mark.thorough
 def test_the_engines_rows_of_the_contract_table():
     pairs = list(right_pairs.engine_pairs())
     assert len(pairs) >= 300

@@ -183,6 +183,7 @@ def test_the_imported_definition_counts_or_the_one_that_the_rubric_names(tmp_pat
 # a function that hangs costs only its own points
 
 
+@pytest.mark.thorough
 def test_the_others_are_judged_where_one_function_hangs_or_crashes(tmp_path):
     rubric = rubric_in(
         tmp_path, points="relu_forward = 1\nrelu_backward = 2\naffine_backward = 4\n"

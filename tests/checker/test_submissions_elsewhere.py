@@ -4,6 +4,7 @@ import ast
 import os
 from pathlib import Path
 
+import pytest
 from checker.submissions import AFFINE, LAYERS, rubric_in
 
 import handgrad
@@ -53,6 +54,7 @@ def test_what_windows_lacks_is_used_behind_a_guard_only():
 WRONG_INDEX = AFFINE.replace("@ dout\n", "@ (dout + np.roll(dout, 1))\n")
 
 
+@pytest.mark.thorough
 def test_a_rubric_where_processes_have_neither_groups_nor_limits(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1] / "portable"))
     monkeypatch.delattr(os, "killpg", raising=False)

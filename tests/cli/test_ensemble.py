@@ -31,6 +31,7 @@ def runs(tmp_path_factory):
     return found
 
 
+@pytest.mark.thorough
 def test_clipping_and_averaging_come_from_the_command_line(runs):
     records = [json.loads(line) for line in (runs[1] / "history.jsonl").read_text().splitlines()]
     norms = [record.get("gradient_norm") for record in records if record["kind"] == "step"]
@@ -106,6 +107,7 @@ def test_predict_averages_too(runs, tmp_path, capsys):
     assert answers["0"] != answers["1"]
 
 
+@pytest.mark.thorough
 def test_runs_of_other_data_are_refused(runs, tmp_path, capsys):
     sizes = [f"data.num_{part}=60" for part in ("training", "validation", "test")]
     shapes = [*SMALL, "--dataset", "shapes", "--out", str(tmp_path)]

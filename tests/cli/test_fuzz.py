@@ -140,6 +140,7 @@ def configs(draw):
     return config
 
 
+@pytest.mark.thorough
 @SETTINGS
 @given(config=configs())
 def test_any_configuration_has_an_exit_code(place, config):
@@ -190,6 +191,7 @@ RECORDS = ["config.toml", "history.jsonl", "evaluation.json", "summary.txt", "mo
            "preprocessing.safetensors"]  # fmt: skip
 
 
+@pytest.mark.thorough
 @settings(parent=SETTINGS, max_examples=30 * FACTOR)
 @given(
     name=st.sampled_from(RECORDS),
@@ -226,6 +228,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.thorough
 @settings(parent=SETTINGS, max_examples=10 * FACTOR)
 @given(number=st.integers(0, 10**6), value=JSON, name=st.sampled_from(RECORDS[1:3]))
 def test_any_records_have_a_report_or_an_error(place, number, value, name):

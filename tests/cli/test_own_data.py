@@ -70,6 +70,7 @@ def rows_of(path):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.thorough(keep=3)
 @pytest.mark.parametrize("make", [make_pictures, make_table, make_arrays])
 def test_from_data_to_a_model_in_use(place, make, capsys):
     options = make(place)

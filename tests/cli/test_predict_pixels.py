@@ -23,6 +23,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.thorough
 def test_predict_takes_what_the_network_was_trained_on(folder):
     trained = TrainedRun(str(folder))
     images, _ = read_digits()

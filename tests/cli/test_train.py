@@ -56,6 +56,7 @@ def test_the_written_configuration_alone_repeats_the_run(folder, tmp_path):
     assert (again / "config.toml").read_text() == (folder / "config.toml").read_text()
 
 
+@pytest.mark.thorough
 def test_another_seed_is_another_run(folder, tmp_path):
     assert run([*SMALL, "--seed", "1", "--out", str(tmp_path)]) == 0
     (other,) = tmp_path.iterdir()
@@ -108,6 +109,7 @@ def test_report_is_written_again(folder, capsys):
     assert (folder / "report.html").is_file()
 
 
+@pytest.mark.thorough(keep=2)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_resumes_to_the_same_bits(tmp_path, number):
     arguments = ["train", "--epochs", "8", *SMALL[4:], "--set", "model.dropout_keep_ratio=0.8"]

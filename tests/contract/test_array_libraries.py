@@ -38,6 +38,7 @@ def foreign_options(foreign, options):
     )
 
 
+@pytest.mark.thorough(keep=4)
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("case", representatives(6), ids=lambda case: case.id)

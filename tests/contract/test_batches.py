@@ -21,6 +21,7 @@ def rows(case, dtype, count):
     return [array[:count] if i < case.batched else array for i, array in enumerate(arrays)]
 
 
+@pytest.mark.thorough(keep=4)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("engine", engines.available())
 @pytest.mark.parametrize("case", WITH_EMPTY[::5], ids=lambda case: case.id)

@@ -21,6 +21,7 @@ def has_zero_gradient(layer, argument):
     return argument == "b" and "_bn" in layer
 
 
+@pytest.mark.thorough(keep=4)
 @pytest.mark.goal(2, "backward passes equal to the complex step within 1e-12, full Jacobian")
 @pytest.mark.parametrize(
     ("case", "backward"),

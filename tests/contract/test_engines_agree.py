@@ -16,6 +16,7 @@ DTYPES = [
 ]
 
 
+@pytest.mark.thorough(keep=4)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_engines_agree_with_the_naive_one(case, dtype, record_property):

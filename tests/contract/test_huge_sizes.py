@@ -12,6 +12,7 @@ import pytest
 SCRIPT = Path(__file__).with_name("run_huge_sizes.py")
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
 def test_a_thousand_huge_calls_are_refused():
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "HANDGRAD_THREADS": "1"}

@@ -59,6 +59,7 @@ LAYOUTS = {
 }
 
 
+@pytest.mark.thorough(keep=4)
 @pytest.mark.goal(34, "layouts x dtypes x engines x layers equal their contiguous copy")
 @pytest.mark.parametrize("engine", engines.available())
 @pytest.mark.parametrize("case", representatives(4), ids=lambda case: case.id)
@@ -97,6 +98,7 @@ def without_running_statistics(option):
     return option
 
 
+@pytest.mark.thorough(keep=4)
 @pytest.mark.goal(34, "calls leave their arguments as they were")
 @pytest.mark.parametrize(
     "case", [case for case in CASES if case.layer in PAIRS], ids=lambda case: case.id

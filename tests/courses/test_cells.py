@@ -74,6 +74,7 @@ def test_losses(course):
     assert near([1.4021566e-09, 9.384673e-09])([found["F6"][1], found["F7"][1]])
 
 
+@pytest.mark.thorough(keep=5)
 @each_course
 def test_two_layer_net(course):
     hidden = "hidden_dims" if course.startswith("nndl") else "hidden_dim"
@@ -132,6 +133,7 @@ def test_dropout_that_drops(course):
     assert found["error"] == pytest.approx(1.8929028e-11, rel=0.01)
 
 
+@pytest.mark.thorough(keep=4)
 @pytest.mark.parametrize("course", SINCE_2018)
 def test_network_with_dropout(course):
     option, _ = PROFILES[course].dropout_option
@@ -149,6 +151,7 @@ def test_network_with_dropout(course):
     assert max(found["errors"], default=0) < 1e-4
 
 
+@pytest.mark.thorough(keep=3)
 @pytest.mark.parametrize("course", ["cs231n-2016", "cs231n-2017", "skynet"])
 def test_network_that_drops_is_the_one_that_keeps_the_rest(course):
     found = cells.run(
@@ -230,6 +233,7 @@ def test_layernorm(course):
 # ConvolutionalNetworks
 
 
+@pytest.mark.thorough(keep=4)
 @pytest.mark.parametrize("course", ["cs231n-2017", "cs231n-2025", "nndl-drop", "skynet"])
 def test_convolution(course):
     one = 1.0 if course.startswith("nndl") else 1  # nndl's pads are floats
@@ -242,6 +246,7 @@ def test_convolution(course):
     assert found["C6"] == [0.0, 0.0]
 
 
+@pytest.mark.thorough(keep=5)
 @each_course
 def test_conv_sandwiches_and_the_network_after_them(course):
     found = cells.run(course, cells.CONV_SANDWICHES)

@@ -401,6 +401,22 @@ def test_a_printed_heading_that_names_a_setting_states_no_bound():
     assert verdicts(source, printed) == [BROKEN]
 
 
+def test_where_nothing_is_seeded_an_accuracy_may_miss_its_share_by_luck():
+    source, asked = (
+        "print('Validation accuracy: ', accuracy)",
+        "Get more than 65% on the validation set.",
+    )
+    for accuracy, seeded, verdict in (
+        (0.66, True, KEPT),
+        (0.649, False, NEAR),
+        (0.649, True, BROKEN),
+        (0.62, False, BROKEN),
+    ):
+        outputs = stream(f"Validation accuracy: {accuracy}")
+        (found,) = judge_cell(0, source, asked, outputs, [], seeded=seeded)
+        assert found.verdict == verdict
+
+
 def test_one_random_place_of_a_gradient_may_miss_a_bound_by_little():
     source = "# errors should be around 1e-7\nnet.grad_check_sparse(X, y, grad)"
     for number, verdict in (("5e-7", KEPT), ("5e-5", NEAR), ("5e-2", BROKEN)):

@@ -317,6 +317,7 @@ for k in sorted(k_to_accuracies):
 """
 
 
+@pytest.mark.thorough
 def test_the_searches_of_assignment_1_are_solved(tmp_path):
     data = """
 import numpy as np
@@ -369,6 +370,7 @@ def test_what_is_outside_alone_is_no_failure(tmp_path):
     assert (result.word, result.count("outside")) == ("GOOD", 1)
 
 
+@pytest.mark.thorough
 def test_a_fork_runs_under_its_own_name(tmp_path, capsys):
     source = "from fork.classifiers.fc_net import *\nimport fork.layers\nimport cs231n.layers\n"
     source += "print(affine_forward is fork.layers.affine_forward is cs231n.layers.affine_forward)"
@@ -390,6 +392,7 @@ def test_a_notebook_of_python_2_runs(tmp_path):
     assert [finding.verdict for finding in result.broken] == [BROKEN]
 
 
+@pytest.mark.thorough
 def test_ctrl_c_keeps_the_verdict(tmp_path):
     path = write(
         tmp_path / "n.ipynb",
@@ -469,6 +472,7 @@ def test_a_broken_bound_is_exit_code_1(tmp_path, capsys):
     assert "dx error" in executed.cells[1].outputs[0].text
 
 
+@pytest.mark.thorough
 def test_an_unseeded_notebook_may_miss_a_bound_by_little(tmp_path):
     printing = "# The error should be around e-10\nprint('dx error: ', 5e-8)"
     path = write(tmp_path / "n.ipynb", "import cs231n", printing, "seed = len\nseed([])", printing)
@@ -484,12 +488,14 @@ def test_a_notebook_that_says_nothing_is_exit_code_0(tmp_path, capsys):
     assert said.err == ""
 
 
+@pytest.mark.thorough
 def test_a_cell_that_never_ends(tmp_path, capsys):
     path = write(tmp_path / "n.ipynb", "import cs231n\nwhile True:\n    pass", "x = 1")
     assert run(["notebook", "run", str(path), "--quiet", "--timeout", "1"]) == 2
     assert "cell 0 ran longer than 1 s" in capsys.readouterr().err
 
 
+@pytest.mark.thorough
 def test_a_cell_that_was_cut_off_breaks_no_bound(tmp_path, capsys):
     """What it had printed by then is not its last word."""
     source = (

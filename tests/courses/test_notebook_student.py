@@ -268,6 +268,7 @@ def test_what_builds_upon_a_wrong_layer_is_judged_with_a_right_one(folder, tmp_p
     assert verdicts == {"affine_backward": "WRONG", "TwoLayerNet": "right", "adam": "right"}
 
 
+@pytest.mark.thorough
 def test_a_file_that_cannot_be_imported_and_a_function_that_never_ends(
     folder, tmp_path, monkeypatch
 ):

@@ -92,6 +92,7 @@ def check(report: dict) -> None:
 MEMORY_OF_THE_OPERATIONS = 24 << 20
 
 
+@pytest.mark.thorough
 def test_exploits_and_mutations_run_nothing_and_crash_nothing():
     assert len(EXPLOITS) >= 50
     report = run(4000, seed=1)

@@ -380,6 +380,7 @@ def test_tables_that_cannot_be_trained_on_are_refused(write, content, target, me
         from_table(write(content), target)
 
 
+@pytest.mark.thorough
 def test_a_million_columns_are_refused_in_bounded_memory(write):
     path = write(b",".join(b"c%d" % k for k in range(1_000_000)) + b"\n1,2\n")
     tracemalloc.start()

@@ -162,6 +162,7 @@ main()
 """
 
 
+@pytest.mark.thorough(keep=5)
 @pytest.mark.skipif(os.name != "posix", reason="the variables are MPICH's")
 @needs_mpi
 @pytest.mark.parametrize(

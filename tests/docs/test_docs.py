@@ -31,6 +31,7 @@ def layer_texts(api_pages, tmp_path_factory):
     return api_pages.layer_texts()
 
 
+@pytest.mark.thorough(keep=5)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_code_runs(page, capsys, monkeypatch):
     text = re.sub(r"^:tags:.*\n", "", page.read_text("utf-8"), flags=re.M)

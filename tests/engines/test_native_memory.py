@@ -160,6 +160,7 @@ def test_the_steady_state_asks_the_system_for_nothing():
     assert _kernels.buffer_statistics()[0] == in_use
 
 
+@pytest.mark.thorough(keep=6)
 @pytest.mark.parametrize("work", [train, every_kernel, steps])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_any_failing_allocation_is_a_memory_error_and_leaks_nothing(dtype, work):

@@ -37,6 +37,7 @@ def steps(w, dw, v, engine, **config):
         return muon(w, dw[::-1].copy(), config)
 
 
+@pytest.mark.thorough(keep=4)
 @each_isa
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("radius", [0.0, 1.5])

@@ -24,6 +24,7 @@ def test_affine_layers_of_all_sizes(isa, columns, rng):
                 assert difference(got, right) <= 1e-12
 
 
+@pytest.mark.thorough(keep=3)
 @ISAS
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_few_rows(isa, dtype, rng):

@@ -178,6 +178,7 @@ def generated(count):
         yield N, C, F, H, W, pad
 
 
+@pytest.mark.thorough(keep=3)
 @pytest.mark.parametrize("isa", control.isas())
 @pytest.mark.parametrize("size", [2, 4, 8])
 def test_generated_shapes_stay_within_the_bound_of_their_tiles(size, isa, rng):
@@ -199,6 +200,7 @@ def test_ten_thousand_generated_shapes_stay_within_the_bound_of_their_tiles(size
     )
 
 
+@pytest.mark.thorough(keep=4)
 @pytest.mark.parametrize("draw_weights", DRAWS, ids=lambda draw: draw.__name__)
 @pytest.mark.parametrize("draw", DRAWS, ids=lambda draw: draw.__name__)
 @pytest.mark.parametrize("size", [2, 4, 8])
@@ -216,6 +218,7 @@ LARGE = [  # many tiles; many filters; both; more inputs than are transformed at
 ]
 
 
+@pytest.mark.thorough(keep=4)
 @pytest.mark.parametrize("shape", LARGE, ids=str)
 @pytest.mark.parametrize("size", [2, 4, 8])
 def test_every_division_of_the_work(size, shape, rng):

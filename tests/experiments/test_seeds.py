@@ -17,6 +17,7 @@ def test_the_points_of_students_distribution(freedom, point):
     assert np.trapezoid(density, t) == pytest.approx(0.95, abs=2e-3)
 
 
+@pytest.mark.thorough(keep=4)
 @pytest.mark.parametrize("seeds", [2, 3, 5, 10])
 def test_equal_settings_are_rarely_told_apart_and_others_often(seeds):
     rng = np.random.default_rng(0)

@@ -32,6 +32,7 @@ def records(outcome):
     return {trial["label"]: trial["record"] for trial in outcome.results["trials"]}
 
 
+@pytest.mark.thorough
 def test_all_studies(tmp_path, capsys):
     """One test, so that two test processes do not do them all twice."""
     command = ["experiment", "all", "--quick", "--dataset", "digits", "--workers", "2", "--report"]
@@ -113,6 +114,7 @@ def check_again(out, capsys):
     )
 
 
+@pytest.mark.thorough
 def test_numbers_depend_on_the_seed_and_not_on_the_workers(tmp_path):
     one = done("dropout", tmp_path / "one", workers=1)
     three = done("dropout", tmp_path / "three", workers=3)
@@ -199,6 +201,7 @@ def test_results_of_one_seed_as_they_were_written_before_are_readable(tmp_path):
     assert "| filter-size | digits (a quick trial) | 0 |" in markdown([results])
 
 
+@pytest.mark.thorough
 def test_the_choices_of_the_searches_are_trained_again_and_resume(tmp_path):
     one = done("coarse-to-fine", tmp_path)
     two = done("coarse-to-fine", tmp_path, replace(SETTING, seeds=2))

@@ -104,6 +104,7 @@ def judged(binary, chosen, before=(), exact=True):
             np.testing.assert_array_equal(got, right, name)
 
 
+@pytest.mark.thorough
 @needs_gcc
 @pytest.mark.parametrize("integer", [False, True], ids=["float", "int8"])
 def test_gcc_and_sanitizers(networks, tmp_path, integer):

@@ -23,6 +23,7 @@ def models():
     return nets()
 
 
+@pytest.mark.thorough(keep=4)
 @pytest.mark.parametrize(
     ("table", "count"), [("first", 60), ("later", 20), ("new", 40), ("last", 20)]
 )

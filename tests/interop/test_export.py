@@ -191,6 +191,7 @@ def test_the_keras_file(networks, keras, tmp_path):
         assert zipfile.ZipFile(file).testzip() is None
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore")
 def test_keras_has_the_same_gradients_and_ten_steps_of_training(networks, keras):
     from handgrad.interop.keras_out import keras_model

@@ -26,6 +26,7 @@ def test_the_right_ports_raise_no_alarm(models, name):
     assert found.same, str(found)
 
 
+@pytest.mark.thorough(keep=3)
 @pytest.mark.parametrize(("table", "count"), [(REAL, 80), (SECOND, 28), (THIRD, 26)])
 def test_mistakes(models, table, count):
     """The first differing layer in all, the cause in nine of ten."""

@@ -123,13 +123,20 @@ def test_it_writes_its_state_weights_and_frames(trained):
     assert file.metadata["iteration"] == int(frames[0].stem[6:])
 
 
-def test_weights_are_written_only_while_somebody_looks(tmp_path):
+def test_weights_are_written_only_while_somebody_looks(tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(feed_module, "perf_counter", lambda: now[0])
+
+    class Clock(Callback):
+        def on_step_end(self, solver, record):
+            now[0] += 1.0  # so that looks are due, however fast the training is
+
     for name, is_watched in (("watched", True), ("alone", False)):
         run = start_run(tiny_config(), tmp_path / name)
         if is_watched:
             touch(live_folder(run.folder) / WATCHED)
         feed = Feed(run, share=1.0)
-        run.train([Unhurried(feed), feed])
+        run.train([Unhurried(feed), Clock(), feed])
         assert (live_folder(run.folder) / WEIGHTS).exists() == is_watched
 
 

@@ -68,6 +68,7 @@ def test_there_are_a_hundred_attacks_and_every_route_is_tried(lab):
     assert len(paths) >= 19
 
 
+@pytest.mark.thorough
 def test_no_attack_reaches_a_route(lab):
     inner = Reached()
     guard = Guard(inner, TOKEN, [HOST])

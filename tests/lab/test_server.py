@@ -181,6 +181,7 @@ def test_who_is_killed_takes_nobody_along(serve, tmp_path):
         training.communicate()
 
 
+@pytest.mark.thorough
 def test_a_server_that_nobody_looks_at_ends(serve, tmp_path):
     served = serve(tmp_path, "--idle", "1")
     assert served.process.wait(60) == 0

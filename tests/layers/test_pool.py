@@ -276,6 +276,7 @@ def test_pass_leaves_its_inputs_alone(rng, layer, engine, window):
 # padding and ceil_mode
 
 
+@pytest.mark.thorough(keep=8)
 @every_engine
 @each_layer
 @pytest.mark.parametrize("pad", [0, 1, (0, 1), (2, 1)])

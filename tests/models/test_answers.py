@@ -85,6 +85,7 @@ def test_a_first_convolution_without_a_sandwich_leaves_dx_out(monkeypatch):
     assert asked[-1] == ("conv", False)
 
 
+@pytest.mark.thorough
 def test_a_run_of_any_network_has_a_picture_of_its_filters(tmp_path, capsys):
     options = ["--model", "allconv", "--epochs", "1", "--batch-size", "400", "--out", str(tmp_path)]
     assert run(["train", "--quiet", *options]) == 0

@@ -88,6 +88,7 @@ def complex_step(net, X, y):
     return gradients
 
 
+@pytest.mark.thorough(keep=3)
 @every_case
 def test_complex_step(make, options):
     X, y = batch(make)

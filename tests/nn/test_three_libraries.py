@@ -46,6 +46,7 @@ every = pytest.mark.parametrize(
 )  # fmt: skip
 
 
+@pytest.mark.thorough(keep=3)
 @every
 def test_all_numbers_agree(library, net, level):
     found = differences(peer(library, net, weights(net)), level, net)

@@ -197,6 +197,7 @@ def command(*words):
     return run([str(word) for word in words])
 
 
+@pytest.mark.thorough
 def test_the_command_line_trains_networks_of_ones_own(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mynets.py").write_text(
@@ -231,6 +232,7 @@ def test_the_command_line_trains_networks_of_ones_own(tmp_path, monkeypatch, cap
     assert "the module mynets has no Gone" in capsys.readouterr().err
 
 
+@pytest.mark.thorough
 def test_devices_on_the_command_line(tmp_path, monkeypatch, capsys):
     pytest.importorskip("torch")
     monkeypatch.chdir(tmp_path)

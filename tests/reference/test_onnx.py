@@ -15,6 +15,7 @@ pytest.importorskip("onnx")
 FIRST_ONLY = {"LayerNormalization"}
 
 
+@pytest.mark.thorough(keep=3)
 @pytest.mark.parametrize("op", ADAPTERS)
 def test_every_engine_passes_the_cases_of(op):
     for case in cases():

@@ -213,6 +213,7 @@ def whole_run(tmp_path_factory):
     return folder
 
 
+@pytest.mark.thorough(keep=4)
 @pytest.mark.parametrize(
     ("name", "at"), [("SIGINT", 30), ("SIGTERM", 57), ("SIGKILL", 45), ("SIGKILL", 83)]
 )

@@ -239,6 +239,7 @@ def _quick(monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
+@pytest.mark.thorough(keep=6)
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("engine", [e for e in engines.available() if e != "naive"])
 def test_some_lines(case, engine, tmp_path, capsys):

@@ -116,6 +116,7 @@ class Poison(Callback):
         self.patch.setattr(place, name, call)
 
 
+@pytest.mark.thorough(keep=5)
 @pytest.mark.goal(20, "places of a network x NaN, inf and -inf: stopped within the step, and named")
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: "-".join(map(str, place)))
 def test_training_stops_within_the_step(place, tmp_path):

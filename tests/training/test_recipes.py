@@ -81,6 +81,7 @@ def test_the_list(capsys):
             assert f"val {100 * recipe.reached['val']['mean']:.2f} %" in out
 
 
+@pytest.mark.thorough
 def test_repeating_is_training_from_several_seeds(tmp_path, capsys):
     command = ["train", "--quiet", "--epochs", "1", "--seed", "3", *SMALL, "--repeat", "2"]
     assert run([*command, "--out", str(tmp_path)]) == 0

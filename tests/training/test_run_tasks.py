@@ -74,6 +74,7 @@ def test_a_regression_is_reported_in_its_own_unit(finished):
     assert any(record.get("metric") == "r2" for record in last)
 
 
+@pytest.mark.thorough(keep=3)
 @pytest.mark.parametrize("task", TASKS)
 def test_the_report_draws_what_fits(finished, task):
     folder = finished[task].folder

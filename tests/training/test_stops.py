@@ -29,6 +29,7 @@ def experiment(folder, how, count, seed=0):
     return seen
 
 
+@pytest.mark.thorough
 def test_twenty_signals(tmp_path):
     seen = experiment(tmp_path, "signal", 20)
     assert seen["stops"] == 20

@@ -234,6 +234,7 @@ def data_for(model):
     return np.random.default_rng(0).standard_normal((2, *row)), np.array([0, 1])
 
 
+@pytest.mark.thorough(keep=6)
 @pytest.mark.parametrize("kind", NETWORKS)
 @pytest.mark.parametrize("wrong", WRONG)
 def test_params_that_do_not_fit_are_refused_at_use_and_at_saving(tmp_path, kind, wrong):

@@ -1,7 +1,7 @@
 """The work of a benchmark, done by Handgrad.
 
-A setting is {"engine": name, "layout": 'nchw' or 'channels_last'}; the layout is that of the memory
-behind the (N, C, H, W) arguments of a single layer.
+A setting is {"engine": name, "layout": 'nchw' or 'channels_last', "precision": of training}; the layout is
+that of the memory behind the (N, C, H, W) arguments of a single layer.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from handgrad import engines, layers
 from handgrad.bench import work
 from handgrad.bench.measure import WrongResult
 from handgrad.bench.work import Arrays, Job
+from handgrad.nn.compiled.half import InHalf
 from handgrad.optim import get_rule
 from handgrad.training import Solver
 
@@ -52,7 +53,7 @@ class Ours:
             if job["kind"] == "scores":
                 return {"scores": model.loss(X)}
             np.random.seed(work.SEED)  # of dropout
-            loss, grads = model.loss(X, y)
+            loss, grads = _loss_of(model, setting)(X, y)
             results = {"loss": np.array(loss)}
             results |= {f"gradient {name}": grad for name, grad in grads.items()}
             return results | _updates(job, dtype, model.params)
@@ -68,10 +69,12 @@ class Ours:
             np.random.seed(work.SEED)  # of dropout
             X = X.reshape(len(X), *model._input_shapes[0])
             if compiles:
-                steps = model.compile(X.shape, job["rule"], config)
+                steps = model.compile(
+                    X.shape, job["rule"], config, precision=setting.get("precision", "float32")
+                )
                 losses = steps.run(X, y, rows=rows) + steps.run(X, y, rows=rows)
             else:
-                losses = list(islice(_single_steps(model, job, config, X, y), 2))
+                losses = list(islice(_single_steps(model, job, config, X, y, setting), 2))
             made.append((losses, {name: w.tobytes() for name, w in model.params.items()}))
         if made[0] != made[1]:
             raise WrongResult("a compiled step gives other bits than the step itself")
@@ -95,6 +98,7 @@ class Ours:
                 num_epochs=1,
                 verbose=False,
                 rng=work.SEED,
+                precision=setting.get("precision", "float32"),
             )
             solver.train()
             return solver.val_acc_history
@@ -108,16 +112,27 @@ class Ours:
 
 
 def _single_steps(
-    model: Any, job: Job, config: dict[str, Any], X: np.ndarray, y: np.ndarray
+    model: Any,
+    job: Job,
+    config: dict[str, Any],
+    X: np.ndarray,
+    y: np.ndarray,
+    setting: dict[str, str],
 ) -> Iterator[float]:
     """Take steps, and yield their losses."""
-    rule = get_rule(job["rule"])
+    rule, loss_of = get_rule(job["rule"]), _loss_of(model, setting)
     configs = {name: dict(config) for name in model.params}
     while True:
-        loss, grads = model.loss(X, y)
+        loss, grads = loss_of(X, y)
         for name, w in model.params.items():
             model.params[name], configs[name] = rule(w, grads[name], configs[name])
         yield loss
+
+
+def _loss_of(model: Any, setting: dict[str, str]) -> Callable[..., Any]:
+    """Return what computes the loss and the gradients of `model` in the precision of a setting."""
+    loss: Callable[..., Any] = model.loss
+    return InHalf(model, "bench").loss if setting.get("precision") == "bf16" else loss
 
 
 def _layer_call(job: Job, setting: dict[str, str]) -> Timed:

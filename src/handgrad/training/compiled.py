@@ -198,6 +198,7 @@ class Planned:
             solver.ema is not None,
             frozenset(name for name, config in solver.optim_configs.items() if config.get("l2")),
             solver.weights is not None,
+            solver.precise.is_half,
         )
 
     def _rows(self) -> Feed | None:

@@ -175,6 +175,7 @@ def plan32(
     table_width: int,
     streams: int,
     ops: Sequence[tuple[str, Sequence[int], Sequence[int], Sequence[float]]],
+    is_half: bool = False,
 ) -> _Plan32: ...
 def plan64(
     sizes: Sequence[int],
@@ -189,6 +190,7 @@ def plan64(
     table_width: int,
     streams: int,
     ops: Sequence[tuple[str, Sequence[int], Sequence[int], Sequence[float]]],
+    is_half: bool = False,
 ) -> _Plan64: ...
 def thread_count() -> int: ...
 def set_thread_count(count: int) -> None: ...

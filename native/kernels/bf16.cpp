@@ -169,21 +169,71 @@ void widen_all(const Bf16* x, int64_t n, float* out) {
     for (; i < n; ++i) out[i] = to_float(x[i]);
 }
 
+// Numbers first[i] and second[i], side by side; zeros where either is null, and from `count` on.
+template <class S>
+HG_INLINE VecU coupled(const S* first, const S* second, int64_t count) {
+    const VecU low = first ? bits(first, count) : VecU{};
+    return second ? low | bits(second, count) << 16 : low;
+}
+
+// 2 kWidth numbers of a row, as pairs; zeros from `count` on.
+HG_INLINE VecU row_of_pairs(const Bf16* from, int64_t count) {
+    Bf16 some[2 * kWidth] = {};
+    if (count >= 2 * kWidth) return load_pairs(from);
+    __builtin_memcpy(some, from, static_cast<size_t>(count) * sizeof(Bf16));
+    return load_pairs(some);
+}
+HG_INLINE VecU row_of_pairs(const float* from, int64_t count) {
+    Bf16 some[2 * kWidth];
+    for (int half = 0; half < 2; ++half) {
+        const int64_t left = count - half * kWidth, here = left < 0 ? 0 : left < kWidth ? left : kWidth;
+        const VecF numbers = here == kWidth ? load(from + half * kWidth) : here ? load_some<float>(from + half * kWidth, here) : VecF{};
+        store(some + half * kWidth, numbers);
+    }
+    return load_pairs(some);
+}
+
 template <class S>
 void turn(const S* x, int64_t x_stride, int64_t rows, int64_t columns, Bf16* out, int64_t out_stride) {
-    for (int64_t j = 0; j < rows; j += kWidth) {
-        const int64_t high = rows - j < kWidth ? rows - j : kWidth;
+    for (int64_t j = 0; j < rows; j += 2 * kWidth) {
+        const int64_t high = rows - j < 2 * kWidth ? rows - j : 2 * kWidth;
         for (int64_t i = 0; i < columns; i += kWidth) {
             const int64_t wide = columns - i < kWidth ? columns - i : kWidth;
+            const S* from = x + j * x_stride + i;
             VecF lines[kWidth];
 #pragma GCC unroll 16
             for (int r = 0; r < kWidth; ++r)
-                lines[r] = r < high ? reinterpret_cast<VecF>(bits(x + (j + r) * x_stride + i, wide)) : VecF{};
+                lines[r] = reinterpret_cast<VecF>(coupled(2 * r < high ? from + 2 * r * x_stride : nullptr,
+                                                          2 * r + 1 < high ? from + (2 * r + 1) * x_stride : nullptr, wide));
             transpose<float>(lines);
-            for (int64_t r = 0; r < wide; ++r) {
-                const VecHalf halves = __builtin_convertvector(reinterpret_cast<VecU>(lines[r]), VecHalf);
-                __builtin_memcpy(out + (i + r) * out_stride + j, &halves, static_cast<size_t>(high) * sizeof(Bf16));
+            Bf16* to = out + i * out_stride + j;
+            if (high == 2 * kWidth && wide == kWidth) {
+#pragma GCC unroll 16
+                for (int r = 0; r < kWidth; ++r) __builtin_memcpy(to + r * out_stride, &lines[r], sizeof lines[r]);
+            } else {
+                for (int64_t r = 0; r < wide; ++r)
+                    __builtin_memcpy(to + r * out_stride, &lines[r], static_cast<size_t>(high) * sizeof(Bf16));
             }
+        }
+    }
+}
+
+template <class S>
+void pair_turned(const S* b, int64_t column_stride, int64_t depth, int64_t step, int64_t columns, Bf16* panel) {
+    const int64_t end = (depth + step - 1) / step * step;
+    for (int64_t k = 0; k < end; k += 2 * kWidth) {
+        const int64_t left = depth - k, deep = left < 2 * kWidth ? left : 2 * kWidth;
+        const int64_t pairs = (end - k) / 2 < kWidth ? (end - k) / 2 : kWidth;
+        for (int64_t j = 0; j < kBf16Columns; j += kWidth) {
+            VecF lines[kWidth];
+#pragma GCC unroll 16
+            for (int r = 0; r < kWidth; ++r)
+                lines[r] = j + r < columns && deep > 0
+                               ? reinterpret_cast<VecF>(row_of_pairs(b + (j + r) * column_stride + k, deep))
+                               : VecF{};
+            transpose<float>(lines);
+            for (int64_t r = 0; r < pairs; ++r)
+                __builtin_memcpy(panel + (k + 2 * r) * kBf16Columns + 2 * j, &lines[r], sizeof lines[r]);
         }
     }
 }
@@ -194,9 +244,7 @@ void pair(const S* b, int64_t row_stride, int64_t depth, int64_t step, int64_t c
     for (int64_t k = 0; k < end; k += 2, b += 2 * row_stride, panel += 2 * kBf16Columns)
         for (int64_t j = 0; j < kBf16Columns; j += kWidth) {
             const int64_t left = columns - j, some = left < 0 ? 0 : left < kWidth ? left : kWidth;
-            VecU pairs{};
-            if (k < depth && some) pairs = bits(b + j, some);
-            if (k + 1 < depth && some) pairs |= bits(b + row_stride + j, some) << 16;
+            const VecU pairs = some ? coupled(k < depth ? b + j : nullptr, k + 1 < depth ? b + row_stride + j : nullptr, some) : VecU{};
             __builtin_memcpy(panel + 2 * j, &pairs, sizeof pairs);
         }
 }
@@ -205,7 +253,7 @@ void pair(const S* b, int64_t row_stride, int64_t depth, int64_t step, int64_t c
 
 void fill(Bf16Kernels& kernels) {
     kernels = {"emulated", kRows, 2, 1.5, false, nothing, nothing, tile, pairs_tile, couple, finish, round_all, widen_all, turn<Bf16>, turn<float>,
-               pair<Bf16>, pair<float>};
+               pair<Bf16>, pair<float>, pair_turned<Bf16>, pair_turned<float>};
 }
 
 }  // namespace handgrad::HANDGRAD_ISA

@@ -82,6 +82,46 @@ void finish(const float* c, int64_t rows, int64_t columns, const Bf16Finish& to)
     }
 }
 
+// Two vectors of float32 to one of bf16, the first in the lower half.
+HG_INLINE __m512i rounded(__m512 first, __m512 second) {
+    return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(second, first));
+}
+
+HG_INLINE __m512 some(const float* from, int64_t count) {
+    const int64_t here = count < 0 ? 0 : count < 16 ? count : 16;
+    return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << here) - 1), from);
+}
+
+void pair_full(const float* b, int64_t row_stride, int64_t depth, int64_t step, int64_t columns, Bf16* panel) {
+    const int64_t end = (depth + step - 1) / step * step;
+    alignas(64) uint16_t places[32];
+    for (int i = 0; i < 32; ++i) places[i] = static_cast<uint16_t>(i / 2 + i % 2 * 16);
+    const __m512i order = _mm512_load_si512(places);
+    for (int64_t k = 0; k < end; k += 2, b += 2 * row_stride, panel += 2 * kBf16Columns)
+        for (int64_t j = 0; j < kBf16Columns; j += 16) {
+            const __m512 first = k < depth ? some(b + j, columns - j) : _mm512_setzero_ps();
+            const __m512 second = k + 1 < depth ? some(b + row_stride + j, columns - j) : _mm512_setzero_ps();
+            _mm512_storeu_si512(panel + 2 * j, _mm512_permutexvar_epi16(order, rounded(first, second)));
+        }
+}
+
+void pair_turned_full(const float* b, int64_t column_stride, int64_t depth, int64_t step, int64_t columns, Bf16* panel) {
+    const int64_t end = (depth + step - 1) / step * step;
+    for (int64_t k = 0; k < end; k += 32) {
+        const int64_t pairs = end - k < 32 ? (end - k) / 2 : 16;
+        for (int64_t j = 0; j < kBf16Columns; j += 16) {
+            VecF lines[16];
+#pragma GCC unroll 16
+            for (int r = 0; r < 16; ++r) {
+                const float* from = b + (j + r) * column_stride + k;
+                lines[r] = j + r < columns ? reinterpret_cast<VecF>(rounded(some(from, depth - k), some(from + 16, depth - k - 16))) : VecF{};
+            }
+            transpose<float>(lines);
+            for (int64_t r = 0; r < pairs; ++r) _mm512_storeu_si512(panel + (k + 2 * r) * kBf16Columns + 2 * j, reinterpret_cast<__m512i>(lines[r]));
+        }
+    }
+}
+
 }  // namespace
 
 void use_dot(Bf16Kernels& kernels) {
@@ -90,6 +130,8 @@ void use_dot(Bf16Kernels& kernels) {
     kernels.cost = 0.5;
     kernels.tile = tile;
     kernels.pairs_tile = pairs_tile;
+    kernels.pair_full = pair_full;
+    kernels.pair_turned_full = pair_turned_full;
     emulated_finish = kernels.finish;
     kernels.finish = finish;
 }

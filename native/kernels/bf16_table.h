@@ -53,6 +53,9 @@ struct Bf16Kernels {
     // of `step`.
     void (*pair)(const Bf16* b, int64_t row_stride, int64_t depth, int64_t step, int64_t columns, Bf16* panel);
     void (*pair_full)(const float* b, int64_t row_stride, int64_t depth, int64_t step, int64_t columns, Bf16* panel);
+    // The same of B whose columns are runs of memory, column_stride apart.
+    void (*pair_turned)(const Bf16* b, int64_t column_stride, int64_t depth, int64_t step, int64_t columns, Bf16* panel);
+    void (*pair_turned_full)(const float* b, int64_t column_stride, int64_t depth, int64_t step, int64_t columns, Bf16* panel);
 };
 
 }  // namespace handgrad

@@ -11,6 +11,7 @@ constexpr int64_t kBlockRows = 128;                  // of A
 constexpr int64_t kBlockSize = int64_t{1} << 17;     // numbers of a block that is packed: a quarter of a second-level cache
 constexpr int64_t kTasks = 16;                       // wanted, so that two to eight threads end together
 constexpr int64_t kFewTasks = 8;                     // for which blocks of rows are made smaller
+constexpr int64_t kSmall = int64_t{1} << 20;         // multiplications that are not cut by columns
 constexpr int64_t kFewBlocks = 2;                    // of rows, for which a panel of B is packed by who multiplies with it
 constexpr int64_t kTurned = 64;                      // depth of B's columns that are turned at once
 
@@ -111,6 +112,14 @@ class FactorPanels final : public Bf16Panels {
                 kernel.pair_full(b_.full + column, b_.row_stride, depth_, kernel.step, count, panel);
             return;
         }
+        if (b_.row_stride == 1) {
+            const int64_t at = column * b_.column_stride;
+            if (b_.half)
+                kernel.pair_turned(b_.half + at, b_.column_stride, depth_, kernel.step, count, panel);
+            else
+                kernel.pair_turned_full(b_.full + at, b_.column_stride, depth_, kernel.step, count, panel);
+            return;
+        }
         Bf16 turned[kTurned * kBf16Columns];
         for (int64_t k = 0; k < depth_; k += kTurned, panel += kTurned * kBf16Columns) {
             const int64_t here = std::min(kTurned, depth_ - k);
@@ -157,9 +166,11 @@ void multiply(const Bf16Factor& a, const Bf16Factor& b, int64_t rows, int64_t de
     if (!rows || !columns) return;
     const int64_t tile = bf16_kernels().tile_rows, panels = ceil_div(columns, kBf16Columns);
     const int64_t fits = std::max<int64_t>(1, kBlockSize / std::max<int64_t>(1, depth) / tile) * tile;
+    const bool is_small = times(rows, depth, columns) <= kSmall;
     int64_t block = std::min({round_up(rows, tile), fits, kBlockRows});
-    while (block > tile && ceil_div(rows, block) * panels < kFewTasks) block = round_up(block / 2, tile);
-    const int64_t blocks = ceil_div(rows, block), groups = std::min(panels, std::max<int64_t>(1, kTasks / blocks));
+    while (!is_small && block > tile && ceil_div(rows, block) * panels < kFewTasks) block = round_up(block / 2, tile);
+    const int64_t blocks = ceil_div(rows, block);
+    const int64_t groups = is_small ? 1 : std::min(panels, std::max<int64_t>(1, kTasks / blocks));
     const FactorRows left(a, rows, depth, block);
     const FactorPanels right(b, depth, columns, blocks > kFewBlocks);
     multiply_blocks(left, right, groups, [&](const RowBlock& at, int64_t panel, const float* c) {

@@ -445,7 +445,7 @@ def test_mistakes():
     with pytest.raises(OptionError, match=r"in \[0, 40\)"):
         steps.run(X, y, rows=np.full((2, 8), 40))
     with pytest.raises(LabelError):
-        steps.run(X, np.where(np.arange(ROWS) == 7, 3, y), rows=[range(8)] * 3)
+        steps.run(X, np.where(np.arange(ROWS) == 7, 3, y), rows=[[0] * 8, [7] * 8])
     with pytest.raises(OptionError, match="Invalid update_rule"):
         model.compile((8, 6), "newton")
     with pytest.raises(OptionError, match="learning_rat"):

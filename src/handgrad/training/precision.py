@@ -53,6 +53,11 @@ class Precision(Part):
             self._half = InHalf(model, "Solver")
         return self._half
 
+    def forget(self) -> None:
+        """Give back the memory of single gradients, as whole steps have a plan of their own."""
+        if self._half is not None:
+            self._half.forget()
+
     def settle(self, solver: Solver) -> None:
         """Let "auto" measure, unless it has; in bf16 raise OptionError where no plan covers the network."""
         if self.chosen == FLOAT32:

@@ -114,6 +114,10 @@ class InHalf:
             return nan, {name: np.zeros_like(w) for name, w in model.params.items()}
         return done.losses[0], done.grads
 
+    def forget(self) -> None:
+        """Give back the memory of the plans; the next call makes them again."""
+        self._plans.clear()
+
     def check(self, X_shape: Sequence[int], targets: int | None) -> None:
         """Raise OptionError where no plan computes batches of this shape."""
         options = Options(

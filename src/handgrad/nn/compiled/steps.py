@@ -214,6 +214,9 @@ class CompiledSteps:
             is_half=self._half is not None,
         )
         if self._plan is None or not self._plan.is_for(options):
+            self._plan = None
+            if self._half is not None:
+                self._half.forget()  # single steps are rare from here on
             self._plan = TrainPlan(self.model, options)
         return self._plan
 

@@ -1,4 +1,4 @@
-// The gradient of filters as a product of bf16: rows (channel, tap) by columns of filters, over the pixels of the batch.
+// The gradient of filters as a product of bf16: rows (channel, tap) by columns of filters, over the batch's pixels.
 #include "ops/bf16_blocks.h"
 #include "ops/bf16_windows.h"
 #include "ops/patches.h"

@@ -79,6 +79,18 @@ nb::object bf16_product_(const AnyArray& a, const AnyArray& b, const std::option
     return full ? product_to<float>(a, b, bias, rectify, more) : product_to<uint16_t>(a, b, bias, rectify, more);
 }
 
+nb::object bf16_column_sums_(const AnyArray& x) {
+    std::optional<Out<float>> sums;
+    {
+        Unlocked unlocked;
+        const In<uint16_t> in(x, Order::kRows);
+        check(in.shape.ndim == 2, "bf16_column_sums: x is a matrix");
+        sums.emplace(Shape{in.shape[1]});
+        column_sums(halves(in), nullptr, in.shape[0], in.shape[1], sums->get());
+    }
+    return sums->array();
+}
+
 ConvSizes sizes_of(const Shape& x, const Shape& w, Pair stride, Pair pad, Pair dilation, int64_t groups) {
     check(x.ndim == 4 && w.ndim == 4 && groups >= 1 && w[0] % groups == 0 && x[1] == times(groups, w[1]),
           "bf16_conv: x, w and groups do not fit");
@@ -153,6 +165,7 @@ void bind_bf16(nb::module_& module) {
     module.def("bf16_widen", bf16_widen_, "x"_a);
     module.def("bf16_product", bf16_product_, "a"_a, "b"_a, "bias"_a = nb::none(), "rectify"_a = false, "more"_a = nb::none(),
                "full"_a = true);
+    module.def("bf16_column_sums", bf16_column_sums_, "x"_a);
     module.def("bf16_conv_forward", bf16_forward_, "x"_a, "w"_a, "b"_a = nb::none(), "stride"_a = Pair(1, 1),
                "pad"_a = Pair(0, 0), "dilation"_a = Pair(1, 1), "groups"_a = 1, "pool"_a = false, "rectify"_a = false);
     module.def("bf16_conv_backward", bf16_backward_, "dout"_a, "x"_a, "w"_a, "stride"_a = Pair(1, 1), "pad"_a = Pair(0, 0),

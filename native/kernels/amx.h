@@ -83,8 +83,8 @@ static inline void store(int number, void* to, int64_t stride) {
 
 static inline float flushed(float x) { return std::fabs(x) < 0x1p-126f ? std::copysign(0.0f, x) : x; }
 
-// a b + c of exact numbers, rounded once; the product of two bf16 numbers is exact in double, and nearly always so is the
-// sum, whose rest decides where rounding it twice would be wrong.
+// a b + c, rounded once.  The product of two bf16 numbers is exact in double, and nearly always so is the sum, whose
+// rest decides where rounding it twice would be wrong.
 static inline float multiply_add(float a, float b, float c) {
     const double product = static_cast<double>(flushed(a)) * static_cast<double>(flushed(b)), more = static_cast<double>(flushed(c));
     const double sum = product + more;

@@ -148,7 +148,7 @@ void finish_to(const float* c, int64_t rows, int64_t columns, T* out, const Bf16
             if (to.bias) sum += some == kWidth ? load(to.bias + j) : load_some<float>(to.bias + j, some);
             if (to.accumulate) sum += some == kWidth ? load(out + j) : load_some(out + j, some);
             if (to.rectify) sum = sum < 0 ? VecF{} : sum;
-            if constexpr (sizeof(T) == 2) sum = (sum < kTiny) & (sum > -kTiny) ? sum * VecF{} : sum;
+            if constexpr (sizeof(T) == 2) sum = ((sum < kTiny) & (sum > -kTiny)) ? sum * VecF{} : sum;
             some == kWidth ? store(out + j, sum) : store_some(out + j, sum, some);
         }
 }

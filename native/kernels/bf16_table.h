@@ -17,7 +17,7 @@ namespace handgrad {
 
 constexpr int64_t kBf16Columns = 32;
 
-// What becomes of rows of sums: [C +] sums [+ bias], then max(0, C) where `rectify`.  C is bf16 (half) or float32 (full).
+// What becomes of rows of sums: [C +] sums [+ bias], then max(0, C) where `rectify`.  C is bf16 (half) or float32.
 struct Bf16Finish {
     Bf16* half;
     float* full;

@@ -47,7 +47,7 @@ HG_INLINE Place place_of(const TileGrid& grid, int64_t tile) {
     return {row * grid.step + grid.y0, column * grid.step + grid.x0, tile / grid.columns / grid.rows};
 }
 
-// The pixels of a patch, zeros outside of the image; where it was `pooled`, their windows.  Numbers are of 4 bytes, or of 2.
+// The pixels of a patch, zeros outside of the image; where it was `pooled`, their windows.  Numbers have 4 bytes or 2.
 template <int size, bool pooled>
 struct Patch {
     const char* at[size][size];

@@ -1,7 +1,7 @@
 // Convolution of channels-last images in bf16, with float32 weights, biases and sums; see conv.h for the arguments.
 //
-// Where the products are of bf16, the weights are rounded to it, and so is each result once; where float32 algorithms are
-// faster, they take the pixels as float32 numbers, and only the results are rounded.
+// Where the products are of bf16, the weights are rounded to it, and so is each result once; where float32 algorithms
+// are faster, they take the pixels as float32 numbers, and only the results are rounded.
 #pragma once
 
 #include "kernels/bf16.h"

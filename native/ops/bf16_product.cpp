@@ -8,11 +8,11 @@ namespace handgrad {
 namespace {
 
 constexpr int64_t kBlockRows = 128;                  // of A
-constexpr int64_t kBlockSize = int64_t{1} << 17;     // numbers of a block that is packed: a quarter of a second-level cache
+constexpr int64_t kBlockSize = int64_t{1} << 17;     // numbers of a block that is packed: part of a second-level cache
 constexpr int64_t kTasks = 16;                       // wanted, so that two to eight threads end together
 constexpr int64_t kFewTasks = 8;                     // for which blocks of rows are made smaller
 constexpr int64_t kSmall = int64_t{1} << 20;         // multiplications that are not cut by columns
-constexpr int64_t kFewBlocks = 2;                    // of rows, for which a panel of B is packed by who multiplies with it
+constexpr int64_t kFewBlocks = 2;                    // of rows, for which who multiplies packs B
 constexpr int64_t kTurned = 64;                      // depth of B's columns that are turned at once
 
 // (rows, depth), row by row, out_stride apart.

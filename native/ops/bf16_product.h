@@ -12,8 +12,8 @@ void to_float(const Bf16* x, int64_t n, float* out);
 // sums[c] = sum over the rows of x (rows, columns); with places, over those numbers whose place is less than 4.
 void column_sums(const Bf16* x, const uint8_t* places, int64_t rows, int64_t columns, float* sums);
 
-// A factor: element (i, j) at data[i row_stride + j column_stride].  Numbers of float32 are rounded to bf16 when they are
-// read, so that weights need no copy.
+// A factor: element (i, j) at data[i row_stride + j column_stride].  Numbers of float32 are rounded to bf16 when they
+// are read, so that weights need no copy.
 struct Bf16Factor {
     Bf16Factor(const Bf16* data, int64_t row_stride, int64_t column_stride)
         : half(data), full(nullptr), row_stride(row_stride), column_stride(column_stride) {}
@@ -29,8 +29,8 @@ struct Bf16Factor {
     int64_t row_stride, column_stride;
 };
 
-// What becomes of a product: C = [C +] A B [+ bias], then max(0, C) where `rectify`.  Rows of C are `stride` apart; bias
-// may be null.  C is rounded once, at the end; where it is bf16 and accumulated, the sum with what was there.
+// What becomes of a product: C = [C +] A B [+ bias], then max(0, C) where `rectify`.  Rows of C are `stride` apart;
+// bias may be null.  C is rounded once, at the end; where it is bf16 and accumulated, the sum with what was there.
 struct Bf16Sink {
     Bf16Sink(Bf16* out, int64_t stride, const float* bias = nullptr, bool rectify = false, bool accumulate = false)
         : half(out), full(nullptr), stride(stride), bias(bias), rectify(rectify), accumulate(accumulate) {}

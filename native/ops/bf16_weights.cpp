@@ -1,4 +1,4 @@
-// The gradient of filters as a product of bf16: rows (channel, tap) by columns of filters, over the pixels of the batch.
+// The gradient of filters as a product of bf16: rows (channel, tap) by columns of filters, over the batch's pixels.
 #include "ops/bf16_blocks.h"
 #include "ops/bf16_windows.h"
 #include "ops/patches.h"
@@ -8,12 +8,13 @@ namespace {
 
 constexpr int64_t kChannels = 256;     // of the images, at most, whose taps are a task's rows
 constexpr int64_t kMostRows = 400;     // of a task: fewer channels where there are many taps
+constexpr int64_t kUnit = 8;           // of channels that are summed at once: a tile's rows, or some times as many
 constexpr int64_t kMostPanels = 8;     // of filters, for which pixels are packed once
 constexpr int64_t kDepth = 256;        // pixels that are summed at once, whole lines of them
 constexpr int64_t kTasks = 16;         // wanted, so that two to eight threads end together
 constexpr int64_t kSpread = 32;        // numbers between rows, which are else a whole number of pages apart
 
-// How the work is cut: depends on the sizes, and on the tile's rows.
+// How the work is cut.  The order of sums depends on the sizes only, and on whether the kernels read pairs.
 struct WeightsPlan {
     const ConvSizes& s;
     const Bf16Kernels& kernel;
@@ -23,8 +24,8 @@ struct WeightsPlan {
 
     explicit WeightsPlan(const ConvSizes& s) : s(s), kernel(bf16_kernels()) {
         area = times(s.HH, s.WW);
-        in_pairs = kernel.pairs_tile && s.C % kernel.tile_rows == 0 && (s.OW % 2 == 0 || s.WW == 1);
-        const int64_t unit = in_pairs ? kernel.tile_rows : 1;
+        in_pairs = kernel.pairs_tile && s.C % kUnit == 0 && (s.OW % 2 == 0 || s.WW == 1);
+        const int64_t unit = in_pairs ? kUnit : 1;
         const int64_t most = std::min(kChannels, std::max<int64_t>(1, kMostRows / area / unit) * unit);
         channels = round_up(ceil_div(s.C, ceil_div(s.C, most)), unit);
         channel_blocks = ceil_div(s.C, channels);

@@ -12,9 +12,9 @@ constexpr int64_t kTasks = 16;       // wanted, so that two to eight threads end
 constexpr int64_t kWide = 16;        // numbers that are copied at once
 constexpr int64_t kTileRows = 16;    // of pixels that a strided kernel reads at one stride
 
-// The patches of windows, row after row of the grid.  Pixels are read in the image itself where no window leaves it, else
-// in a copy of a few of its rows with their border; where that is no use (too few channels for the kernel's step, or rows
-// too short for its stride), patches are copied whole.
+// The patches of windows, row after row of the grid.  Pixels are read in the image itself where no window leaves it,
+// else in a copy of a few of its rows with their border; where that is no use (too few channels for the kernel's step,
+// or rows too short for its stride), patches are copied whole.
 class WindowRows final : public Bf16Rows {
   public:
     WindowRows(const WindowGrid<Bf16>& grid, int64_t N, const Taps& taps)
@@ -185,8 +185,8 @@ void multiply_filters(const WindowRows& rows, const Bf16Panels& filters, const f
     });
 }
 
-// Few channels, of which a panel would be nearly empty: the gradients of all patches, image by image, added where they came
-// from.
+// Few channels, of which a panel would be nearly empty: the gradients of all patches, image by image, added where they
+// came from.
 bool is_narrow(const ConvSizes& s) {
     constexpr int64_t kNarrow = 12, kLargest = 1 << 22;
     return s.C < kNarrow && s.HH * s.WW > 1 && !s.dilated() && times(s.HH, s.WW, times(s.C, s.OH, s.OW)) < kLargest;

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from engines.bf16 import EACH, half, of_kind, wide, within
+from engines.bf16 import EACH, KINDS, half, of_kind, wide, within
 from engines.native import _kernels, native, setting, vectorized
 
 # N, C, H, W, F, HH, WW, stride, pad, dilation; rows of 16 and 32 pixels are tiles as they lie in memory
@@ -71,6 +71,26 @@ def test_products_of_windows(isa, kind, size, rng):
         found, expected, sizes, counts, (True, True, False, False), strict=True
     ):
         within(got, right, size_of, count, is_half)
+
+
+@pytest.mark.parametrize("size", [*SIZES, (3, 16, 5, 7, 40, 1, 1, (1, 1), (0, 0), (1, 1))], ids=str)
+def test_the_emulation_convolves_with_the_bits_of_the_processor(size, rng):
+    """Whatever the vectors' width."""
+    x, w, b, dout, options = drawn(rng, size)
+
+    def call():
+        with setting(exact=True):
+            return arrays(x, w, b, dout, options)
+
+    kinds = [
+        (isa, kind)
+        for isa, kind in KINDS
+        if kind != "amx-model" and kind != "amx" and isa != "portable"
+    ]
+    found = [of_kind(isa, kind, call, (1,)) for isa, kind in kinds]
+    for other in found[1:]:
+        for one, another in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(one, another)
 
 
 @pytest.mark.parametrize("tile", [2, 4, 8])

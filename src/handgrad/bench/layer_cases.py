@@ -39,3 +39,18 @@ def convolutions(images: Callable[[int], int]) -> Iterator[tuple[str, Job]]:
         job = {"kind": "conv", "dtype": "float32", "x": x, "w": w, "stride": stride, "pad": pad}
         for part in ("forward", "backward"):
             yield f"{name}, {part}", {**job, "part": part}
+
+
+# rows; numbers of a row, and of its result
+AFFINE = (
+    (128, 2048, 512), (128, 512, 256), (128, 256, 10), (50, 8192, 500), (100, 3072, 100),
+    (100, 100, 100), (256, 2048, 512), (32, 64, 100), (1, 2048, 512), (1024, 1024, 1024),
+)  # fmt: skip
+
+
+def affine_layers(images: Callable[[int], int]) -> Iterator[tuple[str, Job]]:
+    """Yield both passes of each, of as many rows as `images` makes of a number."""
+    for N, D, M in AFFINE:
+        job = {"kind": "affine", "dtype": "float32", "x": (images(N), D), "w": (D, M)}
+        for part in ("forward", "backward"):
+            yield f"{D}-{M}, batch {images(N)}, {part}", {**job, "part": part}

@@ -14,6 +14,7 @@ import numpy as np
 
 from handgrad import engines, layers
 from handgrad.bench import work
+from handgrad.bench.halves import LAYERS, half_call, half_results
 from handgrad.bench.measure import WrongResult
 from handgrad.bench.work import Arrays, Job
 from handgrad.nn.compiled.half import AUTO, FLOAT32, InHalf, measured
@@ -25,6 +26,7 @@ Timed = Callable[[], Any]
 PAIRS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "conv": (layers.conv_forward, layers.conv_backward),
     "pool": (layers.max_pool_forward, layers.max_pool_backward),
+    "affine": (layers.affine_forward, layers.affine_backward),
 }
 
 
@@ -46,7 +48,9 @@ class Ours:
     def check(self, job: Job, setting: dict[str, str], dtype: str, dropout: bool) -> Arrays:
         """Return everything that the job computes, with fresh weights, in `dtype`."""
         with engines.use(setting["engine"]):
-            if job["kind"] in ("conv", "pool"):
+            if job["kind"] in LAYERS and setting.get("precision") == "bf16":
+                return half_results(job)
+            if job["kind"] in PAIRS:
                 return _layer_results(job, dtype, setting)
             model = work.network(job, dtype, dropout)
             X, y = work.batch(job, dtype)
@@ -106,9 +110,11 @@ class Ours:
         return epoch
 
     def _conv(self, job: Job, setting: dict[str, str]) -> Timed:
+        if setting.get("precision") == "bf16":
+            return half_call(job)
         return _layer_call(job, setting)
 
-    _pool = _conv
+    _pool = _affine = _conv
 
 
 def _single_steps(
@@ -147,15 +153,15 @@ def _layer_call(job: Job, setting: dict[str, str]) -> Timed:
     forward, backward = PAIRS[job["kind"]]
     arrays, dout, param = _arguments(job, job["dtype"], setting)
     if job["part"] == "forward":
-        return lambda: forward(*arrays, param)
-    _, cache = forward(*arrays, param, engine=setting["engine"])
+        return lambda: forward(*arrays, *param)
+    _, cache = forward(*arrays, *param, engine=setting["engine"])
     return lambda: backward(dout, cache)
 
 
 def _layer_results(job: Job, dtype: str, setting: dict[str, str]) -> Arrays:
     forward, backward = PAIRS[job["kind"]]
     arrays, dout, param = _arguments(job, dtype, setting)
-    out, cache = forward(*arrays, param)
+    out, cache = forward(*arrays, *param)
     grads = backward(dout, cache)
     grads = grads if isinstance(grads, tuple) else (grads,)
     return {"out": out} | dict(zip(("dx", "dw", "db"), grads, strict=False))
@@ -163,18 +169,20 @@ def _layer_results(job: Job, dtype: str, setting: dict[str, str]) -> Arrays:
 
 def _arguments(
     job: Job, dtype: str, setting: dict[str, str]
-) -> tuple[list[np.ndarray], np.ndarray, dict[str, int]]:
-    """Return the arrays of forward, the upstream gradient, and the parameter dictionary."""
+) -> tuple[list[np.ndarray], np.ndarray, list[dict[str, int]]]:
+    """Return the arrays of forward, the upstream gradient, and the parameter dictionary, if any."""
     arrays = work.layer_arrays(job, dtype)
-    if setting.get("layout") == "channels_last":
+    if setting.get("layout") == "channels_last" and job["kind"] != "affine":
         for name in ("x", "dout"):
             last = np.ascontiguousarray(arrays[name].transpose(0, 2, 3, 1))
             arrays[name] = last.transpose(0, 3, 1, 2)
     dout = arrays.pop("dout")
+    if job["kind"] == "affine":
+        return [*arrays.values()], dout, []
     if job["kind"] == "conv":
-        return [*arrays.values()], dout, {"stride": job["stride"], "pad": job["pad"]}
+        return [*arrays.values()], dout, [{"stride": job["stride"], "pad": job["pad"]}]
     size = job["size"]
-    return [*arrays.values()], dout, {"pool_height": size, "pool_width": size, "stride": size}
+    return [*arrays.values()], dout, [{"pool_height": size, "pool_width": size, "stride": size}]
 
 
 def _updates(job: Job, dtype: str, params: Arrays) -> Arrays:

@@ -16,9 +16,10 @@ import numpy as np
 
 from handgrad import engines
 from handgrad.bench import use, work
-from handgrad.bench.layer_cases import convolutions, course_layers
+from handgrad.bench.halves import LAYERS
+from handgrad.bench.layer_cases import affine_layers, convolutions, course_layers
 from handgrad.bench.measure import Summary, WrongResult, compare, interleave
-from handgrad.bench.settings import (
+from handgrad.bench.settings import (  # fmt: skip
     LIMITS,
     MALLOC,
     TRAINING,
@@ -26,6 +27,7 @@ from handgrad.bench.settings import (
     Setting,
     candidates,
     describe,
+    our_name,
     precisions,
 )
 from handgrad.bench.tolerance import allowed
@@ -121,6 +123,7 @@ def all_rows(quick: bool = False) -> dict[int, Row]:
         Row(11, "speednet, training step, batch 512", {"step": speed}),
         Row(12, "FullyConnectedNet [100] of the digits, training step, batch 32", {"step": mlp}),
         Row(13, "ConvNet of the digits, training step, batch 50", {"step": small}),
+        Row(14, "affine layers", dict(affine_layers(images))),
         Row(21, "fit of a table, 20 epochs", {"fit": {"what": "table_fit", "quick": quick}}, "use"),
         Row(22, "fit of 28x28 images", {"fit": {"what": "image_fit", "quick": quick}}, "use"),
         Row(23, "one row through handgrad.load", {"row": {"what": "one_row", "quick": quick}}, "use"),
@@ -160,7 +163,7 @@ class Bench:
             may_compile: let PyTorch try ``torch.compile``.
             say: told what is going on.
             side: starts our side, ``side("ours", threads, environment)``; isa: limits both, see `LIMITS`.
-            precision: in which our side trains; a row that does not train stays in float32.
+            precision: in which our side trains, and with bf16 single layers; other rows stay in float32.
 
         Raises:
             EngineError: the engine is unknown or not built.  OptionError: PyTorch is missing.
@@ -288,13 +291,11 @@ class Bench:
         with np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
 
-    # -- measuring --------------------------------------------------------------------------------
-
     def _time(self, job: Job, others: Sequence[str], verified: list[Result]) -> list[Result]:
         """Time our side, other engines and PyTorch's best settings, in turns; return their records."""
         setting = self._best_layout(job)
         self.ours.ask("prepare", job=job, setting=setting)
-        sides = [(self._record(self._name(setting), setting), self.ours)]
+        sides = [(self._record(our_name(setting), setting), self.ours)]
         for precision in self._precisions(job):
             assert self.peer is not None
             chosen = self.peer.best(job, precision)
@@ -326,7 +327,13 @@ class Bench:
             (slow if record["options"].get("engine") == "naive" else turns).append(
                 (record, partial(worker.ask, "time", seconds=self.seconds))
             )
-        most = 3 if job.get("once") else 7 if job["kind"] in ("conv", "pool") else self.rounds
+        most = (
+            3
+            if job.get("once")
+            else 7
+            if job["kind"] in ("conv", "pool", "affine")
+            else self.rounds
+        )
         rounds = min(self.rounds, most)
         summaries = interleave([turn for _, turn in turns], rounds)
         summaries += [Summary.of(turn()) for _, turn in slow]  # naive: timed once
@@ -343,20 +350,19 @@ class Bench:
 
     def _setting(self, job: Job) -> Setting:
         setting = {"engine": self.engine}
-        if self.precision != "float32" and job["kind"] in TRAINING:
+        kinds = (*TRAINING, *LAYERS) if self.precision == "bf16" else TRAINING
+        if self.precision != "float32" and job["kind"] in kinds:
             setting["precision"] = self.precision
         return setting
-
-    def _name(self, setting: Setting) -> str:
-        return " ".join(["handgrad", self.engine, *filter(None, [setting.get("precision")])])
 
     def _record(self, name: str, setting: Setting) -> Result:
         return {"name": name, "setting": describe(setting), "options": setting}
 
     def _best_layout(self, job: Job) -> Setting:
         """Return our setting: for a layer, the memory layout of its arguments that is faster."""
-        if job["kind"] not in ("conv", "pool") or self.engine == "naive":
-            return self._setting(job)
+        whole = self._setting(job)
+        if job["kind"] not in ("conv", "pool") or self.engine == "naive" or "precision" in whole:
+            return whole
         settings = [{"engine": self.engine, "layout": layout} for layout in LAYOUTS]
         times = []
         for setting in settings:
@@ -367,7 +373,7 @@ class Bench:
     def _memory(self, job: Job) -> list[Result]:
         """Measure the peak memory of fresh processes; of PyTorch's settings take the smallest."""
         setting = self._setting(job)
-        found = [{**self._record(self._name(setting), setting), **self._peak("ours", job, setting)}]
+        found = [{**self._record(our_name(setting), setting), **self._peak("ours", job, setting)}]
         for precision in self._precisions(job):
             tried = [
                 {

@@ -221,6 +221,7 @@ def bf16_product(
     more: Array | None = None,
     full: bool = True,
 ) -> Array: ...
+def bf16_column_sums(x: Array) -> Array: ...
 def bf16_conv_forward(
     x: Array,
     w: Array,

@@ -72,7 +72,7 @@ MAY_IMPORT = {
     "experiments": _TRAINING | {"handgrad", "optional", "processes", "report", "training"},
     "distributed": {"engines", "environment", "errors", "optional", "training"},
     "lab": _TRAINING
-    | {"experiments", "handgrad", "html", "optional", "processes", "report", "training"},
+    | {"checker", "experiments", "handgrad", "html", "optional", "processes", "report", "training"},
     "tuning": _TRAINING | {"optional", "processes", "report", "training"},
     "courses.notebook": _TRAINING
     | {"checker", "courses", "gradcheck", "html", "report", "training"},
@@ -193,6 +193,7 @@ LATER = {
     "handgrad.lab.cell": "the training",
     "handgrad.lab.protocol": "uvicorn",
     "handgrad.lab.routes": "Starlette",
+    "handgrad.lab.judging": "the checker, which a lab without layers of one's own does not need",
 }
 LATER_IN = {
     "bench": "a row loads what it times",

@@ -39,7 +39,7 @@ sanitize-threads: build/thread/installed
 	HANDGRAD_SANITIZER=ThreadSanitizer PYTHONPATH=build/thread TSAN_OPTIONS=halt_on_error=1 \
 	  LD_PRELOAD="$(call library,libtsan.so) $(call library,libstdc++.so)" \
 	  $(BIN)/python -m pytest --capture=sys -k "not fork" tests/engines/test_native_threads.py \
-	  tests/engines/test_native_plans.py tests/nn/test_compiled.py
+	  tests/engines/test_native_plans.py tests/nn/test_compiled.py tests/nn/test_half.py
 
 build/address,undefined/installed build/thread/installed: build/%/installed: .venv/installed-test
 	rm -rf build/$*

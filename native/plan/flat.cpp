@@ -308,7 +308,8 @@ Op join_op(const Args& a) {
     };
 }
 
-// A mask of dropout: 1 / p with probability p, else 0; in bf16 1, as not each 1 / p is a number there.  Slots: mask.  Sizes: n, stream.  Numbers: p.
+// A mask of dropout: 1 / p with probability p, else 0; in bf16 1, as not each 1 / p is a number there.  Slots: mask.
+// Sizes: n, stream.  Numbers: p.
 template <class S>
 Op dropout_mask_op(const Args& a) {
     const int64_t n = a.size(0), stream = a.stream(1), mask = a.slot<S>(0, n);

@@ -1,5 +1,5 @@
-// Convolutions and poolings; all images are channels-last, but for poolings over planes.  S is what the values of layers
-// are stored as, T what they are computed in.
+// Convolutions and poolings; all images are channels-last, but for poolings over planes.  S is what the values of
+// layers are stored as, T what they are computed in.
 #include <algorithm>
 #include <unordered_map>
 

@@ -1,7 +1,7 @@
 """Rows whose side of Handgrad trains in bf16: verified so, and timed so."""
 
 import pytest
-from bench.jobs import CONV, SPEED, STEP, bench_here, row_of
+from bench.jobs import SCORES, SPEED, STEP, bench_here, row_of
 
 from handgrad import engines
 from handgrad.bench.measure import WrongResult
@@ -39,7 +39,7 @@ def test_auto_is_verified_in_both():
 
 
 def test_what_does_not_train_stays_in_float32():
-    (result,) = results_of(CONV)
+    (result,) = results_of(SCORES)
     assert result["ours"]["name"] == "handgrad native"
 
 

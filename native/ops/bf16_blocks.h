@@ -54,8 +54,9 @@ class Bf16Panels {
   public:
     Bf16Panels(int64_t depth, int64_t columns) : depth(depth), columns(columns) {}
     virtual ~Bf16Panels() = default;
-    // A panel, which may be made in `memory`, of `scratch` numbers.
-    virtual const Bf16* panel(int64_t index, Bf16* memory) const = 0;
+    // Numbers [k, k + count) in depth of a panel, which may be made in `memory`, of `scratch` numbers; k is even, and
+    // count at most Bf16Runs::kDepth.
+    virtual const Bf16* piece(int64_t index, int64_t k, int64_t count, Bf16* memory) const = 0;
     int64_t panels() const { return ceil_div(columns, kBf16Columns); }
     int64_t size() const { return times(depth, kBf16Columns); }
     const int64_t depth, columns;
@@ -68,7 +69,9 @@ class PackedPanels final : public Bf16Panels {
     PackedPanels(int64_t depth, int64_t columns)
         : Bf16Panels(depth, columns), data_(times(ceil_div(columns, kBf16Columns), depth, kBf16Columns)) {}
     Bf16* at(int64_t index) { return data_.get() + index * size(); }
-    const Bf16* panel(int64_t index, Bf16*) const override { return data_.get() + index * size(); }
+    const Bf16* piece(int64_t index, int64_t k, int64_t, Bf16*) const override {
+        return data_.get() + index * size() + k * kBf16Columns;
+    }
 
   private:
     Scratch<Bf16> data_;
@@ -92,14 +95,17 @@ void multiply_blocks(const Bf16Rows& a, const Bf16Panels& b, int64_t groups, Fin
         float* c = sums.get() + worker * padded * kBf16Columns;
         const RowBlock here = a.place(block, mine, rows);
         for (int64_t p = first; p < std::min(panels, first + each); ++p) {
-            const Bf16* panel = b.panel(p, mine + a.scratch);
             kernel.begin();
+            int64_t k = 0;
             for (int64_t piece = 0; piece < a.runs.pieces(); ++piece) {
                 const Run* runs = a.runs.runs(piece);
                 const int64_t count = a.runs.run_count(piece);
+                int64_t depth = 0;
+                for (int64_t r = 0; r < count; ++r) depth += runs[r].count;
+                const Bf16* panel = b.piece(p, k, depth, mine + a.scratch);
                 for (int64_t i = 0; i < here.rows; i += kernel.tile_rows)
                     kernel.tile(rows + i, runs, count, panel, c + i * kBf16Columns, piece > 0);
-                for (int64_t r = 0; r < count; ++r) panel += runs[r].count * kBf16Columns;
+                k += depth;
             }
             kernel.end();
             if (!a.runs.pieces()) std::fill_n(c, here.rows * kBf16Columns, 0.0f);

@@ -89,42 +89,43 @@ class FactorPanels final : public Bf16Panels {
         : Bf16Panels(round_up(depth, bf16_kernels().step), columns), b_(b), depth_(depth),
           data_(at_once ? times(panels(), size()) : 0) {
         if (!at_once) {
-            scratch = size();
+            scratch = Bf16Runs::kDepth * kBf16Columns;
             return;
         }
         is_packed_ = true;
-        parallel(panels(), [&](int64_t index, int) { pack(index, data_.get() + index * size()); });
+        parallel(panels(), [&](int64_t index, int) { pack(index, 0, Bf16Panels::depth, data_.get() + index * size()); });
     }
-    const Bf16* panel(int64_t index, Bf16* memory) const override {
-        if (is_packed_) return data_.get() + index * size();
-        pack(index, memory);
+    const Bf16* piece(int64_t index, int64_t k, int64_t count, Bf16* memory) const override {
+        if (is_packed_) return data_.get() + index * size() + k * kBf16Columns;
+        pack(index, k, count, memory);
         return memory;
     }
 
   private:
-    void pack(int64_t index, Bf16* panel) const {
+    // padded: the depth with the zeros behind the last number.
+    void pack(int64_t index, int64_t first, int64_t padded, Bf16* panel) const {
         const Bf16Kernels& kernel = bf16_kernels();
         const int64_t column = index * kBf16Columns, count = std::min(kBf16Columns, columns - column);
-        if (b_.column_stride == 1) {
-            if (b_.half)
-                kernel.pair(b_.half + column, b_.row_stride, depth_, kernel.step, count, panel);
+        const int64_t deep = std::min(padded, depth_ - first);
+        const Bf16Factor b = b_.from(first, column);
+        if (b.column_stride == 1) {
+            if (b.half)
+                kernel.pair(b.half, b.row_stride, deep, kernel.step, count, panel);
             else
-                kernel.pair_full(b_.full + column, b_.row_stride, depth_, kernel.step, count, panel);
+                kernel.pair_full(b.full, b.row_stride, deep, kernel.step, count, panel);
             return;
         }
-        if (b_.row_stride == 1) {
-            const int64_t at = column * b_.column_stride;
-            if (b_.half)
-                kernel.pair_turned(b_.half + at, b_.column_stride, depth_, kernel.step, count, panel);
+        if (b.row_stride == 1) {
+            if (b.half)
+                kernel.pair_turned(b.half, b.column_stride, deep, kernel.step, count, panel);
             else
-                kernel.pair_turned_full(b_.full + at, b_.column_stride, depth_, kernel.step, count, panel);
+                kernel.pair_turned_full(b.full, b.column_stride, deep, kernel.step, count, panel);
             return;
         }
         Bf16 turned[kTurned * kBf16Columns];
-        for (int64_t k = 0; k < depth_; k += kTurned, panel += kTurned * kBf16Columns) {
-            const int64_t here = std::min(kTurned, depth_ - k);
-            const Bf16Factor part = b_.from(k, column);
-            copy_rows(part, here, count, turned, kBf16Columns);
+        for (int64_t k = 0; k < deep; k += kTurned, panel += kTurned * kBf16Columns) {
+            const int64_t here = std::min(kTurned, deep - k);
+            copy_rows(b.from(k, 0), here, count, turned, kBf16Columns);
             kernel.pair(turned, kBf16Columns, here, kernel.step, count, panel);
         }
     }
@@ -167,7 +168,8 @@ void multiply(const Bf16Factor& a, const Bf16Factor& b, int64_t rows, int64_t de
     const int64_t tile = bf16_kernels().tile_rows, panels = ceil_div(columns, kBf16Columns);
     const int64_t fits = std::max<int64_t>(1, kBlockSize / std::max<int64_t>(1, depth) / tile) * tile;
     const bool is_small = times(rows, depth, columns) <= kSmall;
-    int64_t block = std::min({round_up(rows, tile), fits, kBlockRows});
+    const bool in_place = a.half && a.column_stride == 1 && depth % bf16_kernels().step == 0;
+    int64_t block = std::min(round_up(rows, tile), in_place ? kBlockRows : std::min(fits, kBlockRows));
     while (!is_small && block > tile && ceil_div(rows, block) * panels < kFewTasks) block = round_up(block / 2, tile);
     const int64_t blocks = ceil_div(rows, block);
     const int64_t groups = is_small ? 1 : std::min(panels, std::max<int64_t>(1, kTasks / blocks));

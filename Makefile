@@ -24,7 +24,7 @@ test-cifar10: .venv/installed-test
 	$(BIN)/python -m pytest -m cifar10
 
 # The native engine's tests on kernels built with the compiler's checks, which report nothing (goal 37)
-NATIVE_TESTS := $(wildcard tests/engines/test_native_*.py) tests/nn/test_compiled.py
+NATIVE_TESTS := $(wildcard tests/engines/test_native_*.py) tests/nn/test_compiled.py tests/nn/test_half.py
 library = $(shell $(CXX) -print-file-name=$(1))
 
 sanitize: build/address,undefined/installed

@@ -72,7 +72,7 @@ MAY_IMPORT = {
     "experiments": _TRAINING | {"handgrad", "optional", "processes", "report", "training"},
     "distributed": {"engines", "environment", "errors", "optional", "training"},
     "lab": _TRAINING
-    | {"experiments", "handgrad", "html", "optional", "processes", "report", "training"},
+    | {"checker", "experiments", "handgrad", "html", "optional", "processes", "report", "training"},
     "tuning": _TRAINING | {"optional", "processes", "report", "training"},
     "courses.notebook": _TRAINING
     | {"checker", "courses", "gradcheck", "html", "report", "training"},
@@ -193,6 +193,7 @@ LATER = {
     "handgrad.lab.cell": "the training",
     "handgrad.lab.protocol": "uvicorn",
     "handgrad.lab.routes": "Starlette",
+    "handgrad.lab.judging": "the checker, which a lab without layers of one's own does not need",
 }
 LATER_IN = {
     "bench": "a row loads what it times",
@@ -349,6 +350,15 @@ def test_import_is_quick(name, share):
         if ours < max(0.05, share * numpy):
             return
     raise AssertionError(f"import {name} took {ours:.3f} s, NumPy's own {numpy:.3f} s")
+
+
+EXTRAS = {"IPython", "anywidget", "keras", "mpi4py", "nbclient", "nbformat", "onnx", "onnxruntime", "optuna",
+          "pandas", "polars", "psycopg", "pyarrow", "sklearn", "starlette", "torch", "uvicorn"}  # fmt: skip
+
+
+def test_a_star_imports_what_needs_no_extra():
+    block = f"import sys\nsys.modules.update(dict.fromkeys({sorted(EXTRAS)}))\n"
+    assert run_python(f"{block}from handgrad import *\nprint(nn.__name__)") == "handgrad.nn\n"
 
 
 @pytest.mark.thorough

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,18 @@ def atomic_write(path: str | Path, data: bytes | bytearray) -> None:
     path = as_path("atomic_write", "path", path)
     if not isinstance(data, bytes | bytearray | memoryview):
         raise DtypeError(f"atomic_write: data must be bytes, got {type(data).__name__}")
+    atomic_write_pieces(path, (data,))
+
+
+def atomic_write_pieces(path: Path, pieces: Iterable[bytes | bytearray | memoryview]) -> None:
+    """Write `pieces` of bytes one behind the other to `path`, as `atomic_write` writes the whole."""
     if not path.name:
         raise OptionError(f"atomic_write: path must be the path of a file, got {shown(path)}")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_SUFFIX}")
     try:
         with temporary.open("xb") as file:
-            file.write(data)
+            for piece in pieces:
+                file.write(piece)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)  # noqa: PTH105  (one atomic system call, named as such)

@@ -45,7 +45,8 @@ class Process:
         """
         chosen = {**dict.fromkeys(THREAD_VARIABLES, str(threads)), **(environment or {})}
         root = str(Path(__file__).parents[1])
-        path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+        given = chosen.get("PYTHONPATH", os.environ.get("PYTHONPATH"))
+        path = os.pathsep.join(filter(None, [root, given]))
         self.name = module
         self.process = subprocess.Popen(
             [sys.executable, "-m", module, str(os.getpid()), *arguments],

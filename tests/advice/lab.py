@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -26,3 +28,17 @@ def packages_of_the_lab_that_are_missing(name, monkeypatch):
     extras = tomllib.loads(PYPROJECT.read_text())["project"]["optional-dependencies"]
     wanted = extras[said(text, r"pip install 'handgrad\[(\w+)\]'$")]
     assert any(each.partition(">")[0] == name for each in wanted)
+
+
+@follows("The live view needs the package anywidget where Jupyter itself runs")
+def what_jupyter_shows_the_cell_by_comes_with_the_package():
+    pytest.importorskip("anywidget")
+    model = handgrad.TwoLayerNet(input_dim=64, hidden_dim=4)
+    solver = handgrad.Solver(model, handgrad.data.load_digits(), verbose=False)
+    found = handgrad.lab.show(solver)._repr_mimebundle_()
+    bundle = found[0] if isinstance(found, tuple) else found
+    name = said(bundle["text/plain"], r"pip install (\w+) there")
+    needs = [re.match(r"[\w-]+", each)[0] for each in metadata.requires(name)]
+    assert "ipywidgets" in needs
+    for package in (name, "jupyterlab_widgets"):
+        assert any("labextensions" in str(file) for file in metadata.files(package))

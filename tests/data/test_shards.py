@@ -101,3 +101,49 @@ def test_groups_of_a_column_stay_in_one_part(tmp_path):
     assert dataset.settings["group"] == "patient"
     with pytest.raises(DataError, match="did you mean 'patient'"):
         from_shards(tmp_path / "all.parquet", group="pateint")
+
+
+def test_pictures_without_a_label_are_left_out_and_said(shards):
+    folder, paths, _ = shards
+    data = [path.read_bytes() for path in paths[:8]]
+    write(folder / "data" / "test-00000-of-00001.parquet", data, [-1] * 6 + [0, 1])
+    dataset = from_shards(folder, image_size=8)
+    assert dataset.class_names == ("circle", "ring")
+    assert len(dataset.arrays["y_test"]) == 2
+    assert "6 pictures without a label are left out" in dataset.notes
+    write(folder / "data" / "test-00000-of-00001.parquet", data, [-1] * 8)
+    with pytest.raises(DataError, match="hold no labels"):
+        from_shards(folder / "data" / "test-00000-of-00001.parquet")
+
+
+def test_a_run_says_something_of_each_picture_of_a_file(shards):
+    from handgrad.training import train
+    from handgrad.training.prediction import said_of
+
+    folder, paths, _ = shards
+    run = train(from_shards(folder, image_size=8), folder / "runs", {"training.epochs": 1})
+    file = folder / "data" / "test-00000-of-00001.parquet"
+    data = [path.read_bytes() for path in paths[24:]]
+    write(file, [*data, b"no picture", None], [0, 1, *[0] * 6], rows=3)
+    said = list(said_of([run], folder))
+    assert len(said) == 32
+    own = {one.name: one for one in said}
+    for row, path in enumerate(paths[24:]):
+        np.testing.assert_allclose(
+            own[f"{file}:{row}"].outputs, run.predict_proba(path)[0], rtol=1e-5
+        )
+    assert own[f"{file}:6"].problem
+    assert own[f"{file}:7"].problem
+    assert next(said_of([run], file)).name == f"{file}:0"
+
+
+def test_a_table_keeps_the_names_that_its_numbers_have(tmp_path):
+    from handgrad.data import from_table
+
+    table = pyarrow.table({"kind": [0, 1, None, -1] * 10, "x": np.arange(40.0)})
+    features = {"kind": {"names": ["Adelie", "Gentoo"], "_type": "ClassLabel"}}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    parquet.write_table(table.replace_schema_metadata(metadata), tmp_path / "p.parquet")
+    dataset = from_table(tmp_path / "p.parquet", target="kind")
+    assert dataset.class_names == ("Adelie", "Gentoo")
+    assert sum(len(rows) for rows in dataset.row_names.values()) == 20

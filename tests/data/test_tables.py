@@ -12,6 +12,7 @@ from data.own import table_text
 from handgrad.data import Description, Table, TablePreprocessing, from_table, load
 from handgrad.data.columns import Column
 from handgrad.data.csvfile import MAX_COLUMNS, open_csv
+from handgrad.data.scaling import ArrayPreprocessing
 from handgrad.data.table import as_numbers, as_table, as_texts
 from handgrad.data.tablefile import read_table, table_blocks
 from handgrad.data.typing import format_of, numbers_of
@@ -444,3 +445,24 @@ def test_damaged_tables_are_errors_of_the_family(write, tmp_path):
                 damaged[place] = random.integers(256)
             with suppress(HandgradError):
                 from_table(write(bytes(damaged), name), "label" if name == "d.csv" else "y")
+
+
+def test_columns_of_one_unit_keep_their_proportions():
+    random = np.random.default_rng(0)
+    cm = {"long": random.normal(5, 4, 50), "wide": random.normal(3, 1, 50)}
+    kinds = dict.fromkeys(cm, "number")
+    X = TablePreprocessing.fit(Table(cm), kinds, dtype="float64")(cm)
+    spread = np.array([values.std() for values in cm.values()])
+    np.testing.assert_allclose(X.std(axis=0), spread / np.sqrt(np.mean(spread**2)))
+    np.testing.assert_allclose(X.mean(axis=0), 0, atol=1e-12)
+    rows = np.stack(list(cm.values()), axis=1)
+    np.testing.assert_allclose(ArrayPreprocessing.fit("x", rows, dtype="float64")(rows), X)
+    # others, and dates, booleans and constant columns beside them, have their own
+    far = {**cm, "gram": random.normal(0, 1000, 50)}
+    X = TablePreprocessing.fit(Table(far), dict.fromkeys(far, "number"), dtype="float64")(far)
+    np.testing.assert_allclose(X.std(axis=0), 1)
+    more = {**cm, "same": np.full(50, 7.0), "yes": np.arange(50) % 2 == 0}
+    kinds = {**kinds, "same": "number", "yes": "boolean"}
+    X = TablePreprocessing.fit(Table(more), kinds, dtype="float64")(more)
+    np.testing.assert_allclose(X[:, :2].std(axis=0), spread / np.sqrt(np.mean(spread**2)))
+    np.testing.assert_allclose(X[:, 2:].std(axis=0), [0, 0.5])

@@ -8,6 +8,7 @@ from handgrad import interop
 from handgrad.interop.describe import describe
 
 torch = pytest.importorskip("torch")
+from interop.mistakes_fourth import FOURTH  # noqa: E402
 from interop.mistakes_later import SECOND, THIRD  # noqa: E402
 from interop.mistakes_written import REAL  # noqa: E402
 from interop.written import PORTS, load, networks  # noqa: E402
@@ -26,8 +27,8 @@ def test_the_right_ports_raise_no_alarm(models, name):
     assert found.same, str(found)
 
 
-@pytest.mark.thorough(keep=3)
-@pytest.mark.parametrize(("table", "count"), [(REAL, 80), (SECOND, 28), (THIRD, 26)])
+@pytest.mark.thorough(keep=4)
+@pytest.mark.parametrize(("table", "count"), [(REAL, 80), (SECOND, 28), (THIRD, 26), (FOURTH, 41)])
 def test_mistakes(models, table, count):
     """The first differing layer in all, the cause in nine of ten."""
     wrong_layer, no_cause = [], []

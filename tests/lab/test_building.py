@@ -152,7 +152,7 @@ def test_layers_of_ones_own_are_judged_at_every_save(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(FILE)
     own = OwnLayers([path])
-    (found,) = own.verdicts()
+    (found,) = own.verdicts(60)
     assert found["state"] == "wrong"
     assert [(x["name"], x["path"], x["state"]) for x in found["layers"]] == [
         ("swish", "mine:swish", "right"),
@@ -162,9 +162,9 @@ def test_layers_of_ones_own_are_judged_at_every_save(tmp_path):
     assert (wrong["name"], wrong["line"]) == ("bad_backward", 27)
     assert "(s + x * s * (1 - s))" in wrong["says"]
     path.write_text(FILE.replace("(s - x", "(s + x"))
-    assert own.verdicts()[0]["state"] == "right"
+    assert own.verdicts(60)[0]["state"] == "right"
     path.write_text("def f(:\n")
-    (found,) = own.verdicts()
+    (found,) = own.verdicts(60)
     assert (found["state"], found["layers"]) == ("unknown", [])
     assert found["problem"]
     with pytest.raises(OptionError, match="must be the path of a Python file"):
@@ -174,7 +174,7 @@ def test_layers_of_ones_own_are_judged_at_every_save(tmp_path):
 def test_functions_of_a_course_are_judged_too(tmp_path):
     path = tmp_path / "layers.py"
     path.write_text(COURSE)
-    (found,) = OwnLayers([path]).verdicts()
+    (found,) = OwnLayers([path]).verdicts(60)
     assert (found["state"], found["layers"], found["problem"]) == ("wrong", [], None)
     verdicts = {f["name"]: f["verdict"] for f in found["functions"]}
     assert verdicts.pop("affine_backward") == "WRONG"

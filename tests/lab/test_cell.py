@@ -11,6 +11,7 @@ import handgrad
 from handgrad import nn
 from handgrad.errors import DtypeError
 from handgrad.lab.cell import Cell, Glance
+from handgrad.training.callback import Callback
 from handgrad.training.run import start_run
 
 
@@ -37,6 +38,35 @@ def test_show_makes_a_widget_that_follows_the_solver():
     assert json.loads(view.state)["iteration"] == 12
     assert "export default { render }" in view._esm
     assert sum(line.startswith("export default") for line in view._esm.splitlines()) == 1
+
+
+def test_a_training_that_is_interrupted_is_not_called_trained():
+    model = handgrad.TwoLayerNet(input_dim=64, hidden_dim=4, num_classes=10)
+    solver = handgrad.Solver(model, handgrad.data.load_digits(), num_epochs=1, verbose=False, rng=0)
+    told = []
+
+    class Interrupt(Callback):
+        def on_step_end(self, solver, record):
+            if solver.iteration == 5:
+                raise KeyboardInterrupt
+
+    solver.callbacks = [Cell(solver, told.append), Interrupt()]
+    with pytest.raises(KeyboardInterrupt):
+        solver.train()
+    assert (told[-1]["state"], told[-1]["iteration"]) == ("stopped", 5)
+    solver.callbacks.pop()
+    solver.train()
+    assert told[-1]["state"] == "trained"
+
+
+def test_a_jupyter_without_anywidget_says_what_is_missing():
+    pytest.importorskip("anywidget", reason="the lab is an extra")
+    model = handgrad.TwoLayerNet(input_dim=64, hidden_dim=4, num_classes=10)
+    solver = handgrad.Solver(model, handgrad.data.load_digits(), num_epochs=1, verbose=False, rng=0)
+    found = handgrad.lab.show(solver)._repr_mimebundle_()
+    bundle = found[0] if isinstance(found, tuple) else found
+    assert "pip install anywidget" in bundle["text/plain"]
+    assert "application/vnd.jupyter.widget-view+json" in bundle
 
 
 def test_only_a_solver_is_shown():

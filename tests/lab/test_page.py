@@ -182,7 +182,12 @@ def test_a_layer_turns_red_when_a_bug_is_saved_and_green_again(shown, opened):
     shown.layers.write_text(text)
     wait_until(lambda: page.page.locator(".verdicts .state.wrong").count() == 0)
     page.page.get_by_role("button", name="swish").click()
-    page.page.locator(".stack-list", has_text="swish").wait_for()
+    page.page.locator(".stack-list .state.right").first.wait_for()
+    page.page.get_by_text("Fits the data.").wait_for()
+    shown.layers.write_text(text.replace("s + x", "s - x"))
+    page.page.locator(".stack-list .verdict", has_text="(line 14)").first.wait_for()
+    shown.layers.write_text(text)
+    page.page.locator(".stack-list .state.right").first.wait_for()
     page.check()
 
 

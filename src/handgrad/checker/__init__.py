@@ -6,6 +6,7 @@
 What is judged
     ``api``, ``adapters``, ``stored``: things at hand, their forms, the gradients that they store;
     ``discover``, ``by_name``, ``known/``: what a file defines, and the layers that courses know by name;
+    ``groups``: what is judged together, and by which source;
     ``loading``, ``imports``, ``places``, ``standins``: importing it as it is; ``guess``: its course;
     ``written``, ``callees``: what is not written yet; ``relics``: what Python 3 and NumPy no longer have
 The evidence

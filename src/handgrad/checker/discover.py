@@ -124,7 +124,9 @@ def judge_file(file: Path, options: Options) -> Judged:
         guess = guess_course(found.place) if profile is None else None
         habits = Habits.of(guess.profile if guess else profile, drops, strict)
         with spawned.judging(file, habits.drops, course, strict):
-            verdicts = check_module(found.module, _defined(file), habits, only, [found.place.file])
+            verdicts = check_module(
+                found.module, defined_in(file), habits, only, [found.place.file]
+            )
     guessed = (guess.profile.name, guess.remark) if guess else None
     return Judged(file, verdicts, guessed, tuple(found.notes))
 
@@ -201,7 +203,7 @@ def _check_installed(name: str, only: str, habits: Habits) -> Report:
     file = getattr(module, "__file__", None)
     if not file or not Path(file).exists():
         raise CheckError(f"check: {name} has no file that could be judged")
-    names = [only] if only else _defined(Path(file))
+    names = [only] if only else defined_in(Path(file))
     names = [name for name in vars(module) if only or name in names]
     verdicts = check_module(module, names, habits, only, [Path(file).absolute().parent])
     if not verdicts:
@@ -227,7 +229,7 @@ def check_module(
     )
     verdicts: list[Verdict] = []
     for name, thing in defined.items():
-        partners = _partners(name, defined)
+        partners = partners_of(name, defined)
         marked = getattr(thing, "__handgrad_pair__", None)
         if marked:
             partners = [getattr(marked[0], "__name__", "")]
@@ -269,7 +271,7 @@ def check_module(
                     if not _elsewhere(defined[partner], homes)
                 }
                 verdicts += pairs.judge(Pair(thing, backwards, name, layer))
-        elif not any(name in _partners(other, defined) for other in defined):
+        elif not any(name in partners_of(other, defined) for other in defined):
             reason = f"the module has no {found[0].forward[0]}"
             file = str(getattr(module, "__file__", None) or "")
             verdicts.append(Verdict(name, UNTESTED, reason=reason, file=file))
@@ -302,7 +304,7 @@ def _testable(verdict: Verdict) -> Verdict:
     return replace(verdict, verdict=UNTESTED, causes=[], errors={}, reason=missing[0])
 
 
-def _partners(name: str, defined: dict[str, Any]) -> list[str]:
+def partners_of(name: str, defined: dict[str, Any]) -> list[str]:
     """The backward functions that go with the forward `name`."""
     found = by_function(name)
     if found is None or found[1] != "forward":
@@ -322,18 +324,18 @@ def files_of(folder: Path) -> list[Path]:
         if any(part in _SKIPPED or part.startswith(".") for part in parts):
             continue
         try:
-            names = _defined(path)
+            names = defined_in(path)
         except CheckError:  # reported when it is loaded
             text = path.read_text("utf-8", errors="replace") if path.is_file() else ""
             names = re.findall(r"^(?:def|class)\s+(\w+)", text, re.MULTILINE)
-        if any(map(_is_known, names)) or _marks_pairs(path):
+        if any(map(_is_known, names)) or marks_pairs(path):
             files.append(path)
     if not files:
         raise CheckError(f"check: no Python file in {folder} defines a function of the courses")
     return files
 
 
-def _defined(path: Path) -> list[str]:
+def defined_in(path: Path) -> list[str]:
     """Names of the functions and classes that a file defines, in its order."""
     try:
         tree = ast.parse(path.read_bytes(), str(path))
@@ -361,7 +363,7 @@ def _is_known(name: str) -> bool:
     return bool(by_function(name)) or name in NAMES
 
 
-def _marks_pairs(path: Path) -> bool:
+def marks_pairs(path: Path) -> bool:
     """Whether the file describes pairs of its own."""
     text = path.read_text("utf-8", errors="replace")
     return "backward_of" in text or "check_with" in text

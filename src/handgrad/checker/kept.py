@@ -53,6 +53,11 @@ class Kept:
                     with suppress(OSError):
                         pipe.close()
 
+    def give_up(self) -> None:
+        """End the task that is judged now, from another thread; `judge` then returns a problem."""
+        if self._judging is not None:
+            kill(self._judging)
+
     def judge(self, task: Mapping[str, Any], scratch: Path, inside: Path) -> dict[str, Any]:
         """Return what came of a task: records, remarks, a problem, and whether to try again.
 

@@ -24,6 +24,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 
 from handgrad.data.preparing import Parts, as_float_dtype
+from handgrad.data.scaling import one_scale
 from handgrad.data.table import Table, as_numbers, as_table, as_texts, is_missing
 from handgrad.data.typing import dates_of
 from handgrad.engines.arrays import as_numpy
@@ -169,8 +170,9 @@ def _part(seconds: np.ndarray, part: str) -> np.ndarray:
     when = np.asarray(seconds, "float64").astype("int64").astype("datetime64[s]")
     if part == "month":
         year = when.astype("datetime64[Y]")
-        length = (year + 1).astype("datetime64[s]") - year.astype("datetime64[s]")
-        return (when - year.astype("datetime64[s]")) / length
+        start = year.astype("datetime64[s]")
+        end = (year + np.timedelta64(1, "Y")).astype("datetime64[s]")
+        return (when - start) / (end - start)
     if part == "weekday":
         return ((when.astype("datetime64[D]").astype("int64") + 3) % 7) / 7
     return (when.astype("int64") % 86400) / 86400
@@ -232,7 +234,7 @@ class TablePreprocessing:
             kinds: the kind of each column that is used.
             min_count: texts that fewer rows have are rare, and share a column.
             formats: how the dates of columns of texts are written.
-            standardize: whether to centre and scale.
+            standardize: whether to centre and scale; columns of numbers by `one_scale`.
             dtype: float32 or float64.
         """
         formats = formats or {}
@@ -240,7 +242,7 @@ class TablePreprocessing:
             Column.fit(n, k, table[n], min_count, formats.get(n, "")) for n, k in kinds.items()
         ]
         count = sum(len(column.feature_names) for column in columns)
-        mean, std = np.zeros(count), np.ones(count)
+        mean, std, is_measured = np.zeros(count), np.ones(count), np.zeros(count, bool)
         start = 0
         for column in columns if standardize else []:
             numbers = column.numbers(table[column.name])
@@ -248,8 +250,11 @@ class TablePreprocessing:
             mean[part] = numbers.mean(axis=0)
             spread = numbers.std(axis=0)
             is_constant = spread <= 1e-12 * np.abs(mean[part])
-            std[part] = np.where(is_constant | ~np.array(column.is_scaled), 1.0, spread)
+            is_scaled = np.array(column.is_scaled) & ~is_constant
+            std[part] = np.where(is_scaled, spread, 1.0)
+            is_measured[part] = is_scaled & (column.kind == "number")
             start = part.stop
+        std = one_scale(std, is_measured)
         return cls(tuple(columns), mean, std, as_float_dtype("table", dtype))
 
     @property

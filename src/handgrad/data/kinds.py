@@ -84,6 +84,13 @@ def holds_arrays(path: Path) -> bool:
     return _is_array(path)
 
 
+def is_shards(path: Path) -> bool:
+    """Whether `path` is a Parquet file with pictures, or a folder of them without other pictures."""
+    if path.is_file():
+        return path.suffix.lower() in (".parquet", ".pq")
+    return next(walk_images(path), None) is None and next(path.rglob("*.parquet"), None) is not None
+
+
 def _kind_of_folder(path: Path) -> str:
     files = [entry for entry in sorted(path.iterdir()) if entry.is_file()]
     if any(map(_is_array, files)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,15 @@ def schema_of(path: Path) -> Any:
         return pyarrow.parquet.read_schema(path)
     except Exception as error:  # pyarrow raises errors of many kinds
         raise DataError(f"{path}: no Parquet file, or a damaged one: {one_line(error)}") from None
+
+
+def class_names(schema: Any, column: str) -> tuple[str, ...]:
+    """Return the names of the numbers in a column, where Hugging Face's description of the file has them."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        return tuple(map(str, features[column]["names"]))
+    except (KeyError, ValueError, TypeError):
+        return ()
 
 
 def image_column(schema: Any) -> str | None:

@@ -22,6 +22,24 @@ from handgrad.errors import (
 )
 
 _CHUNK: Final = 1 << 20  # numbers converted at a time
+_ONE_UNIT: Final = 10.0
+
+
+def one_scale(std: np.ndarray, is_measured: np.ndarray) -> np.ndarray:
+    """Return what the distances of columns from their means are divided by.
+
+    Columns whose deviations are within a factor of 10 are taken for measurements in one unit, whose
+    proportions say something: all are divided by the root of their mean variance.  Others are divided by
+    their own deviation.
+
+    Args:
+        std: deviation of each column, (D,), above 0.
+        is_measured: which of the columns count; the others keep what they have.
+    """
+    spread = std[is_measured]
+    if len(spread) and spread.max() <= _ONE_UNIT * spread.min():
+        return np.where(is_measured, np.sqrt(np.mean(spread**2)), std)
+    return std
 
 
 @dataclass(frozen=True)
@@ -66,8 +84,8 @@ class ArrayPreprocessing:
     ) -> ArrayPreprocessing:
         """Measure mean and standard deviation of training rows (N, ...).
 
-        Rows of one axis have both of each column; sequences (N, C, L) and larger ones of each channel,
-        over all of its places.  What is constant is only centred.
+        Rows of one axis have both of each column, or one deviation (`one_scale`); sequences (N, C, L) and
+        larger ones have both of each channel, over all of its places.  What is constant is only centred.
 
         Args:
             where: the data set's name, for messages.
@@ -88,7 +106,9 @@ class ArrayPreprocessing:
             mean = np.mean(rows, axis=axes, dtype=np.float64).reshape(kept)
             std = np.std(rows, axis=axes, dtype=np.float64).reshape(kept)
             tiny = std <= 1e-12 * np.maximum(np.abs(mean), 1e-300)  # rounding of a constant
-            std = np.where(tiny | (std == 0), 1.0, std)
+            is_constant = tiny | (std == 0)
+            std = np.where(is_constant, 1.0, std)
+            std = one_scale(std, ~is_constant) if rows.ndim == 2 else std
         return cls(shape, mean, std, as_float_dtype(where, dtype))
 
     def __call__(self, raw: Any) -> np.ndarray:

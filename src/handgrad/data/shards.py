@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-import json
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import compress
 from os import PathLike
 from pathlib import Path
 from threading import Lock
@@ -26,7 +26,7 @@ from handgrad.data.folder import (
     unreadable_notes,
 )
 from handgrad.data.images import opened, read_picture
-from handgrad.data.parquet import image_column, pyarrow_for, schema_of
+from handgrad.data.parquet import class_names, image_column, pyarrow_for, schema_of
 from handgrad.data.remembered import remembered
 from handgrad.data.splits import Split, SplitOptions, split_as_before
 from handgrad.data.table import as_column, as_texts
@@ -34,6 +34,7 @@ from handgrad.data.targets import as_text, labels_of
 from handgrad.errors import DataError, as_flag, as_path, nearest, one_line
 
 LABELS: Final = ("label", "labels", "fine_label", "class", "target", "category", "y")
+_BLOCK: Final = 256  # pictures read at a time
 _GROUPS: Final = 2  # row groups whose pictures are kept at a time
 
 
@@ -81,24 +82,34 @@ def from_shards(
     given: list[str] = []
     headers: list[Any] = []
     names: tuple[str, ...] = ()
+    unknown = 0
     for file in files:
         column, wanted = _columns(file, target)
-        names = names or _class_names(file, wanted)
+        names = names or class_names(schema_of(file), wanted)
         known = source.labels(file, wanted)
+        if names:  # -1 is how Hugging Face says that a label is not known
+            known = [None if label == -1 else label for label in known]
         stamp = (file.stat().st_size, file.stat().st_mtime_ns)
         called = file.relative_to(home).as_posix()
-        for row in range(len(known)):
+        for row, label in enumerate(known):
+            if label is None:
+                continue
             get = partial(source.picture, file, column, row)
             items.append(Item(f"{called}:{row}", stamp, partial(_read, get, f"{called}:{row}")))
             headers.append(partial(_header, get, f"{called}:{row}"))
-        labels += known
+        is_known = [label is not None for label in known]
+        labels += compress(known, is_known)
         if group:
             _check_column(file, group)
-            sides += source.labels(file, group)
-        given += [_part(file, home)] * len(known)
+            sides += compress(source.labels(file, group), is_known)
+        given += [_part(file, home)] * sum(is_known)
+        unknown += len(known) - sum(is_known)
     if not items:
-        raise DataError(f"{root}: the files hold no rows")
+        what = "labels" if unknown else "rows"
+        raise DataError(f"{root}: the files hold no {what}")
     shape, notes = image_shape_of(headers, image_size, grey)
+    if unknown:
+        notes.append(f"{unknown:,} pictures without a label are left out")
     found = cached_images(home, items, shape, as_flag("data", "cache", cache))
     notes += unreadable_notes(found, len(items), as_flag("data", "skip_unreadable", skip_unreadable),
                               str(root))  # fmt: skip
@@ -122,6 +133,33 @@ def from_shards(
         standardize=standardize, dtype=dtype,
     )  # fmt: skip
     return finished(dataset, Split(parts, tuple(rows), found.digest), notes, settings)
+
+
+def stored_pictures(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield the name and the bytes of each picture of a Parquet file or a folder of them, row by row.
+
+    The bytes are empty where a row holds none.  Raises DataError if a file cannot be read.
+    """
+    for file in _files(path):
+        column = image_column(schema_of(file))
+        if column is None:
+            raise DataError(f"{file}: has no column of pictures")
+        pyarrow_for(str(file))
+        import pyarrow.parquet
+
+        row = 0
+        try:
+            for block in pyarrow.parquet.ParquetFile(file).iter_batches(_BLOCK, columns=[column]):
+                for value in block.column(0).to_pylist():
+                    yield f"{file}:{row}", _bytes_in(value)
+                    row += 1
+        except (pyarrow.ArrowException, OSError) as error:
+            raise DataError(f"{file}: damaged, or cut off: {one_line(error)}") from None
+
+
+def _bytes_in(value: Any) -> bytes:
+    data = value.get("bytes") if isinstance(value, dict) else value
+    return data if isinstance(data, bytes) else b""
 
 
 def _files(root: Path) -> list[Path]:
@@ -172,16 +210,6 @@ def _check_column(file: Path, name: str) -> None:
         raise DataError(f"{file}: there is no column {name!r}, only {', '.join(names)}{hint}")
 
 
-def _class_names(file: Path, column: str) -> tuple[str, ...]:
-    """The names of the classes in the description that Hugging Face writes into a file."""
-    metadata = schema_of(file).metadata or {}
-    try:
-        features = json.loads(metadata[b"huggingface"])["info"]["features"]
-        return tuple(map(str, features[column]["names"]))
-    except (KeyError, ValueError, TypeError):
-        return ()
-
-
 class _Source:
     """The pictures of Parquet files, a few row groups of them at a time."""
 
@@ -221,8 +249,8 @@ class _Source:
                 while len(self._groups) > _GROUPS:
                     self._groups.popitem(last=False)
             value = self._groups[file, group][row - starts[group]]
-        data = value.get("bytes") if isinstance(value, dict) else value
-        if not isinstance(data, bytes):
+        data = _bytes_in(value)
+        if not data:
             raise DataError(f"{file.name}:{row}: holds no picture")
         return data
 

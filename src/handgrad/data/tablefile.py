@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from handgrad.data.csvfile import BLOCK, MAX_COLUMNS, CsvFile, open_csv
-from handgrad.data.parquet import pyarrow_for
+from handgrad.data.parquet import class_names, pyarrow_for
 from handgrad.data.progress import tell
 from handgrad.data.table import CommaText, Table, check_names
 from handgrad.data.typing import SLACK, format_of, is_rounded, numbers_of, typed, without_words
@@ -153,6 +153,7 @@ def _typed_table(file: CsvFile) -> tuple[Table, dict[str, str], list[str]]:
 def _arrow_blocks(path: Path, size: int) -> Iterator[Table]:
     """The rows of a Parquet, Arrow or Feather file, `size` at a time."""
     pyarrow = pyarrow_for(str(path))
+    called: dict[str, tuple[str, ...]] = {}
     try:
         for batch in _batches(path, size):
             if batch.num_columns > MAX_COLUMNS:
@@ -161,15 +162,22 @@ def _arrow_blocks(path: Path, size: int) -> Iterator[Table]:
                 )
             check_names(list(batch.schema.names))
             names = batch.schema.names
-            yield Table({name: _plain(batch.column(k)) for k, name in enumerate(names)})
+            called = called or {name: class_names(batch.schema, name) for name in names}
+            yield Table(
+                {name: _plain(batch.column(k), called[name]) for k, name in enumerate(names)}
+            )
     except HandgradError as error:
         raise type(error)(f"{path}: {error}") from None
     except (pyarrow.ArrowException, OSError, ValueError, NotImplementedError) as error:
         raise DataError(f"{path}: damaged, cut off or of another kind: {one_line(error)}") from None
 
 
-def _plain(column: Any) -> Any:
-    """A column of pyarrow, dictionaries (categories) as their values."""
+def _plain(column: Any, names: tuple[str, ...] = ()) -> Any:
+    """A column of pyarrow, dictionaries (categories) and numbers that have `names` as what they stand for."""
+    if names:
+        found = [None if k is None or k == -1 else k for k in column.to_pylist()]
+        if all(k is None or (isinstance(k, int) and 0 <= k < len(names)) for k in found):
+            return _objects([None if k is None else names[k] for k in found])
     return column.dictionary_decode() if hasattr(column, "dictionary_decode") else column
 
 

@@ -52,8 +52,9 @@ class Evidence:
     def is_confirmed(self, node: Node, out: Value) -> bool:
         """Whether a layer that takes `out` in place of the node's output gives something the other has."""
         for after in self.uses[node.name]:
-            xs = [out if name == node.name else self.found.values[name] for name in after.inputs]
-            later = self.forward(after, xs)
+            later = self._behind(node, out, after)
+            if later is None:
+                continue
             wide = Value(later.value, 4 * later.error)
             known = self.found.values.values()
             if any(v.value.shape == later.value.shape and fits(v.value, wide) for v in known):
@@ -62,6 +63,14 @@ class Evidence:
                 if any(fits(value, wide) for _, value in layouts(other.value, later.value.shape)):
                     return True
         return False
+
+    def _behind(self, node: Node, out: Value, after: Node) -> Value | None:
+        """What `after` gives for `out` in place of the output of `node`; None for another shape."""
+        xs = [out if name == node.name else self.found.values[name] for name in after.inputs]
+        try:
+            return self.forward(after, xs)
+        except Exception:  # shapes that the mistake changes
+            return None
 
     def next_follows(self, node: Node, out: Value) -> bool:
         """Whether the next output that follows from `out` is there, or no other than the right one."""
@@ -72,8 +81,9 @@ class Evidence:
         if self.is_confirmed(node, out):
             return True
         for after in self.uses[node.name]:
-            xs = [out if name == node.name else self.found.values[name] for name in after.inputs]
-            later, right = self.forward(after, xs), self.found.values[after.name]
+            later, right = self._behind(node, out, after), self.found.values[after.name]
+            if later is None:
+                continue
             wide = Value(later.value, 4 * later.error)
             if later.value.shape == right.value.shape and fits(right.value, wide):
                 return True

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from pathlib import Path
 from typing import Any
 
 from handgrad.errors import HandgradError
@@ -17,10 +19,15 @@ class Busy(HandgradError):
 
 
 class Worker:
-    """The process that computes, started at the first question, and anew where it ended."""
+    """The process that computes, started at the first question, and anew where it ended.
 
-    def __init__(self) -> None:
-        """Start nothing yet."""
+    It is also started anew where one of `files`, which networks import, was saved since.
+    """
+
+    def __init__(self, files: list[Path] = []) -> None:  # noqa: B006
+        """Start nothing yet; the folders of `files` are put on the path that is imported from."""
+        self._files = files
+        self._saved: list[int] = []
         self._process: Process | None = None
         self._lock = threading.Lock()
         self._places = threading.BoundedSemaphore(WAITING)
@@ -39,8 +46,14 @@ class Worker:
             self._places.release()
 
     def _ask(self, question: dict[str, Any]) -> Any:
+        saved = [_time(file) for file in self._files]
+        if self._process is not None and saved != self._saved:
+            self.close()
         if self._process is None or self._process.process.poll() is not None:
-            self._process = Process("handgrad.lab.worker", threads=1)
+            self._saved = saved
+            self._process = Process(
+                "handgrad.lab.worker", threads=1, environment=searched(self._files)
+            )
         process = self._process
         timer = threading.Timer(LIMIT, process.kill)
         timer.start()
@@ -61,3 +74,17 @@ class Worker:
         if process is not None:
             process.kill()
             process.close()
+
+
+def searched(files: list[Path]) -> dict[str, str]:
+    """Return the environment in which modules are found in the folders of `files` too."""
+    places = dict.fromkeys(str(file.parent) for file in files)
+    path = [*places, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {"PYTHONPATH": os.pathsep.join(path)} if path else {}
+
+
+def _time(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0

@@ -23,6 +23,10 @@ SHARE = 0.01  # of the time that the view takes
 PAUSE = 0.3  # seconds between two changes of the view, at least
 POINTS = 300
 ROWS = 64  # that are passed through the network at a look
+NOT_SHOWN = (
+    "The live view needs the package anywidget where Jupyter itself runs: pip install anywidget there, and "
+    "load the page again."
+)
 SHOWN = 12  # of which the answers are shown
 
 
@@ -54,6 +58,14 @@ def show(solver: Solver) -> Any:
         _esm = _script()
         _css = _static("uplot/uPlot.css") + _static("cell.css")
         state = traitlets.Unicode("{}").tag(sync=True)
+
+        def _repr_mimebundle_(self, **given: Any) -> Any:
+            """Say what is missing where Jupyter cannot show it."""
+            found = super()._repr_mimebundle_(**given)
+            bundle = found[0] if isinstance(found, tuple) else found
+            if bundle:
+                bundle["text/plain"] = NOT_SHOWN
+            return found
 
     view = View()
 
@@ -99,7 +111,8 @@ class Cell(Callback):
 
     def on_train_end(self, solver: Solver) -> None:
         """Show the end."""
-        self._say(solver, "stopped" if solver.stop_reason == "interrupted" else "trained")
+        is_done = solver.iteration >= solver.total_steps or solver.stop_reason == "patience"
+        self._say(solver, "trained" if is_done else "stopped")
 
     def _say(self, solver: Solver, state: str) -> None:
         start = thread_time()

@@ -131,14 +131,14 @@ def _of_run(lab: Lab, run: str, watch: Watch) -> dict[str, bytes]:
 
 
 def _of_folder(lab: Lab, watch: Watch) -> dict[str, bytes]:
-    """Return ``changed`` where a run, or a file of layers, is another one than before."""
+    """Return ``changed`` where a run is another one, ``layers`` where a verdict on own layers is."""
     rows = lab.folder.rows()
     now = [[r["id"], r["state"], r.get("iteration"), r["time"]] for r in rows], lab.own.stamp
+    before, watch.known = watch.known or (None, None), now
     lab.last_looked = time.monotonic()
-    if now == watch.known:
-        return {}
-    watch.known = now
-    return {"changed": message("changed", {"number": len(rows)})}
+    kinds = ["changed"] if now[0] != before[0] else []
+    kinds += ["layers"] if now[1] != before[1] else []
+    return {kind: message(kind, {"number": len(rows)}) for kind in kinds}
 
 
 async def told(shared: Shared, run: str | None, at_weights: bool) -> AsyncIterator[bytes]:

@@ -34,6 +34,12 @@ class Launched:
         self._check_number()
         own = self._own()
         folder = new_run_folder(self.root, config.name)
+        name, number = folder.name, 1
+        while (
+            own / f"{folder.name}.toml"
+        ).exists():  # of a training that has not made its folder yet
+            number += 1
+            folder = folder.with_name(f"{name}-{number}")
         path = own / f"{folder.name}.toml"
         atomic_write(path, config.to_toml().encode())
         return self._launch(folder, "--config", str(path), str(folder))

@@ -35,8 +35,8 @@ class Lab:
         """Show the runs under `root`; `layers` are files with pairs, `data` data of one's own."""
         self.folder = RunFolder(root)
         self.histories = Histories(self.folder.root / OWN)
-        self.worker = Worker()
         self.own = OwnLayers(layers)
+        self.worker = Worker(list(self.own.files.values()))
         places = sorted({str(path.parent) for path in self.own.files.values()})
         self.launched = Launched(self.folder.root, places)
         self.data: dict[str, dict[str, Any]] = {**_READY}
@@ -99,6 +99,7 @@ class Lab:
         """End the process that computes; trainings go on."""
         with suppress(Exception):
             self.worker.close()
+        self.own.close()
 
 
 def own_data(path: Path) -> dict[str, Any]:

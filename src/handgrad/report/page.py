@@ -84,17 +84,10 @@ def _figures(
     start = next((record for record in history if record["kind"] == "start"), {})
     weights_file = folder / "model.safetensors"
     if weights_file.is_file() and "image_shape" in start:
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
-        try:
-            weights = load_file(weights_file)
-        except SafetensorError as error:
-            raise DataError(f"report: {weights_file} is damaged: {error}") from None
         image_shape = tuple(start["image_shape"])
-        name = start.get("first_filters") or _first_that_fits(weights, image_shape)
-        if name in weights:
-            figure = draw.filters_figure(weights[name], image_shape)
+        weights = _first_layer(weights_file, start.get("first_filters"), image_shape)
+        if weights is not None:
+            figure = draw.filters_figure(weights, image_shape)
             made["filters"] = ("What the first layer looks for", figure)
     if evaluation:
         made |= _of_task(evaluation)
@@ -115,11 +108,13 @@ def _figures(
                 figure = draw.predictions_figure(examples[key], names, title)
                 made[f"predictions_{key}"] = (heading, figure)
     made["layers"] = ("Inside the layers", draw.layers_figure(history))
-    return {
-        name: (heading, draw.png(figure))
-        for name, (heading, figure) in made.items()
-        if figure is not None
-    }
+    pictures = {}
+    for name in list(made):
+        heading, figure = made.pop(name)
+        if figure is not None:
+            pictures[name] = (heading, draw.png(figure))
+            figure.clear()  # a picture needs a few megabytes; there are up to ten
+    return pictures
 
 
 def _of_task(evaluation: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
@@ -139,13 +134,26 @@ def _of_task(evaluation: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
     }
 
 
-def _first_that_fits(weights: Mapping[str, Any], image_shape: tuple[int, ...]) -> str | None:
-    """Return the first weights that fit the images, for runs that do not say which they are."""
-    for name, w in sorted(weights.items()):
-        is_filter = w.ndim == 4 and w.shape[1] == image_shape[0]
-        if is_filter or (w.ndim == 2 and w.shape[0] == math.prod(image_shape)):
-            return name
-    return None
+def _first_layer(path: Path, name: str | None, image_shape: tuple[int, ...]) -> Any:
+    """Return the weights `name` of the file `path`, for runs that do not say it the first that fit images.
+
+    None if there are none; the other weights are not read.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "numpy") as file:
+            names = sorted(file.keys())
+            shapes = {each: tuple(file.get_slice(each).get_shape()) for each in names}
+            name = name or next((n for n in names if _fits(shapes[n], image_shape)), None)
+            return file.get_tensor(name) if name in shapes else None
+    except SafetensorError as error:
+        raise DataError(f"report: {path} is damaged: {error}") from None
+
+
+def _fits(shape: tuple[int, ...], image_shape: tuple[int, ...]) -> bool:
+    is_filter = len(shape) == 4 and shape[1] == image_shape[0]
+    return is_filter or (len(shape) == 2 and shape[0] == math.prod(image_shape))
 
 
 def _page(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from handgrad import nn
+from handgrad.data.scaling import one_scale
 
 ACTIVATIONS = {
     "relu": nn.ReLU,
@@ -16,8 +17,6 @@ ACTIVATIONS = {
     "logistic": nn.Sigmoid,
     "identity": None,
 }
-
-_ONE_UNIT = 10.0
 
 
 def network_of(made: dict[str, Any], rng: Any, weights: Any) -> nn.Sequential:
@@ -43,9 +42,7 @@ def network_of(made: dict[str, Any], rng: Any, weights: Any) -> nn.Sequential:
 def scale_of(X: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean of each column, and what its distance from it is divided by.
 
-    That is its standard deviation, 1 for a constant column.  Columns whose deviations are within a factor of
-    `_ONE_UNIT` are taken for measurements in one unit, whose proportions say something: all are divided by
-    the root of their mean variance.
+    That is its standard deviation, 1 for a constant column, or one number for all (`handgrad.data.scaling`).
     """
     X = X.astype(np.float64)
     mean = np.average(X, axis=0, weights=weight)
@@ -53,7 +50,4 @@ def scale_of(X: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.n
     # what rounding leaves of a constant column is no spread
     is_constant = variance <= (1e-12 * np.maximum(np.abs(mean), 1e-300)) ** 2
     scale = np.where(is_constant, 1.0, np.sqrt(variance))
-    spread = scale[~is_constant]
-    if len(spread) and spread.max() <= _ONE_UNIT * spread.min():
-        scale = np.full_like(scale, np.sqrt(np.mean(spread**2)))
-    return mean, scale
+    return mean, one_scale(scale, ~is_constant)

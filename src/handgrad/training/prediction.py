@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -14,8 +15,9 @@ import numpy as np
 
 from handgrad.data.arrayfiles import inputs_in, read_arrays
 from handgrad.data.images import read_picture
-from handgrad.data.kinds import holds_arrays
+from handgrad.data.kinds import holds_arrays, is_shards
 from handgrad.data.listing import walk_images
+from handgrad.data.shards import stored_pictures
 from handgrad.data.tablefile import table_blocks
 from handgrad.errors import DataError, HandgradError, OptionError
 from handgrad.training.trained import TrainedRun
@@ -36,8 +38,9 @@ def said_of(runs: Sequence[TrainedRun], path: Path) -> Iterator[Said]:
 
     Args:
         runs: trained networks, of the same outputs.
-        path: for pictures a file or a folder of them; for tables and arrays their file; a folder of arrays,
-            as of MNIST's files, of which the test rows are taken if it has parts.
+        path: for pictures a file or a folder of them, or Parquet files that hold them; for tables and arrays
+            their file; a folder of arrays, as of MNIST's files, of which the test rows are taken if it has
+            parts.
 
     Raises:
         DataError: nothing can be read at all; what is wrong with single rows is their problem.
@@ -96,15 +99,16 @@ def _mean(runs: Sequence[TrainedRun], raw: Any) -> np.ndarray:
 
 
 def _of_pictures(runs: Sequence[TrainedRun], path: Path) -> Iterator[Said]:
-    files = walk_images(path) if path.is_dir() else iter([path])
+    files = _pictures(path)
     shape, levels = runs[0].preprocessing.image_shape, runs[0].preprocessing.levels
     same = [run.preprocessing.image_shape == shape for run in runs]
     if not all(same):
         raise OptionError("predict: the runs look at pictures of other sizes; ask them one by one")
 
-    def read(file: Path) -> np.ndarray | str:
+    def read(named: tuple[str, Any]) -> np.ndarray | str:
+        name, file = named
         try:
-            return read_picture(file, str(file), shape, levels)
+            return read_picture(file, name, shape, levels)
         except DataError as error:
             return str(error)
 
@@ -116,13 +120,23 @@ def _of_pictures(runs: Sequence[TrainedRun], path: Path) -> Iterator[Said]:
             images = list(pool.map(read, block))
             good = [image for image in images if isinstance(image, np.ndarray)]
             outputs = iter(_mean(runs, np.stack(good)) if good else ())
-            for file, image in zip(block, images, strict=True):
+            for (name, _), image in zip(block, images, strict=True):
                 if isinstance(image, str):
-                    yield Said(str(file), None, image)
+                    yield Said(name, None, image)
                 else:
-                    yield Said(str(file), next(outputs))
+                    yield Said(name, next(outputs))
     if not count:
         raise DataError(f"{path}: holds no pictures")
+
+
+def _pictures(path: Path) -> Iterator[tuple[str, Any]]:
+    """Yield the names of the pictures at `path`, and their files: paths, or what lies in Parquet files."""
+    if is_shards(path):
+        for name, data in stored_pictures(path):
+            yield name, BytesIO(data)
+        return
+    for file in walk_images(path) if path.is_dir() else [path]:
+        yield str(file), file
 
 
 Block = tuple[Any, dict[int, str]]

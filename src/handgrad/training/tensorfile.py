@@ -14,20 +14,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from handgrad.errors import MALFORMED, CheckpointError, as_path, shown
-from handgrad.files import atomic_write
+from handgrad.files import atomic_write_pieces
 from handgrad.training.arrays import Arrays
 
 _BLANK = b"0" * 64
 _LONGEST_HEADER = 100_000_000  # bytes, as in safetensors itself
 _MARK = b'"sha256":"'  # inside of other metadata the quotes are escaped, so it occurs once
+_WRITTEN_AT_ONCE = 1 << 20  # bytes: smaller arrays are gathered, larger ones are never copied
 _KINDS = "biuf"  # bool, int, uint, float: of these safetensors takes up to 8 bytes
 
 
@@ -39,22 +41,60 @@ def write_tensors(
     kind: what the file is, with its version, as in "handgrad checkpoint 1"; checked on reading.
     Raises CheckpointError if the file cannot be written, or a tensor has no safetensors dtype.
     """
-    from safetensors.numpy import save
-
-    ready = {}
     for name, array in tensors.items():
         if array.dtype.kind not in _KINDS or array.dtype.itemsize > 8:
             raise CheckpointError(f"{path}: {name} has dtype {array.dtype}, which cannot be saved")
-        # asarray, since ascontiguousarray makes (1,) of ()
-        ready[name] = np.asarray(array, order="C")
+    # wide numbers first, so that each starts at a multiple of its size
+    order = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
+    ready = [tensors[name] for name in order]
     metadata = {"kind": kind, "content": json.dumps(content), "sha256": _BLANK.decode()}
-    data = bytearray(save(ready, metadata))
-    start = _checksum_at(data)
-    data[start : start + 64] = hashlib.sha256(data).hexdigest().encode()
+    head = _header(dict(zip(order, ready, strict=True)), metadata)
+    digest = hashlib.sha256(head)
+    for piece in map(_bytes_of, ready):
+        digest.update(piece)
+    start = _checksum_at(head)
+    head[start : start + 64] = digest.hexdigest().encode()
+    pieces = _gathered(chain([head], map(_bytes_of, ready)))
     try:
-        atomic_write(path, data)
+        atomic_write_pieces(as_path("file of tensors", "path", path), pieces)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be written: {error}") from error
+
+
+def _header(tensors: Mapping[str, np.ndarray], metadata: dict[str, str]) -> bytearray:
+    """Return what stands before the numbers of `tensors` in a safetensors file: the length, and JSON."""
+    about: dict[str, Any] = {"__metadata__": metadata}
+    end = 0
+    for name, array in tensors.items():
+        start, end = end, end + array.nbytes
+        kind = (
+            "BOOL" if array.dtype.kind == "b" else f"{array.dtype.kind.upper()}{array.itemsize * 8}"
+        )
+        about[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": [start, end]}
+    text = json.dumps(about, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return bytearray(len(text).to_bytes(8, "little") + text)
+
+
+def _bytes_of(array: np.ndarray) -> memoryview:
+    """Return the numbers of `array` as safetensors has them; a copy only where they lie otherwise."""
+    ordered = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    return ordered.reshape(-1).view(np.uint8).data
+
+
+def _gathered(pieces: Iterable[bytearray | memoryview]) -> Iterator[bytearray | memoryview]:
+    """Yield `pieces`, the small ones that follow each other as one."""
+    small = bytearray()
+    for piece in pieces:
+        if len(small) + len(piece) <= _WRITTEN_AT_ONCE:
+            small += piece
+            continue
+        if small:
+            yield small
+        small = bytearray()
+        yield piece
+    if small:
+        yield small
 
 
 @contextmanager

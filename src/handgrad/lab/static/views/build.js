@@ -3,10 +3,10 @@
 import { events, get, post, upload } from "../api.js";
 import { Lines } from "../charts.js";
 import { chosen, dropped, firstStack, sendPictures, shapeOf } from "../data_files.js";
-import { button, count, field, fileButton, fill, h, number, percent, select, shape, toast } from "../dom.js";
+import { button, count, field, fileButton, fill, h, select, shape, toast } from "../dom.js";
 import { latest } from "../moments.js";
 import { Points } from "../points.js";
-import { together } from "./runs.js";
+import { Following } from "./following.js";
 
 const STACKS = {
   digits: [["Conv2d", { num_filters: 16, filter_size: 3, pad: 1 }], ["ReLU"], ["MaxPool"], ["Affine", { width: 10 }]],
@@ -15,7 +15,7 @@ const STACKS = {
 };
 const LEVELS = [["sequential", "Sequential"], ["model", "Model"], ["functions", "Functions"], ["configuration", "config.toml"]];
 const kept = {
-  data: "digits", target: "", layers: stack("digits"), level: "sequential", last: null, now: null, columns: [],
+  data: "digits", target: "", layers: stack("digits"), level: "sequential", last: null, now: null, columns: [], waiting: [], titles: {},
   settings: { learning_rate: 0.003, epochs: 10, batch_size: 50, rule: "adam", reg: 0, seed: 0, schedule: "" }, points: null,
 };
 
@@ -27,6 +27,7 @@ export async function show(place) {
   const known = await get("building");
   let checked = null;
   const list = h("ol", { class: "stack-list" });
+  const layersToAdd = h("div");
   const said = h("p", { role: "status" });
   const code = h("div", { class: "code" });
   const chosenData = h("div");
@@ -34,7 +35,8 @@ export async function show(place) {
   const results = h("section", { class: "results" });
   const charts = [new Lines("Loss", { height: 180, sync: "build" }), new Lines("Validation accuracy", { height: 180, sync: "build", percent: true })];
   const points = new Points(kept, () => check(), () => kept.now);
-  let stream = null, grabbed = null, timer = null;
+  const following = new Following(kept, results, charts, points);
+  let grabbed = null;
 
   // -- data ---------------------------------------------------------------------------------------------
 
@@ -58,7 +60,7 @@ export async function show(place) {
     Object.assign(kept, { data: name, columns, target: columns.at(-1) ?? "" });
     kept.title = "";
     kept.last = kept.now = null; // tries on other data are not compared
-    stream?.close();
+    following.close();
     fill(results);
     told.textContent = "";
     if (name === "points") Object.assign(kept.settings, { epochs: 60, batch_size: 20, learning_rate: 0.01 });
@@ -125,7 +127,7 @@ export async function show(place) {
       kept.layers.splice(at, 0, { layer, ...needed });
       check(at);
     };
-    const own = known.own.map((o) => button(o.name, add(o.path), { class: `own ${o.state}`, draggable: "true", title: `${o.path}: ${o.state}`, "data-layer": o.path }));
+    const own = known.own.map((o) => button(o.name, add(o.path), { class: `own ${o.state}`, draggable: "true", title: `${o.path}: ${o.state}`, "aria-label": `${o.name}, ${o.state}`, "data-layer": o.path }));
     const given = known.palette.map((p) => button(p.layer, add(p.layer), { draggable: "true", title: p.says, "data-layer": p.layer }));
     const element = h("div", { class: "palette", role: "group", "aria-label": "Layers to add" }, own, given, h("span", { class: "small" }, "Press or drag to add."));
     element.addEventListener("dragstart", (event) => {
@@ -134,7 +136,24 @@ export async function show(place) {
       event.dataTransfer.effectAllowed = "copy";
       event.dataTransfer.setData("text/plain", layer);
     });
-    return element;
+    fill(layersToAdd, element);
+  }
+
+  // A layer of one's own is green, red with what is wrong, or grey: as the checker says at every save.
+  const judged = events({}, { layers: latest(async () => {
+    known.own = (await get("building")).own;
+    palette();
+    for (const item of list.querySelectorAll("[data-at]")) ofOwn(item, kept.layers[item.dataset.at]?.layer);
+  }) });
+
+  function ofOwn(item, path) {
+    const own = known.own.find((o) => o.path === path);
+    if (!own) return;
+    const isAgain = kept.layers.findIndex((l) => l.layer === path) < Number(item.dataset.at); // said once
+    const fits = !item.querySelector(":scope > .bad");
+    item.classList.remove("right", "unknown", "checking", ...(fits ? ["wrong"] : []));
+    item.classList.add("own", own.state);
+    fill(item.querySelector(".verdict"), h("span", { class: `state ${own.state}` }, own.state), own.says && !isAgain && h("span", { class: "bad" }, own.says));
   }
 
   function rows(focus = null) {
@@ -168,8 +187,10 @@ export async function show(place) {
         button("↑", () => move(at, -1), { class: "quiet", "aria-label": `Move ${name} up` }),
         button("↓", () => move(at, 1), { class: "quiet", "aria-label": `Move ${name} down` }),
         button("×", () => remove(at), { class: "quiet", "aria-label": `Remove ${name}` })),
+      h("div", { class: "verdict" }),
       found.error && h("p", { class: "bad" }, found.error),
     );
+    ofOwn(item, layer.layer);
     item.addEventListener("keydown", (event) => {
       if (event.target !== item) return;
       if (event.altKey && event.key === "ArrowUp") move(at, -1);
@@ -268,9 +289,7 @@ export async function show(place) {
   const train = button("Train", async () => {
     try {
       train.disabled = true;
-      const made = await post("train", await network());
-      kept.last = kept.now;
-      kept.now = made.id;
+      await start();
       follow();
     } catch (error) {
       toast(error.message, true);
@@ -278,6 +297,12 @@ export async function show(place) {
       train.disabled = false;
     }
   }, { class: "strong" });
+
+  async function start() {
+    const made = await post("train", await network());
+    Object.assign(kept, { last: kept.now, now: made.id });
+    kept.titles[made.id] = kept.name ?? "";
+  }
 
   const trainer = h("div", { class: "bar-of-acts trainer" });
   function options() {
@@ -289,60 +314,18 @@ export async function show(place) {
         train);
   }
 
-  function follow() {
-    stream?.close();
-    clearTimeout(timer);
-    const id = kept.now;
-    const head = h("div", { class: "bar-of-acts" }, h("h2", {}, "Training"), h("a", { href: `#/run/${encodeURIComponent(id)}` }, "Open the run"), kept.last && h("span", { class: "muted" }, "beside the last try"));
-    const state = h("p", { role: "status", class: "muted" }, "Starting.");
-    const table = h("div");
-    fill(results, head, state, h("div", { class: "charts" }, charts.map((c) => c.element)), table);
-    let before = null, lastRow = null;
-    const began = Date.now();
-    const listen = () => {
-      stream = events({ id, weights: "live" }, {
-        async curves(found) {
-          before ??= kept.last ? (await get("curves", { id: kept.last, points: 300 }).catch(() => ({})))[kept.last] : undefined;
-          const both = { [id]: found, ...(before ? { [kept.last]: before } : {}) };
-          const named = [{ id, title: "this try", name: "this try" }, { id: kept.last, title: "last try", name: "last try" }];
-          const name = found.epochs.some((e) => e.val_metric !== undefined) ? "val_metric" : "val_acc";
-          charts[1].caption.textContent = name === "val_acc" ? "Validation accuracy" : `Validation: ${found.epochs[0]?.metric ?? "metric"}`;
-          charts[1].options.percent = name === "val_acc";
-          charts[0].set(...together(named, both, "loss"));
-          charts[1].set(...together(named, both, name));
-        },
-        async status({ row, live, news, now }) {
-          state.textContent = news.said || `${row.state}, step ${(live.iteration ?? row.iteration ?? 0).toLocaleString("en")}`;
-          state.className = news.said ? "bad" : "muted";
-          if (kept.last) lastRow ??= (await get("run", { id: kept.last }).catch(() => ({}))).row;
-          fill(table, lastRow && beside(row, lastRow));
-          if (kept.data === "points" && (now || row.state === "finished")) points.boundary(id, row.state === "finished" ? "best" : "live");
-        },
-        gone: () => again(),
-      });
-    };
-    // the run's folder appears when its process has built the network
-    const again = async () => {
-      stream?.close();
-      const news = await post("news", { id }).catch(() => ({}));
-      if (news.said) {
-        state.className = "bad";
-        state.textContent = news.said.split("\n").at(-1);
-      } else if (news.exists) listen();
-      else if (Date.now() - began < 60000) timer = setTimeout(again, 300);
-    };
-    again();
-  }
+  const follow = () => following.follow();
 
-  // What came out, and the settings that differ, of this try and the last one.
-  function beside(row, before) {
-    const differ = [...new Set([...Object.keys(row.settings), ...Object.keys(before.settings)])].filter((key) => key !== "name" && row.settings[key] !== before.settings[key]);
-    const score = (r) => (r.val_acc === undefined ? number(r.val_metric) : percent(r.val_acc));
-    const line = (title, f, marked) => h("tr", { class: marked ? "differs" : "" }, h("th", { scope: "row" }, title), h("td", {}, f(row)), h("td", {}, f(before)));
-    return h("div", { class: "settings", tabindex: "0", role: "region", "aria-label": "This try and the last one" }, h("table", {},
-      h("thead", {}, h("tr", {}, ["", "this try", "last try"].map((t) => h("th", { scope: "col" }, t)))),
-      h("tbody", {}, line("validation", score), line("loss", (r) => number(r.loss)), line("seconds", (r) => number(r.seconds, 3)),
-        differ.map((key) => line(key, (r) => String(r.settings[key] ?? "–"), true)))));
+  // Two networks that differ in a layer, trained at the same time.
+  async function pair() {
+    kept.last = kept.now = null;
+    for (const [name, layers] of kept.waiting.splice(0)) {
+      Object.assign(kept, { name, layers });
+      await start();
+    }
+    kept.name = undefined;
+    await check();
+    results.scrollIntoView({ block: "start" });
   }
 
   fill(
@@ -350,19 +333,21 @@ export async function show(place) {
     h("h1", {}, "Build a network"),
     zone,
     h("div", { class: "two build" },
-      h("section", {}, h("h2", {}, "Layers"), palette(), list, said),
+      h("section", {}, h("h2", {}, "Layers"), layersToAdd, list, said),
       h("section", {}, h("h2", {}, "The same as code"), code)),
     h("section", {}, h("h2", {}, "Train"), trainer),
     results,
   );
   data();
   options();
+  palette();
   await check();
+  if (kept.waiting.length) await pair().catch((error) => toast(error.message, true));
   if (kept.now) follow();
   return {
     close() {
-      stream?.close();
-      clearTimeout(timer);
+      following.close();
+      judged.close();
       charts.forEach((c) => c.close());
       points.close();
     },
@@ -370,7 +355,8 @@ export async function show(place) {
   };
 }
 
-export function useLayers(layers, data = "digits", settings = {}) {
-  Object.assign(kept, { data, layers, target: "", columns: [] });
+// Show these layers; `waiting`, [name, layers] twice, are trained at once.
+export function useLayers(layers, data = "digits", settings = {}, waiting = []) {
+  Object.assign(kept, { data, layers, waiting, target: "", columns: [] });
   Object.assign(kept.settings, settings);
 }

@@ -153,7 +153,7 @@ def _without_a_network(config: Path) -> dict[str, Any]:
     tables = read_toml("config", config)
     if "model" in tables:
         return {}
-    found = {}
+    found: dict[str, Any] = {}
     for name, value in tables.items():
         inner = value.items() if isinstance(value, dict) else None
         found |= {name: value} if inner is None else {f"{name}.{key}": v for key, v in inner}

@@ -43,6 +43,7 @@ class TrainingOptions:
     checkpoint_steps: int = 0
     augment: Mapping[str, float] = field(default_factory=dict)
     clip_norm: float = 0.0
+    precision: str = "float32"
     ema: float = 0.0
     restore_best: bool = True
     sampling: str = "replacement"

@@ -305,3 +305,14 @@ def test_a_file_without_a_network_leaves_it_to_be_chosen(tmp_path, monkeypatch, 
     (folder,) = Path("runs").iterdir()
     config = RunConfig.from_toml(folder / "config.toml")
     assert (config.model["name"], config.training.epochs) == ("FullyConnectedNet", 2)
+
+
+def test_a_file_with_a_network_keeps_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{i},{i * i % 7},{'abc'[i % 3]}" for i in range(60)]
+    Path("t.csv").write_text("\n".join(["a,b,y", *rows]))
+    Path("run.toml").write_text('[model]\nname = "TwoLayerNet"\n[training]\nepochs = 1\n')
+    line = ["train", "--quiet", "--config", "run.toml", "--data", "t.csv", "--target", "y"]
+    assert run([*line, "--out", "runs"]) == 0
+    (folder,) = Path("runs").iterdir()
+    assert RunConfig.from_toml(folder / "config.toml").model["name"] == "TwoLayerNet"

@@ -136,7 +136,7 @@ def chosen(
             return _for_own_data(given)
     if config is not None and recipe is None and dataset is None:
         written = _without_a_network(config)
-        if "data.path" in {**written, **given}:
+        if written is not None and "data.path" in {**written, **given}:
             return _for_own_data({**written, **given})
     if "data.path" in given:
         from handgrad.data import kind_of
@@ -145,14 +145,14 @@ def chosen(
     return Chosen(_listed(config, recipe, dataset, given))
 
 
-def _without_a_network(config: Path) -> dict[str, Any]:
-    """Return the settings of a file that names no network, by dotted keys; nothing of one that does."""
+def _without_a_network(config: Path) -> dict[str, Any] | None:
+    """Return the settings of a file that names no network, by dotted keys; None where it names one."""
     from handgrad.training.config import RunConfig, read_toml
 
     RunConfig.from_toml(config)  # says what is wrong in it
     tables = read_toml("config", config)
     if "model" in tables:
-        return {}
+        return None
     found: dict[str, Any] = {}
     for name, value in tables.items():
         inner = value.items() if isinstance(value, dict) else None

@@ -113,10 +113,22 @@ def random_crop(
     check_choice("random_crop", "mode", mode, ("constant", "reflect"))
     most = max(X.shape[2:]) if mode == "constant" else min(X.shape[2:]) - 1
     pad = as_count("random_crop", "pad", pad, minimum=0, maximum=most)
-    padded = np.pad(X, ((0, 0), (0, 0), (pad, pad), (pad, pad)), mode=mode)
+    padded = (
+        _padded(X, pad)
+        if mode == "constant"
+        else np.pad(X, (*[(0, 0)] * 2, *[(pad, pad)] * 2), mode)
+    )
     windows = np.lib.stride_tricks.sliding_window_view(padded, X.shape[2:], axis=(2, 3))
     corner = _integers(as_random(rng), 2 * pad + 1, (2, len(X)))
     return np.ascontiguousarray(windows[np.arange(len(X)), :, corner[0], corner[1]])
+
+
+def _padded(X: np.ndarray, pad: int) -> np.ndarray:
+    """X with `pad` zeros around each image, faster than `np.pad` where there are few pixels."""
+    N, C, height, width = X.shape
+    padded = np.zeros((N, C, height + 2 * pad, width + 2 * pad), X.dtype)
+    padded[:, :, pad : pad + height, pad : pad + width] = X
+    return padded
 
 
 def cutout(X: np.ndarray, rng: Any = None, size: int = 8) -> np.ndarray:

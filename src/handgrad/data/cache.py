@@ -93,9 +93,17 @@ class StoredImages:
         """Return the rows at `places`, as an array of their own."""
         if not len(self):
             return np.zeros(self.shape, self.dtype)[places]
-        mapped = np.memmap(self.path, self.dtype, "r", self.offset, self._shape)
-        rows = np.array(mapped[places])
+        rows = np.array(self._map()[places])
         return rows if self._arrange is None else self._arrange(rows)
+
+    def mapped(self) -> np.ndarray | None:
+        """Return all rows, mapped until the array goes; None where the file has them in another order."""
+        if self._arrange is not None or not len(self):
+            return None
+        return np.asarray(self._map())
+
+    def _map(self) -> np.memmap:
+        return np.memmap(self.path, self.dtype, "r", self.offset, self._shape)
 
 
 class Cached(NamedTuple):

@@ -1,0 +1,148 @@
+"""Where a plan of a Solver takes the rows of its steps from.
+
+=====================  ===============================================================================
+rows                   what the plan reads
+=====================  ===============================================================================
+numbers                the array itself, out of which it takes its batches
+bytes with their       the bytes, in memory or mapped from their file for the time of a call; it makes
+preprocessing          numbers of those in a batch
+all others, and those  blocks: the batches of several steps, one behind the other, which the thread that
+that are augmented     runs ahead (`handgrad.training.ahead`) makes while the steps before are computed
+=====================  ===============================================================================
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from handgrad import engines
+from handgrad.data.cache import StoredImages
+from handgrad.data.preprocessing import Preprocessing
+from handgrad.data.rows import Rows
+from handgrad.environment import cores
+from handgrad.nn.compiled.parts import Feed
+from handgrad.training.step import wish
+
+if TYPE_CHECKING:
+    from handgrad.training.solver import Solver
+
+BYTES = 1 << 23  # of a block, beside which the next one is made
+
+
+class Drawn(NamedTuple):
+    """What steps take.
+
+    rows: of the training set, (steps, batch); feed: where a plan reads them; places: of them there.
+    """
+
+    rows: np.ndarray
+    feed: Feed
+    places: np.ndarray
+
+
+class Stored:
+    """All rows of a training set, out of which a plan takes its batches."""
+
+    def __init__(self, X: Any, y: np.ndarray, prepare: tuple[np.ndarray, ...] = ()) -> None:
+        """Take rows of numbers, or bytes and what prepares them; y is as long as X."""
+        self._X, self._y, self._prepare = X, y, prepare
+
+    def draw(self, solver: Solver, count: int, most: int, in_turns: bool) -> Drawn:
+        """Draw the rows of the next `count` steps.
+
+        Args:
+            solver: whose stream draws.
+            count: how many steps are to be one call.
+            most: how many steps are left of the epoch.
+            in_turns: whether each step itself draws from the same stream, and is to be drawn alone.
+        """
+        now = wish(solver, 0)
+        rows = solver.sampler.draw_several(now.size, solver.random, now.step, now.share, count)
+        X = self._X
+        if isinstance(X, StoredImages):
+            X = X.mapped()
+        places = now.X.chosen[rows] if self._prepare else rows
+        return Drawn(rows, Feed(X, self._y, self._prepare), np.ascontiguousarray(places, np.int64))
+
+
+class Blocks:
+    """Batches that are made in front of the steps that a plan does with them."""
+
+    def __init__(self, y: np.ndarray) -> None:
+        """Take the labels or targets of all rows."""
+        self._y = y
+
+    def draw(self, solver: Solver, count: int, most: int, in_turns: bool) -> Drawn:
+        """Draw the batches of the next steps: those made ahead, or the next one, or `count` without a thread.
+
+        See `Stored.draw`.  Where a core is free, the thread goes on to the steps behind them in the epoch.
+        """
+        row = solver.X_train.dtype.itemsize * prod(solver.X_train.shape[1:])
+        count = min(count, max(1, BYTES // (solver.batch_size * max(row, 1))))
+        ahead = not in_turns and _has_a_spare_core() and wish(solver, 0, count).can_be_made_ahead
+        alone = 1 if ahead else count
+        rows, X = solver.ahead.take(
+            solver.sampler, solver.random, wish(solver, 0, 1 if in_turns else most), alone
+        )
+        steps = len(rows) // rows_of_a_step(solver)
+        later = min(count, most - steps)
+        if later > 0 and ahead:
+            solver.ahead.go_on(solver.sampler, solver.random, wish(solver, steps, later))
+        places = np.arange(len(rows)).reshape(steps, -1)
+        X = np.ascontiguousarray(X)
+        return Drawn(rows.reshape(steps, -1), Feed(X, self._y[rows]), places)
+
+
+def _has_a_spare_core() -> bool:
+    """Whether a thread has a core to itself while a plan computes; else the plan's threads wait for it."""
+    return engines.get("native").control.threads() < cores()
+
+
+def rows_of_a_step(solver: Solver) -> int:
+    """Return how many rows each batch has."""
+    if solver.sampling == "replacement":
+        return solver.batch_size
+    return min(solver.batch_size, len(solver.X_train))
+
+
+def feed_of(solver: Solver) -> Stored | Blocks | None:
+    """Return how a plan reads the training set of `solver`, or None where it cannot."""
+    X, model = solver.X_train, solver.model
+    dtype = next(iter(model.params.values())).dtype
+    if model.dtype is not None and np.dtype(model.dtype) != dtype:
+        return None
+    labels = solver.task == "classification"
+    y = np.ascontiguousarray(solver.y_train, np.int64 if labels else np.float64)
+    if type(X) is Rows and solver.augment is None and X.dtype == dtype:
+        stored = _stored_bytes(X, y)
+        if stored is not None:
+            return stored
+    casts = model.dtype is not None and model._casts_input
+    if X.dtype not in (np.float32, np.float64) or not (casts or X.dtype == dtype):
+        return None
+    if solver.augment is not None or isinstance(X, Rows):
+        return Blocks(y)
+    if type(X) is not np.ndarray or not X.flags.c_contiguous or not X.flags.aligned:
+        return None
+    return Stored(X, y)
+
+
+def _stored_bytes(X: Rows, own: np.ndarray) -> Stored | None:
+    """Return the bytes of X and their preprocessing, where a plan can do both."""
+    raw = X.raw
+    if type(X.prepare) is not Preprocessing or raw.dtype != np.uint8:
+        return None
+    if isinstance(raw, StoredImages):
+        if raw.mapped() is None:
+            return None
+    elif type(raw) is not np.ndarray or not raw.flags.c_contiguous:
+        return None
+    # y as long as what is stored
+    y = np.zeros((len(raw), *own.shape[1:]), own.dtype)
+    y[X.chosen] = own
+    if not (y[X.chosen] == own).all():  # a row that is there twice, with two labels
+        return None
+    return Stored(raw, y, X.prepare.of_bytes())

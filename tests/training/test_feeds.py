@@ -17,7 +17,8 @@ from handgrad.training.checkpoint import save_checkpoint
 pytestmark = pytest.mark.skipif(
     "native" not in engines.available(), reason="the native engine is not built"
 )
-BOTH = {"flip": 0.5, "crop": 2}
+BOTH = {"flip": 0.5, "crop": 2}  # which a plan does itself
+HIDING = {"flip": 0.5, "cutout": 2}  # which it does not
 
 
 @pytest.fixture(autouse=True)
@@ -77,6 +78,13 @@ CASES = {
     "numbers, augmented": ("numbers", {"augment": BOTH}),
     "bytes, augmented": ("bytes", {"augment": BOTH, "ema": 0.9}),
     "mapped, augmented": ("mapped", {"augment": BOTH, "sampling": "shuffled"}),
+    "crop, then flip": ("bytes", {"augment": {"crop": 6, "flip": 0.5, "alternating_flip": 1}}),
+    "16 bits, augmented": ("16 bits", {"augment": BOTH}),
+    "numbers, hidden": ("numbers", {"augment": HIDING}),
+    "dropout from the same stream, hidden": (
+        "bytes",
+        {"augment": HIDING, "dropout": 0.5, "rng": None},
+    ),
     "all augmentations": (
         "mapped",
         {
@@ -132,7 +140,7 @@ def test_a_block_is_made_while_the_one_before_is_computed(tmp_path, monkeypatch)
         return drawn
 
     monkeypatch.setattr(feeds.Blocks, "draw", counted)
-    solver_of(data("mapped", tmp_path), augment=BOTH).train()
+    solver_of(data("mapped", tmp_path), augment=HIDING).train()
     epoch = [(1, 0), (3, 1), (3, 1)]
     assert calls[-6:] == epoch * 2
 
@@ -159,7 +167,7 @@ def test_another_augmentation_in_the_middle(tmp_path):
         needs_each_step = False
 
         def on_epoch_end(self, solver, record):
-            solver.augment = [None, Augmentation({"crop": 1}), None, None][int(record["epoch"])]
+            solver.augment = [None, Augmentation(HIDING), None, None][int(record["epoch"])]
 
     found = []
     for by_plan in (False, True):
@@ -172,14 +180,15 @@ def test_another_augmentation_in_the_middle(tmp_path):
     assert found[0] == found[1]
 
 
-def test_goes_on_from_a_checkpoint(tmp_path):
+@pytest.mark.parametrize("augment", [BOTH, HIDING], ids=["stored", "blocks"])
+def test_goes_on_from_a_checkpoint(augment, tmp_path):
     class Stop(Callback):
         def on_epoch_end(self, solver, record):
             if record["epoch"] == 2:
                 save_checkpoint(solver, tmp_path / "half.safetensors")
                 solver.stop()
 
-    options = {"augment": BOTH, "sampling": "shuffled"}
+    options = {"augment": augment, "sampling": "shuffled"}
     once = solver_of(data("mapped", tmp_path), **options)
     once.train()
     solver_of(data("mapped", tmp_path), callbacks=[Stop()], **options).train()
@@ -190,7 +199,7 @@ def test_goes_on_from_a_checkpoint(tmp_path):
     assert resumed.planned.steps == 7
 
 
-@pytest.mark.parametrize("augment", [None, BOTH], ids=["stored", "blocks"])
+@pytest.mark.parametrize("augment", [BOTH, HIDING], ids=["stored", "blocks"])
 def test_an_interruption_at_any_line_takes_the_steps_back(augment, tmp_path, monkeypatch):
     monkeypatch.setattr(feeds, "BYTES", 3 * 10 * 72 * 4)
     files = ("training/feeds.py", "training/ahead.py", "training/compiled.py", "data/cache.py")
@@ -223,7 +232,7 @@ def test_an_interruption_at_any_line_takes_the_steps_back(augment, tmp_path, mon
         return None
 
     lines = 0
-    while (solver := interrupted(1 + 17 * lines)) is not None:
+    while (solver := interrupted(1 + 29 * lines)) is not None:
         solver.train()
         assert outcome(solver) == expected, lines
         lines += 1

@@ -107,7 +107,7 @@ class Planned:
         source = self._rows()
         if source is None:
             raise NotCovered("the training set as it is stored")
-        rows, feed, places = source.draw(solver, count, most, in_turns)
+        rows, feed, places, moves = source.draw(solver, count, most, in_turns)
         count = len(rows)
         weights = None if solver.weights is None else solver.weights[rows]
         iterations = range(place.iteration, place.iteration + count)
@@ -117,7 +117,7 @@ class Planned:
         if solver.ema is not None:
             shares = [solver.average.share(i) for i in iterations]
             averages = {**solver.average.params, **solver.average.buffers}
-        steps = Steps(places, factors, solver.clip_norm or 0.0, shares, weights)
+        steps = Steps(places, factors, solver.clip_norm or 0.0, shares, weights, moves)
         self._factors = factors
         return plan.run(feed, solver.optim_configs, steps, averages, seconds=np.inf), count
 

@@ -6,9 +6,11 @@ rows                   what the plan reads
 numbers                the array itself, out of which it takes its batches
 bytes with their       the bytes, in memory or mapped from their file for the time of a call; it makes
 preprocessing          numbers of those in a batch
-all others, and those  blocks: the batches of several steps, one behind the other, which the thread that
-that are augmented     runs ahead (`handgrad.training.ahead`) makes while the steps before are computed
+all others             blocks: the batches of several steps, one behind the other, which the thread that
+                       runs ahead (`handgrad.training.ahead`) makes while the steps before are computed
 =====================  ===============================================================================
+
+Flips and crops are done by the plan as it takes a batch, all other augmentations in blocks.
 """
 
 from __future__ import annotations
@@ -19,11 +21,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from handgrad import engines
+from handgrad.data.augment import Augmentation
 from handgrad.data.cache import StoredImages
 from handgrad.data.preprocessing import Preprocessing
 from handgrad.data.rows import Rows
 from handgrad.environment import cores
 from handgrad.nn.compiled.parts import Feed
+from handgrad.training.ahead import Wish
 from handgrad.training.step import wish
 
 if TYPE_CHECKING:
@@ -35,12 +39,14 @@ BYTES = 1 << 23  # of a block, beside which the next one is made
 class Drawn(NamedTuple):
     """What steps take.
 
-    rows: of the training set, (steps, batch); feed: where a plan reads them; places: of them there.
+    rows: of the training set, (steps, batch); feed: where a plan reads them; places: of them there; moves: of
+    each of them, None where none is.
     """
 
     rows: np.ndarray
     feed: Feed
     places: np.ndarray
+    moves: np.ndarray | None = None
 
 
 class Stored:
@@ -60,12 +66,17 @@ class Stored:
             in_turns: whether each step itself draws from the same stream, and is to be drawn alone.
         """
         now = wish(solver, 0)
-        rows = solver.sampler.draw_several(now.size, solver.random, now.step, now.share, count)
+        moves = None
+        if solver.augment is None:
+            rows = solver.sampler.draw_several(now.size, solver.random, now.step, now.share, count)
+        else:
+            rows, moves = _moved(solver, now, count)
         X = self._X
         if isinstance(X, StoredImages):
             X = X.mapped()
         places = now.X.chosen[rows] if self._prepare else rows
-        return Drawn(rows, Feed(X, self._y, self._prepare), np.ascontiguousarray(places, np.int64))
+        feed = Feed(X, self._y, self._prepare)
+        return Drawn(rows, feed, np.ascontiguousarray(places, np.int64), moves)
 
 
 class Blocks:
@@ -96,6 +107,16 @@ class Blocks:
         return Drawn(rows.reshape(steps, -1), Feed(X, self._y[rows]), places)
 
 
+def _moved(solver: Solver, first: Wish, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw the rows of `count` steps, and how each is moved, in turns."""
+    augment, rows, moves = solver.augment, [], []
+    assert isinstance(augment, Augmentation)
+    for step in range(first.step, first.step + count):
+        rows.append(solver.sampler.draw(first.size, solver.random, step, first.share))
+        moves.append(augment.moves(solver.random, rows[-1], first.epoch))
+    return np.stack(rows), np.stack(moves)
+
+
 def _has_a_spare_core() -> bool:
     """Whether a thread has a core to itself while a plan computes; else the plan's threads wait for it."""
     return engines.get("native").control.threads() < cores()
@@ -116,14 +137,18 @@ def feed_of(solver: Solver) -> Stored | Blocks | None:
         return None
     labels = solver.task == "classification"
     y = np.ascontiguousarray(solver.y_train, np.int64 if labels else np.float64)
-    if type(X) is Rows and solver.augment is None and X.dtype == dtype:
+    augment = solver.augment
+    as_stored = augment is None or (
+        isinstance(augment, Augmentation) and augment.only_moves and X.ndim == 4
+    )
+    if type(X) is Rows and as_stored and X.dtype == dtype:
         stored = _stored_bytes(X, y)
         if stored is not None:
             return stored
     casts = model.dtype is not None and model._casts_input
     if X.dtype not in (np.float32, np.float64) or not (casts or X.dtype == dtype):
         return None
-    if solver.augment is not None or isinstance(X, Rows):
+    if not as_stored or isinstance(X, Rows):
         return Blocks(y)
     if type(X) is not np.ndarray or not X.flags.c_contiguous or not X.flags.aligned:
         return None

@@ -1,6 +1,7 @@
 // Plans for Python; see plan/plan.h.
 #include "plan/plan.h"
 
+#include <algorithm>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
@@ -118,6 +119,7 @@ Feed feed_of(const AnyArray& X, const AnyArray& y, const nb::tuple& prepare) {
             const int64_t bytes = feed.x_size * static_cast<int64_t>(sizeof(double));
             feed.mean = static_cast<const double*>(dense<double>(first, bytes, "plan: mean does not fit X"));
             feed.std = static_cast<const double*>(dense<double>(nb::cast<AnyArray>(prepare[1]), bytes, "plan: std does not fit X"));
+            if (std::all_of(feed.std, feed.std + feed.x_size, [](double x) { return x == 1.0; })) feed.std = nullptr;
         }
     }
     if (y.dtype() == nb::dtype<int64_t>())

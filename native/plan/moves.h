@@ -23,8 +23,11 @@ void copy_span(const Feed& feed, int64_t row, int64_t at, int64_t count, T* out)
         for (int64_t i = 0; i < count; ++i) out[i] = values[x[i]];
     } else {
         const uint8_t* x = static_cast<const uint8_t*>(feed.X) + first;
-        const double *mean = feed.mean + at, *std = feed.std + at;
-        for (int64_t i = 0; i < count; ++i) out[i] = static_cast<T>((static_cast<double>(x[i]) - mean[i]) / std[i]);
+        const double *mean = feed.mean + at, *std = feed.std ? feed.std + at : nullptr;
+        if (!std)
+            for (int64_t i = 0; i < count; ++i) out[i] = static_cast<T>(static_cast<double>(x[i]) - mean[i]);
+        else
+            for (int64_t i = 0; i < count; ++i) out[i] = static_cast<T>((static_cast<double>(x[i]) - mean[i]) / std[i]);
     }
 }
 

@@ -145,7 +145,7 @@ def test_a_block_is_made_while_the_one_before_is_computed(tmp_path, monkeypatch)
     assert calls[-6:] == epoch * 2
 
 
-def test_no_more_is_mapped_than_a_call_reads(tmp_path):
+def test_no_file_stays_mapped(tmp_path):
     """The rows in the file are no part of the process between two calls."""
     mapped = []
 

@@ -4,7 +4,7 @@
 rows                   what the plan reads
 =====================  ===============================================================================
 numbers                the array itself, out of which it takes its batches
-bytes with their       the bytes, in memory or mapped from their file for the time of a call; it makes
+bytes with their       the bytes, in memory or those of some steps read from their file; it makes
 preprocessing          numbers of those in a batch
 all others             blocks: the batches of several steps, one behind the other, which the thread that
                        runs ahead (`handgrad.training.ahead`) makes while the steps before are computed
@@ -66,16 +66,20 @@ class Stored:
             in_turns: whether each step itself draws from the same stream, and is to be drawn alone.
         """
         now = wish(solver, 0)
+        is_file = isinstance(self._X, StoredImages)
+        if is_file:
+            count = _cut(count, now, self._X.dtype.itemsize)
         moves = None
         if solver.augment is None:
             rows = solver.sampler.draw_several(now.size, solver.random, now.step, now.share, count)
         else:
             rows, moves = _moved(solver, now, count)
-        X = self._X
-        if isinstance(X, StoredImages):
-            X = X.mapped()
         places = now.X.chosen[rows] if self._prepare else rows
-        feed = Feed(X, self._y, self._prepare)
+        feed = Feed(self._X, self._y, self._prepare)
+        if is_file:  # what is read of it, one batch behind the other
+            chosen = places.ravel()
+            X = np.ascontiguousarray(self._X[chosen])
+            feed, places = feed._replace(X=X, y=self._y[chosen]), _in_order(rows)
         return Drawn(rows, feed, np.ascontiguousarray(places, np.int64), moves)
 
 
@@ -91,8 +95,7 @@ class Blocks:
 
         See `Stored.draw`.  Where a core is free, the thread goes on to the steps behind them in the epoch.
         """
-        row = solver.X_train.dtype.itemsize * prod(solver.X_train.shape[1:])
-        count = min(count, max(1, BYTES // (solver.batch_size * max(row, 1))))
+        count = _cut(count, wish(solver, 0), solver.X_train.dtype.itemsize)
         ahead = not in_turns and _has_a_spare_core() and wish(solver, 0, count).can_be_made_ahead
         alone = 1 if ahead else count
         rows, X = solver.ahead.take(
@@ -102,9 +105,19 @@ class Blocks:
         later = min(count, most - steps)
         if later > 0 and ahead:
             solver.ahead.go_on(solver.sampler, solver.random, wish(solver, steps, later))
-        places = np.arange(len(rows)).reshape(steps, -1)
-        X = np.ascontiguousarray(X)
-        return Drawn(rows.reshape(steps, -1), Feed(X, self._y[rows]), places)
+        X, y = np.ascontiguousarray(X), self._y[rows]
+        rows = rows.reshape(steps, -1)
+        return Drawn(rows, Feed(X, y), _in_order(rows))
+
+
+def _cut(count: int, batch: Wish, bytes_each: int) -> int:
+    """Return how many batches a block holds, of `count` that are wanted."""
+    numbers = batch.size * prod(batch.X.shape[1:])
+    return min(count, max(1, BYTES // max(numbers * bytes_each, 1)))
+
+
+def _in_order(rows: np.ndarray) -> np.ndarray:
+    return np.arange(rows.size).reshape(rows.shape)
 
 
 def _moved(solver: Solver, first: Wish, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -160,10 +173,8 @@ def _stored_bytes(X: Rows, own: np.ndarray) -> Stored | None:
     raw = X.raw
     if type(X.prepare) is not Preprocessing or raw.dtype != np.uint8:
         return None
-    if isinstance(raw, StoredImages):
-        if raw.mapped() is None:
-            return None
-    elif type(raw) is not np.ndarray or not raw.flags.c_contiguous:
+    in_memory = type(raw) is np.ndarray and raw.flags.c_contiguous
+    if not in_memory and not isinstance(raw, StoredImages):
         return None
     # y as long as what is stored
     y = np.zeros((len(raw), *own.shape[1:]), own.dtype)

@@ -77,7 +77,7 @@ def page(file: str, names: list[str], entry: Callable[[str, str, Any], str], ima
     used = _used(names)
     if used:
         parts += [heading("Used by", "-"), used]
-    parts += [heading("Tests", "-"), _tests(file)]
+    parts += [heading("Tests", "-"), _tests(file, names)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -177,11 +177,7 @@ def _source(module: ModuleType) -> str:
 
 def _mistakes(file: str, names: list[str]) -> Iterable[tuple[str, str, str]]:
     """Yield the right piece of code, the wrong one, and what the checker says."""
-    sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "checker")]
-    try:
-        catalogue = importlib.import_module("catalogue").CATALOGUE
-    finally:
-        del sys.path[:2]
+    catalogue = _from_tests("catalogue").CATALOGUE
     family = FAMILIES.get(file, file if file in hypotheses.FAMILIES else "")
     says: dict[str, str] = {}
     for side in ("forward", "backward"):
@@ -237,10 +233,41 @@ def _used(names: list[str]) -> str:
     return "\n\n".join(said)
 
 
-def _tests(file: str) -> str:
+def _from_tests(name: str) -> ModuleType:
+    """Import a module of the tests, which are no package."""
+    sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "checker")]
+    try:
+        return importlib.import_module(name)
+    finally:
+        del sys.path[:2]
+
+
+BOUNDS = (
+    ("what is compared", "bound"),
+    ("backward with the complex step of forward: the whole Jacobian, in float64", "1e-12"),
+    ("every engine with the plain loops, in float64", "1e-12"),
+    ("any strides, byte orders and alignments with contiguous arrays", "100 eps"),
+    ("the arguments after a call with those before it", "the same bits"),
+    (
+        "batches without a row, hostile shapes and numbers",
+        "an answer, or an error that names the argument",
+    ),
+)
+
+
+def _tests(file: str, names: list[str]) -> str:
+    """Say in how many configurations the functions are tried, and within which bounds."""
+    cases_of = _from_tests("contract.cases").cases_of
+    calls = [n.removesuffix("_forward") for n in names if n.endswith(("_forward", "_loss"))]
+    counts = [f"{count} of ``{name}``" for name in calls if (count := len(cases_of(name)))]
+    parts = []
+    if counts:
+        table = [".. list-table::", "   :header-rows: 1", "   :widths: 60 40", ""]
+        table += [f"   * - {what}\n     - {bound}" for what, bound in BOUNDS]
+        said = f"``tests/contract`` tries these configurations: {', '.join(counts)}."
+        parts += [said, "\n".join(table)]
     own = ROOT / "tests" / "layers" / f"test_{file}.py"
-    place = f"``tests/layers/{own.name}``" if own.exists() else "``tests/contract``"
-    return (
-        f"Its own tests: {place}. With all layers: complex step in float64 to 1e-12, engines "
-        "against each other, hostile arguments, any strides, threads (``tests/contract``)."
-    )
+    if own.exists():
+        tests = len(re.findall(r"^def test_", own.read_text("utf-8"), re.M))
+        parts.append(f"``tests/layers/{own.name}`` holds {tests} tests of this file alone.")
+    return "\n\n".join(parts)

@@ -46,6 +46,11 @@ FLAGS = [
 AVX2 = ["-mavx2", "-mfma"]
 AVX512 = ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512"]
 X86 = {"avx2": AVX2, "avx512": AVX2 + AVX512}
+# products of bf16: the file that is compiled for these processors alone
+BF16 = {
+    "avx512bf16": ("bf16_dot", [*AVX2, *AVX512, "-mavx512bf16"]),
+    "amx": ("bf16_tiles", [*AVX2, *AVX512, "-mamx-tile", "-mamx-bf16"]),
+}
 WINDOWS_PYTHON = os.environ.get("HANDGRAD_WINDOWS_PYTHON", "")
 STABLE = "-DPy_LIMITED_API=0x030C0000"  # 3.12 and later
 ARM_ROOT = Path("/usr/aarch64-linux-gnu")  # Debian's libc6-arm64-cross
@@ -113,8 +118,11 @@ def units(target: Target) -> list[tuple[Path, str, list[str]]]:
         found += [
             (path, f"{isa}-{path.stem}", [*flags, f"-DHANDGRAD_ISA={isa}"])
             for path in kernels
-            if path.stem != "dispatch"
+            if path.stem not in ("dispatch", "bf16_dot")
         ]
+    for isa, (name, flags) in BF16.items() if target.is_x86 else ():
+        path = NATIVE / "kernels" / f"{name}.cpp"
+        found.append((path, f"{isa}-{name}", [*flags, f"-DHANDGRAD_ISA={isa}"]))
     return [*found, (NATIVE / "kernels" / "dispatch.cpp", "dispatch", [])]
 
 
@@ -180,7 +188,7 @@ def compile_all(
     folder.mkdir(parents=True, exist_ok=True)
     shared = [*FLAGS, optimize, f"-I{NATIVE}"]
     if target.is_x86:
-        shared += ["-DHANDGRAD_X86", "-mcpu=x86_64"]
+        shared += ["-DHANDGRAD_X86", "-DHANDGRAD_BF16_DOT", "-DHANDGRAD_AMX", "-mcpu=x86_64"]
     if "musl" in target.name:
         shared += ["-fPIC"]  # the default elsewhere; these link statically
     objects, errors = [], []

@@ -256,6 +256,7 @@ int main() {
             set_thread_count(threads);
             everything<float>();
             everything<double>();
+            halves();
         }
         std::printf("%s: %d of %d comparisons failed\n", *name, failures, comparisons);
     }

@@ -22,4 +22,7 @@ std::vector<T> draw(int64_t count) {
 template <class T>
 void plans();
 
+// bf16, by each of its kernels.
+void halves();
+
 }  // namespace handgrad::self_test

@@ -17,6 +17,7 @@ from advice import (
     networks,
     numbers,
     owndata,
+    precisions,
     students,
     trainings,
 )
@@ -102,6 +103,7 @@ for module in (
     commands,
     interchange,
     trainings,
+    precisions,
     mistakes,
     owndata,
     checks,

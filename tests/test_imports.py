@@ -352,6 +352,15 @@ def test_import_is_quick(name, share):
     raise AssertionError(f"import {name} took {ours:.3f} s, NumPy's own {numpy:.3f} s")
 
 
+EXTRAS = {"IPython", "anywidget", "keras", "mpi4py", "nbclient", "nbformat", "onnx", "onnxruntime", "optuna",
+          "pandas", "polars", "psycopg", "pyarrow", "sklearn", "starlette", "torch", "uvicorn"}  # fmt: skip
+
+
+def test_a_star_imports_what_needs_no_extra():
+    block = f"import sys\nsys.modules.update(dict.fromkeys({sorted(EXTRAS)}))\n"
+    assert run_python(f"{block}from handgrad import *\nprint(nn.__name__)") == "handgrad.nn\n"
+
+
 @pytest.mark.thorough
 def test_all_that_is_public_is_there_after_a_plain_import():
     """Whatever was imported before: each name in a process of its own."""

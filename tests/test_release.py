@@ -3,9 +3,12 @@
 import importlib
 import json
 import re
+import shlex
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -128,6 +131,41 @@ def test_the_table_of_systems_says_what_failed(monkeypatch):
     )
     text = "In file x.h:1:\nx.h:3:1: warning: a\na.cpp:17:36: error: unused parameter 'v'\n"
     assert cross.first_error(text) == "a.cpp:17:36: error: unused parameter 'v'"
+
+
+def test_wheels_are_tried_here_as_where_they_are_built(monkeypatch):
+    wheels = tool(monkeypatch, "release", "wheels")
+    table = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["cibuildwheel"]
+    command = shlex.split(table["test-command"])
+    assert (
+        tuple(part.removeprefix("{project}/") for part in command[-len(wheels.TESTS) :])
+        == wheels.TESTS
+    )
+    assert command[command.index("-m", 2) + 1] == "not long"
+    (free,) = (one for one in table["overrides"] if "cp314t-*" in one["select"])
+    assert tuple(free["test-requires"]) == wheels.PLAIN
+    assert free["test-extras"] == []
+
+
+def test_what_has_no_wheel_is_left_out_for_a_free_threaded_python(monkeypatch, tmp_path):
+    wheels = tool(monkeypatch, "release", "wheels")
+    wheel = tmp_path / "handgrad-0.1.0-cp314-cp314t-linux.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        text = 'Requires-Dist: rare>=1\nRequires-Dist: numpy>=2.0\nRequires-Dist: torch; extra == "torch"\n'
+        archive.writestr("handgrad-0.1.0.dist-info/METADATA", text)
+    ran = []
+    monkeypatch.setattr(wheels, "kind", lambda python: (14, True))
+    monkeypatch.setattr(wheels, "run", lambda command: ran.append(command[7:]))
+    monkeypatch.setattr(
+        wheels.subprocess,
+        "run",
+        lambda command, **_: SimpleNamespace(returncode=int(command[-1] == "rare>=1")),
+    )
+    assert wheels.installed(wheel, "python3.14t", False) == ["rare>=1"]
+    assert ran == [["numpy>=2.0"], ["--no-deps", str(wheel)]]
+    monkeypatch.setattr(wheels, "kind", lambda python: (14, False))
+    assert wheels.installed(wheel, "python3.14", True) == []
+    assert ran[2:] == [[f"{wheel}[test]"]]
 
 
 ASSEMBLY = """\

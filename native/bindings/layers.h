@@ -8,6 +8,7 @@ namespace handgrad {
 
 using Pair = std::pair<int64_t, int64_t>;  // (vertical, horizontal)
 
+void bind_bf16(nanobind::module_& module);
 void bind_layers(nanobind::module_& module);
 void bind_convs(nanobind::module_& module);
 void bind_muon(nanobind::module_& module);

@@ -17,6 +17,7 @@ using namespace nb::literals;
 NB_MODULE(_kernels, module) {
     module.doc() = "Compiled kernels of the native engine.";
     nb::set_leak_warnings(false);
+    bind_bf16(module);
     bind_layers(module);
     bind_convs(module);
     bind_muon(module);

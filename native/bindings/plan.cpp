@@ -51,7 +51,7 @@ template <class T>
 Planned<T>* make(const Slots& sizes, const Slots& offsets, int64_t arena, const std::vector<std::tuple<int64_t, int64_t, bool>>& carried,
                  const Slots& given, const Slots& results, const std::vector<GivenShape>& shapes,
                  const std::vector<std::tuple<int64_t, int64_t, double>>& constants, int64_t batch, int64_t table_width,
-                 int64_t streams, const std::vector<GivenOp>& ops) {
+                 int64_t streams, const std::vector<GivenOp>& ops, bool is_half) {
     check(sizes.size() == offsets.size() && results.size() == shapes.size(), "plan: lists of different lengths");
     Layout layout;
     for (size_t i = 0; i < sizes.size(); ++i) layout.slots.push_back({sizes[i], offsets[i]});
@@ -63,6 +63,7 @@ Planned<T>* make(const Slots& sizes, const Slots& offsets, int64_t arena, const 
     layout.batch = batch;
     layout.table_width = table_width;
     layout.streams = streams;
+    layout.is_half = is_half;
     std::vector<OpText> texts;
     for (const auto& [name, slots, numbers, floats] : ops) texts.push_back({name, slots, numbers, floats});
     std::vector<Shape> found;
@@ -374,7 +375,7 @@ void bind_plans(nb::module_& module) {
     bind<double>(module, "_Plan64");
     const auto define = [&](const char* name, auto function) {
         module.def(name, function, nb::rv_policy::take_ownership, "sizes"_a, "offsets"_a, "arena"_a, "carried"_a, "given"_a,
-                   "results"_a, "shapes"_a, "constants"_a, "batch"_a, "table_width"_a, "streams"_a, "ops"_a);
+                   "results"_a, "shapes"_a, "constants"_a, "batch"_a, "table_width"_a, "streams"_a, "ops"_a, "is_half"_a = false);
     };
     module.def("finished", finished, "scores"_a, "finish"_a, "scale"_a, "shift"_a);
     define("plan32", make<float>);

@@ -1,10 +1,16 @@
 #include "kernels/dispatch.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 
 #if defined(HANDGRAD_X86)
 #include <cpuid.h>
+#endif
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 namespace handgrad {
@@ -17,8 +23,10 @@ namespace handgrad {
     void fill(ThinKernels<double>&);       \
     void fill(RowKernels<float>&);         \
     void fill(RowKernels<double>&);        \
+    void fill(RowKernels<Bf16>&);          \
     void fill(PoolKernels<float>&);        \
     void fill(PoolKernels<double>&);       \
+    void fill(PoolKernels<Bf16>&);         \
     void fill(GroupKernels<float>&);       \
     void fill(GroupKernels<double>&);      \
     void fill(FlatKernels<float>&);        \
@@ -27,11 +35,25 @@ namespace handgrad {
     void fill(CurveKernels<double>&);      \
     void fill(WinogradKernels&);           \
     void fill(StemKernels&);               \
+    void fill(Bf16Kernels&);               \
     }
 HG_DECLARE(portable)
 #if defined(HANDGRAD_X86)
 HG_DECLARE(avx2)
 HG_DECLARE(avx512)
+#endif
+namespace portable {
+void use_tiles(Bf16Kernels&);
+}
+#if defined(HANDGRAD_BF16_DOT)
+namespace avx512bf16 {
+void use_dot(Bf16Kernels&);
+}
+#endif
+#if defined(HANDGRAD_AMX)
+namespace amx {
+void use_tiles(Bf16Kernels&);
+}
 #endif
 
 namespace {
@@ -39,6 +61,8 @@ namespace {
 struct Tables {
     Kernels<float> f32;
     Kernels<double> f64;
+    Bf16Kernels bf16;
+    Kernels<Bf16> stored;
 };
 
 #define HG_FILL(isa)                   \
@@ -59,6 +83,9 @@ struct Tables {
         isa::fill(tables.f64.curves);  \
         isa::fill(tables.f32.winograd); \
         isa::fill(tables.f32.stem);     \
+        isa::fill(tables.bf16);         \
+        isa::fill(tables.stored.rows);  \
+        isa::fill(tables.stored.pool);  \
     }
 
 struct Isa {
@@ -80,6 +107,25 @@ bool has(unsigned extensions, unsigned registers) {
     asm volatile("xgetbv" : "=a"(kept), "=d"(upper) : "c"(0));
     return (kept & registers) == registers && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & extensions) == extensions;
 }
+
+bool has_bf16_dot() {
+    unsigned a, b, c, d;
+    return has(kAvx2 | kAvx512, kZmm) && __get_cpuid_count(7, 1, &a, &b, &c, &d) && a & 1u << 5;
+}
+
+// Whether the processor has AMX's tiles of bf16, and Linux gives them to this process, which asks for them.
+bool has_amx() {
+#if defined(__linux__)
+    constexpr unsigned kTiles = 3u << 17, kAmx = 1u << 22 | 1u << 24;  // kept registers; leaf 7, edx: BF16, TILE
+    constexpr long kAskFor = 0x1023, kTileData = 18;                    // ARCH_REQ_XCOMP_PERM
+    unsigned a, b, c, d;
+    static const bool asked = has(kAvx2 | kAvx512, kZmm | kTiles) && __get_cpuid_count(7, 0, &a, &b, &c, &d) &&
+                              (d & kAmx) == kAmx && syscall(SYS_arch_prctl, kAskFor, kTileData) == 0;
+    return asked;
+#else
+    return false;
+#endif
+}
 #endif
 
 const Isa kKnown[] = {
@@ -91,10 +137,30 @@ const Isa kKnown[] = {
 };
 constexpr int kCount = sizeof kKnown / sizeof kKnown[0];
 
+// isa: whose vectors the rest of the kernels takes; null for any.
+struct Bf16Kind {
+    const char *name, *isa;
+    bool (*runs)();
+    void (*use)(Bf16Kernels&);
+};
+
+const Bf16Kind kBf16Kinds[] = {
+#if defined(HANDGRAD_AMX)
+    {"amx", "avx512", has_amx, amx::use_tiles},
+#endif
+#if defined(HANDGRAD_BF16_DOT)
+    {"avx512-bf16", "avx512", has_bf16_dot, avx512bf16::use_dot},
+#endif
+    {"emulated", nullptr, [] { return true; }, [](Bf16Kernels&) {}},
+    {"amx-model", nullptr, [] { return true; }, portable::use_tiles},
+};
+constexpr int kBf16Count = sizeof kBf16Kinds / sizeof kBf16Kinds[0];
+
 struct State {
     Tables tables;
     const char* name = nullptr;
     const char* names[kCount + 1] = {};
+    const char* bf16_names[kBf16Count + 1] = {};
 
     State() {
         int found = 0;
@@ -109,6 +175,29 @@ struct State {
             if (std::strcmp(isa.name, wanted) != 0 || !isa.runs()) continue;
             isa.fill(tables);
             name = isa.name;
+            choose_best_bf16();
+            return true;
+        }
+        return false;
+    }
+
+    bool runs(const Bf16Kind& kind) const { return (!kind.isa || std::strcmp(kind.isa, name) == 0) && kind.runs(); }
+
+    void choose_best_bf16() {
+        int found = 0;
+        std::fill(std::begin(bf16_names), std::end(bf16_names), nullptr);
+        for (const Bf16Kind& kind : kBf16Kinds)
+            if (runs(kind)) bf16_names[found++] = kind.name;
+        const char* wanted = std::getenv("HANDGRAD_BF16");
+        if (!wanted || !choose_bf16(wanted)) choose_bf16(bf16_names[0]);
+    }
+
+    bool choose_bf16(const char* wanted) {
+        for (const Bf16Kind& kind : kBf16Kinds) {
+            if (std::strcmp(kind.name, wanted) != 0 || !runs(kind)) continue;
+            for (const Isa& isa : kKnown)
+                if (isa.name == name) isa.fill(tables);
+            kind.use(tables.bf16);
             return true;
         }
         return false;
@@ -130,6 +219,14 @@ template <>
 const Kernels<double>& kernels<double>() {
     return state().tables.f64;
 }
+template <>
+const Kernels<Bf16>& kernels<Bf16>() {
+    return state().tables.stored;
+}
+
+const Bf16Kernels& bf16_kernels() { return state().tables.bf16; }
+const char* const* bf16_names() { return state().bf16_names; }
+bool choose_bf16(const char* name) { return state().choose_bf16(name); }
 
 const char* isa_name() { return state().name; }
 const char* const* isa_names() { return state().names; }

@@ -1,14 +1,14 @@
 // Max and mean pooling of channels-last images, a row of windows or of inputs at a time.
+#include "kernels/bf16_simd.h"
 #include "kernels/index.h"
-#include "kernels/simd.h"
 #include "kernels/table.h"
 
 namespace handgrad::HANDGRAD_ISA {
 namespace {
 
-template <class T, bool mapped, class Number>
-HG_INLINE void largest_of_window(const PoolSizes& s, const Affine<T>* map, bool rectify, const T* corner,
-                                 T* out, T* largest, Number* index) {
+template <class S, bool mapped, class Number, class T = Computed<S>>
+HG_INLINE void largest_of_window(const PoolSizes& s, const Affine<Computed<S>>* map, bool rectify, const S* corner,
+                                 S* out, S* largest, Number* index) {
     using I = typename Lanes<T>::Index;
     const int64_t line = s.W * s.C;
     int64_t c = 0;
@@ -19,7 +19,7 @@ HG_INLINE void largest_of_window(const PoolSizes& s, const Affine<T>* map, bool 
         typename Lanes<T>::Number k = 0;
         for (int64_t u = 0; u < s.HH; ++u)
             for (int64_t v = 0; v < s.WW; ++v, ++k) {
-                const Vec<T> x = load<T>(corner + u * line + v * s.C + c);
+                const Vec<T> x = load(corner + u * line + v * s.C + c);
                 const Vec<T> y = mapped ? (x - mean) * scale + shift : x;
                 if (k == 0) {
                     best = y, chosen = x;
@@ -29,8 +29,8 @@ HG_INLINE void largest_of_window(const PoolSizes& s, const Affine<T>* map, bool 
                 if (mapped) chosen = larger ? x : chosen;
             }
         if (rectify) rectify_window<T>(k, best, place);
-        store<T>(out + c, best);
-        if (mapped) store<T>(largest + c, chosen);
+        store(out + c, best);
+        if (mapped) store(largest + c, chosen);
         put_index<T>(index + c, place);
     }
     for (; c < s.C; ++c) {
@@ -38,7 +38,7 @@ HG_INLINE void largest_of_window(const PoolSizes& s, const Affine<T>* map, bool 
         int64_t k = 0, place = 0;
         for (int64_t u = 0; u < s.HH; ++u)
             for (int64_t v = 0; v < s.WW; ++v, ++k) {
-                const T x = corner[u * line + v * s.C + c];
+                const T x = number(corner + u * line + v * s.C + c);
                 const T y = mapped ? (x - map->mean[c]) * map->scale[c] + map->shift[c] : x;
                 if (k == 0 || (!(y <= best) && best == best)) best = y, chosen = x, place = k;
             }
@@ -46,8 +46,8 @@ HG_INLINE void largest_of_window(const PoolSizes& s, const Affine<T>* map, bool 
             if (!(best > 0)) place = k;
             if (best < 0) best = 0;
         }
-        out[c] = best;
-        if (mapped) largest[c] = chosen;
+        put_number(out + c, best);
+        if (mapped) put_number(largest + c, chosen);
         index[c] = static_cast<Number>(place);
     }
 }
@@ -70,77 +70,77 @@ HG_INLINE void join_pairs(V even, V odd, V& first, V& second, std::integer_seque
     second = __builtin_shufflevector(even, odd, (i % 2 * lanes + (lanes + i) / 2)...);
 }
 
-template <class T>
-void max_of_pairs(const PoolSizes& s, bool rectify, const T* x, int64_t first, int64_t last, T* out, uint8_t* index) {
+template <class S, class T = Computed<S>>
+void max_of_pairs(const PoolSizes& s, bool rectify, const S* x, int64_t first, int64_t last, S* out, uint8_t* index) {
     using I = typename Lanes<T>::Index;
     constexpr int lanes = kLanes<T>;
     constexpr auto each = std::make_integer_sequence<int, lanes>();
     int64_t i = first % s.OH;
-    const T* corner = x + (first / s.OH * s.H + i * 2) * s.W;
+    const S* corner = x + (first / s.OH * s.H + i * 2) * s.W;
     for (int64_t row = first; row < last; ++row, corner += 2 * s.W) {
         int64_t j = 0;
         for (; j + lanes <= s.OW; j += lanes) {
             Vec<T> of[4];
             for (int u = 0; u < 2; ++u) {
-                const T* from = corner + u * s.W + 2 * j;
-                split_pairs(load<T>(from), load<T>(from + lanes), of[2 * u], of[2 * u + 1], each);
+                const S* from = corner + u * s.W + 2 * j;
+                split_pairs(load(from), load(from + lanes), of[2 * u], of[2 * u + 1], each);
             }
             Vec<T> best;
             const I place = largest_of_four<T>(of, rectify, best);
-            store<T>(out + row * s.OW + j, best);
+            store(out + row * s.OW + j, best);
             put_index<T>(index + row * s.OW + j, place);
         }
         for (; j < s.OW; ++j)
-            largest_of_window<T, false>(s, nullptr, rectify, corner + 2 * j, out + row * s.OW + j, nullptr,
+            largest_of_window<S, false>(s, nullptr, rectify, corner + 2 * j, out + row * s.OW + j, nullptr,
                                         index + row * s.OW + j);
         if (++i == s.OH) i = 0, corner += (s.H - 2 * s.OH) * s.W;
     }
 }
 
-template <class T>
-void pairs_backward(const PoolSizes& s, const T* dout, const uint8_t* index, int64_t first, int64_t last, T* dx) {
+template <class S, class T = Computed<S>>
+void pairs_backward(const PoolSizes& s, const S* dout, const uint8_t* index, int64_t first, int64_t last, S* dx) {
     using I = typename Lanes<T>::Index;
     constexpr int lanes = kLanes<T>;
     constexpr auto each = std::make_integer_sequence<int, lanes>();
     int64_t y = first % s.H, plane = first / s.H * s.OH;
     for (int64_t row = first; row < last; ++row) {
-        T* line = dx + row * s.W;
+        S* line = dx + row * s.W;
         const int64_t i = y / 2, at = (plane + i) * s.OW;
         const auto k = static_cast<typename Lanes<T>::Number>(y % 2 * 2);
         if (++y == s.H) y = 0, plane += s.OH;
         int64_t j = 0;
         for (; i < s.OH && j + lanes <= s.OW; j += lanes) {
             const I place = get_index<T>(index + at + j);
-            const Vec<T> d = load<T>(dout + at + j);
+            const Vec<T> d = load(dout + at + j);
             Vec<T> low, high;
             join_pairs(place == I{} + k ? d : Vec<T>{}, place == I{} + k + 1 ? d : Vec<T>{}, low, high, each);
-            store<T>(line + 2 * j, low);
-            store<T>(line + 2 * j + lanes, high);
+            store(line + 2 * j, low);
+            store(line + 2 * j + lanes, high);
         }
         for (; i < s.OH && j < s.OW; ++j)
-            for (int v = 0; v < 2; ++v) line[2 * j + v] = index[at + j] == k + v ? dout[at + j] : T(0);
-        for (int64_t v = 2 * j; v < s.W; ++v) line[v] = 0;
+            for (int v = 0; v < 2; ++v) line[2 * j + v] = index[at + j] == k + v ? dout[at + j] : S{};
+        for (int64_t v = 2 * j; v < s.W; ++v) line[v] = S{};
     }
 }
 
-template <class T, class Number>
-void max_rows(const PoolSizes& s, const Affine<T>* map, bool rectify, const T* x, int64_t first,
-              int64_t last, T* out, T* largest, Number* index) {
+template <class S, class Number, class T = Computed<S>>
+void max_rows(const PoolSizes& s, const Affine<Computed<S>>* map, bool rectify, const S* x, int64_t first,
+              int64_t last, S* out, S* largest, Number* index) {
     for (int64_t row = first; row < last; ++row)
         for (int64_t j = 0; j < s.OW; ++j) {
-            const T* corner = x + ((row / s.OH * s.H + row % s.OH * s.stride_y) * s.W + j * s.stride_x) * s.C;
+            const S* corner = x + ((row / s.OH * s.H + row % s.OH * s.stride_y) * s.W + j * s.stride_x) * s.C;
             const int64_t at = (row * s.OW + j) * s.C;
             if (map) {
-                largest_of_window<T, true>(s, map, rectify, corner, out + at, largest + at, index + at);
+                largest_of_window<S, true>(s, map, rectify, corner, out + at, largest + at, index + at);
             } else {
-                largest_of_window<T, false>(s, map, rectify, corner, out + at, nullptr, index + at);
+                largest_of_window<S, false>(s, map, rectify, corner, out + at, nullptr, index + at);
             }
         }
 }
 
-template <class T>
-void max_forward(const PoolSizes& s, const Affine<T>* map, bool rectify, const T* x, int64_t first,
-                 int64_t last, T* out, T* largest, void* index) {
+template <class S, class T = Computed<S>>
+void max_forward(const PoolSizes& s, const Affine<Computed<S>>* map, bool rectify, const S* x, int64_t first,
+                 int64_t last, S* out, S* largest, void* index) {
     if (in_pairs(s) && !map) {
         max_of_pairs(s, rectify, x, first, last, out, static_cast<uint8_t*>(index));
     } else if (s.area() < 256) {
@@ -157,25 +157,25 @@ HG_INLINE void for_windows_over(const PoolSizes& s, int64_t y, Body&& body) {
     for (; i < s.OH && i * s.stride_y <= y; ++i) body(i, y - i * s.stride_y);
 }
 
-template <class T, class Number>
-HG_INLINE void hand_down(const T* dout, const Number* index, int64_t k, int64_t channels, T* dx) {
+template <class S, class Number, class T = Computed<S>>
+HG_INLINE void hand_down(const S* dout, const Number* index, int64_t k, int64_t channels, S* dx) {
     using I = typename Lanes<T>::Index;
     int64_t c = 0;
     for (; c + kLanes<T> <= channels; c += kLanes<T>) {
         const I chosen = get_index<T>(index + c) == I{} + static_cast<typename Lanes<T>::Number>(k);
-        store<T>(dx + c, load<T>(dx + c) + (chosen ? load<T>(dout + c) : Vec<T>{}));
+        store(dx + c, load(dx + c) + (chosen ? load(dout + c) : Vec<T>{}));
     }
     for (; c < channels; ++c)
-        if (index[c] == static_cast<Number>(k)) dx[c] += dout[c];
+        if (index[c] == static_cast<Number>(k)) put_number(dx + c, number(dx + c) + number(dout + c));
 }
 
-template <class T, class Number>
-void max_rows_backward(const PoolSizes& s, const T* dout, const Number* index, int64_t first,
-                       int64_t last, T* dx) {
+template <class S, class Number, class T = Computed<S>>
+void max_rows_backward(const PoolSizes& s, const S* dout, const Number* index, int64_t first,
+                       int64_t last, S* dx) {
     const int64_t line = s.W * s.C;
     for (int64_t row = first; row < last; ++row) {
-        T* dline = dx + row * line;
-        __builtin_memset(dline, 0, static_cast<size_t>(line) * sizeof(T));
+        S* dline = dx + row * line;
+        __builtin_memset(dline, 0, static_cast<size_t>(line) * sizeof(S));
         for_windows_over(s, row % s.H, [&](int64_t i, int64_t u) {
             for (int64_t j = 0; j < s.OW; ++j) {
                 const int64_t at = ((row / s.H * s.OH + i) * s.OW + j) * s.C;
@@ -186,9 +186,9 @@ void max_rows_backward(const PoolSizes& s, const T* dout, const Number* index, i
     }
 }
 
-template <class T>
-void max_backward(const PoolSizes& s, const T* dout, const void* index, int64_t first, int64_t last,
-                  T* dx) {
+template <class S, class T = Computed<S>>
+void max_backward(const PoolSizes& s, const S* dout, const void* index, int64_t first, int64_t last,
+                  S* dx) {
     if (in_pairs(s)) {
         pairs_backward(s, dout, static_cast<const uint8_t*>(index), first, last, dx);
     } else if (s.area() < 256) {
@@ -243,5 +243,6 @@ PoolKernels<T> table() {
 
 void fill(PoolKernels<float>& kernels) { kernels = table<float>(); }
 void fill(PoolKernels<double>& kernels) { kernels = table<double>(); }
+void fill(PoolKernels<Bf16>& kernels) { kernels = {max_forward<Bf16>, max_backward<Bf16>, nullptr, nullptr}; }
 
 }  // namespace handgrad::HANDGRAD_ISA

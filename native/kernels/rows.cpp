@@ -1,8 +1,8 @@
-// Sums, moments and normalisation over the rows of matrices (rows, channels).
+// Sums, moments and normalisation over the rows of matrices (rows, channels), stored as S and computed in T.
 //
 // The loops go over blocks of channels, down all rows: a block is n vectors V of channels or, behind the
 // last whole vector, one channel.  What belongs to its channels stays in registers.
-#include "kernels/simd.h"
+#include "kernels/bf16_simd.h"
 #include "kernels/table.h"
 
 namespace handgrad::HANDGRAD_ISA {
@@ -25,6 +25,17 @@ template <class V, class T>
 HG_INLINE void put(T* to, V v) {
     __builtin_memcpy(to, &v, sizeof v);
 }
+
+// A vector of numbers, or one, that are stored in bf16.
+template <class V>
+HG_INLINE V get(const Bf16* from) {
+    if constexpr (std::is_same_v<V, float>)
+        return number(from);
+    else
+        return load(from);
+}
+HG_INLINE void put(Bf16* to, float x) { put_number(to, x); }
+HG_INLINE void put(Bf16* to, VecF v) { store(to, v); }
 
 // Channels [first, first + n * width), n vectors of `width`.
 template <class V_, class T, int n_>
@@ -83,8 +94,8 @@ HG_INLINE void add_rows(const B&, int64_t rows, typename B::V (&total)[B::n][sum
         }
 }
 
-template <class T>
-void sum(const T* x, int64_t rows, int64_t channels, T* sums) {
+template <class S, class T = Computed<S>>
+void sum(const S* x, int64_t rows, int64_t channels, T* sums) {
     for_blocks<T>(channels, [&](auto block) {
         using B = decltype(block);
         using V = typename B::V;
@@ -96,8 +107,8 @@ void sum(const T* x, int64_t rows, int64_t channels, T* sums) {
     });
 }
 
-template <class T>
-void moments(const T* x, int64_t rows, int64_t channels, T* mean, T* rest, T* squares) {
+template <class S, class T = Computed<S>>
+void moments(const S* x, int64_t rows, int64_t channels, T* mean, T* rest, T* squares) {
     sum(x, rows, channels, mean);
     const T share = T(1) / static_cast<T>(rows);
     for_blocks<T>(channels, [&](auto block) {
@@ -126,8 +137,8 @@ HG_INLINE V rectified(V y) {
     return y < 0 ? V{} : y;  // a NaN stays
 }
 
-template <class T>
-void normalise(const Affine<T>& map, const T* x, int64_t rows, int64_t channels, T* out) {
+template <class S, class T = Computed<S>>
+void normalise(const Affine<T>& map, const S* x, int64_t rows, int64_t channels, S* out) {
     const bool rectify = map.rectify;
     for_blocks<T>(channels, [&](auto block) {
         using B = decltype(block);
@@ -144,8 +155,8 @@ void normalise(const Affine<T>& map, const T* x, int64_t rows, int64_t channels,
     });
 }
 
-template <class T>
-void norm_sums(const Affine<T>& map, const T* dout, const T* x, int64_t rows, int64_t channels,
+template <class S, class T = Computed<S>>
+void norm_sums(const Affine<T>& map, const S* dout, const S* x, int64_t rows, int64_t channels,
                T* sum_dz, T* sum_dz_xhat) {
     const bool rectify = map.rectify;
     for_blocks<T>(channels, [&](auto block) {
@@ -170,9 +181,9 @@ void norm_sums(const Affine<T>& map, const T* dout, const T* x, int64_t rows, in
     });
 }
 
-template <class T>
-void norm_backward(const Affine<T>& map, const T* dout, const T* x, int64_t rows, int64_t channels,
-                   const T* mean_dz, const T* mean_dz_xhat, T* dx) {
+template <class S, class T = Computed<S>>
+void norm_backward(const Affine<T>& map, const S* dout, const S* x, int64_t rows, int64_t channels,
+                   const T* mean_dz, const T* mean_dz_xhat, S* dx) {
     const bool rectify = map.rectify;
     for_blocks<T>(channels, [&](auto block) {
         using B = decltype(block);
@@ -221,14 +232,15 @@ void turn(const T* x, int64_t x_stride, int64_t rows, int64_t columns, T* out, i
         for (int64_t j = i < whole_columns ? whole_rows : 0; j < rows; ++j) out[i * out_stride + j] = x[j * x_stride + i];
 }
 
-template <class T>
-RowKernels<T> table() {
-    return {sum<T>, moments<T>, normalise<T>, norm_sums<T>, norm_backward<T>, turn<T>};
+template <class S>
+RowKernels<S> table(decltype(RowKernels<S>::turn) turn_rows) {
+    return {sum<S>, moments<S>, normalise<S>, norm_sums<S>, norm_backward<S>, turn_rows};
 }
 
 }  // namespace
 
-void fill(RowKernels<float>& kernels) { kernels = table<float>(); }
-void fill(RowKernels<double>& kernels) { kernels = table<double>(); }
+void fill(RowKernels<float>& kernels) { kernels = table<float>(turn<float>); }
+void fill(RowKernels<double>& kernels) { kernels = table<double>(turn<double>); }
+void fill(RowKernels<Bf16>& kernels) { kernels = table<Bf16>(nullptr); }
 
 }  // namespace handgrad::HANDGRAD_ISA

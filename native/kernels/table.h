@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/bf16_table.h"
 #include "kernels/stem.h"
 #include "kernels/winograd.h"
 
@@ -14,11 +15,6 @@ namespace handgrad {
 //   kColumns    element (i, k) at [k * stride + i]      rows already side by side
 enum class ALayout { kRowBlocks, kColumns };
 constexpr int64_t kBlock = 16;
-
-// `count` numbers of a row of A, side by side in memory, `offset` behind the row's place.
-struct Run {
-    int64_t offset, count;
-};
 
 // Where a block of numbers comes from and goes to, behind the places of their rows.
 struct BlockCopy {
@@ -68,22 +64,23 @@ struct ThinKernels {
 template <class T>
 struct Affine;
 
-// Kernels over matrices (rows, channels), dense: channels-last images, or the rows of a batch.
-template <class T>
+// Kernels over matrices (rows, channels), dense: channels-last images, or the rows of a batch.  They are stored as S.
+template <class S>
 struct RowKernels {
+    using T = Computed<S>;
     // Sums over the rows.
-    void (*sum)(const T* x, int64_t rows, int64_t channels, T* sums);
+    void (*sum)(const S* x, int64_t rows, int64_t channels, T* sums);
     // The mean over the rows is mean + rest, whose sum T may not hold; and the sum of squared deviations.
-    void (*moments)(const T* x, int64_t rows, int64_t channels, T* mean, T* rest, T* squares);
-    void (*normalise)(const Affine<T>& map, const T* x, int64_t rows, int64_t channels, T* out);
+    void (*moments)(const S* x, int64_t rows, int64_t channels, T* mean, T* rest, T* squares);
+    void (*normalise)(const Affine<T>& map, const S* x, int64_t rows, int64_t channels, S* out);
     // sums: of dz and of dz * xhat, where dz is dout times the derivative of ReLU.
-    void (*norm_sums)(const Affine<T>& map, const T* dout, const T* x, int64_t rows, int64_t channels,
+    void (*norm_sums)(const Affine<T>& map, const S* dout, const S* x, int64_t rows, int64_t channels,
                       T* sum_dz, T* sum_dz_xhat);
     // dx = scale (dz - mean_dz - xhat mean_dz_xhat), or scale dz where the means are null, as of given moments.
-    void (*norm_backward)(const Affine<T>& map, const T* dout, const T* x, int64_t rows,
-                          int64_t channels, const T* mean_dz, const T* mean_dz_xhat, T* dx);
-    // The transpose: out[i * out_stride + j] = x[j * x_stride + i], i < columns, j < rows.
-    void (*turn)(const T* x, int64_t x_stride, int64_t rows, int64_t columns, T* out, int64_t out_stride);
+    void (*norm_backward)(const Affine<T>& map, const S* dout, const S* x, int64_t rows,
+                          int64_t channels, const T* mean_dz, const T* mean_dz_xhat, S* dx);
+    // The transpose: out[i * out_stride + j] = x[j * x_stride + i], i < columns, j < rows.  Null for bf16.
+    void (*turn)(const S* x, int64_t x_stride, int64_t rows, int64_t columns, S* out, int64_t out_stride);
 };
 
 // y = (x - mean) scale + shift for each channel, then max(0, y) where `rectify`; xhat = (x - mean) inv_std.
@@ -101,15 +98,17 @@ struct PoolSizes {
 
 // The number of the largest element of a window, or area() where ReLU made the window zero.  Bytes where
 // area() < 256, else 32 bits.
-template <class T>
+template <class S>
 struct PoolKernels {
+    using T = Computed<S>;
     // Rows [first, last) of the N * OH rows of outputs.  map: null, or what comes before the pooling;
     // then `largest` receives the chosen x.
-    void (*max_forward)(const PoolSizes& s, const Affine<T>* map, bool rectify, const T* x, int64_t first,
-                        int64_t last, T* out, T* largest, void* index);
-    // Rows [first, last) of the N * H rows of inputs.
-    void (*max_backward)(const PoolSizes& s, const T* dout, const void* index, int64_t first, int64_t last,
-                         T* dx);
+    void (*max_forward)(const PoolSizes& s, const Affine<T>* map, bool rectify, const S* x, int64_t first,
+                        int64_t last, S* out, S* largest, void* index);
+    // Rows [first, last) of the N * H rows of inputs.  In bf16 windows must not overlap: dx is summed where it lies.
+    void (*max_backward)(const PoolSizes& s, const S* dout, const void* index, int64_t first, int64_t last,
+                         S* dx);
+    // Null for bf16.
     void (*mean_forward)(const PoolSizes& s, const T* x, int64_t first, int64_t last, T* out);
     void (*mean_backward)(const PoolSizes& s, const T* dout, int64_t first, int64_t last, T* dx);
 };
@@ -193,6 +192,13 @@ struct Kernels {
     CurveKernels<T> curves;
     WinogradKernels winograd;  // of float32 only, as stem
     StemKernels stem;
+};
+
+// Of values of layers that are stored in bf16; see Bf16Kernels for their products.
+template <>
+struct Kernels<Bf16> {
+    RowKernels<Bf16> rows;
+    PoolKernels<Bf16> pool;
 };
 
 }  // namespace handgrad

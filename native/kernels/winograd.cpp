@@ -3,157 +3,15 @@
 
 #include <utility>
 
-#include "kernels/index.h"
-#include "kernels/simd.h"
 #include "kernels/table.h"
-#include "kernels/toom_cook.h"
+#include "kernels/winograd_patches.h"
 
 namespace handgrad::HANDGRAD_ISA {
 namespace {
 
-using V = VecF;
-using VecI = Lanes<float>::Index;
-constexpr int kWidth = kLanes<float>;
 constexpr int kColumns = 2 * kWidth;  // of the micro-kernel
 constexpr int kTaps = 9;
 constexpr int64_t kRun = 16, kRunStride = kRun * kTaps + 16;  // of filters or their gradients that are copied at once
-
-// The largest magnitude, as bits.
-struct Largest {
-    VecI bits{};
-    HG_INLINE VecI magnitude(V v) {
-        VecI as_integers;
-        __builtin_memcpy(&as_integers, &v, sizeof v);
-        return as_integers & 0x7fffffff;
-    }
-    inline __attribute__((always_inline)) void see(V v) {
-        const VecI seen = magnitude(v);
-        bits = seen > bits ? seen : bits;
-    }
-    inline __attribute__((always_inline)) void put(int32_t* largest) const {
-        for (int i = 0; i < kWidth; ++i) *largest = bits[i] > *largest ? bits[i] : *largest;
-    }
-};
-
-// to += step, hidden from the compiler, which would keep one pointer for each step in memory.
-template <class T>
-HG_INLINE void advance(T*& to, int64_t step) {
-    to += step;
-    asm("" : "+r"(to));
-}
-
-struct Place {
-    int64_t y, x, image;
-};
-
-HG_INLINE Place place_of(const TileGrid& grid, int64_t tile) {
-    const int64_t column = tile % grid.columns, row = tile / grid.columns % grid.rows;
-    return {row * grid.step + grid.y0, column * grid.step + grid.x0, tile / grid.columns / grid.rows};
-}
-
-// The pixels of a patch, zeros outside of the image; where it was `pooled`, their windows.
-template <int size, bool pooled>
-struct Patch {
-    const float* at[size][size];
-    const uint8_t* places[pooled ? size : 1][size];
-    HG_INLINE void find(Patch& patch, const TileGrid& grid, const Source<float>& from, const float* zeros, int64_t tile,
-                        int64_t channel) {
-        const Place place = place_of(grid, tile);
-        constexpr int halves = pooled;
-        const int64_t line = (grid.W >> halves) * grid.C, image = place.image * (grid.H >> halves) * line + channel;
-        int64_t rows[size], columns[size];  // where they begin, or less than nothing
-#pragma GCC unroll 12
-        for (int i = 0; i < size; ++i) {
-            const int64_t y = place.y + i, x = place.x + i;
-            rows[i] = static_cast<uint64_t>(y) < static_cast<uint64_t>(grid.H) ? image + (y >> halves) * line : kOutside;
-            columns[i] = static_cast<uint64_t>(x) < static_cast<uint64_t>(grid.W) ? (x >> halves) * grid.C : kOutside;
-        }
-#pragma GCC unroll 12
-        for (int i = 0; i < size; ++i)
-#pragma GCC unroll 12
-            for (int j = 0; j < size; ++j) {
-                const int64_t at = rows[i] + columns[j];
-                patch.at[i][j] = at >= 0 ? from.x + at : zeros;
-                if constexpr (pooled) patch.places[i][j] = from.places + (at >= 0 ? at : 0);
-            }
-    }
-    static constexpr int64_t kOutside = -(int64_t{1} << 62);
-};
-
-// The pixels of a patch in fewer channels than a vector has, copied out with zeros behind them.
-template <int size, bool pooled>
-struct Rest {
-    Patch<size, pooled> patch;
-    float pixels[size][size][kWidth];
-    uint8_t places[size][size][kWidth];
-    void copy(const Patch<size, pooled>& from, int64_t first, int64_t count) {
-        for (int i = 0; i < size; ++i)
-            for (int j = 0; j < size; ++j) {
-                store(pixels[i][j], load_some<float>(from.at[i][j] + first, count));
-                patch.at[i][j] = pixels[i][j];
-                if constexpr (pooled) {
-                    __builtin_memcpy(places[i][j], from.places[i][j] + first, static_cast<size_t>(count));
-                    patch.places[i][j] = places[i][j];
-                }
-            }
-    }
-};
-
-template <class Map, bool pooled>
-void patches_of(const TileGrid& grid, const Source<float>& source, const float* zeros, int64_t first, int64_t count,
-                int64_t channel, int64_t channels, const TilePlaces& to, float* v, int32_t* largest) {
-    constexpr int in = Map::in, out = Map::out;
-    using Found = Patch<in, pooled>;
-    const int64_t plane = to.plane;
-    VecI numbers[2][2];  // in their windows, of pixels in even and odd rows and columns of a patch
-    for (int i = 0; i < 2; ++i)
-        for (int j = 0; j < 2; ++j) numbers[i][j] = VecI{} + static_cast<int32_t>(2 * ((grid.y0 + i) & 1) + ((grid.x0 + j) & 1));
-    Largest seen;
-    Rest<in, pooled> rest;
-    Found found[2];  // of this tile and of the next
-    Found::find(found[0], grid, source, zeros, first, channel);
-    for (int64_t t = 0; t < count; ++t) {
-        const Found& patch = found[t & 1];
-        Found& next = found[(t + 1) & 1];
-        Found::find(next, grid, source, zeros, first + (t + 1 < count ? t + 1 : t), channel);
-        float* target = v + t / to.group * to.group_stride + t % to.group * to.row_stride;
-        float* next_target = v + (t + 1) / to.group * to.group_stride + (t + 1) % to.group * to.row_stride;
-        // One loop for whole vectors and for the rest: the transform is much code, and is here once.
-        for (int64_t c = 0; c < channels; c += kWidth) {
-            const Found* pixels = &patch;
-            int64_t at = c;
-            if (channels - c < kWidth) rest.copy(patch, c, channels - c), pixels = &rest.patch, at = 0;
-            const int64_t place = c / 16 * to.block_stride + c % 16;
-            float *here = target + place, *after = next_target + place;
-            transform<Map>(
-                [&](int i, int j) {
-                    if (i >= Map::overlap && j >= Map::overlap && (!pooled || (i & j & 1))) {
-                        __builtin_prefetch(next.at[i][j] + c);
-                        if constexpr (pooled) __builtin_prefetch(next.places[i][j] + c);
-                    }
-                    const V pixel = load(pixels->at[i][j] + at);
-                    if constexpr (!pooled) return pixel;
-                    return get_index<float>(pixels->places[pooled ? i : 0][j] + at) == numbers[i & 1][j & 1] ? pixel : V{};
-                },
-                [&](int i, int j, V value) {
-                    if (i == 1 && j == 1) seen.see(value);
-                    store(here + j * plane, value);
-                    __builtin_prefetch(after + j * plane, 1);
-                    if (j + 1 < out) return;
-                    advance(here, out * plane);
-                    advance(after, out * plane);
-                });
-        }
-    }
-    seen.put(largest);
-}
-
-template <class Map>
-void patches(const TileGrid& grid, const Source<float>& from, const float* zeros, int64_t first, int64_t count, int64_t channel,
-             int64_t channels, const TilePlaces& to, float* v, int32_t* largest) {
-    (from.places ? patches_of<Map, true> : patches_of<Map, false>)(grid, from, zeros, first, count, channel, channels, to,
-                                                                   v, largest);
-}
 
 // taps[i] = number i of each of kWidth filters, `stride` apart; zeros for those from `count` on.
 HG_INLINE void load_taps(const float* w, const float* end, int64_t stride, int64_t count, V (&taps)[kTaps]) {
@@ -232,9 +90,12 @@ HG_INLINE void output(const float* from, V bias, Largest& seen, Store&& put) {
         });
 }
 
-HG_INLINE void store_first(float* to, V value, int64_t some) {
-    if (some == kWidth) return store(to, value);
-    store_some<float>(to, value, some);
+// `some` numbers to place `at` of float32 or bf16 numbers.
+HG_INLINE void store_first(void* to, bool is_half, int64_t at, V value, int64_t some) {
+    auto* full = static_cast<float*>(to) + at;
+    auto* half = static_cast<Bf16*>(to) + at;
+    if (is_half) return some == kWidth ? store(half, value) : store_some(half, value, some);
+    some == kWidth ? store(full, value) : store_some<float>(full, value, some);
 }
 
 // The sinks of one tile of outputs after the other; put() takes kWidth channels, or the `some` that are left.
@@ -242,12 +103,12 @@ template <class Map>
 class ToImages {
   public:
     static constexpr int size = Map::out;
-    ToImages(const TileGrid& grid, const Sink<float>& to, int64_t channel) : grid_(grid), out_(to.out + channel) {}
+    ToImages(const TileGrid& grid, const AnySink& to, int64_t channel) : grid_(grid), to_(to), channel_(channel) {}
     HG_INLINE void put(const ToImages& to, const float* from, V bias, int64_t c, int64_t some, Largest& seen) {
         const int64_t pixel = to.grid_.C, line = to.grid_.W * pixel;
-        float* here = to.here_ + c;
-        if (to.rows_ >= size && to.columns_ >= size && some == kWidth) {
-            float* after = to.next_ + c;
+        if (to.rows_ >= size && to.columns_ >= size && some == kWidth && !to.to_.is_half) {
+            auto* out = static_cast<float*>(to.to_.out);
+            float *here = out + to.here_ + c, *after = out + to.next_ + c;
             output<Map>(from, bias, seen, [&](int, int j, V value) {
                 store(here + j * pixel, value);
                 __builtin_prefetch(after + j * pixel, 1);
@@ -256,9 +117,12 @@ class ToImages {
                 advance(after, line);
             });
         } else {
-            output<Map>(from, bias, seen, [&](int i, int j, V value) {
-                if (i < to.rows_ && j < to.columns_) store_first(here + i * line + j * pixel, value, some);
-            });
+            V values[size][size];
+            output<Map>(from, bias, seen, [&](int i, int j, V value) { values[i][j] = value; });
+            const int64_t rows = to.rows_ < size ? to.rows_ : size, columns = to.columns_ < size ? to.columns_ : size;
+            for (int64_t i = 0; i < rows; ++i)
+                for (int64_t j = 0; j < columns; ++j)
+                    store_first(to.to_.out, to.to_.is_half, to.here_ + c + i * line + j * pixel, values[i][j], some);
         }
     }
     void find(const Place& at, const Place& next) {
@@ -267,17 +131,17 @@ class ToImages {
     }
 
   private:
-    float* find(const Place& at) const { return out_ + ((at.image * grid_.H + at.y) * grid_.W + at.x) * grid_.C; }
+    int64_t find(const Place& at) const { return ((at.image * grid_.H + at.y) * grid_.W + at.x) * grid_.C + channel_; }
     const TileGrid& grid_;
-    float *out_, *here_ = nullptr, *next_ = nullptr;
-    int64_t rows_ = 0, columns_ = 0;
+    const AnySink& to_;
+    int64_t channel_, here_ = 0, next_ = 0, rows_ = 0, columns_ = 0;
 };
 
 template <class Map>
 class ToWindows {
   public:
     static constexpr int size = Map::out;
-    ToWindows(const TileGrid& grid, const Sink<float>& to, int64_t channel) : grid_(grid), to_(to), channel_(channel) {}
+    ToWindows(const TileGrid& grid, const AnySink& to, int64_t channel) : grid_(grid), to_(to), channel_(channel) {}
     HG_INLINE void put(const ToWindows& to, const float* from, V bias, int64_t c, int64_t some, Largest& seen) {
         const int64_t line = to.grid_.W / 2 * to.grid_.C;
         V upper[size], left;
@@ -289,7 +153,7 @@ class ToWindows {
             const V window[4] = {upper[j - 1], upper[j], left, value};
             const VecI place = largest_of_four<float>(window, to.to_.rectify, best);
             const int64_t here = to.corner_ + i / 2 * line + j / 2 * to.grid_.C + c;
-            store_first(to.to_.out + here, best, some);
+            store_first(to.to_.out, to.to_.is_half, here, best, some);
             put_some_index<float>(to.to_.places + here, place, some);
         });
     }
@@ -301,13 +165,13 @@ class ToWindows {
 
   private:
     const TileGrid& grid_;
-    const Sink<float>& to_;
+    const AnySink& to_;
     int64_t channel_, corner_ = 0, rows_ = 0, columns_ = 0;
 };
 
 template <class Map, class To>
 void outputs_to(const TileGrid& grid, const float* m, int64_t first, int64_t count, int64_t channel, int64_t channels,
-                const Sink<float>& sink, int32_t* largest) {
+                const AnySink& sink, int32_t* largest) {
     const float* bias = sink.bias ? sink.bias + channel : nullptr;
     To to(grid, sink, channel);
     Largest seen;
@@ -328,7 +192,7 @@ void outputs_to(const TileGrid& grid, const float* m, int64_t first, int64_t cou
 
 template <class Map>
 void outputs(const TileGrid& grid, const float* m, int64_t first, int64_t count, int64_t channel, int64_t channels,
-             const Sink<float>& to, int32_t* largest) {
+             const AnySink& to, int32_t* largest) {
     (to.places ? outputs_to<Map, ToWindows<Map>> : outputs_to<Map, ToImages<Map>>)(grid, m, first, count, channel, channels,
                                                                                    to, largest);
 }

@@ -32,9 +32,9 @@ struct WinogradTransforms {
     // Input patches (side x side), or patches of output gradients (size x size), of tiles
     // [first, first + count) and channels [channel, channel + channels), to places 0 .. of v.
     // zeros: at least `channels` of them.
-    void (*inputs)(const TileGrid& grid, const Source<float>& from, const float* zeros, int64_t first, int64_t count,
+    void (*inputs)(const TileGrid& grid, const AnySource& from, const float* zeros, int64_t first, int64_t count,
                    int64_t channel, int64_t channels, const TilePlaces& to, float* v, int32_t* largest);
-    void (*gradients)(const TileGrid& grid, const Source<float>& from, const float* zeros, int64_t first, int64_t count,
+    void (*gradients)(const TileGrid& grid, const AnySource& from, const float* zeros, int64_t first, int64_t count,
                       int64_t channel, int64_t channels, const TilePlaces& to, float* v, int32_t* largest);
     // Filters of 9 numbers, those of (k, column) at k * k_stride + column * column_stride, to a panel
     // [points][depth][columns of the micro-kernel], zeros behind the last column.
@@ -44,7 +44,7 @@ struct WinogradTransforms {
     // m [tile][points][columns of the micro-kernel], tiles product_size apart.
     int64_t product_size;
     void (*outputs)(const TileGrid& grid, const float* m, int64_t first, int64_t count, int64_t channel,
-                    int64_t channels, const Sink<float>& to, int32_t* largest);
+                    int64_t channels, const AnySink& to, int32_t* largest);
     // Gradients of 9 numbers, those of (k, column) at 9 k + column * column_stride, from the sum of `parts`
     // blocks [points][depth][columns of the micro-kernel], part_stride apart.
     void (*weights)(const float* m, int64_t parts, int64_t part_stride, int64_t plane, int64_t column_stride,

@@ -1,6 +1,7 @@
 #include "ops/affine.h"
 
 #include "core/threads.h"
+#include "ops/bf16_product.h"
 #include "ops/product.h"
 
 namespace handgrad {
@@ -41,6 +42,17 @@ void affine_gradients(const T* dout, const T* x, const T* w, int64_t rows, int64
         return parallel(2, [&](int64_t task, int) { task ? of_parameters() : of_input(); });
     of_input();
     of_parameters();
+}
+
+void affine_forward(const Bf16* x, const float* w, const float* b, int64_t rows, int64_t depth, int64_t columns, Bf16* out) {
+    multiply({x, depth, 1}, {w, columns, 1}, rows, depth, columns, {out, columns, b});
+}
+
+void affine_gradients(const Bf16* dout, const Bf16* x, const float* w, int64_t rows, int64_t depth, int64_t columns, Bf16* dx,
+                      float* dw, float* db) {
+    if (dx) multiply({dout, columns, 1}, {w, 1, columns}, rows, columns, depth, {dx, depth});
+    multiply({x, 1, depth}, {dout, columns, 1}, depth, rows, columns, {dw, columns});
+    if (db) column_sums(dout, rows, columns, db);
 }
 
 template void affine_forward<float>(const float*, const float*, const float*, int64_t, int64_t, int64_t, float*);

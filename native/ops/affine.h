@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "kernels/bf16.h"
+
 namespace handgrad {
 
 template <class T>
@@ -12,5 +14,10 @@ void affine_forward(const T* x, const T* w, const T* b, int64_t rows, int64_t de
 template <class T>
 void affine_gradients(const T* dout, const T* x, const T* w, int64_t rows, int64_t depth, int64_t columns, T* dx, T* dw,
                       T* db);
+
+// The same with values and their gradients in bf16; the products have bf16 factors and float32 sums.
+void affine_forward(const Bf16* x, const float* w, const float* b, int64_t rows, int64_t depth, int64_t columns, Bf16* out);
+void affine_gradients(const Bf16* dout, const Bf16* x, const float* w, int64_t rows, int64_t depth, int64_t columns, Bf16* dx,
+                      float* dw, float* db);
 
 }  // namespace handgrad

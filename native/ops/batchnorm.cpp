@@ -7,8 +7,10 @@
 
 namespace handgrad {
 
-template <class T>
-void batchnorm_forward(const NormChain& s, const T* x, const T* gamma, const T* beta, const NormKept<T>& kept, T* out) {
+template <class S>
+void batchnorm_forward(const NormChain& s, const S* x, const Computed<S>* gamma, const Computed<S>* beta, const NormKept<S>& kept,
+                       S* out) {
+    using T = Computed<S>;
     if (s.of_batch) batch_moments(x, s.rows, s.channels, kept.mean, kept.var);
     for (int64_t c = 0; c < s.channels; ++c) {
         const double inverse = 1 / std::sqrt(static_cast<double>(kept.var[c]) + s.eps);
@@ -22,9 +24,10 @@ void batchnorm_forward(const NormChain& s, const T* x, const T* gamma, const T* 
         normalise(map, x, s.rows, s.channels, out, s.curve);
 }
 
-template <class T>
-void batchnorm_backward(const NormChain& s, const T* dout, const T* x, const NormKept<const T, const void>& kept, const T* beta, T* dx,
-                        T* dgamma, T* dbeta) {
+template <class S>
+void batchnorm_backward(const NormChain& s, const S* dout, const S* x, const NormKept<const S, const void>& kept,
+                        const Computed<S>* beta, S* dx, Computed<S>* dgamma, Computed<S>* dbeta) {
+    using T = Computed<S>;
     Affine<T> map{kept.mean, kept.inv_std, kept.scale, beta, s.rectify};
     Scratch<T> shares(times(2, s.channels));
     const T* mean_dz = s.of_batch ? shares.get() : nullptr;
@@ -44,7 +47,7 @@ void batchnorm_backward(const NormChain& s, const T* dout, const T* x, const Nor
         norm_pool_backward(*s.pool, map, dout, kept.index, x, mean_dz, mean_dz_xhat, dx);
         return;
     }
-    const T* dz = dout;
+    const S* dz = dout;
     if (s.curve != kCurves) {
         batch_sums_of_curve(map, s.curve, dout, x, s.rows, s.channels, dbeta, dgamma, dx);
         dz = dx;
@@ -55,11 +58,12 @@ void batchnorm_backward(const NormChain& s, const T* dout, const T* x, const Nor
     normalise_backward(map, dz, x, s.rows, s.channels, mean_dz, mean_dz_xhat, dx);
 }
 
-#define HANDGRAD_BATCHNORM(T)                                                                                           \
-    template void batchnorm_forward<T>(const NormChain&, const T*, const T*, const T*, const NormKept<T>&, T*);         \
-    template void batchnorm_backward<T>(const NormChain&, const T*, const T*, const NormKept<const T, const void>&, const T*, T*, T*, \
+#define HANDGRAD_BATCHNORM(S, T)                                                                                        \
+    template void batchnorm_forward<S>(const NormChain&, const S*, const T*, const T*, const NormKept<S>&, S*);         \
+    template void batchnorm_backward<S>(const NormChain&, const S*, const S*, const NormKept<const S, const void>&, const T*, S*, T*, \
                                         T*);
-HANDGRAD_BATCHNORM(float)
-HANDGRAD_BATCHNORM(double)
+HANDGRAD_BATCHNORM(float, float)
+HANDGRAD_BATCHNORM(double, double)
+HANDGRAD_BATCHNORM(Bf16, float)
 
 }  // namespace handgrad

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/table.h"
+#include "ops/stored.h"
 
 namespace handgrad {
 
@@ -17,16 +18,19 @@ struct NormChain {
 
 // mean, var, inv_std = 1 / std, scale = gamma inv_std: of the channels; of the pooling the largest x of each window,
 // and its place.  Forward computes all, but for mean and var where they are given.
-template <class T, class Index = void>
+template <class S, class Index = void>
 struct NormKept {
-    T *mean, *var, *inv_std, *scale, *largest;
+    Computed<S>*mean, *var, *inv_std, *scale;
+    S* largest;
     Index* index;
 };
 
-template <class T>
-void batchnorm_forward(const NormChain& s, const T* x, const T* gamma, const T* beta, const NormKept<T>& kept, T* out);
-template <class T>
-void batchnorm_backward(const NormChain& s, const T* dout, const T* x, const NormKept<const T, const void>& kept, const T* beta, T* dx,
-                        T* dgamma, T* dbeta);
+// S: what x, out, largest and their gradients are stored as.
+template <class S>
+void batchnorm_forward(const NormChain& s, const S* x, const Computed<S>* gamma, const Computed<S>* beta, const NormKept<S>& kept,
+                       S* out);
+template <class S>
+void batchnorm_backward(const NormChain& s, const S* dout, const S* x, const NormKept<const S, const void>& kept,
+                        const Computed<S>* beta, S* dx, Computed<S>* dgamma, Computed<S>* dbeta);
 
 }  // namespace handgrad

@@ -53,7 +53,7 @@ bool conv_takes_pool(const ConvSizes& s, bool rectify) {
 template <class T>
 void conv_forward(const ConvSizes& s, const T* x, const T* w, const Sink<T>& to) {
     if constexpr (std::is_same_v<T, float>) {
-        if (fast<T>(s, to.places) && winograd_forward(s, x, w, to)) return;
+        if (fast<T>(s, to.places) && winograd_forward(s, Source<T>{x}, w, to)) return;
         if (to.places && to.rectify && pooled_fits(s)) return pooled_forward(s, x, w, to);
     }
     Scratch<T> images(to.places ? times(s.N, s.OH, s.OW, s.F) : 0);
@@ -77,11 +77,11 @@ void conv_backward(const ConvSizes& s, const Source<T>& dout, const T* x, const 
         return static_cast<const T*>(unpooled.get());
     };
     const auto weights_at_once = [&] {
-        if constexpr (std::is_same_v<T, float>) return may && winograd_backward_weights(s, dout, x, to.dw);
+        if constexpr (std::is_same_v<T, float>) return may && winograd_backward_weights(s, dout, Source<T>{x}, to.dw);
         return false;
     };
     const auto input_at_once = [&] {
-        if constexpr (std::is_same_v<T, float>) return may && winograd_backward_input(s, dout, w, to.dx);
+        if constexpr (std::is_same_v<T, float>) return may && winograd_backward_input(s, dout, w, Sink<T>{to.dx});
         return false;
     };
     if (to.db) sum_gradients(s, dout, to.db);

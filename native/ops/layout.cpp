@@ -6,6 +6,7 @@
 
 #include "core/sizes.h"
 #include "core/threads.h"
+#include "kernels/bf16.h"
 #include "kernels/dispatch.h"
 
 namespace handgrad {
@@ -108,6 +109,8 @@ void copy_dense(const T* x, int ndim, const int64_t* shape, const int64_t* strid
 template void copy_dense(const float*, int, const int64_t*, const int64_t*, Order, float*);
 template void copy_dense(const double*, int, const int64_t*, const int64_t*, Order, double*);
 template void copy_dense(const uint8_t*, int, const int64_t*, const int64_t*, Order, uint8_t*);
+template void copy_dense(const Bf16*, int, const int64_t*, const int64_t*, Order, Bf16*);
+template void copy_dense(const uint16_t*, int, const int64_t*, const int64_t*, Order, uint16_t*);
 template void copy_dense(const int32_t*, int, const int64_t*, const int64_t*, Order, int32_t*);
 
 }  // namespace handgrad

@@ -1,48 +1,50 @@
-// Normalisation of matrices (rows, channels), and pooling behind it.
+// Normalisation of matrices (rows, channels), and pooling behind it.  S is what the values of layers are stored as;
+// bf16 is computed with in float32.
 #pragma once
 
 #include "kernels/table.h"
+#include "ops/stored.h"
 
 namespace handgrad {
 
 // Mean and (biased) variance over the rows; rows >= 1.
-template <class T>
-void batch_moments(const T* x, int64_t rows, int64_t channels, T* mean, T* variance);
+template <class S>
+void batch_moments(const S* x, int64_t rows, int64_t channels, Computed<S>* mean, Computed<S>* variance);
 // sum_dz and sum_dz_xhat over all rows, as RowKernels::norm_sums.
-template <class T>
-void batch_sums(const Affine<T>& map, const T* dout, const T* x, int64_t rows, int64_t channels, T* sum_dz,
-                T* sum_dz_xhat);
+template <class S>
+void batch_sums(const Affine<Computed<S>>& map, const S* dout, const S* x, int64_t rows, int64_t channels, Computed<S>* sum_dz,
+                Computed<S>* sum_dz_xhat);
 // The same behind a smooth activation, a Curve; dz receives dout times its slope.
-template <class T>
-void batch_sums_of_curve(const Affine<T>& map, int curve, const T* dout, const T* x, int64_t rows, int64_t channels,
-                         T* sum_dz, T* sum_dz_xhat, T* dz);
+template <class S>
+void batch_sums_of_curve(const Affine<Computed<S>>& map, int curve, const S* dout, const S* x, int64_t rows, int64_t channels,
+                         Computed<S>* sum_dz, Computed<S>* sum_dz_xhat, S* dz);
 // curve: what follows, a Curve, or kCurves for nothing.
-template <class T>
-void normalise(const Affine<T>& map, const T* x, int64_t rows, int64_t channels, T* out, int curve = kCurves);
-template <class T>
-void normalise_backward(const Affine<T>& map, const T* dout, const T* x, int64_t rows, int64_t channels,
-                        const T* mean_dz, const T* mean_dz_xhat, T* dx);
+template <class S>
+void normalise(const Affine<Computed<S>>& map, const S* x, int64_t rows, int64_t channels, S* out, int curve = kCurves);
+template <class S>
+void normalise_backward(const Affine<Computed<S>>& map, const S* dout, const S* x, int64_t rows, int64_t channels,
+                        const Computed<S>* mean_dz, const Computed<S>* mean_dz_xhat, S* dx);
 
-template <class T>
-void max_pool_forward(const PoolSizes& s, const Affine<T>* map, bool rectify, const T* x, T* out, T* largest,
+template <class S>
+void max_pool_forward(const PoolSizes& s, const Affine<Computed<S>>* map, bool rectify, const S* x, S* out, S* largest,
                       void* index);
-template <class T>
-void max_pool_backward(const PoolSizes& s, const T* dout, const void* index, T* dx);
+template <class S>
+void max_pool_backward(const PoolSizes& s, const S* dout, const void* index, S* dx);
 // The backward of pooling, and of the normalisation before it, whose input was x.
-template <class T>
-void norm_pool_backward(const PoolSizes& s, const Affine<T>& map, const T* dout, const void* index, const T* x,
-                        const T* mean_dz, const T* mean_dz_xhat, T* dx);
-template <class T>
-void mean_pool_forward(const PoolSizes& s, const T* x, T* out);
-template <class T>
-void mean_pool_backward(const PoolSizes& s, const T* dout, T* dx);
+template <class S>
+void norm_pool_backward(const PoolSizes& s, const Affine<Computed<S>>& map, const S* dout, const void* index, const S* x,
+                        const Computed<S>* mean_dz, const Computed<S>* mean_dz_xhat, S* dx);
+template <class S>
+void mean_pool_forward(const PoolSizes& s, const S* x, S* out);
+template <class S>
+void mean_pool_backward(const PoolSizes& s, const S* dout, S* dx);
 
 // x is (N, C, P) in rows order, normalised over C / groups channels and P positions.
-template <class T>
-void group_norm_forward(int64_t N, int64_t C, int64_t P, int64_t groups, const T* x, const T* gamma, const T* beta,
-                        double eps, T* out, T* xhat, T* inv_std);
-template <class T>
-void group_norm_backward(int64_t N, int64_t C, int64_t P, int64_t groups, const T* dout, const T* xhat,
-                         const T* inv_std, const T* gamma, T* dx, T* dgamma, T* dbeta);
+template <class S>
+void group_norm_forward(int64_t N, int64_t C, int64_t P, int64_t groups, const S* x, const Computed<S>* gamma, const Computed<S>* beta,
+                        double eps, S* out, S* xhat, Computed<S>* inv_std);
+template <class S>
+void group_norm_backward(int64_t N, int64_t C, int64_t P, int64_t groups, const S* dout, const S* xhat,
+                         const Computed<S>* inv_std, const Computed<S>* gamma, S* dx, Computed<S>* dgamma, Computed<S>* dbeta);
 
 }  // namespace handgrad

@@ -97,12 +97,12 @@ inline void copy_rectangle(int64_t H, int64_t W, int64_t C, const T* image, int6
     const int64_t inside = width - before - after;
     for (int64_t r = y; r < y + rows; ++r, to += width * C) {
         if (r < 0 || r >= H || !inside) {
-            std::fill_n(to, width * C, T(0));
+            std::fill_n(to, width * C, T{});
             continue;
         }
-        std::fill_n(to, before * C, T(0));
+        std::fill_n(to, before * C, T{});
         std::memcpy(to + before * C, image + (r * W + x + before) * C, static_cast<size_t>(inside * C) * sizeof(T));
-        std::fill_n(to + (before + inside) * C, after * C, T(0));
+        std::fill_n(to + (before + inside) * C, after * C, T{});
     }
 }
 

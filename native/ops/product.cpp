@@ -288,15 +288,18 @@ void multiply_rows(const T* a, int64_t rows, const T* b, int64_t columns, int64_
     });
 }
 
-template <class T>
-void column_sums(const T* x, int64_t rows, int64_t columns, T* sums) {
+template <class S>
+void column_sums(const S* x, int64_t rows, int64_t columns, Computed<S>* sums) {
+    using T = Computed<S>;
     constexpr int64_t kRows = 256;
     const int64_t chunks = ceil_div(rows, kRows);
-    if (chunks == 1) return kernels<T>().rows.sum(x, rows, columns, sums);
+    const auto sum_rows = [&](int64_t first, int64_t count, T* to) {
+        kernels<S>().rows.sum(x + first * columns, count, columns, to);
+    };
+    if (chunks == 1) return sum_rows(0, rows, sums);
     Scratch<T> parts(times(chunks, columns));
     parallel(chunks, [&](int64_t chunk, int) {
-        kernels<T>().rows.sum(x + chunk * kRows * columns, std::min(kRows, rows - chunk * kRows), columns,
-                              parts.get() + chunk * columns);
+        sum_rows(chunk * kRows, std::min(kRows, rows - chunk * kRows), parts.get() + chunk * columns);
     });
     for (int64_t c = 0; c < columns; ++c) {
         double sum = 0;
@@ -316,5 +319,6 @@ void column_sums(const T* x, int64_t rows, int64_t columns, T* sums) {
     template void column_sums(const T*, int64_t, int64_t, T*);
 HG_INSTANTIATE(float)
 HG_INSTANTIATE(double)
+template void column_sums(const Bf16*, int64_t, int64_t, float*);
 
 }  // namespace handgrad

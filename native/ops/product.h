@@ -5,6 +5,7 @@
 
 #include "core/buffers.h"
 #include "kernels/dispatch.h"
+#include "ops/stored.h"
 
 namespace handgrad {
 
@@ -94,7 +95,7 @@ void multiply_rows(const T* a, int64_t rows, const T* b, int64_t columns, int64_
                    int64_t c_stride);
 
 // sums[c] = sum over the rows of x (rows, columns).
-template <class T>
-void column_sums(const T* x, int64_t rows, int64_t columns, T* sums);
+template <class S>
+void column_sums(const S* x, int64_t rows, int64_t columns, Computed<S>* sums);
 
 }  // namespace handgrad

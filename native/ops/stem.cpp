@@ -130,7 +130,8 @@ bool is_simple(const ConvSizes& s) {
 }
 
 // out, and xhat and index unless they are null, of the convolution without a bias through `map` and the pooling.
-void forward_bands(const ConvSizes& s, const float* x, const float* w, const Affine<float>& map, float* out, float* xhat,
+template <class S>
+void forward_bands(const ConvSizes& s, const float* x, const float* w, const Affine<float>& map, S* out, S* xhat,
                    uint8_t* index) {
     const int64_t panel = kernels<float>().gemm.tile_columns;
     const Scratch<float> matrix = filter_matrix<float>(s, w);
@@ -143,12 +144,16 @@ void forward_bands(const ConvSizes& s, const float* x, const float* w, const Aff
         const int64_t n = task / per_image, first = task % per_image * kBandRows, rows = std::min(kBandRows, windows_down - first);
         float* band = images.get() + worker * bands.size(band_rows);
         copy_band(s, x + n * s.H * s.W * s.C, 2 * first - s.pad_y, 2 * rows + s.HH - 1, band);
+        const int64_t begin = (n * windows_down + first) * sizes.windows * s.F, numbers = rows * sizes.windows * s.F;
+        const Write<S> result(out + begin, numbers), normal(xhat ? xhat + begin : nullptr, numbers);
+        uint8_t* places = index ? index + begin : nullptr;
         for (int64_t i = 0; i < rows; ++i)
             for (int64_t p = 0; p < filters.panels(); ++p) {
-                const int64_t f = p * panel, at = (n * windows_down + first + i) * sizes.windows * s.F + f;
+                const int64_t f = p * panel, at = i * sizes.windows * s.F + f;
                 const Affine<float> here{map.mean + f, map.inv_std + f, map.scale + f, map.shift + f, map.rectify};
                 kernels<float>().stem.forward(sizes, band + 2 * i * bands.line, filters.panel(p, 0), filters.row_stride(),
-                                              here, out + at, xhat ? xhat + at : nullptr, index ? index + at : nullptr);
+                                              here, result.get() + at, xhat ? normal.get() + at : nullptr,
+                                              places ? places + at : nullptr);
             }
     });
 }
@@ -157,8 +162,8 @@ void forward_bands(const ConvSizes& s, const float* x, const float* w, const Aff
 // of some images.
 class ChosenSums {
   public:
-    ChosenSums(const ConvSizes& s, int64_t images, const float* x, const float* dout, const float* xhat,
-               const uint8_t* index)
+    template <class S>
+    ChosenSums(const ConvSizes& s, int64_t images, const float* x, const S* dout, const S* xhat, const uint8_t* index)
         : features_(s.F), size_((s.HH * s.WW * s.C + 2) * s.F), count_(ceil_div(s.N, images)), parts_(times(count_, size_)) {
         const auto& kernel = kernels<float>().stem;
         const Bands bands(s);
@@ -179,8 +184,9 @@ class ChosenSums {
                     for (int64_t r = 0; r < 2 * rows - 2 + s.HH; ++r)
                         kernel.quads(band + r * bands.line, band + (r + 1) * bands.line, s.C, quad_line,
                                      quad + r * quad_line * 4);
-                    const int64_t at = (n * windows_down + first) * sizes.windows * s.F;
-                    kernel.gradients(sizes, rows, quad, quad_line, dout + at, xhat + at, index + at, part);
+                    const int64_t at = (n * windows_down + first) * sizes.windows * s.F, numbers = rows * sizes.windows * s.F;
+                    const Read<S> upstream(dout + at, numbers), normal(xhat + at, numbers);
+                    kernel.gradients(sizes, rows, quad, quad_line, upstream.get(), normal.get(), index + at, part);
                 }
         });
     }
@@ -200,8 +206,10 @@ class ChosenSums {
 
 bool stem_fits(const ConvSizes& s) { return is_simple(s) && times(s.HH, s.WW, s.C) <= kLongest; }
 
+template <class S>
 void stem_forward(const ConvSizes& s, const float* x, const float* w, const float* b, const float* gamma,
-                  const float* beta, double eps, float* out, float* mean, float* variance, const StemKept& kept) {
+                  const float* beta, double eps, S* out, float* mean, float* variance,
+                  const StemArrays<float, uint8_t, double, S>& kept) {
     const int64_t K = s.HH * s.WW * s.C;
     const double *patch_mean = kept.patches, *covariance = kept.patches + K;
     patch_moments(s, x, kept.patches, kept.patches + K);
@@ -226,11 +234,13 @@ void stem_forward(const ConvSizes& s, const float* x, const float* w, const floa
         kept.scale[f] = static_cast<float>(static_cast<double>(gamma[f]) * inverse);
     }
 
-    forward_bands(s, x, w, {unbiased.get(), kept.inv_std, kept.scale, beta, true}, out, kept.xhat, kept.index);
+    forward_bands<S>(s, x, w, {unbiased.get(), kept.inv_std, kept.scale, beta, true}, out, kept.xhat, kept.index);
 }
 
-void stem_backward(const ConvSizes& s, const float* x, const float* w, const float* dout, const StemSaved& saved,
-                   float* dw, float* dgamma, float* dbeta) {
+template <class S>
+void stem_backward(const ConvSizes& s, const float* x, const float* w, const S* dout,
+                   const StemArrays<const float, const uint8_t, const double, const S>& saved, float* dw, float* dgamma,
+                   float* dbeta) {
     const int64_t area = s.HH * s.WW, K = area * s.C;
     const ChosenSums sums(s, kImages, x, dout, saved.xhat, saved.index);
     const double *patch_mean = saved.patches, *covariance = saved.patches + K;
@@ -250,6 +260,14 @@ void stem_backward(const ConvSizes& s, const float* x, const float* w, const flo
     });
 }
 
+#define HG_INSTANTIATE(S)                                                                                                    \
+    template void stem_forward(const ConvSizes&, const float*, const float*, const float*, const float*, const float*, double, S*, \
+                               float*, float*, const StemArrays<float, uint8_t, double, S>&);                                 \
+    template void stem_backward(const ConvSizes&, const float*, const float*, const S*,                                      \
+                                const StemArrays<const float, const uint8_t, const double, const S>&, float*, float*, float*);
+HG_INSTANTIATE(float)
+HG_INSTANTIATE(Bf16)
+
 void stem_infer(const ConvSizes& s, const float* x, const float* w, const float* b, const GivenNorm& norm, float* out) {
     Scratch<float> constants(3 * s.F);
     float *centre = constants.get(), *inv_std = centre + s.F, *scale = inv_std + s.F;
@@ -259,7 +277,7 @@ void stem_infer(const ConvSizes& s, const float* x, const float* w, const float*
         inv_std[f] = static_cast<float>(inverse);
         scale[f] = static_cast<float>(static_cast<double>(norm.gamma[f]) * inverse);
     }
-    forward_bands(s, x, w, {centre, inv_std, scale, norm.beta, true}, out, nullptr, nullptr);
+    forward_bands<float>(s, x, w, {centre, inv_std, scale, norm.beta, true}, out, nullptr, nullptr);
 }
 
 bool pooled_fits(const ConvSizes& s) {
@@ -271,7 +289,7 @@ void pooled_forward(const ConvSizes& s, const float* x, const float* w, const Si
     Scratch<float> constants(3 * s.F);
     float *shifted = constants.get(), *one = shifted + s.F, *zero = one + s.F;
     for (int64_t f = 0; f < s.F; ++f) shifted[f] = to.bias ? -to.bias[f] : 0, one[f] = 1, zero[f] = 0;
-    forward_bands(s, x, w, {shifted, one, one, zero, true}, to.out, nullptr, to.places);
+    forward_bands<float>(s, x, w, {shifted, one, one, zero, true}, to.out, nullptr, to.places);
 }
 
 bool pooled_gradients(const ConvSizes& s, const Source<float>& dout, const float* x, float* dw, float* db) {

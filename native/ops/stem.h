@@ -15,6 +15,7 @@
 #pragma once
 
 #include "ops/conv.h"
+#include "ops/stored.h"
 
 namespace handgrad {
 
@@ -23,20 +24,26 @@ bool stem_fits(const ConvSizes& s);
 
 // What forward keeps, and backward reads: xhat and index (N, OH / 2, OW / 2, F) of the chosen pixels;
 // inv_std, scale (F); patches: mean(P), then C, K + K K numbers, K = HH WW C.
-template <class Float, class Index, class Double>
+template <class Float, class Index, class Double, class Stored = Float>
 struct StemArrays {
-    Float *xhat, *inv_std, *scale;
+    Stored* xhat;
+    Float *inv_std, *scale;
     Index* index;
     Double* patches;
 };
 using StemKept = StemArrays<float, uint8_t, double>;
 using StemSaved = StemArrays<const float, const uint8_t, const double>;
 
-// x: channels last, as all images; w: (F, C, HH, WW).  out: (N, OH / 2, OW / 2, F).
+// x: channels last, as all images; w: (F, C, HH, WW).  out: (N, OH / 2, OW / 2, F).  S: what out, xhat and dout are
+// stored as, float or Bf16.
+template <class S>
 void stem_forward(const ConvSizes& s, const float* x, const float* w, const float* b, const float* gamma,
-                  const float* beta, double eps, float* out, float* mean, float* variance, const StemKept& kept);
-void stem_backward(const ConvSizes& s, const float* x, const float* w, const float* dout, const StemSaved& saved,
-                   float* dw, float* dgamma, float* dbeta);
+                  const float* beta, double eps, S* out, float* mean, float* variance,
+                  const StemArrays<float, uint8_t, double, S>& kept);
+template <class S>
+void stem_backward(const ConvSizes& s, const float* x, const float* w, const S* dout,
+                   const StemArrays<const float, const uint8_t, const double, const S>& saved, float* dw, float* dgamma,
+                   float* dbeta);
 
 // The same block with given moments.
 struct GivenNorm {

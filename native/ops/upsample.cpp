@@ -5,19 +5,20 @@
 
 #include "core/buffers.h"
 #include "core/threads.h"
+#include "ops/stored.h"
 
 namespace handgrad {
 namespace {
 
 // The two neighbours that line i of the output is made of, and their shares.
 template <class T>
-struct Source {
+struct Neighbours {
     int64_t line[2];
     T share[2];
 };
 
 template <class T>
-Source<T> source(int64_t i, int64_t scale, int64_t size, bool bilinear) {
+Neighbours<T> source(int64_t i, int64_t scale, int64_t size, bool bilinear) {
     if (!bilinear) return {{i / scale, i / scale}, {T(1), T(0)}};
     const double place = std::max((static_cast<double>(i) + 0.5) / static_cast<double>(scale) - 0.5, 0.0);
     const auto line = static_cast<int64_t>(place);
@@ -26,10 +27,16 @@ Source<T> source(int64_t i, int64_t scale, int64_t size, bool bilinear) {
 }
 
 template <class T>
-Scratch<Source<T>> sources(int64_t scale, int64_t size, bool bilinear) {
-    Scratch<Source<T>> made(times(scale, size));
+Scratch<Neighbours<T>> sources(int64_t scale, int64_t size, bool bilinear) {
+    Scratch<Neighbours<T>> made(times(scale, size));
     for (int64_t i = 0; i < scale * size; ++i) made.get()[i] = source<T>(i, scale, size, bilinear);
     return made;
+}
+
+UpsampleSizes some_images(const UpsampleSizes& s, int64_t count) {
+    UpsampleSizes some = s;
+    some.N = count;
+    return some;
 }
 
 }  // namespace
@@ -39,11 +46,11 @@ void upsample_forward(const UpsampleSizes& s, const T* x, T* out) {
     const int64_t OH = times(s.H, s.scale_y), OW = times(s.W, s.scale_x), C = s.C;
     const auto rows = sources<T>(s.scale_y, s.H, s.bilinear), columns = sources<T>(s.scale_x, s.W, s.bilinear);
     parallel(times(s.N, OH), [&](int64_t line, int) {
-        const Source<T> row = rows.get()[line % OH];
+        const Neighbours<T> row = rows.get()[line % OH];
         const T* above = x + (line / OH * s.H + row.line[0]) * s.W * C;
         const T* below = x + (line / OH * s.H + row.line[1]) * s.W * C;
         for (int64_t j = 0; j < OW; ++j) {
-            const Source<T> column = columns.get()[j];
+            const Neighbours<T> column = columns.get()[j];
             const int64_t left = column.line[0] * C, right = column.line[1] * C;
             T* __restrict to = out + (line * OW + j) * C;
             if (!s.bilinear) {
@@ -72,7 +79,7 @@ void upsample_backward(const UpsampleSizes& s, const T* dout, T* dx) {
                 const T share = rows.get()[i].share[side];
                 if (rows.get()[i].line[side] != r || share == 0) continue;
                 for (int64_t j = 0; j < OW; ++j) {
-                    const Source<T> column = columns.get()[j];
+                    const Neighbours<T> column = columns.get()[j];
                     const T* from = dout + ((n * OH + i) * OW + j) * C;
                     for (int end = 0; end < 2; ++end) {
                         const T factor = share * column.share[end];
@@ -82,6 +89,26 @@ void upsample_backward(const UpsampleSizes& s, const T* dout, T* dx) {
                     }
                 }
             }
+    });
+}
+
+template <>
+void upsample_forward(const UpsampleSizes& s, const Bf16* x, Bf16* out) {
+    const int64_t inside = times(s.H, s.W, s.C), outside = times(inside, s.scale_y, s.scale_x);
+    for_images(s.N, outside, [&](int64_t first, int64_t count) {
+        const Read<Bf16> images(x + first * inside, count * inside);
+        const Write<Bf16> result(out + first * outside, count * outside);
+        upsample_forward<float>(some_images(s, count), images.get(), result.get());
+    });
+}
+
+template <>
+void upsample_backward(const UpsampleSizes& s, const Bf16* dout, Bf16* dx) {
+    const int64_t inside = times(s.H, s.W, s.C), outside = times(inside, s.scale_y, s.scale_x);
+    for_images(s.N, outside, [&](int64_t first, int64_t count) {
+        const Read<Bf16> upstream(dout + first * outside, count * outside);
+        const Write<Bf16> result(dx + first * inside, count * inside);
+        upsample_backward<float>(some_images(s, count), upstream.get(), result.get());
     });
 }
 

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "kernels/bf16.h"
+
 namespace handgrad {
 
 struct UpsampleSizes {
@@ -14,5 +16,9 @@ template <class T>
 void upsample_forward(const UpsampleSizes& s, const T* x, T* out);
 template <class T>
 void upsample_backward(const UpsampleSizes& s, const T* dout, T* dx);
+template <>
+void upsample_forward(const UpsampleSizes& s, const Bf16* x, Bf16* out);
+template <>
+void upsample_backward(const UpsampleSizes& s, const Bf16* dout, Bf16* dx);
 
 }  // namespace handgrad

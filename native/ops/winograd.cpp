@@ -61,7 +61,7 @@ TileGrid grid_of(int64_t H, int64_t W, int64_t C, int64_t OH, int64_t OW, int64_
 }
 
 // Of `size` rows or columns of outputs those that a gradient is of: all, or those in windows.
-int64_t seen(const Source<float>& dout, int64_t size) { return dout.places ? size / 2 * 2 : size; }
+int64_t seen(const AnySource& dout, int64_t size) { return dout.places ? size / 2 * 2 : size; }
 
 // The correlation of images (N, H, W, C) with F filters, the numbers of filter (c, f) at c * c_stride + f * f_stride.
 struct Correlation {
@@ -69,8 +69,8 @@ struct Correlation {
     bool flip;
 };
 
-bool correlate(const WinogradTransforms& kernel, const Correlation& s, const Source<float>& x, const float* w,
-               const Sink<float>& sink) {
+bool correlate(const WinogradTransforms& kernel, const Correlation& s, const AnySource& x, const float* w,
+               const AnySink& sink) {
     const auto& gemm = kernels<float>().gemm;
     const int64_t height = gemm.tile_rows, width = gemm.tile_columns, points = kernel.points, threads = thread_count();
     const TileGrid from = grid_of(s.H, s.W, s.C, s.OH, s.OW, kernel.size, s.pad_y, s.pad_x);
@@ -154,7 +154,7 @@ bool correlate(const WinogradTransforms& kernel, const Correlation& s, const Sou
     return largest_v.normal() && largest_u.normal() && largest_out.finite();
 }
 
-bool weight_gradients(const WinogradTransforms& kernel, const ConvSizes& s, const Source<float>& dout, const float* x,
+bool weight_gradients(const WinogradTransforms& kernel, const ConvSizes& s, const AnySource& dout, const AnySource& x,
                       float* dw) {
     const auto& gemm = kernels<float>().gemm;
     const int64_t height = gemm.tile_rows, width = gemm.tile_columns, points = kernel.points, threads = thread_count();
@@ -189,7 +189,7 @@ bool weight_gradients(const WinogradTransforms& kernel, const ConvSizes& s, cons
 
     auto inputs = [&](int64_t first, int64_t count, float* target) {
         int32_t largest = 0;
-        kernel.inputs(from, {x}, nothing.get(), first, count, 0, s.C, v_places, target, &largest);
+        kernel.inputs(from, x, nothing.get(), first, count, 0, s.C, v_places, target, &largest);
         largest_v.see(largest);
     };
     auto products = [&](int64_t b, int64_t panel, const float* in, float* gradient, float* sum, bool accumulate) {
@@ -264,7 +264,8 @@ bool weight_gradients(const WinogradTransforms& kernel, const ConvSizes& s, cons
 // a weight, and of fewer than kManyWeights they do not pay; for the gradient of the weights only where each task
 // keeps the sums of a panel.  These are from two threads' times of 15 convolutions of 32 to 2048 such tiles and
 // 16 to 256 channels (AMD Zen 4).  On other processors what is transformed costs more or less, see winograd_costs.
-const WinogradTransforms* choose(const ConvSizes& s, Pass pass, int64_t C, int64_t F, int64_t H, int64_t W) {
+// is_half: of bf16 images, the products of the direct algorithm cost Bf16Kernels::cost.
+const WinogradTransforms* choose(const ConvSizes& s, Pass pass, bool is_half, int64_t C, int64_t F, int64_t H, int64_t W) {
     if (s.HH != 3 || s.WW != 3 || s.stride_y != 1 || s.stride_x != 1 || s.dilated()) return nullptr;
     if (!s.N || !C || !F || !H || !W) return nullptr;
     const auto& kernel = kernels<float>().winograd;
@@ -284,8 +285,9 @@ const WinogradTransforms* choose(const ConvSizes& s, Pass pass, int64_t C, int64
         return static_cast<double>(kind.points) * (rounded * (channels * filters + number * numbers) + weight * weights);
     };
     const double outputs = static_cast<double>(times(s.N, H, W));
-    const bool unpacked = pass == Pass::kForward && few_windows(s);
-    const double direct = 9 * (outputs * channels * (static_cast<double>(F) + 20) + (unpacked ? 45 : 60) * weights);
+    const bool unpacked = pass == Pass::kForward && few_windows(s) && !is_half;
+    const double product = is_half ? bf16_kernels().cost : 1;
+    const double direct = 9 * (outputs * channels * (product * static_cast<double>(F) + 20) + (unpacked ? 45 : 60) * weights);
     const double two = cost(kernel.two, 25, 30), four = cost(kernel.four, 25, 30), least = std::min({direct, two, four});
     constexpr double kManyWeights = 4096;
     const bool of_weights = pass == Pass::kWeights;
@@ -307,29 +309,29 @@ WinogradCosts winograd_costs() { return {number_cost.load(), weight_cost.load()}
 
 int64_t winograd_choice(const ConvSizes& s, Pass pass) {
     const bool of_input = pass == Pass::kInput;
-    const WinogradTransforms* kernel = of_input ? choose(s, pass, s.F, s.C, s.H, s.W) : choose(s, pass, s.C, s.F, s.OH, s.OW);
+    const WinogradTransforms* kernel = of_input ? choose(s, pass, false, s.F, s.C, s.H, s.W) : choose(s, pass, false, s.C, s.F, s.OH, s.OW);
     return kernel ? kernel->size : 0;
 }
 
-bool winograd_takes(const ConvSizes& s) { return choose(s, Pass::kForward, s.C, s.F, s.OH, s.OW); }
+bool winograd_takes(const ConvSizes& s) { return choose(s, Pass::kForward, false, s.C, s.F, s.OH, s.OW); }
 
-bool winograd_forward(const ConvSizes& s, const float* x, const float* w, const Sink<float>& to) {
-    const WinogradTransforms* kernel = choose(s, Pass::kForward, s.C, s.F, s.OH, s.OW);
-    return kernel && correlate(*kernel, {s.N, s.H, s.W, s.C, s.F, s.OH, s.OW, s.pad_y, s.pad_x, 9, s.C * 9, false}, {x}, w, to);
+bool winograd_forward(const ConvSizes& s, const AnySource& x, const float* w, const AnySink& to) {
+    const WinogradTransforms* kernel = choose(s, Pass::kForward, x.is_half, s.C, s.F, s.OH, s.OW);
+    return kernel && correlate(*kernel, {s.N, s.H, s.W, s.C, s.F, s.OH, s.OW, s.pad_y, s.pad_x, 9, s.C * 9, false}, x, w, to);
 }
 
 // dx is the correlation of dout, padded by what the forward pass left of the filter, with the filters
 // turned by half a turn.
-bool winograd_backward_input(const ConvSizes& s, const Source<float>& dout, const float* w, float* dx) {
-    const WinogradTransforms* kernel = choose(s, Pass::kInput, s.F, s.C, s.H, s.W);
+bool winograd_backward_input(const ConvSizes& s, const AnySource& dout, const float* w, const AnySink& dx) {
+    const WinogradTransforms* kernel = choose(s, Pass::kInput, dout.is_half, s.F, s.C, s.H, s.W);
     return kernel && correlate(*kernel,
                                {s.N, seen(dout, s.OH), seen(dout, s.OW), s.F, s.C, s.H, s.W, 2 - s.pad_y, 2 - s.pad_x,
                                 s.C * 9, 9, true},
-                               dout, w, {dx});
+                               dout, w, dx);
 }
 
-bool winograd_backward_weights(const ConvSizes& s, const Source<float>& dout, const float* x, float* dw) {
-    const WinogradTransforms* kernel = choose(s, Pass::kWeights, s.C, s.F, s.OH, s.OW);
+bool winograd_backward_weights(const ConvSizes& s, const AnySource& dout, const AnySource& x, float* dw) {
+    const WinogradTransforms* kernel = choose(s, Pass::kWeights, x.is_half, s.C, s.F, s.OH, s.OW);
     return kernel && weight_gradients(*kernel, s, dout, x, dw);
 }
 

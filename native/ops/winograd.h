@@ -8,9 +8,9 @@ namespace handgrad {
 // Each returns false where the direct algorithm is to compute instead: because this convolution is of
 // another kind, or the direct algorithm is faster, or (then the output is overwritten) because a result is
 // not finite, or so small are the numbers that the transforms would round them to subnormal ones.
-bool winograd_forward(const ConvSizes& s, const float* x, const float* w, const Sink<float>& to);
-bool winograd_backward_input(const ConvSizes& s, const Source<float>& dout, const float* w, float* dx);
-bool winograd_backward_weights(const ConvSizes& s, const Source<float>& dout, const float* x, float* dw);
+bool winograd_forward(const ConvSizes& s, const AnySource& x, const float* w, const AnySink& to);
+bool winograd_backward_input(const ConvSizes& s, const AnySource& dout, const float* w, const AnySink& dx);
+bool winograd_backward_weights(const ConvSizes& s, const AnySource& dout, const AnySource& x, float* dw);
 
 // Whether winograd_forward would begin.
 bool winograd_takes(const ConvSizes& s);

@@ -62,12 +62,12 @@ class Args {
 
 using Factory = Op (*)(const Args&);
 
-// The operations by name; each file of this folder adds its own.
-template <class T>
+// The operations by name; each file of this folder adds its own.  S: what the values of layers are stored as.
+template <class S>
 Factory find_flat(const std::string& name);
-template <class T>
+template <class S>
 Factory find_layer(const std::string& name);
-template <class T>
+template <class S>
 Factory find_image(const std::string& name);
 template <class T>
 Factory find_update(const std::string& name);

@@ -1,4 +1,5 @@
-// Batches, passes over flat arrays, dropout, and losses.
+// Batches, passes over flat arrays, dropout, and losses.  S is what the values of layers are stored as, T what they are
+// computed in; batches, scores and their gradients are T.
 #include <algorithm>
 #include <cstring>
 #include <unordered_map>
@@ -8,12 +9,21 @@
 #include "ops/joins.h"
 #include "ops/layout.h"
 #include "ops/losses.h"
+#include "ops/stored.h"
 #include "ops/updates.h"
 #include "plan/args.h"
 #include "plan/moves.h"
 
 namespace handgrad {
 namespace {
+
+template <class S>
+S kept_as(double share) {
+    if constexpr (kIsHalf<S>)
+        return to_bf16(1);
+    else
+        return static_cast<S>(share);
+}
 
 template <class T>
 void copy_row(const Feed& feed, int64_t row, T* out) {
@@ -31,15 +41,13 @@ void take_row(const Feed& feed, int64_t n, T* out) {
 }
 
 // Slots: the batch.  Sizes: rows, numbers of a row.
-template <class T>
+template <class S>
 Op batch_op(const Args& a) {
-    const int64_t rows = a.size(0), size = a.size(1), out = a.slot<T>(0, times(rows, size));
+    const int64_t rows = a.size(0), size = a.size(1), out = a.slot<S>(0, times(rows, size));
     return [=](Context& c) {
-        const int64_t together = std::max<int64_t>(1, kChunk / std::max<int64_t>(1, size));
-        T* to = c.at<T>(out);
-        parallel(ceil_div(rows, together), [&](int64_t chunk, int) {
-            for (int64_t n = chunk * together; n < std::min(rows, (chunk + 1) * together); ++n)
-                take_row(*c.feed, n, to + n * size);
+        for_images(rows, size, [&](int64_t first, int64_t count) {
+            const Write<S> block(c.at<S>(out) + first * size, count * size);
+            for (int64_t n = 0; n < count; ++n) take_row(*c.feed, first + n, block.get() + n * size);
         });
     };
 }
@@ -68,7 +76,7 @@ Op targets_op(const Args& a) {
 
 // Copies an array (N, C, H, W) from one order of memory to the other.  Slots: x, out.  Sizes: N, C, H, W, whether out
 // is channels-last.
-template <class T>
+template <class S>
 Op reorder_op(const Args& a) {
     std::vector<int64_t> shape;
     int64_t count = 1;
@@ -77,172 +85,234 @@ Op reorder_op(const Args& a) {
         count = times(count, shape[i]);
     }
     const Order to = a.flag(4) ? Order::kChannelsLast : Order::kRows, from = a.flag(4) ? Order::kRows : Order::kChannelsLast;
-    const int64_t x = a.slot<T>(0, count), out = a.slot<T>(1, count);
+    const int64_t x = a.slot<S>(0, count), out = a.slot<S>(1, count);
     std::vector<int64_t> strides(4);
     dense_strides(4, shape.data(), from, strides.data());
-    return [=](Context& c) { copy_dense(c.at<const T>(x), 4, shape.data(), strides.data(), to, c.at<T>(out)); };
+    return [=](Context& c) { copy_dense(c.at<const S>(x), 4, shape.data(), strides.data(), to, c.at<S>(out)); };
 }
 
-// Slots: x, out.  Sizes: n.
-template <class T>
+// Slots: x, out, which is T.  Sizes: n.
+template <class S>
 Op copy_op(const Args& a) {
-    const int64_t n = a.size(0), x = a.slot<T>(0, n), out = a.slot<T>(1, n);
-    return [=](Context& c) { std::memcpy(c.at<T>(out), c.at<T>(x), static_cast<size_t>(n) * sizeof(T)); };
+    using T = Computed<S>;
+    const int64_t n = a.size(0), x = a.slot<S>(0, n), out = a.slot<T>(1, n);
+    return [=](Context& c) { std::memcpy(c.at<T>(out), Read<S>(c.at<S>(x), n).get(), static_cast<size_t>(n) * sizeof(T)); };
+}
+
+// Slots: x, which is T, out.  Sizes: n.
+template <class S>
+Op store_op(const Args& a) {
+    using T = Computed<S>;
+    const int64_t n = a.size(0), x = a.slot<T>(0, n), out = a.slot<S>(1, n);
+    return [=](Context& c) {
+        for_chunks(n, [&](int64_t at, int64_t count) {
+            const Write<S> to(c.at<S>(out) + at, count);
+            std::memcpy(to.get(), c.at<T>(x) + at, static_cast<size_t>(count) * sizeof(T));
+        });
+    };
 }
 
 // In place.  Slots: x, positive.  Sizes: n.
-template <class T>
+template <class S>
 Op rectify_op(const Args& a) {
-    const int64_t n = a.size(0), x = a.slot<T>(0, n), positive = a.slot<uint8_t>(1, n);
+    using T = Computed<S>;
+    const int64_t n = a.size(0), x = a.slot<S>(0, n), positive = a.slot<uint8_t>(1, n);
     return [=](Context& c) {
         for_chunks(n, [&](int64_t at, int64_t count) {
-            kernels<T>().flat.rectify(c.at<T>(x) + at, count, c.at<uint8_t>(positive) + at);
+            S* place = c.at<S>(x) + at;
+            uint8_t* mask = c.at<uint8_t>(positive) + at;
+            if constexpr (kIsHalf<S>)
+                kernels<T>().flat.relu(Read<S>(place, count).get(), count, Write<S>(place, count).get(), mask);
+            else
+                kernels<T>().flat.rectify(place, count, mask);
         });
     };
 }
 
 // Slots: x, out, positive.  Sizes: n, whether it leaks.  Numbers: alpha, the slope of what leaks.
-template <class T>
+template <class S>
 Op relu_op(const Args& a) {
-    const int64_t n = a.size(0), x = a.slot<T>(0, n), out = a.slot<T>(1, n), positive = a.slot<uint8_t>(2, n);
+    using T = Computed<S>;
+    const int64_t n = a.size(0), x = a.slot<S>(0, n), out = a.slot<S>(1, n), positive = a.slot<uint8_t>(2, n);
     const bool leaks = a.flag(1);
     const T alpha = static_cast<T>(a.number(0));
     return [=](Context& c) {
         for_chunks(n, [&](int64_t at, int64_t count) {
             const auto& flat = kernels<T>().flat;
+            const Read<S> from(c.at<S>(x) + at, count);
+            const Write<S> to(c.at<S>(out) + at, count);
             if (leaks)
-                flat.leaky_relu(c.at<T>(x) + at, alpha, count, c.at<T>(out) + at, c.at<uint8_t>(positive) + at);
+                flat.leaky_relu(from.get(), alpha, count, to.get(), c.at<uint8_t>(positive) + at);
             else
-                flat.relu(c.at<T>(x) + at, count, c.at<T>(out) + at, c.at<uint8_t>(positive) + at);
+                flat.relu(from.get(), count, to.get(), c.at<uint8_t>(positive) + at);
         });
     };
 }
 
 // Slots: dout, positive, dx.  Sizes and numbers as above.
-template <class T>
+template <class S>
 Op relu_backward_op(const Args& a) {
-    const int64_t n = a.size(0), dout = a.slot<T>(0, n), positive = a.slot<uint8_t>(1, n), dx = a.slot<T>(2, n);
+    using T = Computed<S>;
+    const int64_t n = a.size(0), dout = a.slot<S>(0, n), positive = a.slot<uint8_t>(1, n), dx = a.slot<S>(2, n);
     const bool leaks = a.flag(1);
     const T alpha = static_cast<T>(a.number(0));
     return [=](Context& c) {
         for_chunks(n, [&](int64_t at, int64_t count) {
             const auto& flat = kernels<T>().flat;
             const uint8_t* mask = c.at<uint8_t>(positive) + at;
+            const Read<S> from(c.at<S>(dout) + at, count);
+            const Write<S> to(c.at<S>(dx) + at, count);
             if (leaks)
-                flat.leaky_relu_backward(c.at<T>(dout) + at, mask, alpha, count, c.at<T>(dx) + at);
+                flat.leaky_relu_backward(from.get(), mask, alpha, count, to.get());
             else
-                flat.relu_backward(c.at<T>(dout) + at, mask, count, c.at<T>(dx) + at);
+                flat.relu_backward(from.get(), mask, count, to.get());
         });
     };
 }
 
-template <class T>
+template <class S>
 int curve_of(const Args& a) {
     a.need(a.size(1) < kCurves, "names no curve");
     return static_cast<int>(a.size(1));
 }
 
 // Slots: x, out.  Sizes: n, curve.  Numbers: alpha.
-template <class T>
+template <class S>
 Op curve_op(const Args& a) {
-    const int64_t n = a.size(0), x = a.slot<T>(0, n), out = a.slot<T>(1, n);
-    const int curve = curve_of<T>(a);
+    using T = Computed<S>;
+    const int64_t n = a.size(0), x = a.slot<S>(0, n), out = a.slot<S>(1, n);
+    const int curve = curve_of<S>(a);
     const T alpha = static_cast<T>(a.number(0));
     return [=](Context& c) {
         for_chunks(n, [&](int64_t at, int64_t count) {
-            kernels<T>().curves.forward[curve](c.at<T>(x) + at, alpha, count, c.at<T>(out) + at);
+            const Read<S> from(c.at<S>(x) + at, count);
+            kernels<T>().curves.forward[curve](from.get(), alpha, count, Write<S>(c.at<S>(out) + at, count).get());
         });
     };
 }
 
 // Slots: dout, x, dx.
-template <class T>
+template <class S>
 Op curve_backward_op(const Args& a) {
-    const int64_t n = a.size(0), dout = a.slot<T>(0, n), x = a.slot<T>(1, n), dx = a.slot<T>(2, n);
-    const int curve = curve_of<T>(a);
+    using T = Computed<S>;
+    const int64_t n = a.size(0), dout = a.slot<S>(0, n), x = a.slot<S>(1, n), dx = a.slot<S>(2, n);
+    const int curve = curve_of<S>(a);
     const T alpha = static_cast<T>(a.number(0));
     return [=](Context& c) {
         for_chunks(n, [&](int64_t at, int64_t count) {
-            kernels<T>().curves.backward[curve](c.at<T>(dout) + at, c.at<T>(x) + at, alpha, count, c.at<T>(dx) + at);
+            const Read<S> upstream(c.at<S>(dout) + at, count), from(c.at<S>(x) + at, count);
+            kernels<T>().curves.backward[curve](upstream.get(), from.get(), alpha, count, Write<S>(c.at<S>(dx) + at, count).get());
+        });
+    };
+}
+
+// Slots: x, out.  Sizes: n.  Numbers: the factor.
+template <class S>
+Op scale_op(const Args& a) {
+    using T = Computed<S>;
+    const int64_t n = a.size(0), x = a.slot<S>(0, n), out = a.slot<S>(1, n);
+    const T factor = static_cast<T>(a.number(0));
+    return [=](Context& c) {
+        for_chunks(n, [&](int64_t at, int64_t count) {
+            const Read<S> from(c.at<S>(x) + at, count);
+            const Write<S> to(c.at<S>(out) + at, count);
+            std::transform(from.get(), from.get() + count, to.get(), [=](T number) { return number * factor; });
         });
     };
 }
 
 // Slots: x, out.  Sizes: n.
-template <class T>
+template <class S>
 Op softplus_op(const Args& a) {
-    const int64_t n = a.size(0), x = a.slot<T>(0, n), out = a.slot<T>(1, n);
-    return [=](Context& c) { softplus(c.at<const T>(x), n, c.at<T>(out)); };
+    const int64_t n = a.size(0), x = a.slot<S>(0, n), out = a.slot<S>(1, n);
+    return [=](Context& c) {
+        for_chunks(n, [&](int64_t at, int64_t count) {
+            softplus_of(Read<S>(c.at<S>(x) + at, count).get(), count, Write<S>(c.at<S>(out) + at, count).get());
+        });
+    };
 }
 
 // dx = dout sigmoid(x).  Slots: dout, x, dx.
-template <class T>
+template <class S>
 Op softplus_backward_op(const Args& a) {
-    const int64_t n = a.size(0), dout = a.slot<T>(0, n), x = a.slot<T>(1, n), dx = a.slot<T>(2, n);
+    using T = Computed<S>;
+    const int64_t n = a.size(0), dout = a.slot<S>(0, n), x = a.slot<S>(1, n), dx = a.slot<S>(2, n);
     return [=](Context& c) {
         constexpr int kSigmoid = 0;
         for_chunks(n, [&](int64_t at, int64_t count) {
-            T* to = c.at<T>(dx) + at;
-            kernels<T>().curves.forward[kSigmoid](c.at<T>(x) + at, T(0), count, to);
-            kernels<T>().flat.product(c.at<T>(dout) + at, to, count, to);
+            const Read<S> upstream(c.at<S>(dout) + at, count), from(c.at<S>(x) + at, count);
+            const Write<S> to(c.at<S>(dx) + at, count);
+            kernels<T>().curves.forward[kSigmoid](from.get(), T(0), count, to.get());
+            kernels<T>().flat.product(upstream.get(), to.get(), count, to.get());
         });
     };
 }
 
 // Slots: x, out, winner.  Sizes: numbers of out, pieces.
-template <class T>
+template <class S>
 Op maxout_op(const Args& a) {
-    const int64_t n = a.size(0), pieces = a.size(1), x = a.slot<T>(0, times(n, pieces)), out = a.slot<T>(1, n),
+    const int64_t n = a.size(0), pieces = a.size(1), x = a.slot<S>(0, times(n, pieces)), out = a.slot<S>(1, n),
                   winner = a.slot<uint8_t>(2, n);
     a.need(pieces >= 1 && pieces <= 256, "has no pieces, or too many");
-    return [=](Context& c) { maxout(c.at<const T>(x), n, pieces, c.at<T>(out), c.at<uint8_t>(winner)); };
-}
-
-// Slots: dout, winner, dx.
-template <class T>
-Op maxout_backward_op(const Args& a) {
-    const int64_t n = a.size(0), pieces = a.size(1), dout = a.slot<T>(0, n), winner = a.slot<uint8_t>(1, n),
-                  dx = a.slot<T>(2, times(n, pieces));
-    return [=](Context& c) { maxout_backward(c.at<const T>(dout), c.at<const uint8_t>(winner), n, pieces, c.at<T>(dx)); };
-}
-
-// Slots: a, b, out; of the backward dout, da, db.  Sizes: rows, numbers of a row of a, of b.
-template <class T, bool kForward>
-Op concat_op(const Args& a) {
-    const int64_t rows = a.size(0), left = a.size(1), right = a.size(2), both = times(rows, plus(left, right));
-    const int64_t first = a.slot<T>(0, kForward ? times(rows, left) : both),
-                  second = a.slot<T>(1, times(rows, kForward ? right : left)),
-                  third = a.slot<T>(2, kForward ? both : times(rows, right));
     return [=](Context& c) {
-        if (kForward)
-            concat(c.at<const T>(first), c.at<const T>(second), rows, left, right, c.at<T>(third));
-        else
-            split(c.at<const T>(first), rows, left, right, c.at<T>(second), c.at<T>(third));
-    };
-}
-
-// Slots: a, b, out.  Sizes: n.
-template <class T, bool kSum>
-Op join_op(const Args& a) {
-    const int64_t n = a.size(0), left = a.slot<T>(0, n), right = a.slot<T>(1, n), out = a.slot<T>(2, n);
-    return [=](Context& c) {
-        const auto join = kSum ? kernels<T>().flat.sum : kernels<T>().flat.product;
         for_chunks(n, [&](int64_t at, int64_t count) {
-            join(c.at<T>(left) + at, c.at<T>(right) + at, count, c.at<T>(out) + at);
+            const Read<S> from(c.at<S>(x) + at * pieces, count * pieces);
+            maxout_of(from.get(), count, pieces, Write<S>(c.at<S>(out) + at, count).get(), c.at<uint8_t>(winner) + at);
         });
     };
 }
 
-// A mask of dropout: 1 / p with probability p, else 0.  Slots: mask.  Sizes: n, stream.  Numbers: p.
-template <class T>
+// Slots: dout, winner, dx.
+template <class S>
+Op maxout_backward_op(const Args& a) {
+    const int64_t n = a.size(0), pieces = a.size(1), dout = a.slot<S>(0, n), winner = a.slot<uint8_t>(1, n),
+                  dx = a.slot<S>(2, times(n, pieces));
+    return [=](Context& c) { maxout_backward(c.at<const S>(dout), c.at<const uint8_t>(winner), n, pieces, c.at<S>(dx)); };
+}
+
+// Slots: a, b, out; of the backward dout, da, db.  Sizes: rows, numbers of a row of a, of b.
+template <class S, bool kForward>
+Op concat_op(const Args& a) {
+    const int64_t rows = a.size(0), left = a.size(1), right = a.size(2), both = times(rows, plus(left, right));
+    const int64_t first = a.slot<S>(0, kForward ? times(rows, left) : both),
+                  second = a.slot<S>(1, times(rows, kForward ? right : left)),
+                  third = a.slot<S>(2, kForward ? both : times(rows, right));
+    return [=](Context& c) {
+        if (kForward)
+            concat(c.at<const S>(first), c.at<const S>(second), rows, left, right, c.at<S>(third));
+        else
+            split(c.at<const S>(first), rows, left, right, c.at<S>(second), c.at<S>(third));
+    };
+}
+
+// A sum, or a product; of bf16 the product times a number.  Slots: a, b, out.  Sizes: n.  Numbers: the factor.
+template <class S, bool kSum>
+Op join_op(const Args& a) {
+    using T = Computed<S>;
+    const T factor = kIsHalf<S> && !kSum ? static_cast<T>(a.number(0)) : T(1);
+    const int64_t n = a.size(0), left = a.slot<S>(0, n), right = a.slot<S>(1, n), out = a.slot<S>(2, n);
+    return [=](Context& c) {
+        const auto join = kSum ? kernels<T>().flat.sum : kernels<T>().flat.product;
+        for_chunks(n, [&](int64_t at, int64_t count) {
+            const Read<S> a(c.at<S>(left) + at, count), b(c.at<S>(right) + at, count);
+            const Write<S> to(c.at<S>(out) + at, count);
+            join(a.get(), b.get(), count, to.get());
+            if (factor != T(1)) std::transform(to.get(), to.get() + count, to.get(), [=](T x) { return factor * x; });
+        });
+    };
+}
+
+// A mask of dropout: 1 / p with probability p, else 0; in bf16 1, as not each 1 / p is a number there.  Slots: mask.
+// Sizes: n, stream.  Numbers: p.
+template <class S>
 Op dropout_mask_op(const Args& a) {
-    const int64_t n = a.size(0), stream = a.stream(1), mask = a.slot<T>(0, n);
+    const int64_t n = a.size(0), stream = a.stream(1), mask = a.slot<S>(0, n);
     const double p = a.number(0);
-    const T kept = static_cast<T>(1.0 / p);
+    const S kept = kept_as<S>(1.0 / p);
     return [=](Context& c) {
         BitGenerator* random = c.streams[static_cast<size_t>(stream)];
-        T* to = c.at<T>(mask);
-        for (int64_t i = 0; i < n; ++i) to[i] = random->next_double(random->state) < p ? kept : T(0);
+        S* to = c.at<S>(mask);
+        for (int64_t i = 0; i < n; ++i) to[i] = random->next_double(random->state) < p ? kept : S{};
     };
 }
 
@@ -286,29 +356,34 @@ Op squared_loss_op(const Args& a) {
 
 }  // namespace
 
-template <class T>
+template <class S>
 Factory find_flat(const std::string& name) {
+    using T = Computed<S>;
     static const std::unordered_map<std::string, Factory> known{
         {"batch", batch_op<T>},
+        {"batch_stored", batch_op<S>},
         {"labels", labels_op<T>},
         {"targets", targets_op<T>},
-        {"reorder", reorder_op<T>},
-        {"copy", copy_op<T>},
-        {"rectify", rectify_op<T>},
-        {"relu", relu_op<T>},
-        {"relu_backward", relu_backward_op<T>},
-        {"curve", curve_op<T>},
-        {"curve_backward", curve_backward_op<T>},
-        {"softplus", softplus_op<T>},
-        {"softplus_backward", softplus_backward_op<T>},
-        {"maxout", maxout_op<T>},
-        {"maxout_backward", maxout_backward_op<T>},
-        {"concat", concat_op<T, true>},
-        {"split", concat_op<T, false>},
+        {"reorder", reorder_op<S>},
+        {"reorder_full", reorder_op<T>},
+        {"scale", scale_op<S>},
+        {"copy", copy_op<S>},
+        {"store", store_op<S>},
+        {"rectify", rectify_op<S>},
+        {"relu", relu_op<S>},
+        {"relu_backward", relu_backward_op<S>},
+        {"curve", curve_op<S>},
+        {"curve_backward", curve_backward_op<S>},
+        {"softplus", softplus_op<S>},
+        {"softplus_backward", softplus_backward_op<S>},
+        {"maxout", maxout_op<S>},
+        {"maxout_backward", maxout_backward_op<S>},
+        {"concat", concat_op<S, true>},
+        {"split", concat_op<S, false>},
         {"from_table", from_table_op<T>},
-        {"sum", join_op<T, true>},
-        {"product", join_op<T, false>},
-        {"dropout_mask", dropout_mask_op<T>},
+        {"sum", join_op<S, true>},
+        {"product", join_op<S, false>},
+        {"dropout_mask", dropout_mask_op<S>},
         {"loss_of_labels", loss_of_labels_op<T>},
         {"squared_loss", squared_loss_op<T>},
     };
@@ -318,5 +393,6 @@ Factory find_flat(const std::string& name) {
 
 template Factory find_flat<float>(const std::string&);
 template Factory find_flat<double>(const std::string&);
+template Factory find_flat<Bf16>(const std::string&);
 
 }  // namespace handgrad

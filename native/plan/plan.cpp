@@ -6,6 +6,8 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "kernels/bf16.h"
+
 namespace handgrad {
 namespace {
 
@@ -45,6 +47,7 @@ Plan<T>::Plan(Layout layout, const std::vector<OpText>& ops) : layout_(std::move
               "plan: carried slots do not fit");
     for (int64_t slot : layout_.given) check(is_slot(slot), "plan: no such slot");
     for (int64_t slot : layout_.results) check(is_slot(slot), "plan: no such slot");
+    check(!layout_.is_half || sizeof(T) == sizeof(float), "plan: values are stored in bf16 in a plan of float32 only");
     check(layout_.batch > 0 && layout_.table_width >= 0 && layout_.streams >= 0, "plan: a size is negative");
     context_.memory.assign(layout_.slots.size(), nullptr);
     // one block for all; or, for tests, one for each slot, so that nothing behind it can be touched
@@ -62,12 +65,13 @@ Plan<T>::Plan(Layout layout, const std::vector<OpText>& ops) : layout_(std::move
     }
     const auto size_of = [](const OpText& text, size_t place) { return place < text.sizes.size() ? text.sizes[place] : 0; };
     for (const OpText& text : ops) {
-        const bool reads_x = text.name == "batch", reads_y = text.name == "labels" || text.name == "targets";
+        const bool reads_x = text.name == "batch" || text.name == "batch_stored", reads_y = text.name == "labels" || text.name == "targets";
         check(!(reads_x || reads_y) || size_of(text, 0) <= layout_.batch, "plan: a batch has fewer rows");
         if (reads_x) layout_.x_size = size_of(text, 1);
         if (reads_y) layout_.y_size = text.name == "labels" ? 1 : size_of(text, 1);
         if (reads_y) layout_.y_kind = text.name == "labels" ? Number::kLabel : Number::kDouble;
-        ops_.push_back(make_op<T>(text, layout_.slots, layout_.table_width, layout_.streams));
+        const auto make = layout_.is_half ? make_op<Bf16> : make_op<T>;
+        ops_.push_back(make(text, layout_.slots, layout_.table_width, layout_.streams));
     }
 }
 

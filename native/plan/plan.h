@@ -69,7 +69,8 @@ struct OpText {
 };
 
 // Makes an operation of its text; throws std::invalid_argument where a slot is too small for what is written there.
-template <class T>
+// S: what the values of layers are stored as; of bf16, all else is float32.
+template <class S>
 Op make_op(const OpText& text, const std::vector<Slot>& slots, int64_t table_width, int64_t streams);
 
 // now: the slot that a step reads; next: the one that it writes.  alternates: what was before the last step is kept.
@@ -84,6 +85,7 @@ struct Constant {
     double value;
 };
 
+// is_half: whether values of layers and their gradients are stored in bf16, in a plan of float32.
 // x_size, y_size: numbers of a row that the operations read, 0 where they read none; y_kind: what they take y for.
 struct Layout {
     std::vector<Slot> slots;
@@ -94,6 +96,7 @@ struct Layout {
     int64_t batch = 0, table_width = 0, streams = 0;
     int64_t x_size = 0, y_size = 0;
     Number y_kind = Number::kLabel;
+    bool is_half = false;
 };
 
 // What a run works on.  first, second: of the carried pairs what steps write; second, of those that alternate, the last

@@ -83,7 +83,6 @@ __all__ = [
     "optim",
     "plot",
     "report",
-    "sklearn",
     "testing",
     "training",
     "tuning",
@@ -100,7 +99,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+    return [*__all__, "sklearn", "__version__"]  # not for a star: it needs an extra
 
 
 def _in_notebook() -> bool:

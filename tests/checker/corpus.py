@@ -154,7 +154,8 @@ def row(
             "out" in truth["keys"] or "out" in results
         )  # the first of several results, or all of them
         apart = results and truth["keys"] and not whole and not results & {*truth["keys"]}
-        if named and (apart or NOT_TRIED.search(causes[0]["says"])):
+        shown = re.search(r"\(test\b|mode': 'test'", truth["why"])  # the oracle saw it in test mode
+        if named and (apart or (NOT_TRIED.search(causes[0]["says"]) and not shown)):
             kind = "misnamed?"
     if not kind and oracle in ("right", "wrong"):
         kind = f"{oracle}, but {'called not written' if 'written' in verdict else 'not judged'}"

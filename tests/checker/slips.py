@@ -95,6 +95,10 @@ def conv_backward_cropped_from_one(dout, cache):
     return conv_backward(dout, cache, start=min(cache[3]["pad"], 1))
 
 
+def conv_backward_cropped_from_one_always(dout, cache):
+    return conv_backward(dout, cache, start=1)
+
+
 def conv_backward_cropped_to_minus_pad(dout, cache):
     return conv_backward(dout, cache, crop=lambda p: p)
 
@@ -172,6 +176,31 @@ def pool_backward_reused(dout, cache):
     return dx
 
 
+def pool_backward_columns_by_height(dout, cache):
+    x, param = cache
+    kept = 1 + (x.shape[3] - param["pool_height"]) // param["stride"]
+    part = dout.copy()
+    part[:, :, :, max(kept, 0) :] = 0
+    return pool_backward(part, cache)
+
+
+def pool_reshaped(x, param):
+    """Channels are put last, and back, by reshape."""
+    n, c, h, w = x.shape
+    last = x.reshape(n, h, w, c).transpose(0, 3, 1, 2)
+    out = pool(last, param)[0].transpose(0, 2, 3, 1)
+    return out.reshape(n, c, *out.shape[1:3]), (x, param)
+
+
+def pool_backward_reshaped(dout, cache):
+    x, param = cache
+    n, c, h, w = x.shape
+    rows, columns = dout.shape[2:]
+    last = x.reshape(n, h, w, c).transpose(0, 3, 1, 2)
+    upstream = dout.reshape(n, rows, columns, c).transpose(0, 3, 1, 2)
+    return pool_backward(upstream, (last, param)).transpose(0, 2, 3, 1).reshape(x.shape)
+
+
 def pool_backward_ties(dout, cache):
     x, param = cache
     a, b, s = param["pool_height"], param["pool_width"], param["stride"]
@@ -239,6 +268,7 @@ SLIPS = [
     ("conv", conv_placed_between_pads, None, 0, ["pad_slice_empty"], "pad:-pad"),
     ("conv", conv, conv_backward_cropped_by_one, 1, ["crop_fixed"], "by 1 on each side"),
     ("conv", conv, conv_backward_cropped_from_one, 1, ["crop_fixed"], "from place 1 on"),
+    ("conv", conv, conv_backward_cropped_from_one_always, 1, ["crop_fixed"], "from place 1 on"),
     ("conv", conv, conv_backward_cropped_to_minus_pad, 1, ["crop_negative"], "pad:-pad"),
     ("conv", conv, conv_backward_two_slips, 1, ["crop_negative", "stride_ignored"], "columns of the windows"),
     ("max_pool", pool_of_stride, None, 0, ["window_is_stride"], "the window's size is the stride"),
@@ -248,6 +278,9 @@ SLIPS = [
     ("max_pool", pool, pool_backward_all_by_height, 1, ["place_by_wrong_side"], "not by pool_height"),
     ("max_pool", pool, pool_backward_reused, 1, ["loop_variable_reused"], "reuse"),
     ("max_pool", pool, pool_backward_ties, 1, ["every_maximum"], "several equal maxima"),
+    ("max_pool", pool, pool_backward_columns_by_height, 1, ["columns_by_height"], "1 + (W - pool_width)"),
+    ("max_pool", pool_reshaped, None, 0, ["axes_by_reshape"], "move axes by transpose"),
+    ("max_pool", pool_reshaped, pool_backward_reshaped, 1, ["axes_by_reshape"], "move axes by transpose"),
     ("layernorm", layernorm_eps_default, None, 0, ["default_eps"], "the default of eps is 0.001"),
     ("layernorm", layernorm_eps_added, None, 0, ["epsilon_outside"], "added to the fraction"),
     ("layernorm", layernorm, layernorm_backward_rows, 1, ["sum_over_wrong_axis"], "wrong axis"),

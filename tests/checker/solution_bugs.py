@@ -253,5 +253,6 @@ ROWS = [
             "reg_gradient_summed",
         ),
         ("for W in (W1, W2, W3)", "for W in (W2, W3)", "reg_one_not_in_loss"),
+        ("for W in (W1, W2, W3)", "for W in (W1, W2, W2)", "reg_twice"),
     ),
 ]  # fmt: skip

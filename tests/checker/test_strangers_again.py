@@ -5,7 +5,8 @@ import os
 import pytest
 from checker import catalogue
 
-from handgrad.checker import NOT_WRITTEN, RIGHT, WRONG, check_path
+from handgrad import layers
+from handgrad.checker import NOT_WRITTEN, RIGHT, UNTESTED, WRONG, check, check_path
 from handgrad.checker.loading import CheckError
 
 LINEAR = """
@@ -290,3 +291,78 @@ def test_a_file_that_ends_the_process_is_named(tmp_path):
     assert "it ends the whole program (os._exit, exit code 3)" in said
     assert "relu_forward    right" in said
     assert os._exit is before
+
+
+NET = """
+import numpy as np
+
+class TwoLayerNet(object):
+    def __init__(self, input_size, hidden_size, output_size, std=1e-4):
+        self.params = {
+            "W1": std * np.random.randn(input_size, hidden_size), "b1": np.zeros(hidden_size),
+            "W2": std * np.random.randn(hidden_size, output_size), "b2": np.zeros(output_size),
+        }
+
+    def loss(self, X, y=None, use_dropout=False, keep=0.5, reg=0.0):
+        W1, b1, W2, b2 = (self.params[k] for k in ("W1", "b1", "W2", "b2"))
+        h = np.maximum(X @ W1 + b1, 0)
+        scores = h @ W2 + b2
+        if y is None:
+            return scores
+        p = np.exp(scores - scores.max(axis=1, keepdims=True))
+        p /= p.sum(axis=1, keepdims=True)
+        rows = np.arange(len(X))
+        loss = -np.log(p[rows, y]).mean() + reg * (np.sum(W1 * W1) + np.sum(W2 * W2))
+        p[rows, y] -= 1
+        p /= len(X)
+        dh = (p @ W2.T) * (h > 0)
+        grads = {"W2": h.T @ p + 2 * reg * W2, "b2": p.sum(axis=0)}
+        return loss, grads | {"W1": X.T @ dh + 2 * reg * W1, "b1": dh.sum(axis=0)}
+"""
+
+
+def test_a_reg_that_stands_behind_options_of_ones_own(tmp_path):
+    path = tmp_path / "neural_net.py"
+    path.write_text(NET)
+    assert check_path(str(path))["TwoLayerNet"].verdict == RIGHT
+    path.write_text(NET.replace("+ 2 * reg * W1", "+ reg * W1"))
+    verdict = check_path(str(path))["TwoLayerNet"]
+    assert verdict.verdict == WRONG
+    assert "reg" in verdict.causes[0].says
+
+
+@pytest.mark.parametrize("bias", ["b1", "b2"])
+def test_a_bias_that_is_not_added_is_the_only_cause(tmp_path, bias):
+    path = tmp_path / "neural_net.py"
+    path.write_text(NET.replace(f" + {bias}", ""))
+    (cause,) = check_path(str(path))["TwoLayerNet"].causes
+    assert cause.name == "bias_missing"
+    assert cause.says.startswith(bias)
+
+
+def test_arguments_of_ones_own_are_not_judged(tmp_path):
+    own = ("def affine_relu_forward(x, w, b):", "def affine_relu_forward(x, w, b, drop, param):")
+    report = check_path(solution_with(tmp_path, own), only="affine_relu_forward")
+    assert {verdict.verdict for verdict in report.verdicts} == {UNTESTED}
+    assert "takes (x, w, b, drop, param)" in report["affine_relu_forward"].reason
+
+
+def test_a_sandwich_is_tried_with_one_image():
+    def forward(x, w, b, conv_param):
+        assert x[1] is not None  # there is no second image
+        return layers.conv_relu_forward(x, w, b, conv_param)
+
+    verdict = check(forward, layers.conv_relu_backward, layer="conv_relu").verdicts[0]
+    assert verdict.verdict == WRONG
+    assert "(one image)" in verdict.causes[0].worst
+
+
+def test_a_layer_is_blamed_where_its_vectors_are_rows(tmp_path):
+    row = ("= np.ones(dims[i + 1])", "= np.ones((1, dims[i + 1]))")
+    slip = ("        std = np.sqrt(var + eps)", "        std = np.sqrt(var + 2 * eps) + 0.01")
+    back = ('grads["gamma%d" % i], grads["beta%d" % i] = dgamma, dbeta',
+            'grads["gamma%d" % i], grads["beta%d" % i] = np.reshape(dgamma, (1, -1)), dbeta')  # fmt: skip
+    path = solution_with(tmp_path, row, slip, back)
+    (cause, *_) = check_path(path, only="FullyConnectedNet")["FullyConnectedNet"].causes
+    assert cause.name == "callee"
+    assert cause.says.startswith("batchnorm_forward")

@@ -291,3 +291,17 @@ def test_arrays_of_three_axes_are_images():
     X = np.random.default_rng(0).normal(size=(40, 8, 8))
     choice = choose(handgrad.data.from_arrays(X, np.arange(40) % 2))
     assert choice.config.model["name"] == "ConvNet"
+
+
+@pytest.mark.parametrize("where", ["file", "option"])
+def test_a_file_without_a_network_leaves_it_to_be_chosen(tmp_path, monkeypatch, capsys, where):
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{i},{i * i % 7},{'abc'[i % 3]}" for i in range(60)]
+    Path("t.csv").write_text("\n".join(["a,b,y", *rows]))
+    data = '[data]\npath = "t.csv"\ntarget = "y"\n' if where == "file" else ""
+    Path("run.toml").write_text(f"{data}[training]\nepochs = 2\n")
+    more = [] if where == "file" else ["--data", "t.csv", "--target", "y"]
+    assert run(["train", "--quiet", "--config", "run.toml", *more, "--out", "runs"]) == 0
+    (folder,) = Path("runs").iterdir()
+    config = RunConfig.from_toml(folder / "config.toml")
+    assert (config.model["name"], config.training.epochs) == ("FullyConnectedNet", 2)

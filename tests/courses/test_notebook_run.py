@@ -348,10 +348,14 @@ def test_what_follows_from_a_failed_import_says_so(tmp_path):
         "from cs231n.classifiers import NoSuchNet",
         "best = None\nbest = 1 / 0",
         "best.predict(3)",
+        "small = dict(\n    a=1\nlast = small",
+        "print(small)",
+        "from numpy.lib import no_such_name",
     )
     result = run_notebook(path, course="cs231n-2020")
     assert [cell.state for cell in result.cells] == [
         "FAILED", "follows", "follows", "follows", "outside", "outside", "FAILED", "FAILED", "follows",
+        "FAILED", "follows", "FAILED",
     ]  # fmt: skip
     assert "follows from cell 0" in result.cells[1].note
     assert "follows from cell 1" in result.cells[2].note
@@ -359,6 +363,7 @@ def test_what_follows_from_a_failed_import_says_so(tmp_path):
     assert "follows from cell 4" in result.cells[5].note
     assert result.cells[6].note.startswith("ImportError: cs231n.classifiers has no NoSuchNet")
     assert "shims" not in result.cells[6].note
+    assert result.cells[11].note.endswith("no no_such_name in the version that is installed")
     assert (result.word, result.is_good) == ("FAILED", False)
 
 

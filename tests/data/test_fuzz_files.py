@@ -3,11 +3,13 @@
 import sys
 
 import pytest
-from data import fuzz_files
 
 from handgrad.errors import DataError
 
+pytest.importorskip("resource", reason="limits of memory")
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, limits of memory, /proc")
+
+from data import fuzz_files  # noqa: E402
 
 
 def test_a_sample_ends_in_data_or_in_one_clear_error():

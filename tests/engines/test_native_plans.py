@@ -19,11 +19,14 @@ IMAGES = "ConvNet"
 ROWS = "fully connected"
 
 
-def _started(name, rule="adam", steps=2, batch=9):
+PRECISIONS = pytest.mark.parametrize("precision", ["float32", "bf16"])
+
+
+def _started(name, rule="adam", steps=2, batch=9, precision="float32"):
     """Return a network, its compiled steps, and rows, after the first steps."""
     model = NETWORKS[name]()
     X, y = _data(model, np.float32)
-    made = model.compile((batch, *X.shape[1:]), rule, {"learning_rate": 1e-2})
+    made = model.compile((batch, *X.shape[1:]), rule, {"learning_rate": 1e-2}, precision=precision)
     np.random.seed(0)  # of dropout
     made.run(X, y, steps=steps, rng=0)
     assert made.why is None
@@ -46,9 +49,10 @@ class Native:
 
 
 @pytest.mark.thorough(keep=4)
+@PRECISIONS
 @pytest.mark.parametrize("name", [IMAGES, ROWS, "concat", "transposed convolution, maxout"])
-def test_steps_ask_the_system_for_no_memory(name):
-    _, steps, X, y = _started(name)
+def test_steps_ask_the_system_for_no_memory(name, precision):
+    _, steps, X, y = _started(name, precision=precision)
     native = Native(steps, 1e9)
     calls = []
     with setting(threads=1):  # of several it depends on who meets whom
@@ -60,9 +64,10 @@ def test_steps_ask_the_system_for_no_memory(name):
     assert len(set(calls[3:])) == 1
 
 
+@PRECISIONS
 @pytest.mark.parametrize("name", [IMAGES, ROWS])
-def test_memory_that_runs_out_leaves_all_as_it_was(name):
-    model, steps, X, y = _started(name)
+def test_memory_that_runs_out_leaves_all_as_it_was(name, precision):
+    model, steps, X, y = _started(name, precision=precision)
     Native(steps, 0.0)  # a call for each step: what ends in the second one takes back the first
     rows = np.random.default_rng(4).integers(0, len(X), (3, 9))
     before = {key: array.copy() for key, array in _state(model, steps.configs).items()}
@@ -83,7 +88,7 @@ def test_memory_that_runs_out_leaves_all_as_it_was(name):
             break
         assert failed == tries, "a run that was not cut short changed nothing"
     assert failed > 3
-    other, again, *_ = _started(name)
+    other, again, *_ = _started(name, precision=precision)
     np.random.seed(1)
     again.run(X, y, rows=rows)
     expected = _state(other, again.configs)
@@ -91,14 +96,15 @@ def test_memory_that_runs_out_leaves_all_as_it_was(name):
         assert array.tobytes() == expected[key].tobytes(), key
 
 
+@PRECISIONS
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 3e38, 1e-45])
 @pytest.mark.parametrize("name", [IMAGES, ROWS, "softplus, maxout", "concat"])
-def test_hostile_numbers(name, value):
+def test_hostile_numbers(name, value, precision):
     """The steps are those of single ones, to the bit, or refused, and then nothing has changed."""
     by_hand, compiled = NETWORKS[name](), NETWORKS[name]()
     X, y = _data(by_hand, np.float32)
     rows = np.random.default_rng(3).integers(0, len(X) - 1, (5, 9))
-    steps = compiled.compile((9, *X.shape[1:]), "sgd_momentum")
+    steps = compiled.compile((9, *X.shape[1:]), "sgd_momentum", precision=precision)
     np.random.seed(2)
     losses = steps.run(X, y, rows=rows[:2])
     X[-1].flat[2] = value
@@ -112,19 +118,20 @@ def test_hostile_numbers(name, value):
         return
     np.random.seed(2)
     with np.errstate(all="ignore"):
-        expected, configs = _by_hand(by_hand, "sgd_momentum", {}, X, y, rows)
+        expected, configs = _by_hand(by_hand, "sgd_momentum", {}, X, y, rows, precision=precision)
     assert losses == expected
     for key, array in _state(by_hand, configs).items():
         assert _state(compiled, steps.configs)[key].tobytes() == array.tobytes(), key
 
 
-def test_plans_of_several_threads():
+@PRECISIONS
+def test_plans_of_several_threads(precision):
     """Each thread trains a network of its own; all have the bits of one that is alone."""
     found = {}
 
     def train(place):
         rng = np.random.default_rng(5)
-        model, steps, X, y = _started("conv, batch norm, pool")
+        model, steps, X, y = _started("conv, batch norm, pool", precision=precision)
         for _ in range(4):
             steps.run(X, y, rows=rng.integers(0, len(X), (3, 9)))
         found[place] = [w.tobytes() for w in model.params.values()]
@@ -166,22 +173,24 @@ def test_one_plan_in_two_threads():
     assert all("another thread" in text for text in refused)
 
 
-def test_a_run_that_is_cut_short_by_its_time_goes_on():
+@PRECISIONS
+def test_a_run_that_is_cut_short_by_its_time_goes_on(precision):
     """No step begins long after the time that a run has, and what it did is what longer runs do."""
-    model, steps, X, y = _started("wide", "adam")
+    model, steps, X, y = _started("wide", "adam", precision=precision)
     rows = np.random.default_rng(6).integers(0, len(X), (40, 9))
     native = Native(steps, 0.0)
     losses = steps.run(X, y, rows=rows)
     assert native.done == [1] * 40
-    other, whole, *_ = _started("wide", "adam")
+    other, whole, *_ = _started("wide", "adam", precision=precision)
     assert whole.run(X, y, rows=rows) == losses
     for key, w in other.params.items():
         assert model.params[key].tobytes() == w.tobytes(), key
 
 
-def test_lists_of_operations_that_fit_nothing_are_refused():
+@PRECISIONS
+def test_lists_of_operations_that_fit_nothing_are_refused(precision):
     """Whatever sizes and slots a list names: it is refused, or reads and writes its own slots alone."""
-    _, steps, X, y = _started(IMAGES)
+    _, steps, X, y = _started(IMAGES, precision=precision)
     made = []
     memory_of = Memory.places
 
@@ -215,7 +224,7 @@ def test_lists_of_operations_that_fit_nothing_are_refused():
         try:
             _kernels.plan32(
                 memory.sizes, offsets, arena, memory.carried, memory.given, memory.results, memory.shapes,
-                memory.constants, 9, steps._plan._columns["width"], 1, ops,
+                memory.constants, 9, steps._plan._columns["width"], 1, ops, memory.is_half,
             )  # fmt: skip
         except (ValueError, MemoryError):
             refused += 1

@@ -140,3 +140,34 @@ def test_wrong_arguments(models):
     found = interop.compare(model, broken)
     assert found.layer == "affine1"
     assert "ends with RuntimeError" in str(found)
+
+
+def test_shares_of_dropout_are_compared():
+    def net(p):
+        parts = [
+            nn.Affine(8),
+            nn.ReLU(),
+            nn.Dropout(p, rng=0),
+            nn.Affine(4),
+            nn.Dropout(0.5, rng=1),
+        ]
+        return nn.Sequential([*parts, nn.Affine(3)], input_shape=(6,), rng=0)
+
+    assert interop.compare(net(0.8), net(0.8)).same
+    found = interop.compare(net(0.8), net(0.3))
+    assert (found.layer, found.cause) == ("dropout1", "it keeps 0.3 of its numbers, not 0.8")
+    port = torch.nn.Sequential(
+        torch.nn.Linear(6, 8), torch.nn.ReLU(), torch.nn.Dropout(0.2), torch.nn.Linear(8, 4),
+        torch.nn.Dropout(0.5), torch.nn.Linear(4, 3),
+    )  # fmt: skip
+    mine = net(0.8)
+    weights = iter(mine.params.values())
+    for layer in port[::1]:
+        if isinstance(layer, torch.nn.Linear):
+            layer.weight.data = torch.tensor(next(weights).T.copy())
+            layer.bias.data = torch.tensor(next(weights))
+    assert interop.compare(mine, port).same
+    port[2].p = 0.8  # the course's keep, taken for PyTorch's rate
+    found = interop.compare(mine, port)
+    assert found.layer == "dropout1"
+    assert found.cause.endswith("0.2 of its numbers, not 0.8: keep and drop are exchanged")

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from handgrad import engines, models, nn, optim
-from handgrad.errors import ConcurrencyError, NonFiniteError, OptionError, ShapeError
+from handgrad.errors import ConcurrencyError, LabelError, NonFiniteError, OptionError, ShapeError
+from handgrad.nn.compiled.half import InHalf
 from handgrad.nn.compiled.memory import Memory, NotCovered
 from handgrad.nn.compiled.rules import RULES
 
@@ -14,6 +15,7 @@ pytestmark = pytest.mark.skipif(
     "native" not in engines.available(), reason="the native engine is not built"
 )
 ROWS, STEPS = 40, 4
+KINDS = ["float32", "float64", "bf16"]  # of bf16 the network is float32
 
 
 def _sequential(*layers, shape=(6,), **options):
@@ -133,6 +135,13 @@ def _data(model, dtype):
     return X, rng.integers(0, 3, ROWS)
 
 
+def _precision_of(kind):
+    """The precision, and the dtype of the network."""
+    return ("bf16" if kind == "bf16" else "float32"), np.dtype(
+        "float32" if kind == "bf16" else kind
+    )
+
+
 def _state(model, configs):
     """All that training changes, by name."""
     found = {f"params {name}": w for name, w in model.params.items()}
@@ -142,12 +151,13 @@ def _state(model, configs):
     return found | {"scores": model.last_scores}
 
 
-def _by_hand(model, rule, config, X, y, rows, clip_norm=None):
+def _by_hand(model, rule, config, X, y, rows, clip_norm=None, precision="float32"):
     """Train as the courses do; return the losses, and the settings and states of the rule."""
     rule, losses = optim.get_rule(rule), []
+    loss_of = InHalf(model, "test").loss if precision == "bf16" else model.loss
     configs = {name: dict(config) for name in model.params}
     for batch in rows:
-        loss, grads = model.loss(X[batch], y[batch])
+        loss, grads = loss_of(X[batch], y[batch])
         if clip_norm is not None:
             grads, _ = optim.clip_by_norm(grads, clip_norm)
         for name, w in list(model.params.items()):
@@ -156,8 +166,9 @@ def _by_hand(model, rule, config, X, y, rows, clip_norm=None):
     return losses, configs
 
 
-def _compare(make, rule="adam", config=None, dtype=np.float32, clip_norm=None, batch=9):
+def _compare(make, rule="adam", config=None, kind="float32", clip_norm=None, batch=9):
     """Train twice, by hand and by a plan: all must be the same, to the bit."""
+    precision, dtype = _precision_of(kind)
     by_hand, compiled = make(), make()
     for model in (by_hand, compiled):
         model.params = {name: w.astype(dtype) for name, w in model.params.items()}
@@ -166,10 +177,10 @@ def _compare(make, rule="adam", config=None, dtype=np.float32, clip_norm=None, b
     rows = np.random.default_rng(2).integers(0, ROWS, (1 + STEPS, batch))
     config = {"learning_rate": 1e-2} if config is None else config
     np.random.seed(3)
-    losses, configs = _by_hand(by_hand, rule, config, X, y, rows, clip_norm)
+    losses, configs = _by_hand(by_hand, rule, config, X, y, rows, clip_norm, precision)
     after = np.random.random()
     np.random.seed(3)
-    steps = compiled.compile((batch, *X.shape[1:]), rule, config, clip_norm)
+    steps = compiled.compile((batch, *X.shape[1:]), rule, config, clip_norm, precision)
     assert steps.run(X, y, rows=rows) == losses
     assert np.random.random() == after
     assert steps.why is None
@@ -181,10 +192,10 @@ def _compare(make, rule="adam", config=None, dtype=np.float32, clip_norm=None, b
         assert got[name].tobytes() == array.tobytes(), name
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", NETWORKS)
-def test_bits_of_networks(name, dtype):
-    _compare(NETWORKS[name], dtype=dtype)
+def test_bits_of_networks(name, kind):
+    _compare(NETWORKS[name], kind=kind)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
@@ -280,20 +291,21 @@ SETTINGS = {
 }
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize("rule", RULES)
-def test_bits_of_rules(rule, settings, dtype):
-    _compare(NETWORKS["batch norm"], rule, {"learning_rate": 1e-2, **SETTINGS[settings]}, dtype)
+def test_bits_of_rules(rule, settings, kind):
+    _compare(NETWORKS["batch norm"], rule, {"learning_rate": 1e-2, **SETTINGS[settings]}, kind)
 
 
 @pytest.mark.parametrize("clip_norm", [0.05, 1e6])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
-def test_bits_of_clipping(dtype, clip_norm):
-    _compare(NETWORKS["wide"], clip_norm=clip_norm, dtype=dtype)
+@pytest.mark.parametrize("kind", KINDS)
+def test_bits_of_clipping(kind, clip_norm):
+    _compare(NETWORKS["wide"], clip_norm=clip_norm, kind=kind)
 
 
-def test_bits_of_a_regression():
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_bits_of_a_regression(precision):
     def make():
         return _sequential(nn.Affine(8), nn.Tanh(), nn.Affine(2), loss="mse")
 
@@ -301,8 +313,8 @@ def test_bits_of_a_regression():
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((ROWS, 6)).astype(np.float32), rng.standard_normal((ROWS, 2))
     rows = rng.integers(0, ROWS, (5, 7))
-    losses, configs = _by_hand(by_hand, "rmsprop", {}, X, y, rows)
-    steps = compiled.compile((7, 6), "rmsprop")
+    losses, configs = _by_hand(by_hand, "rmsprop", {}, X, y, rows, precision=precision)
+    steps = compiled.compile((7, 6), "rmsprop", precision=precision)
     assert steps.run(X, y, rows=rows) == losses
     assert steps.why is None
     for name, array in _state(by_hand, configs).items():
@@ -432,6 +444,8 @@ def test_mistakes():
         steps.run(X, y, rows=np.zeros((2, 7), int))
     with pytest.raises(OptionError, match=r"in \[0, 40\)"):
         steps.run(X, y, rows=np.full((2, 8), 40))
+    with pytest.raises(LabelError):
+        steps.run(X, np.where(np.arange(ROWS) == 7, 3, y), rows=[[0] * 8, [7] * 8])
     with pytest.raises(OptionError, match="Invalid update_rule"):
         model.compile((8, 6), "newton")
     with pytest.raises(OptionError, match="learning_rat"):
@@ -461,12 +475,13 @@ def test_another_thread_that_trains_is_refused():
     assert len(found) == 1
 
 
+@pytest.mark.parametrize("kind", ["float32", "bf16"])
 @pytest.mark.parametrize("threads", [1, 3])
-def test_threads_change_no_bit(threads):
+def test_threads_change_no_bit(threads, kind):
     before = engines.get("native").control.threads()
     engines.set_threads(threads)
     try:
-        _compare(NETWORKS["conv, batch norm, pool"])
+        _compare(NETWORKS["conv, batch norm, pool"], kind=kind)
     finally:
         engines.set_threads(before)
 

@@ -6,6 +6,7 @@ needs to start and end processes, other libraries what they use on Linux (os.una
 """
 
 import builtins
+import importlib.abc
 import io
 import os
 import signal
@@ -34,6 +35,14 @@ def without_proc(function):
     return wrapped
 
 
+class Missing(importlib.abc.MetaPathFinder):
+    """Finds no PyTorch: that of Linux needs os.register_at_fork."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            raise ModuleNotFoundError("No module named 'torch'", name=name)
+
+
 def take_away():
     """Take everything away, once."""
     if not hasattr(os, "fork"):
@@ -46,6 +55,7 @@ def take_away():
         if hasattr(signal, name):
             delattr(signal, name)
     sys.modules.update(dict.fromkeys(MODULES))
+    sys.meta_path.insert(0, Missing())
     for name in OPENED:
         before = getattr(os, name)
         after = without_proc(before)

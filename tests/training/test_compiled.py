@@ -141,9 +141,11 @@ def trained(make, *, by_plan, data=make_data, callbacks=(), epochs=3, **options)
     return solver, listens.records
 
 
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
 @pytest.mark.parametrize("name", CASES)
-def test_the_bits_are_those_of_single_steps(name):
+def test_the_bits_are_those_of_single_steps(name, precision):
     make, options = CASES[name]
+    options = {**options, "precision": precision}
     single, singly_told = trained(make, by_plan=False, **options)
     planned, told = trained(make, by_plan=True, **options)
     assert planned.planned.why_not is None

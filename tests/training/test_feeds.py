@@ -80,6 +80,7 @@ CASES = {
     "mapped, augmented": ("mapped", {"augment": BOTH, "sampling": "shuffled"}),
     "crop, then flip": ("bytes", {"augment": {"crop": 6, "flip": 0.5, "alternating_flip": 1}}),
     "16 bits, augmented": ("16 bits", {"augment": BOTH}),
+    "in bf16, augmented": ("mapped", {"augment": BOTH, "precision": "bf16"}),
     "numbers, hidden": ("numbers", {"augment": HIDING}),
     "dropout from the same stream, hidden": (
         "bytes",
@@ -125,6 +126,24 @@ def test_the_bits_are_those_of_single_steps(name, spare, scaled, tmp_path, monke
     assert solver.planned.why_not is None
     assert solver.planned.steps == solver.iteration - 1
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_rows_of_a_file_are_those_that_were_written(dtype, tmp_path):
+    rows = np.arange(5 * 6).reshape(5, 2, 3).astype(dtype)
+    (tmp_path / "rows").write_bytes(b"in front" + rows.tobytes())
+    stored = StoredImages(tmp_path / "rows", 8, rows.shape, dtype)
+    for places in ([3, 0, 3], [-1, 2], [], [4]):
+        places = np.array(places, np.int64)
+        assert stored[places].dtype == dtype
+        assert np.array_equal(stored[places], rows[places])
+    assert np.array_equal(stored[1:3], rows[1:3])
+    assert np.array_equal(stored[np.arange(5) > 2], rows[3:])
+    with pytest.raises(IndexError):
+        stored[np.array([5])]
+    (tmp_path / "rows").write_bytes(b"in front" + rows[:3].tobytes())
+    with pytest.raises(ValueError, match="mmap length"):
+        stored[np.array([4])]
 
 
 def test_a_block_is_made_while_the_one_before_is_computed(tmp_path, monkeypatch):
@@ -202,7 +221,7 @@ def test_goes_on_from_a_checkpoint(augment, tmp_path):
 @pytest.mark.parametrize("augment", [BOTH, HIDING], ids=["stored", "blocks"])
 def test_an_interruption_at_any_line_takes_the_steps_back(augment, tmp_path, monkeypatch):
     monkeypatch.setattr(feeds, "BYTES", 3 * 10 * 72 * 4)
-    files = ("training/feeds.py", "training/ahead.py", "training/compiled.py", "data/cache.py")
+    files = ("training/feeds.py", "training/ahead.py", "training/compiled.py")
     rows = data("mapped", tmp_path)
     once = solver_of(rows, augment=augment)
     once.train()

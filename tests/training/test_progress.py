@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import signal
 import sys
 
 import pytest
@@ -83,6 +84,9 @@ def test_clock_and_options():
         ProgressBar("terminal")
 
 
+@pytest.mark.skipif(
+    sys.platform != "win32" and not hasattr(signal, "SIGKILL"), reason="the kernel ends by SIGKILL"
+)
 def test_in_a_notebook_it_is_an_element_of_the_page():
     """A real kernel: the bar is displayed once and then updated in place."""
     pytest.importorskip("ipykernel")

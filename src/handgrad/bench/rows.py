@@ -16,8 +16,20 @@ import numpy as np
 
 from handgrad import engines
 from handgrad.bench import use, work
+from handgrad.bench.halves import LAYERS
+from handgrad.bench.layer_cases import affine_layers, convolutions, course_layers
 from handgrad.bench.measure import Summary, WrongResult, compare, interleave
-from handgrad.bench.settings import LIMITS, MALLOC, Peer, Setting, candidates, describe, precisions
+from handgrad.bench.settings import (  # fmt: skip
+    LIMITS,
+    MALLOC,
+    TRAINING,
+    Peer,
+    Setting,
+    candidates,
+    describe,
+    our_name,
+    precisions,
+)
 from handgrad.bench.tolerance import allowed
 from handgrad.bench.work import Arrays, Job
 from handgrad.bench.worker import Worker
@@ -96,9 +108,9 @@ def all_rows(quick: bool = False) -> dict[int, Row]:
         Row(2, "ThreeLayerConvNet, training step, batch 50", {"step": three}),
         Row(3, "FullyConnectedNet [100] * 5, training step, batch 100", {"step": connected}),
         Row(4, "TwoLayerNet, training step, batch 100", {"step": two}),
-        Row(5, "the course's convolution and pooling, 100 images", dict(_course_layers(images(100))),
+        Row(5, "the course's convolution and pooling, 100 images", dict(course_layers(images(100))),
             engines=("vectorized", "naive")),
-        Row(6, "twenty convolutions", dict(_convolutions(images))),
+        Row(6, "twenty convolutions", dict(convolutions(images))),
         Row(7, "AntConvNet, inference", {
             f"batch {batch}": network("scores", batch, "ConvNet", **ant) for batch in (1, 256)
         }),
@@ -111,43 +123,12 @@ def all_rows(quick: bool = False) -> dict[int, Row]:
         Row(11, "speednet, training step, batch 512", {"step": speed}),
         Row(12, "FullyConnectedNet [100] of the digits, training step, batch 32", {"step": mlp}),
         Row(13, "ConvNet of the digits, training step, batch 50", {"step": small}),
+        Row(14, "affine layers", dict(affine_layers(images))),
         Row(21, "fit of a table, 20 epochs", {"fit": {"what": "table_fit", "quick": quick}}, "use"),
         Row(22, "fit of 28x28 images", {"fit": {"what": "image_fit", "quick": quick}}, "use"),
         Row(23, "one row through handgrad.load", {"row": {"what": "one_row", "quick": quick}}, "use"),
     ]  # fmt: skip
     return {row.number: row for row in found}
-
-
-def _course_layers(N: int) -> Iterator[tuple[str, Job]]:
-    conv = {"kind": "conv", "x": (N, 3, 31, 31), "w": (25, 3, 3, 3), "stride": 2, "pad": 1}
-    pool = {"kind": "pool", "x": (N, 3, 32, 32), "size": 2}
-    for job in (conv, pool):
-        for dtype in ("float64", "float32"):
-            for part in ("forward", "backward"):
-                yield f"{job['kind']} {part}, {dtype}", {**job, "dtype": dtype, "part": part}
-
-
-# N, C, H, W; F, size; stride, pad
-CONVOLUTIONS = (
-    (128, 3, 32, 32, 64, 3, 1, 1), (128, 64, 16, 16, 128, 3, 1, 1),
-    (128, 128, 8, 8, 256, 3, 1, 1), (128, 256, 4, 4, 512, 3, 1, 1),
-    (32, 512, 7, 7, 512, 3, 1, 1), (32, 64, 32, 32, 64, 3, 1, 1), (32, 64, 17, 19, 64, 3, 1, 1),
-    (32, 48, 15, 15, 40, 3, 1, 0), (50, 3, 32, 32, 32, 7, 1, 3), (64, 1, 28, 28, 32, 5, 1, 2),
-    (64, 32, 14, 14, 64, 5, 1, 2), (32, 256, 14, 14, 64, 1, 1, 0), (32, 64, 28, 28, 256, 1, 1, 0),
-    (32, 128, 28, 28, 128, 3, 2, 1), (16, 3, 64, 64, 64, 7, 2, 3), (32, 256, 14, 14, 512, 1, 2, 0),
-    (64, 3, 33, 31, 24, 5, 2, 1), (1, 3, 224, 224, 64, 3, 1, 1), (1, 64, 56, 56, 64, 3, 1, 1),
-    (1, 512, 14, 14, 512, 3, 1, 1),
-)  # fmt: skip
-
-
-def _convolutions(images: Callable[[int], int]) -> Iterator[tuple[str, Job]]:
-    for N, C, H, W, F, size, stride, pad in CONVOLUTIONS:
-        x, w = (images(N), C, H, W), (F, C, size, size)
-        name = f"{size}x{size} {C}-{F} at {H}x{W}, batch {x[0]}"
-        name += f", stride {stride}" if stride > 1 else ""
-        job = {"kind": "conv", "dtype": "float32", "x": x, "w": w, "stride": stride, "pad": pad}
-        for part in ("forward", "backward"):
-            yield f"{name}, {part}", {**job, "part": part}
 
 
 class Bench:
@@ -169,6 +150,7 @@ class Bench:
         say: Callable[[str], None] = lambda text: None,
         side: Callable[..., Any] = Worker,
         isa: str | None = None,
+        precision: str = "float32",
     ) -> None:
         """Check the engine, and start the processes.
 
@@ -181,6 +163,7 @@ class Bench:
             may_compile: let PyTorch try ``torch.compile``.
             say: told what is going on.
             side: starts our side, ``side("ours", threads, environment)``; isa: limits both, see `LIMITS`.
+            precision: in which our side trains, and with bf16 single layers; other rows stay in float32.
 
         Raises:
             EngineError: the engine is unknown or not built.  OptionError: PyTorch is missing.
@@ -189,6 +172,7 @@ class Bench:
             engine = "native" if "native" in engines.available() else "vectorized"
         self.engine = engines.check_name(engine)
         self.threads, self.rounds, self.seconds, self.say = threads, rounds, seconds, say
+        self.precision = precision
         self.limits = LIMITS[isa] if isa is not None else {}
         self._start = partial(self._started, side)
         self._verified: dict[str, list[Result]] = {}  # by job, all parts of it
@@ -273,6 +257,11 @@ class Bench:
             )
             for engine, dtype in sorted(runs)
         ]  # fmt: skip
+        if self._setting(job).get("precision", "float32") != "float32":
+            got = self._results(
+                self.ours, job, {**self._setting(job), "precision": "bf16"}, "float32"
+            )
+            verified.append(self._compared(f"handgrad {self.engine}", job, "bf16", reference, got))
         if self.peer is not None:
             setting = next(candidates(job, "float64"))
             worker = self.peer.worker("float32", "default")
@@ -302,13 +291,11 @@ class Bench:
         with np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
 
-    # -- measuring --------------------------------------------------------------------------------
-
     def _time(self, job: Job, others: Sequence[str], verified: list[Result]) -> list[Result]:
         """Time our side, other engines and PyTorch's best settings, in turns; return their records."""
         setting = self._best_layout(job)
         self.ours.ask("prepare", job=job, setting=setting)
-        sides = [(self._record(f"handgrad {self.engine}", setting), self.ours)]
+        sides = [(self._record(our_name(setting), setting), self.ours)]
         for precision in self._precisions(job):
             assert self.peer is not None
             chosen = self.peer.best(job, precision)
@@ -340,7 +327,13 @@ class Bench:
             (slow if record["options"].get("engine") == "naive" else turns).append(
                 (record, partial(worker.ask, "time", seconds=self.seconds))
             )
-        most = 3 if job.get("once") else 7 if job["kind"] in ("conv", "pool") else self.rounds
+        most = (
+            3
+            if job.get("once")
+            else 7
+            if job["kind"] in ("conv", "pool", "affine")
+            else self.rounds
+        )
         rounds = min(self.rounds, most)
         summaries = interleave([turn for _, turn in turns], rounds)
         summaries += [Summary.of(turn()) for _, turn in slow]  # naive: timed once
@@ -355,13 +348,21 @@ class Bench:
             return ()
         return precisions(job)[:1] if self.limits else precisions(job)
 
+    def _setting(self, job: Job) -> Setting:
+        setting = {"engine": self.engine}
+        kinds = (*TRAINING, *LAYERS) if self.precision == "bf16" else TRAINING
+        if self.precision != "float32" and job["kind"] in kinds:
+            setting["precision"] = self.precision
+        return setting
+
     def _record(self, name: str, setting: Setting) -> Result:
         return {"name": name, "setting": describe(setting), "options": setting}
 
     def _best_layout(self, job: Job) -> Setting:
         """Return our setting: for a layer, the memory layout of its arguments that is faster."""
-        if job["kind"] not in ("conv", "pool") or self.engine == "naive":
-            return {"engine": self.engine}
+        whole = self._setting(job)
+        if job["kind"] not in ("conv", "pool") or self.engine == "naive" or "precision" in whole:
+            return whole
         settings = [{"engine": self.engine, "layout": layout} for layout in LAYOUTS]
         times = []
         for setting in settings:
@@ -371,10 +372,8 @@ class Bench:
 
     def _memory(self, job: Job) -> list[Result]:
         """Measure the peak memory of fresh processes; of PyTorch's settings take the smallest."""
-        setting = {"engine": self.engine}
-        found = [
-            {**self._record(f"handgrad {self.engine}", setting), **self._peak("ours", job, setting)}
-        ]
+        setting = self._setting(job)
+        found = [{**self._record(our_name(setting), setting), **self._peak("ours", job, setting)}]
         for precision in self._precisions(job):
             tried = [
                 {

@@ -83,6 +83,11 @@ def describe(setting: Setting) -> str:
     return ", ".join(form.format(setting[key]) for key, form in forms.items() if key in setting)
 
 
+def our_name(setting: Setting) -> str:
+    """Return the name of our side: its engine, and the precision where the setting says one."""
+    return " ".join(["handgrad", setting["engine"], *filter(None, [setting.get("precision")])])
+
+
 class Peer:
     """PyTorch's processes: one for each precision and way to allocate memory."""
 

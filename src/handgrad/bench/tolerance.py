@@ -19,7 +19,7 @@ def allowed(job: Job, precision: str) -> Callable[[str, int], tuple[float, float
     float64, which moves part of a gradient to another place: a large error, but, the larger the
     array the more, hardly any scale.
     """
-    if job["kind"] in ("conv", "pool"):
+    if job["kind"] in ("conv", "pool", "affine"):
         return lambda name, size: (TOLERANCE[precision],) * 2
     tolerance = NETWORK_TOLERANCE[precision]
 

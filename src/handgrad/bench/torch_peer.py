@@ -50,7 +50,7 @@ class TorchPeer:
 
     def check(self, job: Job, setting: dict[str, str], dtype: str, dropout: bool) -> Arrays:
         """Return everything that the job computes, with fresh weights, in `dtype`."""
-        if job["kind"] in ("conv", "pool"):
+        if job["kind"] in ("conv", "pool", "affine"):
             forward, arrays, dout = self._layer(job, dtype, setting)
             out = forward()
             grads = self.torch.autograd.grad(out, arrays, dout.to(out.dtype))
@@ -269,7 +269,7 @@ class TorchPeer:
         dout, grad = dout.to(out.dtype), self.torch.autograd.grad
         return lambda: grad(out, arrays, dout, retain_graph=True)
 
-    _pool = _conv
+    _pool = _affine = _conv
 
     def _layer(
         self, job: Job, dtype: str, setting: dict[str, str]
@@ -277,18 +277,24 @@ class TorchPeer:
         """Return the forward pass, the tensors to differentiate by, and the upstream gradient."""
         functional = self.torch.nn.functional
         drawn = work.layer_arrays(job, dtype)
+        is_half = setting["precision"] == "bf16" and job["kind"] != "pool"
         tensors = {
             name: self._images(array, setting) if array.ndim == 4 else self.torch.from_numpy(array)
             for name, array in drawn.items()
         }
+        if is_half:  # stored in bf16, the weights too: nothing is converted in the time that counts
+            tensors = {name: tensor.bfloat16() for name, tensor in tensors.items()}
         dout = tensors.pop("dout")
         arrays = [tensor.requires_grad_() for tensor in tensors.values()]
 
         def forward() -> Tensor:
-            with self._autocast(setting):
-                if job["kind"] == "pool":
+            if job["kind"] == "pool":
+                with self._autocast(setting):
                     return functional.max_pool2d(*arrays, job["size"])
-                return functional.conv2d(*arrays, stride=job["stride"], padding=job["pad"])
+            if job["kind"] == "affine":
+                x, w, b = arrays
+                return functional.linear(x, w.t(), b)
+            return functional.conv2d(*arrays, stride=job["stride"], padding=job["pad"])
 
         return forward, arrays, dout
 

@@ -10,6 +10,7 @@ kind         keys
 ``epoch``    as step, and rows: one epoch of training on so many images (0 for all)
 ``conv``     x, w (shapes), stride, pad, part ('forward' or 'backward')
 ``pool``     x (shape), size, part: max pooling with the stride `size`
+``affine``   x, w (shapes), part
 ===========  =====================================================================================
 
 All have dtype, and optionally once (true where a call takes so long that it is not warmed up); those of
@@ -79,6 +80,10 @@ def gradients(job: Job, dtype: str) -> Arrays:
 def layer_arrays(job: Job, dtype: str) -> Arrays:
     """Draw the arguments of a layer: x, dout, and for a convolution w and b."""
     rng = np.random.RandomState(SEED)  # the courses draw theirs in this way
+    if job["kind"] == "affine":
+        (N, D), (_, M) = job["x"], job["w"]
+        sizes = {"x": (N, D), "w": (D, M), "b": (M,), "dout": (N, M)}
+        return {name: rng.standard_normal(size).astype(dtype) for name, size in sizes.items()}
     (N, C, H, W), w = job["x"], job.get("w")
     if w is None:
         shapes = {"x": job["x"], "dout": (N, C, H // job["size"], W // job["size"])}

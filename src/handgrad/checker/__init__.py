@@ -8,7 +8,8 @@ What is judged
     ``discover``, ``by_name``, ``known/``: what a file defines, and the layers that courses know by name;
     ``groups``: what is judged together, and by which source;
     ``loading``, ``imports``, ``places``, ``standins``: importing it as it is; ``guess``: its course;
-    ``written``, ``callees``: what is not written yet; ``relics``: what Python 3 and NumPy no longer have
+    ``written``, ``untold``, ``callees``: what is not written yet; ``relics``: what Python 3 and NumPy no
+    longer have
 The evidence
     ``pairs``, ``beside``: forward and backward, by ``calling``, ``contracts``, ``expected``, ``probes``,
     ``slopes``;

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from handgrad import layers
 from handgrad.checker import known
 from handgrad.checker.known.layer import KnownLayer
@@ -204,8 +206,25 @@ def _instead(callees: Sequence[_Callee]) -> Iterator[None]:
 
 
 def _library(layer: KnownLayer, side: str, *arguments: Any, **named: Any) -> Any:
-    """The library's function of a layer, as a student's is called."""
+    """The library's function of a layer, as a student's is called: with vectors as (1, M) too."""
+    if side == "forward":
+        given = [name in ("b", "gamma", "beta") for name in _names_of(layer.name)]
+        given += [False] * len(arguments)
+        arguments = tuple(
+            _flat(value) if vector else value
+            for value, vector in zip(arguments, given, strict=False)
+        )
     function = layer.adapt(
         side, getattr(layers, f"{layer.name}_{side}", None) or getattr(layers, layer.name)
     )
     return function(*arguments, **named)
+
+
+def _names_of(layer: str) -> list[str]:
+    function = getattr(layers, f"{layer}_forward", None)
+    return list(inspect.signature(function).parameters) if function else []
+
+
+def _flat(value: Any) -> Any:
+    """A vector that is held as a matrix of one row, as a vector."""
+    return value.ravel() if isinstance(value, np.ndarray) and value.shape[:-1] == (1,) else value

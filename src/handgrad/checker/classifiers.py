@@ -227,6 +227,8 @@ def _judge_net(name: str, thing: Any) -> list[Verdict]:
     if verdict.verdict != UNTESTED:
         with quiet():
             findings = list(_findings_of_net(thing, layer))
+        if any(cause.name == "bias_missing" for cause in verdict.causes):
+            findings = [one for one in findings if one.name != "scores"]  # they lack it too
         causes = diagnosis.explain(
             [], findings, KnownLayer("", list), "forward", source_lines(thing)
         )

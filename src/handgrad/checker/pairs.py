@@ -45,7 +45,8 @@ from handgrad.checker.reruns import gradients_of, loss_of, results_of, state_of,
 from handgrad.checker.slopes import COMPLEX, Slope
 from handgrad.checker.standins import lacking
 from handgrad.checker.undisturbed import fresh, quiet, source_file, source_lines
-from handgrad.checker.written import BACKWARD, FORWARD, GRADIENT, LOSS, unwritten
+from handgrad.checker.untold import not_written, of_its_own, unjudged
+from handgrad.checker.written import BACKWARD, GRADIENT, unwritten
 
 FORWARD_TOLERANCE = 1e-8
 
@@ -63,7 +64,7 @@ class Evidence:
 
 def judge(pair: Pair) -> list[Verdict]:
     """Return the verdict on the forward pass, then those on the backward passes."""
-    missing = _not_written(pair)
+    missing = not_written(pair) or of_its_own(pair)
     if missing:
         return missing
     adapt = pair.layer.adapt
@@ -92,7 +93,7 @@ def judge(pair: Pair) -> list[Verdict]:
                 pair.forward_name, pair.forward, both, pair.layer, "forward", start, rerun
             )
             if half and verdict.verdict == RIGHT:
-                return [_unjudged(pair.forward_name, pair.forward, NOT_WRITTEN, half)]
+                return [unjudged(pair.forward_name, pair.forward, NOT_WRITTEN, half)]
             return [verdict]
         rerun = Rerun(
             pair.forward, lambda other, call: results_of(pair, adapt("forward", other), call)
@@ -104,7 +105,7 @@ def judge(pair: Pair) -> list[Verdict]:
             start = time.perf_counter()
             reason = "" if hasattr(backward, "layer") else unwritten(backward, BACKWARD)
             if reason:
-                verdicts.append(_unjudged(name, backward, NOT_WRITTEN, reason))
+                verdicts.append(unjudged(name, backward, NOT_WRITTEN, reason))
                 continue
             evidence = backward_evidence(pair, name, right)
             rerun = Rerun(backward, gradients_of(pair, name))
@@ -121,34 +122,6 @@ def judge(pair: Pair) -> list[Verdict]:
                 )
             )
     return verdicts
-
-
-def _not_written(pair: Pair) -> list[Verdict]:
-    """The verdicts where the forward pass, or the loss, is not written yet; nothing if it is."""
-    reason = unwritten(pair.forward, LOSS if pair.layer.loss else FORWARD)
-    if not reason or _leaves_results(pair):
-        return []
-    verdicts = [_unjudged(pair.forward_name, pair.forward, NOT_WRITTEN, reason)]
-    for name, backward in () if pair.layer.loss else pair.backwards.items():
-        also = unwritten(backward, BACKWARD)
-        says = also or f"{pair.forward_name} is not written yet"
-        verdicts.append(_unjudged(name, backward, NOT_WRITTEN if also else UNTESTED, says))
-    return verdicts
-
-
-def _leaves_results(pair: Pair) -> bool:
-    """Whether forward is the method of an object that leaves its output in an attribute."""
-    if not hasattr(pair.forward, "layer"):
-        return False
-    with quiet():
-        first = pair.configs()[0]
-        return not isinstance(call_forward(pair, first.arrays, first.options), Raised)
-
-
-def _unjudged(name: str, function: Any, verdict: str, reason: str) -> Verdict:
-    lines, first = source_lines(function)
-    line = first if lines else None
-    return Verdict(name, verdict, reason=reason, file=source_file(function), line=line)
 
 
 def forward_evidence(pair: Pair) -> Evidence:

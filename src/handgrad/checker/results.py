@@ -107,9 +107,10 @@ def _submission(rubric: Rubric, row: Row) -> str:
 
 
 _OVERVIEW_STYLE = """<style>
-.matrix td, .matrix th { padding: .15rem .5rem; border: 1px solid #ddd; white-space: nowrap }
-.matrix th { background: #f6f6f6; font-weight: 500 } .matrix .full { background: #e3f2e6 }
-.matrix .part { background: #fff3d6 } .matrix .none { background: #fdeceb } .matrix .absent { color: #6b6b6b }
+.matrix td, .matrix th { padding: .15rem .5rem; border: 1px solid var(--rule); white-space: nowrap }
+.matrix th { background: var(--head); font-weight: 500 } .matrix .full { background: var(--full) }
+.matrix .part { background: var(--part) } .matrix .none { background: var(--marked) }
+.matrix .absent { color: var(--number) }
 .matrix .head { writing-mode: vertical-rl; transform: rotate(180deg); padding: .5rem .15rem }
 .matrix th:first-child { position: sticky; left: 0; max-width: 40vw; overflow: hidden }
 .matrix th:first-child { text-overflow: ellipsis }

@@ -16,26 +16,36 @@ from handgrad.checker.report import Report
 from handgrad.html import POLICY
 
 STYLE = """
+:root { color-scheme: light dark; --page: #fff; --ink: #222; --faint: #555; --number: #6b6b6b; --rule: #ddd;
+  --good: #137333; --bad: #b3261e; --marked: #fdeceb; --head: #f6f6f6; --full: #e3f2e6; --part: #fff3d6;
+  --link: #0b57d0 }
+@media (prefers-color-scheme: dark) {
+  :root { --page: #15171a; --ink: #e4e4e4; --faint: #b0b4ba; --number: #9a9fa6; --rule: #3b3f45;
+    --good: #6fcf8a; --bad: #ff8a80; --marked: #42211f; --head: #23262b; --full: #1c3d28; --part: #443714;
+    --link: #8ab4f8 }
+}
+a { color: var(--link) }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto;
-  padding: 0 1rem; color: #222 }
+  padding: 0 1rem; color: var(--ink); background: var(--page) }
 h1, h2, code { overflow-wrap: anywhere } h2 { font-size: 1.15rem }
 table { border-collapse: collapse } .wide { overflow-x: auto }
 .verdicts .number { white-space: normal; max-width: 11rem }
 td, th { padding: .2rem .8rem .2rem 0; text-align: left; vertical-align: top }
-.right { color: #137333 } .WRONG { color: #b3261e; font-weight: 600 } code { font-size: .9em }
+.right { color: var(--good) } .WRONG { color: var(--bad); font-weight: 600 } code { font-size: .9em }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
-.heat td { width: 14px; height: 14px; padding: 0; border: 1px solid #fff } .heat { margin: .2rem 0 .8rem }
-section { border-top: 1px solid #ddd; margin-top: 1.5rem } small { color: #555 }
-.source { font: 13px/1.45 ui-monospace, monospace; border: 1px solid #ddd; margin: .5rem 0 1rem }
+.heat td { width: 14px; height: 14px; padding: 0; border: 1px solid var(--page) }
+.heat { margin: .2rem 0 .8rem }
+section { border-top: 1px solid var(--rule); margin-top: 1.5rem } small { color: var(--faint) }
+.source { font: 13px/1.45 ui-monospace, monospace; border: 1px solid var(--rule); margin: .5rem 0 1rem }
 .line { display: grid; grid-template-columns: 3rem minmax(0, 3fr) minmax(0, 2fr) }
-.line > b { font-weight: normal; color: #767676; text-align: right; padding-right: .7rem }
+.line > b { font-weight: normal; color: var(--number); text-align: right; padding-right: .7rem }
 .line > code { font: inherit; white-space: pre-wrap; padding-left: 4ch; text-indent: -4ch }
-.line > div { font: 14px/1.45 system-ui, sans-serif; padding: .1rem .6rem; border-left: 3px solid #b3261e }
-.marked { background: #fdeceb }
+.line > div { font: 14px/1.45 system-ui, sans-serif; padding: .1rem .6rem; border-left: 3px solid var(--bad) }
+.marked { background: var(--marked) }
 @media (max-width: 44rem) {
   body { margin: 1rem auto } .line { grid-template-columns: 2.2rem minmax(0, 1fr) }
   .line > div { grid-column: 1 / -1; margin: .1rem .4rem .3rem }
-  .verdicts tr { display: block; border-top: 1px solid #eee; padding: .3rem 0 }
+  .verdicts tr { display: block; border-top: 1px solid var(--rule); padding: .3rem 0 }
   .verdicts td { display: block; padding: 0; text-align: left }
   .verdicts td:not(:first-child):not(:last-child) { display: inline-block; padding-right: 1rem }
   .verdicts td:empty { display: none !important }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import functools
 import inspect
 import textwrap
 from collections.abc import Iterator
@@ -42,6 +43,8 @@ def unwritten(function: Any, side: str = FORWARD) -> str:
     free = getattr(getattr(inner, "__code__", None), "co_freevars", ())
     skeleton = Skeleton(tree, nodes, {*getattr(inner, "__globals__", {}), *free})
     returns = [node.value for node in nodes if isinstance(node, ast.Return)]
+    if side == BACKWARD and (left := skeleton.left_first(returns)):
+        return f"{left} is never filled in"
     if not returns:
         return "it returns nothing" if skeleton.computes_nothing() else ""
     empty = [skeleton.is_empty_result(value, side) for value in returns]
@@ -97,6 +100,15 @@ class Skeleton:
         ]
         kept = all(isinstance(one, ast.Name) and one.id == weights for one in firsts)
         return kept and weights not in self._values and gradient not in self._read
+
+    def left_first(self, returns: list[ast.expr | None]) -> str:
+        """Return the name of the first of several results, where it is left None; else ""."""
+        (value, *others) = returns or [None]
+        if others or not isinstance(value, ast.Tuple) or len(value.elts) < 2:
+            return ""
+        first = value.elts[0]
+        left = isinstance(first, ast.Name) and first.id in self._values and self.is_empty(first)
+        return first.id if isinstance(first, ast.Name) and left else ""
 
     def is_empty_result(self, value: ast.expr | None, side: str) -> bool:
         """Whether what is returned holds no result."""
@@ -174,8 +186,14 @@ class Skeleton:
 
 def _definition(function: Any) -> ast.FunctionDef | None:
     lines, _ = source_lines(function)
+    return _parsed("".join(lines))
+
+
+@functools.lru_cache(maxsize=512)
+def _parsed(text: str) -> ast.FunctionDef | None:
+    """Parse the text of a function; the tree is read by many questions, and changed by none."""
     try:
-        tree = ast.parse(textwrap.dedent("".join(lines)))
+        tree = ast.parse(textwrap.dedent(text))
     except (SyntaxError, ValueError):
         return None
     first = tree.body[0] if tree.body else None

@@ -6,6 +6,7 @@ one line; 130 and 143 stopped by Ctrl-C or a termination request.
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 from typing import Any
@@ -13,6 +14,9 @@ from typing import Any
 
 def main() -> None:
     """Run the ``handgrad`` command."""
+    for stream in (sys.stdout, sys.stderr):  # a code page lacks letters of files' names
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         signal.signal(signal.SIGTERM, _terminate)
         try:

@@ -46,6 +46,8 @@ class _Row(click.types.IntParamType):
 @click.option("--repeats", type=click.IntRange(1), help="Turns of each side (default 15, quick 3).")
 @click.option("--isa", type=click.Choice(["avx2"]),
               help="Limit both sides to this instruction set; PyTorch then runs eagerly.")  # fmt: skip
+@click.option("--precision", type=click.Choice(["float32", "bf16", "auto"]), default="float32",
+              show_default=True, help="What Handgrad trains in, in the rows that train.")  # fmt: skip
 @click.option("--latency", is_flag=True, help="Time one image in each form that `export` writes.")
 @click.option("--no-torch", is_flag=True, help="Do not compare with PyTorch.")
 @click.option(
@@ -68,6 +70,7 @@ def command(
     threads: int,
     repeats: int | None,
     isa: str | None,
+    precision: str,
     latency: bool,
     no_torch: bool,
     file: Path | None,
@@ -118,11 +121,13 @@ def command(
         may_compile=not quick,
         say=lambda text: click.echo(text, err=True),
         isa=isa,
+        precision=precision,
     ) as bench:
         report |= {
             "engine": bench.engine,
             "threads": threads,
             "isa": isa,
+            "precision": precision,
             "machine": _machine(),
             "peer": bench.peer.info if bench.peer else None,
         }

@@ -134,10 +134,30 @@ def chosen(
             raise click.UsageError(f"--data is the data set; leave out {', '.join(extra)}")
         if config is None:
             return _for_own_data(given)
+    if config is not None and recipe is None and dataset is None:
+        written = _without_a_network(config)
+        if "data.path" in {**written, **given}:
+            return _for_own_data({**written, **given})
+    if "data.path" in given:
         from handgrad.data import kind_of
 
         given = {**given, "data.name": kind_of(given["data.path"])}
     return Chosen(_listed(config, recipe, dataset, given))
+
+
+def _without_a_network(config: Path) -> dict[str, Any]:
+    """Return the settings of a file that names no network, by dotted keys; nothing of one that does."""
+    from handgrad.training.config import RunConfig, read_toml
+
+    RunConfig.from_toml(config)  # says what is wrong in it
+    tables = read_toml("config", config)
+    if "model" in tables:
+        return {}
+    found: dict[str, Any] = {}
+    for name, value in tables.items():
+        inner = value.items() if isinstance(value, dict) else None
+        found |= {name: value} if inner is None else {f"{name}.{key}": v for key, v in inner}
+    return found
 
 
 def _for_own_data(given: dict[str, Any]) -> Chosen:

@@ -103,6 +103,7 @@ def _show() -> None:
     if "native" in usable:
         control = engines.get("native").control
         table.add_row("native kernels", f"{control.isa()} (of {', '.join(control.isas())})")
+        table.add_row("native bf16", f"{control.bf16()} (of {', '.join(control.bf16s())})")
         table.add_row("native threads", str(control.threads()))
         table.add_row("native convolution", "exact" if control.exact() else "fast (Winograd)")
         for name, text in _choices():

@@ -66,9 +66,9 @@ def command(
     if host not in ("127.0.0.1", "localhost", "::1") and certificate is None:
         click.echo("Without --certificate the password and the page are not encrypted.", err=True)
     lab = Lab(folder, list(layers), list(data))
-    give_way(SERVER)
 
     def started(address: str) -> None:
+        give_way(SERVER)
         click.echo(address)
         open_page(address)
 

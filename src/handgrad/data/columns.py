@@ -170,8 +170,9 @@ def _part(seconds: np.ndarray, part: str) -> np.ndarray:
     when = np.asarray(seconds, "float64").astype("int64").astype("datetime64[s]")
     if part == "month":
         year = when.astype("datetime64[Y]")
-        length = (year + 1).astype("datetime64[s]") - year.astype("datetime64[s]")
-        return (when - year.astype("datetime64[s]")) / length
+        start = year.astype("datetime64[s]")
+        end = (year + np.timedelta64(1, "Y")).astype("datetime64[s]")
+        return (when - start) / (end - start)
     if part == "weekday":
         return ((when.astype("datetime64[D]").astype("int64") + 3) % 7) / 7
     return (when.astype("int64") % 86400) / 86400

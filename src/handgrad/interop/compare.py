@@ -33,6 +33,7 @@ from handgrad.interop.gradients import gradients
 from handgrad.interop.match import holds, match
 from handgrad.interop.network import Network
 from handgrad.interop.rebuild import model_of
+from handgrad.interop.shares import share_difference
 from handgrad.interop.statistics import statistics_difference
 from handgrad.interop.steps import stepped
 from handgrad.interop.trace import is_keras, is_torch, trace
@@ -124,6 +125,9 @@ def compare(
         if not result.same:
             words = "the rows were multiplied by 30: on small numbers nothing differs"
             return replace(result, notes=(*notes, words))
+    share = share_difference(network, judged)
+    if share is not None:
+        return replace(share, notes=notes)
     for step in range(1, train + 1):
         network, judged = stepped(network, judged, xs, learning_rate, kinds[-1], engine)
         result = _once(network, judged, xs, upstream, "train", kinds[-1], engine)

@@ -27,6 +27,9 @@ def scaled_backward(dout: Any, cache: float) -> tuple[Any]:
     return (dout * cache,)
 
 
+scaled.factor = lambda options: float(options.get("factor", SCALE))
+
+
 def speednet(
     input_shape: Any = (3, 32, 32),
     num_classes: int = 10,

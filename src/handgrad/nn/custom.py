@@ -40,7 +40,8 @@ from handgrad.nn.options import Shape, as_row_shape
 class CustomPair:
     """A forward and a backward function; calling it makes a layer object.
 
-    Attributes: forward; and `backward`, the decorator that gives it its backward function.
+    Attributes: forward; `backward`, the decorator that gives it its backward function; and factor, of a pair
+    that only multiplies by a number, what gives it for the options of a layer, None of others.
 
     >>> from handgrad.nn import layer
     >>> double = layer(lambda x: (2 * x, None))
@@ -62,6 +63,7 @@ class CustomPair:
         self.__name__ = getattr(forward, "__name__", "layer")
         self.__qualname__ = getattr(forward, "__qualname__", self.__name__)
         self.__module__ = getattr(forward, "__module__", "") or ""
+        self.factor: Callable[[dict[str, Any]], float] | None = None
         self.__doc__ = forward.__doc__
         self.forward = forward
         self.starts = starts

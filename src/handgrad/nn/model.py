@@ -207,6 +207,7 @@ class Model(Answers):
         update_rule: str | None = None,
         optim_config: Mapping[str, Any] | None = None,
         clip_norm: float | None = None,
+        precision: str = "float32",
     ) -> CompiledSteps | None:
         """Keep the plan for batches of `batch_shape`: order, sandwiches and memory are then fixed.
 
@@ -218,6 +219,9 @@ class Model(Answers):
             update_rule: the name of a rule of `handgrad.optim`: whole training steps are compiled, too.
             optim_config: its settings, as in ``{"learning_rate": 1e-3}``.
             clip_norm: scale the gradients of a step down to this norm where theirs is larger.
+            precision: "float32"; "bf16", in which values of layers are stored and products take their
+                factors, with parameters, sums, statistics and updates in float32; or "auto", which measures
+                both at the first step and takes the faster one.  For steps with an update rule.
 
         Returns:
             With an update rule what does the steps, `handgrad.nn.CompiledSteps`; else None.
@@ -243,13 +247,17 @@ class Model(Answers):
             with suppress(NotCovered):
                 self._scorer = ScorePlan(self, shapes[0])
         if update_rule is None:
+            if precision != "float32":
+                raise OptionError(
+                    f"{self._name}.compile: precision is for training steps; give update_rule, too"
+                )
             return None
         if len(shapes) > 1:
             raise OptionError(
                 f"{self._name}.compile: update_rule is for networks of one input, this one takes "
                 f"{len(shapes)}; leave update_rule out"
             )
-        return CompiledSteps(self, shapes[0], update_rule, optim_config, clip_norm)
+        return CompiledSteps(self, shapes[0], update_rule, optim_config, clip_norm, precision)
 
     # -- computing ---------------------------------------------------------------------------------
 

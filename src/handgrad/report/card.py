@@ -171,7 +171,7 @@ def _validation(history: list[dict[str, Any]]) -> list[str]:
 
 def _circumstances(start: Mapping[str, Any], end: Mapping[str, Any]) -> list[str]:
     lines = []
-    for key in ("date", "cpu", "threads", "engine", "platform"):
+    for key in ("date", "cpu", "threads", "engine", "precision", "platform"):
         if start.get(key) is not None:
             lines.append(f"- {key}: {_plain(start[key])}")
     if start.get("versions"):

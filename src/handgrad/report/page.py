@@ -327,7 +327,7 @@ def _provenance(
         "seed": config["seed"],
         "engine": start.get("engine", ""),
     }
-    rows |= {key: start[key] for key in ("cpu", "threads", "platform") if key in start}
+    rows |= {key: start[key] for key in ("precision", "cpu", "threads", "platform") if key in start}
     rows |= start.get("versions", {})
     if "seconds" in end:
         rows["training time"] = f"{end['seconds']:.2f} s"

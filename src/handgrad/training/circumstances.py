@@ -34,6 +34,7 @@ def must_agree(solver: Solver) -> dict[str, Any]:
         "data": solver.fingerprints,
         "random stream": {name: _kind(stream) for name, stream in streams(solver).items()},
         **_cut_of(solver),
+        **_precision_of(solver),
     }
 
 
@@ -42,6 +43,12 @@ def _cut_of(solver: Solver) -> dict[str, Any]:
     if solver.shards is None:
         return {}
     return {"shards": solver.shards.count, "norm_sync": solver.shards.norm_sync}
+
+
+def _precision_of(solver: Solver) -> dict[str, Any]:
+    """Return the precision, where it is another than float32."""
+    asked = solver.precise.asked
+    return {} if asked == "float32" else {"precision": asked}
 
 
 def should_agree(solver: Solver) -> dict[str, Any]:
@@ -71,6 +78,8 @@ def should_agree(solver: Solver) -> dict[str, Any]:
         settings["accumulate"] = solver.accumulate
     if solver.frozen:
         settings["freeze"] = ", ".join(sorted(solver.frozen))
+    if solver.precise.asked != "float32" and "native" in engines.available():
+        settings["bf16 kernels"] = engines.get("native").control.bf16()
     if solver.schedule is not None:
         settings["num_epochs"] = solver.num_epochs
     return {

@@ -175,6 +175,7 @@ class Planned:
         try:
             if self._rows() is None:
                 raise NotCovered("the training set as it is stored")
+            solver.precise.forget()
             self._plan = TrainPlan(solver.model, options)
         except NotCovered as error:
             self._plan, self._refused = None, (key, f"no plan covers {error}")
@@ -197,6 +198,7 @@ class Planned:
             solver.ema is not None,
             frozenset(name for name, config in solver.optim_configs.items() if config.get("l2")),
             solver.weights is not None,
+            solver.precise.is_half,
         )
 
     def _rows(self) -> Stored | Blocks | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from handgrad.data import Augmentation
+from handgrad.data.kinds import kind_of
 from handgrad.engines.devices import check_device_name
 from handgrad.errors import OptionError, as_count, check_choice, check_known
 from handgrad.training.ensemble import views_of
@@ -42,6 +43,7 @@ class TrainingOptions:
     checkpoint_steps: int = 0
     augment: Mapping[str, float] = field(default_factory=dict)
     clip_norm: float = 0.0
+    precision: str = "float32"
     ema: float = 0.0
     restore_best: bool = True
     sampling: str = "replacement"
@@ -127,6 +129,9 @@ class RunConfig:
                 raise OptionError(f"config: [training] must be a table, got {training!r}")
             check_known("config [training]", training, [f.name for f in fields(TrainingOptions)])
             values["training"] = TrainingOptions(**training)
+        own = values.get("data")
+        if isinstance(own, Mapping) and isinstance(own.get("path"), str) and "name" not in own:
+            values["data"] = {"name": kind_of(own["path"]), **own}
         return cls(**values)
 
     @classmethod

@@ -25,6 +25,7 @@ from handgrad.errors import (
     check_choice,
     check_dictionary,
 )
+from handgrad.nn.compiled.half import FLOAT32, PRECISIONS
 from handgrad.optim import get_rule
 from handgrad.training.checks import checked_callbacks
 from handgrad.training.metrics import METRICS
@@ -197,6 +198,10 @@ OPTIONS = (
     Option("clip_norm", "scale the gradients of a step down to this norm, of all of them together, where "
            "theirs is larger; the norm before that is in the step's record, as gradient_norm",
            number(0.0, open_low=True), "no limit", key="clip_norm", in_file=number(0.0), off=0),
+    Option("precision", 'what gradients are computed in: "float32"; "bf16", in which values of layers are '
+           "stored and products take their factors, while parameters, their gradients, sums, statistics and "
+           'updates stay float32; or "auto", which measures both before the first step and takes the faster '
+           "one (`handgrad.nn.compiled.half`)", choice(*PRECISIONS), key="precision"),
     Option("ema", "decay of a moving average of the weights, as 0.999, in (0, 1)",
            number(0.0, 1.0, open_low=True, open_high=True), "no average", key="ema",
            in_file=number(0.0, 1.0, open_high=True), off=0),
@@ -250,6 +255,10 @@ def check_together(where: str, given: Mapping[str, Any]) -> None:
     """Raise OptionError for options that do not go together."""
     if given["accumulate"] > 1 and (given["shards"] or 1) > 1:
         raise OptionError(f"{where}: accumulate and shards both cut a batch; leave one of them out")
+    if given["precision"] != FLOAT32 and given["shards"]:
+        raise OptionError(
+            f"{where}: precision {given['precision']!r} and shards do not go together; leave one of them out"
+        )
     if not given["skip_easy"]:
         return
     if given["sampling"] != "shuffled":

@@ -21,6 +21,7 @@ from handgrad.training.estimates import Looking
 from handgrad.training.estimating import accuracy_of
 from handgrad.training.parts import Part, part_of
 from handgrad.training.place import Histories, LastStep, Place
+from handgrad.training.precision import Precision
 from handgrad.training.sampling import Sampling
 from handgrad.training.telling import Telling
 from handgrad.training.updates import Schedule, Updates
@@ -40,6 +41,8 @@ class Owner:
         stopping   patience, and who asked to stop     updates   the update rule and its state
         last       gradients of the last step          telling   which callbacks are still to be told
 
+        precise    what gradients are computed in
+
     ``looking`` judges scores, and ``ahead`` makes the next batch meanwhile, ``planned`` takes
     several steps in one native call: they have no state.
     """
@@ -52,6 +55,7 @@ class Owner:
     sampler: Sampling
     clock: Clock
     updates: Updates
+    precise: Precision
     last: LastStep
     telling: Telling
     looking: Looking
@@ -146,6 +150,7 @@ class Owner:
         self.last = LastStep(self.place)
         self.telling = Telling()
         self.ahead = Ahead()
+        self.precise = Precision(self.model, options.precision)
         self.planned = Planned(self)  # type: ignore[arg-type]
 
     @property
@@ -153,8 +158,13 @@ class Owner:
         """The objects that hold the state of the training, but for the model's, as a checkpoint does."""
         return (
             self.place, self.histories, self.best, self.stopping, self.average, self.sampler,
-            self.clock, self.updates, self.last, self.telling,
+            self.clock, self.updates, self.last, self.telling, self.precise,
         )  # fmt: skip
+
+    @property
+    def precision(self) -> str:
+        """What gradients are computed in, "float32" or "bf16"; "" where "auto" has not measured yet."""
+        return self.precise.chosen
 
     @property
     def task(self) -> str:

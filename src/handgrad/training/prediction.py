@@ -17,6 +17,7 @@ from handgrad.data.arrayfiles import inputs_in, read_arrays
 from handgrad.data.images import read_picture
 from handgrad.data.kinds import holds_arrays, is_shards
 from handgrad.data.listing import walk_images
+from handgrad.data.shards import stored_pictures
 from handgrad.data.tablefile import table_blocks
 from handgrad.errors import DataError, HandgradError, OptionError
 from handgrad.training.trained import TrainedRun
@@ -131,8 +132,6 @@ def _of_pictures(runs: Sequence[TrainedRun], path: Path) -> Iterator[Said]:
 def _pictures(path: Path) -> Iterator[tuple[str, Any]]:
     """Yield the names of the pictures at `path`, and their files: paths, or what lies in Parquet files."""
     if is_shards(path):
-        from handgrad.data.shards import stored_pictures
-
         for name, data in stored_pictures(path):
             yield name, BytesIO(data)
         return

@@ -183,6 +183,7 @@ class Run:
     def how_steps_are_taken(self) -> str:
         """Say whether a plan takes the steps (`handgrad.training.compiled`), or why not."""
         with engines.use(self.config.engine):
+            self.solver.precise.settle(self.solver)
             why_not = self.solver.planned.why_not
         return "by a plan" if why_not is None else f"one by one: {why_not}"
 
@@ -227,6 +228,7 @@ class Run:
             "date": datetime.now().astimezone().isoformat(timespec="seconds"),
             "engine": self.engine,
             "steps": self.how_steps_are_taken(),
+            "precision": self.solver.precise.text,
             "cpu": environment.cpu(),
             "threads": self.threads,
             "platform": platform.platform(),

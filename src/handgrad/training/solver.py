@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.errors import NonFiniteError, check_known, check_size, keywords_of
+from handgrad.errors import NonFiniteError, OptionError, check_known, check_size, keywords_of
 from handgrad.nn.state import training
 from handgrad.optim import Rule
 from handgrad.training.arrays import Arrays
@@ -92,6 +92,7 @@ class Solver(Owner):
         patience: int | None = None,
         restore_best: bool = True,
         clip_norm: float | None = None,
+        precision: str = "float32",
         ema: float | None = None,
         sampling: str = "replacement",
         skip_easy: float | list[float] = 0.0,
@@ -167,6 +168,7 @@ class Solver(Owner):
     def _train(self) -> bool:
         """Do what `train` does, and return whether its call is over."""
         self.settle()
+        self.precise.settle(self)
         place = self.place
         num_iterations = self.num_epochs * self.iterations_per_epoch
         self.total_steps = self.iteration - place.position + num_iterations
@@ -239,10 +241,14 @@ class Solver(Owner):
         if isinstance(X, Cut):
             assert self.shards is not None
             return self.shards.gradients(self, X, y, weights)
-        return loss_in_parts(self.model, X, y, weights, self.accumulate)
+        return loss_in_parts(self.precise.network(self.model), X, y, weights, self.accumulate)
 
     def use_wire(self, wire: Wire) -> None:
         """Compute the shards of this process alone; `wire` sums those of all."""
+        if self.precise.asked != "float32":
+            raise OptionError(
+                f"Solver: precision {self.precise.asked!r} is for a training in one process; leave it out"
+            )
         self.shards = (self.shards or Shards(1, self.batch_size)).over(wire)
 
     def diverge(self, error: NonFiniteError, cause: NonFiniteError) -> None:

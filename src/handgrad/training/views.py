@@ -20,6 +20,8 @@ def solver_text(solver: Any) -> str:
         f"epoch {solver.epoch} of {solver.num_epochs}",
         f"batch_size {solver.batch_size}",
     ]
+    if solver.precise.asked != "float32":
+        parts.append(f"precision {solver.precise.text}")
     if solver.loss_history:
         parts.append(f"loss {solver.loss_history[-1]:.4g}")
     if solver.best_metric is not None:

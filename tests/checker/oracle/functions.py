@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from oracle.comparing import Seen, compare, fold, gradients, raised
+from oracle.comparing import Seen, compare, fold, gradients, guarded, raised
 
 Judge = Callable[[Any, Any], dict[str, Any]]
 
@@ -62,6 +62,8 @@ def score_loss(loss: Callable[..., torch.Tensor]) -> Judge:
             new: list[Seen] = []
             if got := _call(new, where, 2, function, x, y):
                 new += [compare("loss", got[0], value, where), compare("dx", got[1], t.grad, where)]
+                if new[0].status == "wrong" and loss is cross_entropy and guarded(t, y, got[0]):
+                    new[0] = new[0]._replace(status="either")
             # a loss that is lost in extreme scores costs no points; nobody can say that it is right either
             seen += [
                 s._replace(status="either") if shift and s.status == "wrong" else s for s in new
@@ -114,8 +116,13 @@ def rule(name: str) -> Judge:
         tries = []
         for start in (0, 1) if name == "adam" else (0,):
             for hat in (False, True) if name == "adam" else (False,):
-                tries.append(_rule(name, function, start, hat))
-        return fold(max(tries, key=lambda t: sum(s.status == "right" for s in t)), [function])
+                seen = _rule(name, function, start, hat)
+                late = start and all(
+                    s.status == "right" for s in seen
+                )  # the file of 2017 has it so
+                tries.append([s._replace(status="either") for s in seen] if late else seen)
+        held = [sum(s.status in ("right", "either") for s in tried) for tried in tries]
+        return fold(tries[held.index(max(held))], [function])
 
     return judge
 

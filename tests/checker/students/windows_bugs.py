@@ -18,7 +18,7 @@ ROWS = [
     ('softmax_loss', 'z = x - np.amax(x, axis=1)[:, None]', 'z = x - np.average(x, axis=1)[:, None]', 'no_max_shift', 'mean subtracted instead of the maximum'),
     ('softmax_loss', 'p[range(n), y] -= 1.0', 'p[range(n), y] = -1.0', 'repair', 'label overwritten with -1'),
     ('softmax_loss', 'return loss, p / n', 'return loss, p', 'times_batch', 'gradient of the sum'),
-    ('softmax_loss', 'np.average(logsum - label)', 'np.average(logsum)', 'label_score_missing', 'score of the label missing'),
+    ('softmax_loss', 'np.average(logsum - label)', 'np.average(logsum)', 'label_score_missing|largest_score_as_label', 'score of the label missing'),
     ('softmax_loss', 'logsum - label)', 'np.exp(label) / np.exp(logsum))', 'logarithm_missing', 'mean probability as the loss'),
     ('svm_loss', 'gap[range(n), y] = 0.0', 'pass', 'true_class_counted', 'true class counted'),
     ('svm_loss', 'gap = x - label + 1.0', 'gap = label - x + 1.0', 'scores_swapped', 'difference the wrong way round'),

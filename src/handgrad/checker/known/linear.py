@@ -155,13 +155,21 @@ def _as_loss(side: str, thing: Any) -> Any:
     @functools.wraps(thing, updated=())
     def loss(W1: Any, b1: Any, W2: Any, b2: Any, X: Any, y: Any, reg: Any, share: Any) -> Any:
         net = made(thing, dict(zip(_PARAMETERS, (W1, b1, W2, b2), strict=True)), X.shape[1])
-        result = net.loss(X, y, reg)
+        result = net.loss(X, y, reg=reg) if _has_reg(net.loss) else net.loss(X, y, reg)
         if not (isinstance(result, tuple | list) and len(result) == 2):
             return result
         value, gradients = result
         return value, tuple(gradients[key] for key in _PARAMETERS)
 
     return loss
+
+
+def _has_reg(function: Any) -> bool:
+    """Whether a loss takes an argument called reg, wherever it stands."""
+    try:
+        return "reg" in inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return False
 
 
 def made(thing: Any, params: dict[str, Any], D: int) -> Any:

@@ -49,9 +49,14 @@ def _preparation(statement: ast.stmt) -> bool | None:
 
 
 def stored_names(source: str) -> set[str]:
-    """Return the variables that a cell gives a value, functions' own variables aside."""
+    """Return the variables that a cell gives a value, functions' own variables aside.
+
+    Of a cell that is no Python, those at the beginning of a line.
+    """
     tree = parse(source)
-    return set() if tree is None else {name for name, _ in _stores(tree)}
+    if tree is None:
+        return set(re.findall(r"^([^\W\d]\w*)\s*=(?!=)", source, re.MULTILINE))
+    return {name for name, _ in _stores(tree)}
 
 
 def open_names(source: str) -> set[str]:

@@ -265,8 +265,10 @@ class Runner:
             name, module = match.groups()
             if why := outside(f"{module}.{name}"):
                 return CellResult(number, OUTSIDE, note=why)
-            profile = self.result.choice.profile
-            failure = f"ImportError: {module} has no {name} in {profile} of Handgrad"
+            whose = f"in {self.result.choice.profile} of Handgrad"
+            if module.partition(".")[0] in ("numpy", "scipy", "matplotlib"):
+                whose = "in the version that is installed"
+            failure = f"ImportError: {module} has no {name} {whose}"
         return CellResult(number, FAILED, note=failure)
 
     def _run(

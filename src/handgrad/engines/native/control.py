@@ -3,6 +3,7 @@
 ======================  ==========================================================================
 threads                 ``set_threads``, or HANDGRAD_NUM_THREADS; results do not depend on it
 instruction set         ``set_isa``, or HANDGRAD_ISA: one of ``isas()``, the best is the default
+products of bf16        ``set_bf16``, or HANDGRAD_BF16: one of ``bf16s()``, the best is the default
 convolution             ``set_exact``, or HANDGRAD_CONV=exact: never Winograd's algorithm
 ======================  ==========================================================================
 """
@@ -37,6 +38,26 @@ def set_isa(name: str) -> None:
     """Use the kernels for the instruction set `name`."""
     check_choice("set_isa", "name", name, isas())
     _kernels.set_isa(name)
+
+
+def bf16() -> str:
+    """Return the name of the kernels in use for products of bf16."""
+    return _kernels.bf16()
+
+
+def bf16s() -> tuple[str, ...]:
+    """Return the names of those that this machine and the instruction set in use can run, best first.
+
+    amx: AMX's tiles; avx512-bf16: VDPBF16PS; emulated: by float32, with the results of avx512-bf16;
+    amx-model: a slow model of the tiles, with the results of amx, for tests.
+    """
+    return tuple(_kernels.bf16s())
+
+
+def set_bf16(name: str) -> None:
+    """Use the kernels `name` for products of bf16, until the instruction set is changed."""
+    check_choice("set_bf16", "name", name, bf16s())
+    _kernels.set_bf16(name)
 
 
 def exact() -> bool:

@@ -13,13 +13,16 @@ Pair = tuple[int, int]
 
 
 def make(dtype: np.dtype, *parts: Any) -> Any:
-    """Return a plan for arrays of `dtype`; `parts` are those of ``plan32`` in `_kernels.pyi`."""
+    """Return a plan for arrays of `dtype`; `parts` are those of ``plan32`` in `_kernels.pyi`.
+
+    With a true last part values of layers are stored in bf16, of plans of float32.
+    """
     return _kernels.plan32(*parts) if dtype == np.float32 else _kernels.plan64(*parts)
 
 
 def settings() -> tuple[Any, ...]:
     """Return what the kernels' choices depend on beside sizes."""
-    return _kernels.isa(), _kernels.is_exact()
+    return _kernels.isa(), _kernels.is_exact(), _kernels.bf16()
 
 
 def takes_pool(

@@ -59,7 +59,7 @@ def lower(part: Part, memory: Memory, x: Ref, needs_dx: bool, moments: list[Mome
     names, options, arrays = part.names, part.options, part.arrays
     if names[0] not in ("affine", "conv"):
         return _behind(names, options, arrays, memory, x, False, moments)
-    if takes_pool and len(names) == 4:
+    if is_stem(part):
         is_given = names[1] == "batchnorm_test"
         return _stem(options, arrays, memory, x, needs_dx, moments, is_given)
     if takes_pool:
@@ -79,6 +79,11 @@ def lower(part: Part, memory: Memory, x: Ref, needs_dx: bool, moments: list[Mome
         return back(dy, need_dx)
 
     return out, backward
+
+
+def is_stem(part: Part) -> bool:
+    """Whether it is the first block of a network over images (native/ops/stem.h), which reads `dtype`."""
+    return part.takes_pool and len(part.names) == 4
 
 
 def _affine(arrays: Sequence[Array], memory: Memory, x: Ref, no_db: bool) -> Lowered:
@@ -162,7 +167,7 @@ def _stem(
         memory.op("stem_infer", slots, sizes, [options[1][0]])
         return out, no_backward
     mean, var, inv_std, scale = (memory.value(F) for _ in range(4))
-    xhat, places = memory.value(out.numbers), memory.value(out.numbers, 1)
+    xhat, places = memory.stored(out.numbers), memory.value(out.numbers, 1)
     kept = [xhat, inv_std, scale, places, memory.value(K * (K + 1), 8)]
     moments.append(Moments(mean, var, F))
     slots = [x.slot, w.slot, b.slot, gamma.slot, beta.slot, out.slot, mean, var, *kept]
@@ -219,7 +224,7 @@ def _norm(
     follow, eps = names[1:], options[0][0]
     activation = GELUS[options[1][0]] if follow == ("gelu",) else _NO_CURVE
     sizes = [rows, channels, follow[:1] == ("relu",), of_batch, activation]
-    out = x._replace(slot=memory.value(x.numbers))
+    out = x._replace(slot=memory.stored(x.numbers))
     pooling: list[int] = []
     if follow == ("relu", "max_pool"):
         pooling, shape = _pool_sizes(x, *options[2][:2])
@@ -232,14 +237,17 @@ def _norm(
     inv_std, scale = memory.value(channels), memory.value(channels)
     largest, index = NONE, NONE
     if pooling:
-        largest, index = memory.value(out.numbers), memory.value(out.numbers, _index_bytes(pooling))
+        largest, index = (
+            memory.stored(out.numbers),
+            memory.value(out.numbers, _index_bytes(pooling)),
+        )
     moments.append(Moments(mean, var, channels))
     slots = [x.slot, gamma.slot, beta.slot, mean, var, inv_std, scale, largest, index, out.slot]
     memory.op("batchnorm", slots, sizes, [eps])
 
     def backward(dout: Ref, need_dx: bool) -> Ref | None:
         dout = memory.dense(dout, out.last)
-        dx = x._replace(slot=memory.value(x.numbers))
+        dx = x._replace(slot=memory.stored(x.numbers))
         slots = [dout.slot, x.slot, mean, inv_std, scale, largest, index, beta.slot, dx.slot]
         memory.op("batchnorm_backward", [*slots, gamma.gradient, beta.gradient], sizes)
         return dx
@@ -253,7 +261,7 @@ def group_norm(memory: Memory, x: Ref, arrays: Sequence[Array], groups: int, eps
     x = memory.dense(x, False)
     N, C = x.shape[:2]
     sizes = [N, C, prod(x.shape[2:]), groups]
-    out, xhat, inv_std = memory.array(x.shape), memory.value(x.numbers), memory.value(N * groups)
+    out, xhat, inv_std = memory.array(x.shape), memory.stored(x.numbers), memory.value(N * groups)
     memory.op("groupnorm", [x.slot, gamma.slot, beta.slot, out.slot, xhat, inv_std], sizes, [eps])
 
     def backward(dout: Ref, need_dx: bool) -> Ref | None:
@@ -275,7 +283,7 @@ def _rectified(memory: Memory, x: Ref) -> Lowered:
 
 def relu(memory: Memory, x: Ref, alpha: float | None = None) -> Lowered:
     """ReLU, or with alpha the leaky one."""
-    out, positive = x._replace(slot=memory.value(x.numbers)), memory.value(x.numbers, 1)
+    out, positive = x._replace(slot=memory.stored(x.numbers)), memory.value(x.numbers, 1)
     leaks, slope = alpha is not None, 0.0 if alpha is None else alpha
     memory.op("relu", [x.slot, out.slot, positive], [x.numbers, leaks], [slope])
     return out, _relu_backward(memory, x, positive, leaks, slope)
@@ -284,7 +292,7 @@ def relu(memory: Memory, x: Ref, alpha: float | None = None) -> Lowered:
 def _relu_backward(memory: Memory, x: Ref, positive: int, leaks: int, alpha: float) -> Backward:
     def backward(dout: Ref, need_dx: bool) -> Ref | None:
         dout = memory.dense(dout, x.last)
-        dx = x._replace(slot=memory.value(x.numbers))
+        dx = x._replace(slot=memory.stored(x.numbers))
         memory.op("relu_backward", [dout.slot, positive, dx.slot], [x.numbers, leaks], [alpha])
         return dx
 
@@ -293,12 +301,12 @@ def _relu_backward(memory: Memory, x: Ref, positive: int, leaks: int, alpha: flo
 
 def curve(memory: Memory, x: Ref, number: int, alpha: float = 0.0) -> Lowered:
     """A smooth activation."""
-    out = x._replace(slot=memory.value(x.numbers))
+    out = x._replace(slot=memory.stored(x.numbers))
     memory.op("curve", [x.slot, out.slot], [x.numbers, number], [alpha])
 
     def backward(dout: Ref, need_dx: bool) -> Ref | None:
         dout = memory.dense(dout, x.last)
-        dx = x._replace(slot=memory.value(x.numbers))
+        dx = x._replace(slot=memory.stored(x.numbers))
         memory.op("curve_backward", [dout.slot, x.slot, dx.slot], [x.numbers, number], [alpha])
         return dx
 
@@ -339,40 +347,6 @@ def mean_pool(memory: Memory, x: Ref, window: Any, stride: Any) -> Lowered:
         dout = memory.dense(dout._replace(shape=shape), True)
         dx = memory.array(x.shape, True)
         memory.op("mean_pool_backward", [dout.slot, dx.slot], sizes)
-        return dx
-
-    return out, backward
-
-
-def upsample(memory: Memory, x: Ref, scale: Any, bilinear: bool) -> Lowered:
-    """Images, `scale` times as large."""
-    x = memory.dense(x, True)
-    N, C, H, W = x.shape
-    shape, sizes = (N, C, scale[0] * H, scale[1] * W), [N, C, H, W, *scale, bilinear]
-    out = memory.array(shape, True)
-    memory.op("upsample", [x.slot, out.slot], sizes)
-
-    def backward(dout: Ref, need_dx: bool) -> Ref | None:
-        dout = memory.dense(dout, True)
-        dx = memory.array(x.shape, True)
-        memory.op("upsample_backward", [dout.slot, dx.slot], sizes)
-        return dx
-
-    return out, backward
-
-
-def dropout(memory: Memory, x: Ref, p: float, stream: int) -> Lowered:
-    """Dropout: a mask drawn in rows order, as NumPy draws it."""
-    mask = memory.array(x.shape)
-    memory.op("dropout_mask", [mask.slot], [x.numbers, stream], [p])
-    mask = memory.dense(mask, x.last)
-    out = x._replace(slot=memory.value(x.numbers))
-    memory.op("product", [x.slot, mask.slot, out.slot], [x.numbers])
-
-    def backward(dout: Ref, need_dx: bool) -> Ref | None:
-        dout = memory.dense(dout, x.last)
-        dx = x._replace(slot=memory.value(x.numbers))
-        memory.op("product", [dout.slot, mask.slot, dx.slot], [x.numbers])
         return dx
 
     return out, backward

@@ -16,6 +16,7 @@ import numpy as np
 Op = tuple[str, list[int], list[int], list[float]]
 NONE = -1  # the slot of an argument that is left out
 _ALIGNMENT = 64
+_HALF = 2  # bytes of a bf16 number
 
 
 class NotCovered(Exception):
@@ -38,13 +39,15 @@ class Ref(NamedTuple):
 class Memory:
     """Slots and operations of a plan for arrays of `dtype`.
 
+    Values of layers and their gradients are stored in the plan's memory, in bf16 where `is_half`.
+
     Attributes: ops; sizes, of the slots in bytes; carried, the pairs (slot before a step, slot after it,
     whether what was before the last step is kept); given, results: slots that a run binds; shapes, of the
     results; constants, (slot, count, number).
     """
 
-    def __init__(self, dtype: np.dtype) -> None:
-        self.dtype = dtype
+    def __init__(self, dtype: np.dtype, is_half: bool = False) -> None:
+        self.dtype, self.is_half = dtype, is_half
         self.ops: list[Op] = []
         self.sizes: list[int] = []
         self.carried: list[tuple[int, int, bool]] = []
@@ -53,6 +56,8 @@ class Memory:
         self.shapes: list[list[int]] = []
         self.constants: list[tuple[int, int, float]] = []
         self._bound: set[int] = set()
+        self._full: set[int] = set()  # slots of arrays of `dtype`
+        self._stored: dict[int, int] = {}  # what they are stored as, by their slots
         self._constant: dict[tuple[int, float], int] = {}
 
     def value(self, count: int, itemsize: int | None = None) -> int:
@@ -60,9 +65,28 @@ class Memory:
         self.sizes.append(count * (self.dtype.itemsize if itemsize is None else itemsize))
         return len(self.sizes) - 1
 
+    def stored(self, count: int) -> int:
+        """Return a new slot for `count` values of a layer, or their gradients."""
+        return self.value(count, _HALF if self.is_half else None)
+
     def array(self, shape: Sequence[int], last: bool = False) -> Ref:
-        """Return a new array."""
-        return Ref(self.value(prod(shape)), tuple(shape), last)
+        """Return a new array of values of a layer, or their gradients."""
+        return Ref(self.stored(prod(shape)), tuple(shape), last)
+
+    def full(self, shape: Sequence[int]) -> Ref:
+        """Return a new array of `dtype`: a batch, or scores, targets and gradients at the loss."""
+        out = Ref(self.value(prod(shape)), tuple(shape))
+        self._full.add(out.slot)
+        return out
+
+    def as_stored(self, x: Ref) -> Ref:
+        """Return x as values of a layer are stored."""
+        if not self.is_half or x.slot not in self._full:
+            return x
+        if x.slot not in self._stored:
+            self._stored[x.slot] = self.stored(x.numbers)
+            self.op("store", [x.slot, self._stored[x.slot]], [x.numbers])
+        return x._replace(slot=self._stored[x.slot])
 
     def bound(self, count: int) -> int:
         """Return a new slot that a run says the place of."""
@@ -111,9 +135,19 @@ class Memory:
         N, C, *image = x.shape
         if x.last == last or len(x.shape) < 3 or C == 1 or prod(image) == 1:
             return x._replace(last=last)
-        out = self.array(x.shape, last)
-        self.op("reorder", [x.slot, out.slot], [N, C, image[0], prod(image[1:]), last])
+        is_full = x.slot in self._full
+        out = (self.full(x.shape) if is_full else self.array(x.shape))._replace(last=last)
+        sizes = [N, C, image[0], prod(image[1:]), last]
+        self.op("reorder_full" if is_full else "reorder", [x.slot, out.slot], sizes)
         return out
+
+    def join_batch(self) -> None:
+        """Let the batch be stored as it is read where nothing else is done with it."""
+        batch = self.ops[0][1][0]
+        takers = [op for op in self.ops[1:] if batch in op[1]]
+        if [op[0] for op in takers] == ["store"]:
+            self.ops.remove(takers[0])
+            self.ops[0] = ("batch_stored", [takers[0][1][1]], *self.ops[0][2:])
 
     def places(self) -> tuple[list[int], int]:
         """Return where the slots lie in the plan's memory, -1 for bound ones, and how large it is."""

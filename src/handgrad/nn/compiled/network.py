@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,12 +15,14 @@ from handgrad.nn.compiled import layers as lowered
 from handgrad.nn.compiled import others
 from handgrad.nn.compiled.layers import CURVES, Array, Lowered, Moments, Part
 from handgrad.nn.compiled.memory import NONE, Memory, NotCovered, Ref
+from handgrad.nn.custom import CustomLayer
 from handgrad.nn.graph import Plan, Step
 from handgrad.nn.joins import Add, Concat
 from handgrad.nn.layer import Layer, PairLayer
 from handgrad.nn.linear import Linear
 from handgrad.nn.norms import BatchNorm, Norm
 from handgrad.nn.pools import AvgPool, Upsample
+from handgrad.nn.whitening import Whitening
 
 _RUNNING = ("running_mean", "running_var", "momentum")
 _METHODS = ("forward", "backward", "backward_of_parameters")
@@ -35,8 +38,9 @@ class Norming(NamedTuple):
 class Network:
     """The operations of a network for batches of one shape.
 
-    Attributes: scores; norms, its batch normalisations in the order of their steps; streams, where each
-    dropout draws from; settings, what the layers' options were, for `same_settings`.
+    Attributes: scores; norms, its batch normalisations in the order of their steps; filters, the layers that
+    keep theirs as buffers, and their shapes; streams, where each dropout draws from; settings, what the
+    layers' options were, for `same_settings`.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class Network:
         self._shapes = {name: w.shape for name, w in plan.model._params.items()}
         self.norms: list[Norming] = []
         self.streams: list[Any] = []
+        self.filters: list[tuple[Whitening, tuple[int, ...]]] = []
         self.settings = settings_of(plan, own)
         self._backwards: list[tuple[Step, Callable[[Ref], list[Ref]]]] = []
         values = {0: x}
@@ -93,7 +98,7 @@ class Network:
 
     def _sum(self, a: Ref, b: Ref) -> Ref:
         b = self.memory.dense(b, a.last)
-        out = a._replace(slot=self.memory.value(a.numbers))
+        out = a._replace(slot=self.memory.stored(a.numbers))
         self.memory.op("sum", [a.slot, b.slot, out.slot], [a.numbers])
         return out
 
@@ -101,11 +106,13 @@ class Network:
         if step.chain is not None:
             out, back = self._chain(step, values[step.inputs[0]])
         elif type(step.layers[-1]) is Add:
-            return self._add(step, values)
+            return self._add(step, self._inputs(step, values))
         elif type(step.layers[-1]) is Concat:
-            return self._concat(step, values)
+            return self._concat(step, self._inputs(step, values))
         else:
-            out, back = self._layer(step, values[step.inputs[0]])
+            out, back = self._layer(step, self._inputs(step, values)[0])
+        if not step.needs_dx and not any(layer.parameters for layer in step.layers):
+            return out
 
         def backward(dout: Ref) -> list[Ref]:
             dx = back(dout, step.needs_dx)
@@ -114,14 +121,17 @@ class Network:
         self._backwards.append((step, backward))
         return out
 
-    def _add(self, step: Step, values: Mapping[int, Ref]) -> Ref:
-        a, b = (values[i] for i in step.inputs)
+    def _inputs(self, step: Step, values: Mapping[int, Ref]) -> list[Ref]:
+        return [self.memory.as_stored(values[i]) for i in step.inputs]
+
+    def _add(self, step: Step, inputs: Sequence[Ref]) -> Ref:
+        a, b = inputs
         self._backwards.append((step, lambda dout: [dout, dout]))
         return self._sum(a, b)
 
-    def _concat(self, step: Step, values: Mapping[int, Ref]) -> Ref:
+    def _concat(self, step: Step, inputs: Sequence[Ref]) -> Ref:
         """Two at a time, as the layer does it."""
-        out, *rest = (values[i] for i in step.inputs)
+        out, *rest = inputs
         joined = []
         for more in rest:
             out, sizes = others.concat(self.memory, out, more)
@@ -152,7 +162,7 @@ class Network:
             layer = self._own.get(id(known), known)
             assert isinstance(layer, PairLayer)
             norm = known if isinstance(known, BatchNorm) else norm
-            groups.append(self._arrays(known))
+            groups.append(self._filters(known, layer) or self._arrays(known))
             if len(groups[-1]) != len(chain.arrays_of(known.link)):
                 raise NotCovered(f"arrays of {known._label} that are no parameters")
             options += layer.options(like, self._mode) if plain is None else plain
@@ -165,6 +175,8 @@ class Network:
             end = first + len(names)
             part = Part(names, found.options[first:end], tuple(groups[first:end]))
             part = part._replace(takes_pool=self._takes_pool(part, x))
+            if not lowered.is_stem(part):
+                x = self.memory.as_stored(x)
             x, back = lowered.lower(part, self.memory, x, step.needs_dx or first > 0, moments)
             backs.append((back, first > 0))
             first = end
@@ -206,6 +218,15 @@ class Network:
                 params.append(self._constant(channels, 0.0))
         return tuple(params)
 
+    def _filters(self, known: PairLayer, layer: PairLayer) -> tuple[Array, ...]:
+        """Return the arrays of a convolution whose filters are not learned; () of another layer."""
+        if type(known) is not Whitening or self._gradients is None:
+            return ()
+        shape = layer.buffers()["W"].shape
+        filters = Array(self.memory.give(prod(shape)), shape, NONE)
+        self.filters.append((known, shape))
+        return filters, self._constant(shape[0], 0.0)
+
     def _param(self, name: str) -> Array:
         if self._gradients is None:
             return Array(self._weights[name], self._shapes[name], NONE)
@@ -221,6 +242,8 @@ class Network:
 
     def _layer(self, step: Step, x: Ref) -> Lowered:
         known, memory = step.layers[-1], self.memory
+        if isinstance(known, CustomLayer) and known.pair.factor is not None:
+            return others.scale(memory, x, known.pair.factor(known.given))
         if not isinstance(known, PairLayer) or _is_changed(type(known)):
             raise NotCovered(f"the layer {known!r}")
         layer = self._own.get(id(known), known)
@@ -251,7 +274,7 @@ class Network:
             out, back = lowered.mean_pool(memory, x, x.shape[2:], (1, 1))
             return out._replace(shape=x.shape[:2], last=False), back
         if type(known) is Upsample:
-            return lowered.upsample(memory, x, known.scale, known.mode == "bilinear")
+            return others.upsample(memory, x, known.scale, known.mode == "bilinear")
         if type(known) is AvgPool and known.pad == (0, 0) and not known.ceil_mode:
             return lowered.mean_pool(memory, x, known.size, known.stride)
         if pair == "dropout":
@@ -268,7 +291,7 @@ class Network:
         if self._mode == "test":
             return x, lowered.no_backward
         self.streams.append(param.get("rng"))
-        return lowered.dropout(self.memory, x, float(param["p"]), len(self.streams) - 1)
+        return others.dropout(self.memory, x, float(param["p"]), len(self.streams) - 1)
 
 
 def _windows_of(layer: Any) -> tuple[Any, ...]:

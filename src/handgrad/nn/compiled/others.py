@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import Any
 
 from handgrad.nn.compiled.layers import Array, Backward, Lowered
 from handgrad.nn.compiled.memory import NONE, Memory, NotCovered, Ref
@@ -14,13 +15,61 @@ _MOST_PIECES = 256  # whose number is a byte
 
 def softplus(memory: Memory, x: Ref) -> Lowered:
     """Softplus of each entry."""
-    out = x._replace(slot=memory.value(x.numbers))
+    out = x._replace(slot=memory.stored(x.numbers))
     memory.op("softplus", [x.slot, out.slot], [x.numbers])
 
     def backward(dout: Ref, need_dx: bool) -> Ref | None:
         dout = memory.dense(dout, x.last)
-        dx = x._replace(slot=memory.value(x.numbers))
+        dx = x._replace(slot=memory.stored(x.numbers))
         memory.op("softplus_backward", [dout.slot, x.slot, dx.slot], [x.numbers])
+        return dx
+
+    return out, backward
+
+
+def scale(memory: Memory, x: Ref, factor: float) -> Lowered:
+    """Each entry times a number."""
+    out = x._replace(slot=memory.stored(x.numbers))
+    memory.op("scale", [x.slot, out.slot], [x.numbers], [factor])
+
+    def backward(dout: Ref, need_dx: bool) -> Ref | None:
+        dout = memory.dense(dout, x.last)
+        dx = x._replace(slot=memory.stored(x.numbers))
+        memory.op("scale", [dout.slot, dx.slot], [x.numbers], [factor])
+        return dx
+
+    return out, backward
+
+
+def upsample(memory: Memory, x: Ref, scale: Any, bilinear: bool) -> Lowered:
+    """Images, `scale` times as large."""
+    x = memory.dense(x, True)
+    N, C, H, W = x.shape
+    shape, sizes = (N, C, scale[0] * H, scale[1] * W), [N, C, H, W, *scale, bilinear]
+    out = memory.array(shape, True)
+    memory.op("upsample", [x.slot, out.slot], sizes)
+
+    def backward(dout: Ref, need_dx: bool) -> Ref | None:
+        dout = memory.dense(dout, True)
+        dx = memory.array(x.shape, True)
+        memory.op("upsample_backward", [dout.slot, dx.slot], sizes)
+        return dx
+
+    return out, backward
+
+
+def dropout(memory: Memory, x: Ref, p: float, stream: int) -> Lowered:
+    """Dropout: a mask drawn in rows order, as NumPy draws it."""
+    mask = memory.array(x.shape)
+    memory.op("dropout_mask", [mask.slot], [x.numbers, stream], [p])
+    mask = memory.dense(mask, x.last)
+    out = x._replace(slot=memory.stored(x.numbers))
+    memory.op("product", [x.slot, mask.slot, out.slot], [x.numbers], [1.0 / p])
+
+    def backward(dout: Ref, need_dx: bool) -> Ref | None:
+        dout = memory.dense(dout, x.last)
+        dx = x._replace(slot=memory.stored(x.numbers))
+        memory.op("product", [dout.slot, mask.slot, dx.slot], [x.numbers], [1.0 / p])
         return dx
 
     return out, backward
@@ -37,7 +86,7 @@ def maxout(memory: Memory, x: Ref, pieces: int) -> Lowered:
 
     def backward(dout: Ref, need_dx: bool) -> Ref | None:
         dout = memory.dense(dout, x.last)
-        dx = x._replace(slot=memory.value(x.numbers))
+        dx = x._replace(slot=memory.stored(x.numbers))
         memory.op("maxout_backward", [dout.slot, winner, dx.slot], [out.numbers, pieces])
         return dx
 

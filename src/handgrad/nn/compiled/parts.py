@@ -15,7 +15,8 @@ class Options(NamedTuple):
 
     shape: of a batch; targets: numbers of a row of y, None for labels; rule: the name of the update rule;
     frozen: parameters that stay; clips, averages: whether gradients are clipped, weights averaged; decayed:
-    parameters with an l2 of their own; weighted: whether rows count as often as weights say.
+    parameters with an l2 of their own; weighted: whether rows count as often as weights say; is_half: whether
+    values of layers are stored in bf16, and products have factors of it.
     """
 
     shape: tuple[int, ...]
@@ -26,6 +27,7 @@ class Options(NamedTuple):
     averages: bool = False
     decayed: frozenset[str] = frozenset()
     weighted: bool = False
+    is_half: bool = False
 
 
 class Feed(NamedTuple):

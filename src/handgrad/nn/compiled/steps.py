@@ -18,6 +18,15 @@ from handgrad.errors import (
     check_dictionary,
     check_known,
 )
+from handgrad.nn.compiled.half import (
+    AUTO,
+    BF16,
+    FLOAT32,
+    InHalf,
+    check_precision,
+    measured,
+    shown_choice,
+)
 from handgrad.nn.compiled.memory import NotCovered
 from handgrad.nn.compiled.parts import Feed, Options, Steps
 from handgrad.nn.compiled.training import TrainPlan
@@ -40,7 +49,8 @@ class CompiledSteps:
         losses = steps.run(X, y, steps=1000, rng=0)
 
     Attributes: configs, the settings and state of the update rule for each parameter; why, why steps are
-    done one by one in Python, None where a plan does them.
+    done one by one in Python, None where a plan does them; precision, of "auto" the one that was chosen at
+    the first step, and precision_text, which says both.
     """
 
     def __init__(
@@ -50,6 +60,7 @@ class CompiledSteps:
         update_rule: str,
         optim_config: Mapping[str, Any] | None = None,
         clip_norm: float | None = None,
+        precision: str = FLOAT32,
     ) -> None:
         """See `handgrad.nn.Model.compile`."""
         if not hasattr(model, "_name"):
@@ -65,6 +76,13 @@ class CompiledSteps:
         if clip_norm is not None:
             clip_norm = as_number(where, "clip_norm", clip_norm, 0.0, open_low=True)
         self.clip_norm = clip_norm
+        check_precision(where, model, precision)
+        self.precision, self.precision_text = precision, precision
+        self._half: InHalf | None = None
+        if precision == BF16:
+            self._half = InHalf(model, where)
+            if model.task == "classification":
+                self._half.check(batch_shape, None)
         self.configs: dict[str, dict[str, Any]] = {name: dict(config) for name in model.params}
         self.why: str | None = None
         self._plan: TrainPlan | None = None
@@ -135,6 +153,8 @@ class CompiledSteps:
 
     def _run(self, X: np.ndarray, y: np.ndarray, rows: np.ndarray) -> list[float]:
         losses: list[float] = []
+        if self.precision == AUTO:
+            self._choose(X[rows[0]], y[rows[0]])
         if self._is_first:
             losses.append(self._step(X[rows[0]], y[rows[0]]))
             self._is_first = False
@@ -161,6 +181,12 @@ class CompiledSteps:
             losses += done.losses
         return losses
 
+    def _choose(self, X: np.ndarray, y: np.ndarray) -> None:
+        self.precision, seconds = measured(self.model, X, y)
+        self.precision_text = shown_choice(AUTO, self.precision, seconds)
+        if self.precision == BF16:
+            self._half = InHalf(self.model, f"{self.model._name}.compile")
+
     def _feed(self, X: np.ndarray, y: np.ndarray) -> Feed:
         model = self.model
         first = next(iter(model.params.values()), None)
@@ -171,14 +197,26 @@ class CompiledSteps:
         dtype = np.int64 if model.task == "classification" else np.float64
         if dtype is np.int64 and y.dtype.kind not in "iu":
             raise NotCovered("labels of another dtype")
+        if dtype is np.int64 and (y.min() < 0 or y.max() >= prod(model._row_shape or ())):
+            raise NotCovered("labels of classes that there are not")
         return Feed(np.ascontiguousarray(X), np.ascontiguousarray(y, dtype))
 
     def _made(self, feed: Feed) -> TrainPlan:
         targets = None if feed.y.dtype == np.int64 else prod(feed.y.shape[1:])
         decayed = frozenset(name for name, config in self.configs.items() if config.get("l2"))
         clips = self.clip_norm is not None
-        options = Options(self.shape, targets, self._name, clips=clips, decayed=decayed)
+        options = Options(
+            self.shape,
+            targets,
+            self._name,
+            clips=clips,
+            decayed=decayed,
+            is_half=self._half is not None,
+        )
         if self._plan is None or not self._plan.is_for(options):
+            self._plan = None
+            if self._half is not None:
+                self._half.forget()  # single steps are rare from here on
             self._plan = TrainPlan(self.model, options)
         return self._plan
 
@@ -186,7 +224,7 @@ class CompiledSteps:
         """One step in Python."""
         model = self.model
         with np.errstate(all="ignore"):
-            loss, grads = model.loss(X, y)
+            loss, grads = (self._half or model).loss(X, y)
             if self.clip_norm is not None:
                 grads, norm = clip_by_norm(grads, self.clip_norm)
                 loss = loss if isfinite(norm) else norm

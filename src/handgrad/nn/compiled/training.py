@@ -29,6 +29,8 @@ _LABELS = {"softmax": 0, "svm": 1}  # of native/ops/losses.h
 class TrainPlan:
     """Steps of a network for batches of one shape, each to the bit what they are without a plan.
 
+    Attribute: arena, bytes of its memory.
+
     Raises NotCovered where a part of the step is computed by something else than the native engine.
     """
 
@@ -83,9 +85,11 @@ class TrainPlan:
         model, options = self.model, self.options
         if len(plan.shapes) != 1:
             raise NotCovered("a network of several inputs")
-        memory = Memory(self.dtype)
+        if options.is_half and self.dtype != np.float32:
+            raise NotCovered(f"{self.dtype} in half precision")
+        memory = Memory(self.dtype, options.is_half)
         params = call.state.params
-        batch = memory.array(options.shape)
+        batch = memory.full(options.shape)
         memory.op("batch", [batch.slot], [options.shape[0], batch.numbers // options.shape[0]])
         self._trained = [name for name in params if name not in options.frozen]
         weights, after = {}, {}
@@ -98,10 +102,12 @@ class TrainPlan:
         grads = {name: memory.result(w.shape) for name, w in params.items()}
         network = Network(plan, memory, call.layers, batch, weights, grads)
         self.plan, self._norms, self._streams = plan, network.norms, network.streams
+        self._filters = network.filters
         scores = memory.dense(network.scores, False)
         memory.op("copy", [scores.slot, scores_slot], [scores.numbers])
         self._columns = self._place_columns()
-        network.backward(self._loss(memory, scores))
+        dscores = self._loss(memory, Ref(scores_slot, scores.shape))
+        network.backward(memory.as_stored(dscores))
         if model.reg != 0:
             for name in model._decays:
                 slots = [weights[name], grads[name]]
@@ -131,7 +137,7 @@ class TrainPlan:
         loss, rows = self.model._loss, scores.shape[0]
         if loss.name is None or loss.func is not LOSSES[loss.name] or len(scores.shape) != 2:
             raise NotCovered("the loss")
-        dscores = memory.array(scores.shape)
+        dscores = memory.full(scores.shape)
         targets = self.options.targets
         if loss.name in _LABELS and targets is None and loss.options.keys() <= {"label_smoothing"}:
             smoothing = loss.options.get("label_smoothing", 0.0)
@@ -140,7 +146,7 @@ class TrainPlan:
             slots = [scores.slot, labels, dscores.slot, self._weights_of_rows(memory, rows)]
             memory.op("loss_of_labels", slots, [*scores.shape, _LABELS[loss.name]], [smoothing])
         elif loss.name == "mse" and targets == scores.shape[1]:
-            y = memory.array(scores.shape)
+            y = memory.full(scores.shape)
             memory.op("targets", [y.slot], scores.shape)
             weights = self._weights_of_rows(memory, rows)
             if weights == NONE:
@@ -181,12 +187,13 @@ class TrainPlan:
         return found
 
     def _make(self, memory: Memory) -> None:
-        offsets, arena = memory.places()
+        memory.join_batch()
+        offsets, self.arena = memory.places()
         self._native = engines.get("native").plans.make(
             self.dtype,
             memory.sizes,
             offsets,
-            arena,
+            self.arena,
             memory.carried,
             memory.given,
             memory.results,
@@ -196,6 +203,7 @@ class TrainPlan:
             self._columns["width"],
             len(self._streams),
             memory.ops,
+            memory.is_half,
         )
 
     # -- running it ----------------------------------------------------------------------------------
@@ -251,7 +259,8 @@ class TrainPlan:
                 feed.prepare,
                 steps.rows,
                 carried,
-                [params[name] for name in params if name in self.options.frozen],
+                [params[name] for name in params if name in self.options.frozen]
+                + self._kept_filters(call),
                 _table(self, configs, steps, call),
                 [stream.capsule for stream in streams],
                 seconds,
@@ -277,6 +286,16 @@ class TrainPlan:
                 dict(zip(params, gradients, strict=True)),
                 averaged,
             )
+
+    def _kept_filters(self, call: InCall) -> list[np.ndarray]:
+        """Return the filters that layers keep as buffers."""
+        found = []
+        for layer, shape in self._filters:
+            filters = call.layers[id(layer)].buffers()["W"]
+            if not isinstance(filters, np.ndarray) or filters.shape != shape:
+                raise NotCovered(f"the filters of {layer._label}")
+            found.append(np.ascontiguousarray(filters, self.dtype))
+        return found
 
     def _statistics(self, call: InCall) -> tuple[list[np.ndarray], list[str]]:
         """Return the running statistics before the steps, and what `buffers` calls them."""

@@ -115,6 +115,19 @@ _OWN = [
         )
         for words, product in (("W W^T", lambda W: W @ W.T), ("W^T W", lambda W: W.T @ W))
     ],
+    *[
+        Hypothesis(
+            "regulariser_of_ones",
+            "dW: the gradient of the regulariser is a number, the same for all weights: it must have W",
+            _terms(
+                lambda loss, dW, W, decay, N, factor=factor: {
+                    "dW": dW + factor * decay + np.zeros(W.shape)
+                }
+            ),
+            r"dW.*reg",
+        )
+        for factor in (1, 2, 4)
+    ],
     Hypothesis(
         "regulariser_missing",
         "dW lacks the gradient of the regulariser, 2 * reg * W for reg * sum(W**2)",

@@ -11,16 +11,19 @@ from handgrad.checker.hypotheses.hypothesis import Hypothesis
 from handgrad.checker.records import Call
 
 
-def _parts(call: Call) -> dict[str, Any]:
-    """Return all that the right passes compute, with weights as CS231n has them: (D, H), (H, C)."""
+def _parts(call: Call, forgotten: str = "") -> dict[str, Any]:
+    """Return all that the right passes compute, with weights as CS231n has them: (D, H), (H, C).
+
+    forgotten: the bias that is not added, "b1" or "b2".
+    """
     X, y, reg, share = call.options
     W1, b1, W2, b2 = (np.asarray(value, float) for value in call.arrays.values())
     turned = W1.shape[1] == X.shape[1] and W1.shape[0] == len(b1)
     if turned:
         W1, W2 = W1.T, W2.T
-    pre = X @ W1 + b1
+    pre = X @ W1 + b1 * (forgotten != "b1")
     hidden = np.maximum(pre, 0)
-    scores = hidden @ W2 + b2
+    scores = hidden @ W2 + b2 * (forgotten != "b2")
     shifted = scores - scores.max(axis=1, keepdims=True)
     p = np.exp(shifted) / np.exp(shifted).sum(axis=1, keepdims=True)
     one = np.eye(len(b2))[y]
@@ -36,11 +39,12 @@ def _back(
     regularised: Callable[..., Any] = lambda q: q["decay"],
     biases: bool = False,
     value: Callable[..., Any] = lambda q: q["loss"],
+    forgotten: str = "",
 ) -> Callable[[Call], dict[str, Any]]:
     """Predict loss and gradients with one part changed."""
 
     def predict(call: Call) -> dict[str, Any]:
-        q = _parts(call)
+        q = _parts(call, forgotten)
         ds = dscores(q)
         dhidden = (ds @ q["W2"].T) * mask(q)
         first, last = decays(q)
@@ -68,6 +72,18 @@ def _only(
 
 _GRADIENTS = ("dW1", "db1", "dW2", "db2")
 FORWARD = [
+    *[
+        Hypothesis(
+            "bias_missing",
+            f"{bias} is not added: {words}",
+            _back(forgotten=bias),
+            rf"dot\(|@|{bias}",
+        )
+        for bias, words in (
+            ("b1", "the hidden layer is max(0, X W1 + b1)"),
+            ("b2", "the scores are hidden W2 + b2"),
+        )
+    ],
     Hypothesis(
         "relu_mask_missing",
         "{key}: the gradient passes the ReLU everywhere: it must be zero where the hidden unit is off",

@@ -44,12 +44,16 @@ def _crop_by(count: int) -> Callable[[Loops], np.ndarray]:
     return lambda loops: loops.dx[:, :, count:-count, count:-count]
 
 
-def _crop_from(count: int) -> Callable[[Loops], np.ndarray]:
-    """A part that begins at a fixed place and is as large as the image; at pad 0 nothing is cut."""
+def _crop_from(count: int, whole: bool) -> Callable[[Loops], np.ndarray]:
+    """A part that begins at a fixed place and is as large as the image.
+
+    whole: at pad 0 nothing is cut; else the part is too small there.
+    """
 
     def cut(loops: Loops) -> np.ndarray:
         H, W = loops.x.shape[2:]
-        return loops.dx[:, :, count : count + H, count : count + W] if loops.pad else loops.dx
+        cut_off = loops.dx[:, :, count : count + H, count : count + W]
+        return loops.dx if whole and not loops.pad else cut_off
 
     return cut
 
@@ -102,12 +106,15 @@ CROPS = [
         )
         for count in (1, 2)
     ],
-    Hypothesis(
-        "crop_fixed",
-        "dx is cropped from place 1 on, whatever pad is: it must be pad:pad+H, pad:pad+W",
-        _crop(_crop_from(1)),
-        r"1\s*:",
-    ),
+    *[
+        Hypothesis(
+            "crop_fixed",
+            "dx is cropped from place 1 on, whatever pad is: it must be pad:pad+H, pad:pad+W",
+            _crop(_crop_from(1, whole)),
+            r"1\s*:",
+        )
+        for whole in (True, False)
+    ],
     Hypothesis("crop_missing", "dx still has the padding: cut it off", _crop(_uncut), r"return"),
     Hypothesis(
         "crop_corner",

@@ -121,8 +121,11 @@ def _in_the_corner(call: Call) -> dict[str, Any]:
     return {"dx": dx}
 
 
-def _shared_maximum(axes: tuple[int, ...]) -> Any:
-    """The maximum is taken over images or channels too: only the largest of them all gets dout."""
+def _shared_maximum(axes: tuple[int, ...], shared: bool) -> Any:
+    """The maximum is taken over images or channels too: only the largest of them all gets dout.
+
+    shared: equal maxima share it, and a window without one divides zero by zero.
+    """
 
     def predict(call: Call) -> dict[str, Any]:
         x = np.asarray(call.arrays["x"], float)
@@ -132,6 +135,8 @@ def _shared_maximum(axes: tuple[int, ...]) -> Any:
                 continue
             block = x[:, :, rows, columns]
             hot = block == block.max(axis=axes, keepdims=True)
+            if shared:
+                hot = hot / hot.sum(axis=(2, 3), keepdims=True)
             dx[:, :, rows, columns] += hot * call.dout[:, :, at[2] : at[2] + 1, at[3] : at[3] + 1]
         return {"dx": dx}
 
@@ -165,6 +170,17 @@ def _transposed_place(call: Call) -> dict[str, Any]:
     return {"dx": dx}
 
 
+def _columns_by_height(call: Call) -> dict[str, Any]:
+    """The loops end where windows as wide as they are high would."""
+    x, param = np.asarray(call.arrays["x"], float), call.options[0]
+    columns = 1 + (x.shape[3] - param["pool_height"]) // param["stride"]
+    dx = np.zeros_like(x)
+    for at, window in windows(call):
+        if at[3] < columns:
+            dx[window] += _first_maximum(x[window]) * call.dout[at]
+    return {"dx": dx}
+
+
 _SET = r"\bdx\[.*\]\s*=[^=]"
 
 
@@ -179,6 +195,12 @@ BACKWARD = [
         r"for .*range",
     ),
     OVER_IMAGE,
+    Hypothesis(
+        "columns_by_height",
+        "the columns are counted by pool_height: there are 1 + (W - pool_width) / stride of them",
+        _columns_by_height,
+        r"W.*pool_height|W.*\bph\b",
+    ),
     Hypothesis(
         "assigned",
         "dx is wrong where windows overlap (stride < window): contributions are assigned, not added",
@@ -265,9 +287,10 @@ BACKWARD = [
         Hypothesis(
             "maximum_over_all",
             f"the maximum is taken over {words} too: each window has its own",
-            _shared_maximum(axes),
+            _shared_maximum(axes, shared),
             r"max",
         )
+        for shared in (False, True)
         for words, axes in (
             ("the batch and the channels", (0, 1, 2, 3)),
             ("the batch", (0, 2, 3)),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
-from handgrad.checker.records import Call, Raised
+from handgrad.checker.records import Call, Config, Raised
 
 Window = tuple[tuple[int, int, int, int], tuple[Any, ...]]
 
@@ -52,6 +52,36 @@ def _sized(side: Callable[[int, int], int]) -> tuple[Any, Any]:
         for at, window in windows(call, side=side):
             dx[window] += every_maximum(x[window]) * call.dout[at]
         return {"dx": dx}
+
+    return forward, backward
+
+
+def _axes_by_reshape() -> tuple[Any, Any]:
+    """Predict both passes where channels are put last, and back, by reshape."""
+
+    def folded(call: Call) -> tuple[Any, Call]:
+        x = np.asarray(call.arrays["x"], float)
+        N, C, H, W = x.shape
+        last = x.reshape(N, H, W, C).transpose(0, 3, 1, 2)
+        return x.shape, Call(Config(call.config.name, {"x": last}, call.options))
+
+    def forward(call: Call) -> dict[str, Any]:
+        _, other = folded(call)
+        x, out = other.arrays["x"], np.zeros(np.shape(call.expected["out"]))
+        for at, window in windows(other):
+            out[at] = np.max(x[window])
+        return {"out": out.transpose(0, 2, 3, 1).reshape(out.shape)}
+
+    def backward(call: Call) -> dict[str, Any]:
+        shape, other = folded(call)
+        x, dx = other.arrays["x"], np.zeros(np.shape(other.arrays["x"]))
+        N, F, H, W = np.shape(call.dout)
+        dout = np.asarray(call.dout).reshape(N, H, W, F).transpose(0, 3, 1, 2)
+        for at, window in windows(other):
+            block = x[window]
+            first = np.arange(block.size).reshape(block.shape) == np.argmax(block)
+            dx[window] += first * dout[at]
+        return {"dx": dx.transpose(0, 2, 3, 1).reshape(shape)}
 
     return forward, backward
 
@@ -105,6 +135,12 @@ SIZED: list[tuple[str, str, tuple[Any, Any], str]] = [
         )
         for size in (2, 3)
     ],
+    (
+        "axes_by_reshape",
+        "channels are put last by reshape, which mixes their numbers: move axes by transpose",
+        _axes_by_reshape(),
+        r"reshape",
+    ),
     (
         "stride_is_window",
         "the windows move by their own size, not by the stride",

@@ -192,7 +192,7 @@ _VALUES = [
     ),
     (
         "largest_score_as_label",
-        "the loss takes the largest score, not that of the label",
+        "the loss takes the largest score (that of the shift), not that of the label",
         lambda logs, y, x: -logs.max(axis=1).sum(),
         r"max",
     ),

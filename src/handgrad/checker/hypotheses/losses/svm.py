@@ -70,6 +70,15 @@ def _largest_only(call: Call) -> dict[str, Any]:
     return pair(margins.max(axis=1).sum() / len(x), dx / len(x), call)
 
 
+def _margin_outside(call: Call) -> dict[str, Any]:
+    """max(0, s_j - s_y) + 1: the margins of all other classes count."""
+    x, y = np.asarray(call.arrays["x"], float), call.options[0]
+    rows = np.arange(len(x))
+    margins, dx = np.maximum(0, x - x[rows, y][:, None]) + 1, np.ones_like(x)
+    margins[rows, y], dx[rows, y] = 0, 1 - x.shape[1]
+    return pair(margins.sum() / len(x), dx / len(x), call)
+
+
 FORWARD = [
     Hypothesis(
         "true_class_counted",
@@ -181,6 +190,12 @@ FORWARD = [
         "negative margins count too: max(0, ...) is missing",
         _svm(cut=False),
         r"-",
+    ),
+    Hypothesis(
+        "margin_outside",
+        "{key}: 1 is added outside of the maximum: take max(0, s_j - s_y + 1), not max(0, s_j - s_y) + 1",
+        _margin_outside,
+        r"\+\s*1",
     ),
     Hypothesis(
         "margin_absolute",

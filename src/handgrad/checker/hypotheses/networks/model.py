@@ -73,6 +73,19 @@ def _forgotten(name: str) -> list[Hypothesis]:
     ]
 
 
+def _in_place_of(counted: str, missing: str) -> Callable[[Call], dict[str, Any]]:
+    """Predict the loss of a regularisation that counts one W twice, and another not at all."""
+
+    def predict(call: Call) -> dict[str, Any]:
+        reg, params = call.options[0][:2]
+        if counted not in params or missing not in params:
+            return {}
+        more = np.sum(params[counted] ** 2) - np.sum(params[missing] ** 2)
+        return {"loss": call.expected["loss"] + 0.5 * reg * more}
+
+    return predict
+
+
 def _zero(prefix: str) -> Callable[[Call], dict[str, Any]]:
     def predict(call: Call) -> dict[str, Any]:
         return {
@@ -234,6 +247,17 @@ FORWARD = [
         r"grads\[",
     ),
     *[one for name in ("W1", "W2", "W3", "W4") for one in _forgotten(name)],
+    *[
+        Hypothesis(
+            "reg_twice",
+            f"the regularisation of the loss counts {counted} twice, and {missing} not at all",
+            _in_place_of(counted, missing),
+            rf"reg.*{counted}|{counted}.*reg|reg",
+        )
+        for counted in ("W1", "W2", "W3")
+        for missing in ("W1", "W2", "W3")
+        if counted != missing
+    ],
     Hypothesis("gamma_unused", "{key} is zero: gamma is never updated", _zero("gamma"), r"gamma"),
     Hypothesis("beta_unused", "{key} is zero: beta is never updated", _zero("beta"), r"beta"),
     Hypothesis(

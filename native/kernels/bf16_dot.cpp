@@ -1,0 +1,141 @@
+// The product of bf16 by VDPBF16PS, where it is compiled for processors that have it.
+#if defined(__AVX512BF16__)
+
+#include "kernels/bf16_table.h"
+#include "kernels/simd.h"
+
+namespace handgrad::HANDGRAD_ISA {
+namespace {
+
+constexpr int kRows = 8, kVectors = 2;
+
+void (*emulated_finish)(const float*, int64_t, int64_t, const Bf16Finish&);
+
+struct Sums {
+    __m512 sum[kRows][kVectors];
+    HG_INLINE void load(Sums& all, const float* c, bool accumulate) {
+#pragma GCC unroll 8
+        for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 2
+            for (int v = 0; v < kVectors; ++v)
+                all.sum[i][v] = accumulate ? _mm512_loadu_ps(c + i * kBf16Columns + 16 * v) : _mm512_setzero_ps();
+    }
+    // Row i's next two numbers are left(i).
+    template <class Left>
+    HG_INLINE void add(Sums& all, const Bf16* b, Left&& left) {
+        __m512i right[kVectors];
+        for (int v = 0; v < kVectors; ++v) right[v] = _mm512_loadu_si512(b + 32 * v);
+#pragma GCC unroll 8
+        for (int i = 0; i < kRows; ++i) {
+            int32_t both;
+            __builtin_memcpy(&both, left(i), sizeof both);
+            const __m512i pair = _mm512_set1_epi32(both);
+#pragma GCC unroll 2
+            for (int v = 0; v < kVectors; ++v)
+                all.sum[i][v] = _mm512_dpbf16_ps(all.sum[i][v], reinterpret_cast<__m512bh>(pair),
+                                                 reinterpret_cast<__m512bh>(right[v]));
+        }
+    }
+    HG_INLINE void store(const Sums& all, float* c) {
+#pragma GCC unroll 8
+        for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 2
+            for (int v = 0; v < kVectors; ++v) _mm512_storeu_ps(c + i * kBf16Columns + 16 * v, all.sum[i][v]);
+    }
+};
+
+void tile(const Bf16* const* a, const Run* runs, int64_t run_count, const Bf16* b, float* c, bool accumulate) {
+    Sums all;
+    Sums::load(all, c, accumulate);
+    const Bf16* row[kRows];
+#pragma GCC unroll 8
+    for (int i = 0; i < kRows; ++i) row[i] = a[i];
+    for (const Run* run = runs; run < runs + run_count; ++run)
+        for (int64_t k = run->offset, end = k + run->count; k < end; k += 2, b += 2 * kBf16Columns)
+            Sums::add(all, b, [&](int i) { return row[i] + k; });
+    Sums::store(all, c);
+}
+
+void pairs_tile(const Bf16* const* a, int64_t offset, int64_t pairs, const Bf16* b, float* c, bool accumulate) {
+    Sums all;
+    Sums::load(all, c, accumulate);
+    for (int64_t p = 0; p < pairs; ++p, b += 2 * kBf16Columns) {
+        const Bf16* at = a[p] + offset;
+        Sums::add(all, b, [&](int i) { return at + 2 * i; });
+    }
+    Sums::store(all, c);
+}
+
+// Whole vectors of bf16; edges as everywhere else.
+void finish(const float* c, int64_t rows, int64_t columns, const Bf16Finish& to) {
+    if (!to.half || to.accumulate || columns % 16) return emulated_finish(c, rows, columns, to);
+    const __m512 zero = _mm512_setzero_ps();
+    for (int64_t j = 0; j < columns; j += 16) {
+        const __m512 bias = to.bias ? _mm512_loadu_ps(to.bias + j) : zero;
+        for (int64_t i = 0; i < rows; ++i) {
+            __m512 sum = _mm512_loadu_ps(c + i * kBf16Columns + j);
+            if (to.bias) sum = _mm512_add_ps(sum, bias);
+            if (to.rectify) sum = _mm512_mask_mov_ps(sum, _mm512_cmp_ps_mask(sum, zero, _CMP_LT_OQ), zero);
+            const __m256bh halves = _mm512_cvtneps_pbh(sum);
+            __builtin_memcpy(to.half + i * to.stride + j, &halves, sizeof halves);
+        }
+    }
+}
+
+// Two vectors of float32 to one of bf16, the first in the lower half.
+HG_INLINE __m512i rounded(__m512 first, __m512 second) {
+    return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(second, first));
+}
+
+HG_INLINE __m512 some(const float* from, int64_t count) {
+    const int64_t here = count < 0 ? 0 : count < 16 ? count : 16;
+    return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << here) - 1), from);
+}
+
+void pair_full(const float* b, int64_t row_stride, int64_t depth, int64_t step, int64_t columns, Bf16* panel) {
+    const int64_t end = (depth + step - 1) / step * step;
+    alignas(64) uint16_t places[32];
+    for (int i = 0; i < 32; ++i) places[i] = static_cast<uint16_t>(i / 2 + i % 2 * 16);
+    const __m512i order = _mm512_load_si512(places);
+    for (int64_t k = 0; k < end; k += 2, b += 2 * row_stride, panel += 2 * kBf16Columns)
+        for (int64_t j = 0; j < kBf16Columns; j += 16) {
+            const __m512 first = k < depth ? some(b + j, columns - j) : _mm512_setzero_ps();
+            const __m512 second = k + 1 < depth ? some(b + row_stride + j, columns - j) : _mm512_setzero_ps();
+            _mm512_storeu_si512(panel + 2 * j, _mm512_permutexvar_epi16(order, rounded(first, second)));
+        }
+}
+
+void pair_turned_full(const float* b, int64_t column_stride, int64_t depth, int64_t step, int64_t columns, Bf16* panel) {
+    const int64_t end = (depth + step - 1) / step * step;
+    for (int64_t k = 0; k < end; k += 32) {
+        const int64_t pairs = end - k < 32 ? (end - k) / 2 : 16;
+        for (int64_t j = 0; j < kBf16Columns; j += 16) {
+            VecF lines[16];
+#pragma GCC unroll 16
+            for (int r = 0; r < 16; ++r) {
+                const float* from = b + (j + r) * column_stride + k;
+                lines[r] = j + r < columns ? reinterpret_cast<VecF>(rounded(some(from, depth - k), some(from + 16, depth - k - 16))) : VecF{};
+            }
+            transpose<float>(lines);
+            for (int64_t r = 0; r < pairs; ++r) _mm512_storeu_si512(panel + (k + 2 * r) * kBf16Columns + 2 * j, reinterpret_cast<__m512i>(lines[r]));
+        }
+    }
+}
+
+}  // namespace
+
+void use_dot(Bf16Kernels& kernels) {
+    kernels.name = "avx512-bf16";
+    kernels.tile_rows = kRows;
+    kernels.cost = 0.5;
+    kernels.tile = tile;
+    kernels.pairs_tile = pairs_tile;
+    kernels.pair_full = pair_full;
+    kernels.pair_turned_full = pair_turned_full;
+    emulated_finish = kernels.finish;
+    kernels.finish = finish;
+}
+
+}  // namespace handgrad::HANDGRAD_ISA
+
+#endif

@@ -1,0 +1,64 @@
+"""Rows whose side of Handgrad trains in bf16: verified so, and timed so."""
+
+import pytest
+from bench.jobs import SCORES, SPEED, STEP, bench_here, row_of
+
+from handgrad import engines
+from handgrad.bench.measure import WrongResult
+from handgrad.cli.app import run as command
+from handgrad.nn.compiled.half import InHalf
+
+pytestmark = pytest.mark.skipif(
+    "native" not in engines.available(), reason="the native engine is not built"
+)
+
+
+def results_of(job, precision="bf16"):
+    with bench_here("native", precision=precision) as bench:
+        return list(bench.run(row_of(job)))
+
+
+@pytest.mark.parametrize(
+    "job",
+    [STEP, SPEED, {**SPEED, "kind": "epoch", "rows": 20, "once": True}],
+    ids=["step", "speed", "epoch"],
+)
+def test_training_is_verified_and_timed_in_bf16(job):
+    (result,) = results_of(job)
+    assert result["ours"]["name"] == "handgrad native bf16"
+    assert result["ours"]["options"]["precision"] == "bf16"
+    who = [found["who"] for found in result["verified"]]
+    assert "handgrad native, bf16" in who
+    assert "handgrad native, float32" in who
+
+
+def test_auto_is_verified_in_both():
+    (result,) = results_of(STEP, "auto")
+    assert result["ours"]["name"] == "handgrad native auto"
+    assert "handgrad native, bf16" in [found["who"] for found in result["verified"]]
+
+
+def test_what_does_not_train_stays_in_float32():
+    (result,) = results_of(SCORES)
+    assert result["ours"]["name"] == "handgrad native"
+
+
+@pytest.mark.parametrize("part", ["loss", "gradient"])
+def test_wrong_steps_are_not_timed(monkeypatch, part):
+    loss_of = InHalf.loss
+
+    def wrong(self, *arguments, **options):
+        loss, grads = loss_of(self, *arguments, **options)
+        if part == "loss":
+            return 1.2 * loss, grads
+        name = next(iter(grads))
+        return loss, {**grads, name: 2.0 * grads[name]}
+
+    monkeypatch.setattr(InHalf, "loss", wrong)
+    with pytest.raises(WrongResult, match=f"bf16: {part}"):
+        results_of(STEP)
+
+
+def test_another_precision_is_one_line(capsys):
+    assert command(["bench", "1", "--precision", "fp16"]) == 2
+    assert "'fp16' is not one of" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 // Plans for Python; see plan/plan.h.
 #include "plan/plan.h"
 
+#include <algorithm>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
@@ -119,6 +120,7 @@ Feed feed_of(const AnyArray& X, const AnyArray& y, const nb::tuple& prepare) {
             const int64_t bytes = feed.x_size * static_cast<int64_t>(sizeof(double));
             feed.mean = static_cast<const double*>(dense<double>(first, bytes, "plan: mean does not fit X"));
             feed.std = static_cast<const double*>(dense<double>(nb::cast<AnyArray>(prepare[1]), bytes, "plan: std does not fit X"));
+            if (std::all_of(feed.std, feed.std + feed.x_size, [](double x) { return x == 1.0; })) feed.std = nullptr;
         }
     }
     if (y.dtype() == nb::dtype<int64_t>())
@@ -130,13 +132,16 @@ Feed feed_of(const AnyArray& X, const AnyArray& y, const nb::tuple& prepare) {
     return feed;
 }
 
+// How the images of all steps are moved, (steps, rows of a batch, 3); of no steps where none is.
+using Moves = nb::ndarray<const int32_t, nb::ndim<3>, nb::device::cpu, nb::c_contig>;
+
 // Returns: steps done; whether all was finite; losses; norms; the carried arrays; those that alternate as they were
 // before the last step (None: as they came); the results.  Without finite numbers the arrays are of no use.
 template <class T>
 nb::tuple run_(Planned<T>& planned, const AnyArray& X, const AnyArray& y, const nb::tuple& prepare,
                const nb::ndarray<const int64_t, nb::ndim<2>, nb::device::cpu, nb::c_contig>& rows, const std::vector<AnyArray>& carried,
                const std::vector<AnyArray>& given, const nb::ndarray<const double, nb::ndim<2>, nb::device::cpu, nb::c_contig>& table,
-               const nb::list& streams, double seconds) {
+               const nb::list& streams, double seconds, const Moves& moves) {
     const Layout& layout = planned.plan.layout();
     PlanRun run;
     run.feed = feed_of<T>(X, y, prepare);
@@ -151,6 +156,13 @@ nb::tuple run_(Planned<T>& planned, const AnyArray& X, const AnyArray& y, const 
     run.feed.rows = rows.data();
     for (int64_t i = 0; i < run.steps * layout.batch; ++i)
         check(run.feed.rows[i] >= 0 && run.feed.rows[i] < run.feed.count, "plan: a row is out of range");
+    if (moves.shape(0)) {
+        check(static_cast<int64_t>(moves.shape(0)) == run.steps && moves.shape(1) == rows.shape(1) && moves.shape(2) == 3 && X.ndim() == 4,
+              "plan: moves must be (steps, rows of a batch, 3), of images");
+        run.feed.height = static_cast<int64_t>(X.shape(2));
+        run.feed.width = static_cast<int64_t>(X.shape(3));
+        run.feed.moves = moves.data();
+    }
     run.table = table.data();
     run.seconds = seconds;
     for (const nb::handle stream : streams) run.streams.push_back(stream_of(nb::borrow(stream)));
@@ -353,7 +365,7 @@ void bind(nb::module_& module, const char* name) {
         .def("prepare", prepare<T>, "mean"_a, "std"_a, "low"_a, "high"_a, "above"_a, "finish"_a, "scale"_a, "shift"_a,
              nb::lock_self())
         .def("answers", answers<T>, "X"_a, "arrays"_a.lock(), nb::lock_self())
-        .def("run", run_<T>, "X"_a, "y"_a, "prepare"_a, "rows"_a, "carried"_a, "given"_a, "table"_a, "streams"_a, "seconds"_a);
+        .def("run", run_<T>, "X"_a, "y"_a, "prepare"_a, "rows"_a, "carried"_a, "given"_a, "table"_a, "streams"_a, "seconds"_a, "moves"_a);
 }
 
 }  // namespace

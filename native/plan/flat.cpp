@@ -12,6 +12,7 @@
 #include "ops/stored.h"
 #include "ops/updates.h"
 #include "plan/args.h"
+#include "plan/moves.h"
 
 namespace handgrad {
 namespace {
@@ -26,24 +27,17 @@ S kept_as(double share) {
 
 template <class T>
 void copy_row(const Feed& feed, int64_t row, T* out) {
-    const int64_t n = feed.x_size, first = row * n;
-    if (feed.x_kind == Number::kFloat) {
-        const float* x = static_cast<const float*>(feed.X) + first;
-        for (int64_t i = 0; i < n; ++i) out[i] = static_cast<T>(x[i]);
-    } else if (feed.x_kind == Number::kDouble) {
-        const double* x = static_cast<const double*>(feed.X) + first;
-        for (int64_t i = 0; i < n; ++i) out[i] = static_cast<T>(x[i]);
-    } else if (feed.table) {
-        const uint8_t* x = static_cast<const uint8_t*>(feed.X) + first;
-        const int64_t area = n / feed.channels;
-        for (int64_t channel = 0; channel < feed.channels; ++channel) {
-            const T* values = static_cast<const T*>(feed.table) + channel * 256;
-            for (int64_t i = channel * area; i < (channel + 1) * area; ++i) out[i] = values[x[i]];
-        }
-    } else {
-        const uint8_t* x = static_cast<const uint8_t*>(feed.X) + first;
-        for (int64_t i = 0; i < n; ++i) out[i] = static_cast<T>((static_cast<double>(x[i]) - feed.mean[i]) / feed.std[i]);
-    }
+    const int64_t n = feed.x_size, piece = feed.table ? n / feed.channels : n;
+    for (int64_t at = 0; at < n; at += piece) copy_span(feed, row, at, piece, out + at);
+}
+
+// Writes row number n of this step's batch.
+template <class T>
+void take_row(const Feed& feed, int64_t n, T* out) {
+    if (feed.moves)
+        copy_moved(feed, feed.rows[n], feed.moves + 3 * n, out);
+    else
+        copy_row(feed, feed.rows[n], out);
 }
 
 // Slots: the batch.  Sizes: rows, numbers of a row.
@@ -53,7 +47,7 @@ Op batch_op(const Args& a) {
     return [=](Context& c) {
         for_images(rows, size, [&](int64_t first, int64_t count) {
             const Write<S> block(c.at<S>(out) + first * size, count * size);
-            for (int64_t n = 0; n < count; ++n) copy_row(*c.feed, c.feed->rows[first + n], block.get() + n * size);
+            for (int64_t n = 0; n < count; ++n) take_row(*c.feed, first + n, block.get() + n * size);
         });
     };
 }

@@ -114,6 +114,7 @@ void Plan<T>::run_alone(PlanRun& run) {
         context_.loss = context_.norm = 0;
         context_.is_finite = true;
         feed.rows = run.feed.rows + step * layout_.batch;
+        if (feed.moves) feed.moves = run.feed.moves + 3 * step * layout_.batch;
         for (const Op& op : ops_) {
             op(context_);
             if (!context_.is_finite) {

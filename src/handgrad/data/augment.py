@@ -52,7 +52,7 @@ def random_flip(X: np.ndarray, rng: Any = None, p: float = 0.5) -> np.ndarray:
     """
     check_ndim("random_flip", "X", X, 4, "(N, C, H, W)")
     p = as_number("random_flip", "p", p, 0, 1)
-    chosen = as_random(rng).random(len(X)) < p
+    chosen = _drawn_flips(as_random(rng), len(X), p)
     out = X.copy()
     out[chosen] = X[chosen, :, :, ::-1]
     return out
@@ -86,8 +86,7 @@ def alternating_flip(
         raise ShapeError(
             f"alternating_flip: rows must be one place for each of {len(X)} images, got {places.shape}"
         )
-    half = (places * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(63)  # neighbours differ at random
-    chosen = half == (first + epoch) % 2
+    chosen = _alternating_flips(places, first, epoch)
     out = X.copy(order="K")
     out[chosen] = X[chosen, :, :, ::-1]
     return out
@@ -113,10 +112,22 @@ def random_crop(
     check_choice("random_crop", "mode", mode, ("constant", "reflect"))
     most = max(X.shape[2:]) if mode == "constant" else min(X.shape[2:]) - 1
     pad = as_count("random_crop", "pad", pad, minimum=0, maximum=most)
-    padded = np.pad(X, ((0, 0), (0, 0), (pad, pad), (pad, pad)), mode=mode)
+    padded = (
+        _padded(X, pad)
+        if mode == "constant"
+        else np.pad(X, (*[(0, 0)] * 2, *[(pad, pad)] * 2), mode)
+    )
     windows = np.lib.stride_tricks.sliding_window_view(padded, X.shape[2:], axis=(2, 3))
-    corner = _integers(as_random(rng), 2 * pad + 1, (2, len(X)))
+    corner = _corners(as_random(rng), len(X), pad)
     return np.ascontiguousarray(windows[np.arange(len(X)), :, corner[0], corner[1]])
+
+
+def _padded(X: np.ndarray, pad: int) -> np.ndarray:
+    """X with `pad` zeros around each image, faster than `np.pad` where there are few pixels."""
+    N, C, height, width = X.shape
+    padded = np.zeros((N, C, height + 2 * pad, width + 2 * pad), X.dtype)
+    padded[:, :, pad : pad + height, pad : pad + width] = X
+    return padded
 
 
 def cutout(X: np.ndarray, rng: Any = None, size: int = 8) -> np.ndarray:
@@ -167,6 +178,20 @@ def color_jitter(X: np.ndarray, rng: Any = None, strength: float = 0.1) -> np.nd
     return out.astype(X.dtype, copy=False)
 
 
+def _drawn_flips(rng: Random, N: int, p: float) -> np.ndarray:
+    return rng.random(N) < p
+
+
+def _alternating_flips(places: np.ndarray, first: int, epoch: int) -> np.ndarray:
+    half = (places * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(63)  # neighbours differ at random
+    return half == (first + epoch) % 2
+
+
+def _corners(rng: Random, N: int, pad: int) -> np.ndarray:
+    """Where in the padded images the shifted ones begin, (2, N)."""
+    return _integers(rng, 2 * pad + 1, (2, N))
+
+
 def _integers(rng: Random, high: int, shape: tuple[int, ...]) -> np.ndarray:
     """Random integers in [0, high), drawn in the same way from either kind of generator."""
     return (rng.random(shape) * high).astype(np.int64)
@@ -194,7 +219,8 @@ class Augmentation:
             "cutout": size, "color_jitter": strength}, applied in the order given; or the names
             alone, each with its default.
 
-    Attributes beside it: takes_rows, whether a step needs to know which images it is given.
+    Attributes beside it: takes_rows, whether a step needs to know which images it is given; only_moves,
+    whether `moves` tells all that is done.
 
     Raises:
         OptionError: an unknown name, or a value outside its range.
@@ -207,6 +233,7 @@ class Augmentation:
         self.steps = dict(steps) if isinstance(steps, Mapping) else dict.fromkeys(map(str, steps))
         check_known("augmentation", map(str, self.steps), AUGMENTATIONS)
         self.takes_rows = "alternating_flip" in self.steps
+        self.only_moves = self.steps.keys() <= {"flip", "alternating_flip", "crop"}
         self(np.zeros((0, 1, LARGEST, LARGEST)), rng=0)  # lets each step check its option now
 
     def __repr__(self) -> str:
@@ -224,3 +251,28 @@ class Augmentation:
                 options |= {"rows": rows, "epoch": epoch}
             X = function(X, rng, **options)
         return X
+
+    def moves(self, rng: Any, rows: np.ndarray, epoch: int = 0) -> np.ndarray:
+        """Draw what a call draws, and return how it moves each of the images, which are `rows`.
+
+        Only where `only_moves` is true.
+
+        Returns:
+            (N, 3), int32: whether an image is mirrored, and how far down and right it then begins; beyond its
+            edges are zeros.
+        """
+        rng, N = as_random(rng), len(rows)
+        found = np.zeros((N, 3), np.int32)
+        for name, value in self.steps.items():
+            if name == "crop":
+                pad = 4 if value is None else int(value)
+                found[:, 1:] = _corners(rng, N, pad).T - pad
+                continue
+            if name == "flip":
+                chosen = _drawn_flips(rng, N, 0.5 if value is None else value)
+            else:
+                first = 0 if value is None else int(value)
+                chosen = _alternating_flips(rows.astype(np.uint64), first, epoch)
+            found[:, 0] ^= chosen
+            found[chosen, 2] *= -1  # of a crop that came before
+        return found

@@ -59,7 +59,7 @@ class Item(NamedTuple):
 
 
 class StoredImages:
-    """Whole numbers (N, ...) in a file, mapped for the time of each access.
+    """Whole numbers (N, ...) in a file, read or mapped for the time of each access.
 
     So memory holds only what is asked for.
 
@@ -93,9 +93,31 @@ class StoredImages:
         """Return the rows at `places`, as an array of their own."""
         if not len(self):
             return np.zeros(self.shape, self.dtype)[places]
-        mapped = np.memmap(self.path, self.dtype, "r", self.offset, self._shape)
-        rows = np.array(mapped[places])
+        rows = self._read(places)
+        if rows is None:
+            mapped = np.memmap(self.path, self.dtype, "r", self.offset, self._shape)
+            rows = np.array(mapped[places])
         return rows if self._arrange is None else self._arrange(rows)
+
+    def _read(self, places: Any) -> np.ndarray | None:
+        """Read rows here and there, cheaper than to map their pages; None where that cannot be."""
+        if not isinstance(places, np.ndarray) or places.ndim != 1 or places.dtype.kind not in "iu":
+            return None
+        inside = len(places) and places.min() >= 0 and places.max() < len(self)
+        if not inside or not hasattr(os, "preadv"):
+            return None
+        rows = np.empty((len(places), *self._shape[1:]), self.dtype)
+        size = rows[0].nbytes
+        if not size:
+            return None
+        to = memoryview(rows.reshape(-1).view(np.uint8).data)
+        with self.path.open("rb") as file:
+            number = file.fileno()
+            for i, place in enumerate(places.tolist()):
+                piece = to[i * size : (i + 1) * size]
+                if os.preadv(number, [piece], self.offset + place * size) != size:
+                    return None
+        return rows
 
 
 class Cached(NamedTuple):

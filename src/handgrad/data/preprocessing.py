@@ -138,9 +138,15 @@ class Preprocessing:
             return out
         for start in range(0, len(images), ROWS):
             part = images[start : start + ROWS] - self.mean
-            part /= self.std
+            if self._divides:
+                part /= self.std
             out[start : start + ROWS] = part
         return out
+
+    @cached_property
+    def _divides(self) -> bool:
+        """Whether a deviation is not 1, which would change nothing."""
+        return bool((self.std != 1).any())
 
     @cached_property
     def _table(self) -> np.ndarray | None:

@@ -8,11 +8,14 @@ step taken back), it makes its batch itself.
 
 Only batches of `Rows` are made ahead, which cannot change, without an augmentation or with one of the
 library's, and only those that are large enough to be worth it.
+
+Several steps of a plan (`handgrad.training.compiled`) may take their batches in one piece.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -32,7 +35,8 @@ class Wish(NamedTuple):
     """What a batch depends on beside sampling and stream.
 
     X, all rows; augment; size of the batch; step of the epoch; share of training that is done; epoch;
-    cut, into how many shards and which of them, None for one piece.
+    cut, into how many shards and which of them, None for one piece; steps, of how many of the epoch the
+    batches are wanted, at most.
     """
 
     X: Any
@@ -42,11 +46,12 @@ class Wish(NamedTuple):
     share: float
     epoch: int
     cut: tuple[int, range] | None = None
+    steps: int = 1
 
-    def is_same(self, other: Wish) -> bool:
-        """Whether the two are for the same batch, of the very same objects."""
-        same = self.X is other.X and self.augment is other.augment
-        return same and self[2:] == other[2:]
+    def is_filled_by(self, made: Wish) -> bool:
+        """Whether what was made for `made` begins here, of the very same objects, and is not too much."""
+        same = self.X is made.X and self.augment is made.augment
+        return same and self[2:-1] == made[2:-1] and made.steps <= self.steps
 
     @property
     def can_be_made_ahead(self) -> bool:
@@ -54,11 +59,11 @@ class Wish(NamedTuple):
         library = self.augment is None or isinstance(self.augment, Augmentation)
         if not isinstance(self.X, Rows) or not library:
             return False
-        return self.size * int(np.prod(self.X.shape[1:])) >= WORTH
+        return self.steps * self.size * int(np.prod(self.X.shape[1:])) >= WORTH
 
 
 class Batch(NamedTuple):
-    """The rows of a step and their numbers."""
+    """The rows of a step and their numbers; of several steps, one batch after the other."""
 
     rows: np.ndarray
     X: Any
@@ -83,11 +88,14 @@ class Ahead:
         self._pool: ThreadPoolExecutor | None = None
         self._next: tuple[Wish, dict[str, Any], Future[_Made]] | None = None
 
-    def take(self, sampling: Sampling, random: Any, wish: Wish) -> Batch:
-        """Return the batch of `wish`, and leave `sampling` and the stream `random` behind it."""
+    def take(self, sampling: Sampling, random: Any, wish: Wish, alone: int = 1) -> Batch:
+        """Return the batch of `wish`, and leave `sampling` and the stream `random` behind it.
+
+        Of several steps, it holds those that were made ahead, or if none were, the first `alone` of them.
+        """
         made = self._made(random, wish)
         if made is None:
-            return _batch(sampling, random, wish)
+            return _batch(sampling, random, wish._replace(steps=min(alone, wish.steps)))
         sampling.follow(made.sampling)
         set_state(random, made.state)
         self.hits += 1
@@ -114,17 +122,25 @@ class Ahead:
             return None
         wanted, state, future = self._next
         self._next = None
-        if not wanted.is_same(wish) or not _is_same(get_state(random), state):
+        if not wish.is_filled_by(wanted) or not _is_same(get_state(random), state):
             return None
         return future.result()
 
 
 def _batch(sampling: Sampling, random: Any, wish: Wish) -> Batch:
+    if wish.steps > 1:
+        each = [wish._replace(step=wish.step + i, steps=1) for i in range(wish.steps)]
+        return _joined(_batch(sampling, random, one) for one in each)
     rows = sampling.draw(wish.size, random, wish.step, wish.share)
     epoch = sampling.passes.number - 1 if sampling.passes else wish.epoch
     if wish.cut is not None:
         return Batch(rows, _cut(wish, rows, drawn_seed(random), epoch))
     return Batch(rows, augmented(wish.augment, wish.X[rows], random, rows, epoch))
+
+
+def _joined(batches: Iterator[Batch]) -> Batch:
+    rows, numbers = zip(*batches, strict=True)
+    return Batch(np.concatenate(rows), np.concatenate(numbers))
 
 
 def _cut(wish: Wish, rows: np.ndarray, seed: int, epoch: int) -> Cut:

@@ -1,9 +1,9 @@
 """The steps of a Solver that a plan does, many in one native call (`handgrad.nn.compiled`).
 
-A plan takes the steps of a network of the library's layers, with an update rule of the library, without an
-augmentation, while no callback wants to look at the Solver between two steps.  Its numbers are those of the
-steps themselves, to the bit.  The first step of a training, and every step in which something is not finite,
-is done without it.
+A plan takes the steps of a network of the library's layers, with an update rule of the library, and without
+an augmentation or with one of the library's, while no callback wants to look at the Solver between two steps.
+Its numbers are those of the steps themselves, to the bit.  The first step of a training, and every step in
+which something is not finite, is done without it.
 
 Several steps are one call if they take no longer than `SECONDS`; they are done as a whole or, where an
 exception comes, not at all.
@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from handgrad import engines
-from handgrad.data.preprocessing import Preprocessing
-from handgrad.data.rows import Rows
+from handgrad.data.augment import Augmentation
 from handgrad.errors import HandgradError
 from handgrad.nn.compiled.memory import NotCovered
-from handgrad.nn.compiled.parts import Done, Feed, Options, Steps
+from handgrad.nn.compiled.parts import Done, Options, Steps
 from handgrad.nn.compiled.training import TrainPlan
 from handgrad.nn.model import Model
 from handgrad.optim.rules import RULES
 from handgrad.training.arrays import commit
+from handgrad.training.feeds import Blocks, Stored, feed_of, rows_of_a_step
 from handgrad.training.telling import does_something
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Planned:
         self.steps = 0
         self._solver = solver
         self._plan: TrainPlan | None = None
-        self._feed: Feed | None = None
+        self._feed: Stored | Blocks | None = None
         self._fed: Any = None  # what the feed was made of
         self._refused: tuple[Any, str] | None = None  # what no plan takes, and why
         self._alone = 0  # the iteration up to which steps are done one by one
@@ -81,11 +81,12 @@ class Planned:
             return None
         # the first call tells how long a step takes
         count = min(most, max(int(SECONDS / self._seconds), 1)) if self._seconds else 1
-        if self._shares_stream(plan):
+        in_turns = self._shares_stream(plan)
+        if in_turns:
             count = 1
         started = perf_counter()
         try:
-            done = self._run(plan, count)
+            done, count = self._run(plan, count, most, in_turns)
         except NotCovered:
             done, count = None, 1
         if done is None:
@@ -98,14 +99,17 @@ class Planned:
         self.steps += count
         return rates, norms
 
-    def _run(self, plan: TrainPlan, count: int) -> Done | None:
+    def _run(
+        self, plan: TrainPlan, count: int, most: int, in_turns: bool
+    ) -> tuple[Done | None, int]:
+        """Do about `count` steps; return what came of them, and how many they were."""
         solver, place = self._solver, self._solver.place
-        step = place.position % solver.iterations_per_epoch
-        share = place.iteration / max(solver.total_steps, 1)
-        rows = solver.sampler.draw_several(solver.batch_size, solver.random, step, share, count)
+        source = self._rows()
+        if source is None:
+            raise NotCovered("the training set as it is stored")
+        rows, feed, places, moves = source.draw(solver, count, most, in_turns)
+        count = len(rows)
         weights = None if solver.weights is None else solver.weights[rows]
-        if isinstance(solver.X_train, Rows):
-            rows = solver.X_train.chosen[rows]
         iterations = range(place.iteration, place.iteration + count)
         factors = shares = averages = None
         if solver.schedule is not None:
@@ -113,13 +117,9 @@ class Planned:
         if solver.ema is not None:
             shares = [solver.average.share(i) for i in iterations]
             averages = {**solver.average.params, **solver.average.buffers}
-        steps = Steps(
-            np.ascontiguousarray(rows, np.int64), factors, solver.clip_norm or 0.0, shares, weights
-        )
-        feed = self._rows()
-        assert feed is not None
+        steps = Steps(places, factors, solver.clip_norm or 0.0, shares, weights, moves)
         self._factors = factors
-        return plan.run(feed, solver.optim_configs, steps, averages, seconds=np.inf)
+        return plan.run(feed, solver.optim_configs, steps, averages, seconds=np.inf), count
 
     def _note(self, done: Done, count: int) -> list[Any]:
         """Put what the steps have done in place; return their learning rates."""
@@ -154,7 +154,9 @@ class Planned:
                 return f"{type(callback).__name__} looks at each step"
         given = {
             "params is no plain dictionary": type(model.params) is not dict,
-            "batches are augmented": solver.augment is not None,
+            "batches are augmented by a function of your own": (
+                solver.augment is not None and type(solver.augment) is not Augmentation
+            ),
             "a step is computed in parts": solver.accumulate > 1,
             "batches are cut into shards": solver.shards is not None,
             "easy rows are skipped": solver.sampler.passes is not None,
@@ -186,12 +188,9 @@ class Planned:
 
     def _options(self) -> Options:
         solver = self._solver
-        size = min(solver.batch_size, len(solver.X_train))
-        if solver.sampling == "replacement":
-            size = solver.batch_size
         labels = solver.task == "classification"
         return Options(
-            (size, *solver.X_train.shape[1:]),
+            (rows_of_a_step(solver), *solver.X_train.shape[1:]),
             None if labels else prod(solver.y_train.shape[1:]),
             _rule_name(solver.update_rule) or "",
             solver.frozen,
@@ -202,47 +201,21 @@ class Planned:
             solver.precise.is_half,
         )
 
-    def _rows(self) -> Feed | None:
-        """Return where the batches come from, or None where a plan cannot read it."""
+    def _rows(self) -> Stored | Blocks | None:
+        """Return how batches are read, or None where a plan cannot read them."""
         solver = self._solver
-        X, y = solver.X_train, solver.y_train
-        if self._fed is None or self._fed[0] is not X or self._fed[1] is not y:
-            self._feed = _feed(X, y, solver.model, solver.task == "classification")
-            self._fed = X, y
+        now = solver.X_train, solver.y_train, solver.augment
+        if self._fed is None or any(a is not b for a, b in zip(self._fed, now, strict=True)):
+            self._feed = feed_of(solver)
+            self._fed = now
         return self._feed
 
     def _shares_stream(self, plan: TrainPlan) -> bool:
         """Whether dropout draws from the stream of the rows, which then are drawn in turns with it."""
-        rows = _bits(self._solver.random)
-        is_drawn = self._solver.sampling == "replacement"
+        solver = self._solver
+        rows = _bits(solver.random)
+        is_drawn = solver.sampling == "replacement" or solver.augment is not None
         return is_drawn and any(stream is rows for stream in plan.bit_generators())
-
-
-def _feed(X: Any, y: np.ndarray, model: Model, labels: bool) -> Feed | None:
-    """Return rows as a plan reads them."""
-    dtype = next(iter(model.params.values())).dtype
-    if model.dtype is not None and np.dtype(model.dtype) != dtype:
-        return None
-    y = np.ascontiguousarray(y, np.int64 if labels else np.float64)
-    prepare: tuple[np.ndarray, ...] = ()
-    if type(X) is Rows:
-        if type(X.prepare) is not Preprocessing or X.dtype != dtype or X.raw.dtype != np.uint8:
-            return None
-        # y as long as what is stored
-        chosen, own = X.chosen, y
-        y = np.zeros((len(X.raw), *own.shape[1:]), own.dtype)
-        y[chosen] = own
-        if not (y[chosen] == own).all():  # a row that is there twice, with two labels
-            return None
-        prepare, X = X.prepare.of_bytes(), X.raw
-    elif isinstance(X, Rows) or X.dtype not in (np.float32, np.float64):
-        return None
-    casts = model.dtype is not None and model._casts_input
-    if not casts and not prepare and X.dtype != dtype:
-        return None
-    if type(X) is not np.ndarray or not X.flags.c_contiguous or not X.flags.aligned:
-        return None
-    return Feed(X, y, prepare)
 
 
 def _rule_name(rule: Any) -> str | None:

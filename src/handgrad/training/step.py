@@ -73,8 +73,8 @@ def take_step(solver: Solver, before: Before) -> None:
     solver.average.add(model, place.iteration)
 
 
-def wish(solver: Solver, later: int) -> Wish:
-    """Return what the batch of this step, or of one `later`, depends on."""
+def wish(solver: Solver, later: int, steps: int = 1) -> Wish:
+    """Return what the batch of this step, or of one `later`, depends on; or those of `steps` from there."""
     place, per_epoch = solver.place, solver.iterations_per_epoch
     position = place.position + later
     epoch = place.epoch + (later if position % per_epoch == 0 else 0)
@@ -82,7 +82,7 @@ def wish(solver: Solver, later: int) -> Wish:
     step = position % per_epoch
     shards = solver.shards
     cut = None if shards is None else (shards.count, shards.own)
-    return Wish(solver.X_train, solver.augment, solver.batch_size, step, share, epoch, cut)
+    return Wish(solver.X_train, solver.augment, solver.batch_size, step, share, epoch, cut, steps)
 
 
 def records_of(solver: Solver, taken: Taken) -> list[Record]:

@@ -157,6 +157,7 @@ class _Plan32:
         table: Array,
         streams: list[object],
         seconds: float,
+        moves: Array,
     ) -> tuple[int, bool, Array, Array, list[Array], list[Array | None], list[Array]]: ...
 
 class _Plan64(_Plan32): ...

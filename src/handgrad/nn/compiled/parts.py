@@ -46,7 +46,9 @@ class Steps(NamedTuple):
     """What changes from step to step.
 
     rows: (steps, rows of a batch), places in the feed; factors: on the learning rate, None for 1; clip_norm;
-    shares: what averages keep of themselves; and weights: how often each row counts, (steps, rows) float64.
+    shares: what averages keep of themselves; weights: how often each row counts, (steps, rows) float64; and
+    moves: of images, (steps, rows, 3) int32, whether each is mirrored, and how far down and right it then
+    begins, with zeros beyond its edges.
     """
 
     rows: np.ndarray
@@ -54,6 +56,7 @@ class Steps(NamedTuple):
     clip_norm: float = 0.0
     shares: Sequence[float] | None = None
     weights: np.ndarray | None = None
+    moves: np.ndarray | None = None
 
 
 class Done(NamedTuple):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from handgrad.nn.answers import InCall
     from handgrad.nn.model import Model
 
+_UNMOVED = np.zeros((0, 0, 3), np.int32)
 _LABELS = {"softmax": 0, "svm": 1}  # of native/ops/losses.h
 
 
@@ -263,6 +264,7 @@ class TrainPlan:
                 _table(self, configs, steps, call),
                 [stream.capsule for stream in streams],
                 seconds,
+                _UNMOVED if steps.moves is None else steps.moves,
             )
             if not is_finite:
                 return None

@@ -70,6 +70,8 @@ Factory find_layer(const std::string& name);
 template <class S>
 Factory find_image(const std::string& name);
 template <class T>
+Factory find_loss(const std::string& name);
+template <class T>
 Factory find_update(const std::string& name);
 
 }  // namespace handgrad

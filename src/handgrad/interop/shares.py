@@ -28,7 +28,7 @@ def share_difference(network: Network, other: Any) -> Comparison | None:
         p = float(node.options["p"])
         if _off(p, share) < 1e-6:
             continue
-        turned = ": keep and drop are exchanged" if _off(p, 1 - share) < 1e-6 else ""
+        turned = ", as if that were the share that is dropped" if _off(p, 1 - share) < 1e-6 else ""
         return Comparison(
             False, node.name, "the share that is kept", "train", _off(p, share),
             cause=f"it keeps {share:.6g} of its numbers, not {p:.6g}{turned}", layers=len(network.nodes),

@@ -31,7 +31,7 @@ void copy_span(const Feed& feed, int64_t row, int64_t at, int64_t count, T* out)
     }
 }
 
-// Writes the image `row`, mirrored if `move` says so, then out[y][x] = image[y + down][x + right], and 0 beyond its edges.
+// Writes the image `row`, mirrored if `move` says so, then out[y][x] = image[y + down][x + right], 0 beyond its edges.
 template <class T>
 void copy_moved(const Feed& feed, int64_t row, const int32_t* move, T* out) {
     const int64_t H = feed.height, W = feed.width, down = move[1], right = move[2];

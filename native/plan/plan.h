@@ -26,8 +26,8 @@ struct BitGenerator {
 enum class Number { kFloat, kDouble, kByte, kLabel };
 
 // The rows that steps take their batches from.  X: row_size numbers a row; of bytes x is table[channel][byte], or
-// (byte - mean) / std, of as many numbers as a row; std is null where all of it are 1.  y: labels, or numbers.  rows: the
-// places of the rows of all steps.
+// (byte - mean) / std, of as many numbers as a row; std is null where all of it are 1.  y: labels, or numbers.  rows:
+// the places of the rows of all steps.
 // moves: whether each of these images of height x width is mirrored, and how far it is moved; null where none is.
 struct Feed {
     const void *X = nullptr, *y = nullptr, *table = nullptr;

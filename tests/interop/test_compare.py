@@ -185,4 +185,6 @@ def test_shares_of_dropout_are_compared():
     port[2].p = 0.8  # the course's keep, taken for PyTorch's rate
     found = interop.compare(mine, port)
     assert found.layer == "dropout1"
-    assert found.cause.endswith("0.2 of its numbers, not 0.8, as if that were the share that is dropped")
+    assert found.cause.endswith(
+        "0.2 of its numbers, not 0.8, as if that were the share that is dropped"
+    )

@@ -108,7 +108,7 @@ def test_other_systems_are_compiled_as_this_one(monkeypatch):
     cross = tool(monkeypatch, "native", "cross")
     (own,) = re.findall(r"handgrad_isa\(avx2 (.*)\)", CMAKE)
     assert cross.X86["avx2"] == own.split()
-    (own,) = re.findall(r"handgrad_isa\(avx512 ([^)]*)\)", CMAKE)
+    (own,) = re.findall(r"set\(handgrad_avx512 ([^)]*)\)", CMAKE)
     assert cross.X86["avx512"] == own.split()
     (own,) = re.findall(r"set\(handgrad_flags -O3 (.*)\)", CMAKE)
     assert set(own.split()) <= set(cross.FLAGS)
@@ -118,7 +118,8 @@ def test_other_systems_are_compiled_as_this_one(monkeypatch):
         for name in ("x86_64-linux-musl", "aarch64-macos")
     )
     assert listed <= x86
-    assert x86 == arm
+    theirs = {"kernels/bf16_dot.cpp"}  # an instruction of x86 processors
+    assert x86 - theirs == arm
     names = [name for _, name, _ in cross.units(cross.Target("aarch64-macos"))]
     assert not [name for name in names if "avx" in name]
 

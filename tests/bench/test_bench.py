@@ -157,10 +157,10 @@ def test_an_epoch_is_that_of_the_solver():
 def test_every_row_names_jobs_that_can_be_done():
     for quick in (False, True):
         found = all_rows(quick)
-        assert list(found) == [*range(1, 14), 21, 22, 23]
+        assert list(found) == [*range(1, 15), 21, 22, 23]
         beside_torch = [row for row in found.values() if row.measures != "use"]
         kinds = {job["kind"] for row in beside_torch for job in row.cases.values()}
-        assert kinds == {"step", "scores", "epoch", "conv", "pool"}
+        assert kinds == {"step", "scores", "epoch", "conv", "pool", "affine"}
     assert len(found[6].cases) == 40
 
 
@@ -235,7 +235,7 @@ def test_a_wrong_engine_is_exit_status_1(small_rows, tmp_path, monkeypatch, caps
 def test_list_shows_the_rows(capsys):
     assert run(["bench", "--list"]) == 0
     listed = capsys.readouterr().out.splitlines()
-    assert [int(line.split()[0]) for line in listed] == [*range(1, 14), 21, 22, 23]
+    assert [int(line.split()[0]) for line in listed] == [*range(1, 15), 21, 22, 23]
 
 
 @pytest.mark.parametrize(

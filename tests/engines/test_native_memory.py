@@ -132,6 +132,14 @@ def every_kernel(dtype=np.float32):
     k.squares(np.asfortranarray(w2))
     k.squared_loss(w2, w2, draw(len(w2)))
     k.all_finite(np.asfortranarray(w2))
+    half, filters = k.bf16_round(draw(2, 16, 9, 8).astype("f")), draw(8, 16, 3, 3).astype("f")
+    for size in ((1, 1), (3, 3)):  # as products; by Winograd
+        w = filters[:, :, : size[0], : size[1]]
+        out = k.bf16_conv_forward(half, w, draw(8).astype("f"), pad=(size[0] // 2,) * 2)
+        k.bf16_conv_backward(out, half, w, pad=(size[0] // 2,) * 2)
+    rows = k.bf16_round(draw(30, 110).astype("f"))
+    k.bf16_column_sums(k.bf16_product(rows, draw(110, 40).astype("f"), full=False))
+    k.bf16_widen(rows)
     for finish in "softmax", "yes", "numbers":
         k.finished(draw(9, 5), finish, np.ones(5), np.zeros(5))
 
@@ -141,7 +149,8 @@ IN_SANDWICHES = {
 }  # fmt: skip
 IN_PLANS = {"plan32", "plan64"}
 SETTINGS = {
-    "buffer_statistics", "fail_allocation_after", "is_exact", "isa", "isas", "set_exact", "set_isa",
+    "bf16", "bf16s", "buffer_statistics", "fail_allocation_after", "is_exact", "isa", "isas",
+    "set_bf16", "set_exact", "set_isa",
     "set_thread_count", "set_winograd_costs", "set_winograd_tile", "start_trace", "stop_trace",
     "thread_count", "trim_buffers", "winograd_choice", "winograd_costs",
 }  # fmt: skip

@@ -42,7 +42,8 @@ class Native:
         steps._plan._native = self
 
     def run(self, *arguments):
-        self.given.append((*arguments[:-1], self.seconds))
+        *given, _, moves = arguments
+        self.given.append((*given, self.seconds, moves))
         found = self.plan.run(*self.given[-1])
         self.done.append(found[0])
         return found

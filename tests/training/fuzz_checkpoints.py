@@ -48,12 +48,12 @@ def good_checkpoint() -> bytes:
     written: list[bytes] = []
     import handgrad.training.tensorfile as files
 
-    kept = files.atomic_write
-    files.atomic_write = lambda path, data: written.append(bytes(data))
+    kept = files.atomic_write_pieces
+    files.atomic_write_pieces = lambda path, pieces: written.append(b"".join(pieces))
     try:
         module.save_checkpoint(solver, "good")
     finally:
-        files.atomic_write = kept
+        files.atomic_write_pieces = kept
     return written[0]
 
 

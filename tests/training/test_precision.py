@@ -9,7 +9,6 @@ from training.toys import Softmax, images, make_data, outcome
 
 import handgrad
 from handgrad import engines, models, nn
-from handgrad.data import Augmentation
 from handgrad.errors import CheckpointError, OptionError
 from handgrad.report import model_card, write_report
 from handgrad.training import Callback, Solver, precision
@@ -44,9 +43,13 @@ def trained(*args, **options):
     return solver
 
 
+def mirrored(X, rng):
+    return X[..., ::-1]
+
+
 WITHOUT_A_PLAN = {
     "muon": (mlp, make_data, {"update_rule": "muon"}),
-    "augmentation": (conv_net, images, {"augment": Augmentation({"flip": 0.5})}),
+    "augmentation": (conv_net, images, {"augment": mirrored}),
     "parts": (mlp, make_data, {"accumulate": 3}),
     "easy rows": (mlp, make_data, {"sampling": "shuffled", "skip_easy": 0.5}),
     "weights": (mlp, make_data, {"accumulate": 2, "class_weight": "balanced", "clip_norm": 0.5}),

@@ -17,6 +17,7 @@ from handgrad.errors import (
     as_number,
     check_dictionary,
     check_known,
+    is_one_of,
     keywords_of,
 )
 from handgrad.nn.answers import Answers, InCall
@@ -247,7 +248,7 @@ class Model(Answers):
             with suppress(NotCovered):
                 self._scorer = ScorePlan(self, shapes[0])
         if update_rule is None:
-            if precision != "float32":
+            if not is_one_of(precision, ("float32",)):
                 raise OptionError(
                     f"{self._name}.compile: precision is for training steps; give update_rule, too"
                 )

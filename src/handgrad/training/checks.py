@@ -160,7 +160,15 @@ def _as_targets(
     return y.reshape(rows, -1)
 
 
-def warn_of_single_rows(model: Any, batch_size: int) -> None:
+def make_ready(model: Any, X: Arrays, batch_size: int) -> None:
+    """Warn of batches of one row, and let the model take from the rows what it needs (`prepare`)."""
+    if min(batch_size, len(X)) == 1:
+        _warn_of_single_rows(model, batch_size)
+    if hasattr(model, "prepare"):
+        model.prepare(X)
+
+
+def _warn_of_single_rows(model: Any, batch_size: int) -> None:
     """Warn if batch normalisation over a batch of one row would leave nothing of the row."""
     # over images of several pixels there still are the places of each channel to normalise over
     layers = model.row_norms() if hasattr(model, "row_norms") else []
@@ -169,7 +177,7 @@ def warn_of_single_rows(model: Any, batch_size: int) -> None:
         warnings.warn(
             f"Solver: {cause}, batch normalisation makes the output of "
             f"{', '.join(layers)} a constant that does not depend on X; use larger batches",
-            stacklevel=3,
+            stacklevel=4,
         )
 
 

@@ -19,7 +19,7 @@ from handgrad.training.arrays import Arrays
 from handgrad.training.averaging import replace
 from handgrad.training.callback import Callback, Record
 from handgrad.training.checkpoint import ResumeWarning, restore, save_checkpoint
-from handgrad.training.checks import check_model, warn_of_single_rows
+from handgrad.training.checks import check_model, make_ready
 from handgrad.training.clock import Stopped
 from handgrad.training.estimates import Looking, task_of
 from handgrad.training.estimating import estimate
@@ -63,8 +63,7 @@ class Solver(Owner):
     (`handgrad.training.averaging`), the best parameters are averages, and the model ends with one;
     between the steps it keeps the weights themselves.
 
-    What it owns, and the attributes that show it, are those of `handgrad.training.owned.Owner`; total_steps
-    are those of all calls of `train`.
+    `handgrad.training.owned.Owner` says what it owns; total_steps are those of all calls of `train`.
 
     Source: CS231n assignment 2, ``Solver``.
     """
@@ -140,10 +139,7 @@ class Solver(Owner):
         self.callbacks: list[Callback] = given.callbacks
         self.augment = augment
         self.restore_best: bool = given.restore_best
-        if min(self.batch_size, len(self.X_train)) == 1:
-            warn_of_single_rows(model, self.batch_size)
-        if hasattr(model, "prepare"):
-            model.prepare(self.X_train)
+        make_ready(model, self.X_train, self.batch_size)
         self._own(given, frozen_names(model.params, freeze))
         self.total_steps = self.num_epochs * self.iterations_per_epoch
         self._before: Before | None = None  # of the step or estimate that is going on

@@ -11,10 +11,10 @@ import numpy as np
 from handgrad import engines
 from handgrad.engines.weights import compiled_rules
 from handgrad.nn.compiled import rules
-from handgrad.nn.compiled.memory import NONE, Memory, NotCovered, Ref
+from handgrad.nn.compiled.losses import add_loss
+from handgrad.nn.compiled.memory import Memory, NotCovered, Ref
 from handgrad.nn.compiled.network import Network, settings_of
 from handgrad.nn.compiled.parts import Arrays, Done, Feed, Options, Steps
-from handgrad.nn.losses import LOSSES
 from handgrad.nn.norms import STATISTICS, BatchNorm
 from handgrad.nn.state import in_mode, training
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from handgrad.nn.model import Model
 
 _UNMOVED = np.zeros((0, 0, 3), np.int32)
-_LABELS = {"softmax": 0, "svm": 1}  # of native/ops/losses.h
 
 
 class TrainPlan:
@@ -106,7 +105,9 @@ class TrainPlan:
         scores = memory.dense(network.scores, False)
         memory.op("copy", [scores.slot, scores_slot], [scores.numbers])
         self._columns = self._place_columns()
-        dscores = self._loss(memory, Ref(scores_slot, scores.shape))
+        column = self._columns["weights"] if options.weighted else None
+        given = Ref(scores_slot, scores.shape)
+        dscores = add_loss(memory, model._loss, options.targets, column, given)
         network.backward(memory.as_stored(dscores))
         if model.reg != 0:
             for name in model._decays:
@@ -131,39 +132,6 @@ class TrainPlan:
                 now, later = memory.carry(count)
                 memory.op("average", [now, slot, later], [count, self._columns["share"]])
         self._make(memory)
-
-    def _loss(self, memory: Memory, scores: Ref) -> Ref:
-        """Add the loss, and return its gradient."""
-        loss, rows = self.model._loss, scores.shape[0]
-        if loss.name is None or loss.func is not LOSSES[loss.name] or len(scores.shape) != 2:
-            raise NotCovered("the loss")
-        dscores = memory.full(scores.shape)
-        targets = self.options.targets
-        if loss.name in _LABELS and targets is None and loss.options.keys() <= {"label_smoothing"}:
-            smoothing = loss.options.get("label_smoothing", 0.0)
-            labels = memory.value(rows, 8)
-            memory.op("labels", [labels], [rows])
-            slots = [scores.slot, labels, dscores.slot, self._weights_of_rows(memory, rows)]
-            memory.op("loss_of_labels", slots, [*scores.shape, _LABELS[loss.name]], [smoothing])
-        elif loss.name == "mse" and targets == scores.shape[1]:
-            y = memory.full(scores.shape)
-            memory.op("targets", [y.slot], scores.shape)
-            weights = self._weights_of_rows(memory, rows)
-            if weights == NONE:
-                weights = memory.constant(rows, 1.0 / rows)
-            slots = [scores.slot, y.slot, weights, dscores.slot]
-            memory.op("squared_loss", slots, scores.shape)
-        else:
-            raise NotCovered(f"the loss {loss.name}")
-        return dscores
-
-    def _weights_of_rows(self, memory: Memory, rows: int) -> int:
-        """Add the weights of a batch's rows; return their slot, or NONE where all count alike."""
-        if not self.options.weighted:
-            return NONE
-        weights = memory.value(rows)
-        memory.op("from_table", [weights], [rows, self._columns["weights"]])
-        return weights
 
     def _place_columns(self) -> dict[str, int]:
         """Return the columns of the table, behind those of the parameters."""

@@ -136,7 +136,7 @@ NOTEBOOK = (
 TRAIN = ["-m", "handgrad", "train", "--set", "training.epochs=1"]
 
 
-@pytest.mark.thorough(keep=3)
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "arguments",
     [["-m", "handgrad", "doctor"], TRAIN, ["-c", NOTEBOOK]],

@@ -30,7 +30,7 @@ def test_the_catalogue_is_large_and_without_twins():
     assert {"affine_backward", "softmax_loss", "adam", "FullyConnectedNet"} <= functions
 
 
-@pytest.mark.thorough(keep=6)
+@pytest.mark.thorough(keep=12)
 @pytest.mark.parametrize("bug", CATALOGUE, ids=lambda bug: bug.id)
 def test_planted_bug(bug, tmp_path):
     verdict = verdict_on(bug, check_bug(bug, tmp_path))
@@ -54,7 +54,7 @@ def test_other_solutions_are_right(group):
 
 
 # of each fresh set every sixth bug here, and all of them in the long suite
-@pytest.mark.thorough(keep=6)
+@pytest.mark.thorough(keep=12)
 @pytest.mark.parametrize(
     "bug", [b for group in FRESH for b in fresh_bugs(group)[::6]], ids=lambda b: b.id
 )

@@ -128,7 +128,7 @@ def test_nothing_of_one_submission_reaches_the_next(tmp_path, way):
     assert rows[1].points(read_rubric(rubric)) == 3
 
 
-@pytest.mark.thorough(keep=2)
+@pytest.mark.thorough
 def test_a_file_that_ends_its_process_costs_itself_only(tmp_path, way, monkeypatch):
     monkeypatch.setattr(folder, "SECONDS", 3.0)
     place = files(tmp_path, good=LAYERS, **{name[:-3]: text for name, text in ENDS.items()})

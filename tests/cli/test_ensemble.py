@@ -45,6 +45,7 @@ def rows_of(folder, split="test"):
     return trained, arrays[f"X_{split}"], arrays[f"y_{split}"]
 
 
+@pytest.mark.thorough
 def test_an_ensemble_is_the_mean_of_the_probabilities(runs, capsys):
     before = [(folder / "evaluation.json").read_bytes() for folder in runs]
     parts = [rows_of(folder) for folder in runs]

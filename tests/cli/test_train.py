@@ -46,6 +46,7 @@ def test_run_folder_is_complete(folder):
     assert (folder / "report.html").stat().st_size < 1_000_000
 
 
+@pytest.mark.thorough
 def test_the_written_configuration_alone_repeats_the_run(folder, tmp_path):
     assert (
         run(["train", "--quiet", "--config", str(folder / "config.toml"), "--out", str(tmp_path)])
@@ -109,7 +110,7 @@ def test_report_is_written_again(folder, capsys):
     assert (folder / "report.html").is_file()
 
 
-@pytest.mark.thorough(keep=2)
+@pytest.mark.thorough
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_resumes_to_the_same_bits(tmp_path, number):
     arguments = ["train", "--epochs", "8", *SMALL[4:], "--set", "model.dropout_keep_ratio=0.8"]

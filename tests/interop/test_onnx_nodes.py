@@ -37,6 +37,7 @@ def model_of(case):
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 24)])
 
 
+@pytest.mark.thorough
 def test_node_cases_in_and_out_again():
     reference = pytest.importorskip("onnx.reference")
     found, refused = Counter(), {}

@@ -113,6 +113,7 @@ def memory(pid):
     return int(pages) * os.sysconf("SC_PAGESIZE")
 
 
+@pytest.mark.thorough
 def test_events_tell_what_a_training_does_and_act_on_it(serve, tmp_path):
     served = serve(tmp_path)
     folder = tmp_path / "run"

@@ -276,7 +276,7 @@ def test_pass_leaves_its_inputs_alone(rng, layer, engine, window):
 # padding and ceil_mode
 
 
-@pytest.mark.thorough(keep=8)
+@pytest.mark.thorough(keep=16)
 @every_engine
 @each_layer
 @pytest.mark.parametrize("pad", [0, 1, (0, 1), (2, 1)])
@@ -346,6 +346,7 @@ def test_padding_and_its_neighbours_are_checked(layer):
 
 
 # the native engine computes images of few and of many channels by kernels that pool inside of the image
+@pytest.mark.thorough(keep=4)
 @pytest.mark.parametrize(
     ("channels", "filters", "size", "rows"), [(3, 32, 3, 31), (3, 32, 3, 32), (32, 32, 3, 31)]
 )

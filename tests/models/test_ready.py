@@ -27,7 +27,7 @@ READY = [
 ]
 
 
-@pytest.mark.thorough(keep=3)
+@pytest.mark.thorough(keep=7)
 @pytest.mark.parametrize("make", SMALL.values(), ids=SMALL)
 def test_gradients_by_complex_step(make):
     check_gradients(make, reg=0.1)

@@ -187,7 +187,7 @@ def test_every_ready_network_is_asked():
     assert set(OPTIONS) == set(MODELS)
 
 
-@pytest.mark.thorough(keep=6)
+@pytest.mark.thorough(keep=13)
 @every_network
 def test_predictions_beside_a_training(name, restless):
     """Losses are those of the quiet training; each answer is one of a state between two of its steps."""

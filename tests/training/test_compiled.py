@@ -1,10 +1,10 @@
 """Steps that the Solver takes by a plan: the bits, records and files of those that it takes one by one."""
 
 import copy
-import sys
 
 import numpy as np
 import pytest
+from training.interrupting import is_interrupted
 from training.toys import Softmax, images, make_data, outcome, without_times
 
 from handgrad import engines, models, nn
@@ -306,30 +306,10 @@ def test_an_interruption_at_any_line_takes_the_steps_back(monkeypatch):
 
     def interrupted(at):
         """Train with an interruption at line number `at`; return whether there was one, and the Solver."""
-        seen = [0]
-
-        def trace(frame, event, arg):
-            if not frame.f_code.co_filename.endswith(files):
-                return None
-            if event == "line":
-                seen[0] += 1
-                if seen[0] == at:
-                    raise KeyboardInterrupt
-            return trace
-
         np.random.seed(7)
         solver = Solver(mlp(), make_data(), num_epochs=2, num_train_samples=20, verbose=False, rng=1,
                         update_rule="adam", batch_size=10, ema=0.9, clip_norm=0.5)  # fmt: skip
-        before = sys.gettrace()
-        sys.settrace(trace)
-        try:
-            solver.train()
-            came = False
-        except KeyboardInterrupt:
-            came = True
-        finally:
-            sys.settrace(before)
-        return came, solver
+        return is_interrupted(solver.train, at, files), solver
 
     at, lines = 1, 0
     while True:

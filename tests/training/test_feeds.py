@@ -1,10 +1,10 @@
 """Rows that a plan reads as they are stored, or in blocks that are made ahead: the bits of single steps."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from training.interrupting import is_interrupted
 from training.toys import outcome
 
 from handgrad import engines, models
@@ -228,27 +228,8 @@ def test_an_interruption_at_any_line_takes_the_steps_back(augment, tmp_path, mon
     expected = outcome(once)
 
     def interrupted(at):
-        seen = [0]
-
-        def trace(frame, event, arg):
-            if not frame.f_code.co_filename.endswith(files):
-                return None
-            if event == "line":
-                seen[0] += 1
-                if seen[0] == at:
-                    raise KeyboardInterrupt
-            return trace
-
         solver = solver_of(rows, augment=augment)
-        before = sys.gettrace()
-        sys.settrace(trace)
-        try:
-            solver.train()
-        except KeyboardInterrupt:
-            return solver
-        finally:
-            sys.settrace(before)
-        return None
+        return solver if is_interrupted(solver.train, at, files) else None
 
     lines = 0
     while (solver := interrupted(1 + 29 * lines)) is not None:

@@ -132,10 +132,8 @@ def chosen(
         extra = [option for option, value in other.items() if value is not None]
         if extra:
             raise click.UsageError(f"--data is the data set; leave out {', '.join(extra)}")
-        if config is None:
-            return _for_own_data(given)
-    if config is not None and recipe is None and dataset is None:
-        written = _without_a_network(config)
+    if recipe is None and dataset is None:
+        written = {} if config is None else _without_a_network(config)
         if written is not None and "data.path" in {**written, **given}:
             return _for_own_data({**written, **given})
     if "data.path" in given:
@@ -149,14 +147,16 @@ def _without_a_network(config: Path) -> dict[str, Any] | None:
     """Return the settings of a file that names no network, by dotted keys; None where it names one."""
     from handgrad.training.config import RunConfig, read_toml
 
-    RunConfig.from_toml(config)  # says what is wrong in it
     tables = read_toml("config", config)
+    RunConfig.from_dict(tables)  # says what is wrong in it
     if "model" in tables:
         return None
     found: dict[str, Any] = {}
     for name, value in tables.items():
-        inner = value.items() if isinstance(value, dict) else None
-        found |= {name: value} if inner is None else {f"{name}.{key}": v for key, v in inner}
+        if isinstance(value, dict):
+            found |= {f"{name}.{key}": inner for key, inner in value.items()}
+        else:
+            found[name] = value
     return found
 
 

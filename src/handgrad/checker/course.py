@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from handgrad.checker import guards
 from handgrad.checker.calling import Pair
 from handgrad.checker.hypotheses.generic import INTEGER_CAST
 from handgrad.checker.records import Breach, Call, Config, Raised, is_numeric
@@ -40,10 +41,13 @@ def refused(pair: Pair, config: Config, raised: Raised) -> bool:
 
 
 def within(
-    calls: Sequence[Call], findings: Sequence[Breach]
+    calls: Sequence[Call], findings: Sequence[Breach], scored: guards.Scored | None = None
 ) -> tuple[list[Call], list[Breach], list[str]]:
-    """Return calls and findings without what only the strict contract judges, and the cautions."""
-    cautions: list[str] = []
+    """Return calls and findings without what only the strict contract judges, and the cautions.
+
+    scored: of a softmax loss, the scores, labels and weights of a call.
+    """
+    cautions = guards.accept(calls, scored) if scored else []
     kept: list[Call] = []
     elsewhere = {
         key for call in calls if not call.config.beyond for key in call.expected if call.wrong(key)

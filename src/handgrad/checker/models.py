@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from handgrad import models
-from handgrad.checker import diagnosis
+from handgrad.checker import diagnosis, guards
 from handgrad.checker.hypotheses.networks.joins import Facts, joined, steps_of
 from handgrad.checker.known.layer import KnownLayer
 from handgrad.checker.known.scenarios import SCENARIOS, Scenario
@@ -84,8 +84,10 @@ def judge(
             return Verdict(name, NOT_WRITTEN, reason=missing[0], **place)
         layer = KnownLayer("", list, family="model")
         rerun = Rerun(cls, lambda other, call: _results(name, other, call, drops))
+        if not strict:
+            cautions += _guarded(calls)
         if train_only and not strict:
-            cautions = _by_the_courses_line(calls, findings, lines)
+            cautions += _by_the_courses_line(calls, findings, lines)
         judged = [one for one in findings if strict or one.name not in _CAUTIONS]
         causes = diagnosis.explain(calls, judged, layer, "forward", (lines, first), rerun)
     if not strict:
@@ -114,6 +116,17 @@ def judge(
         calls=calls,
         **place,
     )
+
+
+def _guarded(calls: list[Call]) -> list[str]:
+    """Take losses as right that differ by a guard of the logarithm alone, and say so."""
+
+    def scored(call: Call) -> tuple[Any, Any, Any]:
+        facts = call.options[0]
+        scores = joined(steps_of(facts), call, test=False)["scores"]
+        return scores, facts.y, np.full(len(scores), 1 / len(scores))
+
+    return guards.accept(calls, scored)
 
 
 def _of_what_a_layer_stored(cause: Cause) -> bool:

@@ -303,7 +303,7 @@ def _verdict(
     calls, findings = evidence.calls, evidence.findings
     cautions: list[str] = []
     if not layer.strict:
-        calls, findings, cautions = within(calls, findings)
+        calls, findings, cautions = within(calls, findings, layer.scored)
     if not calls and not findings:
         reason = evidence.untested[0] if evidence.untested else "no configuration"
         return Verdict(name, UNTESTED, reason=reason, **place)

@@ -182,8 +182,21 @@ def ordered(function: Any, parts: list[str]) -> list[str] | None:
 
 
 def judge_chain(name: str, module: Any) -> dict[str, Any]:
-    """Judge a forward or a backward of layers."""
+    """Judge a forward or a backward of layers.
+
+    Students call affine - bn - relu "affine_relu_bn" too: a sandwich that is right in that order is left open.
+    """
     parts, direction = chain_of(name) or ([], "")
+    verdict = _judged(name, module, parts, direction)
+    norm = parts[-1] in ("bn", "ln") and parts[-2:-1] == ["relu"]
+    if verdict["verdict"] == "wrong" and norm:
+        other = _judged(name, module, [*parts[:-2], parts[-1], "relu"], direction)
+        if other["verdict"] == "right":
+            return other | {"verdict": "either", "why": "the norm stands before relu"}
+    return verdict
+
+
+def _judged(name: str, module: Any, parts: list[str], direction: str) -> dict[str, Any]:
     function, forward = getattr(module, name), name.replace("_backward", "_forward")
     options = [
         forward,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.checker.records import Config
+from handgrad.checker.records import Call, Config
 
 Options = tuple[Any, ...]
 
@@ -329,6 +329,12 @@ def loss(extreme: bool) -> list[Config]:
             Config("scores near 1000", {"x": near}, (columns,), smooth=False, traits=trait)
         )
     return configs
+
+
+def scored(call: Call) -> tuple[Any, Any, Any]:
+    """Return scores, labels, and the weight of each row in the loss."""
+    x = np.asarray(call.arrays["x"], float)
+    return x, call.options[0], np.full(len(x), 1 / len(x))
 
 
 def affine_like(norm: str) -> list[Config]:

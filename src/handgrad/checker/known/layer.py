@@ -12,7 +12,7 @@ import numpy as np
 
 from handgrad import layers
 from handgrad.checker.known import sandwiches
-from handgrad.checker.records import Config
+from handgrad.checker.records import Call, Config
 from handgrad.checker.undisturbed import seeded
 
 
@@ -42,7 +42,8 @@ class KnownLayer:
     right results where no pair of the library does; meant: function -> the layer as this code means it;
     own_word: what the arguments of its functions are, where students and not courses wrote them, so that one
     of other arguments is something else; chain: the layers that it must call, in this order, where its
-    name does not say them.
+    name does not say them; scored: of a softmax loss, call -> its scores in rows, their labels, and
+    the weight of each row.
     """
 
     name: str
@@ -61,6 +62,7 @@ class KnownLayer:
     meant: Callable[[Any], KnownLayer] | None = None
     own_word: tuple[str, ...] = ()
     chain: tuple[str, ...] = ()
+    scored: Callable[[Call], tuple[Any, Any, Any]] | None = None
     cache: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property

@@ -70,6 +70,11 @@ def _wrong_sums(take: Take) -> list[Hypothesis]:
     ]
 
 
+def _root(std: Any, parts: Parts) -> Any:
+    """Return the root of the variance alone."""
+    return np.sqrt(np.maximum(std**2 - parts.eps, 0))
+
+
 _GRADIENTS: list[tuple[str, str, str, Term]] = [
     (
         "dgamma_of_x",
@@ -136,6 +141,18 @@ _GRADIENTS: list[tuple[str, str, str, Term]] = [
         "dgamma",
         "dgamma has xhat twice",
         lambda d, h, s, p: d * h * h,
+    ),
+    (
+        "epsilon_missing",
+        "dgamma",
+        "epsilon is missing under the root in dgamma (forward has sqrt(var + eps))",
+        lambda d, h, s, p: d * h * s / _root(s, p),
+    ),
+    (
+        "epsilon_outside",
+        "dgamma",
+        "epsilon is added to the root in dgamma, not under it (forward has sqrt(var + eps))",
+        lambda d, h, s, p: d * h * s / (_root(s, p) + p.eps),
     ),
     (
         "dbeta_times_std",

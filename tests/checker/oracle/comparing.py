@@ -49,8 +49,8 @@ def compare(key: str, got: Any, expected: Any, where: str, scale: float = 0.0) -
 def guarded(scores: torch.Tensor, y: Any, got: Any) -> bool:
     """Whether a loss is the mean of -log(p + eps), -log(max(p, eps)) and the like, eps at most 1e-7.
 
-    UCLA's own file has the second.  The gradient is the right one, and no score of the course's sizes shows it: a
-    course takes no points off.
+    UCLA's own file has the second.  The gradient is the right one, and no score of the course's sizes shows
+    it: a course takes no points off.
     """
     if got is None or np.ndim(got):
         return False

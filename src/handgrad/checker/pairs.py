@@ -314,7 +314,7 @@ def _verdict(
     causes = beside.of_a_right_forward(calls, partner[1]) if partner else []
     if not causes:
         causes = diagnosis.explain(calls, findings, layer, side, (lines, first), rerun)
-    if partner and causes and not causes[0].certain:
+    if partner and causes and (not causes[0].certain or causes[0].name == "repair"):
         causes = beside.of_a_mended_forward(partner[0], name, calls, partner[1]) or causes
     if branch := structure.open_branch(causes, calls):
         return Verdict(name, NOT_WRITTEN, reason=branch, **place)

@@ -15,6 +15,7 @@ from handgrad.checker.hypotheses.norms.norm import (
     gradient_of,
     mean,
     scaled,
+    size,
     xhat_of,
 )
 from handgrad.checker.hypotheses.norms.paths import (
@@ -185,6 +186,12 @@ def backward(take: Take) -> list[Hypothesis]:
         *scaled_paths(),
         *wrong_sums(),
         *wrong_epsilons(),
+        (
+            "count_missing",
+            "dout in dx lacks the factor N, the number of numbers that its sums run over",
+            lambda g, h, s, p: right(g, h, s, p) - (0 if p.test else (1 - 1 / size(p)) * g / s),
+            r"\bdx\b",
+        ),
         (
             "gamma_missing",
             "dx lacks gamma: dxhat is dout gamma",

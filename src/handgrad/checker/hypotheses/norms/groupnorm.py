@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -50,12 +51,20 @@ def _counted(count: Any) -> Any:
     return norm.backward_of(group_parts, dx)
 
 
-def _meant_over(axes: tuple[int, ...], first: bool, second: bool) -> Any:
-    """The means of backward are taken over other axes: of the path of the mean, the variance, or both."""
+def _meant_over(axes: tuple[int, ...], first: bool, second: bool, own: bool) -> Any:
+    """The sums of backward run over other axes: in the path of the mean, the variance, or both.
+
+    own: whether they are divided by the number that they run over, not by the size of a group.
+    """
 
     def dx(g: Any, xhat: Any, std: Any, parts: Parts) -> Any:
-        through_mean = g.mean(axes, keepdims=True) if first else norm.mean(g, parts)
-        of_xhat = (g * xhat).mean(axes, keepdims=True) if second else norm.mean(g * xhat, parts)
+        length = np.prod([parts.x.shape[axis] for axis in axes]) if own else norm.size(parts)
+
+        def meant(value: Any) -> Any:
+            return value.sum(axes, keepdims=True) / length
+
+        through_mean = (meant if first else partial(norm.mean, parts=parts))(g)
+        of_xhat = (meant if second else partial(norm.mean, parts=parts))(g * xhat)
         return (g - through_mean - xhat * of_xhat) / std
 
     return norm.backward_of(group_parts, dx)
@@ -144,10 +153,11 @@ BACKWARD = [
         Hypothesis(
             "wrong_axis",
             f"{paths} of dx: the sum is taken over {words}",
-            _meant_over(axes, *which),
+            _meant_over(axes, *which, own),
             r"axis|sum|mean",
         )
         for axes, words in _OTHERS
+        for own in (True, False)
         for paths, which in (
             ("both paths", (True, True)),
             ("the path through the mean", (True, False)),

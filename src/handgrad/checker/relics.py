@@ -233,8 +233,11 @@ def use_of_xrange(module: ModuleType) -> str:
     return f"{PYTHON}: xrange is gone from Python 3 ({place}): range answers here; write range"
 
 
-def of_syntax(error: SyntaxError) -> str:
-    """Return "file:line: what is wrong", which names Python 2 where it is to blame."""
+def of_syntax(error: SyntaxError, file: str = "") -> str:
+    """Return "file:line: what is wrong", which names Python 2 where it is to blame.
+
+    file: which one, where the error does not say.
+    """
     line = (error.text or "").strip()
     what = error.msg
     if isinstance(error, TabError):
@@ -251,7 +254,8 @@ def of_syntax(error: SyntaxError) -> str:
         what = "`<>` of Python 2: write !="
     elif "leading zeros in decimal" in what or "invalid decimal literal" in what:
         what = f"{what} (Python 2 wrote 0777 and 10L: write 0o777 and 10)"
-    return f"{error.filename}:{error.lineno}: {what}"
+    line_number = f":{error.lineno}" if error.lineno else ""
+    return f"{error.filename or file}{line_number}: {what}"
 
 
 def lists_of_indices(lines: Sequence[str], first: int) -> list[int]:

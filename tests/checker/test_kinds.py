@@ -52,6 +52,12 @@ ROWS = [
         "lacks the factor N",
     ),
     (
+        "svm_loss",
+        [("dx /= N", "dx = x.T @ dx / N")],
+        "scores_for_rows",
+        "multiplied by x^T",
+    ),
+    (
         "spatial_groupnorm_forward",
         [("np.mean(groups, axis=(2, 3, 4)", "np.mean(groups, axis=(0, 2, 3, 4)")],
         "wrong_axis",
@@ -173,3 +179,28 @@ def test_a_backward_beside_a_forward_that_is_mended_elsewhere(tmp_path):
         assert "right as soon as batchnorm_forward is" in cause.says
     right = verdicts(tmp_path, catalogue.SOLUTION, "batchnorm_forward")
     assert {one.verdict for one in right.verdicts} == {RIGHT}
+
+
+ASSERTIONS = """    assert (x.shape[2] - pool_param["pool_height"]) % pool_param["stride"] == 0
+    assert (x.shape[3] - pool_param["pool_height"]) % pool_param["stride"] == 0
+"""
+
+
+def test_a_pool_may_assert_squares_that_tile(tmp_path):
+    head = "def max_pool_forward_naive(x, pool_param):\n"
+    function = "max_pool_forward_naive"
+    report = verdicts(tmp_path, catalogue.SOLUTION, function, (head, head + ASSERTIONS))
+    assert {one.verdict for one in report.verdicts} == {RIGHT}
+    always = '    assert pool_param["pool_height"] == 5\n'
+    report = verdicts(tmp_path, catalogue.SOLUTION, function, (head, head + always))
+    assert report[function].verdict == WRONG
+
+
+def test_a_regularisation_that_multiplies(tmp_path):
+    slip = (
+        "sum(np.sum(W * W) for W in (W1, W2, W3))",
+        "np.sum(W1**2) * np.sum(W2**2) * np.sum(W3**2)",
+    )
+    report = verdicts(tmp_path, catalogue.SOLUTION, "ThreeLayerConvNet", slip)
+    (cause, *_) = report["ThreeLayerConvNet"].causes
+    assert cause.name == "reg_multiplied"

@@ -2,8 +2,9 @@
 
 import pytest
 from checker import catalogue
+from checker.test_strangers_again import NET
 
-from handgrad.checker import RIGHT, WRONG, check_path
+from handgrad.checker import RIGHT, UNTESTED, WRONG, check_path
 
 ASSIGNMENTS = catalogue.SOLUTION.parent / "students" / "assignments.py"
 WITH_EPS = [
@@ -204,3 +205,40 @@ def test_a_regularisation_that_multiplies(tmp_path):
     report = verdicts(tmp_path, catalogue.SOLUTION, "ThreeLayerConvNet", slip)
     (cause, *_) = report["ThreeLayerConvNet"].causes
     assert cause.name == "reg_multiplied"
+
+
+def test_a_backward_with_arguments_of_its_own(tmp_path):
+    sandwich = (
+        "\n\ndef affine_norm_relu_forward(x, w, b, gamma, beta, bn_param):\n"
+        "    a, fc = affine_forward(x, w, b)\n"
+        "    n, bn = batchnorm_forward(a, gamma, beta, bn_param)\n"
+        "    out, mask = relu_forward(n)\n"
+        "    return out, (fc, mask), bn\n\n\n"
+        "def affine_norm_relu_backward(dout, cache, bn):\n    return None\n"
+    )
+    path = tmp_path / "layer_utils.py"
+    path.write_text(catalogue.SOLUTION.read_text("utf-8") + sandwich, "utf-8")
+    for verdict in check_path(str(path), only="affine_norm_relu_forward").verdicts:
+        assert verdict.verdict == UNTESTED
+        assert "affine_norm_relu_backward takes (dout, cache, bn)" in verdict.reason
+
+
+def test_parameters_that_are_numbered_from_0(tmp_path):
+    weights = ('self.params["W%d" % (i + 1)]', 'self.params["W%d" % i]')
+    report = verdicts(tmp_path, catalogue.SOLUTION, "FullyConnectedNet", weights)
+    (cause, *_) = report["FullyConnectedNet"].causes
+    assert cause.says.startswith("the parameters are numbered from 0, as W0")
+
+
+def test_gradients_that_a_network_of_assignment_1_lacks(tmp_path):
+    (tmp_path / "neural_net.py").write_text(NET.replace(', "b1": dh.sum(axis=0)', ""))
+    (cause, *_) = check_path(str(tmp_path / "neural_net.py"))["TwoLayerNet"].causes
+    assert cause.says == "grads lacks b1: never updated"
+
+
+def test_a_mode_of_old_scipy(tmp_path):
+    pytest.importorskip("scipy", minversion="1.11")
+    slip = ("labels[np.argmax(counts)]", "__import__('scipy.stats').stats.mode(closest_y)[0][0]")
+    report = verdicts(tmp_path, ASSIGNMENTS, "KNearestNeighbor.predict_labels", slip)
+    (cause, *_) = report["KNearestNeighbor.predict_labels"].causes
+    assert cause.says.startswith("old SciPy: stats.mode(x)[0] is a number")

@@ -338,6 +338,10 @@ def _check_parameters(model: Any, truth: Any, scenario: Scenario, findings: list
     if not isinstance(params, dict):
         findings.append(Breach("params", "the model has no dictionary params"))
         return False
+    if "W0" in params:
+        says = "the parameters are numbered from 0, as W0: the courses' begin with W1 and b1"
+        findings.append(Breach("parameter_missing", says))
+        return False
     for key, value in truth.params.items():
         if key not in params:
             findings.append(Breach("parameter_missing", f"params lacks {key}{where}"))

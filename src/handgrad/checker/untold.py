@@ -38,9 +38,25 @@ def of_its_own(pair: Pair) -> list[Verdict]:
     except ValueError:
         return []
     else:
-        return []
+        reason = _own_backward(pair)
+        if not reason:
+            return []
     pairs = [(pair.forward_name, pair.forward), *pair.backwards.items()]
     return [unjudged(name, function, UNTESTED, reason) for name, function in pairs]
+
+
+def _own_backward(pair: Pair) -> str:
+    """Return that a backward takes more, or less, than (dout, cache); "" if none does."""
+    for name, backward in pair.backwards.items():
+        try:
+            signature = inspect.signature(backward)
+            signature.bind(None, None)
+        except TypeError:
+            names = ", ".join(signature.parameters)
+            return f"{name} takes ({names}): arguments of its own, which no course's test has"
+        except ValueError:
+            continue
+    return ""
 
 
 def _leaves_results(pair: Pair) -> bool:

@@ -93,6 +93,10 @@ def _added(without: Any, with_it: Any, part: int, whole: np.ndarray) -> float | 
 _PARAMETERS = ("W1", "b1", "W2", "b2")
 
 
+class Missing(Exception):
+    """A network's loss returns no gradient of a parameter."""
+
+
 def is_neural_net(thing: Any) -> bool:
     """Whether a class is the TwoLayerNet of assignment 1: its sizes are called input_size, ...."""
     try:
@@ -174,6 +178,8 @@ def _as_loss(side: str, thing: Any) -> Any:
         if not (isinstance(result, tuple | list) and len(result) == 2):
             return result
         value, gradients = result
+        if missing := [key for key in _PARAMETERS if key not in gradients]:
+            raise Missing(f"grads lacks {', '.join(missing)}: never updated")
         return value, tuple(gradients[key] for key in _PARAMETERS)
 
     return loss

@@ -21,23 +21,37 @@ _CLOSE = 1e-5  # of a gradient that follows the guarded loss
 
 
 def accept(calls: Sequence[Call], scored: Scored) -> list[str]:
-    """Take losses that differ by one guard alone as right, with their gradients; return what to say of it."""
+    """Take losses that differ by one guard alone as right, with their gradients; return what to say of it.
+
+    Where the guard explains most of the calls, its part is taken out of the others: what is wrong there is
+    another mistake, as one of the regularisation.
+    """
     present = [call for call in calls if _number(call)]
     judged = [call for call in present if call.config.by_course("loss")]
     if not judged or not any(call.wrong(key) for call in present for key in call.expected):
         return []
-    fitting = {id(call): _guards(call, *scored(call)) for call in present}
-    common = [
-        words
-        for words in fitting[id(judged[0])]
-        if all(words in fitting[id(call)] for call in judged)
-    ]
-    if not common:
+    effects = {id(call): _effects(call, *scored(call)) for call in present}
+
+    def fits(call: Call, words: str) -> bool:
+        return abs(_deviation(call) - effects[id(call)][words]) <= 1e-10 * _size(call)
+
+    def shows(words: str) -> bool:
+        """Whether the guard explains most calls, and can be seen in one of them."""
+        explained = [call for call in judged if fits(call, words)]
+        seen = any(abs(effects[id(call)][words]) > 1e-9 * _size(call) for call in explained)
+        return 2 * len(explained) > len(judged) and seen
+
+    every = list(effects[id(judged[0])])
+    known = [words for words in every if all(fits(call, words) for call in judged)]
+    known = known or [words for words in every if shows(words)]
+    if not known:
         return []
-    best = max(common, key=lambda words: sum(words in fits for fits in fitting.values()))
+    best = max(known, key=lambda words: sum(fits(call, words) for call in present))
     for call in present:
-        if best in fitting[id(call)]:
+        if fits(call, best):
             _take(call)
+        elif call in judged:
+            call.got["loss"] = _loss(call) - effects[id(call)][best]
     return [f"{best}: no score of the courses' sizes shows it"]
 
 
@@ -58,17 +72,23 @@ def _number(call: Call) -> bool:
     return number and bool(np.all(np.isfinite(np.asarray(loss))))
 
 
-def _guards(call: Call, scores: Any, labels: Any, weights: Any) -> list[str]:
-    """Return the guards that a loss may have, the largest first."""
-    loss, expected = float(np.ravel(call.got["loss"])[0]), float(call.expected["loss"])
-    size = abs(expected) + abs(loss)
+def _loss(call: Call) -> float:
+    return float(np.ravel(call.got["loss"])[0])
+
+
+def _deviation(call: Call) -> float:
+    return _loss(call) - float(call.expected["loss"])
+
+
+def _size(call: Call) -> float:
+    return abs(float(call.expected["loss"])) + abs(_loss(call))
+
+
+def _effects(call: Call, scores: Any, labels: Any, weights: Any) -> dict[str, float]:
+    """Return what each guard adds to the loss, the largest guards first."""
     with np.errstate(all="ignore"):
         right = float(np.sum(weights * -_logarithms(scores)[np.arange(len(labels)), labels]))
-        return [
-            words
-            for words, value in _guarded(scores, labels, weights)
-            if abs((loss - expected) - (value - right)) <= 1e-10 * size
-        ]
+        return {words: value - right for words, value in _guarded(scores, labels, weights)}
 
 
 def _logarithms(scores: Any) -> Any:
@@ -88,7 +108,7 @@ def _guarded(scores: Any, labels: Any, weights: Any) -> Iterator[tuple[str, floa
             (f"p is at least {eps:.0e} in the logarithm", np.maximum(p, eps)),
             (f"p is kept within {eps:.0e} and 1 - {eps:.0e}", np.clip(p, eps, 1 - eps)),
             (f"{eps:.0e} is added to the exponentials", (own + eps) / (total + e.shape[1] * eps)),
-            (f"{eps:.0e} is added to the exponentials", (own + eps) / total),
+            (f"{eps:.0e} is added to the label's exponential", (own + eps) / total),
             (f"{eps:.0e} is added to the sum of the exponentials", own / (total + eps)),
         ):
             yield words, float(np.sum(weights * -np.log(q)))

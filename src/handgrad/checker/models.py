@@ -14,7 +14,13 @@ from handgrad.checker import diagnosis, guards
 from handgrad.checker.hypotheses.networks.joins import Facts, joined, steps_of
 from handgrad.checker.known.layer import KnownLayer
 from handgrad.checker.known.scenarios import SCENARIOS, Scenario
-from handgrad.checker.model_checks import check_dropout, check_live, check_test_mode, method_of
+from handgrad.checker.model_checks import (
+    check_dropout,
+    check_live,
+    check_test_mode,
+    method_of,
+    other_activation,
+)
 from handgrad.checker.records import (
     NOT_WRITTEN,
     RIGHT,
@@ -56,6 +62,9 @@ def judge(
         return Verdict(
             name, UNTESTED, reason="its weights are transposed: another course's class", **place
         )
+    if other := other_activation(lines):
+        says = f"it calls {other}: another activation than the ReLU of the courses' network"
+        return Verdict(name, UNTESTED, reason=says, **place)
     reason = unwritten(cls.loss, LOSS) if inspect.isclass(cls) and hasattr(cls, "loss") else ""
     if reason:
         return Verdict(name, NOT_WRITTEN, reason=f"loss: {reason}", **place)

@@ -218,7 +218,9 @@ def _compared(
     if any(isinstance(value, Raised) for value in call.got.values()):
         call.expected = call.expected or {"d" + k: v for k, v in config.arrays.items()}
     elif config.tied:
-        if pair.layer.legitimate and pair.layer.legitimate(config, call.dout, call.got):
+        if pair.layer.legitimate and pair.layer.legitimate(
+            config, call.dout, call.got, pair.layer.strict
+        ):
             call.expected = dict(call.got)
     elif slope and slope.trouble and not forward_right:
         evidence.untested.append(slope.trouble)

@@ -27,7 +27,8 @@ def not_written(pair: Pair) -> list[Verdict]:
 def of_its_own(pair: Pair) -> list[Verdict]:
     """The verdicts on a pair that no course tests, and that takes arguments of its own; else nothing."""
     layer = pair.layer
-    if layer.family != "sandwich" and pair.forward_name not in ("conv_forward", "max_pool_forward"):
+    of_courses = layer.family not in ("", "sandwich") and pair.forward_name not in _SHORT
+    if of_courses or not layer.known:
         return []
     config = layer.configs()[0]
     try:
@@ -43,6 +44,12 @@ def of_its_own(pair: Pair) -> list[Verdict]:
             return []
     pairs = [(pair.forward_name, pair.forward), *pair.backwards.items()]
     return [unjudged(name, function, UNTESTED, reason) for name, function in pairs]
+
+
+_SHORT = (
+    "conv_forward",
+    "max_pool_forward",
+)  # names that some courses give to layers of other arguments
 
 
 def _own_backward(pair: Pair) -> str:

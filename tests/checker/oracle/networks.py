@@ -301,6 +301,9 @@ def fully_connected(cls: Any, _: Any) -> dict[str, Any]:
 
 def _dropped(net: Any, x: Any, y: Any, p: dict[str, torch.Tensor], where: str) -> list[Seen]:
     """With a seed the loss is a plain function: its gradients by differences; test mode drops nothing."""
+    for key in net.params:  # scores of the course's sizes: no guard of the logarithm counts there
+        net.params[key] = net.params[key] * 0.3
+        p[key] = torch.tensor(np.array(net.params[key]))
     seen = [_scores(net, x, _dense(p, torch.tensor(x)), where + ", test")]
     try:
         loss, grads = net.loss(x.copy(), y.copy())

@@ -35,9 +35,9 @@ class KnownLayer:
     name: the pair of `handgrad.layers` that computes it, "" for somebody's own; forward, backward:
     the names that courses give the functions; family: whose hypotheses are tried; loss: whether
     forward and backward are one function; legitimate: whether gradients at a tie are among the right
-    ones; expectations: checks of what gradients cannot see; random: whether train mode draws numbers,
-    so that many results are right; drops: whether dropout's p is the probability of dropping;
-    strict: whether the library's contract is judged, not only the courses';
+    ones, by the strict contract or not; expectations: checks of what gradients cannot see; random: whether
+    train mode draws numbers, so that many results are right; drops: whether dropout's p is the probability of
+    dropping; strict: whether the library's contract is judged, not only the courses';
     adapt: ("forward" or "backward", function) -> the function as a pair has it; reference: what gives the
     right results where no pair of the library does; meant: function -> the layer as this code means it;
     own_word: what the arguments of its functions are, where students and not courses wrote them, so that one
@@ -52,7 +52,7 @@ class KnownLayer:
     backward: tuple[str, ...] = ()
     family: str = ""
     loss: bool = False
-    legitimate: Callable[[Config, Any, dict[str, Any]], bool] | None = None
+    legitimate: Callable[[Config, Any, dict[str, Any], bool], bool] | None = None
     expectations: tuple[Callable[[Any], list[Any]], ...] = ()
     random: bool = False
     drops: bool = False

@@ -44,12 +44,12 @@ def value_and_gradient(kind: str, W: Any, X: Any, y: Any, decay: float) -> tuple
 
 def linear(kind: str, names: tuple[str, ...]) -> KnownLayer:
     """A loss of W, X, y and reg; the courses add reg sum(W^2), or half of it, see `_share`."""
-    scored = _scored if kind == "softmax_loss" else None
-    layer = KnownLayer(f"linear_{kind}", configs, names, (), "linear", loss=True, scored=scored)
+    of_scores = scored if kind == "softmax_loss" else None
+    layer = KnownLayer(f"linear_{kind}", configs, names, (), "linear", loss=True, scored=of_scores)
     return replace(layer, meant=lambda function: _with_share(layer, kind, _share(function)))
 
 
-def _scored(call: Call) -> tuple[Any, Any, Any]:
+def scored(call: Call) -> tuple[Any, Any, Any]:
     """Return scores, labels, and the weight of each row in the loss."""
     X, y, _ = call.options
     return X @ call.arrays["W"], y, np.full(len(X), 1 / len(X))

@@ -36,14 +36,15 @@ def accept(calls: Sequence[Call], scored: Scored) -> list[str]:
         return abs(_deviation(call) - effects[id(call)][words]) <= 1e-10 * _size(call)
 
     def shows(words: str) -> bool:
-        """Whether the guard explains most calls, and can be seen in one of them."""
-        explained = [call for call in judged if fits(call, words)]
-        seen = any(abs(effects[id(call)][words]) > 1e-9 * _size(call) for call in explained)
-        return 2 * len(explained) > len(judged) and seen
+        """Whether the guard can be seen in a call that it explains."""
+        explained = [call for call in present if fits(call, words)]
+        return any(abs(effects[id(call)][words]) > 1e-9 * _size(call) for call in explained)
 
-    every = list(effects[id(judged[0])])
-    known = [words for words in every if all(fits(call, words) for call in judged)]
-    known = known or [words for words in every if shows(words)]
+    shown = [words for words in effects[id(judged[0])] if shows(words)]
+    known = [words for words in shown if all(fits(call, words) for call in judged)]
+    known = known or [
+        words for words in shown if 2 * sum(fits(call, words) for call in judged) > len(judged)
+    ]
     if not known:
         return []
     best = max(known, key=lambda words: sum(fits(call, words) for call in present))

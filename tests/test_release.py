@@ -172,6 +172,17 @@ def test_what_has_no_wheel_is_left_out_for_a_free_threaded_python(monkeypatch, t
     assert ran[2:] == [[f"{wheel}[test]"]]
 
 
+def test_a_wheel_of_the_stable_abi_is_audited(monkeypatch):
+    wheels = tool(monkeypatch, "release", "wheels")
+    ran = []
+    monkeypatch.setattr(wheels, "run", lambda command: ran.append(command[1:]))
+    for abi in ("cp311", "abi3", "cp314t"):
+        wheels.audit(Path(f"handgrad-0.1.0-cp312-{abi}-manylinux_2_28_x86_64.whl"))
+    (command,) = ran
+    assert command[:3] == ["-m", "abi3audit", "--strict"]
+    assert "abi3-manylinux" in command[3]
+
+
 ASSEMBLY = """\
 _ZN4tileE:
 \tmov x0, #0

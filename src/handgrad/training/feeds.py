@@ -78,7 +78,8 @@ class Stored:
         feed = Feed(self._X, self._y, self._prepare)
         if is_file:  # what is read of it, one batch behind the other
             chosen = places.ravel()
-            X = np.ascontiguousarray(self._X[chosen])
+            read = engines.get("native").plans.read_rows
+            X = np.ascontiguousarray(self._X.read(chosen, read))
             feed, places = feed._replace(X=X, y=self._y[chosen]), _in_order(rows)
         return Drawn(rows, feed, np.ascontiguousarray(places, np.int64), moves)
 

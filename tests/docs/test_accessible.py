@@ -1,7 +1,7 @@
 """The built pages in a real browser: axe-core finds nothing serious, and nothing sticks out of a page.
 
-Skipped where Chromium, Playwright or axe-core is missing (CONTRIBUTING says how to get them), and where the pages
-are not built: `make docs`.
+Skipped where Chromium, Playwright or axe-core is missing (CONTRIBUTING says how to get them), and where
+the pages are not built: `make docs`.
 """
 
 from pathlib import Path

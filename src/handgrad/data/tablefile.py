@@ -21,8 +21,13 @@ ARROW: Final = (".arrow", ".feather", ".ipc")
 
 
 class ReadTable(NamedTuple):
-    """A table; the formats of its dates, where they were texts; notes on what was guessed; how to read it
-    again in the same way."""
+    """A table, and how it was read.
+
+    Attributes:
+        formats: of its dates, where they were texts.
+        notes: on what was guessed.
+        settings: how to read it again in the same way.
+    """
 
     table: Table
     formats: dict[str, str]

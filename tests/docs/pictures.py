@@ -9,6 +9,7 @@ pictures of studies come from `handgrad experiment`, that of the scale from `han
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
 import tempfile
@@ -26,14 +27,9 @@ RUNS = {  # name -> what differs; all train on the digits
     "no-norm": ["--set", "model.hidden_dims=[64]", "--lr", "0.0002"],
 }
 LIVE = ["--dataset", "shapes", "--epochs", "60", "--threads", "1", "--live"]
-SEVEN = [
-    (60, 62),
-    (115, 60),
-    (182, 60),
-    (158, 110),
-    (138, 160),
-    (122, 215),
-]  # a digit, stroke by stroke
+ZERO = [  # a digit, stroke by stroke, on a board of 240 x 240
+    (120, 45), (80, 80), (72, 130), (88, 180), (125, 200), (160, 175), (170, 120), (155, 70), (120, 45),
+]  # fmt: skip
 LAYERS = """import numpy as np
 from handgrad import nn
 
@@ -131,7 +127,7 @@ def runs(lab: Lab) -> None:
     page = lab.page()
     lab.go(page, "#/runs", "table.runs tbody a")
     for name in RUNS:
-        page.get_by_role("checkbox", name=f"Select {name}", exact=True).check()
+        page.get_by_role("checkbox", name=re.compile(rf"Select .*{name}$")).check()
     page.wait_for_selector(".compare canvas")
     page.wait_for_timeout(2000)
     page.evaluate("scrollTo(0, 0)")
@@ -170,7 +166,7 @@ def tried(lab: Lab) -> None:
     board = page.locator(".board").bounding_box()
     places = [
         (board["x"] + x * board["width"] / 240, board["y"] + y * board["height"] / 240)
-        for x, y in SEVEN
+        for x, y in ZERO
     ]
     page.mouse.move(*places[0])
     page.mouse.down()

@@ -32,6 +32,7 @@ html_theme_options = {
     "dark_css_variables": {"color-brand-primary": "#7db8f0", "color-brand-content": "#7db8f0"},
 }
 pygments_dark_style = "github-dark"  # without underlined names, which look like links
+html_search_scorer = str(Path(__file__).with_name("_static") / "scorer.js")
 html_title = f"Handgrad {release}"
 html_show_sphinx = False
 myst_enable_extensions = ["colon_fence", "dollarmath"]

@@ -29,14 +29,17 @@ def api_pages():
 
 
 @pytest.fixture(scope="module")
-def layer_texts(api_pages, tmp_path_factory):
+def folder(api_pages, tmp_path_factory):
     api_pages.FOLDER = tmp_path_factory.mktemp("reference")
+
+
+@pytest.fixture(scope="module")
+def layer_texts(api_pages, folder):
     return api_pages.layer_texts()
 
 
 @pytest.fixture(scope="module")
-def rule_texts(api_pages, tmp_path_factory):
-    api_pages.FOLDER = tmp_path_factory.mktemp("reference")
+def rule_texts(api_pages, folder):
     return api_pages.rule_texts()
 
 

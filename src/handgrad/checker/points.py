@@ -221,9 +221,11 @@ def parts(verdict: Verdict) -> dict[str, bool]:
             gradient = GRADIENT in known and (VALUE not in known or GRADIENT in cause.says)
             wrong.add(GRADIENT if gradient else VALUE)
     gradients = {key for key in wrong if _is_gradient(key)}
+    shown = {key for call in verdict.calls for key in call.expected}
+    unshown = verdict.verdict != RIGHT and not any(map(_is_gradient, shown))  # as where it raises
     found = {
         VALUE: not wrong - gradients,
-        GRADIENT: not gradients,
+        GRADIENT: not gradients and not unshown,
         SHAPES: not misshapen,
         STABLE: _is_stable(verdict, huge, wrong),
         STRICT: verdict.verdict == RIGHT and not verdict.cautions,

@@ -43,7 +43,7 @@ class CustomPair:
     Attributes:
         forward: the forward function.
         backward: the decorator that gives the pair its backward function.
-        factor: of a pair that only multiplies by a number: options of a layer -> this number.  None of others.
+        factor: for a pair that only multiplies by a number, options of a layer -> this number; else None.
 
     >>> from handgrad.nn import layer
     >>> double = layer(lambda x: (2 * x, None))

@@ -12,7 +12,7 @@ import numpy as np
 
 from handgrad import layers
 from handgrad.checker.known import sandwiches
-from handgrad.checker.records import Config
+from handgrad.checker.records import Call, Config
 from handgrad.checker.undisturbed import seeded
 
 
@@ -50,6 +50,7 @@ class KnownLayer:
         own_word: what the arguments of its functions are, where students and not courses wrote them, so
             that one of other arguments is something else.
         chain: the layers that it must call, in this order, where its name does not say them.
+        scored: of a softmax loss, call -> its scores in rows, their labels, and the weight of each row.
     """
 
     name: str
@@ -58,7 +59,7 @@ class KnownLayer:
     backward: tuple[str, ...] = ()
     family: str = ""
     loss: bool = False
-    legitimate: Callable[[Config, Any, dict[str, Any]], bool] | None = None
+    legitimate: Callable[[Config, Any, dict[str, Any], bool], bool] | None = None
     expectations: tuple[Callable[[Any], list[Any]], ...] = ()
     random: bool = False
     drops: bool = False
@@ -68,6 +69,7 @@ class KnownLayer:
     meant: Callable[[Any], KnownLayer] | None = None
     own_word: tuple[str, ...] = ()
     chain: tuple[str, ...] = ()
+    scored: Callable[[Call], tuple[Any, Any, Any]] | None = None
     cache: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property

@@ -45,9 +45,12 @@ _STABLE = "at scores of thousands"  # how cautions speak of them
 class Rubric:
     """Points for each function, how the submissions are judged, and the limits of one.
 
-    points: by function, a number or a number for each part; dropout: what p is the probability of,
-    "keep" or "drop", None: as the course has it; course: None: guessed; file: paths, or ends of
-    paths, that count where a submission defines a function twice; skeleton: the assignment's own files.
+    Attributes:
+        points: by function, a number or a number for each part.
+        dropout: what p is the probability of, "keep" or "drop", None: as the course has it.
+        course: None: guessed.
+        file: paths, or ends of paths, that count where a submission defines a function twice.
+        skeleton: the assignment's own files.
     """
 
     points: dict[str, Points]

@@ -39,9 +39,11 @@ NO_LIMIT = "this system limits no process's memory: a submission that takes too 
 class Row:
     """What became of one submission: its records, or the reason why there are none.
 
-    records: one for each function; problem: what kept some or all of it from being judged; remarks:
-    the course that was guessed, which of two definitions counts, what was left out; sources: see
-    `likeness.read_sources`.
+    Attributes:
+        records: one for each function.
+        problem: what kept some or all of it from being judged.
+        remarks: the course that was guessed, which of two definitions counts, what was left out.
+        sources: see `likeness.read_sources`.
     """
 
     name: str

@@ -49,7 +49,7 @@ def with_integers(config: Config, names: Sequence[str]) -> Config:
 
 
 def affine() -> list[Config]:
-    """Rows of any rank; square weights; one row; integers."""
+    """Rows of any rank, square weights, one row, integers."""
     rng, configs = seeded(1), []
     for N, row, M in [
         (3, (4,), 2),

@@ -255,6 +255,14 @@ def test_a_network_of_another_activation_is_not_judged(tmp_path):
     assert "it calls conv_lrelu_pool_forward" in verdict.reason
 
 
+def test_a_layer_is_blamed_where_another_gets_a_cache_of_the_networks_own(tmp_path):
+    own_cache = ("= affine_backward(dout, fc)", "= affine_backward(dout, tuple([*fc]))")
+    stored = ("+ (1 - momentum) * var", "+ (1 - momentum) * std**2")
+    report = verdicts(tmp_path, catalogue.SOLUTION, "FullyConnectedNet", own_cache, stored)
+    assert report["FullyConnectedNet"].verdict == RIGHT
+    assert "batchnorm_forward (layers.py:" in "".join(report["FullyConnectedNet"].cautions)
+
+
 def test_an_activation_with_arguments_of_its_own(tmp_path):
     path = tmp_path / "layers.py"
     path.write_text(

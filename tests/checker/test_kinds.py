@@ -54,6 +54,12 @@ ROWS = [
     ),
     (
         "svm_loss",
+        [("dx[margins > 0] = 1", "dx += 1\n    dx[np.arange(N), y] = 0")],
+        "every_class",
+        "every other class gets 1",
+    ),
+    (
+        "svm_loss",
         [("dx /= N", "dx = x.T @ dx / N")],
         "scores_for_rows",
         "multiplied by x^T",
@@ -195,6 +201,13 @@ def test_a_pool_may_assert_squares_that_tile(tmp_path):
     always = '    assert pool_param["pool_height"] == 5\n'
     report = verdicts(tmp_path, catalogue.SOLUTION, function, (head, head + always))
     assert report[function].verdict == WRONG
+
+
+def test_a_regularisation_of_one_weight_alone(tmp_path):
+    slip = ("sum(np.sum(W * W) for W in (W1, W2, W3))", "np.sum(W3 * W3)")
+    report = verdicts(tmp_path, catalogue.SOLUTION, "ThreeLayerConvNet", slip)
+    (cause, *_) = report["ThreeLayerConvNet"].causes
+    assert cause.says.startswith("the regularisation of the loss has W3 alone")
 
 
 def test_a_regularisation_that_multiplies(tmp_path):

@@ -80,6 +80,16 @@ def what_is_gone(tmp_path, code, old):
         assert verdict_on(tmp_path / "layers.py", new, size=1).verdict == "right", new
 
 
+@follows("stats.mode(x)[0] is a number, no array, since SciPy 1.11: write mode(x)[0]")
+def a_mode_of_old_scipy(tmp_path):
+    pytest.importorskip("scipy", minversion="1.11")
+    code = "__import__('scipy.stats').stats.mode([1, 1])[0][0]"
+    (cause,) = verdict_on(tmp_path / "layers.py", code, size=1).causes
+    new = said(cause.says, r"write (.*)$").replace("x", "[1, 1]")
+    code = code.replace("mode([1, 1])[0][0]", new)
+    assert verdict_on(tmp_path / "layers.py", code, size=1).verdict == "right"
+
+
 @follows("range answers here; write range")
 def xrange_is_gone(tmp_path):
     file = tmp_path / "layers.py"

@@ -77,6 +77,8 @@ def match(network: Network, trace: Trace, mode: str) -> Found:
     for node in network.nodes:
         xs = [found.values[name] for name in node.inputs]
         done = bounds.forward(node, xs, trace.unit, mode, trace.winograd)
+        if trace.constants and not any(x.error.any() for x in xs):  # behind others it would add up
+            done = done._replace(out=bounds.of_constants(node, xs, done.out, trace.constants))
         found.done[node.name] = done
         found.values[node.name] = done.out
         if not _says_something(done.out, xs):

@@ -30,8 +30,16 @@ def statistics_difference(
         axes = (0, *range(2, x.ndim))
         n = x.size // x.shape[1]
         seen = found.seen.get(node.name)
+        twins = [
+            other
+            for other in network.nodes
+            if other.op == "batchnorm"
+            and all(np.array_equal(other.arrays[r], node.arrays[r]) for r in ("mean", "var"))
+        ]
         for role, s in (("mean", x.mean(axis=axes)), ("var", x.var(axis=axes))):
             after = _after(trace, node, role, seen)
+            if after is None:
+                after = _moved(trace, node, role, twins.index(node))
             if after is None:
                 continue
             before = np.asarray(node.arrays[role], np.float64)
@@ -69,6 +77,26 @@ def _after(trace: Trace, node: Node, role: str, seen: object) -> Array | None:
         if array.shape == node.arrays[role].shape:
             return np.asarray(array, np.float64)
     return None
+
+
+def _moved(trace: Trace, node: Node, role: str, which: int) -> Array | None:
+    """The statistic by the numbers that it had before the step; None where nothing moved them.
+
+    Several layers may have begun with the same, as 0 and 1; then they are taken in their order.
+    """
+    own = np.asarray(node.arrays[role], np.float64)
+    names = [
+        name
+        for name, a in trace.before.items()
+        if role in name.rpartition("/")[2].rpartition(".")[2]
+        and name in trace.buffers
+        and a.shape == own.shape
+        and np.allclose(a, own, rtol=1e-6, atol=1e-300)
+    ]
+    if which >= len(names):
+        return None
+    after = np.asarray(trace.buffers[names[which]], np.float64)
+    return None if np.array_equal(after, trace.before[names[which]]) else after
 
 
 def _momentum(node: Node, trace: Trace, seen: object) -> float:

@@ -12,7 +12,7 @@ import textwrap
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: F401  (the changed sources use it)
+import torch.nn.functional as F
 from torch import nn as tnn
 
 from handgrad import nn
@@ -240,7 +240,9 @@ def lenet_port(w):
     class Net(tnn.Module):
         def __init__(self):
             super().__init__()
-            self.w = tnn.ParameterDict({k.replace(".", "_"): tnn.Parameter(v) for k, v in kernels.items()})  # fmt: skip
+            self.w = tnn.ParameterDict(
+                {name.replace(".", "_"): tnn.Parameter(v) for name, v in kernels.items()}
+            )
 
         def conv2d(self, x, kernel, bias, padding):
             x = x.permute(0, 3, 1, 2)
@@ -284,5 +286,5 @@ def changed(port, *edits):
         assert source.count(old) == 1, (port.__name__, old, source.count(old))
         source = source.replace(old, new)
     space = dict(port.__globals__)
-    exec(compile(source, f"<{port.__name__}>", "exec"), space)  # noqa: S102
+    exec(compile(source, f"<{port.__name__}>", "exec"), space)
     return space[port.__name__]

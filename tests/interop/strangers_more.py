@@ -110,7 +110,7 @@ def numpy_mixer(w):
 def numpy_lenet(w):
     def conv(x, kernel, bias, pad):
         x = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
-        n, c, h, width = x.shape
+        n, _c, h, width = x.shape
         f, _, kh, kw = kernel.shape
         out = np.zeros((n, f, h - kh + 1, width - kw + 1), x.dtype)
         for i in range(out.shape[2]):
@@ -150,77 +150,241 @@ NUMPY = {"mixer": numpy_mixer, "lenet": numpy_lenet}
 B, M, L = "bottleneck", "mixer", "lenet"
 
 IN_KERAS = {
-    "SAME in place of the padding": (B, "conv0", [
-        ("x = K.ZeroPadding2D(pad)(x)", "pass"),
-        ('padding="valid", groups', 'padding="same", groups')], "pad|edge|side|shift"),
-    "the pool with SAME": (B, "pool0", [
-        ("x = K.ZeroPadding2D(1)(x)\n", "pass\n"), ("K.MaxPooling2D(3, 2)", "K.MaxPooling2D(3, 2, padding='same')")],
-        "pad|edge|side|shift"),
+    "SAME in place of the padding": (
+        B,
+        "conv0",
+        [
+            ("x = K.ZeroPadding2D(pad)(x)", "pass"),
+            ('padding="valid", groups', 'padding="same", groups'),
+        ],
+        "pad|edge|side|shift",
+    ),
+    "the pool with SAME": (
+        B,
+        "pool0",
+        [
+            ("x = K.ZeroPadding2D(1)(x)\n", "pass\n"),
+            ("K.MaxPooling2D(3, 2)", "K.MaxPooling2D(3, 2, padding='same')"),
+        ],
+        "pad|edge|side|shift",
+    ),
     "default eps": (B, "bn0", [("momentum=0.9, epsilon=1e-5", "momentum=0.9")], r"eps.*0\.001"),
     "PyTorch's momentum": (B, "bn0", [("momentum=0.9", "momentum=0.1")], "momentum"),
     "default momentum": (B, "bn0", [("momentum=0.9, ", "")], "momentum"),
-    "kernel transposed wrongly": (B, "conv0", [("transpose(2, 3, 1, 0)", "transpose(3, 2, 1, 0)")],
-        "transpos|exchang"),
-    "kernel reshaped": (L, "conv2", [
-        ('np.transpose(w[f"conv{i + 1}.W"], (2, 3, 1, 0))',
-         'w[f"conv{i + 1}.W"].reshape(layer.kernel.shape) if i else np.transpose(w["conv1.W"], (2, 3, 1, 0))')],
-        "order|reshap|read"),
-    "the stride on the first": (B, "conv1", [
-        ('conv(x, "conv1", 1, 6)', 'conv(x, "conv1", 1, 6, strides=2)'),
-        ('conv(y, "conv2", 3, 6, strides=2, pad=1, groups=2)', 'conv(y, "conv2", 3, 6, pad=1, groups=2)')],
-        "stride"),
-    "mean and variance exchanged": (B, "bn0", [
-        ('"running_mean", "running_var")', '"running_var", "running_mean")'), ("[w[f\"{name}.{key}\"]", "[abs(w[f\"{name}.{key}\"])")],
-        "mean|var|exchang|statistics"),
-    "maximum of the image": (B, "gap", [("K.GlobalAveragePooling2D()", "K.GlobalMaxPooling2D()")], "max|largest"),
-    "one activation too few": (B, "relu3", [("K.ReLU()(K.Add()([y, s]))", "K.Add()([y, s])")], "missing"),
-    "flatten in Keras' order": (L, "flatten1", [("K.Permute((3, 1, 2)),", "")],
-        "NHWC|order"),
-    "VALID for SAME": (L, "conv1", [
-        ('K.Conv2D(6, 5, padding="same", activation="tanh")',
-         'K.Conv2D(6, 5, activation="tanh"), K.ZeroPadding2D(2)')], "pad|edge"),
-    "default eps of the layer norm": (L, "layernorm1", [("LayerNormalization(epsilon=1e-5)", "LayerNormalization()")],
-        r"eps.*0\.001"),
-    "softmax in the head": (L, "affine3", [("K.Dense(5),", 'K.Dense(5, activation="softmax"),')], "softmax"),
-    "ReLU6": (B, "relu1", [
-        ('K.ReLU()(norm(conv(x, "conv1", 1, 6), "bn1"))', 'K.ReLU(6)(norm(conv(x, "conv1", 1, 6), "bn1"))')],
-        "6"),
-    "hard sigmoid": (L, "sigmoid1", [('activation="sigmoid"', 'activation="hard_sigmoid"')], "hard"),
-    "maximum for the average": (L, "avg_pool1", [("K.AveragePooling2D(2)", "K.MaxPooling2D(2)")], "max|largest"),
-    "multiplied, not added": (B, "add1", [("K.Add()([y, s])", "K.Multiply()([y, s])")], "multipl|product"),
-}  # fmt: skip
+    "kernel transposed wrongly": (
+        B,
+        "conv0",
+        [("transpose(2, 3, 1, 0)", "transpose(3, 2, 1, 0)")],
+        "transpos|exchang",
+    ),
+    "kernel reshaped": (
+        L,
+        "conv2",
+        [
+            (
+                'np.transpose(w[f"conv{i + 1}.W"], (2, 3, 1, 0))',
+                'w[f"conv{i + 1}.W"].reshape(layer.kernel.shape) if i else '
+                'np.transpose(w["conv1.W"], (2, 3, 1, 0))',
+            )
+        ],
+        "order|reshap|read",
+    ),
+    "the stride on the first": (
+        B,
+        "conv1",
+        [
+            ('conv(x, "conv1", 1, 6)', 'conv(x, "conv1", 1, 6, strides=2)'),
+            (
+                'conv(y, "conv2", 3, 6, strides=2, pad=1, groups=2)',
+                'conv(y, "conv2", 3, 6, pad=1, groups=2)',
+            ),
+        ],
+        "stride",
+    ),
+    "mean and variance exchanged": (
+        B,
+        "bn0",
+        [
+            ('"running_mean", "running_var")', '"running_var", "running_mean")'),
+            ('[w[f"{name}.{key}"]', '[abs(w[f"{name}.{key}"])'),
+        ],
+        "mean|var|exchang|statistics",
+    ),
+    "maximum of the image": (
+        B,
+        "gap",
+        [("K.GlobalAveragePooling2D()", "K.GlobalMaxPooling2D()")],
+        "max|largest",
+    ),
+    "one activation too few": (
+        B,
+        "relu3",
+        [("K.ReLU()(K.Add()([y, s]))", "K.Add()([y, s])")],
+        "missing",
+    ),
+    "flatten in Keras' order": (L, "flatten1", [("K.Permute((3, 1, 2)),", "")], "NHWC|order"),
+    "VALID for SAME": (
+        L,
+        "conv1",
+        [
+            (
+                'K.Conv2D(6, 5, padding="same", activation="tanh")',
+                'K.Conv2D(6, 5, activation="tanh"), K.ZeroPadding2D(2)',
+            )
+        ],
+        "pad|edge",
+    ),
+    "default eps of the layer norm": (
+        L,
+        "layernorm1",
+        [("LayerNormalization(epsilon=1e-5)", "LayerNormalization()")],
+        r"eps.*0\.001",
+    ),
+    "softmax in the head": (
+        L,
+        "affine3",
+        [("K.Dense(5),", 'K.Dense(5, activation="softmax"),')],
+        "softmax",
+    ),
+    "ReLU6": (
+        B,
+        "relu1",
+        [
+            (
+                'K.ReLU()(norm(conv(x, "conv1", 1, 6), "bn1"))',
+                'K.ReLU(6)(norm(conv(x, "conv1", 1, 6), "bn1"))',
+            )
+        ],
+        "6",
+    ),
+    "hard sigmoid": (
+        L,
+        "sigmoid1",
+        [('activation="sigmoid"', 'activation="hard_sigmoid"')],
+        "hard",
+    ),
+    "maximum for the average": (
+        L,
+        "avg_pool1",
+        [("K.AveragePooling2D(2)", "K.MaxPooling2D(2)")],
+        "max|largest",
+    ),
+    "multiplied, not added": (
+        B,
+        "add1",
+        [("K.Add()([y, s])", "K.Multiply()([y, s])")],
+        "multipl|product",
+    ),
+}
 
 IN_NUMPY = {
-    "statistics of the batch": (M, "norm2", [
-        ('h = (h - w["norm2.running_mean"]) / np.sqrt(w["norm2.running_var"] + 1e-5)',
-         "h = (h - h.mean(0)) / np.sqrt(h.var(0) + 1e-5)")], "batch"),
-    "unbiased": (M, "norm1", [("h.var(axis=-1, keepdims=True)", "h.var(axis=-1, ddof=1, keepdims=True)")],
-        "n - 1|unbiased"),
-    "norm over the rows": (M, "norm1", [
-        ("mean = h.mean(axis=-1, keepdims=True)", "mean = h.mean(axis=0, keepdims=True)"),
-        ("h.var(axis=-1, keepdims=True)", "h.var(axis=0, keepdims=True)")], "row|batch|axis"),
-    "GELU of the other kind": (M, "act1", [
-        ("return 0.5 * x * (1.0 + np.tanh(np.sqrt(2.0 / np.pi) * (x + 0.044715 * np.power(x, 3))))",
-         "return x / (1.0 + np.exp(-1.702 * x))")], "1.702|quick|sigmoid"),
-    "the constant of GELU without its root": (M, "act1", [("np.sqrt(2.0 / np.pi)", "(2.0 / np.pi)")],
-        "root|constant|GELU|function"),
-    "the cube forgotten": (M, "act1", [(" + 0.044715 * np.power(x, 3)", "")], "cube|0.044715|GELU|function"),
+    "statistics of the batch": (
+        M,
+        "norm2",
+        [
+            (
+                'h = (h - w["norm2.running_mean"]) / np.sqrt(w["norm2.running_var"] + 1e-5)',
+                "h = (h - h.mean(0)) / np.sqrt(h.var(0) + 1e-5)",
+            )
+        ],
+        "batch",
+    ),
+    "unbiased": (
+        M,
+        "norm1",
+        [("h.var(axis=-1, keepdims=True)", "h.var(axis=-1, ddof=1, keepdims=True)")],
+        "n - 1|unbiased",
+    ),
+    "norm over the rows": (
+        M,
+        "norm1",
+        [
+            ("mean = h.mean(axis=-1, keepdims=True)", "mean = h.mean(axis=0, keepdims=True)"),
+            ("h.var(axis=-1, keepdims=True)", "h.var(axis=0, keepdims=True)"),
+        ],
+        "row|batch|axis",
+    ),
+    "GELU of the other kind": (
+        M,
+        "act1",
+        [
+            (
+                "return 0.5 * x * (1.0 + np.tanh(np.sqrt(2.0 / np.pi) * (x + 0.044715 * np.power(x, 3))))",
+                "return x / (1.0 + np.exp(-1.702 * x))",
+            )
+        ],
+        "1.702|quick|sigmoid",
+    ),
+    "the constant of GELU without its root": (
+        M,
+        "act1",
+        [("np.sqrt(2.0 / np.pi)", "(2.0 / np.pi)")],
+        "root|constant|GELU|function",
+    ),
+    "the cube forgotten": (
+        M,
+        "act1",
+        [(" + 0.044715 * np.power(x, 3)", "")],
+        "cube|0.044715|GELU|function",
+    ),
     "ELU without its 1": (M, "act2", [("np.exp(h) - 1", "np.exp(h)")], "1|function"),
     "no residual": (M, "add1", [("h = h + x", "h = h")], "missing"),
-    "weights transposed": (M, "second", [
-        ('out = np.dot(x, w[name + ".W"])', 'out = np.dot(x, w[name + ".W"].T if name == "second" else w[name + ".W"])')],
-        "transpos"),
-    "dropout that scales at test": (M, "drop", [("return linear(h, \"last\")", 'return linear(0.75 * h, "last")')],
-        "0.75|dropout|scale"),
-    "kernel turned": (L, "conv1", [
-        ('conv(x, w["conv1.W"]', 'conv(x, w["conv1.W"][:, :, ::-1, ::-1]')], "flip"),
-    "flattened channels last": (L, "flatten1", [("x = x.reshape(n, -1)", "x = x.transpose(0, 2, 3, 1).reshape(n, -1)")],
-        "NHWC|order"),
-    "flattened with F order": (L, "flatten1", [("x = x.reshape(n, -1)", "x = x.reshape(n, -1, order='F')")],
-        "order"),
-    "sigmoid as tanh": (L, "sigmoid1", [
-        ('1 / (1 + np.exp(-(x @ w["affine1.W"] + w["affine1.b"])))', 'np.tanh(x @ w["affine1.W"] + w["affine1.b"])')],
-        "tanh"),
-    "no bias": (L, "conv2", [('conv(x, w["conv2.W"], w["conv2.b"], 0)', 'conv(x, w["conv2.W"], 0, 0)')], "bias|b "),
-    "eps outside": (L, "layernorm1", [("np.sqrt(x.var(1)[:, None] + 1e-5)", "(x.std(1)[:, None] + 1e-5)")], "eps"),
-}  # fmt: skip
+    "weights transposed": (
+        M,
+        "second",
+        [
+            (
+                'out = np.dot(x, w[name + ".W"])',
+                'out = np.dot(x, w[name + ".W"].T if name == "second" else w[name + ".W"])',
+            )
+        ],
+        "transpos",
+    ),
+    "dropout that scales at test": (
+        M,
+        "drop",
+        [('return linear(h, "last")', 'return linear(0.75 * h, "last")')],
+        "0.75|dropout|scale",
+    ),
+    "kernel turned": (
+        L,
+        "conv1",
+        [('conv(x, w["conv1.W"]', 'conv(x, w["conv1.W"][:, :, ::-1, ::-1]')],
+        "flip",
+    ),
+    "flattened channels last": (
+        L,
+        "flatten1",
+        [("x = x.reshape(n, -1)", "x = x.transpose(0, 2, 3, 1).reshape(n, -1)")],
+        "NHWC|order",
+    ),
+    "flattened with F order": (
+        L,
+        "flatten1",
+        [("x = x.reshape(n, -1)", "x = x.reshape(n, -1, order='F')")],
+        "order",
+    ),
+    "sigmoid as tanh": (
+        L,
+        "sigmoid1",
+        [
+            (
+                '1 / (1 + np.exp(-(x @ w["affine1.W"] + w["affine1.b"])))',
+                'np.tanh(x @ w["affine1.W"] + w["affine1.b"])',
+            )
+        ],
+        "tanh",
+    ),
+    "no bias": (
+        L,
+        "conv2",
+        [('conv(x, w["conv2.W"], w["conv2.b"], 0)', 'conv(x, w["conv2.W"], 0, 0)')],
+        "bias|b ",
+    ),
+    "eps outside": (
+        L,
+        "layernorm1",
+        [("np.sqrt(x.var(1)[:, None] + 1e-5)", "(x.std(1)[:, None] + 1e-5)")],
+        "eps",
+    ),
+}

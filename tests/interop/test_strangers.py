@@ -24,36 +24,75 @@ HABITS = {
     "the root of 2 in 8 digits": (
         "unet",
         [
-            ("skip = self.enc(x)", "g = lambda z: 0.5 * z * (1 + torch.erf(z * 0.70710678))\n            skip = self.enc(x)"),
+            (
+                "skip = self.enc(x)",
+                "g = lambda z: 0.5 * z * (1 + torch.erf(z * 0.70710678))\n            skip = self.enc(x)",
+            ),
             ("x = self.up(self.down(skip))", "x = self.up(g(self.down[:2](skip)))"),
         ],
     ),
-    "the input is cast": ("mixer", [("h = self.gelu(", "x = x.float()\n            h = self.gelu(")]),
+    "the input is cast": (
+        "mixer",
+        [("h = self.gelu(", "x = x.float()\n            h = self.gelu(")],
+    ),
     "a norm in float32": (
         "lenet",
         [
-            ("mu = x.mean(-1, keepdim=True)", "kind = x.dtype\n            x = x.to(torch.float32)\n            mu = x.mean(-1, keepdim=True)"),
+            (
+                "mu = x.mean(-1, keepdim=True)",
+                "kind = x.dtype\n            x = x.to(torch.float32)\n"
+                "            mu = x.mean(-1, keepdim=True)",
+            ),
             (LN, "x = ((x - mu) / torch.sqrt(var + 1e-5)).to(kind)"),
         ],
     ),
     "a slope that is a tensor": (
         "unet",
-        [("tnn.LeakyReLU(0.1)", "tnn.PReLU(1)"),
-         ('put("enc.1.bias", w["norm1.beta"])', 'put("enc.1.bias", w["norm1.beta"])\n    net.enc[2].weight.data.fill_(0.1)\n    net.enc[2].weight.requires_grad_(False)')],
+        [
+            ("tnn.LeakyReLU(0.1)", "tnn.PReLU(1)"),
+            (
+                'put("enc.1.bias", w["norm1.beta"])',
+                'put("enc.1.bias", w["norm1.beta"])\n    net.enc[2].weight.data.fill_(0.1)\n'
+                "    net.enc[2].weight.requires_grad_(False)",
+            ),
+        ],
     ),
     "means by a kernel in a buffer": (
         "unet",
-        [("self.fc = tnn.Linear(6, 4)", 'self.fc = tnn.Linear(6, 4)\n            self.register_buffer("k", torch.ones(6, 1, 3, 3) / 9)'),
-         ("x = self.small(self.big(x))", "x = F.conv2d(self.big(x), self.k, None, 2, 1, groups=6)")],
+        [
+            (
+                "self.fc = tnn.Linear(6, 4)",
+                "self.fc = tnn.Linear(6, 4)\n"
+                '            self.register_buffer("k", torch.ones(6, 1, 3, 3) / 9)',
+            ),
+            (
+                "x = self.small(self.big(x))",
+                "x = F.conv2d(self.big(x), self.k, None, 2, 1, groups=6)",
+            ),
+        ],
     ),
     "means by a kernel that stays in float32": (
         "unet",
-        [("self.fc = tnn.Linear(6, 4)", "self.fc = tnn.Linear(6, 4)\n            self.k = torch.ones(6, 1, 3, 3) / 9"),
-         ("x = self.small(self.big(x))", "x = F.conv2d(self.big(x), self.k, None, 2, 1, groups=6)")],
+        [
+            (
+                "self.fc = tnn.Linear(6, 4)",
+                "self.fc = tnn.Linear(6, 4)\n            self.k = torch.ones(6, 1, 3, 3) / 9",
+            ),
+            (
+                "x = self.small(self.big(x))",
+                "x = F.conv2d(self.big(x), self.k, None, 2, 1, groups=6)",
+            ),
+        ],
     ),
-    "scores and features": ("mixer", [("return self.out(self.drop(h))", "return self.out(self.drop(h)), h")]),
-    "a mapping": ("mixer", [("return self.out(self.drop(h))", 'return {"h": h, "logits": self.out(self.drop(h))}')]),
-}  # fmt: skip
+    "scores and features": (
+        "mixer",
+        [("return self.out(self.drop(h))", "return self.out(self.drop(h)), h")],
+    ),
+    "a mapping": (
+        "mixer",
+        [("return self.out(self.drop(h))", 'return {"h": h, "logits": self.out(self.drop(h))}')],
+    ),
+}
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ from handgrad.interop.describe import describe
 from handgrad.interop.differences import backward_difference, forward_difference
 from handgrad.interop.gradients import gradients
 from handgrad.interop.match import holds, match
-from handgrad.interop.network import Network
+from handgrad.interop.network import Network, with_pixels
 from handgrad.interop.onnx_seen import OnnxFile
 from handgrad.interop.rebuild import model_of
 from handgrad.interop.shares import share_difference
@@ -102,12 +102,48 @@ def compare(
         other = _party("b", b)
     network, judged, notes = _roles(party, other, X)
     xs = _inputs(network, X, seed)
+    how: dict[str, Any] = {
+        "drawn": X is None,
+        "train": train,
+        "rate": learning_rate,
+        "dtype": dtype,
+    }
+    found = _compared(network, judged, xs, notes, engine=engine, seed=seed, **how)
+    wide = None if found.same else with_pixels(network)
+    if wide is None:
+        return found
+    mean, std = (np.asarray(a, np.float64) for a in (network.images.mean, network.images.std))
+    words = "the other network takes pixels: the preprocessing was put in front of this one"
+    pixels = [xs[0] * std + mean]
+    again = _compared(wide, judged, pixels, (*notes, words), engine=engine, seed=seed, **how)
+    first = {
+        wide.nodes[0].name,
+        *(node.name for node in network.nodes if node.inputs == tuple(network.inputs)),
+    }
+    return found if again.layer in first else again
+
+
+def _compared(
+    network: Network,
+    judged: Any,
+    xs: Sequence[Array],
+    notes: tuple[str, ...],
+    *,
+    drawn: bool,
+    train: int,
+    rate: float,
+    dtype: str | None,
+    engine: str | None,
+    seed: int,
+) -> Comparison:
+    """Compare on the rows `xs`; drawn: they are random ones."""
     rng = np.random.default_rng(seed + 1)  # as the gradient of a mean over the rows
     upstream = rng.standard_normal((len(xs[0]), *network.shapes[network.output])) / len(xs[0])
     if isinstance(judged, objects.Blind):
         found = objects.compare_blind(network, judged, xs, dtype)
         return replace(found, notes=(*notes, *found.notes))
-    kinds, modes = [None, "float64"], ("test", "train")
+    kinds: list[str | None] = [None, "float64"]
+    modes: tuple[str, ...] = ("test", "train")
     if isinstance(judged, OnnxFile):
         kinds, modes, train = [None], ("test",), 0
         words = "some of its operators have no counterpart here: ONNX Runtime computed it, in test mode alone"
@@ -120,11 +156,11 @@ def compare(
     for kind in kinds:
         for mode in modes if len(xs[0]) > 1 else ("test",):
             result = _once(network, judged, xs, upstream, mode, kind, engine)
-            if not result.same and len(kinds) > 1 and kind == kinds[1]:
-                if trace(judged, xs, upstream, mode, kind, engine).mixed:
-                    # it has agreed in its own dtype, and cannot leave it
-                    kinds, result = kinds[:1], Comparison(True, layers=result.layers)
-                    break
+            again = not result.same and len(kinds) > 1 and kind == kinds[1]
+            if again and trace(judged, xs, upstream, mode, kind, engine).mixed:
+                # it has agreed in its own dtype, and cannot leave it
+                kinds, result = kinds[:1], Comparison(True, layers=result.layers)
+                break
             if not result.same and _has_no_mode(result, judged):
                 words = "a function has no training mode: gradients were not compared"
                 return Comparison(True, layers=result.layers, notes=(*notes, words))
@@ -136,7 +172,7 @@ def compare(
                     "not compared"
                 )
                 return replace(result, notes=(*notes, text))
-    if X is None:  # what cuts off large numbers, as ReLU6 does, shows on these alone
+    if drawn:  # what cuts off large numbers, as ReLU6 does, shows on these alone
         result = _once(network, judged, [30 * x for x in xs], upstream, "test", kinds[-1], engine)
         if not result.same:
             words = "the rows were multiplied by 30: on small numbers nothing differs"
@@ -145,7 +181,7 @@ def compare(
     if share is not None:
         return replace(share, notes=notes)
     for step in range(1, train + 1):
-        network, judged = stepped(network, judged, xs, learning_rate, kinds[-1], engine)
+        network, judged = stepped(network, judged, xs, rate, kinds[-1], engine)
         result = _once(network, judged, xs, upstream, "train", kinds[-1], engine)
         if not result.same:
             return replace(result, step=step, notes=notes)
@@ -187,7 +223,10 @@ def _roles(a: Any, b: Any, X: Any) -> tuple[Network, Any, tuple[str, ...]]:
         try:
             if isinstance(first, OnnxFile):
                 raise first.why
-            network = describe(first) if isinstance(first, nn.Model) else _foreign(first, second, X)
+            if isinstance(first, nn.Model):
+                network = describe(first, getattr(first, "images", None))
+            else:
+                network = _foreign(first, second, X)
         except HandgradError as error:
             problems.append(str(error))
             continue

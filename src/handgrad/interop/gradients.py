@@ -11,7 +11,7 @@ from handgrad.interop.bounds_back import backward, mistaken
 from handgrad.interop.match import Found, fits
 from handgrad.interop.network import Network, Node
 from handgrad.interop.parameters import counterparts
-from handgrad.interop.trace import Trace
+from handgrad.interop.trace import CONSTANTS, Trace
 
 Array = np.ndarray
 
@@ -50,8 +50,9 @@ def gradients(
             return replace(wrong, others=(*wrong.others, *mistakes.get(node.name, ())))
         xs = [found.values[name] for name in node.inputs]
         back = backward(node, xs, found.done[node.name], dout, trace.unit, mode, trace.winograd)
-        if trace.constants:
-            inputs = [of_constants_back(node, dx, dout, trace.constants) for dx in back.inputs]
+        share = CONSTANTS if node.op == "standardize" else trace.constants
+        if share:
+            inputs = [of_constants_back(node, dx, dout, share) for dx in back.inputs]
             back = back._replace(inputs=inputs)
         for name, dx in zip(node.inputs, back.inputs, strict=True):
             known = sums.get(name)

@@ -1,4 +1,4 @@
-"""An ONNX file with operators that have no counterpart here, compared all the same: ONNX Runtime computes it."""
+"""ONNX files with operators that have no counterpart here: ONNX Runtime computes them for `compare`."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class OnnxFile:
                 Seen(node.name, a, params=used) for a in found if a.dtype.kind == "f" and a.ndim
             ]
         scores = values.get(graph.output[0].name, np.zeros(0, np.float32))
-        unit = float(np.finfo(given[0].dtype).eps) / 2
+        unit = float(np.finfo(np.float64 if wide else np.float32).eps) / 2
         params = {name: a for name, a in self.arrays.items() if a.dtype.kind == "f"}
         return Trace(self.where, seen, scores, unit, params, broken=broken)
 

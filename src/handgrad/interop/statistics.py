@@ -30,24 +30,19 @@ def statistics_difference(
         axes = (0, *range(2, x.ndim))
         n = x.size // x.shape[1]
         seen = found.seen.get(node.name)
-        twins = [
-            other
-            for other in network.nodes
-            if other.op == "batchnorm"
-            and all(np.array_equal(other.arrays[r], node.arrays[r]) for r in ("mean", "var"))
-        ]
         for role, s in (("mean", x.mean(axis=axes)), ("var", x.var(axis=axes))):
             after = _after(trace, node, role, seen)
-            if after is None:
-                after = _moved(trace, node, role, twins.index(node))
-            if after is None:
+            afters = _moved(trace, node, role) if after is None else [after]
+            if not afters:
                 continue
             before = np.asarray(node.arrays[role], np.float64)
             sizes = np.abs(before) + np.abs(s) + np.abs(x).max() ** (2 if role == "var" else 1)
             error = gamma(n, trace.unit) * sizes
             m = _momentum(node, trace, seen)
-            if any(fits(after, Value(r, error)) for r in _rules(before, s, m, n)):
+            rules = [Value(r, error) for r in _rules(before, s, m, n)]
+            if any(fits(after, rule) for after in afters for rule in rules):
                 continue
+            after = afters[0]
             cause = next(
                 (
                     words
@@ -79,24 +74,21 @@ def _after(trace: Trace, node: Node, role: str, seen: object) -> Array | None:
     return None
 
 
-def _moved(trace: Trace, node: Node, role: str, which: int) -> Array | None:
-    """The statistic by the numbers that it had before the step; None where nothing moved them.
+def _moved(trace: Trace, node: Node, role: str) -> list[Array]:
+    """The statistic by the numbers that it had before the step; none where nothing moved them.
 
-    Several layers may have begun with the same, as 0 and 1; then they are taken in their order.
+    Several layers may have begun with the same, as 0 and 1; then any of them may be the layer's.
     """
     own = np.asarray(node.arrays[role], np.float64)
-    names = [
-        name
+    return [
+        np.asarray(trace.buffers[name], np.float64)
         for name, a in trace.before.items()
         if role in name.rpartition("/")[2].rpartition(".")[2]
         and name in trace.buffers
         and a.shape == own.shape
         and np.allclose(a, own, rtol=1e-6, atol=1e-300)
+        and not np.array_equal(trace.buffers[name], a)
     ]
-    if which >= len(names):
-        return None
-    after = np.asarray(trace.buffers[names[which]], np.float64)
-    return None if np.array_equal(after, trace.before[names[which]]) else after
 
 
 def _momentum(node: Node, trace: Trace, seen: object) -> float:

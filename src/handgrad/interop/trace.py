@@ -26,8 +26,9 @@ CONSTANTS = 2.0**-25
 class Seen:
     """One value, in the order of the computation.
 
-    Attributes: name; value; grad, None where it is not known; params and buffers, names of those that
-    went into it.
+    Attributes:
+        grad: None where it is not known.
+        params, buffers: names of those that went into it.
     """
 
     name: str
@@ -41,11 +42,17 @@ class Seen:
 class Trace:
     """One pass of a network.
 
-    Attributes: values, the inputs first; scores; params and their gradients; buffers after the pass; unit,
-    the roundoff of its dtype; winograd, see `handgrad.interop.bounds`; learns, whether gradients were asked
-    for; broken, the error with which the pass ended early; constants, how far its constants may be off, as
-    shares; mixed, whether parts of it were computed in another precision than was asked for; before, the
-    buffers before the pass.
+    Attributes:
+        values: the inputs first.
+        params: and their gradients.
+        buffers: after the pass.
+        unit: the roundoff of its dtype.
+        winograd: see `handgrad.interop.bounds`.
+        learns: whether gradients were asked for.
+        broken: the error with which the pass ended early.
+        constants: how far its constants may be off, as shares.
+        mixed: whether parts of it were computed in another precision than was asked for.
+        before: the buffers before the pass.
     """
 
     name: str

@@ -84,7 +84,9 @@ def test_a_saved_table_is_read_by_its_file(tmp_path):
     table = pyarrow.table({"kind": [0, 1] * 20, "x": np.arange(40.0) % 7})
     for part in ("train", "test"):
         save(tmp_path / "saved" / part, described(table, "kind"))
-    with pytest.raises(DataError, match=r"holds tables; give one of them, such as .*test.data-0") as e:
+    with pytest.raises(
+        DataError, match=r"holds tables; give one of them, such as .*test.data-0"
+    ) as e:
         kind_of(tmp_path / "saved")
     file = str(e.value).rpartition("such as ")[2]
     assert from_table(file, target="kind").class_names == tuple(NAMES)

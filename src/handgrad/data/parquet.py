@@ -34,7 +34,9 @@ def arrow_batches(path: Path) -> Iterator[Any]:
     reader = _arrow_reader(path)
     is_stream = not hasattr(reader, "num_record_batches")
     try:
-        for batch in reader if is_stream else map(reader.get_batch, range(reader.num_record_batches)):
+        for batch in (
+            reader if is_stream else map(reader.get_batch, range(reader.num_record_batches))
+        ):
             batch.validate(full=True)
             yield batch
     except (pyarrow.ArrowException, OSError, ValueError, NotImplementedError) as error:

@@ -51,7 +51,8 @@ def arrow_table(path: Path) -> Any:
 
 
 def _arrow_reader(path: Path) -> Any:
-    pyarrow = pyarrow_for(str(path))
+    pyarrow_for(str(path))
+    import pyarrow
     import pyarrow.ipc
 
     try:

@@ -314,3 +314,11 @@ def tables_of_other_programs(place):
     (place / "t.csv").write_text("\n".join(["a,y", *rows]))
     assert data.kind_of("t.csv") == "table"
     assert data.from_table("t.csv", "y").input_shape == (1,)
+
+
+@follows("--set data.x={own['x']} --set data.y={own['y']} to divide them into parts")
+def arrays_of_a_test_alone(place, capsys):
+    np.savez("t.npz", test_images=ROWS, test_labels=LABELS)
+    assert run(["train", "--data", "t.npz", *QUICK]) == 2
+    x, y = said(capsys.readouterr().err, r"(--set data\.x=\S+ --set data\.y=\S+)").split(" --set ")
+    assert run(["train", "--data", "t.npz", *QUICK, *x.split(), "--set", y]) == 0

@@ -90,7 +90,7 @@ def test_a_saved_table_is_read_by_its_file(tmp_path):
         kind_of(tmp_path / "saved")
     file = str(e.value).rpartition("such as ")[2]
     assert from_table(file, target="kind").class_names == tuple(NAMES)
-    with pytest.raises(DataError, match="give the table itself: .*data-00000-of-00001"):
+    with pytest.raises(DataError, match=r"give the table itself: .*data-00000-of-00001"):
         kind_of(tmp_path / "saved" / "train")
 
 

@@ -178,7 +178,7 @@ def test_the_native_reader_takes_nothing_that_does_not_fit(tmp_path):
         assert not read(number, 6, np.array([9, 0]), out)  # behind the end
         assert not read(-1, 6, np.array([0, 0]), out)
         for offset, places in ((6, [-1, 0]), (-6, [1, 1]), (6, [1 << 62, 0]), (6, [0])):
-            with pytest.raises(ValueError, match="read_rows|native engine"):
+            with pytest.raises(ValueError, match=r"read_rows|native engine"):
                 read(number, offset, np.array(places), out)
         for wrong in (out.astype(np.int16), out[:, ::2], out[0]):
             with pytest.raises((ValueError, TypeError)):

@@ -52,7 +52,6 @@ def arrow_table(path: Path) -> Any:
 
 def _arrow_reader(path: Path) -> Any:
     pyarrow_for(str(path))
-    import pyarrow
     import pyarrow.ipc
 
     try:

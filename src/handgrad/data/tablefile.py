@@ -20,8 +20,13 @@ PARQUET: Final = (".parquet", ".pq")
 
 
 class ReadTable(NamedTuple):
-    """A table; the formats of its dates, where they were texts; notes on what was guessed; how to read it
-    again in the same way."""
+    """A table, and how it was read.
+
+    Attributes:
+        formats: of its dates, where they were texts.
+        notes: on what was guessed.
+        settings: how to read it again in the same way.
+    """
 
     table: Table
     formats: dict[str, str]

@@ -39,8 +39,11 @@ BYTES = 1 << 23  # of a block, beside which the next one is made
 class Drawn(NamedTuple):
     """What steps take.
 
-    rows: of the training set, (steps, batch); feed: where a plan reads them; places: of them there; moves: of
-    each of them, None where none is.
+    Attributes:
+        rows: of the training set, (steps, batch).
+        feed: where a plan reads them.
+        places: of them there.
+        moves: of each of them, None where none is.
     """
 
     rows: np.ndarray

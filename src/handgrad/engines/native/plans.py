@@ -34,7 +34,7 @@ def takes_pool(
 
 
 def read_rows(file: int, offset: int, places: np.ndarray, out: np.ndarray) -> bool:
-    """Read rows of an open file into `out`, bytes (n, bytes of a row), and return whether it could be done.
+    """Read rows of an open file into `out`, bytes of shape (n, bytes of a row); say whether it could be done.
 
     Args:
         file: its number; offset: where row 0 begins; places: of the rows, (n,), whole numbers of 8 bytes.

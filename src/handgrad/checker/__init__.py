@@ -24,7 +24,8 @@ The diagnosis
     ``guesses``, ``likely``: what each predicts, and which come first
     ``wording``, ``structure``, ``misshapen``, ``failures/``: the words
     ``reading``: the source at a glance
-    ``repair``, ``reruns``, ``edit``, ``edits`` and what begins with it: the one edit that makes it right
+    ``repair``, ``reruns``: the one edit that makes it right
+    ``edit``, ``edits``, ``edits_of_arrays``, ``edits_of_orders``, ``edits_of_terms``: what is tried
 Running somebody's code
     ``undisturbed``: in this process
     ``apart``, ``spawned``, ``spawned_process``: an edit, in another process

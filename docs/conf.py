@@ -17,7 +17,7 @@ author = "The Handgrad developers"
 copyright = author
 release = version = handgrad.__version__
 
-extensions = ["myst_nb", "mathml", "sphinx_design", "sphinx_copybutton"]
+extensions = ["myst_nb", "mathml", "sphinx.ext.viewcode", "sphinx_design", "sphinx_copybutton"]
 source_suffix = {".md": "myst-nb", ".rst": "restructuredtext"}
 default_role = "py:obj"  # `name` in a docstring links to what it names
 exclude_patterns = []

@@ -235,6 +235,18 @@ def test_planted_mistakes_are_wrong_and_the_pairs_without_them_right(api_pages, 
         list(planted.of("mse_loss"))
 
 
+def test_tutorials_have_a_picture_and_something_to_try():
+    listed = re.findall(
+        r"^\| \[.*?\]\((.*?\.md)\)", (DOCS / "tutorials/index.md").read_text(), re.M
+    )
+    assert len(listed) >= 10
+    for name in listed:
+        text = (DOCS / "tutorials" / name).read_text("utf-8")
+        assert "plt.subplots" in text or "handgrad.plot(" in text, name
+        assert "\n**Try it.**" in text, name
+        assert text.index("**Try it.**") > max(text.rindex("```"), len(text) * 0.8), name
+
+
 def test_chapters_show_every_exercise(api_pages):
     shown = "\n".join(api_pages.course_pages.pages().values())
     for file in MODULES_OF_COURSE:

@@ -175,6 +175,13 @@ def test_sections_of_docstrings_are_fields(api_pages):
         assert part in text, text
 
 
+def test_a_text_that_begins_with_formulas_keeps_their_lines(api_pages):
+    from docstrings import as_rst
+
+    text = as_rst("    out = a + b\n    da = dout\n\nA sentence.")
+    assert ".. code-block:: none\n\n    out = a + b\n    da = dout\n\nA sentence." in text
+
+
 def test_forward_stands_before_backward(layer_texts):
     page = "\n".join(layer_texts.values())
     for pair in ("affine", "batchnorm", "conv_relu"):

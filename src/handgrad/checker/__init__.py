@@ -17,7 +17,8 @@ The evidence
     ``update_rules``, ``steps``; ``models``, ``model_checks``; ``networks`` (of layer objects)
     ``classifiers``, ``own_weights``, ``descent``, ``features``: assignment 1
     ``records``: what all of them collect
-    ``course``, ``guards``: what only the strict contract judges, and what costs no points
+    ``course``: what only the strict contract judges
+    ``guards``: tiny numbers in a loss that cost no points
 The diagnosis
     ``diagnosis``: which hypothesis explains what came
     ``hypotheses/``: all of them, with an index

@@ -252,7 +252,7 @@ void pair(const S* b, int64_t row_stride, int64_t depth, int64_t step, int64_t c
 }  // namespace
 
 void fill(Bf16Kernels& kernels) {
-    kernels = {"emulated", kRows, 2, 1.5, false, nothing, nothing, tile, pairs_tile, couple, finish, round_all, widen_all, turn<Bf16>, turn<float>,
+    kernels = {"emulated", kRows, 2, 1.5, false, nothing, nothing, tile, nullptr, nullptr, pairs_tile, couple, finish, round_all, widen_all, turn<Bf16>, turn<float>,
                pair<Bf16>, pair<float>, pair_turned<Bf16>, pair_turned<float>};
 }
 

@@ -44,16 +44,88 @@ struct Sums {
     }
 };
 
-void tile(const Bf16* const* a, const Run* runs, int64_t run_count, const Bf16* b, float* c, bool accumulate) {
-    Sums all;
-    Sums::load(all, c, accumulate);
+HG_INLINE void add_runs(Sums& all, const Bf16* const* a, const Run* runs, int64_t run_count, const Bf16* b) {
     const Bf16* row[kRows];
 #pragma GCC unroll 8
     for (int i = 0; i < kRows; ++i) row[i] = a[i];
     for (const Run* run = runs; run < runs + run_count; ++run)
         for (int64_t k = run->offset, end = k + run->count; k < end; k += 2, b += 2 * kBf16Columns)
             Sums::add(all, b, [&](int i) { return row[i] + k; });
+}
+
+void tile(const Bf16* const* a, const Run* runs, int64_t run_count, const Bf16* b, float* c, bool accumulate) {
+    Sums all;
+    Sums::load(all, c, accumulate);
+    add_runs(all, a, runs, run_count, b);
     Sums::store(all, c);
+}
+
+HG_INLINE __mmask16 first(int64_t count) {
+    return static_cast<__mmask16>((1u << (count < 0 ? 0 : count < 16 ? count : 16)) - 1);
+}
+
+template <bool half>
+HG_INLINE void put(const Sums& all, const Bf16TileRows& to) {
+    const __m512 zero = _mm512_setzero_ps();
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) {
+        const __mmask16 some = first(to.columns - 16 * v);
+        const __m512 bias = to.bias ? _mm512_maskz_loadu_ps(some, to.bias + 16 * v) : zero;
+#pragma GCC unroll 8
+        for (int i = 0; i < kRows; ++i) {
+            if (i >= to.count) break;
+            __m512 sum = all.sum[i][v];
+            if (to.bias) sum = _mm512_add_ps(sum, bias);
+            if constexpr (half) {
+                auto* out = static_cast<Bf16*>(to.rows[i]) + 16 * v;
+                if (to.accumulate)
+                    sum = _mm512_add_ps(sum, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(some, out)), 16)));
+                if (to.rectify) sum = _mm512_mask_mov_ps(sum, _mm512_cmp_ps_mask(sum, zero, _CMP_LT_OQ), zero);
+                _mm256_mask_storeu_epi16(out, some, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(sum)));
+            } else {
+                auto* out = static_cast<float*>(to.rows[i]) + 16 * v;
+                if (to.accumulate) sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(some, out));
+                if (to.rectify) sum = _mm512_mask_mov_ps(sum, _mm512_cmp_ps_mask(sum, zero, _CMP_LT_OQ), zero);
+                _mm512_mask_storeu_ps(out, some, sum);
+            }
+        }
+    }
+}
+
+void tile_to(const Bf16* const* a, const Run* runs, int64_t run_count, const Bf16* b, const float* c, const Bf16TileRows& to) {
+    Sums all;
+    Sums::load(all, c, c != nullptr);
+    add_runs(all, a, runs, run_count, b);
+    to.is_half ? put<true>(all, to) : put<false>(all, to);
+}
+
+template <int panels>
+HG_INLINE void row_of(const Bf16* a, int64_t depth, const Bf16* b, int64_t panel_size, float* c) {
+    __m512 sum[2 * panels];
+#pragma GCC unroll 8
+    for (int v = 0; v < 2 * panels; ++v) sum[v] = _mm512_setzero_ps();
+    for (int64_t k = 0; k < depth; k += 2, b += 2 * kBf16Columns) {
+        int32_t both;
+        __builtin_memcpy(&both, a + k, sizeof both);
+        const __m512i pair = _mm512_set1_epi32(both);
+#pragma GCC unroll 8
+        for (int v = 0; v < 2 * panels; ++v) {
+            const Bf16* right = b + v / 2 * panel_size + v % 2 * 32;
+            if (v % 2 == 0) __builtin_prefetch(right + 2048);
+            if (v % 2 == 0) __builtin_prefetch(right + 2080);
+            sum[v] = _mm512_dpbf16_ps(sum[v], reinterpret_cast<__m512bh>(pair), reinterpret_cast<__m512bh>(_mm512_loadu_si512(right)));
+        }
+    }
+#pragma GCC unroll 8
+    for (int v = 0; v < 2 * panels; ++v) _mm512_storeu_ps(c + 16 * v, sum[v]);
+}
+
+void row(const Bf16* a, int64_t depth, const Bf16* b, int64_t panel_size, int64_t panels, float* c) {
+    static_assert(kBf16RowPanels == 4);
+    panels == 4   ? row_of<4>(a, depth, b, panel_size, c)
+    : panels == 3 ? row_of<3>(a, depth, b, panel_size, c)
+    : panels == 2 ? row_of<2>(a, depth, b, panel_size, c)
+                  : row_of<1>(a, depth, b, panel_size, c);
 }
 
 void pairs_tile(const Bf16* const* a, int64_t offset, int64_t pairs, const Bf16* b, float* c, bool accumulate) {
@@ -129,6 +201,8 @@ void use_dot(Bf16Kernels& kernels) {
     kernels.tile_rows = kRows;
     kernels.cost = 0.5;
     kernels.tile = tile;
+    kernels.tile_to = tile_to;
+    kernels.row = row;
     kernels.pairs_tile = pairs_tile;
     kernels.pair_full = pair_full;
     kernels.pair_turned_full = pair_turned_full;

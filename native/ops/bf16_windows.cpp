@@ -163,26 +163,24 @@ void pack_filters(const WindowRows& rows, const Taps& taps, int64_t C, int64_t l
 }
 
 // Where the windows' results go: row i of a line is `step` numbers behind row i - 1.
-struct Target {
+struct Places {
     Bf16* out;
     int64_t grid_h, grid_w, step, line, image;  // numbers from window to window, line to line, image to image
-    Bf16* at(int64_t row) const {
-        const int64_t y = row / grid_w;
-        return out + y / grid_h * image + y % grid_h * line + row % grid_w * step;
-    }
     bool is_dense() const { return line == grid_w * step && image == grid_h * line; }
+    int64_t operator()(int64_t row) const {
+        const int64_t y = row / grid_w;
+        return y / grid_h * image + y % grid_h * line + row % grid_w * step;
+    }
 };
 
-void multiply_filters(const WindowRows& rows, const Bf16Panels& filters, const float* bias, const Target& to) {
-    const int64_t F = filters.columns;
+void multiply_filters(const WindowRows& rows, const Bf16Panels& filters, const float* bias, bool rectify, const Places& to) {
     const int64_t groups = std::min(filters.panels(), std::max<int64_t>(1, kTasks / rows.blocks));
-    multiply_blocks(rows, filters, groups, [&](const RowBlock& block, int64_t panel, const float* sums) {
-        const int64_t f = panel * kBf16Columns, count = std::min(kBf16Columns, F - f);
-        const int64_t at_once = to.is_dense() ? block.rows : to.grid_w;
-        for (int64_t row = 0; row < block.rows; row += at_once)
-            bf16_kernels().finish(sums + row * kBf16Columns, at_once, count,
-                                  {to.at(block.first + row) + f, nullptr, to.step, bias ? bias + f : nullptr, false, false});
-    });
+    const auto target = [&](const RowBlock& block, int64_t panel) {
+        const int64_t f = panel * kBf16Columns;
+        return Bf16Target{to.out + f, nullptr, to.step, to.is_dense() ? block.rows : to.grid_w, bias ? bias + f : nullptr, rectify, false};
+    };
+    if (to.is_dense()) return multiply_blocks(rows, filters, groups, target, [&](int64_t row) { return row * to.step; });
+    multiply_blocks(rows, filters, groups, target, to);
 }
 
 // Few channels, of which a panel would be nearly empty: the gradients of all patches, image by image, added where they
@@ -220,10 +218,9 @@ void narrow_backward_input(const ConvSizes& s, const Bf16* dout, const float* w,
 
 }  // namespace
 
-void windows_forward(const ConvSizes& s, const Bf16* x, const float* w, const Sink<Bf16>& to) {
-    if (!s.N || !s.F) return;
+PackedPanels pack_windows(const ConvSizes& s, const float* w) {
     const Taps taps = window(s);
-    const WindowRows rows(forward_windows(s, x), s.N, taps);
+    const WindowRows rows(forward_windows<Bf16>(s, nullptr), s.N, taps);
     const int64_t area = taps.count, lines = times(s.C, area);
     PackedPanels filters(rows.runs.depth(), s.F);
     pack_filters(rows, taps, s.C, lines,
@@ -231,7 +228,19 @@ void windows_forward(const ConvSizes& s, const Bf16* x, const float* w, const Si
                      bf16_kernels().turn_full(w + f * lines, lines, count, lines, made, kBf16Columns);
                  },
                  [&](int64_t t, int64_t c) { return c * area + t; }, filters);
-    multiply_filters(rows, filters, to.bias, {to.out, s.OH, s.OW, s.F, s.OW * s.F, s.OH * s.OW * s.F});
+    return filters;
+}
+
+void windows_forward(const ConvSizes& s, const Bf16* x, const Bf16Panels& filters, const Sink<Bf16>& to) {
+    if (!s.N || !s.F) return;
+    const Taps taps = window(s);
+    const WindowRows rows(forward_windows(s, x), s.N, taps);
+    multiply_filters(rows, filters, to.bias, to.rectify, {to.out, s.OH, s.OW, s.F, s.OW * s.F, s.OH * s.OW * s.F});
+}
+
+void windows_forward(const ConvSizes& s, const Bf16* x, const float* w, const Sink<Bf16>& to) {
+    if (!s.N || !s.F) return;
+    windows_forward(s, x, pack_windows(s, w), to);
 }
 
 void windows_backward_input(const ConvSizes& s, const Bf16* dout, const float* w, Bf16* dx) {
@@ -261,8 +270,8 @@ void windows_backward_input(const ConvSizes& s, const Bf16* dout, const float* w
                                                           made + f * area * kBf16Columns, kBf16Columns);
                          },
                          [&](int64_t t, int64_t f) { return f * area + places.get()[t]; }, filters);
-            const Target to{dx + (py * s.W + px) * s.C, height, width, s.stride_x * s.C, s.stride_y * s.W * s.C, s.H * s.W * s.C};
-            multiply_filters(rows, filters, nullptr, to);
+            const Places to{dx + (py * s.W + px) * s.C, height, width, s.stride_x * s.C, s.stride_y * s.W * s.C, s.H * s.W * s.C};
+            multiply_filters(rows, filters, nullptr, false, to);
         }
 }
 

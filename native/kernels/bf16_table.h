@@ -17,6 +17,7 @@ namespace handgrad {
 
 constexpr int64_t kBf16Columns = 32;
 constexpr int64_t kBf16RowPanels = 4;
+constexpr int64_t kBf16Beyond = 32;
 
 // What becomes of rows of sums: [C +] sums [+ bias], then max(0, C) where `rectify`.  C is bf16 (half) or float32.
 struct Bf16Finish {
@@ -52,6 +53,9 @@ struct Bf16Kernels {
     // A tile whose columns of A lie anywhere, or null: numbers 2 p and 2 p + 1 of row i are side by side at
     // a[p] + offset + 2 i.
     void (*pairs_tile)(const Bf16* const* a, int64_t offset, int64_t pairs, const Bf16* b, float* c, bool accumulate);
+    // Rows [i * stride, ..) of out = the runs behind a[i], side by side; out has kBf16Beyond numbers behind each row, and so
+    // has what is read behind each run.
+    void (*gather)(const Bf16* const* a, int64_t rows, const Run* runs, int64_t run_count, Bf16* out, int64_t stride);
     // out[2 i] = first[i], out[2 i + 1] = second[i], i < n.
     void (*couple)(const Bf16* first, const Bf16* second, int64_t n, Bf16* out);
     // The first `rows` rows of C, and of those the first `columns` numbers.  What is to be rounded to a subnormal number

@@ -59,7 +59,8 @@ void ConvScores::take(const GivenWeights& given) {
 bool ConvScores::by_winograd(const Bf16* x, Bf16* out) const {
     if (conv_mode() != ConvMode::kFast || s_.groups > 1 || (pool_ && (s_.OH < 2 || s_.OW < 2))) return false;
     Scratch<uint8_t> places(pool_ ? times(s_.N, s_.OH / 2, s_.OW / 2, s_.F) : 0);
-    if (!winograd_forward(s_, Source<Bf16>{x}, w_.get(), Sink<Bf16>{out, b_.get(), pool_ ? places.get() : nullptr, rectify_})) return false;
+    const Sink<Bf16> to{out, b_.get(), pool_ ? places.get() : nullptr, rectify_};
+    if (!winograd_forward(s_, Source<Bf16>{x}, w_.get(), to, filters_.has_value())) return false;
     if (rectify_ && !pool_) rectify(out, times(s_.N, s_.OH, s_.OW, s_.F));
     return true;
 }

@@ -9,7 +9,6 @@ namespace {
 
 constexpr int64_t kBlockRows = 128;  // windows of a block, of several images or of a part of one
 constexpr int64_t kTasks = 16;       // wanted, so that two to eight threads end together
-constexpr int64_t kWide = 16;        // numbers that are copied at once
 constexpr int64_t kTileRows = 16;    // of pixels that a strided kernel reads at one stride
 
 // The patches of windows, row after row of the grid.  Pixels are read in the image itself where no window leaves it,
@@ -63,10 +62,10 @@ class WindowRows final : public Bf16Rows {
         if (whole_) channels_ = g_.C;
         width_ = in_image_ ? g_.W : right - left + 1;
         const int64_t strip_rows = (lines_ - 1) * g_.step_y + high_y_ - low_y_ + 1;
-        strip_size_ = in_image_ ? 0 : round_up(plus(times(strip_rows, width_, channels_), kWide), 32);
+        strip_size_ = in_image_ ? 0 : round_up(plus(times(strip_rows, width_, channels_), kBf16Beyond), 32);
         if (whole_) {
             depth_ = times(taps.count, g_.C);
-            row_size_ = round_up(depth_, kernel.step) + 32;
+            row_size_ = round_up(depth_, kernel.step) + kBf16Beyond;
             runs.add(0, round_up(depth_, kernel.step));
             for (int64_t t = 0; t < taps.count; ++t) parts_.add(tap_offset(t), g_.C);
         } else {
@@ -112,22 +111,15 @@ class WindowRows final : public Bf16Rows {
             }
     }
 
-    // Of short runs kWide numbers are copied, from a strip that has so many more: the next run overwrites them.
     void copy_patches(int64_t rows, Bf16* memory, const Bf16** a) const {
         const int64_t count = parts_.pieces() ? parts_.run_count(0) : 0;
         const Run* parts = count ? parts_.runs(0) : nullptr;
-        bool is_short = !in_image_;
-        for (int64_t i = 0; i < count; ++i) is_short = is_short && parts[i].count <= kWide;
+        if (!in_image_) bf16_kernels().gather(a, rows, parts, count, memory, row_size_);  // strips have numbers beyond
         for (int64_t row = 0; row < rows; ++row) {
             Bf16* patch = memory + row * row_size_;
             Bf16* to = patch;
-            for (int64_t i = 0; i < count; to += parts[i++].count) {
-                if (is_short)
-                    std::memcpy(to, a[row] + parts[i].offset, kWide * sizeof(Bf16));
-                else
-                    copy_run(to, a[row] + parts[i].offset, parts[i].count);
-            }
-            for (int64_t i = depth_; i < row_size_ - 32; ++i) patch[i] = Bf16{};
+            for (int64_t i = 0; in_image_ && i < count; to += parts[i++].count) copy_run(to, a[row] + parts[i].offset, parts[i].count);
+            for (int64_t i = depth_; i < row_size_ - kBf16Beyond; ++i) patch[i] = Bf16{};
             a[row] = patch;
         }
     }
@@ -141,24 +133,25 @@ class WindowRows final : public Bf16Rows {
     bool whole_ = false, in_image_ = false;
 };
 
-// Panels of filters: lines(panel, memory) writes numbers (line, column) of a panel to memory, kBf16Columns a line; line
-// (t, c) of a window's depth is number place(t, c) of them.
-template <class Lines, class Place>
-void pack_filters(const WindowRows& rows, const Taps& taps, int64_t C, int64_t lines, Lines&& write, Place&& place, PackedPanels& to) {
-    const Bf16Kernels& kernel = bf16_kernels();
-    const int64_t own = times(plus(lines, to.depth), kBf16Columns), depth_of_tap = rows.is_whole() ? C : round_up(C, kernel.step);
+// Panels of filters: write(first, columns, memory) writes numbers (line, column) of a panel to memory, kBf16Columns a line;
+// line (t, c) of a window's depth is number place(t, c) of them.
+template <class Write, class Place>
+void pack_filters(const WindowRows& rows, const Taps& taps, int64_t C, int64_t lines, Write&& write, Place&& place, PackedPanels& to) {
+    static const Bf16 zeros[kBf16Columns] = {};
+    const int64_t own = times(lines, kBf16Columns), depth_of_tap = rows.is_whole() ? C : round_up(C, bf16_kernels().step);
+    Scratch<int64_t> order(to.depth);  // the line of each number in depth, or -1
+    std::fill_n(order.get(), to.depth, int64_t{-1});
+    for (int64_t t = 0; t < taps.count; ++t)
+        for (int64_t c = 0; c < C; ++c) order.get()[t * depth_of_tap + c] = place(t, c);
     Scratch<Bf16> memory(times(thread_count(), own));
     parallel(to.panels(), [&](int64_t panel, int worker) {
         Bf16* made = memory.get() + worker * own;
-        Bf16* ordered = made + lines * kBf16Columns;
         const int64_t columns = std::min(kBf16Columns, to.columns - panel * kBf16Columns);
+        if (columns < kBf16Columns) std::fill_n(made, own, Bf16{});
         write(panel * kBf16Columns, columns, made);
-        std::fill_n(ordered, to.size(), Bf16{0});
-        for (int64_t t = 0; t < taps.count; ++t)
-            for (int64_t c = 0; c < C; ++c)
-                std::memcpy(ordered + (t * depth_of_tap + c) * kBf16Columns, made + place(t, c) * kBf16Columns,
-                            kBf16Columns * sizeof(Bf16));
-        kernel.pair(ordered, kBf16Columns, to.depth, kernel.step, columns, to.at(panel));
+        const auto line = [&](int64_t k) { return order.get()[k] < 0 ? zeros : made + order.get()[k] * kBf16Columns; };
+        for (int64_t k = 0; k < to.depth; k += 2)
+            bf16_kernels().couple(line(k), line(k + 1), kBf16Columns, to.at(panel) + k * kBf16Columns);
     });
 }
 

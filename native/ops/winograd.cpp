@@ -264,8 +264,10 @@ bool weight_gradients(const WinogradTransforms& kernel, const ConvSizes& s, cons
 // a weight, and of fewer than kManyWeights they do not pay; for the gradient of the weights only where each task
 // keeps the sums of a panel.  These are from two threads' times of 15 convolutions of 32 to 2048 such tiles and
 // 16 to 256 channels (AMD Zen 4).  On other processors what is transformed costs more or less, see winograd_costs.
-// is_half: of bf16 images, the products of the direct algorithm cost Bf16Kernels::cost.
-const WinogradTransforms* choose(const ConvSizes& s, Pass pass, bool is_half, int64_t C, int64_t F, int64_t H, int64_t W) {
+// is_half: of bf16 images, the products of the direct algorithm cost Bf16Kernels::cost.  is_packed: it has its weights
+// packed, and reads pixels where they lie.
+const WinogradTransforms* choose(const ConvSizes& s, Pass pass, bool is_half, int64_t C, int64_t F, int64_t H, int64_t W,
+                                 bool is_packed = false) {
     if (s.HH != 3 || s.WW != 3 || s.stride_y != 1 || s.stride_x != 1 || s.dilated()) return nullptr;
     if (!s.N || !C || !F || !H || !W) return nullptr;
     const auto& kernel = kernels<float>().winograd;
@@ -287,7 +289,8 @@ const WinogradTransforms* choose(const ConvSizes& s, Pass pass, bool is_half, in
     const double outputs = static_cast<double>(times(s.N, H, W));
     const bool unpacked = pass == Pass::kForward && few_windows(s) && !is_half;
     const double product = is_half ? bf16_kernels().cost : 1;
-    const double direct = 9 * (outputs * channels * (product * static_cast<double>(F) + 20) + (unpacked ? 45 : 60) * weights);
+    const double packing = is_packed ? 0 : unpacked ? 45 : 60;
+    const double direct = 9 * (outputs * channels * (product * static_cast<double>(F) + (is_packed ? 5 : 20)) + packing * weights);
     const double two = cost(kernel.two, 25, 30), four = cost(kernel.four, 25, 30), least = std::min({direct, two, four});
     constexpr double kManyWeights = 4096;
     const bool of_weights = pass == Pass::kWeights;
@@ -315,8 +318,8 @@ int64_t winograd_choice(const ConvSizes& s, Pass pass) {
 
 bool winograd_takes(const ConvSizes& s) { return choose(s, Pass::kForward, false, s.C, s.F, s.OH, s.OW); }
 
-bool winograd_forward(const ConvSizes& s, const AnySource& x, const float* w, const AnySink& to) {
-    const WinogradTransforms* kernel = choose(s, Pass::kForward, x.is_half, s.C, s.F, s.OH, s.OW);
+bool winograd_forward(const ConvSizes& s, const AnySource& x, const float* w, const AnySink& to, bool is_packed) {
+    const WinogradTransforms* kernel = choose(s, Pass::kForward, x.is_half, s.C, s.F, s.OH, s.OW, is_packed);
     return kernel && correlate(*kernel, {s.N, s.H, s.W, s.C, s.F, s.OH, s.OW, s.pad_y, s.pad_x, 9, s.C * 9, false}, x, w, to);
 }
 

@@ -8,7 +8,8 @@ namespace handgrad {
 // Each returns false where the direct algorithm is to compute instead: because this convolution is of
 // another kind, or the direct algorithm is faster, or (then the output is overwritten) because a result is
 // not finite, or so small are the numbers that the transforms would round them to subnormal ones.
-bool winograd_forward(const ConvSizes& s, const AnySource& x, const float* w, const AnySink& to);
+// is_packed: whether the direct algorithm has its weights packed already.
+bool winograd_forward(const ConvSizes& s, const AnySource& x, const float* w, const AnySink& to, bool is_packed = false);
 bool winograd_backward_input(const ConvSizes& s, const AnySource& dout, const float* w, const AnySink& dx);
 bool winograd_backward_weights(const ConvSizes& s, const AnySource& dout, const AnySource& x, float* dw);
 

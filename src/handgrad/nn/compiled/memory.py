@@ -39,8 +39,8 @@ class Ref(NamedTuple):
 class Memory:
     """Slots and operations of a plan for arrays of `dtype`.
 
-    Values of layers and their gradients are stored in the plan's memory, in bf16 where `is_half`.  for_scores:
-    whether no backward follows.
+    Values of layers and their gradients are stored in the plan's memory, in bf16 where `is_half`.  for_scores
+    says that no backward follows.
 
     Attributes: ops; sizes, of the slots in bytes; carried, the pairs (slot before a step, slot after it,
     whether what was before the last step is kept); given, results: slots that a run binds; shapes, of the

@@ -64,7 +64,7 @@ class ScorePlan:
         return self._run("scores", X)
 
     def of_any(self, X: np.ndarray) -> np.ndarray | None:
-        """Return the scores of any array of the plan's shape, and whoever uses the plan; None as a call does."""
+        """Return the scores of any array of the plan's shape, also while another thread uses the plan."""
         X = np.ascontiguousarray(X, self._dtype)
         found = self(X)
         if found is None and X.shape == self._shape and engines.current() == self._engine:
@@ -122,11 +122,13 @@ class ScorePlan:
         return scores
 
     def _keep_fixed(self, arrays: dict[str, np.ndarray]) -> bool:
-        """Whether arrays cannot change, where the plan freezes; running statistics are replaced, not changed."""
+        """Whether the arrays cannot change; running statistics are made so, as training replaces them."""
         if not self._freezes or any(w.flags.writeable for w in self._model._params.values()):
             return False
         for array in arrays.values():
-            array.setflags(write=False)
+            if array.flags.writeable:
+                array.setflags(write=False)
+                self._model._frozen.append(array)
         return True
 
     def _marks(self) -> list[Any]:

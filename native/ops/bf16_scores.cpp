@@ -6,7 +6,6 @@
 #include "core/threads.h"
 #include "ops/bf16_windows.h"
 #include "ops/norm.h"
-#include "ops/winograd.h"
 
 namespace handgrad {
 namespace {
@@ -52,25 +51,26 @@ void ConvScores::take(const GivenWeights& given) {
     w_ = std::move(w);
     b_ = std::move(folded.shift);
     filters_.reset();
-    if (s_.groups == 1) filters_.emplace(pack_windows(s_, w_.get()));
+    transformed_.forget();
 }
 
 // Returns false where another algorithm is to compute.
-bool ConvScores::by_winograd(const Bf16* x, Bf16* out) const {
+bool ConvScores::by_winograd(const Bf16* x, Bf16* out) {
     if (conv_mode() != ConvMode::kFast || s_.groups > 1 || (pool_ && (s_.OH < 2 || s_.OW < 2))) return false;
     Scratch<uint8_t> places(pool_ ? times(s_.N, s_.OH / 2, s_.OW / 2, s_.F) : 0);
     const Sink<Bf16> to{out, b_.get(), pool_ ? places.get() : nullptr, rectify_};
-    if (!winograd_forward(s_, Source<Bf16>{x}, w_.get(), to, filters_.has_value())) return false;
+    if (!winograd_forward(s_, Source<Bf16>{x}, w_.get(), to, &transformed_)) return false;
     if (rectify_ && !pool_) rectify(out, times(s_.N, s_.OH, s_.OW, s_.F));
     return true;
 }
 
-void ConvScores::run(const Bf16* x, Bf16* out) const {
+void ConvScores::run(const Bf16* x, Bf16* out) {
     if (by_winograd(x, out)) return;
     const int64_t count = times(s_.N, s_.OH, s_.OW, s_.F);
     Scratch<Bf16> images(pool_ ? count : 0);
     Bf16* to = pool_ ? images.get() : out;
-    if (filters_) {
+    if (s_.groups == 1) {
+        if (!filters_) filters_.emplace(pack_windows(s_, w_.get()));
         windows_forward(s_, x, *filters_, {to, b_.get(), nullptr, rectify_});
     } else {
         conv_forward(s_, x, w_.get(), Sink<Bf16>{to, b_.get()});

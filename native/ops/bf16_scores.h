@@ -8,6 +8,7 @@
 #include "ops/bf16_conv.h"
 #include "ops/bf16_product.h"
 #include "ops/stem.h"
+#include "ops/winograd.h"
 
 namespace handgrad {
 
@@ -22,14 +23,15 @@ class ConvScores {
   public:
     ConvScores(const ConvSizes& s, bool rectify, bool pool) : s_(s), rectify_(rectify), pool_(pool) {}
     void take(const GivenWeights& given);
-    void run(const Bf16* x, Bf16* out) const;
+    void run(const Bf16* x, Bf16* out);
 
   private:
-    bool by_winograd(const Bf16* x, Bf16* out) const;
+    bool by_winograd(const Bf16* x, Bf16* out);
     const ConvSizes s_;
     const bool rectify_, pool_;
     Scratch<float> w_, b_;
-    std::optional<PackedPanels> filters_;
+    std::optional<PackedPanels> filters_;  // made when they are asked for, as are
+    WinogradFilters transformed_;
 };
 
 // The same of x (rows, depth) times w (depth, columns).
@@ -39,7 +41,7 @@ class AffineScores {
         : rows_(rows), depth_(depth), columns_(columns), rectify_(rectify) {}
     void take(const GivenWeights& given);
     template <class T>
-    void run(const Bf16* x, T* out) const {
+    void run(const Bf16* x, T* out) {
         multiply({x, depth_, 1}, *factor_, rows_, depth_, {out, columns_, b_.get(), rectify_});
     }
 

@@ -33,7 +33,7 @@ class Kept {
   public:
     template <class... Sizes>
     explicit Kept(Sizes&&... sizes) : scores_(std::forward<Sizes>(sizes)...) {}
-    const Scores& made(const Context& c, const WeightSlots& given) {
+    Scores& made(const Context& c, const WeightSlots& given) {
         if (!c.binding || c.binding != binding_) {
             binding_ = 0;  // until it is made
             scores_.take(given.at(c));

@@ -50,7 +50,7 @@ Op affine_scores_op(const Args& a) {
     const int64_t x = a.slot<Bf16>(0, times(rows, depth)), out = is_full ? a.slot<float>(3, count) : a.slot<Bf16>(3, count);
     const auto kept = std::make_shared<Kept<AffineScores>>(rows, depth, columns, a.flag(3));
     return [=](Context& c) {
-        const AffineScores& scores = kept->made(c, given);
+        AffineScores& scores = kept->made(c, given);
         if (is_full)
             scores.run(c.at<const Bf16>(x), c.at<float>(out));
         else

@@ -413,6 +413,8 @@ def test_another_engine_scores_in_float32():
     model, X = _trained(NETWORKS["wide"]())
     with engines.use("vectorized"):
         expected = model.loss(X[:4])
-    _in_half(model, X[:4].shape)
+    scores = _in_half(model, X[:4].shape).loss(X[:4])
+    with engines.use("native"):  # the same one by its name
+        np.testing.assert_array_equal(model.loss(X[:4]), scores)
     with engines.use("vectorized"):
         np.testing.assert_array_equal(model.loss(X[:4]), expected)

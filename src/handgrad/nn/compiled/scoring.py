@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from handgrad.nn.model import Model
 
 
+_ENGINES = ("auto", "native")  # whose scores are those of a plan
 _MARKED = ("eps", *STATISTICS)  # options of a normalisation that its scores depend on
 
 
@@ -59,7 +60,7 @@ class ScorePlan:
 
     def __call__(self, X: Any) -> np.ndarray | None:
         """Return the scores of X, or None."""
-        if type(X) is not np.ndarray or X.shape != self._shape or engines.current() != self._engine:
+        if type(X) is not np.ndarray or X.shape != self._shape or engines.current() not in _ENGINES:
             return None
         return self._run("scores", X)
 
@@ -67,7 +68,7 @@ class ScorePlan:
         """Return the scores of any array of the plan's shape, also while another thread uses the plan."""
         X = np.ascontiguousarray(X, self._dtype)
         found = self(X)
-        if found is None and X.shape == self._shape and engines.current() == self._engine:
+        if found is None and X.shape == self._shape and engines.current() in _ENGINES:
             found = ScorePlan(self._model, self._shape, self.is_half)(X)
         return found
 
@@ -182,7 +183,6 @@ class ScorePlan:
         if model.dtype is not None and model._casts_input and np.dtype(model.dtype) != first.dtype:
             raise NotCovered("another dtype of the inputs")
         self._dtype = first.dtype
-        self._engine = engines.current()
         self._settings_of_kernels = engines.get("native").plans.settings()
         memory = Memory(self._dtype, self.is_half, for_scores=True)
         with in_mode("test"):

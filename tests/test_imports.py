@@ -20,6 +20,7 @@ ROOT = Path(handgrad.__file__).parent
 # what a course hands out is text here
 HANDED_OUT = ROOT / "courses" / "kit" / "files"
 FILES = sorted(path for path in ROOT.rglob("*.py") if HANDED_OUT not in path.parents)
+TEXTS = {path: path.read_text("utf-8") for path in FILES}
 # an engine that is not built cannot be imported
 MISSING = tuple(
     f"handgrad.engines.{name}" for name in engines.NAMES if name not in engines.available()
@@ -147,10 +148,12 @@ def test_every_part_has_its_place_in_the_order():
     assert parts - {"__init__"} <= set(MAY_IMPORT)
 
 
-@pytest.mark.parametrize("path", FILES, ids=module_of)
-def test_imports_run_downwards(path):
-    wrong = wrong_imports(path.read_text("utf-8"), module_of(path), path.name == "__init__.py")
-    assert not wrong, f"{module_of(path)} must not import {wrong}"
+def test_imports_run_downwards():
+    found = {
+        module_of(path): wrong_imports(TEXTS[path], module_of(path), path.name == "__init__.py")
+        for path in FILES
+    }
+    assert not {module: wrong for module, wrong in found.items() if wrong}
 
 
 def test_the_order_has_no_circle():
@@ -242,10 +245,10 @@ def circles(graph: dict[str, set[str]]) -> list[str]:
         left = kept
 
 
-@pytest.mark.parametrize("path", FILES, ids=module_of)
-def test_functions_import_only_what_is_heavy(path):
-    late = late_imports(path.read_text("utf-8"), module_of(path))
-    assert not late, f"{module_of(path)}: import at the top: {late}"
+def test_functions_import_only_what_is_heavy():
+    found = {module_of(path): late_imports(TEXTS[path], module_of(path)) for path in FILES}
+    late = {module: names for module, names in found.items() if names}
+    assert not late, f"import at the top: {late}"
 
 
 def test_no_modules_import_one_another():
@@ -414,9 +417,10 @@ PICKLES = ROOT / "courses" / "pickles.py"
 @pytest.mark.goal(
     24, "files without pickle, eval, exec, yaml or allow_pickle (the courses' writer aside)"
 )
-@pytest.mark.parametrize("path", [path for path in FILES if path != PICKLES], ids=module_of)
-def test_nothing_that_can_run_foreign_code(path):
-    assert not forbidden(path.read_text("utf-8"))
+def test_nothing_that_can_run_foreign_code(record_property):
+    found = {module_of(path): forbidden(TEXTS[path]) for path in FILES if path != PICKLES}
+    assert not {module: calls for module, calls in found.items() if calls}
+    record_property("checks", len(found))
 
 
 def test_only_the_courses_pickles_are_excepted():
@@ -453,17 +457,20 @@ def public(module) -> dict[str, object]:
     return {name: getattr(module, name) for name in getattr(module, "__all__", ())}
 
 
-@pytest.mark.parametrize("name", ["handgrad", *MODULES])
-def test_every_public_name_exists_and_has_a_docstring(name):
-    module = importlib.import_module(name)
-    assert module.__doc__, f"{name} has no docstring"
-    if name.startswith("handgrad.engines."):
-        return  # the layer of the same name documents an engine's function
-    for public_name, thing in public(module).items():
-        if inspect.isclass(thing) or inspect.isroutine(thing):
-            own = thing.__doc__ or ""
-            assert own.strip(), f"{name}.{public_name} has no docstring"
-            assert not own.startswith(f"{public_name}("), f"{name}.{public_name}: a generated one"
+def test_every_public_name_exists_and_has_a_docstring():
+    missing = []
+    for name in ["handgrad", *MODULES]:
+        module = importlib.import_module(name)
+        if not module.__doc__:
+            missing.append(name)
+        if name.startswith("handgrad.engines."):
+            continue  # the layer of the same name documents an engine's function
+        for public_name, thing in public(module).items():
+            if inspect.isclass(thing) or inspect.isroutine(thing):
+                own = (thing.__doc__ or "").strip()
+                if not own or own.startswith(f"{public_name}("):  # or a generated one
+                    missing.append(f"{name}.{public_name}")
+    assert not missing, f"without a docstring: {missing}"
 
 
 @pytest.mark.thorough(keep=4)

@@ -30,8 +30,9 @@ def check(monkeypatch):
 
 @pytest.mark.parametrize(
     "name",
-    ["versions_agree", "dependencies_are_justified", "actions_are_pinned", "steps_are_targets"],
-)
+    ["versions_agree", "dependencies_are_justified", "actions_are_pinned", "runners_are_there",
+     "steps_are_targets"],
+)  # fmt: skip
 def test_a_release_may_go_out(check, name):
     assert name in [one.__name__ for one in check.QUICK]
     assert list(getattr(check, name)()) == []
@@ -62,8 +63,10 @@ def test_what_held_is_recorded(check, monkeypatch, tmp_path, failed, recorded):
          "click: 8.1 in pyproject.toml, 8.0 on the page"),
         ("docs/dependencies.md", "| click |", "| clack |", "dependencies_are_justified",
          "clack: None in pyproject.toml, 8.1 on the page"),
-        (".github/workflows/wheels.yml", "11bd71901bbe5b1630ceea73d27597364c9af683 # v4.2.2", "v4",
-         "actions_are_pinned", "actions/checkout@v4 is not pinned"),
+        (".github/workflows/wheels.yml", "3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1", "v7",
+         "actions_are_pinned", "actions/checkout@v7 is not pinned"),
+        (".github/workflows/wheels.yml", "macos-15-intel", "macos-14", "runners_are_there",
+         "wheels.yml: macos-14 is retired"),
         (".github/workflows/wheels.yml", "make release-check", "make relase", "steps_are_targets",
          "no target relase"),
     ],
@@ -167,6 +170,17 @@ def test_what_has_no_wheel_is_left_out_for_a_free_threaded_python(monkeypatch, t
     monkeypatch.setattr(wheels, "kind", lambda python: (14, False))
     assert wheels.installed(wheel, "python3.14", True) == []
     assert ran[2:] == [[f"{wheel}[test]"]]
+
+
+def test_a_wheel_of_the_stable_abi_is_audited(monkeypatch):
+    wheels = tool(monkeypatch, "release", "wheels")
+    ran = []
+    monkeypatch.setattr(wheels, "run", lambda command: ran.append(command[1:]))
+    for abi in ("cp311", "abi3", "cp314t"):
+        wheels.audit(Path(f"handgrad-0.1.0-cp312-{abi}-manylinux_2_28_x86_64.whl"))
+    (command,) = ran
+    assert command[:3] == ["-m", "abi3audit", "--strict"]
+    assert "abi3-manylinux" in command[3]
 
 
 ASSEMBLY = """\

@@ -15,6 +15,7 @@ void bind_muon(nanobind::module_& module);
 void bind_norms(nanobind::module_& module);
 void bind_plans(nanobind::module_& module);
 void bind_pools(nanobind::module_& module);
+void bind_files(nanobind::module_& module);
 void bind_flat(nanobind::module_& module);
 
 }  // namespace handgrad

@@ -25,6 +25,7 @@ NB_MODULE(_kernels, module) {
     bind_plans(module);
     bind_pools(module);
     bind_flat(module);
+    bind_files(module);
 
     module.def("thread_count", thread_count);
     module.def("set_thread_count", set_thread_count, "count"_a, nb::call_guard<nb::gil_scoped_release>());

@@ -137,8 +137,13 @@ Feed feed_of(const AnyArray& X, const AnyArray& y, const nb::tuple& prepare) {
 // How the images of all steps are moved, (steps, rows of a batch, 3); of no steps where none is.
 using Moves = nb::ndarray<const int32_t, nb::ndim<3>, nb::device::cpu, nb::c_contig>;
 
-// Returns: steps done; whether all was finite; losses; norms; the carried arrays; those that alternate as they were
-// before the last step (None: as they came); the results.  Without finite numbers the arrays are of no use.
+// Returns a tuple.  Without finite numbers its arrays are of no use.
+//     steps done
+//     whether all was finite
+//     losses, norms
+//     the carried arrays
+//     those that alternate, as they were before the last step (None: as they came)
+//     the results
 template <class T>
 nb::tuple run_(Planned<T>& planned, const AnyArray& X, const AnyArray& y, const nb::tuple& prepare,
                const nb::ndarray<const int64_t, nb::ndim<2>, nb::device::cpu, nb::c_contig>& rows, const std::vector<AnyArray>& carried,

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #endif
 
@@ -54,6 +55,8 @@ Guarded guarded_memory(int64_t bytes) {
 
 void free_guarded(void* base, int64_t) { VirtualFree(base, 0, MEM_RELEASE); }
 
+bool read_at(int, void*, int64_t, int64_t) { return false; }
+
 void at_fork(void (*)(), void (*)(), void (*)()) {}
 
 #else
@@ -86,6 +89,17 @@ Guarded guarded_memory(int64_t bytes) {
 }
 
 void free_guarded(void* base, int64_t length) { munmap(base, static_cast<size_t>(length)); }
+
+bool read_at(int file, void* to, int64_t bytes, int64_t offset) {
+    char* next = static_cast<char*>(to);
+    while (bytes > 0) {
+        const ssize_t got = pread(file, next, static_cast<size_t>(bytes), static_cast<off_t>(offset));
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) return false;
+        next += got, bytes -= got, offset += got;
+    }
+    return true;
+}
 
 void at_fork(void (*before)(), void (*in_parent)(), void (*in_child)()) {
     pthread_atfork(before, in_parent, in_child);

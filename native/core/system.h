@@ -25,6 +25,9 @@ struct Guarded {
 Guarded guarded_memory(int64_t bytes);
 void free_guarded(void* base, int64_t length);
 
+// Reads `bytes` bytes of an open file from `offset` on; false where there are not so many, or no file is read so.
+bool read_at(int file, void* to, int64_t bytes, int64_t offset);
+
 // Calls these in front of a fork, and behind it in parent and child; nothing where processes do not fork.
 void at_fork(void (*before)(), void (*in_parent)(), void (*in_child)());
 

@@ -1,8 +1,8 @@
 // exp(x) of vectors for x <= 0, and the exact rests of products that its arguments may need.
 //
-// With n the whole number next to x / ln 2 and r = x - n ln 2, |r| <= ln 2 / 2, exp(x) is 2^n exp(r), and
-// exp(r) - 1 = r + r^2 q(r) with a short polynomial q.  2^n is put on last, by callers, so that a number
-// below the smallest normal one is rounded once.
+// Let n be the whole number next to x / ln 2, and r = x - n ln 2, so that |r| <= ln 2 / 2.  Then exp(x) is
+// 2^n exp(r), and exp(r) - 1 = r + r^2 q(r) with a short polynomial q.  2^n is put on last, by callers, so that
+// a number below the smallest normal one is rounded once.
 //
 // The coefficients here and in curves.cpp are Handgrad's own: minimax polynomials, by Remez's exchange in
 // 60 digits, to a quarter of a unit in the last place of T or better.

@@ -1,7 +1,7 @@
 // Convolution with few channels a group, channels-last: a vector of output channels at a time, for
-// several places of a row.  Every lane reads its own channel of the image where a group has one; the k-th
-// channel of its group, by a permutation of the vector that holds them all, or, where all the lanes are of
-// one group, by a broadcast.
+// several places of a row.  Where a group has one channel, every lane reads its own.  Else it reads the k-th
+// channel of its group: by a broadcast where all lanes are of one group, and else by a permutation of the
+// vector that holds them all.
 #include "kernels/index.h"
 #include "kernels/simd.h"
 #include "kernels/table.h"

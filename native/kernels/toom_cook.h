@@ -10,10 +10,13 @@
 // the end.  The even and the odd powers are summed apart, once for p and -p.
 //
 // The points +-i together take three multiplications, one more than two real points, and keep the numbers of
-// 8 outputs small, which further real points do not.  A polynomial is there e + o i, e and o the alternating sums
-// of its even and odd coefficients, and a product is e e' - o o' + (e o' + o e') i with e o' + o e' =
-// (e + o) (e' + o') - e e' - o o' (Karatsuba): both factors give e, o and e + o.  Read backwards, for B', that is
-// e + o, o - e and o, the signs and the common divisor being with G.
+// 8 outputs small, which further real points do not.  There a polynomial is e + o i, with e and o the alternating
+// sums of its even and odd coefficients.  A product is e e' - o o' + (e o' + o e') i, where (Karatsuba)
+//
+//     e o' + o e' = (e + o) (e' + o') - e e' - o o'
+//
+// So both factors have e, o and e + o as their three values.  Read backwards, for B', these are e + o, o - e and
+// o; the signs and the common divisor are with G.
 //
 // The points are reciprocals of each other.  0, +-1 and infinity (2 outputs) are exact on small integers;
 // with 1 / sqrt 2 and sqrt 2 (4 outputs) the errors are half of those with 1 and 2, and with 2/3, 1, 3/2 and i

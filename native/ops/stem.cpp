@@ -44,9 +44,9 @@ Scratch<T> filter_matrix(const ConvSizes& s, const float* w) {
     return filter_columns<T>(s.F, s.C, s.HH * s.WW, w);
 }
 
-// mean(P) and C.  Row r of a padded image meets rows r .. r + HH - 1; the pair (r, r + d) belongs to the runs
-// (u, u + d) of the patches with r - OH < u <= r, which is every u but for the first and last HH - 1 rows, so
-// those have sums of their own.
+// mean(P) and C.  Row r of a padded image meets rows r .. r + HH - 1.  The pair (r, r + d) belongs to the runs
+// (u, u + d) of the patches with r - OH < u <= r.  These are all u, but for the first and last HH - 1 rows,
+// which have sums of their own.
 void patch_moments(const ConvSizes& s, const float* x, double* mean, double* covariance) {
     const auto& kernel = kernels<float>().stem;
     const int64_t run = s.WW * s.C, K = s.HH * run, side = round_up(run, kernel.products_side);

@@ -260,9 +260,10 @@ bool weight_gradients(const WinogradTransforms& kernel, const ConvSizes& s, cons
 }
 
 // The transforms to use for F filters over C channels and outputs of H by W, or null for the direct
-// algorithm.  The estimates count multiplications: of the products; 25 for each number that goes through a
-// transform, and 20 for one that the direct algorithm packs; 30 for each weight that is transformed and
-// fetched, 60 for one that the direct algorithm packs, 45 if it reads them as they lie (forward, few windows).
+// algorithm.  The estimates count multiplications: those of the products, and for what is moved
+//   25 for each number that goes through a transform, 20 for one that the direct algorithm packs,
+//   30 for each weight that is transformed and fetched, 60 for one that the direct algorithm packs,
+//   45 if it reads them as they lie (forward, few windows).
 // Fitted to one thread's times of 34 convolutions of 1 to 8192 tiles and 3 to 512 channels (AMD Zen 5, AVX-512,
 // N = 1 to 128): with 8 channels or more it mostly picks the fastest of the three; with fewer the direct
 // algorithm has kernels of its own.  Tiles of 8 move more through the outer caches: 31 for a number and 60 for

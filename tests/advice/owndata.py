@@ -293,3 +293,14 @@ def plateaus_that_warm_up():
     warmup = int(said(text, r"or warmup (\d+)$"))
     assert build_schedule({"name": "plateau", "warmup": warmup})(0, 100) == 1
     assert build_schedule({"name": "cosine", "warmup": 10})(0, 100) == 0.1
+
+
+@follows("holds tables; give one of them, such as {shards[0]}")
+def tables_in_folders(place):
+    pyarrow, ipc = pytest.importorskip("pyarrow"), importlib.import_module("pyarrow.ipc")
+    table = pyarrow.table({"a": ROWS[:, 0], "y": LABELS})
+    (place / "saved" / "train").mkdir(parents=True)
+    with ipc.new_stream("saved/train/data-0.arrow", table.schema) as stream:
+        stream.write_table(table)
+    given = said(refused(lambda: data.kind_of("saved")), r"such as (.*)$")
+    assert data.from_table(given, "y").input_shape == (1,)

@@ -33,8 +33,8 @@ def test_rows_stand_in_order_with_their_ratios_and_the_machine():
     assert lines[2] == "| 2 | row 2 | 500 ms | 1.50 s (eager) | 3.00 | 1.00 s (eager) | 2.00 |"
     assert lines[3] == "| 4 | row 4 | 1.00 ms | 1.50 ms (eager) | 1.50 | 500 us (eager) | 0.50 |"
     assert lines[5] == (
-        "a CPU, 2 cores, 2 threads a side; Handgrad 1.2, NumPy 3.4; PyTorch 5.6; "
-        "data: cifar10; 2026-01-02."
+        "A CPU, 2 cores, 2 threads a side. Handgrad 1.2, NumPy 3.4. PyTorch 5.6. "
+        "Data: cifar10. 2026-01-02."
     )
 
 

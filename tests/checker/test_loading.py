@@ -348,15 +348,21 @@ def test_a_library_that_one_function_uses_waits_for_it(write):
         assert done.stdout.strip() == loaded, only
 
 
-def test_the_edits_of_one_file_have_a_limit(write, monkeypatch):
-    from handgrad.checker import repair
+@pytest.mark.parametrize("forks", [True, False])
+def test_the_edits_of_one_file_have_a_limit(monkeypatch, forks):
+    from handgrad.checker import repair, spawned
 
     asked = []
+    monkeypatch.setattr(repair, "can_fork", lambda: forks)
     monkeypatch.setattr(repair, "apart", lambda work, seconds, patience: asked.append(1))
+    monkeypatch.setattr(spawned, "search", lambda *asks: (asked.append(1), 0.9))
+    rerun = repair.Rerun(print, None)
     with repair.at_most(0.0):
-        assert repair.find(None, [], []) is None
+        assert repair.find(rerun, [], []) is None
     assert not asked
     with repair.at_most(1.0):
-        assert repair.find(None, [], []) is None
-    assert repair.find(None, [], []) is None
-    assert len(asked) == 2
+        assert repair.find(rerun, [], []) is None
+        assert repair.find(rerun, [], []) is None
+        assert repair.find(rerun, [], []) is None  # without fork the first two took all of it
+    assert repair.find(rerun, [], []) is None
+    assert len(asked) == (4 if forks else 3)

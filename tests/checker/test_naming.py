@@ -1,10 +1,9 @@
 """A mistake is named by its own cause, and by no other's."""
 
-import os
-
 import numpy as np
 import pytest
 from checker import slips
+from checker.needs import needs_a_copy
 
 from handgrad import layers
 from handgrad.checker import RIGHT, WRONG, check, update_rules
@@ -14,10 +13,6 @@ from handgrad.checker.records import Call, Config, Raised
 from handgrad.checker.wording import guilty_line
 
 X = np.linspace(-1.0, 1.4, 12).reshape(4, 3)
-needs_a_copy = pytest.mark.skipif(
-    not hasattr(os, "fork"),
-    reason="edits of what is in no file are tried in a copy of this process",
-)
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,7 @@ relu_backward = {gradient = 2000, strict = 4000}
         (AFFINE.replace("w + b,", "w + 1 + b,") + SOFTMAX, 325),
         (AFFINE.replace("return x.r", "return 2 * x.r"), 316),
         ("def softmax_loss(x, y):\n    return 0.0, None\n", 0),  # a skeleton
+        (SOFTMAX.replace("n = len(y)", "raise SystemExit"), 0),  # nothing was shown to be right
         ("", 0),
     ],
 )

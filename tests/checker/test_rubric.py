@@ -5,8 +5,8 @@ import csv
 import pytest
 from checker.submissions import LAYERS
 
-from handgrad.checker.points import read_rubric
-from handgrad.checker.rubric import judge_all
+from handgrad.checker.points import Rubric, read_rubric
+from handgrad.checker.rubric import judge_all, judge_one, keeping
 from handgrad.checker.worker import can_limit_memory
 
 SUBMISSIONS = {
@@ -72,3 +72,42 @@ def test_a_submission_harms_nothing_but_its_own_row(tmp_path):
     assert {path.stem for path in results.glob("*.html")} == {*rows, "index"}
     assert "<b>bold</h1>" not in (results / "<b>bold.html").read_text()
     assert "the mask must come from x" in (results / "wrong.html").read_text()
+
+
+def test_what_was_judged_in_the_end_is_no_problem(tmp_path):
+    (tmp_path / "s.py").write_text(LAYERS)
+    rubric = Rubric({"relu_forward": 1.0, "relu_backward": 1.0})
+    with keeping() as real:
+
+        class Slow:
+            """It ends the first task as if its time were over."""
+
+            asked = 0
+
+            def judge(self, *task):
+                self.asked += 1
+                late = {"problem": "stopped after 60 seconds", "again": True}
+                return (
+                    {"records": [], "remarks": [], **late} if self.asked == 1 else real.judge(*task)
+                )
+
+        row = judge_one(rubric, tmp_path / "s.py", kept=Slow())
+    assert row.points(rubric) == 2
+    assert row.problem == ""
+    assert "judged function by function; at first, stopped after 60 seconds" in row.remarks
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (LAYERS.encode("utf-16"), "s.py is written in UTF-16: Python reads UTF-8"),
+        (LAYERS.encode() + b"\0", "null bytes"),
+        (LAYERS.encode() + b"raise KeyboardInterrupt\n", "KeyboardInterrupt while it was imported"),
+    ],
+)
+def test_files_that_python_cannot_read(tmp_path, text, says):
+    (tmp_path / "s.py").write_bytes(text)
+    row = judge_one(Rubric({"relu_forward": 1.0}), tmp_path / "s.py")
+    assert says in row.problem
+    assert "s.py" in row.problem
+    assert "None" not in row.problem

@@ -4,6 +4,7 @@
 import numpy as np
 import pytest
 from checker import catalogue
+from checker.needs import needs_a_copy
 
 from handgrad.checker import RIGHT, WRONG, check_path, repair
 from handgrad.checker.records import Call, Config
@@ -235,6 +236,7 @@ def _slipping(x, s):
     return y
 
 
+@needs_a_copy
 def test_an_edit_that_mends_most_configurations_is_told():
     def results(function, call):
         return {"out": run(function, call.arrays["x"], call.options[0])}

@@ -99,3 +99,35 @@ def test_an_edit_is_found_without_fork(tmp_path, monkeypatch):
     without = check_path(str(tmp_path))["affine_backward"].causes[0].says
     assert without == with_fork
     assert "right with" in without
+
+
+NORM = """import numpy as np
+
+def batchnorm_forward(x, gamma, beta, param):
+    mean, var = x.mean(axis=0), x.var(axis=0)
+    if param["mode"] == "test":
+        mean, var = param["running_mean"], param["running_var"]
+    eps, share = param.get("eps", 1e-5), param.get("momentum", 0.9)
+    if param["mode"] == "train":
+        for key, new in (("running_mean", mean), ("running_var", var)):
+            param[key] = share * param.get(key, 0 * new) + (1 - share) * new
+    hat = (x - mean) / (np.sqrt(var) + eps)
+    return gamma * hat + beta, (hat, gamma, np.sqrt(var + eps))
+
+def batchnorm_backward(dout, cache):
+    hat, gamma, std = cache
+    g = dout * gamma
+    dx = (g - g.mean(axis=0) - hat * (g * hat).mean(axis=0)) / std
+    return dx, (dout * hat).sum(axis=0), dout.sum(axis=0)
+"""
+
+
+def test_a_backward_that_a_mended_forward_makes_right_is_found_without_fork(tmp_path, monkeypatch):
+    from handgrad.checker import check_path
+
+    (tmp_path / "layers.py").write_text(NORM)
+    with_fork = check_path(str(tmp_path))["batchnorm_backward"].causes[0]
+    monkeypatch.delattr(os, "fork", raising=False)
+    without = check_path(str(tmp_path))["batchnorm_backward"].causes[0]
+    assert without == with_fork
+    assert "right as soon as batchnorm_forward is" in without.says

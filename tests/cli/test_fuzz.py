@@ -148,6 +148,7 @@ def test_any_configuration_has_an_exit_code(place, config):
     outcome(place, ["train", "--quiet", "--config", "c.toml"])
 
 
+@pytest.mark.thorough
 @settings(parent=SETTINGS, max_examples=30 * FACTOR)
 @given(content=st.binary(max_size=40) | st.text("[]{}=\"'\\.\n01 aet", max_size=40).map(str.encode))
 def test_any_file_for_a_configuration_has_an_exit_code(place, content):

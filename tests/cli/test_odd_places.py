@@ -57,6 +57,7 @@ def test_line_ends_of_windows(tmp_path):
     assert b"Accuracy" in handgrad(tmp_path, "train", "--config", "run.toml")
 
 
+@pytest.mark.thorough
 def test_a_path_longer_than_windows_takes_by_default(tmp_path):
     folder = tmp_path.joinpath(*["d" * 100] * 3, "größe ö")
     assert b"Accuracy" in handgrad(tmp_path, *TRAIN, "--out", str(folder), LC_ALL="C")

@@ -37,6 +37,7 @@ def test_predict_takes_what_the_network_was_trained_on(folder):
     np.testing.assert_allclose(found, predict_probabilities(trained.model, X), rtol=1e-12)
 
 
+@pytest.mark.thorough
 def test_other_ranges_and_sizes_are_refused(folder):
     trained = TrainedRun(folder)
     digit = read_digits()[0][:1]

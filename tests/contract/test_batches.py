@@ -43,6 +43,7 @@ def test_an_empty_batch_without_meaning_is_refused(case, engine):
         case.forward(*rows(case, "float64", 0), engine=engine)
 
 
+@pytest.mark.thorough(keep=4)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("engine", engines.available())
 @pytest.mark.parametrize("case", OF_ONE, ids=lambda case: case.id)

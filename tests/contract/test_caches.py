@@ -11,6 +11,7 @@ from contract.cases import PAIRS, as_dtype, assert_same, random_like, representa
 from handgrad import engines, layers
 
 
+@pytest.mark.thorough(keep=4)
 @pytest.mark.parametrize("engine", engines.available())
 @pytest.mark.parametrize("case", representatives(2, PAIRS), ids=lambda case: case.id)
 def test_a_cache_shows_dtypes_and_shapes_in_place_of_numbers(case, engine):
@@ -38,6 +39,7 @@ def test_a_cache_of_many_steps_and_large_arrays_stays_short():
         assert len(repr(cache)) < 200
 
 
+@pytest.mark.thorough(keep=4)
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda c: pickle.loads(pickle.dumps(c))])
 @pytest.mark.parametrize("engine", engines.available())
 @pytest.mark.parametrize("case", representatives(2, PAIRS), ids=lambda case: case.id)

@@ -36,6 +36,7 @@ def test_mixed_precision_is_promoted(case, engine):
         assert mixed[0].dtype == np.float64
 
 
+@pytest.mark.thorough(keep=4)
 @pytest.mark.parametrize("engine", engines.available())
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_integers_count_as_float64(case, engine, rng):
@@ -46,6 +47,7 @@ def test_integers_count_as_float64(case, engine, rng):
         assert got[0].dtype == np.float64
 
 
+@pytest.mark.thorough(keep=4)
 @pytest.mark.parametrize("engine", ["naive", "vectorized"])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_complex_numbers_with_zero_imaginary_part_are_the_real_ones(case, engine):
@@ -56,6 +58,7 @@ def test_complex_numbers_with_zero_imaginary_part_are_the_real_ones(case, engine
     assert_close(got, expected, 1e-13)
 
 
+@pytest.mark.thorough(keep=4)
 @pytest.mark.parametrize("engine", engines.available())
 @pytest.mark.parametrize("case", representatives(3, PAIRS), ids=lambda case: case.id)
 def test_dout_takes_the_dtype_of_the_forward_pass(case, engine):

@@ -125,6 +125,7 @@ def kept(arrays, options):
     return snapshot(arrays), snapshot([without_running_statistics(o) for o in options])
 
 
+@pytest.mark.thorough(keep=4)
 @pytest.mark.parametrize("engine", engines.available())
 @pytest.mark.parametrize("case", representatives(4, PAIRS), ids=lambda case: case.id)
 def test_results_do_not_share_memory_with_arguments(case, engine):

@@ -29,6 +29,7 @@ def wrong_shapes(array, fixed_axes=None):
     return [value for value in wrong if value.shape != array.shape]
 
 
+@pytest.mark.thorough(keep=4)
 @pytest.mark.parametrize("engine", engines.available())
 @pytest.mark.parametrize("case", OF_ONE_OUTPUT, ids=lambda case: case.id)
 def test_dout_of_another_shape_is_refused(case, engine):

@@ -244,3 +244,20 @@ def test_features_stand_side_by_side(capsys):
     np.testing.assert_array_equal(rows[1, :36], features.hog_feature(images[1]))
     with pytest.raises(ShapeError, match="must be a vector"):
         features.extract_features(images, [lambda image: image])
+
+
+@pytest.mark.parametrize("course", ["cs231n-2016", "cs231n-2020", "nndl-keep"])
+def test_a_search_goes_on_where_a_learning_rate_is_too_high(course):
+    """The courses' networks become NaN there, and predict the first class."""
+    use(course)
+    if course == "nndl-keep":
+        from nndl.neural_net import TwoLayerNet
+    else:
+        from cs231n.classifiers.neural_net import TwoLayerNet
+    rng = np.random.default_rng(0)
+    X, y = 100 * rng.standard_normal((200, 50)), rng.integers(0, 10, 200)
+    net = TwoLayerNet(50, 20, 10)
+    with np.errstate(all="ignore"):
+        history = net.train(X, y, X, y, learning_rate=1e3, num_iters=60)
+    assert np.isnan(history["loss_history"][-1])
+    assert set(net.predict(X)) == {0}

@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 
 import handgrad
+from handgrad.courses.kit import FILES
+from handgrad.courses.kit import MODULES as MODULES_OF_COURSE
+from handgrad.optim import RULES
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted([*DOCS.glob("*.md"), *DOCS.glob("tutorials/*.md")])
@@ -26,9 +29,18 @@ def api_pages():
 
 
 @pytest.fixture(scope="module")
-def layer_texts(api_pages, tmp_path_factory):
+def folder(api_pages, tmp_path_factory):
     api_pages.FOLDER = tmp_path_factory.mktemp("reference")
+
+
+@pytest.fixture(scope="module")
+def layer_texts(api_pages, folder):
     return api_pages.layer_texts()
+
+
+@pytest.fixture(scope="module")
+def rule_texts(api_pages, folder):
+    return api_pages.rule_texts()
 
 
 @pytest.mark.thorough(keep=5)
@@ -48,6 +60,8 @@ def test_code_runs(page, capsys, monkeypatch):
 def test_links_lead_somewhere(page, api_pages):
     made = {f"reference/{name}.rst" for name in [*MODULES, "commands", "settings"]}
     made |= {f"reference/layers/{file}.rst" for file in api_pages.layer_pages.files()}
+    made |= {f"reference/rules/{name}.rst" for name in api_pages.rule_pages.NOTES}
+    made |= {f"reference/course/{name}" for name in api_pages.course_pages.pages()}
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
         place = (page.parent / target).resolve()
         assert (
@@ -63,9 +77,10 @@ MODULES = ["handgrad"] + [
 ]
 
 
-def test_every_public_name_is_on_a_page(api_pages, layer_texts):
+def test_every_public_name_is_on_a_page(api_pages, layer_texts, rule_texts):
     pages = {module.__name__: api_pages.page(module) for module in api_pages.modules()}
     pages["handgrad.layers"] = "\n".join([api_pages.layers_page(), *layer_texts.values()])
+    pages["handgrad.optim"] = "\n".join([api_pages.rules_page(), *rule_texts.values()])
     everything = "\n".join(pages.values())
     for name in MODULES:
         public = getattr(importlib.import_module(name), "__all__", ())
@@ -187,5 +202,42 @@ def test_every_layer_has_formulas_an_example_and_its_source(api_pages, layer_tex
         ), file
         image = re.search(r"image:: (.*)", text)
         assert image is None or (api_pages.FOLDER / "layers" / image.group(1)).exists()
-    for file in ("affine", "relu", "softmax_loss", "batchnorm", "dropout", "conv", "max_pool"):
-        assert layer_texts[file].count("→") >= 2, file
+    for file, text in layer_texts.items():
+        assert text.count("→") >= 1, f"{file}: no common mistakes"
+
+
+def test_every_rule_has_its_step_reason_path_source_and_mistakes(api_pages, rule_texts):
+    assert set(rule_texts) == set(RULES)
+    for name, text in rule_texts.items():
+        for part in (
+            "**A step**",
+            "Why\n---",
+            "image::",
+            "Example\n---",
+            "Source\n---",
+            "Tests\n---",
+        ):
+            assert part in text, (name, part)
+        assert f"def {name}(" in text
+        assert text.count("→") >= 2, name
+        assert (api_pages.FOLDER / "rules" / "images" / f"{name}.svg").exists()
+
+
+def test_planted_mistakes_are_wrong_and_the_pairs_without_them_right(api_pages, monkeypatch):
+    planted = api_pages.layer_pages.planted
+    assert len(list(planted.of("mse_loss"))) == 3
+    pair = planted.PAIRS["mse_loss"]
+    monkeypatch.setitem(pair, "mistakes", [["2 * difference", "difference * 2"]])
+    with pytest.raises(ValueError, match="not WRONG"):
+        list(planted.of("mse_loss"))
+    monkeypatch.setitem(pair, "code", pair["code"].replace("2 * difference", "3 * difference"))
+    with pytest.raises(ValueError, match="without a mistake is WRONG"):
+        list(planted.of("mse_loss"))
+
+
+def test_chapters_show_every_exercise(api_pages):
+    shown = "\n".join(api_pages.course_pages.pages().values())
+    for file in MODULES_OF_COURSE:
+        for name in re.findall(r"^(?:def|class) (\w+)", (FILES / file).read_text("utf-8"), re.M):
+            assert re.search(rf"^(def|class) {name}\b", shown, re.M), name
+    assert shown.count("raise NotImplementedError") >= 22

@@ -1,28 +1,39 @@
 """What the pages state is so.  A row holds a page, its sentence, and what must be true for the sentence."""
 
 import inspect
+import json
 import re
 import tomllib
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 
-from handgrad import layers
+from handgrad import Solver, engines, interop, layers, models
 from handgrad.checker import folder as checked_folder
-from handgrad.checker import submissions
+from handgrad.checker import points, repair, submissions
 from handgrad.cli import ranks
+from handgrad.cli.app import COMMANDS, cli
+from handgrad.courses.kit import FILES as KIT
+from handgrad.data import brightness, listing, scaling, tables
 from handgrad.data import folder as image_folder
+from handgrad.data.table import GAPS
 from handgrad.distributed import wire, world
+from handgrad.engines.native import choices
 from handgrad.experiments import NAMES as STUDIES
-from handgrad.lab import feed, guard, launching, live
-from handgrad.layers.chain import CHAINS
+from handgrad.experiments import Setting, get_study, seeds
+from handgrad.lab import feed, guard, launching, live, server
 from handgrad.nn.compiled.training import TrainPlan
+from handgrad.optim import build_schedule
+from handgrad.training import Callback, checkpoint, feeds, health
 from handgrad.training.config import TrainingOptions
 from handgrad.training.ensemble import views_of
 from handgrad.training.recipes import load_recipe
+from handgrad.tuning import methods, storage
 
 ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
 
 
 def default(call, argument):
@@ -32,12 +43,6 @@ def default(call, argument):
 def files_of_layers():
     names = [getattr(layers, name) for name in layers.__all__]
     return {inspect.unwrap(value).__module__ for value in names if inspect.isfunction(value)}
-
-
-def softmax_targets():
-    scores, rate = np.zeros((1, 4)), 0.1
-    _, dx = layers.softmax_loss(scores, np.array([2]), label_smoothing=rate)
-    return np.allclose(0.25 - dx[0], [rate / 4, rate / 4, 1 - rate + rate / 4, rate / 4])
 
 
 def oldest_python():
@@ -51,19 +56,181 @@ def products(transform):
     return round(points**2 / outputs**2, 2)
 
 
+def trials(seeds):
+    """How many trials all studies have, without those that a search asks for later."""
+    studies = [get_study(name) for name in STUDIES]
+    settings = [Setting(one.dataset, seeds=min(seeds, one.seeds)) for one in studies]
+    return sum(len(one.trials(setting)) for one, setting in zip(studies, settings, strict=True))
+
+
+def exported(*parts):
+    return all(hasattr(interop, f"from_{part}") for part in parts)
+
+
+def commands():
+    return [cli.get_command(click.Context(cli), name) for name in COMMANDS]
+
+
+def help_of(command):
+    return command.get_help(click.Context(command, info_name=command.name))
+
+
 FACTS = [
+    (
+        "../README.md",
+        "Every command has `--help` with an example",
+        lambda: all(
+            "handgrad " in help_of(one).partition("Options")[2]
+            or one.name in ("data", "notebook", "course")
+            for one in commands()
+        ),
+    ),
+    ("../README.md", "comes in from the first three", lambda: exported("onnx", "torch", "keras")),
+    (
+        "../README.md",
+        "The default, `auto`, is native where it is built",
+        lambda: engines.current() == "auto",
+    ),
+    (
+        "../README.md",
+        "Ready ones: `TwoLayerNet`, `FullyConnectedNet`, `ThreeLayerConvNet`, `ConvNet`; `resnet20`",
+        lambda: all(
+            hasattr(models, one)
+            for one in (
+                "TwoLayerNet",
+                "FullyConnectedNet",
+                "ThreeLayerConvNet",
+                "ConvNet",
+                "resnet20",
+            )
+        ),
+    ),
+    ("engines.md", "Where other factors would save less than 2 %", lambda: choices._WORTH == 0.02),
+    (
+        "engines.md",
+        "`choices.json` in `~/.cache/handgrad`",
+        lambda: "choices.json" in inspect.getsource(choices),
+    ),
+    (
+        "engines.md",
+        "| `naive` | plain loops",
+        lambda: {"naive", "vectorized"} <= set(engines.available()),
+    ),
+    ("training.md", "blocks of batches of up to 8 MB", lambda: feeds.BYTES == 8 << 20),
+    (
+        "training.md",
+        "`kind`: `handgrad checkpoint 1`, or `handgrad model 1`",
+        lambda: (
+            (checkpoint._KIND, checkpoint._MODEL_KIND)
+            == ("handgrad checkpoint 1", "handgrad model 1")
+        ),
+    ),
+    (
+        "training.md",
+        "the smallest of 1, 255 and 65,535",
+        lambda: brightness._CUSTOMARY == (1, 255, 65535),
+    ),
+    ("training.md", "half of their units dead", lambda: health.DEAD == 0.5),
+    (
+        "training.md",
+        "says so by `needs_each_step = False`",
+        lambda: Callback.needs_each_step is True,
+    ),
+    (
+        "training.md",
+        "| the rate up and down in straight lines |",
+        lambda: build_schedule({"name": "triangular", "rise": 0.2}) is not None,
+    ),
+    ("tasks.md", "`shards=n`", lambda: "shards" in inspect.signature(Solver).parameters),
+    ("checker.md", "in a process of its own, for about a second", lambda: repair._SECONDS == 1.0),
+    (
+        "checker.md",
+        "seconds = 60 # for one submission memory = 2048 # MiB",
+        lambda: (points.Rubric({}).seconds, points.Rubric({}).memory) == (60, 2048),
+    ),
+    (
+        "your-images.md",
+        "PNG, JPEG, GIF, BMP, TIFF, WebP and PPM are read",
+        lambda: (
+            {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm"}
+            <= set(listing.SUFFIXES)
+        ),
+    ),
+    (
+        "your-images.md",
+        "or 15 % each for `val` and `test`",
+        lambda: (
+            (default(image_folder.from_folder, "val"), default(image_folder.from_folder, "test"))
+            == (0.15, 0.15)
+        ),
+    ),
+    ("your-images.md", "if that is at most 64", lambda: max(image_folder.SIZES) == 64),
+    ("your-table.md", "within a factor of 10", lambda: scaling._ONE_UNIT == 10),
+    (
+        "your-table.md",
+        "fewer than 1 in 200 training rows share one",
+        lambda: tables._min_count({}, np.arange(1000), {}) == 5,
+    ),
+    (
+        "your-table.md",
+        "Empty cells, NA, N/A, NaN, null and ? are gaps",
+        lambda: {"", "na", "n/a", "nan", "null", "?"} <= set(GAPS),
+    ),
+    (
+        "tune.md",
+        "| `gp`, `cmaes`, `nsgaii` |",
+        lambda: set(methods.SAMPLERS) == {"tpe", "random", "qmc", "gp", "cmaes", "nsgaii", "grid"},
+    ),
+    (
+        "tune.md",
+        "after 1, 3, 9, ... epochs the best third goes on",
+        lambda: methods._OWN["asha"] == {"min_resource": 1, "reduction_factor": 3},
+    ),
+    (
+        "tune.md",
+        "| `hyperband`, `median` |",
+        lambda: set(methods.PRUNERS) == {"asha", "hyperband", "median", "none"},
+    ),
+    ("tune.md", "no sign of life for ten minutes", lambda: storage.GRACE == 600),
+    (
+        "lab.md",
+        "128 random bits in the address",
+        lambda: "secrets.token_hex(16)" in inspect.getsource(server),
+    ),
+    (
+        "lab.md",
+        "Six guided tours",
+        lambda: (
+            len(json.loads((ROOT / "src/handgrad/lab/static/tours.json").read_text("utf-8"))) == 6
+        ),
+    ),
+    ("lab.md", "the courses' fifteen [studies]", lambda: len(STUDIES) == 15),
+    (
+        "experiments.md",
+        "4.3 with two seeds, 2.8 with three, 2.3 with five",
+        lambda: [round(seeds.STUDENT[2 * n - 2], 1) for n in (2, 3, 5)] == [4.3, 2.8, 2.3],
+    ),
+    (
+        "experiments.md",
+        "`experiment all` is 411 trials",
+        lambda: trials(3) + 20 + 6 == 411,
+    ),  # and the finer search
+    ("experiments.md", "with `--seeds 1` 179", lambda: trials(1) + 20 == 179),
+    (
+        "courses.md",
+        "# 22 functions, not written yet",
+        lambda: (
+            sum(
+                points.worth(one) > 0
+                for one in tomllib.loads((KIT / "rubric.toml").read_text("utf-8"))[
+                    "points"
+                ].values()
+            )
+            == 22
+        ),
+    ),
     ("index.md", "Read how 45 layers do it", lambda: len(files_of_layers()) >= 45),
     ("getting-started.md", "Both need Python 3.11 or newer", oldest_python),
-    (
-        "layers.md",
-        "takes 0.1 of the target from the true class and spreads it evenly over all classes",
-        softmax_targets,
-    ),
-    (
-        "layers.md",
-        "`affine_relu`, `affine_bn_relu`, `conv_bn_relu_pool`, `bn_gelu`",
-        lambda: {"affine_relu", "affine_bn_relu", "conv_bn_relu_pool", "bn_gelu"} <= set(CHAINS),
-    ),
     ("engines.md", "| 2 x 2 | 0, ±1, infinity | 4 |", lambda: products((2, 4)) == 4),
     ("engines.md", "| 4 x 4 | 0, ±1/√2, ±√2, infinity | 2.25 |", lambda: products((4, 6)) == 2.25),
     ("engines.md", "infinity | 1.89 |", lambda: products((8, 11)) == 1.89),

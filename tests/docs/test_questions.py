@@ -18,6 +18,19 @@ QUESTIONS = {  # question -> page, words of the answer
     "How do I use the network in C?": ("interop.md", "C"),
     "What does the course's p mean?": ("questions.md", "probability to keep a unit"),
     "How do I write a rubric?": ("checker.md", "[points]"),
+    "How do I save a network?": ("questions.md", "`load_weights` puts its weights back"),
+    "How do I let the learning rate fall?": ("questions.md", "By a schedule"),
+    "Is there early stopping?": ("questions.md", "Early stopping is `Solver(..., patience=5)`"),
+    "What if one class is rare?": ("tasks.md", 'class_weight="balanced"'),
+    "What if a batch is too large?": ("tasks.md", "With `accumulate=n` the gradient of a batch"),
+    "Where is the confusion matrix?": (
+        "questions.md",
+        "`handgrad evaluate RUN` prints the confusion",
+    ),
+    "Can it use a GPU?": ("three-libraries.md", "`handgrad train --device cuda`"),
+    "How do I freeze layers?": ("fine-tuning.md", "`--freeze` names parameters that stay"),
+    "How many threads does it use?": ("engines.md", "`engines.set_threads(n)` sets the number"),
+    "Does it find copied work?": ("checker.md", "alike in structure, whatever their names"),
     "Which update rule divides by past gradients?": ("update-rules.md", "`adagrad`"),
 }
 

@@ -146,6 +146,45 @@ def test_rows_of_a_file_are_those_that_were_written(dtype, tmp_path):
         stored[np.array([4])]
 
 
+def refuses(*_):
+    return False
+
+
+@pytest.mark.parametrize("by", ["loop", "native", "refuses"])
+def test_rows_are_read_by_what_is_given(by, tmp_path):
+    read = {"loop": None, "native": engines.get("native").plans.read_rows, "refuses": refuses}[by]
+    rows = np.random.default_rng(0).integers(0, 1 << 16, (300, 5, 7), dtype=np.uint16)
+    (tmp_path / "rows").write_bytes(b"in front" + rows.tobytes())
+    stored = StoredImages(tmp_path / "rows", 8, rows.shape, np.uint16)
+    for places in ([299, 0, 299], list(range(299, -1, -1)), [-1, 2], []):
+        found = stored.read(np.array(places, np.int64), read)
+        assert found.dtype == np.uint16
+        assert np.array_equal(found, rows[places])
+    with pytest.raises(IndexError):
+        stored.read(np.array([300]), read)
+    (tmp_path / "rows").write_bytes(b"in front" + rows.tobytes()[:-1])
+    with pytest.raises(ValueError, match="mmap length"):
+        stored.read(np.array([299]), read)
+
+
+def test_the_native_reader_takes_nothing_that_does_not_fit(tmp_path):
+    read = engines.get("native").plans.read_rows
+    (tmp_path / "rows").write_bytes(bytes(range(60)))
+    out = np.zeros((2, 6), np.uint8)
+    with (tmp_path / "rows").open("rb") as file:
+        number = file.fileno()
+        assert read(number, 6, np.array([8, 0]), out)
+        assert out.tolist() == [list(range(54, 60)), list(range(6, 12))]
+        assert not read(number, 6, np.array([9, 0]), out)  # behind the end
+        assert not read(-1, 6, np.array([0, 0]), out)
+        for offset, places in ((6, [-1, 0]), (-6, [1, 1]), (6, [1 << 62, 0]), (6, [0])):
+            with pytest.raises(ValueError, match=r"read_rows|native engine"):
+                read(number, offset, np.array(places), out)
+        for wrong in (out.astype(np.int16), out[:, ::2], out[0]):
+            with pytest.raises((ValueError, TypeError)):
+                read(number, 0, np.array([0, 0]), wrong)
+
+
 def test_a_block_is_made_while_the_one_before_is_computed(tmp_path, monkeypatch):
     """But for the first steps of an epoch, behind an estimate, which draws from the stream."""
     monkeypatch.setattr(feeds, "BYTES", 3 * 10 * 72 * 4)  # of three steps

@@ -189,6 +189,7 @@ def test_a_run_says_keeps_and_needs_no_precision_to_predict(run):
     assert loaded.loss(images).tobytes() == more.model.loss(images).tobytes()
 
 
+@pytest.mark.thorough
 def test_reports_and_cards_say_it(run):
     run.train()
     run.evaluate()

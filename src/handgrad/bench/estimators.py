@@ -4,9 +4,9 @@ Each score is the mean of 5 seeds of a 5-fold cross-validation (accuracy; of dia
 defaults of both sides and the same folds.  `mnist1d` is there where that package is installed.  With names
 of data sets only those; ``--seeds N`` takes other than five.
 
-With ``--fit`` it times the fit of a table instead: 20,000 rows of 50 numbers in float32, a network of 100
-hidden units, batches of 200, 20 epochs on both sides, after the scores were seen to be equal or better; the
-median of so many turns, one after the other, in processor time of one thread.
+With ``--fit`` it times the fit of a table instead, after the scores were seen to be equal or better: 20,000
+rows of 50 numbers in float32, a network of 100 hidden units, batches of 200, 20 epochs on both sides.  The
+figure is the median of so many turns, one after the other, in processor time of one thread.
 """
 
 from __future__ import annotations

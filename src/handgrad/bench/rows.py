@@ -44,8 +44,10 @@ LAYOUTS = ("nchw", "channels_last")
 class Row:
     """A row of the table: its cases, and what is measured of them.
 
-    cases: name -> job; measures: 'time', 'memory', or 'use' (`handgrad.bench.use`); engines: others to time
-    beside PyTorch.
+    Attributes:
+        cases: name -> job.
+        measures: 'time', 'memory', or 'use' (`handgrad.bench.use`).
+        engines: others to time beside PyTorch.
 
     >>> from handgrad.bench import all_rows
     >>> all_rows()[1].number

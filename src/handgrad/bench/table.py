@@ -100,4 +100,4 @@ def _provenance(report: Report) -> str:
         said.append(f"PyTorch {peer['torch']}")
     said.append(f"data: {machine['data']}")
     said.append(report["date"][:10] + (", a quick trial" if report.get("quick") else ""))
-    return "; ".join(said) + "."
+    return ". ".join(f"{one[0].upper()}{one[1:]}" for one in said) + "."

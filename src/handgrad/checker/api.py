@@ -38,10 +38,10 @@ def check(
     A pair of the courses is recognised by its name and needs no inputs.
 
     Args:
-        forward: ``forward(*arrays, *options)`` returns (out, cache); or an object with ``forward``
-            and ``backward``, whose stored gradients (``self.dW``) are checked too; or a
-            ``torch.autograd.Function``, or a JAX ``custom_vjp``; or a loss, an update rule or a model
-            of the courses; or a network or layer of `handgrad.nn`.
+        forward: ``forward(*arrays, *options)`` returns (out, cache).  Or an object with ``forward`` and
+            ``backward``, whose stored gradients (``self.dW``) are checked too.  Or a
+            ``torch.autograd.Function``, a JAX ``custom_vjp``, a loss, an update rule or a model of the
+            courses, a network or layer of `handgrad.nn`.
         backward: ``backward(dout, cache)`` returns one gradient for each array.
         inputs: the arrays, as a dictionary by name or a list in argument order; or several of
             these, each a configuration; or a function ``rng -> inputs``.  Points at kinks and ties

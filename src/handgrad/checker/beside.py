@@ -49,10 +49,14 @@ def _true(call: Call) -> bool:
 def of_a_mended_forward(
     pair: Pair, name: str, calls: Sequence[Call], forward: Verdict
 ) -> list[Cause]:
-    """Return that backward is right as soon as forward's guilty line is mended; nothing if it is not."""
+    """Return that backward is right as soon as forward is mended; nothing if it is not.
+
+    The edit is looked for in the line that the verdict on forward names, then everywhere: where forward
+    is named by its numbers, that line is the likeliest one only.
+    """
     line, wrong = _line(forward), _wrong(calls)
     usable = wrong and all(call.gradient is not None and call.dout is not None for call in calls)
-    if forward.verdict != WRONG or line is None or not usable:
+    if forward.verdict != WRONG or not usable:
         return []
 
     def results(other: Any, call: Call) -> dict[str, Any]:
@@ -64,7 +68,9 @@ def of_a_mended_forward(
         right = call.gradient(call.dout)
         return {key: right[key] for key in call.expected if key in right}
 
-    found = repair.find(Rerun(pair.forward, results, expected), calls, wrong, [line])
+    rerun = Rerun(pair.forward, results, expected)
+    found = repair.find(rerun, calls, wrong, [line]) if line else None
+    found = found or repair.find(rerun, calls, wrong)
     if found is None or set(found.keys) != set(wrong) or "wrong configurations" in found.words:
         return []
     says = (

@@ -37,8 +37,12 @@ from handgrad.checker.written import LOSS, RESULT, unwritten
 class Method(NamedTuple):
     """A method of a class, and what it must give.
 
-    key: the name of its result; configs: the situations, with what is trained on as options; call:
-    (instance, the method, config) -> the result; expected: config -> the right one; family: its hypotheses.
+    Attributes:
+        key: the name of its result.
+        configs: the situations, with what is trained on as options.
+        call: (instance, the method, config) -> the result.
+        expected: config -> the right one.
+        family: its hypotheses.
     """
 
     key: str

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from handgrad.checker import guards
 from handgrad.checker.calling import Pair
 from handgrad.checker.hypotheses.generic import INTEGER_CAST
 from handgrad.checker.records import Breach, Call, Config, Raised, is_numeric
@@ -34,16 +35,41 @@ def leaves_out(pair: Pair, config: Config) -> bool:
 
 
 def refused(pair: Pair, config: Config, raised: Raised) -> bool:
-    """Whether code may refuse a configuration: beyond the courses, or by the assertion of a fast layer."""
-    quick = pair.forward_name.endswith(_QUICK)
-    return config.optional or (quick and not pair.layer.strict and raised.kind == "AssertionError")
+    """Whether code may refuse a configuration: beyond the courses, or by an assertion.
+
+    A fast layer may assert anything; every layer, that its windows are squares and tile the image, as the
+    courses' docstrings and their im2col do.
+    """
+    if config.optional or raised.kind != "AssertionError" or pair.layer.strict:
+        return config.optional
+    return pair.forward_name.endswith(_QUICK) or not _is_plain(config)
+
+
+def _is_plain(config: Config) -> bool:
+    """Whether windows of a convolution or a pool are squares, and end at the image's borders."""
+    for param in (option for option in config.options if isinstance(option, dict)):
+        if "pool_height" in param:
+            sides: Any = (param["pool_height"], param["pool_width"])
+        elif "w" in config.arrays and np.ndim(config.arrays["w"]) == 4 and "pad" in param:
+            sides = config.arrays["w"].shape[2:]
+        else:
+            continue
+        pad, image = param.get("pad", 0), config.arrays["x"].shape[2:]
+        return sides[0] == sides[1] and not any(
+            (length + 2 * pad - side) % param["stride"]
+            for length, side in zip(image, sides, strict=True)
+        )
+    return True
 
 
 def within(
-    calls: Sequence[Call], findings: Sequence[Breach]
+    calls: Sequence[Call], findings: Sequence[Breach], scored: guards.Scored | None = None
 ) -> tuple[list[Call], list[Breach], list[str]]:
-    """Return calls and findings without what only the strict contract judges, and the cautions."""
-    cautions: list[str] = []
+    """Return calls and findings without what only the strict contract judges, and the cautions.
+
+    scored: of a softmax loss, the scores, labels and weights of a call.
+    """
+    cautions = guards.accept(calls, scored) if scored else []
     kept: list[Call] = []
     elsewhere = {
         key for call in calls if not call.config.beyond for key in call.expected if call.wrong(key)

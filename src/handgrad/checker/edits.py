@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import TypeGuard
 
 from handgrad.checker.edit import Edit, own, replacing, setting
-from handgrad.checker.edits_of_arrays import axes, of_their_day, repeated
+from handgrad.checker.edits_of_arrays import among, axes, of_their_day, repeated
 from handgrad.checker.edits_of_orders import orders
 from handgrad.checker.edits_of_terms import moved, regrouped
 from handgrad.checker.likely import likely
@@ -63,7 +63,7 @@ def _edits_of(
 ) -> Iterator[Edit]:
     for rule in (
         _assignments, _signs, _operators, regrouped, moved, _comparisons, _constants, _twins,
-        of_their_day, _unwrapped, _indices, _returned, orders,
+        among, of_their_day, _unwrapped, _indices, _returned, orders,
     ):  # fmt: skip
         for statement in statements:
             yield from rule(statement)

@@ -61,6 +61,26 @@ def _parts(index: ast.expr) -> list[ast.expr]:
 _REDUCTIONS = ("sum", "mean", "max", "min", "var", "std", "amax", "amin")
 
 
+def among(statement: ast.stmt) -> Iterator[Edit]:
+    """One axis fewer, more, or another among the axes ``(0, 2, 3)`` of a sum."""
+    for node in own(statement):
+        if not (isinstance(node, ast.Tuple) and 1 <= len(node.elts) <= 4):
+            continue
+        values = [one.value for one in node.elts if isinstance(one, ast.Constant)]
+        numbers = [value for value in values if type(value) is int and 0 <= value <= 4]
+        if len(numbers) != len(node.elts) or len(set(numbers)) != len(numbers):
+            continue
+        elements, others = node.elts, [axis for axis in range(5) if axis not in numbers]
+        for i in range(len(elements)):
+            yield setting(statement, node, "elts", elements[:i] + elements[i + 1 :])
+        for axis in others:
+            yield setting(statement, node, "elts", [*elements, ast.Constant(axis)])
+        for i in range(len(elements)):
+            for axis in others:
+                changed = [*elements[:i], ast.Constant(axis), *elements[i + 1 :]]
+                yield setting(statement, node, "elts", changed)
+
+
 def axes(statement: ast.stmt) -> Iterator[Edit]:
     """An axis, or keepdims, for a sum that lacks it."""
     for node in own(statement):

@@ -154,7 +154,7 @@ def _import(place: Place) -> ModuleType:
     try:
         module = importlib.import_module(place.name)
     except SyntaxError as error:
-        raise CheckError(f"check: {relics.of_syntax(error)}") from None
+        raise CheckError(f"check: {relics.of_syntax(error, str(place.file))}") from None
     except (KeyboardInterrupt, MemoryError):
         raise
     except BaseException as error:

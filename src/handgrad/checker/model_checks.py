@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,20 @@ import numpy as np
 
 from handgrad.checker.records import Breach, Raised, is_numeric, same
 from handgrad.checker.undisturbed import run
+
+_ACTIVATIONS = {
+    "lrelu",
+    "leaky",
+    "leakyrelu",
+    "prelu",
+    "elu",
+    "selu",
+    "gelu",
+    "swish",
+    "sigmoid",
+    "tanh",
+}
+_RELU = re.compile(r"(?:^|(?<!leaky)_)relu_")
 
 
 def method_of(thing: Any, call: Callable[[], Any]) -> Callable[[], Any]:
@@ -94,3 +109,11 @@ def check_dropout(
                 "test mode, or its layers are joined wrongly",
             )
         )
+
+
+def other_activation(lines: list[str]) -> str:
+    """Return the layer of another activation that a class calls; "" if it calls none, or ReLUs too."""
+    code = "\n".join(line.partition("#")[0] for line in lines)
+    called = re.findall(r"\b(\w+_forward)\(", code)
+    others = [one for one in called if _ACTIVATIONS & {*one.split("_")}]
+    return others[0] if others and not any(_RELU.search(one) for one in called) else ""

@@ -10,11 +10,17 @@ from typing import Any
 import numpy as np
 
 from handgrad import models
-from handgrad.checker import diagnosis
+from handgrad.checker import diagnosis, guards
 from handgrad.checker.hypotheses.networks.joins import Facts, joined, steps_of
 from handgrad.checker.known.layer import KnownLayer
 from handgrad.checker.known.scenarios import SCENARIOS, Scenario
-from handgrad.checker.model_checks import check_dropout, check_live, check_test_mode, method_of
+from handgrad.checker.model_checks import (
+    check_dropout,
+    check_live,
+    check_test_mode,
+    method_of,
+    other_activation,
+)
 from handgrad.checker.records import (
     NOT_WRITTEN,
     RIGHT,
@@ -56,6 +62,9 @@ def judge(
         return Verdict(
             name, UNTESTED, reason="its weights are transposed: another course's class", **place
         )
+    if other := other_activation(lines):
+        says = f"it calls {other}: another activation than the ReLU of the courses' network"
+        return Verdict(name, UNTESTED, reason=says, **place)
     reason = unwritten(cls.loss, LOSS) if inspect.isclass(cls) and hasattr(cls, "loss") else ""
     if reason:
         return Verdict(name, NOT_WRITTEN, reason=f"loss: {reason}", **place)
@@ -84,8 +93,10 @@ def judge(
             return Verdict(name, NOT_WRITTEN, reason=missing[0], **place)
         layer = KnownLayer("", list, family="model")
         rerun = Rerun(cls, lambda other, call: _results(name, other, call, drops))
+        if not strict:
+            cautions += _guarded(calls)
         if train_only and not strict:
-            cautions = _by_the_courses_line(calls, findings, lines)
+            cautions += _by_the_courses_line(calls, findings, lines)
         judged = [one for one in findings if strict or one.name not in _CAUTIONS]
         causes = diagnosis.explain(calls, judged, layer, "forward", (lines, first), rerun)
     if not strict:
@@ -114,6 +125,17 @@ def judge(
         calls=calls,
         **place,
     )
+
+
+def _guarded(calls: list[Call]) -> list[str]:
+    """Take losses as right that differ by a guard of the logarithm alone, and say so."""
+
+    def scored(call: Call) -> tuple[Any, Any, Any]:
+        facts = call.options[0]
+        scores = joined(steps_of(facts), call, test=False)["scores"]
+        return scores, facts.y, np.full(len(scores), 1 / len(scores))
+
+    return guards.accept(calls, scored)
 
 
 def _of_what_a_layer_stored(cause: Cause) -> bool:
@@ -324,6 +346,10 @@ def _check_parameters(model: Any, truth: Any, scenario: Scenario, findings: list
     where = f" ({scenario.name})"
     if not isinstance(params, dict):
         findings.append(Breach("params", "the model has no dictionary params"))
+        return False
+    if "W0" in params:
+        says = "the parameters are numbered from 0, as W0: the courses' begin with W1 and b1"
+        findings.append(Breach("parameter_missing", says))
         return False
     for key, value in truth.params.items():
         if key not in params:

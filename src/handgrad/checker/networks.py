@@ -5,7 +5,8 @@ The derivative along a random direction v must be what backward claims:
     d/dh sum(dout f(x + h v)) = sum(dx v)            for every call f of a layer
     d/dh loss(w + h v)        = sum(dw v)            for every parameter w
 
-The first names the layer whose pair is wrong, the second sees that all is put together rightly.
+The line for a call names the layer whose pair is wrong.  The line for a parameter sees that all is put
+together rightly.
 """
 
 from __future__ import annotations

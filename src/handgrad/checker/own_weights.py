@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.checker import classifiers, diagnosis
+from handgrad.checker import classifiers, diagnosis, guards
 from handgrad.checker.descent import judge_train
 from handgrad.checker.known import linear
 from handgrad.checker.known.layer import KnownLayer
@@ -131,6 +131,8 @@ def _judge_loss(name: str, thing: Any, function: Callable[..., Any], kind: str) 
                 usual,
                 [f"it is right for {CLASSES} classes only, as the course has them"],
             )
+        if kind == "softmax_loss":
+            cautions += guards.accept(calls, linear.scored)
         missing = next(
             (one for call in calls for one in map(lacking, call.got.values()) if one), ""
         )

@@ -218,7 +218,9 @@ def _compared(
     if any(isinstance(value, Raised) for value in call.got.values()):
         call.expected = call.expected or {"d" + k: v for k, v in config.arrays.items()}
     elif config.tied:
-        if pair.layer.legitimate and pair.layer.legitimate(config, call.dout, call.got):
+        if pair.layer.legitimate and pair.layer.legitimate(
+            config, call.dout, call.got, pair.layer.strict
+        ):
             call.expected = dict(call.got)
     elif slope and slope.trouble and not forward_right:
         evidence.untested.append(slope.trouble)
@@ -303,7 +305,7 @@ def _verdict(
     calls, findings = evidence.calls, evidence.findings
     cautions: list[str] = []
     if not layer.strict:
-        calls, findings, cautions = within(calls, findings)
+        calls, findings, cautions = within(calls, findings, layer.scored)
     if not calls and not findings:
         reason = evidence.untested[0] if evidence.untested else "no configuration"
         return Verdict(name, UNTESTED, reason=reason, **place)
@@ -314,7 +316,7 @@ def _verdict(
     causes = beside.of_a_right_forward(calls, partner[1]) if partner else []
     if not causes:
         causes = diagnosis.explain(calls, findings, layer, side, (lines, first), rerun)
-    if partner and causes and not causes[0].certain:
+    if partner and causes and (not causes[0].certain or causes[0].name == "repair"):
         causes = beside.of_a_mended_forward(partner[0], name, calls, partner[1]) or causes
     if branch := structure.open_branch(causes, calls):
         return Verdict(name, NOT_WRITTEN, reason=branch, **place)

@@ -45,9 +45,12 @@ _STABLE = "at scores of thousands"  # how cautions speak of them
 class Rubric:
     """Points for each function, how the submissions are judged, and the limits of one.
 
-    points: by function, a number or a number for each part; dropout: what p is the probability of,
-    "keep" or "drop", None: as the course has it; course: None: guessed; file: paths, or ends of
-    paths, that count where a submission defines a function twice; skeleton: the assignment's own files.
+    Attributes:
+        points: by function, a number or a number for each part.
+        dropout: what p is the probability of, "keep" or "drop", None: as the course has it.
+        course: None: guessed.
+        file: paths, or ends of paths, that count where a submission defines a function twice.
+        skeleton: the assignment's own files.
     """
 
     points: dict[str, Points]
@@ -218,9 +221,11 @@ def parts(verdict: Verdict) -> dict[str, bool]:
             gradient = GRADIENT in known and (VALUE not in known or GRADIENT in cause.says)
             wrong.add(GRADIENT if gradient else VALUE)
     gradients = {key for key in wrong if _is_gradient(key)}
+    shown = {key for call in verdict.calls for key in call.expected}
+    unshown = verdict.verdict != RIGHT and not any(map(_is_gradient, shown))  # as where it raises
     found = {
         VALUE: not wrong - gradients,
-        GRADIENT: not gradients,
+        GRADIENT: not gradients and not unshown,
         SHAPES: not misshapen,
         STABLE: _is_stable(verdict, huge, wrong),
         STRICT: verdict.verdict == RIGHT and not verdict.cautions,

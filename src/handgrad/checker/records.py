@@ -132,10 +132,13 @@ class Cause:
 class Verdict:
     """The judgement of one function.
 
-    errors: the largest error of each result; causes: what is wrong, the likeliest first; reason:
-    why it could not be tested, or how it shows that it is not written; calls: the evidence; record:
-    what a page shows, where another process judged, which keeps the evidence;
-    cautions: what the strict contract would call wrong, and no course does.
+    Attributes:
+        errors: the largest error of each result.
+        causes: what is wrong, the likeliest first.
+        reason: why it could not be tested, or how it shows that it is not written.
+        calls: the evidence.
+        record: what a page shows, where another process judged, which keeps the evidence.
+        cautions: what the strict contract would call wrong, and no course does.
 
     >>> Verdict('affine_backward', 'right').verdict
     'right'

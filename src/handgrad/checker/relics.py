@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import linecache
 import os
 import re
 import textwrap
@@ -18,8 +19,8 @@ import numpy as np
 from handgrad.checker.reading import statement_at
 from handgrad.checker.records import Breach, Call, Cause, Raised
 
-PYTHON, NUMPY = "Python 2", "old NumPy"
-KINDS = (PYTHON, NUMPY)
+PYTHON, NUMPY, SCIPY = "Python 2", "old NumPy", "old SciPy"
+KINDS = (PYTHON, NUMPY, SCIPY)
 
 _ALIASES = {
     "int": "int", "float": "float", "bool": "bool", "object": "object", "complex": "complex",
@@ -47,6 +48,7 @@ _NAMES = {
 }  # fmt: skip
 _PACKAGE = str(Path(__file__).parents[1])
 _LIBRARIES = (*[str(Path(one.__file__ or "").parent) for one in (os, np)], _PACKAGE, "<frozen")
+_MODE = re.compile(r"\bmode\(.*\)\s*\[\s*0\s*\]\s*\[")
 _WHOLE = re.compile(
     r"'(numpy\.)?float\d*' object cannot be interpreted as an integer|slice indices must be integers"
     r"|only integers, slices|can't multiply sequence by non-int of type '(numpy\.)?float"
@@ -93,6 +95,11 @@ def _found(error: BaseException, frame: Any, line: int | None) -> Raised | None:
         return Raised(NUMPY, says, line)
     if isinstance(error, TypeError) and (found := _listless(text)):
         return Raised(PYTHON, found, line)
+    if isinstance(error, IndexError) and "invalid index to scalar variable" in text and frame:
+        source = linecache.getline(frame.f_code.co_filename, line or 0)
+        if _MODE.search(source):
+            says = "stats.mode(x)[0] is a number, no array, since SciPy 1.11: write mode(x)[0]"
+            return Raised(SCIPY, says, line)
     if isinstance(error, TypeError | IndexError) and _WHOLE.search(text) and frame is not None:
         return _division(frame, line or 0, frame.f_code.co_filename)
     return None
@@ -233,8 +240,11 @@ def use_of_xrange(module: ModuleType) -> str:
     return f"{PYTHON}: xrange is gone from Python 3 ({place}): range answers here; write range"
 
 
-def of_syntax(error: SyntaxError) -> str:
-    """Return "file:line: what is wrong", which names Python 2 where it is to blame."""
+def of_syntax(error: SyntaxError, file: str = "") -> str:
+    """Return "file:line: what is wrong", which names Python 2 where it is to blame.
+
+    file: which one, where the error does not say.
+    """
     line = (error.text or "").strip()
     what = error.msg
     if isinstance(error, TabError):
@@ -251,7 +261,8 @@ def of_syntax(error: SyntaxError) -> str:
         what = "`<>` of Python 2: write !="
     elif "leading zeros in decimal" in what or "invalid decimal literal" in what:
         what = f"{what} (Python 2 wrote 0777 and 10L: write 0o777 and 10)"
-    return f"{error.filename}:{error.lineno}: {what}"
+    line_number = f":{error.lineno}" if error.lineno else ""
+    return f"{error.filename or file}{line_number}: {what}"
 
 
 def lists_of_indices(lines: Sequence[str], first: int) -> list[int]:

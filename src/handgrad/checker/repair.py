@@ -92,17 +92,16 @@ def find(
     seconds = _SECONDS if left is None else min(_SECONDS, max(_LEAST, _SHARE * left[0]))
     if left is not None and left[0] <= 0:
         return None
-    before = os.times().children_user
+    work = partial(_search, rerun, calls, keys, here=lines)
     if can_fork() and not spawned.is_asked():
-        work = partial(_search, rerun, calls, keys, seconds, lines)
-        found = apart(work, seconds + _MORE, _PATIENCE)
-    elif lines:
-        return None
+        before = os.times().children_user
+        found = apart(partial(work, seconds=seconds), seconds + _MORE, _PATIENCE)
+        spent = os.times().children_user - before
     else:
         name = getattr(inspect.unwrap(rerun.function), "__qualname__", "")
-        found = spawned.search(name, keys, lambda: _search(rerun, calls, keys, seconds))
+        found, spent = spawned.search(name, keys, lines, seconds, work)
     if left is not None:
-        left[0] -= os.times().children_user - before
+        left[0] -= spent
     return Repair(tuple(found[0]), *found[1:]) if found else None
 
 

@@ -12,7 +12,7 @@ import os
 import site
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,7 @@ from handgrad.checker.loading import CheckError
 from handgrad.checker.points import Rubric as Rubric
 from handgrad.checker.points import read_rubric as read_rubric
 from handgrad.checker.records import NOT_WRITTEN, UNTESTED
-from handgrad.checker.submissions import copy, name_of, submissions_in
+from handgrad.checker.submissions import copy, name_of, submissions_in, wide_file
 from handgrad.checker.worker import can_limit_memory
 
 _KEPT = (
@@ -39,9 +39,11 @@ NO_LIMIT = "this system limits no process's memory: a submission that takes too 
 class Row:
     """What became of one submission: its records, or the reason why there are none.
 
-    records: one for each function; problem: what kept some or all of it from being judged; remarks:
-    the course that was guessed, which of two definitions counts, what was left out; sources: see
-    `likeness.read_sources`.
+    Attributes:
+        records: one for each function.
+        problem: what kept some or all of it from being judged.
+        remarks: the course that was guessed, which of two definitions counts, what was left out.
+        sources: see `likeness.read_sources`.
     """
 
     name: str
@@ -156,6 +158,11 @@ def judge_one(rubric: Rubric, submission: Path, *, name: str = "", kept: Kept | 
         if answer.get("again"):
             records, notes = _one_by_one(kept, rubric, folder)
             row.remarks += notes
+            if not any(_is_unjudged(one) for one in records):
+                row.remarks.append(f"judged function by function; at first, {row.problem}")
+                row.problem = ""
+        if not records:
+            row.problem = wide_file(folder) or row.problem
     row.records, notes = _counted(rubric, records, row.sources.get("imports", {}))
     row.remarks += notes
     if row.records and all(record["verdict"] == UNTESTED for record in row.records):
@@ -182,6 +189,10 @@ def _one_by_one(kept: Kept, rubric: Rubric, folder: Path) -> tuple[list[dict[str
         if answer.get("again"):
             records.append(_unjudged(function, answer["problem"]))
     return records, remarks
+
+
+def _is_unjudged(record: Mapping[str, Any]) -> bool:
+    return bool(record["verdict"] == UNTESTED and not record["file"])
 
 
 def _unjudged(function: str, reason: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def main(question: str) -> None:
             drops=asked["drops"],
             course=asked["course"],
             strict=asked["strict"],
-            only=asked["name"].partition(".")[0],
+            only=asked["asked"][0].partition(".")[0],
         )
     sys.__stdout__.write("\n" + json.dumps(spawned.answer()) + "\n")  # type: ignore[union-attr]
 

@@ -200,6 +200,17 @@ def _convert_notebooks(folder: Path, wanted: frozenset[str], target: _Copy) -> N
         target.notes += [f"{path.name}: {note}" for note in notes]
 
 
+def wide_file(folder: Path) -> str:
+    """Return what is wrong with a Python file that is not in UTF-8, as some editors save it; else ""."""
+    for path in sorted(folder.rglob("*.py")):
+        with path.open("rb") as file:
+            start = file.read(200)
+        name = path.relative_to(folder).as_posix()
+        if start.startswith((b"\xff\xfe", b"\xfe\xff")) or start.count(0) > len(start) // 4:
+            return f"{name} is written in UTF-16: Python reads UTF-8"
+    return ""
+
+
 def _names_in(path: Path) -> Iterator[str]:
     try:
         yield from _DEFINES.findall(path.read_text("utf-8", errors="replace"))

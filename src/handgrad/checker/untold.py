@@ -27,7 +27,8 @@ def not_written(pair: Pair) -> list[Verdict]:
 def of_its_own(pair: Pair) -> list[Verdict]:
     """The verdicts on a pair that no course tests, and that takes arguments of its own; else nothing."""
     layer = pair.layer
-    if layer.family != "sandwich" and pair.forward_name not in ("conv_forward", "max_pool_forward"):
+    of_courses = layer.family not in ("", "sandwich") and pair.forward_name not in _SHORT
+    if of_courses or not layer.known:
         return []
     config = layer.configs()[0]
     try:
@@ -38,9 +39,31 @@ def of_its_own(pair: Pair) -> list[Verdict]:
     except ValueError:
         return []
     else:
-        return []
+        reason = _own_backward(pair)
+        if not reason:
+            return []
     pairs = [(pair.forward_name, pair.forward), *pair.backwards.items()]
     return [unjudged(name, function, UNTESTED, reason) for name, function in pairs]
+
+
+_SHORT = (
+    "conv_forward",
+    "max_pool_forward",
+)  # names that some courses give to layers of other arguments
+
+
+def _own_backward(pair: Pair) -> str:
+    """Return that a backward takes more, or less, than (dout, cache); "" if none does."""
+    for name, backward in pair.backwards.items():
+        try:
+            signature = inspect.signature(backward)
+            signature.bind(None, None)
+        except TypeError:
+            names = ", ".join(signature.parameters)
+            return f"{name} takes ({names}): arguments of its own, which no course's test has"
+        except ValueError:
+            continue
+    return ""
 
 
 def _leaves_results(pair: Pair) -> bool:

@@ -94,6 +94,9 @@ def _judged(task: dict[str, Any], folder: Path | None) -> dict[str, Any]:
             "problem": f"out of memory{_place(error, Path(task['inside']))}",
             "again": _judges(error),
         }
+    except KeyboardInterrupt as error:
+        says = f"it raises KeyboardInterrupt{_place(error, Path(task['inside']))}"
+        result |= {"problem": says, "again": _judges(error)}
     except BaseException as error:
         says = str(error) or type(error).__name__
         result |= {"problem": says.removeprefix("check: "), "again": _judges(error)}

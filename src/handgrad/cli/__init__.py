@@ -1,7 +1,13 @@
 """The command line: the only place that parses arguments, prints, and sets exit codes.
 
-Exit codes: 0 success; 1 the command ran and its answer is no; 2 a mistake in what was asked, said in
-one line; 130 and 143 stopped by Ctrl-C or a termination request.
+===========  ===============================================
+exit code    what it means
+===========  ===============================================
+0            success
+1            the command ran, and its answer is no
+2            a mistake in what was asked, said in one line
+130, 143     stopped by Ctrl-C, or by a termination request
+===========  ===============================================
 """
 
 from __future__ import annotations

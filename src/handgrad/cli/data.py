@@ -49,9 +49,10 @@ def check(
 ) -> int:
     """Look at data before any training.
 
-    Counts, sizes, classes; files that cannot be read; duplicates and near-duplicates; columns that say
-    nothing or give the target away; outliers and gaps; labels that look wrong.  Each finding says what to
-    do.  Prints a table and writes a page.  The exit code is 1 if something serious was found.
+    Looks at counts, sizes and classes, and for files that cannot be read, duplicates and near-duplicates,
+    columns that say nothing or give the target away, outliers, gaps, and labels that look wrong.
+    Each finding says what to do.  Prints a table and writes a page.
+    The exit code is 1 if something serious was found.
     """
     import json
 

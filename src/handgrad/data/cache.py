@@ -58,6 +58,9 @@ class Item(NamedTuple):
     read: Callable[[tuple[int, int, int]], np.ndarray]
 
 
+ReadsRows = Callable[[int, int, np.ndarray, np.ndarray], bool]
+
+
 class StoredImages:
     """Whole numbers (N, ...) in a file, read or mapped for the time of each access.
 
@@ -93,31 +96,50 @@ class StoredImages:
         """Return the rows at `places`, as an array of their own."""
         if not len(self):
             return np.zeros(self.shape, self.dtype)[places]
-        rows = self._read(places)
+        rows = self._read(places, _read_one_by_one)
         if rows is None:
             mapped = np.memmap(self.path, self.dtype, "r", self.offset, self._shape)
             rows = np.array(mapped[places])
         return rows if self._arrange is None else self._arrange(rows)
 
-    def _read(self, places: Any) -> np.ndarray | None:
+    def read(self, places: np.ndarray, by: ReadsRows | None = None) -> np.ndarray:
+        """Return the rows at `places` (n,), read by a function quicker than the loop of this class.
+
+        Args:
+            places: whole numbers, (n,).
+            by: takes an open file's number, an offset, places (n,) and bytes (n, size) to read into, and
+                says whether it could be done.
+        """
+        rows = self._read(places, by or _read_one_by_one)
+        if rows is None:
+            return self[places]
+        return rows if self._arrange is None else self._arrange(rows)
+
+    def _read(self, places: Any, by: ReadsRows) -> np.ndarray | None:
         """Read rows here and there, cheaper than to map their pages; None where that cannot be."""
         if not isinstance(places, np.ndarray) or places.ndim != 1 or places.dtype.kind not in "iu":
             return None
         inside = len(places) and places.min() >= 0 and places.max() < len(self)
-        if not inside or not hasattr(os, "preadv"):
+        if not inside:
             return None
         rows = np.empty((len(places), *self._shape[1:]), self.dtype)
-        size = rows[0].nbytes
-        if not size:
+        if not rows.nbytes:
             return None
-        to = memoryview(rows.reshape(-1).view(np.uint8).data)
+        to = rows.reshape(len(places), -1).view(np.uint8)
         with self.path.open("rb") as file:
-            number = file.fileno()
-            for i, place in enumerate(places.tolist()):
-                piece = to[i * size : (i + 1) * size]
-                if os.preadv(number, [piece], self.offset + place * size) != size:
-                    return None
-        return rows
+            done = by(file.fileno(), self.offset, places.astype(np.int64, copy=False), to)
+        return rows if done else None
+
+
+def _read_one_by_one(file: int, offset: int, places: np.ndarray, out: np.ndarray) -> bool:
+    if not hasattr(os, "preadv"):
+        return False
+    count, size = out.shape
+    to = memoryview(out.reshape(-1).data)
+    for i, place in zip(range(count), places.tolist(), strict=True):
+        if os.preadv(file, [to[i * size : (i + 1) * size]], offset + place * size) != size:
+            return False
+    return True
 
 
 class Cached(NamedTuple):

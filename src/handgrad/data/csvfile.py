@@ -55,8 +55,12 @@ _NUMBER = re.compile(r"[-+]?(\d+[.,]?\d*|[.,]\d+)(e[-+]?\d+)?%?", re.IGNORECASE)
 class CsvFile:
     """How a table of text is written.
 
-    path; encoding; delimiter; decimal, "." or ","; has_header; names of the columns; skip, whether lines of
-    another length are left out; skipped, their numbers, known when all blocks were read; notes on guesses.
+    Attributes:
+        decimal: "." or ",".
+        names: of the columns.
+        skip: whether lines of another length are left out.
+        skipped: their numbers, known when all blocks were read.
+        notes: on guesses.
     """
 
     path: Path

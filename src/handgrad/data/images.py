@@ -26,11 +26,11 @@ def read_image(
 ) -> np.ndarray:
     """Read a picture file as one image of the given shape.
 
-    The middle of the picture, of the wanted proportions, is resized; colours become grey for one
-    channel, grey becomes colour for three; transparent parts become white; pictures are turned as
-    their EXIF data say; of several frames the first is read.  Brightness is kept: 0 is black and `levels`
-    is white, for pictures of 1 to 32 bits and floats (`handgrad.data.brightness` says what is white in
-    each).  The digits are bright on dark, so a photograph of ink on paper must be inverted first.
+    The middle of the picture, of the wanted proportions, is resized.  Colours become grey for one channel,
+    grey becomes colour for three.  Transparent parts become white.  Pictures are turned as their EXIF data
+    say.  Of several frames the first is read.  Brightness is kept: 0 is black and `levels` is white, for
+    pictures of 1 to 32 bits and floats (`handgrad.data.brightness` says what is white in each).  The digits
+    are bright on dark, so a photograph of ink on paper must be inverted first.
 
     Args:
         path: a PNG, JPEG, GIF, BMP, WebP, TIFF or PPM (PBM, PGM, PFM) file.

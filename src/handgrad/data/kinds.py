@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,7 @@ TABLES: Final = (
     ".feather",
     ".ipc",
 )
+_SHARDS: Final = (".parquet", ".pq", ".arrow")
 ARRAYS: Final = (".npz", ".npy", ".safetensors")
 
 
@@ -43,7 +45,7 @@ def kind_of(path: str | PathLike[str]) -> str:
         raise DataError(f"{path}: there is no such file or folder")
     if _is_array(path):
         return "arrays"
-    if path.suffix.lower() in (".parquet", ".pq") and _has_images(path):
+    if path.suffix.lower() in _SHARDS and _has_images(path):
         return "shards"
     if path.suffix.lower() in TABLES:
         return "table"
@@ -63,8 +65,20 @@ def kind_of(path: str | PathLike[str]) -> str:
 
 KNOWN: Final = (
     "a folder of class folders of pictures, a table (.csv, .tsv, .parquet, .arrow, .feather), arrays "
-    "(.npz, .npy, .safetensors), MNIST's files, and folders of Parquet files with pictures"
+    "(.npz, .npy, .safetensors), MNIST's files, and folders of Parquet or Arrow files with pictures"
 )
+
+
+def shards_in(path: Path, depths: Sequence[str] = ("", "data/", "*/")) -> list[Path]:
+    """Return the Parquet files at these depths of a folder, or else its Arrow files.
+
+    What Hugging Face's datasets keep beside a saved data set, as ``cache-1a2b.arrow``, is not of it.
+    """
+    for end in ("parquet", "arrow"):
+        found = dict.fromkeys(p for deep in depths for p in sorted(path.glob(f"{deep}*.{end}")))
+        if good := [p for p in found if not p.name.startswith((".", "cache-"))]:
+            return good
+    return []
 
 
 def is_idx(path: Path) -> bool:
@@ -85,34 +99,35 @@ def holds_arrays(path: Path) -> bool:
 
 
 def is_shards(path: Path) -> bool:
-    """Whether `path` is a Parquet file with pictures, or a folder of them without other pictures."""
+    """Whether `path` is a Parquet or Arrow file, or a folder of them without other pictures."""
     if path.is_file():
-        return path.suffix.lower() in (".parquet", ".pq")
-    return next(walk_images(path), None) is None and next(path.rglob("*.parquet"), None) is not None
+        return path.suffix.lower() in _SHARDS
+    return next(walk_images(path), None) is None and bool(shards_in(path, ("**/",)))
 
 
 def _kind_of_folder(path: Path) -> str:
     files = [entry for entry in sorted(path.iterdir()) if entry.is_file()]
     if any(map(_is_array, files)):
         return "arrays"
-    shards = [*files, *sorted(path.glob("data/*.parquet")), *sorted(path.glob("*/*.parquet"))]
-    parquet = next((file for file in shards if file.suffix.lower() == ".parquet"), None)
-    if parquet is not None and _has_images(parquet):
+    shards = shards_in(path)
+    if shards and _has_images(shards[0]):
         return "shards"
     if next(walk_images(path), None) is not None:
         return "folder"
-    tables = [file for file in files if file.suffix.lower() in TABLES]
+    tables = [p for p in files if p.suffix.lower() in TABLES and not p.name.startswith("cache-")]
     if len(tables) == 1:
         raise DataError(f"{path}: give the table itself: {tables[0]}")
     if tables:
         raise DataError(
             f"{path}: holds {len(tables)} tables; give one of them, such as {tables[0]}"
         )
+    if shards:
+        raise DataError(f"{path}: holds tables; give one of them, such as {shards[0]}")
     raise DataError(f"{path}: no data of a known kind in this folder; known are {KNOWN}")
 
 
 def _has_images(path: Path) -> bool:
-    """Whether a Parquet file has a column of pictures, as Hugging Face writes them."""
+    """Whether a Parquet or Arrow file has a column of pictures, as Hugging Face writes them."""
     from handgrad.data.parquet import image_column, schema_of
 
     return image_column(schema_of(path)) is not None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from handgrad.errors import DataError, one_line
 
@@ -20,8 +21,54 @@ def pyarrow_for(what: str) -> Any:
     return pyarrow
 
 
+ARROW: Final = (".arrow", ".feather", ".ipc")
+
+
+def arrow_batches(path: Path) -> Iterator[Any]:
+    """Yield the batches of rows in an Arrow file.
+
+    The file is mapped, so that memory holds only what is looked at.  Raises DataError if it is damaged: what
+    a wrong offset points to is not looked at.
+    """
+    pyarrow = pyarrow_for(str(path))
+    reader = _arrow_reader(path)
+    is_stream = not hasattr(reader, "num_record_batches")
+    try:
+        for batch in (
+            reader if is_stream else map(reader.get_batch, range(reader.num_record_batches))
+        ):
+            batch.validate(full=True)
+            yield batch
+    except (pyarrow.ArrowException, OSError, ValueError, NotImplementedError) as error:
+        raise DataError(f"{path}: damaged, cut off or of another kind: {one_line(error)}") from None
+
+
+def arrow_table(path: Path) -> Any:
+    """Return all rows of an Arrow file as a table of pyarrow; see `arrow_batches`."""
+    import pyarrow
+
+    return pyarrow.Table.from_batches(list(arrow_batches(path)), _arrow_reader(path).schema)
+
+
+def _arrow_reader(path: Path) -> Any:
+    pyarrow_for(str(path))
+    import pyarrow.ipc
+
+    try:
+        source = pyarrow.memory_map(str(path))
+        try:
+            return pyarrow.ipc.open_file(source)
+        except pyarrow.ArrowInvalid:
+            source.seek(0)
+            return pyarrow.ipc.open_stream(source)
+    except (pyarrow.ArrowException, OSError, ValueError, NotImplementedError) as error:
+        raise DataError(f"{path}: damaged, cut off or of another kind: {one_line(error)}") from None
+
+
 def schema_of(path: Path) -> Any:
-    """Return the schema of a Parquet file."""
+    """Return the schema of a Parquet or Arrow file."""
+    if path.suffix.lower() in ARROW:
+        return _arrow_reader(path).schema
     pyarrow_for(str(path))
     import pyarrow.parquet
 

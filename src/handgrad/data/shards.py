@@ -1,4 +1,4 @@
-"""A data set of Parquet files with pictures, as Hugging Face stores them, read from disk."""
+"""A data set of Parquet or Arrow files with pictures, as Hugging Face stores them, read from disk."""
 
 from __future__ import annotations
 
@@ -26,7 +26,16 @@ from handgrad.data.folder import (
     unreadable_notes,
 )
 from handgrad.data.images import opened, read_picture
-from handgrad.data.parquet import class_names, image_column, pyarrow_for, schema_of
+from handgrad.data.kinds import shards_in
+from handgrad.data.parquet import (
+    ARROW,
+    arrow_batches,
+    arrow_table,
+    class_names,
+    image_column,
+    pyarrow_for,
+    schema_of,
+)
 from handgrad.data.remembered import remembered
 from handgrad.data.splits import Split, SplitOptions, split_as_before
 from handgrad.data.table import as_column, as_texts
@@ -56,13 +65,14 @@ def from_shards(
     dtype: Any = np.float32,
     split: Split | None = None,
 ) -> Dataset:
-    """Make a data set of Parquet files with a column of pictures and a column of labels.
+    """Make a data set of Parquet or Arrow files with a column of pictures and a column of labels.
 
     Files called train..., validation... and test... are these parts; of others, each class gives its share.
     Names of classes are taken from the file's own description.  pyarrow reads the files.
 
     Args:
-        path: a file, or a folder of them (or of a folder ``data`` of them).
+        path: a file, or a folder of them (or of a folder ``data`` of them), as ``save_to_disk`` of
+            Hugging Face's datasets writes one.
         target: the column of labels; "" looks for label, labels, class, ...
         group: a column; pictures with the same value are in one part.
         image_size, grey, val, test, split_seed, skip_unreadable: as in `from_folder`.
@@ -136,7 +146,7 @@ def from_shards(
 
 
 def stored_pictures(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield the name and the bytes of each picture of a Parquet file or a folder of them, row by row.
+    """Yield the name and the bytes of each picture of Parquet or Arrow files, row by row.
 
     The bytes are empty where a row holds none.  Raises DataError if a file cannot be read.
     """
@@ -144,17 +154,27 @@ def stored_pictures(path: Path) -> Iterator[tuple[str, bytes]]:
         column = image_column(schema_of(file))
         if column is None:
             raise DataError(f"{file}: has no column of pictures")
-        pyarrow_for(str(file))
-        import pyarrow.parquet
-
         row = 0
-        try:
-            for block in pyarrow.parquet.ParquetFile(file).iter_batches(_BLOCK, columns=[column]):
-                for value in block.column(0).to_pylist():
-                    yield f"{file}:{row}", _bytes_in(value)
-                    row += 1
-        except (pyarrow.ArrowException, OSError) as error:
-            raise DataError(f"{file}: damaged, or cut off: {one_line(error)}") from None
+        for block in _blocks(file, column):
+            for value in block.column(0).to_pylist():
+                yield f"{file}:{row}", _bytes_in(value)
+                row += 1
+
+
+def _blocks(file: Path, column: str) -> Iterator[Any]:
+    """Some rows of a column at a time."""
+    if file.suffix.lower() in ARROW:
+        for batch in arrow_batches(file):
+            block = batch.select([column])
+            yield from (block.slice(k, _BLOCK) for k in range(0, len(block), _BLOCK))
+        return
+    pyarrow_for(str(file))
+    import pyarrow.parquet
+
+    try:
+        yield from pyarrow.parquet.ParquetFile(file).iter_batches(_BLOCK, columns=[column])
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataError(f"{file}: damaged, or cut off: {one_line(error)}") from None
 
 
 def _bytes_in(value: Any) -> bytes:
@@ -166,12 +186,11 @@ def _files(root: Path) -> list[Path]:
     if root.is_file():
         return [root]
     try:
-        found = [p for deep in ("", "*/", "*/*/") for p in sorted(root.glob(f"{deep}*.parquet"))]
+        found = shards_in(root, ("", "*/", "*/*/"))
     except OSError as error:
         raise DataError(f"{root}: cannot be read: {error.strerror or error}") from None
-    found = [path for path in found if not path.name.startswith(".")]
     if not found:
-        raise DataError(f"{root}: holds no Parquet files")
+        raise DataError(f"{root}: holds no Parquet or Arrow files")
     return found
 
 
@@ -211,15 +230,19 @@ def _check_column(file: Path, name: str) -> None:
 
 
 class _Source:
-    """The pictures of Parquet files, a few row groups of them at a time."""
+    """The pictures of Parquet files, a few row groups of them at a time, and those of Arrow files."""
 
     def __init__(self) -> None:
+        self._tables: dict[Path, Any] = {}  # of Arrow files
         self._groups: OrderedDict[tuple[Path, int], list[Any]] = OrderedDict()
         self._starts: dict[Path, list[int]] = {}
         self._lock = Lock()
 
     def labels(self, file: Path, column: str) -> list[Any]:
         """All labels of a file."""
+        if file.suffix.lower() in ARROW:
+            self._tables[file] = arrow_table(file)
+            return self._tables[file].column(column).to_pylist()
         pyarrow_for(str(file))
         import pyarrow.parquet
 
@@ -233,6 +256,16 @@ class _Source:
 
     def picture(self, file: Path, column: str, row: int) -> bytes:
         """The bytes of the picture in a row."""
+        if file in self._tables:
+            value = self._tables[file].column(column)[row].as_py()
+        else:
+            value = self._from_groups(file, column, row)
+        data = _bytes_in(value)
+        if not data:
+            raise DataError(f"{file.name}:{row}: holds no picture")
+        return data
+
+    def _from_groups(self, file: Path, column: str, row: int) -> Any:
         import pyarrow.parquet
 
         starts = self._starts[file]
@@ -248,11 +281,7 @@ class _Source:
                 self._groups[file, group] = read.column(0).to_pylist()
                 while len(self._groups) > _GROUPS:
                     self._groups.popitem(last=False)
-            value = self._groups[file, group][row - starts[group]]
-        data = _bytes_in(value)
-        if not data:
-            raise DataError(f"{file.name}:{row}: holds no picture")
-        return data
+            return self._groups[file, group][row - starts[group]]
 
 
 def _read(get: Any, name: str, image_shape: tuple[int, int, int]) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from handgrad.data.csvfile import BLOCK, MAX_COLUMNS, CsvFile, open_csv
-from handgrad.data.parquet import class_names, pyarrow_for
+from handgrad.data.parquet import ARROW, arrow_batches, class_names, pyarrow_for
 from handgrad.data.progress import tell
 from handgrad.data.table import CommaText, Table, check_names
 from handgrad.data.typing import SLACK, format_of, is_rounded, numbers_of, typed, without_words
@@ -17,12 +17,16 @@ from handgrad.errors import DataError, HandgradError, one_line
 
 TEXT: Final = (".csv", ".tsv", ".tab", ".txt", ".data")
 PARQUET: Final = (".parquet", ".pq")
-ARROW: Final = (".arrow", ".feather", ".ipc")
 
 
 class ReadTable(NamedTuple):
-    """A table; the formats of its dates, where they were texts; notes on what was guessed; how to read it
-    again in the same way."""
+    """A table, and how it was read.
+
+    Attributes:
+        formats: of its dates, where they were texts.
+        notes: on what was guessed.
+        settings: how to read it again in the same way.
+    """
 
     table: Table
     formats: dict[str, str]
@@ -183,7 +187,6 @@ def _plain(column: Any, names: tuple[str, ...] = ()) -> Any:
 
 def _batches(path: Path, size: int) -> Iterator[Any]:
     import pyarrow
-    import pyarrow.ipc
     import pyarrow.parquet
 
     if path.suffix.lower() in PARQUET:
@@ -192,15 +195,7 @@ def _batches(path: Path, size: int) -> Iterator[Any]:
         if not file.metadata.num_rows:
             yield pyarrow.RecordBatch.from_pylist([], file.schema_arrow)
         return
-    with pyarrow.memory_map(str(path)) as source:
-        try:
-            reader = pyarrow.ipc.open_file(source)
-        except pyarrow.ArrowInvalid:
-            source.seek(0)
-            yield from pyarrow.ipc.open_stream(source)
-            return
-        for k in range(reader.num_record_batches):
-            yield reader.get_batch(k)
+    yield from arrow_batches(path)
 
 
 def _stacked(blocks: list[Table], path: Path) -> Table:

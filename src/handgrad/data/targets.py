@@ -36,8 +36,10 @@ MOST: Final = 10_000  # classes; a network has an output for each
 class Targets(NamedTuple):
     """Targets as numbers.
 
-    task; y, as `Description` says; class_names; target_names; kept, places (n,) of the rows with targets;
-    notes, on what was guessed and left out.
+    Attributes:
+        y: as `Description` says.
+        kept: places (n,) of the rows with targets.
+        notes: on what was guessed and left out.
     """
 
     task: str

@@ -18,8 +18,10 @@ _TAG = 21
 class Line(NamedTuple):
     """What was measured between rank 0 and another one.
 
-    rank; machine, its name; latency in seconds, half of a round trip of 8 bytes; bandwidth in bytes a
-    second, of messages of 4 MiB.
+    Attributes:
+        machine: its name.
+        latency: in seconds, half of a round trip of 8 bytes.
+        bandwidth: in bytes a second, of messages of 4 MiB.
     """
 
     rank: int

@@ -80,9 +80,12 @@ class _Bucket:
 class Wire:
     """The `handgrad.training.shards.Wire` of MPI.
 
-    Attributes: world; nodes, of each rank; owns, the shards of each rank; check_every, steps between two
-    comparisons of parameters; seconds, the times of the last step: flying, while a message was under way, and
-    waiting, those of them in which nothing else was done.
+    Attributes:
+        nodes: of each rank.
+        owns: the shards of each rank.
+        check_every: steps between two comparisons of parameters.
+        seconds: the times of the last step: flying, while a message was under way, and waiting, those
+            of them in which nothing else was done.
     """
 
     def __init__(self, world: World, shards: int, check_every: int = 100) -> None:

@@ -59,9 +59,12 @@ class Patience:
 class World:
     """The ranks.
 
-    Attributes: rank, size; per_node, ranks of this machine; library, the name of the MPI; timeout;
-    bytes_sent, by this rank; exit_code, of this process, once it is known; delay, seconds that gradients are
-    kept back after they came, to try a slow network.
+    Attributes:
+        per_node: ranks of this machine.
+        library: the name of the MPI.
+        bytes_sent: by this rank.
+        exit_code: of this process, once it is known.
+        delay: seconds that gradients are kept back after they came, to try a slow network.
     """
 
     def __init__(self, comm: Any, timeout: float = TIMEOUT) -> None:

@@ -128,7 +128,8 @@ def eval_numerical_gradient_blobs(
         One gradient of ``sum(output.vals * output.diffs)`` for the vals of each input.
 
     Raises:
-        DtypeError: vals hold integers.  ShapeError: output's diffs have not the shape of its vals.
+        DtypeError: vals hold integers.
+        ShapeError: the diffs of `output` differ in shape from its vals.
     """
     function = "eval_numerical_gradient_blobs"
     h = _checked_step(function, f, h)

@@ -146,9 +146,9 @@ def anywhere(
     e = np.exp(out - out.max(axis=1, keepdims=True))
     p = e / e.sum(axis=1, keepdims=True)
     for words, value in (
-        ("a softmax follows, which the scores of the other have not", p),
+        ("a softmax follows, which is missing behind the scores of the other", p),
         (
-            "a log softmax follows, which the scores of the other have not",
+            "a log softmax follows, which is missing behind the scores of the other",
             np.log(np.maximum(p, 1e-300)),
         ),
         ("a sigmoid follows", 1 / (1 + np.exp(-np.clip(out, -500, 500)))),

@@ -16,7 +16,11 @@ from handgrad.interop.trace import Trace
 class Evidence:
     """The values of both networks.
 
-    Attributes: network and found, of one; seen, of the other; mode, of computing; uses: who takes an output.
+    Attributes:
+        network, found: of one.
+        seen: of the other.
+        mode: of computing.
+        uses: who takes an output.
     """
 
     def __init__(self, network: Network, seen: Trace, found: Found, mode: str) -> None:

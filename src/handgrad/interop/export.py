@@ -61,9 +61,9 @@ def export(
 
     Args:
         model: a network of `handgrad.nn` or `handgrad.models`; a run folder or `TrainedRun`; or an ONNX file.
-        to: 'onnx'; 'torch', an ``nn.Module`` as source and its weights in safetensors; 'keras'; 'numpy', one
-            Python file and its weights in ``.npz``; 'c', a header in C99; or 'safetensors', the weights
-            alone.
+        to: 'onnx', 'torch' (an ``nn.Module`` as source, its weights in safetensors), 'keras', 'numpy' (one
+            Python file, its weights in ``.npz``), 'c' (a header in C99), or 'safetensors' (the weights
+            alone).
         out: the file; None is one named after the network in the current folder.
         bare: leave preprocessing and class names out.
         fold: onnx: fold batch normalisations into the layers in front of them (c always does).

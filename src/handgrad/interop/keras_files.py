@@ -18,7 +18,7 @@ from handgrad.errors import DataError, HandgradError, shown
 from handgrad.interop.network import Images
 
 _LARGEST = 2 << 30  # bytes that the members of a file may unpack to
-_MOST = 200  # times the size of the file, likewise
+_MOST = 200  # how many times as large as the file they may be
 _MODULES = (
     "layers", "models", "initializers", "regularizers", "constraints", "optimizers", "losses", "metrics",
     "activations", "dtype_policies", "ops", "quantizers",

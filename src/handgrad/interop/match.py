@@ -27,9 +27,13 @@ BOTH = 2.0
 class Found:
     """What the other network has of the first.
 
-    Attributes: values, by the first's names, the other's where they were found; place, where in the
-    other's order; seen, the value there; twins, others of the same numbers; done, the layers' passes;
-    off, the names of those that are not found and whose followers are not, either.
+    Attributes:
+        values: by the first's names, the other's where they were found.
+        place: where in the other's order.
+        seen: the value there.
+        twins: others of the same numbers.
+        done: the layers' passes.
+        off: the names of those that are not found and whose followers are not, either.
     """
 
     values: dict[str, Value]

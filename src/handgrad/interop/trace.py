@@ -24,8 +24,9 @@ Array = np.ndarray
 class Seen:
     """One value, in the order of the computation.
 
-    Attributes: name; value; grad, None where it is not known; params and buffers, names of those that
-    went into it.
+    Attributes:
+        grad: None where it is not known.
+        params, buffers: names of those that went into it.
     """
 
     name: str
@@ -39,9 +40,14 @@ class Seen:
 class Trace:
     """One pass of a network.
 
-    Attributes: values, the inputs first; scores; params and their gradients; buffers after the pass; unit,
-    the roundoff of its dtype; winograd, see `handgrad.interop.bounds`; learns, whether gradients were asked
-    for; broken, the error with which the pass ended early.
+    Attributes:
+        values: the inputs first.
+        params: and their gradients.
+        buffers: after the pass.
+        unit: the roundoff of its dtype.
+        winograd: see `handgrad.interop.bounds`.
+        learns: whether gradients were asked for.
+        broken: the error with which the pass ended early.
     """
 
     name: str

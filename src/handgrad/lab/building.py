@@ -69,9 +69,9 @@ def check(
     """Return the shapes of a stack of layers, what is wrong with it, and its code.
 
     Returns:
-        input, outputs, task, classes, of the data; layers, for each its shape and number of parameters, or
-        error, the text of what is wrong; total; error, of the whole; code, at the three levels and as a
-        configuration, where nothing is wrong.
+        A dictionary.  Of the data: input, outputs, task, classes.  Of the network: layers (for each its shape
+        and number of parameters, or the text of its error), total, error (of the whole), and code (at the
+        three levels and as a configuration) where nothing is wrong.
     """
     if not isinstance(layers, list) or not 0 < len(layers) <= MOST_LAYERS:
         raise OptionError(f"lab: a network has 1 to {MOST_LAYERS} layers")

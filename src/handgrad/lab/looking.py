@@ -31,8 +31,11 @@ _LONGEST = 20_000  # characters of a source
 class Passed:
     """One forward and backward pass of rows, of which every layer's numbers are kept.
 
-    Attributes: calls, in their order; values (inputs and outputs by number); slopes (gradients of the loss by
-    values, by number); grads, of the parameters.
+    Attributes:
+        calls: in their order.
+        values: (inputs and outputs by number).
+        slopes: (gradients of the loss by values, by number).
+        grads: of the parameters.
     """
 
     def __init__(self, model: Any, X: np.ndarray, y: Any, mode: str = "test") -> None:

@@ -88,8 +88,9 @@ def answer(run: Opened, weights: str, given: dict[str, Any]) -> dict[str, Any]:
     """Return probabilities, maps of what was looked at, neighbours, and units that fire.
 
     Returns:
-        outputs, and classes where there are; input, as a picture; gradient, smooth and occlusion, (H, W) or
-        (D,); neighbours, of the training set; units, of each layer the three that fire most.
+        A dictionary with outputs, classes (where there are), input (as a picture), gradient, smooth and
+        occlusion ((H, W) or (D,)), neighbours (of the training set), and units (of each layer the three
+        that fire most).
 
     Source of the maps: K. Simonyan et al. (2013), arXiv:1312.6034; D. Smilkov et al. (2017),
     arXiv:1706.03825; M. D. Zeiler, R. Fergus (2013), arXiv:1311.2901.

@@ -66,8 +66,12 @@ _plans: dict[Any, Plan] = {}
 class Pair(NamedTuple):
     """What a chain must know of a pair.
 
-    layer: its name; arrays: the names of those behind x; options: how many arguments follow them; check:
-    the checks of its forward, of (x, *arrays, *options), which look at no more than shapes of arrays.
+    Attributes:
+        layer: its name.
+        arrays: the names of those behind x.
+        options: how many arguments follow them.
+        check: the checks of its forward, of (x, *arrays, *options), which look at no more than shapes
+            of arrays.
     """
 
     layer: str
@@ -114,9 +118,12 @@ class Ahead(NamedTuple):
 class Plan(NamedTuple):
     """How an engine computes a chain for given sizes and options, all of them checked.
 
-    parts: the engine's names of the pairs of each call; options: the plain ones of each pair; forms: the
-    shapes of arrays that came as (1, C, 1, 1), by place; where, channels: of the batch normalisation; only:
-    the call of a chain without one that is a single call.
+    Attributes:
+        parts: the engine's names of the pairs of each call.
+        options: the plain ones of each pair.
+        forms: the shapes of arrays that came as (1, C, 1, 1), by place.
+        where, channels: of the batch normalisation.
+        only: the call of a chain without one that is a single call.
     """
 
     parts: tuple[Names, ...]
@@ -131,8 +138,11 @@ class Plan(NamedTuple):
 class Saved(NamedTuple):
     """What a chain's `Cache` holds.
 
-    parts: the engine's names of the pairs of each call; kept: what each call saved; forms: the shapes of
-    arrays that came as (1, C, 1, 1), by place; left_out: whether the normalisation is.
+    Attributes:
+        parts: the engine's names of the pairs of each call.
+        kept: what each call saved.
+        forms: the shapes of arrays that came as (1, C, 1, 1), by place.
+        left_out: whether the normalisation is.
     """
 
     parts: tuple[Names, ...]

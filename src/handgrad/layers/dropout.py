@@ -42,9 +42,9 @@ def dropout_forward(
     Args:
         x: inputs, (N, ...).
         dropout_param: a dictionary with the keys
-            p: the probability of keeping an entry, 0 < p <= 1;
-            mode: 'train' or 'test';
-            seed (optional): ``np.random.seed(seed)`` is called first; None calls nothing;
+            p: the probability of keeping an entry, 0 < p <= 1.
+            mode: 'train' or 'test'.
+            seed (optional): ``np.random.seed(seed)`` is called first; None calls nothing.
             rng (optional): a Generator or RandomState to draw from in place of the global stream.
         engine: the engine for this call; None is the chosen one.
 

@@ -30,8 +30,10 @@ GROUP_NORM_KEYS = frozenset({"eps", "mode"})
 class NormSaved(NamedTuple):
     """What a norm's `Cache` holds.
 
-    pair: name of the engine's pair, which several layers share; gamma_shape, beta_shape: as they
-    came, so also dgamma's and dbeta's; saved: what the engine's backward needs.
+    Attributes:
+        pair: name of the engine's pair, which several layers share.
+        gamma_shape, beta_shape: as they came, so also dgamma's and dbeta's.
+        saved: what the engine's backward needs.
     """
 
     pair: str

@@ -14,9 +14,13 @@ _SHOWN = 4  # items of a list in the text of a cache
 class Cache(NamedTuple):
     """What forward hands to backward.
 
-    layer: name of the layer; engine: the engine that made it; shape: the output's, so also dout's;
-    like: an empty array of the output's library and dtype; saved: what the engine's backward needs, in
-    the vectorized engine the ``Saved`` of the layer's file.
+    Attributes:
+        layer: name of the layer.
+        engine: the engine that made it.
+        shape: the output's, so also dout's.
+        like: an empty array of the output's library and dtype.
+        saved: what the engine's backward needs, in the vectorized engine the ``Saved`` of the layer's
+            file.
 
     >>> import numpy as np
     >>> Cache("relu", "naive", (2, 3), np.zeros((0, 3)), np.ones((2, 3)))
@@ -36,7 +40,10 @@ class Cache(NamedTuple):
 class Checked(NamedTuple):
     """What the checks of a pair find.
 
-    pair: the engines' name of it; options: its plain arguments behind the arrays; shape: the output's.
+    Attributes:
+        pair: the engines' name of it.
+        options: its plain arguments behind the arrays.
+        shape: the output's.
     """
 
     pair: str

@@ -46,9 +46,9 @@ class ConvNet(Network):
 
         Args:
             input_dim: (C, H, W) of an image.
-            conv_params: a dictionary for each convolution: num_filters; filter_size; stride
-                (default 1); pad (default (filter_size - 1) // 2, which keeps the size where the
-                filter is odd and the stride 1); pool (default True: a 2x2 max pool follows).
+            conv_params: a dictionary for each convolution, with the keys num_filters, filter_size,
+                stride (default 1), pad and pool (default True: a 2x2 max pool follows).  The default
+                pad, (filter_size - 1) // 2, keeps the size where the filter is odd and the stride 1.
                 Sizes, strides and pads are integers or pairs (vertical, horizontal).
             hidden_dims: widths of the hidden affine layers; may be empty.
             num_classes: number of scores.

@@ -40,8 +40,10 @@ from handgrad.nn.options import Shape, as_row_shape
 class CustomPair:
     """A forward and a backward function; calling it makes a layer object.
 
-    Attributes: forward; `backward`, the decorator that gives it its backward function; and factor, of a pair
-    that only multiplies by a number, what gives it for the options of a layer, None of others.
+    Attributes:
+        forward: the forward function.
+        backward: the decorator that gives the pair its backward function.
+        factor: for a pair that only multiplies by a number, options of a layer -> this number; else None.
 
     >>> from handgrad.nn import layer
     >>> double = layer(lambda x: (2 * x, None))

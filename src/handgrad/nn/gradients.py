@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 class Gradients(NamedTuple):
     """What `Model.gradients` returns.
 
-    loss: a number; params: name -> gradient, shaped like the parameter; dx: the gradient of X, shaped like
-    it (a tuple for several inputs).
+    Attributes:
+        loss: a number.
+        params: name -> gradient, shaped like the parameter.
+        dx: the gradient of X, shaped like it (a tuple for several inputs).
 
     >>> import numpy as np
     >>> from handgrad.nn import Affine, Sequential
@@ -61,7 +63,7 @@ class Played:
         return values[output]
 
     def backward(self, dout: Array, output: int, inputs: int) -> tuple[dict[str, Array], list[Any]]:
-        """Return the gradients of the parameters that have one, and those of the inputs, None likewise."""
+        """Return the gradients of the parameters that have one, and those of the inputs, or None."""
         douts: dict[int, Array] = {output: dout}
         gradients: dict[str, Array] = {}
         for (layer, call), cache in zip(self._calls[::-1], self._caches[::-1], strict=True):

@@ -84,10 +84,14 @@ class Graph:
 class Step(NamedTuple):
     """What is computed in one go: one layer, or a chain of layers.
 
-    chain: its name, None where the layer calls its own pair; plain: for each layer of a chain the options
-    of its pair, where they are fixed and all its arrays are parameters, else None; options: those of all,
-    where all are; names: of all parameters; label: for messages and activations; frees: values that nobody
-    looks at afterwards.
+    Attributes:
+        chain: its name, None where the layer calls its own pair.
+        plain: for each layer of a chain the options of its pair, where they are fixed and all its
+            arrays are parameters, else None.
+        options: those of all, where all are.
+        names: of all parameters.
+        label: for messages and activations.
+        frees: values that are not looked at afterwards.
     """
 
     layers: tuple[Layer, ...]

@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 class Weight(NamedTuple):
     """A parameter of a layer before it is drawn.
 
-    shape: its shape; fan_in: the number of inputs of an output; init: how it starts, None for the
-    network's rule; decays: whether the network's L2 regularisation counts it.
+    Attributes:
+        shape: its shape.
+        fan_in: the number of inputs of an output.
+        init: how it starts, None for the network's rule.
+        decays: whether the network's L2 regularisation counts it.
     """
 
     shape: Shape

@@ -1,9 +1,9 @@
 """Gradients that leave a network one by one, each as soon as backward is done with it.
 
 Who cuts a batch into shards (`handgrad.training.shards`) sums the gradients of the shards.  While it
-listens, a network hands each gradient over when no later call adds to it, so that it can be sent to other
-processes while backward goes on; and it leaves the penalty of the weights to the listener, who adds it once,
-to the sum.
+listens, a network hands each gradient over when no later call adds to it.  The gradient can then be sent to
+other processes while backward goes on.  The penalty of the weights is left to the listener, who adds it
+once, to the sum.
 """
 
 from __future__ import annotations

@@ -59,8 +59,11 @@ def as_loss(where: str, loss: Any, label_smoothing: Any) -> NamedLoss:
 class NamedLoss:
     """A loss with its options: ``loss(scores, y)`` -> (loss, dscores).
 
-    name: that of `LOSSES`, None for a function of one's own; func: the function; options: its keywords;
-    task: what it is for, one of `TASKS`, None where that is not known.
+    Attributes:
+        name: that of `LOSSES`, None for a function of one's own.
+        func: the function.
+        options: its keywords.
+        task: what it is for, one of `TASKS`, None where that is not known.
     """
 
     def __init__(self, name: str | None, func: Loss, options: dict[str, Any]) -> None:

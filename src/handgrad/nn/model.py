@@ -106,8 +106,8 @@ class Model(Answers):
             input_shape: that of one row, as (3, 32, 32); a list of such for several inputs.
             reg: strength of the L2 regularisation, ``1/2 reg sum(W^2)``.
             dtype: float32, float64 or complex128; None casts nothing (parameters are float64).
-            init: how weights W start: 'kaiming', normal with the variance 2 / fan_in; 'xavier', with
-                1 / fan_in; a number, the standard deviation; or a function (shape, rng) -> array.
+            init: how weights W start: 'kaiming' (normal with the variance 2 / fan_in), 'xavier' (with
+                1 / fan_in), a number (the standard deviation), or a function (shape, rng) -> array.
             loss: a name of `handgrad.nn.LOSSES`, as 'softmax' or 'mse'; a table of it with its options, as
                 {"name": "huber", "delta": 2.0}; or a function (scores, y) -> (loss, dscores).
             label_smoothing: of the softmax loss, see `softmax_loss`.

@@ -27,7 +27,7 @@ def model_card(folder: str | Path, *, licence: str | None = None) -> str:
 
     Args:
         folder: of a run.
-        licence: of the weights; None says that nobody named one.
+        licence: of the weights; None says that none was named.
 
     Raises:
         DataError: the folder holds no records of a run, or damaged ones.

@@ -34,9 +34,13 @@ WORTH = 50_000  # numbers of a batch from which on a thread gains
 class Wish(NamedTuple):
     """What a batch depends on beside sampling and stream.
 
-    X, all rows; augment; size of the batch; step of the epoch; share of training that is done; epoch;
-    cut, into how many shards and which of them, None for one piece; steps, of how many of the epoch the
-    batches are wanted, at most.
+    Attributes:
+        X: all rows.
+        size: of the batch.
+        step: of the epoch.
+        share: of training that is done.
+        cut: into how many shards and which of them, None for one piece.
+        steps: of how many of the epoch the batches are wanted, at most.
     """
 
     X: Any

@@ -263,10 +263,10 @@ class LayerStatistics(Callback):
     """Look into the network: how its activations on a few rows and its gradients are spread.
 
     Emits records of kind ``layers`` and keeps them in `records`.  Activations come from
-    ``model.activations(X)`` (name -> array) and are left out where the model has none; dead is the
-    share of units (of channels, over images) that are 0 for every row; gradients
-    are those of the last step; ratio is the norm of the step's update over the norm of the
-    parameter before it.  No random numbers are drawn.
+    ``model.activations(X)`` (name -> array), and are left out where the model has none.  Dead is the share
+    of units (of channels, over images) that are 0 for every row.  Gradients are those of the last step.
+    Ratio is the norm of the step's update over the norm of the parameter before it.  No random numbers are
+    drawn.
 
     >>> Solver(model, data, callbacks=[LayerStatistics(X_val[:200])])  # doctest: +SKIP
     """

@@ -2,10 +2,9 @@
 
 A checkpoint is the whole state of a Solver in one file: the parameters, the best ones, running
 statistics, the state of the update rule, the histories, the place in the run, and the states of all
-random streams: NumPy's global one, the Solver's and the model's.  Also what it must be continued
-with (model, update rule, batch size, data) and what it should be continued with (the other
-settings, versions, threads): a difference in the first is an error, one in the second a
-`ResumeWarning`.
+random streams: NumPy's global one, the Solver's and the model's.  It also holds what the run must be
+continued with (model, update rule, batch size, data), where a difference is an error, and what it should be
+continued with (the other settings, versions, threads), where a difference is a `ResumeWarning`.
 """
 
 from __future__ import annotations

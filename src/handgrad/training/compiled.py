@@ -1,7 +1,8 @@
 """The steps of a Solver that a plan does, many in one native call (`handgrad.nn.compiled`).
 
-A plan takes the steps of a network of the library's layers, with an update rule of the library, and without
-an augmentation or with one of the library's, while no callback wants to look at the Solver between two steps.
+A plan takes the steps of a network of the library's layers with an update rule of the library.  An
+augmentation must be one of the library's, too, and no callback may want to look at the Solver between two
+steps.
 Its numbers are those of the steps themselves, to the bit.  The first step of a training, and every step in
 which something is not finite, is done without it.
 

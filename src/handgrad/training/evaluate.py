@@ -29,9 +29,13 @@ from handgrad.training.arrays import all_finite, steady
 class Evaluation:
     """How a model does on labelled rows.
 
-    accuracy: share of rows that are right; loss: mean cross-entropy, in nats; confusion: (C, C)
-    counts, rows are the true classes, columns the predicted ones; per_class: share of right rows
-    of each class, None for a class without rows; class_names: C texts; count: the number of rows.
+    Attributes:
+        accuracy: share of rows that are right.
+        loss: mean cross-entropy, in nats.
+        confusion: (C, C) counts, rows are the true classes, columns the predicted ones.
+        per_class: share of right rows of each class, None for a class without rows.
+        class_names: C texts.
+        count: the number of rows.
 
     >>> evaluate(model, X, y).accuracy  # doctest: +SKIP
     """

@@ -39,8 +39,11 @@ BYTES = 1 << 23  # of a block, beside which the next one is made
 class Drawn(NamedTuple):
     """What steps take.
 
-    rows: of the training set, (steps, batch); feed: where a plan reads them; places: of them there; moves: of
-    each of them, None where none is.
+    Attributes:
+        rows: of the training set, (steps, batch).
+        feed: where a plan reads them.
+        places: of them there.
+        moves: of each of them, None where none is.
     """
 
     rows: np.ndarray
@@ -78,7 +81,8 @@ class Stored:
         feed = Feed(self._X, self._y, self._prepare)
         if is_file:  # what is read of it, one batch behind the other
             chosen = places.ravel()
-            X = np.ascontiguousarray(self._X[chosen])
+            read = engines.get("native").plans.read_rows
+            X = np.ascontiguousarray(self._X.read(chosen, read))
             feed, places = feed._replace(X=X, y=self._y[chosen]), _in_order(rows)
         return Drawn(rows, feed, np.ascontiguousarray(places, np.int64), moves)
 

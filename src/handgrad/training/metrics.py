@@ -37,8 +37,10 @@ _LEAST = 1e-300  # probabilities below count as this in a logarithm
 class Metric(NamedTuple):
     """A metric by name.
 
-    function: (predictions, y) -> a number, NaN where there is none, as of one class alone; tasks: those
-    that it is for; is_better_high: whether more is better.
+    Attributes:
+        function: (predictions, y) -> a number, NaN where there is none, as of one class alone.
+        tasks: those that it is for.
+        is_better_high: whether more is better.
     """
 
     function: Callable[[np.ndarray, np.ndarray], float]

@@ -43,10 +43,15 @@ Described = TypeVar("Described", bound=Callable[..., Any])
 class Option:
     """An option of a training.
 
-    Attributes: name, of the Solver's argument, "" where it has none; says, what it does; check, of the
-    argument, None where the model or the data decide; none, what None means, "" where it may not be None;
-    key, its name in the table [training], "" where that has none; in_file, the check there, where it is
-    another one; off, what stands for None there; file_says, what it does there, where that differs.
+    Attributes:
+        name: of the Solver's argument, "" where it has none.
+        says: what it does.
+        check: of the argument, None where the model or the data decide.
+        none: what None means, "" where it may not be None.
+        key: its name in the table [training], "" where that has none.
+        in_file: the check there, where it is another one.
+        off: what stands for None there.
+        file_says: what it does there, where that differs.
     """
 
     name: str

@@ -20,9 +20,11 @@ DUE, AT_EPOCH_END = 1, 2
 class Place(Part):
     """Steps and epochs done.
 
-    Attributes: iteration, epoch; position, steps done of the current call of `train`; estimated_at, the
-    iteration of the last estimate of the accuracy; estimate_due, 0, or `DUE` or `AT_EPOCH_END` where the
-    estimate after the last step is still to come.
+    Attributes:
+        position: steps done of the current call of `train`.
+        estimated_at: the iteration of the last estimate of the accuracy.
+        estimate_due: 0, or `DUE` or `AT_EPOCH_END` where the estimate after the last step is still to
+            come.
     """
 
     def __init__(self) -> None:
@@ -123,8 +125,10 @@ class Histories(Part):
 class LastStep(Part):
     """What the last step did, which callbacks look at: a checkpoint holds it until its estimate is made.
 
-    Attributes: grads; params_before, the parameters before it; learning_rate, None for a rule that has
-    none; gradient_norm, of all gradients before they were clipped, None without clip_norm.
+    Attributes:
+        params_before: the parameters before it.
+        learning_rate: None for a rule that has none.
+        gradient_norm: of all gradients before they were clipped, None without clip_norm.
     """
 
     def __init__(self, place: Place) -> None:

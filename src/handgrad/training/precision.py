@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 class Precision(Part):
     """How gradients are computed.
 
-    Attributes: asked, the option; chosen, "float32" or "bf16", "" before "auto" has measured; text, what a
-    run's header says.
+    Attributes:
+        asked: the option.
+        chosen: "float32" or "bf16", "" before "auto" has measured.
+        text: what a run's header says.
     """
 
     def __init__(self, model: Any, asked: str) -> None:

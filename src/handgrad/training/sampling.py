@@ -37,7 +37,9 @@ class Order:
 class Sampling(Part):
     """Which of N rows the steps take.
 
-    Attributes: kind, one of `SAMPLINGS`; skip_easy; passes, where that is not 0, else None.
+    Attributes:
+        kind: one of `SAMPLINGS`.
+        passes: where that is not 0, else None.
     """
 
     def __init__(self, kind: str, skip_easy: float | list[float], N: int, model: Any) -> None:

@@ -43,8 +43,10 @@ from handgrad.training.weighting import called
 class Cut(NamedTuple):
     """A batch in shards.
 
-    pieces: own shard -> its rows; places: own shard -> where in the batch they are; seed: the number drawn
-    for the step.
+    Attributes:
+        pieces: own shard -> its rows.
+        places: own shard -> where in the batch they are.
+        seed: the number drawn for the step.
     """
 
     pieces: Mapping[int, Any]
@@ -60,8 +62,10 @@ class Cut(NamedTuple):
 class Wire(Protocol):
     """What sums the shards of several processes; `handgrad.distributed` has one for MPI.
 
-    Attributes: rank, size; own, the shards of this process; reason, why this one wants to stop, None where
-    it does not; must_stop, whether one of them does, which all know after the same step.
+    Attributes:
+        own: the shards of this process.
+        reason: why this one wants to stop, None where it does not.
+        must_stop: whether one of them does, which all know after the same step.
     """
 
     rank: int
@@ -95,8 +99,10 @@ class Wire(Protocol):
 class Shards:
     """How batches are cut, which shards this process computes, and who sums them.
 
-    Attributes: count, of all shards; own, those of this process; wire, None where it computes all;
-    norm_sync.
+    Attributes:
+        count: of all shards.
+        own: those of this process.
+        wire: None where it computes all.
     """
 
     def __init__(

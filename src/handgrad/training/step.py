@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 class Taken(NamedTuple):
     """Steps that were taken in one go.
 
-    started: the seconds of training before them; rates: the learning rate of each; norms: of the gradients of
-    each before they were clipped, None without clip_norm.
+    Attributes:
+        started: the seconds of training before them.
+        rates: the learning rate of each.
+        norms: of the gradients of each before they were clipped, None without clip_norm.
     """
 
     started: float

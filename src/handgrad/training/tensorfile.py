@@ -4,9 +4,9 @@ The checksum is in the header's metadata, under ``sha256``: the SHA-256 of the w
 64 digits of the checksum itself replaced by zeros.  Any safetensors reader can open the files.
 
 A checksum tells damage, not malice: whoever makes a file can also make its checksum.  So the length of
-the header is checked before more is read; safetensors itself checks dtypes, shapes, overlaps and holes
-against the size of the file before it makes an array; and `unflatten` makes nothing larger than the
-tensors of the file.
+the header is checked before more is read.  safetensors itself checks dtypes, shapes, overlaps and holes
+against the size of the file before it makes an array.  `unflatten` makes nothing larger than the tensors of
+the file.
 """
 
 from __future__ import annotations

@@ -23,8 +23,10 @@ Schedule = Callable[[int, int], float]
 class Updates(Part):
     """The update rule, and its settings and state for each parameter.
 
-    Attributes: rule; given, its settings as the Solver was given them; configs, by parameter, its settings
-    and its state; lr_decay; schedule; clip_norm; frozen, the parameters that stay as they are.
+    Attributes:
+        given: its settings as the Solver was given them.
+        configs: by parameter, its settings and its state.
+        frozen: the parameters that stay as they are.
     """
 
     def __init__(

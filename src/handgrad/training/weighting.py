@@ -133,9 +133,9 @@ def loss_in_parts(
 
         loss = ((s1 loss1 + s2 loss2) + s3 loss3) + ...          gradients likewise
 
-    The order of this sum is that of the rows and does not depend on anything else; the batch in one piece
-    adds the same numbers in its engine's order, and agrees to rounding, and to the last bit where sums of
-    the numbers are exact.  Batch normalisation sees each part by itself.
+    The order of this sum is that of the rows, and depends on nothing else.  The batch in one piece adds the
+    same numbers in its engine's order.  It agrees to rounding, and to the last bit where sums of the numbers
+    are exact.  Batch normalisation sees each part by itself.
     """
     if parts == 1:
         loss, grads = called(model, X, y, weights)

@@ -39,8 +39,10 @@ Rename = Mapping[str, str | None] | Callable[[str], str | None] | None
 class LoadedWeights(NamedTuple):
     """What `load_weights` did; names are the network's, those of `unused` the source's.
 
-    taken: parameters and running statistics that now are the source's; missing: those that the source
-    lacks, left as they were; unused: what the source holds beside them.
+    Attributes:
+        taken: parameters and running statistics that now are the source's.
+        missing: those that the source lacks, left as they were.
+        unused: what the source holds beside them.
 
     >>> LoadedWeights(('W1',), (), ('W9',)).unused
     ('W9',)

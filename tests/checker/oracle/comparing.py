@@ -47,16 +47,27 @@ def compare(key: str, got: Any, expected: Any, where: str, scale: float = 0.0) -
 
 
 def guarded(scores: torch.Tensor, y: Any, got: Any) -> bool:
-    """Whether a loss is the mean of -log(p + eps) or -log(max(p, eps)), eps at most 1e-7.
+    """Whether a loss is the mean of -log(p + eps), -log(max(p, eps)) and the like, eps at most 1e-7.
 
-    UCLA's own file has it so.  The gradient is the right one, and no score of the course's sizes shows it: a
-    course takes no points off.
+    UCLA's own file has the second.  The gradient is the right one, and no score of the course's sizes shows
+    it: a course takes no points off.
     """
     if got is None or np.ndim(got):
         return False
-    p = torch.softmax(scores.detach(), 1)[torch.arange(len(y)), torch.tensor(y)]
+    scores, rows = scores.detach(), torch.arange(len(y))
+    p = torch.softmax(scores, 1)[rows, torch.tensor(y)]
+    e = torch.exp(scores - scores.max(1, keepdim=True).values)
+    own, total, count = e[rows, torch.tensor(y)], e.sum(1), e.shape[1]
     guards = [10.0**-k for k in range(7, 17)]
-    values = [f(p, eps) for eps in guards for f in (torch.add, lambda p, eps: p.clamp(min=eps))]
+    forms = (
+        torch.add,
+        lambda p, eps: p.clamp(min=eps),
+        lambda p, eps: p.clamp(eps, 1 - eps),
+        lambda p, eps: (own + eps) / (total + count * eps),
+        lambda p, eps: (own + eps) / total,
+        lambda p, eps: own / (total + eps),
+    )
+    values = [form(p, eps) for eps in guards for form in forms]
     return any(abs(float(-v.log().mean()) - float(got)) <= 1e-9 * abs(float(got)) for v in values)
 
 

@@ -98,6 +98,12 @@ def linear_loss(loss: Callable[..., torch.Tensor]) -> Judge:
                 )  # zeros: the skeleton's
                 first = None if slope is None and not np.any(got[0]) else got[0]
                 tried = [compare("loss", first, value, where), compare("dW", slope, t.grad, where)]
+                alone = (
+                    first - factor * reg * (w**2).sum() if np.ndim(first) == 0 and first else None
+                )
+                guard = loss is cross_entropy and guarded(torch.tensor(x @ w), y, alone)
+                if guard and tried[0].status == "wrong":
+                    tried[0] = tried[0]._replace(status="either")
                 if not best or sum(s.status == "right" for s in tried) > sum(
                     s.status == "right" for s in best
                 ):

@@ -156,10 +156,11 @@ def two_layer(cls: Any, _: Any) -> dict[str, Any]:
     rng, seen = np.random.default_rng(11), list[Seen]()
     for n, d, h, c, reg in ((5, 6, 20, 3, 0.0), (4, 6, 20, 3, 0.7), (1, 3, 12, 4, 0.2)):
         where, x, y = f"N {n}, reg {reg}", rng.standard_normal((n, d)), rng.integers(0, c, n)
+        spread = 3e-2 if reg else 1e-2  # the notebooks ask for 1e-2, which is fixed in some files
         try:
             if "input_size" in names:
-                net = cls(d, h, c, 1e-2)
-                start = _start(net, 1e-2, where, True)
+                net = cls(d, h, c, spread)
+                start = _start(net, spread, where, True)
                 if np.shape(net.params["W1"]) == (h, d):  # UCLA's: lengths of b as they were
                     net.params.update(
                         {k: rng.standard_normal(v.shape) for k, v in net.params.items()}
@@ -181,9 +182,9 @@ def two_layer(cls: Any, _: Any) -> dict[str, Any]:
                 continue
             hidden = "hidden_dims" if "hidden_dims" in names else "hidden_dim"
             net = cls(
-                **{"input_dim": d, hidden: h, "num_classes": c, "weight_scale": 1e-2, "reg": reg}
+                **{"input_dim": d, hidden: h, "num_classes": c, "weight_scale": spread, "reg": reg}
             )
-            start = _start(net, 1e-2, where, True) + _sizes(net, [d, h, c], where) * bool(
+            start = _start(net, spread, where, True) + _sizes(net, [d, h, c], where) * bool(
                 net.params
             )
             p = _parameters(net, rng)
@@ -300,6 +301,9 @@ def fully_connected(cls: Any, _: Any) -> dict[str, Any]:
 
 def _dropped(net: Any, x: Any, y: Any, p: dict[str, torch.Tensor], where: str) -> list[Seen]:
     """With a seed the loss is a plain function: its gradients by differences; test mode drops nothing."""
+    for key in net.params:  # scores of the course's sizes: no guard of the logarithm counts there
+        net.params[key] = net.params[key] * 0.3
+        p[key] = torch.tensor(np.array(net.params[key]))
     seen = [_scores(net, x, _dense(p, torch.tensor(x)), where + ", test")]
     try:
         loss, grads = net.loss(x.copy(), y.copy())

@@ -28,8 +28,12 @@ class Unknown(Exception):
 class Point(NamedTuple):
     """A failing place.
 
-    error: the exception; node: the expression that raises, or the statement where storing does;
-    statement, body: the statement and the function around it; frame: with the values; line: in its file.
+    Attributes:
+        error: the exception.
+        node: the expression that raises, or the statement where storing does.
+        statement, body: the statement and the function around it.
+        frame: with the values.
+        line: in its file.
     """
 
     error: BaseException

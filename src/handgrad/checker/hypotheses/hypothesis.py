@@ -15,12 +15,14 @@ class Beside(Exception):
 class Hypothesis(NamedTuple):
     """One mistake.
 
-    name: a short name; says: what is wrong, with {key} for the results that it explains; predict:
-    call -> what the mistake returns, by name (a result that is left out would be right; an
-    exception that it raises is the prediction, but for `Beside`); line: a regular expression of
-    the guilty line.
-    some: whether it explains only the results that are wrong, and says nothing of the others.
-    size: the factor that is wrong, if it is one; it may depend on the sizes of the call.
+    Attributes:
+        name: a short name.
+        says: what is wrong, with {key} for the results that it explains.
+        predict: call -> what the mistake returns, by name.  A result that is left out would be right.  An
+            exception that it raises is the prediction, but for `Beside`.
+        line: a regular expression of the guilty line.
+        some: whether it explains only the results that are wrong, and says nothing of the others.
+        size: the factor that is wrong, if it is one; it may depend on the sizes of the call.
     """
 
     name: str

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from handgrad.checker.records import Config
+from handgrad.checker.records import Call, Config
 
 Options = tuple[Any, ...]
 
@@ -49,7 +49,7 @@ def with_integers(config: Config, names: Sequence[str]) -> Config:
 
 
 def affine() -> list[Config]:
-    """Rows of any rank; square weights; one row; integers."""
+    """Rows of any rank, square weights, one row, integers."""
     rng, configs = seeded(1), []
     for N, row, M in [
         (3, (4,), 2),
@@ -99,7 +99,7 @@ def relu() -> list[Config]:
     ]
 
 
-def within_dout(config: Config, dout: Any, got: dict[str, Any]) -> bool:
+def within_dout(config: Config, dout: Any, got: dict[str, Any], strict: bool = True) -> bool:
     """Whether dx is right where x is not 0, and between 0 and dout where it is."""
     x, dx = config.arrays["x"], np.asarray(got["dx"])
     if dx.shape != x.shape:
@@ -329,6 +329,12 @@ def loss(extreme: bool) -> list[Config]:
             Config("scores near 1000", {"x": near}, (columns,), smooth=False, traits=trait)
         )
     return configs
+
+
+def scored(call: Call) -> tuple[Any, Any, Any]:
+    """Return scores, labels, and the weight of each row in the loss."""
+    x = np.asarray(call.arrays["x"], float)
+    return x, call.options[0], np.full(len(x), 1 / len(x))
 
 
 def affine_like(norm: str) -> list[Config]:

@@ -12,15 +12,17 @@ import numpy as np
 
 from handgrad import layers
 from handgrad.checker.known import sandwiches
-from handgrad.checker.records import Config
+from handgrad.checker.records import Call, Config
 from handgrad.checker.undisturbed import seeded
 
 
 class Truth(NamedTuple):
     """The right results of a configuration.
 
-    results: "out", and what forward leaves in its dictionaries, by name; state: those names;
-    gradient: upstream gradient -> gradients by name.
+    Attributes:
+        results: "out", and what forward leaves in its dictionaries, by name.
+        state: those names.
+        gradient: upstream gradient -> gradients by name.
     """
 
     results: dict[str, Any]
@@ -32,17 +34,23 @@ class Truth(NamedTuple):
 class KnownLayer:
     """A layer, or somebody's own pair of which no more is known than its inputs.
 
-    name: the pair of `handgrad.layers` that computes it, "" for somebody's own; forward, backward:
-    the names that courses give the functions; family: whose hypotheses are tried; loss: whether
-    forward and backward are one function; legitimate: whether gradients at a tie are among the right
-    ones; expectations: checks of what gradients cannot see; random: whether train mode draws numbers,
-    so that many results are right; drops: whether dropout's p is the probability of dropping;
-    strict: whether the library's contract is judged, not only the courses';
-    adapt: ("forward" or "backward", function) -> the function as a pair has it; reference: what gives the
-    right results where no pair of the library does; meant: function -> the layer as this code means it;
-    own_word: what the arguments of its functions are, where students and not courses wrote them, so that one
-    of other arguments is something else; chain: the layers that it must call, in this order, where its
-    name does not say them.
+    Attributes:
+        name: the pair of `handgrad.layers` that computes it, "" for somebody's own.
+        forward, backward: the names that courses give the functions.
+        family: whose hypotheses are tried.
+        loss: whether forward and backward are one function.
+        legitimate: whether gradients at a tie are among the right ones.
+        expectations: checks of what gradients cannot see.
+        random: whether train mode draws numbers, so that many results are right.
+        drops: whether dropout's p is the probability of dropping.
+        strict: whether the library's contract is judged, not only the courses'.
+        adapt: ("forward" or "backward", function) -> the function as a pair has it.
+        reference: what gives the right results where no pair of the library does.
+        meant: function -> the layer as this code means it.
+        own_word: what the arguments of its functions are, where students and not courses wrote them, so
+            that one of other arguments is something else.
+        chain: the layers that it must call, in this order, where its name does not say them.
+        scored: of a softmax loss, call -> its scores in rows, their labels, and the weight of each row.
     """
 
     name: str
@@ -51,7 +59,7 @@ class KnownLayer:
     backward: tuple[str, ...] = ()
     family: str = ""
     loss: bool = False
-    legitimate: Callable[[Config, Any, dict[str, Any]], bool] | None = None
+    legitimate: Callable[[Config, Any, dict[str, Any], bool], bool] | None = None
     expectations: tuple[Callable[[Any], list[Any]], ...] = ()
     random: bool = False
     drops: bool = False
@@ -61,6 +69,7 @@ class KnownLayer:
     meant: Callable[[Any], KnownLayer] | None = None
     own_word: tuple[str, ...] = ()
     chain: tuple[str, ...] = ()
+    scored: Callable[[Call], tuple[Any, Any, Any]] | None = None
     cache: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property

@@ -13,7 +13,7 @@ import numpy as np
 from handgrad import layers
 from handgrad.checker.known.configs import seeded
 from handgrad.checker.known.layer import KnownLayer, Truth
-from handgrad.checker.records import Config, Raised
+from handgrad.checker.records import Call, Config, Raised
 from handgrad.checker.undisturbed import quiet, run
 
 # N, D, C, reg
@@ -44,8 +44,15 @@ def value_and_gradient(kind: str, W: Any, X: Any, y: Any, decay: float) -> tuple
 
 def linear(kind: str, names: tuple[str, ...]) -> KnownLayer:
     """A loss of W, X, y and reg; the courses add reg sum(W^2), or half of it, see `_share`."""
-    layer = KnownLayer(f"linear_{kind}", configs, names, (), "linear", loss=True)
+    of_scores = scored if kind == "softmax_loss" else None
+    layer = KnownLayer(f"linear_{kind}", configs, names, (), "linear", loss=True, scored=of_scores)
     return replace(layer, meant=lambda function: _with_share(layer, kind, _share(function)))
+
+
+def scored(call: Call) -> tuple[Any, Any, Any]:
+    """Return scores, labels, and the weight of each row in the loss."""
+    X, y, _ = call.options
+    return X @ call.arrays["W"], y, np.full(len(X), 1 / len(X))
 
 
 def _with_share(layer: KnownLayer, kind: str, share: float) -> KnownLayer:
@@ -86,6 +93,10 @@ def _added(without: Any, with_it: Any, part: int, whole: np.ndarray) -> float | 
 _PARAMETERS = ("W1", "b1", "W2", "b2")
 
 
+class Missing(Exception):
+    """A network's loss returns no gradient of a parameter."""
+
+
 def is_neural_net(thing: Any) -> bool:
     """Whether a class is the TwoLayerNet of assignment 1: its sizes are called input_size, ...."""
     try:
@@ -98,6 +109,13 @@ def is_neural_net(thing: Any) -> bool:
 def neural_net(thing: Any) -> KnownLayer:
     """Return the network's loss as a layer of its four parameters; UCLA's weights are transposed."""
     transposed = _is_transposed(thing)
+
+    def scored(call: Call) -> tuple[Any, Any, Any]:
+        X, y, *_ = call.options
+        W1, b1, W2, b2 = call.arrays.values()
+        if transposed:
+            W1, W2 = W1.T, W2.T
+        return np.maximum(X @ W1 + b1, 0) @ W2 + b2, y, np.full(len(X), 1 / len(X))
 
     def reference(config: Config) -> Truth:
         X, y, reg, share = config.options
@@ -129,6 +147,7 @@ def neural_net(thing: Any) -> KnownLayer:
         loss=True,
         reference=reference,
         adapt=_as_loss,
+        scored=scored,
     )
 
 
@@ -159,6 +178,8 @@ def _as_loss(side: str, thing: Any) -> Any:
         if not (isinstance(result, tuple | list) and len(result) == 2):
             return result
         value, gradients = result
+        if missing := [key for key in _PARAMETERS if key not in gradients]:
+            raise Missing(f"grads lacks {', '.join(missing)}: never updated")
         return value, tuple(gradients[key] for key in _PARAMETERS)
 
     return loss

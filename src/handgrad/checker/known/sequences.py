@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from handgrad.checker.known.configs import seeded
-from handgrad.checker.records import Config
+from handgrad.checker.records import Call, Config
 
 # N, T, D, H
 _SIZES = [(3, 4, 5, 6), (4, 3, 2, 2), (1, 2, 3, 4), (5, 1, 4, 3), (2, 6, 3, 5)]
@@ -72,6 +72,12 @@ def loss() -> list[Config]:
         x = {"x": rng.standard_normal((N, T, V))}
         found.append(Config(f"x {(N, T, V)}", x, options, traits=traits))
     return found
+
+
+def scored(call: Call) -> tuple[Any, Any, Any]:
+    """Return the scores of each step in rows, their words, and the weight of each in the loss."""
+    x, (words, mask) = call.arrays["x"], call.options
+    return x.reshape(-1, x.shape[2]), np.ravel(words), np.ravel(mask) / len(x)
 
 
 def words_first(side: str, function: Any) -> Any:

@@ -55,6 +55,7 @@ LAYERS = [
         (),
         "loss",
         loss=True,
+        scored=configs.scored,
     ),
     KnownLayer(
         "svm_loss", functools.partial(configs.loss, False), ("svm_loss",), (), "loss", loss=True
@@ -154,6 +155,7 @@ LAYERS = [
         (),
         "temporal_loss",
         loss=True,
+        scored=sequences.scored,
     ),
     *[
         _pair(name, "", configs.elementwise)

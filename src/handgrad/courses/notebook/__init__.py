@@ -4,9 +4,9 @@
     result = run_notebook("BatchNormalization.ipynb", data_dir="~/data")
     print(result.broken)
 
-`run_notebook` reads the file, chooses the profile, runs the cells in a kernel of their own in a temporary
-folder, and compares every printed error with the bound in the notebook's own text and with the output
-that the file holds.
+`run_notebook` reads the file, chooses the profile, and runs the cells in a kernel of their own in a temporary
+folder.  It compares every printed error with the bound in the notebook's own text, and with the output that
+the file holds.
 
 =============  =======================================================================================
 ``run``        the whole: reads, chooses, starts, runs, judges; ``execution`` runs cell after cell

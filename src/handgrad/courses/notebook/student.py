@@ -1,9 +1,13 @@
 """A student's folder: their own functions where they are written, the library's where they are not.
 
 Every file that a course has its students write is looked for in the folder.  A function counts as
-unfinished if it does nothing (``pass``, ``raise NotImplementedError``, placeholders), returns a result that
-never got another value than the None it started with, or has a train or test branch that is still
-``pass``; a class, if it never fills ``self.params`` or one of its methods is unfinished.
+unfinished if
+
+- it does nothing (``pass``, ``raise NotImplementedError``, placeholders);
+- it returns a result that never got another value than the None it started with;
+- it has a train or test branch that is still ``pass``.
+
+A class is unfinished if it never fills ``self.params``, or if one of its methods is unfinished.
 """
 
 from __future__ import annotations

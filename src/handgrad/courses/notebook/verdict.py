@@ -1,11 +1,13 @@
 """The verdict: what a notebook printed, against its own bounds and its earlier output.
 
 A figure is *kept* if it keeps the bound that the notebook states for it, *broken* if not.  A figure that
-missed its bound in the file's earlier output too, and is no more than ten times worse now, is *as then*; one
-that misses it by little in a notebook that seeds nothing, or in one random place of a gradient, is *near*:
-there the draw decides, and a single tiny gradient or a kink can cost some digits of a right one (a wrong one
-is mostly off in the first).  So is the gradient of a bias before a batch norm: it is zero, and only rounding
-is compared.
+missed its bound in the file's earlier output too, and is no more than ten times worse now, is *as then*.
+
+A figure is *near* that misses its bound by little in a notebook that seeds nothing, or in one random place
+of a gradient.  There the draw decides: a single tiny gradient or a kink can cost some digits of a right one,
+while a wrong one is mostly off in the first digit.  The gradient of a bias before a batch norm is *near*,
+too: it is zero, and only rounding is compared.
+
 Where no bound is stated the figure is only compared with the earlier output: *same* (to six digits; an
 error: no more than ten times as large) or *differs*.  A figure of the earlier output that was not printed
 this time is listed too, as *not printed*.

@@ -17,7 +17,7 @@ import numpy as np
 
 from handgrad import layers
 from handgrad.courses.shims.networks import SavingMixin
-from handgrad.errors import OptionError, ShapeError, check_ndim
+from handgrad.errors import NonFiniteError, OptionError, ShapeError, check_ndim
 
 Loss = tuple[float, np.ndarray]
 
@@ -106,8 +106,19 @@ def _vectorized(
     factor: float,
 ) -> Loss:
     _check(name, W, X)
-    loss, dscores = data_loss(X @ W, y)
+    loss, dscores = or_nan(data_loss, X @ W, y)
     return _regularised(float(loss), X.T @ dscores, W, reg, factor)
+
+
+def or_nan(data_loss: Any, scores: np.ndarray, y: np.ndarray) -> tuple[Any, np.ndarray]:
+    """Return a loss and its gradient; NaN where the scores are not finite, as the courses' files go on with.
+
+    A search over learning rates has some that are too high, and prints the accuracy of the first class.
+    """
+    try:
+        return data_loss(scores, y)
+    except NonFiniteError:
+        return np.nan, np.full_like(scores, np.nan)
 
 
 def _regularised(loss: float, dW: np.ndarray, W: np.ndarray, reg: float, factor: float) -> Loss:

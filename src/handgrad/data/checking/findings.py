@@ -15,8 +15,13 @@ SHOWN: Final = 20  # names of rows in a finding
 class DataFinding:
     """One thing that was found.
 
-    level, one of `LEVELS`; title, a few words; text, what was found; advice, what to do; rows, the names of
-    at most `SHOWN` of the rows or columns it is about; pictures, pairs (name, image (C, H, W) uint8) to show.
+    Attributes:
+        level: one of `LEVELS`.
+        title: a few words.
+        text: what was found.
+        advice: what to do.
+        rows: the names of at most `SHOWN` of the rows or columns it is about.
+        pictures: pairs (name, image (C, H, W) uint8) to show.
 
     >>> DataFinding('warning', 'a small class', '3 rows', 'collect more').title
     'a small class'
@@ -44,7 +49,10 @@ class DataFinding:
 class DataCheck:
     """The facts and findings of a data set.
 
-    facts: name -> text; classes: name -> rows of each part; columns: a dictionary for each column of a table.
+    Attributes:
+        facts: name -> text.
+        classes: name -> rows of each part.
+        columns: a dictionary for each column of a table.
 
     >>> DataCheck('photos').findings
     []

@@ -48,8 +48,14 @@ def bf16() -> str:
 def bf16s() -> tuple[str, ...]:
     """Return the names of those that this machine and the instruction set in use can run, best first.
 
-    amx: AMX's tiles; avx512-bf16: VDPBF16PS; emulated: by float32, with the results of avx512-bf16;
-    amx-model: a slow model of the tiles, with the results of amx, for tests.
+    ``amx``
+        AMX's tiles
+    ``avx512-bf16``
+        VDPBF16PS
+    ``emulated``
+        by float32, with the results of avx512-bf16
+    ``amx-model``
+        a slow model of the tiles, with the results of amx, for tests
     """
     return tuple(_kernels.bf16s())
 

@@ -16,10 +16,14 @@ Gradients = tuple[Array, Array, Array]
 class BatchNormSaved(NamedTuple):
     """What forward keeps.
 
-    x: (N, C, ...); mean, var, inv_std = 1 / sqrt(var + eps), scale = gamma inv_std, beta: (C,).
-    places, largest: of the pooling behind it, or None; rectify: whether a ReLU follows;
-    of_batch: whether mean and var are the batch's; pool: its (window, stride), or None; curve: the number
-    of the smooth activation that follows, or None.
+    Attributes:
+        x: (N, C, ...).
+        mean, var: inv_std = 1 / sqrt(var + eps), scale = gamma inv_std, beta: (C,). places, largest: of
+            the pooling behind it, or None.
+        rectify: whether a ReLU follows.
+        of_batch: whether mean and var are the batch's.
+        pool: its (window, stride), or None.
+        curve: the number of the smooth activation that follows, or None.
     """
 
     x: Array

@@ -33,6 +33,15 @@ def takes_pool(
     return _kernels.conv_takes_pool(x, w, stride, pad, dilation, groups, rectify, normed)
 
 
+def read_rows(file: int, offset: int, places: np.ndarray, out: np.ndarray) -> bool:
+    """Read rows of an open file into `out`, bytes of shape (n, bytes of a row); say whether it could be done.
+
+    Args:
+        file: its number; offset: where row 0 begins; places: of the rows, (n,), whole numbers of 8 bytes.
+    """
+    return _kernels.read_rows(file, offset, places, out)
+
+
 def finished(
     scores: np.ndarray, finish: str, scale: np.ndarray, shift: np.ndarray
 ) -> np.ndarray | None:

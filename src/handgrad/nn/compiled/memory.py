@@ -42,9 +42,13 @@ class Memory:
     Values of layers and their gradients are stored in the plan's memory, in bf16 where `is_half`.  for_scores
     says that no backward follows.
 
-    Attributes: ops; sizes, of the slots in bytes; carried, the pairs (slot before a step, slot after it,
-    whether what was before the last step is kept); given, results: slots that a run binds; shapes, of the
-    results; constants, (slot, count, number).
+    Attributes:
+        sizes: of the slots in bytes.
+        carried: the pairs (slot before a step, slot after it, whether what was before the last step is
+            kept).
+        given, results: slots that a run binds.
+        shapes: of the results.
+        constants: (slot, count, number).
     """
 
     def __init__(self, dtype: np.dtype, is_half: bool = False, for_scores: bool = False) -> None:

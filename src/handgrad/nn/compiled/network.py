@@ -39,9 +39,11 @@ class Norming(NamedTuple):
 class Network:
     """The operations of a network for batches of one shape.
 
-    Attributes: scores; norms, its batch normalisations in the order of their steps; filters, the layers that
-    keep theirs as buffers, and their shapes; streams, where each dropout draws from; settings, what the
-    layers' options were, for `same_settings`.
+    Attributes:
+        norms: its batch normalisations in the order of their steps.
+        filters: the layers that keep theirs as buffers, and their shapes.
+        streams: where each dropout draws from.
+        settings: what the layers' options were, for `same_settings`.
     """
 
     def __init__(

@@ -13,10 +13,15 @@ Arrays = dict[str, np.ndarray]
 class Options(NamedTuple):
     """What a plan is made for, beside the network.
 
-    shape: of a batch; targets: numbers of a row of y, None for labels; rule: the name of the update rule;
-    frozen: parameters that stay; clips, averages: whether gradients are clipped, weights averaged; decayed:
-    parameters with an l2 of their own; weighted: whether rows count as often as weights say; is_half: whether
-    values of layers are stored in bf16, and products have factors of it.
+    Attributes:
+        shape: of a batch.
+        targets: numbers of a row of y, None for labels.
+        rule: the name of the update rule.
+        frozen: parameters that stay.
+        clips, averages: whether gradients are clipped, weights averaged.
+        decayed: parameters with an l2 of their own.
+        weighted: whether rows count as often as weights say.
+        is_half: whether values of layers are stored in bf16, and products have factors of it.
     """
 
     shape: tuple[int, ...]
@@ -33,8 +38,11 @@ class Options(NamedTuple):
 class Feed(NamedTuple):
     """The rows that batches are taken from.
 
-    X: (N, ...), float32 or float64, or bytes; y: (N,) int64 or (N, K) float64; prepare: of bytes the table
-    (channels, 256) of their numbers, or mean and std of all numbers of a row.
+    Attributes:
+        X: (N, ...), float32 or float64, or bytes.
+        y: (N,) int64 or (N, K) float64.
+        prepare: of bytes the table (channels, 256) of their numbers, or mean and std of all numbers of
+            a row.
     """
 
     X: np.ndarray
@@ -45,10 +53,13 @@ class Feed(NamedTuple):
 class Steps(NamedTuple):
     """What changes from step to step.
 
-    rows: (steps, rows of a batch), places in the feed; factors: on the learning rate, None for 1; clip_norm;
-    shares: what averages keep of themselves; weights: how often each row counts, (steps, rows) float64; and
-    moves: of images, (steps, rows, 3) int32, whether each is mirrored, and how far down and right it then
-    begins, with zeros beyond its edges.
+    Attributes:
+        rows: (steps, rows of a batch), places in the feed.
+        factors: on the learning rate, None for 1.
+        shares: what averages keep of themselves.
+        weights: how often each row counts, (steps, rows) float64.
+        moves: of images, (steps, rows, 3) int32: whether each is mirrored, and how far down and right it then
+            begins, with zeros beyond its edges.
     """
 
     rows: np.ndarray
@@ -62,8 +73,12 @@ class Steps(NamedTuple):
 class Done(NamedTuple):
     """What steps have done.
 
-    losses; norms, of the gradients before they were clipped; params: the new ones that are trained; before:
-    all in front of the last step; grads: of the last step; averages: of parameters and running statistics.
+    Attributes:
+        norms: of the gradients before they were clipped.
+        params: the new ones that are trained.
+        before: all in front of the last step.
+        grads: of the last step.
+        averages: of parameters and running statistics.
     """
 
     losses: list[float]

@@ -26,8 +26,12 @@ Config = Mapping[str, Any]
 class Rule(NamedTuple):
     """What a plan must know of a rule.
 
-    op: its operation; states: the arrays that it keeps; settings: what its config has beside learning_rate,
-    each a share below 1 or, of epsilon, a positive number; counts: whether it counts steps in "t".
+    Attributes:
+        op: its operation.
+        states: the arrays that it keeps.
+        settings: what its config has beside learning_rate, each a share below 1 or, of epsilon, a
+            positive number.
+        counts: whether it counts steps in "t".
     """
 
     op: str

@@ -48,9 +48,11 @@ class CompiledSteps:
         steps = model.compile((32, 64), update_rule="adam", optim_config={"learning_rate": 1e-3})
         losses = steps.run(X, y, steps=1000, rng=0)
 
-    Attributes: configs, the settings and state of the update rule for each parameter; why, why steps are
-    done one by one in Python, None where a plan does them; precision, of "auto" the one that was chosen at
-    the first step, and precision_text, which says both.
+    Attributes:
+        configs: the settings and state of the update rule for each parameter.
+        why: why steps are done one by one in Python, None where a plan does them.
+        precision: of "auto" the one that was chosen at the first step, and precision_text, which says
+            both.
     """
 
     def __init__(

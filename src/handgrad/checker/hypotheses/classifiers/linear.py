@@ -117,6 +117,19 @@ _OWN = [
     ],
     *[
         Hypothesis(
+            "regulariser_root",
+            "the regulariser is the root of sum(W**2), which np.linalg.norm gives: square it",
+            _terms(
+                lambda loss, dW, W, decay, N, share=share: {
+                    "loss": loss + share * decay * np.sqrt(np.sum(W * W))
+                }
+            ),
+            r"norm|sqrt",
+        )
+        for share in (1.0, 0.5, 2.0)
+    ],
+    *[
+        Hypothesis(
             "regulariser_of_ones",
             "dW: the gradient of the regulariser is a number, the same for all weights: it must have W",
             _terms(

@@ -171,13 +171,18 @@ def _transposed_place(call: Call) -> dict[str, Any]:
 
 
 def _columns_by_height(call: Call) -> dict[str, Any]:
-    """The loops end where windows as wide as they are high would."""
+    """The loops end where windows as wide as they are high would: too early, or past the last window."""
     x, param = np.asarray(call.arrays["x"], float), call.options[0]
-    columns = 1 + (x.shape[3] - param["pool_height"]) // param["stride"]
+    height, width, stride = param["pool_height"], param["pool_width"], param["stride"]
+    rows, columns = (1 + (side - height) // stride for side in x.shape[2:])
     dx = np.zeros_like(x)
-    for at, window in windows(call):
-        if at[3] < columns:
-            dx[window] += _first_maximum(x[window]) * call.dout[at]
+    for n, c, i, j in np.ndindex(*x.shape[:2], rows, columns):
+        top, left = i * stride, j * stride
+        window = x[n, c, top : top + height, left : left + width]
+        r, q = divmod(
+            int(np.argmax(window)), width
+        )  # a window that is cut off is counted as a whole one
+        dx[n, c, top + r, left + q] += call.dout[n, c, i, j]
     return {"dx": dx}
 
 

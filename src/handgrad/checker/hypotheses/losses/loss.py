@@ -22,9 +22,21 @@ def _of_classes(power: int) -> Any:
     return predict
 
 
+def _times_x(call: Call) -> dict[str, Any]:
+    """x^T dx, as where the scores are taken for the rows X of a linear classifier."""
+    x, dx = np.asarray(call.arrays["x"]), call.expected.get("dx")
+    return {} if dx is None else {"dx": x.T @ np.asarray(dx)}
+
+
 FORWARD = [
     *softmax.FORWARD,
     *svm.FORWARD,
+    Hypothesis(
+        "scores_for_rows",
+        "dx is multiplied by x^T, as dW of a linear classifier is: x are the scores, and dx has their shape",
+        _times_x,
+        r"dot|@|matmul",
+    ),
     Hypothesis(
         "divided_by_classes",
         "{key} is divided by the number of classes, not by N",

@@ -68,9 +68,14 @@ def joined(
 ) -> dict[str, Any]:
     """Return scores, loss and gradients of a model of these steps.
 
-    skipped: the kind of layer that the backward pass leaves out, and its number (None: all of them);
-    test: whether the scores use the running statistics; bias: whether biases are added; pad: of the
-    convolution, whatever its filter; kept: whether the running statistics are.
+    Args:
+        steps: of the model, in order.
+        call: what was called.
+        skipped: the kind of layer that the backward pass leaves out, and its number (None: all of them).
+        test: whether the scores use the running statistics.
+        bias: whether biases are added.
+        pad: of the convolution, whatever its filter.
+        kept: whether the running statistics are kept.
     """
     facts: Facts = call.options[0]
     running: dict[str, Any] = {}

@@ -146,6 +146,15 @@ def _other_penalty(penalty: Callable[[Any], Any]) -> Callable[[Call], dict[str, 
     return predict
 
 
+def _product_of_penalties(call: Call) -> dict[str, Any]:
+    """The sums of the squares of all W are multiplied."""
+    reg, params, _, _, data_loss, _ = call.options[0]
+    sums = [np.sum(v**2) for key, v in params.items() if key[0] == "W"]
+    losses = [data_loss + factor * reg * np.prod(sums) for factor in (0.5, 1.0)]
+    got: Any = call.got["loss"]
+    return {"loss": min(losses, key=lambda loss: abs(loss - got))}
+
+
 def _exchanged(first: str, second: str) -> Callable[[Call], dict[str, Any]]:
     """Two gradients under each other's name."""
 
@@ -167,6 +176,12 @@ def _summed(call: Call) -> dict[str, Any]:
 
 
 FORWARD = [
+    Hypothesis(
+        "reg_multiplied",
+        "the regularisation multiplies the sums of the squares of the weights: it must add them",
+        _product_of_penalties,
+        r"\*\s*\\?\s*np\.sum|reg",
+    ),
     Hypothesis(
         "reg_gradient_summed",
         "{key}: the gradient of the regularisation is a number, reg times the sum of W: it must be reg * W",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
 from handgrad.checker.hypotheses.norms import norm, norm_backward
 from handgrad.checker.hypotheses.norms.norm import Parts, group_parts
-from handgrad.checker.hypotheses.norms.statistics import STATISTICS
+from handgrad.checker.hypotheses.norms.statistics import STATISTICS, about
 from handgrad.checker.records import Call, Config
 
 
@@ -50,6 +51,45 @@ def _counted(count: Any) -> Any:
     return norm.backward_of(group_parts, dx)
 
 
+def _meant_over(axes: tuple[int, ...], first: bool, second: bool, own: bool) -> Any:
+    """The sums of backward run over other axes: in the path of the mean, the variance, or both.
+
+    own: whether they are divided by the number that they run over, not by the size of a group.
+    """
+
+    def dx(g: Any, xhat: Any, std: Any, parts: Parts) -> Any:
+        length = np.prod([parts.x.shape[axis] for axis in axes]) if own else norm.size(parts)
+
+        def meant(value: Any) -> Any:
+            return value.sum(axes, keepdims=True) / length
+
+        through_mean = (meant if first else partial(norm.mean, parts=parts))(g)
+        of_xhat = (meant if second else partial(norm.mean, parts=parts))(g * xhat)
+        return (g - through_mean - xhat * of_xhat) / std
+
+    return norm.backward_of(group_parts, dx)
+
+
+def _centred_over(axes: tuple[int, ...], own_spread: bool) -> Any:
+    """The mean is taken over other axes; own_spread: the variance is the right one."""
+
+    def value(parts: Parts) -> Any:
+        centre = parts.x.mean(axes, keepdims=True)
+        spread = parts.statistics()[1] if own_spread else about(parts, centre)
+        return norm.scaled(parts, (parts.x - centre) / np.sqrt(spread + parts.eps))
+
+    return norm.forward_of(group_parts, value)
+
+
+_OTHERS = (
+    ((0, 2, 3, 4), "the batch too"),
+    ((3, 4), "the places of one channel, not over the group"),
+    ((1, 2, 3, 4), "all channels of the image, not over the group"),
+    ((2,), "the channels of the group, not over its places"),
+    ((0, 3, 4), "the batch and the places, not over the group"),
+)
+
+
 def _over(name: str, says: str, axes: tuple[int, ...]) -> Hypothesis:
     return Hypothesis(
         "wrong_axis", says, norm.forward_of(group_parts, norm.over(axes)), r"axis|mean"
@@ -87,6 +127,13 @@ FORWARD = [
         (0, 1),
     ),
     _over("groups", "the statistics are taken over the groups, not within them", (1, 3, 4)),
+    *[
+        Hypothesis(
+            "wrong_axis", f"the mean is taken over {words}", _centred_over(axes, own), r"axis|mean"
+        )
+        for axes, words in _OTHERS
+        for own in (True, False)
+    ],
     Hypothesis(
         "group_size",
         "G is taken as the number of channels in a group: it is the number of groups",
@@ -102,6 +149,21 @@ FORWARD = [
 ]
 BACKWARD = [
     *norm_backward.backward(group_parts),
+    *[
+        Hypothesis(
+            "wrong_axis",
+            f"{paths} of dx: the sum is taken over {words}",
+            _meant_over(axes, *which, own),
+            r"axis|sum|mean",
+        )
+        for axes, words in _OTHERS
+        for own in (True, False)
+        for paths, which in (
+            ("both paths", (True, True)),
+            ("the path through the mean", (True, False)),
+            ("the path through the variance", (False, True)),
+        )
+    ],
     *[
         Hypothesis(
             "wrong_count",

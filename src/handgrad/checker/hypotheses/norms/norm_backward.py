@@ -15,6 +15,7 @@ from handgrad.checker.hypotheses.norms.norm import (
     gradient_of,
     mean,
     scaled,
+    size,
     xhat_of,
 )
 from handgrad.checker.hypotheses.norms.paths import (
@@ -65,9 +66,14 @@ def _wrong_sums(take: Take) -> list[Hypothesis]:
             _wrong_sum(take, axes, keep),
             r"\bd(gamma|beta)\s*=",
         )
-        for axes in ((0,), (1,), (2, 3), (0, 1), (1, 2, 3), (0, 2), (0, 3))
+        for axes in ((0,), (1,), (2, 3), (0, 1), (1, 2, 3), (0, 2), (0, 3), (0, 1, 2, 3))
         for keep in (False, True)
     ]
+
+
+def _root(std: Any, parts: Parts) -> Any:
+    """Return the root of the variance alone."""
+    return np.sqrt(np.maximum(std**2 - parts.eps, 0))
 
 
 _GRADIENTS: list[tuple[str, str, str, Term]] = [
@@ -138,6 +144,18 @@ _GRADIENTS: list[tuple[str, str, str, Term]] = [
         lambda d, h, s, p: d * h * h,
     ),
     (
+        "epsilon_missing",
+        "dgamma",
+        "epsilon is missing under the root in dgamma (forward has sqrt(var + eps))",
+        lambda d, h, s, p: d * h * s / _root(s, p),
+    ),
+    (
+        "epsilon_outside",
+        "dgamma",
+        "epsilon is added to the root in dgamma, not under it (forward has sqrt(var + eps))",
+        lambda d, h, s, p: d * h * s / (_root(s, p) + p.eps),
+    ),
+    (
         "dbeta_times_std",
         "dbeta",
         "dbeta is divided by the standard deviation: it is the sum of dout",
@@ -168,6 +186,12 @@ def backward(take: Take) -> list[Hypothesis]:
         *scaled_paths(),
         *wrong_sums(),
         *wrong_epsilons(),
+        (
+            "count_missing",
+            "dout in dx lacks the factor N, the number of numbers that its sums run over",
+            lambda g, h, s, p: right(g, h, s, p) - (0 if p.test else (1 - 1 / size(p)) * g / s),
+            r"\bdx\b",
+        ),
         (
             "gamma_missing",
             "dx lacks gamma: dxhat is dout gamma",

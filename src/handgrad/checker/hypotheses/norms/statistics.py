@@ -46,6 +46,20 @@ def _sum_as_mean(parts: Parts) -> Any:
     return total(parts.x, parts)
 
 
+def _count_of_other(parts: Parts) -> float:
+    """How many numbers lie along the axes that do not belong to a set."""
+    return float(np.prod([parts.x.shape[axis] for axis in other_axes(parts)]))
+
+
+def _mean_by_other(parts: Parts) -> Any:
+    return total(parts.x, parts) / _count_of_other(parts)
+
+
+def _spread_by_other(parts: Parts, centre: Any) -> Any:
+    return total((parts.x - centre) ** 2, parts) / _count_of_other(parts)
+
+
+_BY = "is divided by the length of the wrong axis"
 _ALL = "the mean is taken over all numbers together"
 _OTHER = "the mean is taken over the wrong axis"
 _SUM = "the mean is a sum: it must be divided by the number of numbers"
@@ -58,6 +72,15 @@ STATISTICS: list[Mistake] = [
             ("mean_summed", _SUM, _sum_as_mean),
         )
         for spread in (None, about)
+    ],
+    *[
+        ("wrong_count", f"{words} {_BY}", _mixed(centre, spread), r"shape|/")
+        for words, centre, spread in (
+            ("the mean", _mean_by_other, None),
+            ("the mean", _mean_by_other, about),
+            ("the variance", None, _spread_by_other),
+            ("each of mean and variance", _mean_by_other, _spread_by_other),
+        )
     ],
     (
         "wrong_axis",
@@ -130,6 +153,12 @@ STATISTICS: list[Mistake] = [
         "the mean minus x is taken: the sign is wrong",
         lambda p: scaled(p, -xhat_of(p)[0]),
         r"-",
+    ),
+    (
+        "mean_not_scaled",
+        "the mean is subtracted after gamma / std is multiplied: it must be subtracted from x before",
+        lambda p: p.gamma * p.x / np.sqrt(p.statistics()[1] + p.eps) + p.beta - p.statistics()[0],
+        r"mean|mu",
     ),
     (
         "beta_subtracted",

@@ -148,6 +148,13 @@ def _added(W: Any, words: Any, dout: Any) -> Any:
     return dW
 
 
+def _steps_reversed(call: Call) -> dict[str, Any]:
+    """The gradients of the steps stand in the order in which backward walks: the last first."""
+    dx = call.expected.get("dx")
+    steps = "h0" in call.arrays and np.ndim(dx) == 3
+    return {"dx": np.asarray(dx)[:, ::-1]} if steps else {}
+
+
 FORWARD = [
     Hypothesis("bias_missing", "out lacks the bias b", _rnn(bias=False), r"dot|@"),
     Hypothesis(
@@ -277,6 +284,12 @@ BACKWARD = [
         r"mean|/",
     ),
     Hypothesis(
+        "steps_reversed",
+        "dx holds the steps in reverse order: the last step comes first",
+        _steps_reversed,
+        r"append|insert|stack|\[::-1\]|reversed",
+    ),
+    Hypothesis(
         "cell_path_missing",
         "{key}: the gradient of the cell lacks the part from next_h, dnext_h * o * (1 - tanh(next_c)**2)",
         _lstm_back(dc=lambda q, dnh, dnc: dnc),
@@ -293,6 +306,12 @@ BACKWARD = [
         "{key}: the slope of tanh(next_c), 1 - tanh(next_c)**2, is missing",
         _lstm_back(dc=lambda q, dnh, dnc: dnc + dnh * q["o"]),
         r"dc|tanh",
+    ),
+    Hypothesis(
+        "slope_not_squared",
+        "{key}: the slope of tanh(next_c) is 1 - tanh(next_c)**2, not 1 - tanh(next_c)",
+        _lstm_back(dc=lambda q, dnh, dnc: dnc + dnh * q["o"] * (1 - q["s"])),
+        r"1\s*-",
     ),
     Hypothesis(
         "slope_of_cell", "{key}: the slope of tanh(next_c) is 1 - tanh(next_c)**2, not 1 - next_c**2",

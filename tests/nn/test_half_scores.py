@@ -354,6 +354,44 @@ def test_numbers_that_are_not_finite_stay_in_their_rows():
     assert np.isnan(model.loss(X)[3]).all()
 
 
+# -- memory ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("freeze", [False, True])
+@pytest.mark.parametrize("name", WIDE)
+def test_scores_ask_the_system_for_no_memory(name, freeze):
+    kernels = engines.get("native").control._kernels
+    model, X = _trained(WIDE[name]())
+    _in_half(model, X[:3].shape, freeze=freeze)
+    calls = []
+    for _ in range(4):
+        model.loss(X[:3])
+        calls.append(kernels.buffer_statistics()[2])
+    assert len(set(calls[1:])) == 1
+
+
+@pytest.mark.parametrize("name", WIDE)
+def test_memory_that_runs_out_leaves_nothing_half_made(name):
+    """What is kept of the weights is made again by the next call."""
+    kernels = engines.get("native").control._kernels
+    model, X = _trained(WIDE[name]())
+    X = X[:3]
+    expected, failed = _in_half(model, X.shape, freeze=True).loss(X), 0
+    for count in range(200):
+        model.compile(X.shape, precision="bf16", freeze=True)
+        kernels.trim_buffers()
+        kernels.fail_allocation_after(count)
+        try:
+            model.loss(X)
+            break
+        except MemoryError:
+            failed += 1
+        finally:
+            kernels.fail_allocation_after(-1)
+        np.testing.assert_array_equal(model.loss(X), expected)
+    assert failed > 10
+
+
 # -- what it is for, and the choice ------------------------------------------------------------------------
 
 

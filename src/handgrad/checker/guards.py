@@ -69,8 +69,9 @@ def _take(call: Call) -> None:
 def _number(call: Call) -> bool:
     """Whether the loss that came is one finite number."""
     loss = call.got.get("loss")
-    number = "loss" in call.expected and is_numeric(loss) and np.size(loss) == 1
-    return number and bool(np.all(np.isfinite(np.asarray(loss))))
+    if "loss" not in call.expected or loss is None or not is_numeric(loss):
+        return False
+    return np.size(loss) == 1 and bool(np.all(np.isfinite(np.asarray(loss))))
 
 
 def _loss(call: Call) -> float:

@@ -216,7 +216,7 @@ nb::tuple run_(Planned<T>& planned, const AnyArray& X, const AnyArray& y, const 
     return nb::make_tuple(run.done, run.is_finite, losses.array(), norms.array(), after, before, made);
 }
 
-// Keeps the arrays that `scores` reads.  is_constant: whether nobody can change them.
+// Keeps the arrays that `scores` reads.  is_constant: whether they stay as they are.
 template <class T>
 void bind_given(Planned<T>& planned, const nb::list& arrays, bool is_constant) {
     static std::atomic<int64_t> bindings{0};

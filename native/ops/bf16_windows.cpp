@@ -133,8 +133,8 @@ class WindowRows final : public Bf16Rows {
     bool whole_ = false, in_image_ = false;
 };
 
-// Panels of filters: write(first, columns, memory) writes numbers (line, column) of a panel to memory, kBf16Columns a line;
-// line (t, c) of a window's depth is number place(t, c) of them.
+// Panels of filters: write(first, columns, memory) writes numbers (line, column) of a panel to memory, kBf16Columns a
+// line; line (t, c) of a window's depth is number place(t, c) of them.
 template <class Write, class Place>
 void pack_filters(const WindowRows& rows, const Taps& taps, int64_t C, int64_t lines, Write&& write, Place&& place, PackedPanels& to) {
     static const Bf16 zeros[kBf16Columns] = {};

@@ -68,8 +68,8 @@ Op conv_backward_op(const Args& a) {
     };
 }
 
-// A convolution of scores, see ops/bf16_scores.h.  Slots: x, w, b, out, then gamma, beta, mean, var or none.  Sizes behind
-// those of the convolution: whether a ReLU and a 2 x 2 max pooling follow.  Numbers: eps.
+// A convolution of scores, see ops/bf16_scores.h.  Slots: x, w, b, out, then gamma, beta, mean, var or none.  Sizes
+// behind those of the convolution: whether a ReLU and a 2 x 2 max pooling follow.  Numbers: eps.
 Op conv_scores_op(const Args& a) {
     const ConvArgs g(a);
     const WeightSlots given(a, 1, g.w, g.s.F, 4);

@@ -9,7 +9,7 @@
 
 namespace handgrad {
 
-// The slots of weights and bias from `place` on, and of a normalisation by given moments from `norm` on, if it is there.
+// The slots of weights and bias from `place` on, and from `norm` on those of a normalisation by given moments, if any.
 struct WeightSlots {
     WeightSlots(const Args& a, size_t place, int64_t count, int64_t rows, size_t norm)
         : w(a.slot<float>(place, count)), b(a.slot<float>(place + 1, rows)), gamma(a.optional<float>(norm, rows)) {

@@ -41,8 +41,8 @@ Op affine_backward_op(const Args& a) {
     };
 }
 
-// An affine layer of scores, see ops/bf16_scores.h.  Slots: x, w, b, out, then gamma, beta, mean, var or none.  Sizes: rows,
-// depth, columns, whether a ReLU follows, whether out is float32.  Numbers: eps.
+// An affine layer of scores, see ops/bf16_scores.h.  Slots: x, w, b, out, then gamma, beta, mean, var or none.  Sizes:
+// rows, depth, columns, whether a ReLU follows, whether out is float32.  Numbers: eps.
 Op affine_scores_op(const Args& a) {
     const int64_t rows = a.size(0), depth = a.size(1), columns = a.size(2), count = times(rows, columns);
     const bool is_full = a.flag(4);

@@ -285,7 +285,7 @@ class Model(Answers):
         return CompiledSteps(self, shapes[0], update_rule, optim_config, clip_norm, precision)
 
     def _freeze(self) -> None:
-        """Put copies that nobody can write to in the place of the parameters."""
+        """Put read-only copies in the place of the parameters."""
         frozen = {name: w.copy(order="K") for name, w in self._params.items()}
         for w in frozen.values():
             w.setflags(write=False)

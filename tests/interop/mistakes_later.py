@@ -265,7 +265,7 @@ THIRD = {
         L,
         "gelu1",
         swap("act4", lambda a, x: 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * x))),
-        "function",
+        "function|cube",
     ),
     "mish": (L, "gelu1", swap("act4", lambda a, x: F.mish(x)), "Mish"),
     "relu in place of tanh": (L, "tanh1", swap("act3", lambda a, x: F.relu(x)), "ReLU"),

@@ -28,6 +28,7 @@ def folder(tmp_path):
         {
             "kind": "start",
             "image_shape": [1, 8, 8],
+            "splits": {"training": 1200, "validation": 297, "test": 300},
             "class_names": ["cat", "d|g"],
             "threads": 2,
             "cpu": "Fast",
@@ -53,6 +54,7 @@ def test_what_it_says(folder):
     for text in (
         "# a\\|b &lt;i\\>",
         "Licence: CC BY 4.0",
+        "splits: 1200 training, 297 validation, 300 test rows",
         "accuracy: 95.00 % of 100 test images (95 % interval 88.8 to 97.8 %)",
         "| cat | 90.0 % |",
         "| d\\|g | 100.0 % |",

@@ -34,7 +34,7 @@ def command(a: str, b: str, rows: Path | None, train: int, dtype: str | None) ->
     """Name the first layer of A and B whose output or gradient differs, by how much, and a likely cause.
 
     A and B are run folders, ONNX or Keras files, or objects of a Python file, FILE.py:NAME, which is run; a
-    class, or a function without arguments, is called. B may be the name of an engine or a dtype, for A
+    class, or a function that needs no arguments, is called. B may be the name of an engine or a dtype, for A
     computed so. What rounding explains is no difference.  The exit code is 1 where they differ.
     """
     import numpy as np
@@ -68,7 +68,9 @@ def _object(text: str) -> Any:
     try:
         known = runpy.run_path(str(path), run_name=path.stem)
         found = known[name]
-        is_bare = callable(found) and not inspect.signature(found).parameters
+        is_bare = inspect.isfunction(found) and all(
+            p.default is not p.empty for p in inspect.signature(found).parameters.values()
+        )
         return found() if isinstance(found, type) or is_bare else found
     except KeyError:
         names = [n for n in known if not n.startswith("_")]

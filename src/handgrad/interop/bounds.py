@@ -134,6 +134,25 @@ def _error(
     return steepest * e + ROUNDINGS * u * size
 
 
+_CONSTANTS = ("gelu", "leaky_relu", "elu", "softplus", "scale", "standardize")
+_WINDOWS = ("avg_pool", "global_avg_pool", "upsample")
+
+
+def of_constants(node: Node, xs: Sequence[Value], out: Value, share: float) -> Value:
+    """Return the bounds of a layer whose own constants may be off by a share, as those of float32 are."""
+    if node.op in _CONSTANTS:
+        return Value(out.value, out.error + share * (np.abs(out.value) + np.abs(xs[0].value)))
+    if node.op in _WINDOWS:
+        return Value(out.value, out.error + share * _moved(node, np.abs(xs[0].value)))
+    return out
+
+
+def of_constants_back(node: Node, dx: Value, dout: Value, share: float) -> Value:
+    """Return the same of the gradient of its input."""
+    size = np.abs(dx.value) + float(np.abs(dout.value).max(initial=0.0))
+    return Value(dx.value, dx.error + share * size) if node.op in (*_CONSTANTS, *_WINDOWS) else dx
+
+
 NORMS = ("batchnorm", "layernorm", "groupnorm", "instancenorm")
 
 

@@ -21,6 +21,7 @@ def one(pair: Any) -> Any:
 def paddings(node: Node, x: Value, same: Any, fill: float = 0.0) -> Iterator[Tried]:
     """Yield the same sum of pads, distributed otherwise; and edges that are no zeros."""
     p, q = node.options["pad"]
+    yield from _same(node, x, same, fill)
     if not (p or q):
         top = [(1, 0), (0, 1)]
         for a, b in top:
@@ -47,6 +48,7 @@ def paddings(node: Node, x: Value, same: Any, fill: float = 0.0) -> Iterator[Tri
                 found = edges(plain, x, same, (a * p, b * p, c * q, d * q), "constant", fill)
                 if found is not None:
                     yield f"the padding is the other way: rows {rows}, columns {columns}", found
+    yield from _shifted(plain, x, same, fill, (p, q))
     for value in (-1.0, 1.0, float(x.value.min()), float(x.value.mean())):
         found = edges(plain, x, same, (p, p, q, q), "constant", value)
         if found is not None:
@@ -55,6 +57,55 @@ def paddings(node: Node, x: Value, same: Any, fill: float = 0.0) -> Iterator[Tri
         found = edges(plain, x, same, (p, p, q, q), kind, fill)
         if found is not None:
             yield f"the edges of the image are {words}, not padded with zeros", found
+
+
+def _same(node: Node, x: Value, same: Any, fill: float) -> Iterator[Tried]:
+    """Yield the padding that TensorFlow and Keras call 'same', and its mirror image.
+
+    Rows of n pixels get ``(ceil(n / s) - 1) s + d (k - 1) + 1 - n`` in all, the odd one at the far edge.
+    """
+    o = node.options
+    size = o["size"] if "size" in o else node.arrays["W"].shape[2:]
+    dilation = o.get("dilation", (1, 1))
+    total = [
+        max((-(-n // s) - 1) * s + d * (k - 1) + 1 - n, 0)
+        for n, s, d, k in zip(x.value.shape[2:], o["stride"], dilation, size, strict=True)
+    ]
+    plain = replace(node, options={**o, "pad": (0, 0)})
+    near, far = [n // 2 for n in total], [n - n // 2 for n in total]
+    for (a, b), (c, d), words in (
+        (near, far, "the padding is that of TensorFlow and Keras, 'same'"),
+        (
+            far,
+            near,
+            "the padding is that of 'same', but the odd row and column are at the near edges",
+        ),
+    ):
+        found = edges(plain, x, same, (a, c, b, d), "constant", fill)
+        if found is not None and (near != far or tuple(near) != tuple(o["pad"])):
+            yield f"{words}: {_four(a, c, b, d)}, not {one(o['pad'])}", found
+
+
+def _shifted(
+    plain: Node, x: Value, same: Any, fill: float, pad: tuple[int, int]
+) -> Iterator[Tried]:
+    """Yield windows that start earlier or later, where as many come out, and pads of one side alone."""
+    p, q = pad
+    moves = [(i, -i) for i in range(-p, p + 1)] + [(0, -1), (-1, 0), (0, 1), (1, 0)]
+    wide = [(j, -j) for j in range(-q, q + 1)] + [(0, -1), (-1, 0), (0, 1), (1, 0)]
+    pairs = sorted(((a, b) for a in moves for b in wide), key=lambda two: two[0] != two[1])
+    for (a, b), (c, d) in pairs[:90]:
+        widths = (p + a, p + b, q + c, q + d)
+        if min(widths) >= 0 and (a, b, c, d) != (0, 0, 0, 0):
+            found = edges(plain, x, same, widths, "constant", fill)
+            if found is not None:
+                yield f"the padding is {_four(*widths)}, not {one(pad)} on all sides", found
+
+
+def _four(top: int, bottom: int, left: int, right: int) -> str:
+    if (top, bottom) == (left, right):
+        return f"{top} above and on the left, {bottom} below and on the right"
+    return f"{top} above, {bottom} below, {left} on the left, {right} on the right"
 
 
 def _padded(

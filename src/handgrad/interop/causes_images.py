@@ -188,6 +188,7 @@ def joins(
     for words, value in (
         ("a ReLU stands in front of the sum", np.maximum(a, 0) + b),
         ("a ReLU stands in front of the sum", a + np.maximum(b, 0)),
+        ("a ReLU stands in front of the sum", np.maximum(a, 0) + np.maximum(b, 0)),
         ("the shortcut is missing: only one of the two values is there", a),
         ("the shortcut is missing: only one of the two values is there", b),
         ("the values are subtracted, not added", a - b),

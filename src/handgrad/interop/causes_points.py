@@ -10,6 +10,7 @@ import numpy as np
 from handgrad.interop.bounds import Value
 from handgrad.interop.causes_norms import Tried, tried
 from handgrad.interop.network import Node
+from handgrad.layers import gelu_forward
 
 
 def standardize(
@@ -67,11 +68,13 @@ def activations(
             f"approximate is {kind!r}, not {node.options['approximate']!r}",
             option(approximate=kind),
         )
+        yield from _gelus(x.value, right, u)
     if node.op == "prelu":
         yield "the slopes are in reverse order", arrays(a=node.arrays["a"][::-1])
         yield "the slopes are negated", arrays(a=-node.arrays["a"])
-        yield "one slope stands for all", arrays(a=node.arrays["a"][:1])
         a = np.asarray(node.arrays["a"], np.float64)
+        for one in (a[:1], a.mean(keepdims=True), np.array([0.25]), np.array([0.01])):
+            yield f"one slope stands for all channels: {one[0]:.4g}", arrays(a=one)
         a = a.reshape((1, -1) + (1,) * (x.value.ndim - 2)) if a.size > 1 else a
         turned = np.where(x.value > 0, a * x.value, x.value)
         yield "the slopes are those of the positive side", tried("", turned, right, u)[1]
@@ -136,6 +139,36 @@ def activations(
         yield words, out
     for words, value in plain.items():
         yield words, tried("", value, right, u)[1]
+
+
+def _gelus(x: np.ndarray, right: Value, u: float) -> Iterator[Tried]:
+    """The tanh form with a slip of the pen: ``x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))``."""
+    root = np.sqrt(2 / np.pi)
+    for words, inner in (
+        (
+            "the constant of its tanh form is 2 / pi, without the root",
+            2 / np.pi * (x + 0.044715 * x**3),
+        ),
+        (
+            "the constant of its tanh form is sqrt(2) / pi",
+            np.sqrt(2) / np.pi * (x + 0.044715 * x**3),
+        ),
+        ("the constant of its tanh form is sqrt(pi / 2)", 1 / root * (x + 0.044715 * x**3)),
+        ("the constant of its tanh form is left out", x + 0.044715 * x**3),
+        ("the cube of its tanh form is left out", root * x),
+        ("the cube of its tanh form is a square", root * (x + 0.044715 * x**2)),
+        ("the constant of its cube is 0.44715", root * (x + 0.44715 * x**3)),
+        ("the constant of its cube is 0.0044715", root * (x + 0.0044715 * x**3)),
+        ("the constant of its cube is 0.044", root * (x + 0.044 * x**3)),
+        ("the cube of its tanh form is not multiplied by the root", root * x + 0.044715 * x**3),
+    ):
+        yield words, tried("", 0.5 * x * (1 + np.tanh(inner)), right, u)[1]
+    for words, part in (  # x / 2 (1 + erf(c x)) is gelu(t x) / t with t = c sqrt(2)
+        ("x is not divided by the root of 2 in its erf", np.sqrt(2)),
+        ("x is divided by 2, not by its root, in its erf", np.sqrt(0.5)),
+    ):
+        exact = gelu_forward(part * x, "none")[0] / part
+        yield words, tried("", exact, right, u)[1]
 
 
 def anywhere(

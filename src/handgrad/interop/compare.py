@@ -18,6 +18,7 @@ from handgrad import engines, nn
 from handgrad.engines.arrays import as_numpy
 from handgrad.errors import (
     HandgradError,
+    OperationError,
     OptionError,
     ShapeError,
     as_count,
@@ -31,7 +32,8 @@ from handgrad.interop.describe import describe
 from handgrad.interop.differences import backward_difference, forward_difference
 from handgrad.interop.gradients import gradients
 from handgrad.interop.match import holds, match
-from handgrad.interop.network import Network
+from handgrad.interop.network import Network, with_pixels
+from handgrad.interop.onnx_seen import OnnxFile
 from handgrad.interop.rebuild import model_of
 from handgrad.interop.shares import share_difference
 from handgrad.interop.statistics import statistics_difference
@@ -100,18 +102,65 @@ def compare(
         other = _party("b", b)
     network, judged, notes = _roles(party, other, X)
     xs = _inputs(network, X, seed)
+    how: dict[str, Any] = {
+        "drawn": X is None,
+        "train": train,
+        "rate": learning_rate,
+        "dtype": dtype,
+    }
+    found = _compared(network, judged, xs, notes, engine=engine, seed=seed, **how)
+    wide = None if found.same else with_pixels(network)
+    if wide is None:
+        return found
+    mean, std = (np.asarray(a, np.float64) for a in (network.images.mean, network.images.std))
+    words = "the other network takes pixels: the preprocessing was put in front of this one"
+    pixels = [xs[0] * std + mean]
+    again = _compared(wide, judged, pixels, (*notes, words), engine=engine, seed=seed, **how)
+    is_it = again.same or (again.cause is not None and again.layer != wide.nodes[0].name)
+    return again if is_it else found
+
+
+def _compared(
+    network: Network,
+    judged: Any,
+    xs: Sequence[Array],
+    notes: tuple[str, ...],
+    *,
+    drawn: bool,
+    train: int,
+    rate: float,
+    dtype: str | None,
+    engine: str | None,
+    seed: int,
+) -> Comparison:
+    """Compare on the rows `xs`; drawn: they are random ones."""
     rng = np.random.default_rng(seed + 1)  # as the gradient of a mean over the rows
     upstream = rng.standard_normal((len(xs[0]), *network.shapes[network.output])) / len(xs[0])
     if isinstance(judged, objects.Blind):
         found = objects.compare_blind(network, judged, xs, dtype)
         return replace(found, notes=(*notes, *found.notes))
-    kinds = [dtype] if dtype or is_keras(judged) else [None, "float64"]
+    kinds: list[str | None] = [None, "float64"]
+    modes: tuple[str, ...] = ("test", "train")
+    if isinstance(judged, OnnxFile):
+        kinds, modes, train = [None], ("test",), 0
+        words = "some of its operators have no counterpart here: ONNX Runtime computed it, in test mode alone"
+        notes = (*notes, words)
+    if dtype or is_keras(judged) or not _keeps_weights(network, judged):
+        kinds = [dtype]
     result = Comparison(True)
     if len(xs[0]) < 2:
         notes = (*notes, "one row has no batch statistics: training mode was not compared")
     for kind in kinds:
-        for mode in ("test", "train") if len(xs[0]) > 1 else ("test",):
+        for mode in modes if len(xs[0]) > 1 else ("test",):
             result = _once(network, judged, xs, upstream, mode, kind, engine)
+            again = not result.same and len(kinds) > 1 and kind == kinds[1]
+            if again and trace(judged, xs, upstream, mode, kind, engine).mixed:
+                # it has agreed in its own dtype, and cannot leave it
+                kinds, result = kinds[:1], Comparison(True, layers=result.layers)
+                break
+            if not result.same and _has_no_mode(result, judged):
+                words = "a function has no training mode: gradients were not compared"
+                return Comparison(True, layers=result.layers, notes=(*notes, words))
             if not result.same:
                 return replace(result, notes=notes)
             if result.folded:
@@ -120,16 +169,16 @@ def compare(
                     "not compared"
                 )
                 return replace(result, notes=(*notes, text))
-    if X is None:  # what cuts off large numbers, as ReLU6 does, shows on these alone
+    if drawn:  # what cuts off large numbers, as ReLU6 does, shows on these alone
         result = _once(network, judged, [30 * x for x in xs], upstream, "test", kinds[-1], engine)
         if not result.same:
             words = "the rows were multiplied by 30: on small numbers nothing differs"
             return replace(result, notes=(*notes, words))
-    share = share_difference(network, judged)
+    share = None if isinstance(judged, OnnxFile) else share_difference(network, judged)
     if share is not None:
         return replace(share, notes=notes)
     for step in range(1, train + 1):
-        network, judged = stepped(network, judged, xs, learning_rate, kinds[-1], engine)
+        network, judged = stepped(network, judged, xs, rate, kinds[-1], engine)
         result = _once(network, judged, xs, upstream, "train", kinds[-1], engine)
         if not result.same:
             return replace(result, step=step, notes=notes)
@@ -144,12 +193,17 @@ def _party(name: str, thing: Any) -> Any:
     from handgrad.interop.export import read
     from handgrad.training import TrainedRun
 
-    if is_torch(thing) or isinstance(thing, nn.Model):
+    if isinstance(thing, nn.Model) or (is_torch(thing) and not objects.is_compiled(thing)):
         return thing
     if objects.is_object(thing):
         return objects.party(thing)
     if isinstance(thing, str | PathLike | TrainedRun):
-        return model_of(read(thing).network)
+        try:
+            return model_of(read(thing).network)
+        except OperationError as error:
+            if not str(thing).endswith(".onnx"):
+                raise
+            return OnnxFile(thing, error)
     try:
         return model_of(describe(thing))
     except OptionError:
@@ -164,7 +218,12 @@ def _roles(a: Any, b: Any, X: Any) -> tuple[Network, Any, tuple[str, ...]]:
     problems = []
     for first, second, is_turned in ((a, b, False), (b, a, True)):
         try:
-            network = describe(first) if isinstance(first, nn.Model) else _foreign(first, second, X)
+            if isinstance(first, OnnxFile):
+                raise first.why
+            if isinstance(first, nn.Model):
+                network = describe(first, getattr(first, "images", None))
+            else:
+                network = _foreign(first, second, X)
         except HandgradError as error:
             problems.append(str(error))
             continue
@@ -209,6 +268,20 @@ def _inputs(network: Network, X: Any, seed: int) -> list[Array]:
     return [x.astype(np.float64) for x in xs]
 
 
+def _keeps_weights(network: Network, judged: Any) -> bool:
+    """Whether the weights are in the dtype of the network's own, or a wider one."""
+    if not is_torch(judged):
+        return True
+    widths = [p.element_size() for p in judged.parameters() if p.dtype.is_floating_point]
+    return not widths or min(widths) >= np.dtype(network.dtype).itemsize
+
+
+def _has_no_mode(result: Comparison, judged: Any) -> bool:
+    """Whether it is a function that normalises with running statistics, in training as in test mode."""
+    is_function = getattr(judged, "is_function", False)
+    return is_function and result.mode == "train" and "the running ones" in str(result.cause)
+
+
 # -- one walk --------------------------------------------------------------------------------------
 
 
@@ -221,11 +294,16 @@ def _once(
     dtype: Any,
     engine: Any,
 ) -> Comparison:
-    seen = trace(judged, xs, upstream, mode, dtype, engine)
+    if isinstance(judged, OnnxFile):
+        seen = judged.trace(xs)
+    else:
+        seen = trace(judged, xs, upstream, mode, dtype, engine)
     found = match(network, seen, mode)
     if found.off:
         result = forward_difference(network, seen, found, mode)
         return replace(result, broken=seen.broken)
+    if seen.broken and isinstance(judged, OnnxFile):
+        raise judged.why
     if seen.broken:
         raise OptionError(f"compare: {seen.name} cannot be computed on these rows: {seen.broken}")
     if mode == "train":

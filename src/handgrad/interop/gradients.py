@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from handgrad.interop.bounds import Value
+from handgrad.interop.bounds import Value, of_constants_back
 from handgrad.interop.bounds_back import backward, mistaken
 from handgrad.interop.match import Found, fits
 from handgrad.interop.network import Network, Node
 from handgrad.interop.parameters import counterparts
-from handgrad.interop.trace import Trace
+from handgrad.interop.trace import CONSTANTS, Trace
 
 Array = np.ndarray
 
@@ -50,6 +50,10 @@ def gradients(
             return replace(wrong, others=(*wrong.others, *mistakes.get(node.name, ())))
         xs = [found.values[name] for name in node.inputs]
         back = backward(node, xs, found.done[node.name], dout, trace.unit, mode, trace.winograd)
+        share = CONSTANTS if node.op == "standardize" else trace.constants
+        if share:
+            inputs = [of_constants_back(node, dx, dout, share) for dx in back.inputs]
+            back = back._replace(inputs=inputs)
         for name, dx in zip(node.inputs, back.inputs, strict=True):
             known = sums.get(name)
             sums[name] = dx if known is None else _added(known, dx, trace.unit)

@@ -188,6 +188,7 @@ class _Reader:
             "Conv1D",
             "Conv2D",
             "DepthwiseConv2D",
+            "SeparableConv2D",
             "Conv2DTranspose",
             "Activation",
         ):

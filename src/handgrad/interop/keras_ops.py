@@ -79,6 +79,25 @@ def _conv(r: _Reader, layer: Any, given: list[Value], node: Any) -> Made:
     )
 
 
+def _separable(r: _Reader, layer: Any, given: list[Value], node: Any) -> Made:
+    """A convolution of each channel alone, and one of single pixels behind it."""
+    x = as_pixels(r.growing, given[0], layer.name)
+    kernel, last = r.numbers(layer.depthwise_kernel), r.numbers(layer.pointwise_kernel)
+    W = np.ascontiguousarray(kernel.transpose(2, 3, 0, 1).reshape(-1, 1, *kernel.shape[:2]))
+    stride, dilation = (tuple(int(n) for n in v) for v in (layer.strides, layer.dilation_rate))
+    reach = [d * (n - 1) + 1 for d, n in zip(dilation, W.shape[2:], strict=True)]
+    x, pad = _sided(r, layer, x, reach, stride)
+    options = {"stride": stride, "pad": pad, "dilation": dilation, "groups": kernel.shape[2]}
+    name = f"{layer.name}_depthwise"
+    middle = r.growing.add("conv", [x], options, {"W": W}, params={"W": f"{name}.W"}, name=name)
+    arrays = {"W": np.ascontiguousarray(last.transpose(3, 2, 0, 1))}
+    arrays |= {"b": r.numbers(layer.bias)} if layer.use_bias else {}
+    plain = {"stride": (1, 1), "pad": (0, 0), "dilation": (1, 1), "groups": 1}
+    return r.growing.add(
+        "conv", [middle], plain, arrays, params=_names(layer, arrays), name=layer.name
+    )
+
+
 def _conv_transpose(r: _Reader, layer: Any, given: list[Value], node: Any) -> Made:
     (x,) = given
     W = np.ascontiguousarray(r.numbers(layer.kernel).transpose(3, 2, 0, 1))
@@ -344,7 +363,8 @@ def _gelu(r: _Reader, layer: Any, given: list[Value], node: Any) -> Made:
 
 
 LAYERS: dict[str, Callable[..., Made]] = {
-    "Dense": _dense, "Conv2D": _conv, "DepthwiseConv2D": _conv, "Conv2DTranspose": _conv_transpose,
+    "Dense": _dense, "Conv2D": _conv, "DepthwiseConv2D": _conv, "SeparableConv2D": _separable,
+    "Conv2DTranspose": _conv_transpose,
     "Cropping2D": _cropping, "Conv1D": of_rows(_conv), "MaxPooling1D": of_rows(_pool),
     "AveragePooling1D": of_rows(_pool), "GlobalAveragePooling1D": global_mean,
     **dict.fromkeys(("BatchNormalization", "LayerNormalization", "GroupNormalization"), _norm),

@@ -16,7 +16,7 @@ import numpy as np
 from handgrad.interop import bounds
 from handgrad.interop.bounds import Value
 from handgrad.interop.network import Network, Node
-from handgrad.interop.trace import Seen, Trace
+from handgrad.interop.trace import CONSTANTS, Seen, Trace
 
 Array = np.ndarray
 BOTH = 2.0
@@ -81,6 +81,10 @@ def match(network: Network, trace: Trace, mode: str) -> Found:
     for node in network.nodes:
         xs = [found.values[name] for name in node.inputs]
         done = bounds.forward(node, xs, trace.unit, mode, trace.winograd)
+        # files hold mean and deviation of pixels in float32; behind other layers it would add up
+        share = CONSTANTS if node.op == "standardize" else trace.constants
+        if share and not any(x.error.any() for x in xs):
+            done = done._replace(out=bounds.of_constants(node, xs, done.out, share))
         found.done[node.name] = done
         found.values[node.name] = done.out
         if not _says_something(done.out, xs):

@@ -262,3 +262,18 @@ _TAKEN = {
     "nn",
     "F",
 }
+
+
+def with_pixels(network: Network) -> Network | None:
+    """Return the network with its preprocessing in front, so that it takes pixels; None where it has none.
+
+    Mean and deviation are those in float32, as files hold them.
+    """
+    mean, std = network.images.mean, network.images.std
+    if mean is None or std is None or len(network.inputs) != 1:
+        return None
+    ((name, shape),) = network.inputs.items()
+    kept = {"mean": mean, "std": std}
+    arrays = {role: np.broadcast_to(np.float32(a), shape) for role, a in kept.items()}
+    first = Node(name, "standardize", ("pixels",), {}, arrays, {}, shape)
+    return replace(network, inputs={"pixels": shape}, nodes=(first, *network.nodes))

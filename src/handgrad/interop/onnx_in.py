@@ -55,14 +55,7 @@ def from_onnx(path: Any, *, input_shape: Any = None, **options: Any) -> GraphMod
 def network_of(path: Any, input_shape: Any = None) -> Network:
     """Return the neutral form of an ONNX file, see `from_onnx`."""
     onnx = library("onnx", "from_onnx")
-    where, data = _read(path)
-    model = onnx.ModelProto()
-    try:
-        model.ParseFromString(data)
-    except Exception as error:  # the decoder's errors are no common family
-        raise DataError(
-            f"{where} is no ONNX file, or damaged: {' '.join(str(error).split())[:200]}"
-        ) from None
+    where, model = parsed(path)
     try:
         return _network(onnx, model, where, input_shape)
     except HandgradError:
@@ -71,6 +64,19 @@ def network_of(path: Any, input_shape: Any = None) -> Network:
         raise DataError(
             f"{where} does not hold what it should: {' '.join(repr(error).split())[:200]}"
         ) from None
+
+
+def parsed(path: Any) -> tuple[str, Any]:
+    """Return what the file is called, and its message; nothing of it is looked at yet."""
+    where, data = _read(path)
+    model = library("onnx", "from_onnx").ModelProto()
+    try:
+        model.ParseFromString(data)
+    except Exception as error:  # the decoder's errors are no common family
+        raise DataError(
+            f"{where} is no ONNX file, or damaged: {' '.join(str(error).split())[:200]}"
+        ) from None
+    return where, model
 
 
 def _read(path: Any) -> tuple[str, bytes]:
@@ -92,12 +98,12 @@ def _network(onnx: Any, model: Any, where: str, input_shape: Any) -> Network:
     if not graph.node:
         raise DataError(f"{where} holds no nodes: it is no ONNX file, or an empty one")
     growing = Growing(where)
-    constants = {t.name: _array(onnx, t, where) for t in graph.initializer}
+    constants = {t.name: array_of(onnx, t, where) for t in graph.initializer}
     if graph.sparse_initializer:
         growing.problem("sparse initializers", "")
     growing.values |= constants
     opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)
-    context = Graph(onnx, growing, opset, lambda tensor: _array(onnx, tensor, where))
+    context = Graph(onnx, growing, opset, lambda tensor: array_of(onnx, tensor, where))
     foreign = [f.name for f in model.functions if not onnx_float64.is_own(onnx, f, opset)]
     if foreign:
         names = ", ".join(foreign)[:200]
@@ -128,7 +134,7 @@ def _network(onnx: Any, model: Any, where: str, input_shape: Any) -> Network:
     return _prepared(network) if model.producer_name == "handgrad" else network
 
 
-def _array(onnx: Any, tensor: Any, where: str) -> np.ndarray:
+def array_of(onnx: Any, tensor: Any, where: str) -> np.ndarray:
     """The array of a tensor, after looking at what it says of itself."""
     name = tensor.name or "a constant"
     if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
@@ -171,9 +177,17 @@ def _inputs(graph: Any, constants: Any, growing: Growing, where: str, input_shap
             growing.problem(f"the input {value.name}", "it holds no floating-point numbers")
             growing.values[value.name] = Unknown()
             continue
-        shape: Any = [d.dim_value or d.dim_param or "?" for d in tensor.shape.dim][1:]
+        given_shape: Any = [d.dim_value or d.dim_param or "?" for d in tensor.shape.dim]
+        shape = given_shape[1:]
+        if tensor.HasField("shape") and not shape:
+            raise OptionError(
+                f"{where}: the input {value.name} has the shape ({', '.join(map(str, given_shape))}), "
+                "without an axis for the rows; export the network with inputs (N, ...), of any N"
+            )
         if wanted is not None:
             shape = list(wanted[i])
+        elif not tensor.HasField("shape"):
+            shape = ["?"]
         if not shape or not all(isinstance(n, int) and 0 < n < 1 << 31 for n in shape):
             raise OptionError(
                 f"{where}: the input {value.name} has the shape (N, {', '.join(map(str, shape))}); pass "
@@ -244,7 +258,7 @@ def _translate(node: Any, context: Graph, growing: Growing) -> None:
     _stand_in(node, context, growing, given)
 
 
-_ALIKE = (
+ALIKE = (
     "Abs", "Add", "BatchNormalization", "Celu", "Clip", "Cos", "CumSum", "Div", "Dropout", "Elu", "Erf",
     "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "Hardmax", "InstanceNormalization", "LRN",
     "LayerNormalization", "LeakyRelu", "Log", "LogSoftmax", "LpNormalization", "Max", "Mean",
@@ -260,7 +274,7 @@ def _stand_in(node: Any, context: Graph, growing: Growing, given: list[Any]) -> 
         shape: Any = context.shapes.get(name)
         values = [value.view for value in given if isinstance(value, Value)]
         is_alike = values and not any(isinstance(value, Unknown) for value in given)
-        if shape is None and i == 0 and is_alike and node.op_type in _ALIKE:
+        if shape is None and i == 0 and is_alike and node.op_type in ALIKE:
             try:
                 shape = np.broadcast_shapes(*values)
             except ValueError:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from handgrad.interop.onnx_graph import Graph, Made, constant_of, input_of, value_of
-from handgrad.interop.reader import NoCounterpart, Shape, Value, as_seen, is_sequence
+from handgrad.interop.reader import NoCounterpart, Shape, Value, as_seen, is_sequence, shuffled
 
 _MOST_FILLED = 160_000_000
 
@@ -65,6 +65,8 @@ def reshape(g: Graph, node: Any, given: list[Any]) -> Made:
         return flattened(g, x, node.output[0])
     if x.view == x.shape and len(rest) == len(x.shape) + 1 and tuple(rest[2:]) == x.shape[1:]:
         return x._replace(view=tuple(rest))  # groups of channels, as maxout has them
+    if len(x.shape) == len(rest) == 3 and x.view == x.shape:  # as a shuffle of channels has them
+        return g.growing.add("reshape", [x], {"to": tuple(rest)}, name=node.output[0])
     if len(x.shape) == 1 and tuple(rest) == (*x.shape, 1, 1):
         return x._replace(view=tuple(rest))
     if len(x.shape) == 1 and x.view == x.shape and len(rest) == 3:  # rows that become images
@@ -101,8 +103,13 @@ def transpose(g: Graph, node: Any, given: list[Any]) -> Made:
     x = given[0]
     if isinstance(x, np.ndarray):
         return x.transpose(perm or None)
-    if not perm or perm[0] != 0 or x.view != x.shape:
+    if not perm or perm[0] != 0:
         raise NoCounterpart(f"that moves the batch, {perm}")
+    if x.view != x.shape:
+        made = shuffled(g.growing, x, [p - 1 for p in perm[1:]], node.output[0])
+        if made is None:
+            raise NoCounterpart(f"of (N, {', '.join(map(str, x.view))}) to the order {perm}")
+        return made
     return g.growing.add(
         "permute", [x], {"order": tuple(p - 1 for p in perm[1:])}, name=node.output[0]
     )

@@ -286,6 +286,21 @@ def as_pixels(growing: Growing, x: Value, name: str) -> Value:
     return growing.add("reshape", [x], {"to": x.view}, name=f"{name}.pixels")
 
 
+def shuffled(growing: Growing, x: Value, order: Sequence[int], name: str) -> Value | None:
+    """Return images whose channels, seen as (g, C / g, H, W), change these two axes; None for another order.
+
+    It is the shuffle of ShuffleNet: (g, C / g, HW) is permuted to (C / g, g, HW).
+    """
+    if len(x.shape) != 3 or x.view[2:] != x.shape[1:] or list(order) != [1, 0, 2, 3]:
+        return None
+    g, k, H, W = x.view
+    apart = growing.add(
+        "reshape", [x._replace(view=x.shape)], {"to": (g, k, H * W)}, name=f"{name}.groups"
+    )
+    moved = growing.add("permute", [apart], {"order": (1, 0, 2)}, name=f"{name}.shuffled")
+    return growing.add("reshape", [moved], {"to": x.shape}, name=name)._replace(view=(k, g, H, W))
+
+
 def is_sequence(x: Value) -> bool:
     """Whether x are images of one row that the foreign graph sees as sequences."""
     return len(x.shape) == 3 and x.shape[1] == 1 and x.view == (x.shape[0], x.shape[2])

@@ -81,16 +81,20 @@ class Search(Evidence):
 
     def moved(self, node: Node) -> str | None:
         """Another value goes in."""
-        if len(node.inputs) != 1 or node.op in ("flatten", "dropout"):
+        if node.op in ("flatten", "dropout"):
             return None
-        (x,) = self.inputs(node)
-        for name, value in self.found.values.items():
-            if name == node.inputs[0] or name not in self.found.place:
-                continue
-            if value.value.shape == x.value.shape and self.is_there(
-                node, self.forward(node, [value])
-            ):
-                return f"its input is {name}, not {node.inputs[0]}"
+        xs = self.inputs(node)
+        for i, (own, x) in enumerate(zip(node.inputs, xs, strict=True)):
+            for name, value in self.found.values.items():
+                if (
+                    name == own
+                    or name not in self.found.place
+                    or value.value.shape != x.value.shape
+                ):
+                    continue
+                if self.is_there(node, self.forward(node, [*xs[:i], value, *xs[i + 1 :]])):
+                    which = "its input" if len(xs) == 1 else "one of its inputs"
+                    return f"{which} is {name}, not {own}"
         return None
 
     def of_input(self, node: Node, front: Node) -> str | None:
@@ -241,8 +245,23 @@ class Search(Evidence):
             f"the input comes through as it is, of the numbers from {x.min():.3g} to {x.max():.3g}"
         )
 
+    def _turned_sum(self, node: Node) -> str | None:
+        """The activation behind a sum stands in front of it."""
+        (after,) = self.uses[node.name] if len(self.uses[node.name]) == 1 else (node,)
+        if after.op not in POINTWISE or after.arrays:
+            return None
+        one, two = self.inputs(node)
+        first, second = (self.forward(after, [x]) for x in (one, two))
+        for a, b in ((first, two), (one, second), (first, second)):
+            out = self.forward(node, [a, b])
+            if self.is_there(after, out) and self.explains(after, out):
+                return f"{after.name} stands in front of the sum, not behind it"
+        return None
+
     def turned_round(self, node: Node) -> str | None:
         """The layer behind this one stands in front of it."""
+        if node.op == "add":
+            return self._turned_sum(node)
         for after in self.uses[node.name]:
             if len(self.uses[node.name]) > 1 or {len(node.inputs), len(after.inputs)} != {1}:
                 continue

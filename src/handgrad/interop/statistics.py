@@ -32,14 +32,17 @@ def statistics_difference(
         seen = found.seen.get(node.name)
         for role, s in (("mean", x.mean(axis=axes)), ("var", x.var(axis=axes))):
             after = _after(trace, node, role, seen)
-            if after is None:
+            afters = _moved(trace, node, role) if after is None else [after]
+            if not afters:
                 continue
             before = np.asarray(node.arrays[role], np.float64)
             sizes = np.abs(before) + np.abs(s) + np.abs(x).max() ** (2 if role == "var" else 1)
             error = gamma(n, trace.unit) * sizes
             m = _momentum(node, trace, seen)
-            if any(fits(after, Value(r, error)) for r in _rules(before, s, m, n)):
+            rules = [Value(r, error) for r in _rules(before, s, m, n)]
+            if any(fits(after, rule) for after in afters for rule in rules):
                 continue
+            after = afters[0]
             cause = next(
                 (
                     words
@@ -69,6 +72,23 @@ def _after(trace: Trace, node: Node, role: str, seen: object) -> Array | None:
         if array.shape == node.arrays[role].shape:
             return np.asarray(array, np.float64)
     return None
+
+
+def _moved(trace: Trace, node: Node, role: str) -> list[Array]:
+    """The statistic by the numbers that it had before the step; none where nothing moved them.
+
+    Several layers may have begun with the same, as 0 and 1; then any of them may be the layer's.
+    """
+    own = np.asarray(node.arrays[role], np.float64)
+    return [
+        np.asarray(trace.buffers[name], np.float64)
+        for name, a in trace.before.items()
+        if role in name.rpartition("/")[2].rpartition(".")[2]
+        and name in trace.buffers
+        and a.shape == own.shape
+        and np.allclose(a, own, rtol=1e-6, atol=1e-300)
+        and not np.array_equal(trace.buffers[name], a)
+    ]
 
 
 def _momentum(node: Node, trace: Trace, seen: object) -> float:

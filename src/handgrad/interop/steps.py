@@ -69,6 +69,8 @@ def stepped(
     else:
         import torch
 
+        if seen.constants:
+            moved.written_in_float32 = True  # so are its constants
         moved = moved.double() if seen.unit < 1e-10 else moved
         with torch.no_grad():
             for name, parameter in moved.named_parameters():

@@ -17,6 +17,7 @@ from handgrad.interop.reader import (
     is_sequence,
     pooled,
     scaled,
+    shuffled,
     standardized,
 )
 from handgrad.interop.torch_images import (
@@ -85,7 +86,10 @@ def _permute(r: _Reader, node: Any, place: str, x: Any, dims: Any) -> Made:
     if is_sequence(x):
         x = r.growing.add("reshape", [x], {"to": x.view}, name=f"{node.name}.rows")
     if x.view != x.shape:
-        raise NoCounterpart(f"of {x.view}")
+        made = shuffled(r.growing, x, [d - 1 for d in dims[1:]], node.name)
+        if made is None:
+            raise NoCounterpart(f"of {x.view}")
+        return made
     return r.growing.add("permute", [x], {"order": tuple(d - 1 for d in dims[1:])}, name=node.name)
 
 
@@ -136,7 +140,7 @@ def _view(r: _Reader, node: Any, place: str, x: Any, *_: Any) -> Made:
         return _flat(r, node, x)
     if x.view == x.shape and len(rest) == len(x.shape) + 1 and rest[2:] == x.shape[1:]:
         return x._replace(view=rest)
-    if len(x.shape) == 1 and x.view == x.shape and len(rest) == 3:  # rows that become images
+    if len(x.shape) in (1, 3) and x.view == x.shape and len(rest) == 3:  # other images, or rows
         return r.growing.add("reshape", [x], {"to": rest}, name=node.name)
     raise NoCounterpart(f"from {x.view} to {rest}")
 

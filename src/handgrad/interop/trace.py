@@ -7,7 +7,7 @@ on PyTorch among them) by watching every function that they call.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,8 @@ from handgrad.errors import HandgradError, OptionError, shown
 from handgrad.interop.optional import library
 
 Array = np.ndarray
+CONSTANTS = 2.0**-25
+"""How far a constant that was written for float32 may be off, as a share of it."""
 
 
 @dataclass
@@ -48,6 +50,9 @@ class Trace:
         winograd: see `handgrad.interop.bounds`.
         learns: whether gradients were asked for.
         broken: the error with which the pass ended early.
+        constants: how far its constants may be off, as shares.
+        mixed: whether parts of it were computed in another precision than was asked for.
+        before: the buffers before the pass.
     """
 
     name: str
@@ -60,6 +65,9 @@ class Trace:
     winograd: bool = False
     learns: bool = False
     broken: str = ""
+    constants: float = 0.0
+    mixed: bool = False
+    before: dict[str, Array] = field(default_factory=dict)
 
 
 Upstream = Callable[[Array], Array]
@@ -181,6 +189,7 @@ def _of_torch(
     given = next((p.dtype for p in module.parameters() if p.dtype.is_floating_point), torch.float32)
     keras = is_keras(module)
     kind = given if dtype is None or keras else getattr(torch, str(np.dtype(dtype)))
+    is_narrow = given != torch.float64 or getattr(module, "written_in_float32", False)
     module = module.to(kind) if kind != given else module
     if keras:
         for layer in module._flatten_layers():
@@ -191,6 +200,7 @@ def _of_torch(
         for part in module.modules():
             if type(part).__name__.startswith(("Dropout", "AlphaDropout")):
                 part.eval()
+    before = _buffers(module)
     inputs = [torch.tensor(np.asarray(x), dtype=kind, requires_grad=mode == "train") for x in xs]
     fed = [x.moveaxis(1, -1) if keras and x.ndim in (3, 4) else x for x in inputs]
     unit = float(torch.finfo(kind).eps) / 2
@@ -203,8 +213,7 @@ def _of_torch(
                 scores = module(fed if len(fed) > 1 else fed[0], training=mode == "train")
             else:
                 scores = module(*fed)
-        if not isinstance(scores, torch.Tensor):
-            raise TypeError(f"it returns a {type(scores).__name__}, not a tensor of scores")
+        scores = _scores(torch, scores)
     except Exception as error:  # the module is somebody else's; where it breaks is what is asked
         broken = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         scores = torch.zeros(0)
@@ -215,7 +224,11 @@ def _of_torch(
         unit,
         learns=mode == "train",
         broken=broken,
+        constants=CONSTANTS if kind == torch.float64 and is_narrow else 0.0,
+        before=before,
     )
+    widths = {seen.value.dtype for seen in watch.seen[len(inputs) :]}
+    result.mixed = bool(broken) or not widths <= {_numbers(inputs[0]).dtype}
     if mode == "train" and not broken:
         if scores.requires_grad:
             dout = upstream(result.scores) if callable(upstream) else upstream
@@ -225,10 +238,28 @@ def _of_torch(
     for name, parameter in module.named_parameters():
         result.params[name] = _numbers(parameter)
         result.grads[name] = None if parameter.grad is None else _numbers(parameter.grad)
-    result.buffers = {name: _numbers(b) for name, b in module.named_buffers()}
-    if keras:
-        _keras_names(module, result)
+    result.buffers = _buffers(module)
     return result
+
+
+def _scores(torch: Any, given: Any) -> Any:
+    """The scores: what a module returns, or the first tensor of it; of a mapping, `logits` before others."""
+    found = given
+    if isinstance(given, Mapping):
+        found = given.get("logits", next(iter(given.values()), None))
+    elif isinstance(given, list | tuple):
+        found = next((one for one in given if isinstance(one, torch.Tensor)), None)
+    if not isinstance(found, torch.Tensor):
+        raise TypeError(f"it returns a {type(given).__name__}, not a tensor of scores")
+    return found
+
+
+def _buffers(module: Any) -> dict[str, Array]:
+    """What the module keeps beside its parameters, by name."""
+    kept = {name: _numbers(b) for name, b in module.named_buffers()}
+    if is_keras(module):
+        kept |= {v.path: _numbers(v.value) for v in module.non_trainable_variables}
+    return kept
 
 
 def _copied(module: Any) -> Any:
@@ -241,11 +272,6 @@ def _copied(module: Any) -> Any:
             for hook in (getattr(old, "_post_accumulate_grad_hooks", None) or {}).values():
                 new.register_post_accumulate_grad_hook(hook)
     return copied
-
-
-def _keras_names(module: Any, result: Trace) -> None:
-    for variable in module.non_trainable_variables:
-        result.buffers[variable.path] = _numbers(variable.value)
 
 
 def _numbers(tensor: Any) -> Array:

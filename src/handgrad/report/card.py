@@ -96,6 +96,13 @@ def _lines(
     lines += [f"- {_plain(key)}: {_shown(value)}" for key, value in data.items()]
     if "image_shape" in start:
         lines.append(f"- images: {' x '.join(_shown(n) for n in start['image_shape'])}")
+    counts = start.get("splits")
+    if isinstance(counts, Mapping):
+        lines.append(
+            "- splits: "
+            + ", ".join(f"{_shown(n)} {_plain(k)}" for k, n in counts.items())
+            + " rows"
+        )
     names = start.get("class_names", [])
     if names:
         lines.append(f"- {len(names)} classes: {', '.join(_plain(n) for n in names)}")

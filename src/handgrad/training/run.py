@@ -236,6 +236,11 @@ class Run:
             "image_shape": list(self.dataset.input_shape),
             "task": self.dataset.task,
             "class_names": list(self.dataset.class_names),
+            "splits": {
+                words: len(self.dataset.arrays[f"X_{split}"])
+                for split, words in (("train", "training"), ("val", "validation"), ("test", "test"))
+                if f"X_{split}" in self.dataset.arrays
+            },
             "weights": list(getattr(self.solver.model, "decayed", ())),
             "first_filters": getattr(self.solver.model, "first_filters", None),
         }

@@ -102,7 +102,7 @@ class OnnxFile:
         return dict(zip([n for n in node.output if n], session.run(None, fed), strict=True))
 
     def _check_sizes(self, onnx: Any, model: Any, given: Sequence[Array]) -> None:
-        """Refuse a node whose outputs are too large, or of a size that nobody can tell before."""
+        """Refuse a node whose outputs are too large, or of a size that is not known before."""
         inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
         for value in inferred.output:
             dims = [d.dim_value for d in value.type.tensor_type.shape.dim]
@@ -111,4 +111,4 @@ class OnnxFile:
                 shapes = [a.shape for a in given]
                 known, dims = True, [max((prod(shape) for shape in shapes), default=0)]
             if not known or prod(dims) > _MOST:
-                raise ValueError("nobody can say before how large its output becomes")
+                raise ValueError("how large its output becomes is not known before")

@@ -24,7 +24,8 @@ test-cifar10: .venv/installed-test
 	$(BIN)/python -m pytest -m cifar10
 
 # The native engine's tests on kernels built with the compiler's checks, which report nothing (goal 37)
-NATIVE_TESTS := $(wildcard tests/engines/test_native_*.py) tests/nn/test_compiled.py tests/nn/test_half.py
+NATIVE_TESTS := $(wildcard tests/engines/test_native_*.py) tests/nn/test_compiled.py tests/nn/test_half.py \
+  tests/nn/test_half_scores.py
 library = $(shell $(CXX) -print-file-name=$(1))
 
 sanitize: build/address,undefined/installed
@@ -39,7 +40,7 @@ sanitize-threads: build/thread/installed
 	HANDGRAD_SANITIZER=ThreadSanitizer PYTHONPATH=build/thread TSAN_OPTIONS=halt_on_error=1 \
 	  LD_PRELOAD="$(call library,libtsan.so) $(call library,libstdc++.so)" \
 	  $(BIN)/python -m pytest --capture=sys -k "not fork" tests/engines/test_native_threads.py \
-	  tests/engines/test_native_plans.py tests/nn/test_compiled.py tests/nn/test_half.py
+	  tests/engines/test_native_plans.py tests/nn/test_compiled.py tests/nn/test_half.py tests/nn/test_half_scores.py
 
 build/address,undefined/installed build/thread/installed: build/%/installed: .venv/installed-test
 	rm -rf build/$*

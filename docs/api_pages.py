@@ -116,8 +116,9 @@ def overview(module: ModuleType, found: list[str]) -> str:
     rows = [".. list-table::", "   :widths: 30 70", ""]
     for name in found:
         value = getattr(module, name)
-        doc = inspect.getdoc(value) if inspect.isclass(value) or inspect.isroutine(value) else ""
-        first = (doc or "").partition("\n\n")[0].rstrip(":")
+        if not (inspect.isclass(value) or inspect.isroutine(value)):
+            continue  # a table or a type says nothing of itself
+        first = (inspect.getdoc(value) or "").partition("\n\n")[0].rstrip(":")
         rows += [f"   * - :py:obj:`~{module.__name__}.{name}`"]
         rows += [f"     - {as_rst(first)}".replace("\n", " ").rstrip()]
     return "\n".join(rows)

@@ -17,7 +17,7 @@ author = "The Handgrad developers"
 copyright = author
 release = version = handgrad.__version__
 
-extensions = ["myst_nb", "mathml", "sphinx_design", "sphinx_copybutton"]
+extensions = ["myst_nb", "mathml", "sphinx.ext.viewcode", "sphinx_design", "sphinx_copybutton"]
 source_suffix = {".md": "myst-nb", ".rst": "restructuredtext"}
 default_role = "py:obj"  # `name` in a docstring links to what it names
 exclude_patterns = []
@@ -67,7 +67,16 @@ def offer_notebook(_app, name, source):
         source[0] += f"\n\n---\n\n{{nb-download}}`This page as a notebook <{file}.ipynb>`\n"
 
 
+def home_of_source(_app, modname, attribute):
+    """Leave what is Python's own without a link to its source."""
+    value = sys.modules.get(modname)
+    for part in attribute.split("."):
+        value = getattr(value, part, None)
+    return modname if getattr(value, "__module__", "builtins") == "builtins" else None
+
+
 def setup(app):
     """Tell Sphinx."""
+    app.connect("viewcode-follow-imported", home_of_source)
     app.connect("source-read", offer_notebook)
     app.connect("doctree-resolved", describe_pictures)

@@ -26,7 +26,7 @@ def heading(title: str, line: str) -> str:
 
 def as_rst(doc: str) -> str:
     """Return a docstring, without its indentation, as reStructuredText."""
-    prepared = _sections_apart(_blocks(doc.strip().splitlines()))
+    prepared = _sections_apart(_blocks(doc.strip("\n").rstrip().splitlines()))
     lines = GoogleDocstring("\n".join(prepared), _CONFIG).lines()
     return "\n".join(lines).strip()
 

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <limits>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "core/threads.h"
@@ -230,9 +231,11 @@ void everything() {
         set_conv_mode(ConvMode::kExact);
         convolution<T>(s, 4);
         set_conv_mode(ConvMode::kFast);
-        for (int tile : {2, 4, 8}) {
+        // Tiles of 8 are held to what docs/reliability.md promises (goal 5): half of all draws are off by 8 there, one
+        // in 200 by more than 16, with every instruction set; by 1.6 and 9.4 at most in 1,500 with tiles of 2 and 4.
+        for (auto [tile, limit] : {std::pair{2, 4.0}, {4, 16.0}, {8, 64.0}}) {
             set_winograd_tile(tile);
-            convolution<T>(s, 16);
+            convolution<T>(s, limit);
             if (std::is_same_v<T, float> && s.stride_y == 1 && s.stride_x == 1 && s.OH > 1 && s.OW > 1) pooled_convolution(s);
         }
         set_winograd_tile(0);
@@ -252,6 +255,7 @@ void everything() {
 int main() {
     for (const char* const* name = isa_names(); *name; ++name) {
         choose_isa(*name);
+        generator.seed(0);  // the same numbers for each
         for (int threads : {1, 3}) {
             set_thread_count(threads);
             everything<float>();

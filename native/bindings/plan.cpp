@@ -2,6 +2,7 @@
 #include "plan/plan.h"
 
 #include <algorithm>
+#include <atomic>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
@@ -39,7 +40,8 @@ struct Planned {
     // of plans without steps: the arrays that `scores` reads, and where they lie
     std::shared_ptr<const std::vector<nb::object>> bound = std::make_shared<std::vector<nb::object>>();
     std::vector<const void*> given;
-    const char* isa = nullptr;  // the settings that it was made with
+    int64_t binding = 0;  // of arrays that stay as they are, else 0
+    const char *isa = nullptr, *bf16 = nullptr;  // the settings that it was made with
     ConvMode mode = ConvMode::kFast;
     // of plans that `answers`: what becomes of raw rows and of scores
     Preparation preparation;
@@ -214,9 +216,10 @@ nb::tuple run_(Planned<T>& planned, const AnyArray& X, const AnyArray& y, const 
     return nb::make_tuple(run.done, run.is_finite, losses.array(), norms.array(), after, before, made);
 }
 
-// Keeps the arrays that `scores` reads.
+// Keeps the arrays that `scores` reads.  is_constant: whether they stay as they are.
 template <class T>
-void bind_given(Planned<T>& planned, const nb::list& arrays) {
+void bind_given(Planned<T>& planned, const nb::list& arrays, bool is_constant) {
+    static std::atomic<int64_t> bindings{0};
     const Layout& layout = planned.plan.layout();
     check(nb::len(arrays) == layout.given.size() && layout.carried.empty() && layout.results.size() == 1 && layout.streams == 0 &&
               layout.table_width == 0,
@@ -230,14 +233,16 @@ void bind_given(Planned<T>& planned, const nb::list& arrays) {
     }
     planned.given = std::move(given);
     planned.bound = std::move(bound);
+    planned.binding = is_constant ? ++bindings : 0;
     planned.isa = isa_name();
+    planned.bf16 = bf16_kernels().name;
     planned.mode = conv_mode();
 }
 
 // Whether the values of `arrays`, a dictionary, are the first of the bound ones, and the kernels' settings are equal.
 template <class T>
 bool is_bound(const Planned<T>& planned, const nb::dict& arrays) {
-    if (planned.isa != isa_name() || planned.mode != conv_mode() || nb::len(arrays) > planned.bound->size()) return false;
+    if (planned.isa != isa_name() || planned.bf16 != bf16_kernels().name || planned.mode != conv_mode() || nb::len(arrays) > planned.bound->size()) return false;
     size_t i = 0;
     for (const auto& [name, array] : arrays)
         if (array.ptr() != (*planned.bound)[i++].ptr()) return false;
@@ -257,6 +262,7 @@ bool run_scores(Planned<T>& planned, const T* X, T* out) {
     for (int64_t n = 0; n < layout.batch; ++n) rows.get()[n] = n;
     run.feed.rows = rows.get();
     run.steps = 1;
+    run.binding = planned.binding;
     run.seconds = 0;
     run.table = nullptr;
     double loss, norm;
@@ -365,7 +371,7 @@ nb::object finished(const AnyArray& scores, const std::string& finish, const Num
 template <class T>
 void bind(nb::module_& module, const char* name) {
     nb::class_<Planned<T>>(module, name)
-        .def("bind", bind_given<T>, "given"_a, nb::lock_self())
+        .def("bind", bind_given<T>, "given"_a, "is_constant"_a = false, nb::lock_self())
         .def("scores", scores<T>, "X"_a, "arrays"_a.lock(), nb::lock_self())
         .def("prepare", prepare<T>, "mean"_a, "std"_a, "low"_a, "high"_a, "above"_a, "finish"_a, "scale"_a, "shift"_a,
              nb::lock_self())

@@ -135,6 +135,22 @@ void couple(const Bf16* first, const Bf16* second, int64_t n, Bf16* out) {
     for (; i < n; ++i) out[2 * i] = first[i], out[2 * i + 1] = second[i];
 }
 
+// What a copy of `wide` numbers writes too much the next one overwrites.
+template <int64_t wide>
+void gather_by(const Bf16* const* a, int64_t rows, const Run* runs, int64_t run_count, Bf16* out, int64_t stride) {
+    for (int64_t i = 0; i < rows; ++i, out += stride) {
+        Bf16* to = out;
+        for (const Run* run = runs; run < runs + run_count; to += run++->count)
+            for (int64_t k = 0; k < run->count; k += wide) __builtin_memcpy(to + k, a[i] + run->offset + k, wide * sizeof(Bf16));
+    }
+}
+
+void gather(const Bf16* const* a, int64_t rows, const Run* runs, int64_t run_count, Bf16* out, int64_t stride) {
+    int64_t longest = 0;
+    for (const Run* run = runs; run < runs + run_count; ++run) longest = run->count > longest ? run->count : longest;
+    (longest <= 8 ? gather_by<8> : longest <= 16 ? gather_by<16> : gather_by<kBf16Beyond>)(a, rows, runs, run_count, out, stride);
+}
+
 void nothing() {}
 
 constexpr float kTiny = 0x1p-126f;  // the least that is not subnormal
@@ -252,7 +268,7 @@ void pair(const S* b, int64_t row_stride, int64_t depth, int64_t step, int64_t c
 }  // namespace
 
 void fill(Bf16Kernels& kernels) {
-    kernels = {"emulated", kRows, 2, 1.5, false, nothing, nothing, tile, pairs_tile, couple, finish, round_all, widen_all, turn<Bf16>, turn<float>,
+    kernels = {"emulated", kRows, 2, 1.5, false, nothing, nothing, tile, nullptr, nullptr, pairs_tile, gather, couple, finish, round_all, widen_all, turn<Bf16>, turn<float>,
                pair<Bf16>, pair<float>, pair_turned<Bf16>, pair_turned<float>};
 }
 

@@ -16,6 +16,8 @@
 namespace handgrad {
 
 constexpr int64_t kBf16Columns = 32;
+constexpr int64_t kBf16RowPanels = 4;
+constexpr int64_t kBf16Beyond = 32;
 
 // What becomes of rows of sums: [C +] sums [+ bias], then max(0, C) where `rectify`.  C is bf16 (half) or float32.
 struct Bf16Finish {
@@ -24,6 +26,14 @@ struct Bf16Finish {
     int64_t stride;
     const float* bias;
     bool rectify, accumulate;
+};
+
+// The same for the rows of one tile, wherever they lie: `count` rows, of each the first `columns` numbers.
+struct Bf16TileRows {
+    void* const* rows;  // of Bf16 where is_half, else of float
+    int64_t count, columns;
+    const float* bias;
+    bool is_half, rectify, accumulate;
 };
 
 struct Bf16Kernels {
@@ -36,9 +46,17 @@ struct Bf16Kernels {
     void (*end)();
     // C [tile_rows][kBf16Columns] = [C +] A B: row i of A is the runs behind a[i].
     void (*tile)(const Bf16* const* a, const Run* runs, int64_t run_count, const Bf16* b, float* c, bool accumulate);
-    // The same for columns of A that lie anywhere, or null: numbers 2 p and 2 p + 1 of row i are side by side at
+    // The last of the tiles that are added to C, or the only one (c is null), with `finish` in one go; or null.
+    void (*tile_to)(const Bf16* const* a, const Run* runs, int64_t run_count, const Bf16* b, const float* c, const Bf16TileRows& to);
+    // C [panels][kBf16Columns] = A B of one row of A, and of at most kBf16RowPanels panels of B, panel_size apart.  Or
+    // null.
+    void (*row)(const Bf16* a, int64_t depth, const Bf16* b, int64_t panel_size, int64_t panels, float* c);
+    // A tile whose columns of A lie anywhere, or null: numbers 2 p and 2 p + 1 of row i are side by side at
     // a[p] + offset + 2 i.
     void (*pairs_tile)(const Bf16* const* a, int64_t offset, int64_t pairs, const Bf16* b, float* c, bool accumulate);
+    // Row i of out, i * stride on: the runs behind a[i], side by side.  out has kBf16Beyond numbers behind each row, and
+    // so has what is read behind each run.
+    void (*gather)(const Bf16* const* a, int64_t rows, const Run* runs, int64_t run_count, Bf16* out, int64_t stride);
     // out[2 i] = first[i], out[2 i + 1] = second[i], i < n.
     void (*couple)(const Bf16* first, const Bf16* second, int64_t n, Bf16* out);
     // The first `rows` rows of C, and of those the first `columns` numbers.  What is to be rounded to a subnormal number

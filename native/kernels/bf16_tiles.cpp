@@ -51,6 +51,8 @@ void use_tiles(Bf16Kernels& kernels) {
     kernels.end = tiles::end;
     kernels.tile = tile;
     kernels.pairs_tile = nullptr;
+    kernels.tile_to = nullptr;
+    kernels.row = nullptr;
 }
 
 }  // namespace handgrad::HANDGRAD_ISA

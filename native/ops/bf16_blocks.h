@@ -77,39 +77,68 @@ class PackedPanels final : public Bf16Panels {
     Scratch<Bf16> data_;
 };
 
-// Calls finish(block, panel, sums), sums [rows][kBf16Columns], once for each block of rows and each panel; `groups`: of
-// panels, in how many tasks the work of a block is cut.
-template <class Finish>
-void multiply_blocks(const Bf16Rows& a, const Bf16Panels& b, int64_t groups, Finish&& finish) {
+// Where the sums of a block of rows and of a panel go, and what becomes of them.  half or full: of the panel's first
+// column; `together` of the rows from the block's first on are `stride` numbers apart, as all that follow.
+struct Bf16Target {
+    Bf16* half;
+    float* full;
+    int64_t stride, together;
+    const float* bias;
+    bool rectify, accumulate;
+};
+
+// Writes C = A B; target(block, panel) says where, and offset(row) how many numbers row `row` of C is behind the first.
+// groups: of panels, in how many tasks the work of a block is cut.
+template <class Target, class Offset>
+void multiply_blocks(const Bf16Rows& a, const Bf16Panels& b, int64_t groups, Target&& target, Offset&& offset) {
     const Bf16Kernels& kernel = bf16_kernels();
-    const int64_t padded = round_up(a.most_rows, kernel.tile_rows), panels = b.panels();
-    const int64_t each = ceil_div(panels, groups);
+    const int64_t tile = kernel.tile_rows, padded = round_up(a.most_rows, tile), panels = b.panels();
+    const int64_t each = ceil_div(panels, groups), pieces = a.runs.pieces();
     const int64_t own = round_up(plus(a.scratch, b.scratch), 32);
     Scratch<Bf16> memory(times(thread_count(), own));
     Scratch<float> sums(times(thread_count(), padded, kBf16Columns));
     Scratch<const Bf16*> pointers(times(thread_count(), padded));
+    Scratch<void*> places(times(thread_count(), padded));
     parallel(a.blocks * ceil_div(panels, each), [&](int64_t task, int worker) {
         const int64_t block = task % a.blocks, first = task / a.blocks * each;
         Bf16* mine = memory.get() + worker * own;
         const Bf16** rows = pointers.get() + worker * padded;
+        void** out = places.get() + worker * padded;
         float* c = sums.get() + worker * padded * kBf16Columns;
         const RowBlock here = a.place(block, mine, rows);
         for (int64_t p = first; p < std::min(panels, first + each); ++p) {
+            const Bf16Target to = target(here, p);
+            const int64_t columns = std::min(kBf16Columns, b.columns - p * kBf16Columns);
+            const bool at_once = kernel.tile_to && pieces > 0;
+            for (int64_t i = 0; at_once && i < here.rows; ++i)
+                out[i] = to.half ? static_cast<void*>(to.half + offset(here.first + i)) : to.full + offset(here.first + i);
             kernel.begin();
             int64_t k = 0;
-            for (int64_t piece = 0; piece < a.runs.pieces(); ++piece) {
+            for (int64_t piece = 0; piece < pieces; ++piece) {
                 const Run* runs = a.runs.runs(piece);
                 const int64_t count = a.runs.run_count(piece);
                 int64_t depth = 0;
                 for (int64_t r = 0; r < count; ++r) depth += runs[r].count;
                 const Bf16* panel = b.piece(p, k, depth, mine + a.scratch);
-                for (int64_t i = 0; i < here.rows; i += kernel.tile_rows)
-                    kernel.tile(rows + i, runs, count, panel, c + i * kBf16Columns, piece > 0);
+                const bool is_last = at_once && piece + 1 == pieces;
+                for (int64_t i = 0; i < here.rows; i += tile) {
+                    float* sum = c + i * kBf16Columns;
+                    if (is_last)
+                        kernel.tile_to(rows + i, runs, count, panel, piece > 0 ? sum : nullptr,
+                                       {out + i, std::min(tile, here.rows - i), columns, to.bias, to.half != nullptr, to.rectify, to.accumulate});
+                    else
+                        kernel.tile(rows + i, runs, count, panel, sum, piece > 0);
+                }
                 k += depth;
             }
             kernel.end();
-            if (!a.runs.pieces()) std::fill_n(c, here.rows * kBf16Columns, 0.0f);
-            finish(here, p, c);
+            if (at_once) continue;
+            if (!pieces) std::fill_n(c, here.rows * kBf16Columns, 0.0f);
+            for (int64_t i = 0; i < here.rows; i += to.together) {
+                const int64_t at = offset(here.first + i);
+                kernel.finish(c + i * kBf16Columns, std::min(to.together, here.rows - i), columns,
+                              {to.half ? to.half + at : nullptr, to.half ? nullptr : to.full + at, to.stride, to.bias, to.rectify, to.accumulate});
+            }
         }
     });
 }

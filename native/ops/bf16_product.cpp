@@ -83,56 +83,49 @@ class FactorRows final : public Bf16Rows {
     bool in_place_;
 };
 
+// Numbers [first, first + padded) in depth of a panel of B (depth, columns), with zeros behind the last.
+void pack_panel(const Bf16Factor& whole, int64_t depth, int64_t columns, int64_t index, int64_t first, int64_t padded, Bf16* panel) {
+    const Bf16Kernels& kernel = bf16_kernels();
+    const int64_t column = index * kBf16Columns, count = std::min(kBf16Columns, columns - column);
+    const int64_t deep = std::min(padded, depth - first);
+    const Bf16Factor b = whole.from(first, column);
+    if (b.column_stride == 1) {
+        if (b.half)
+            kernel.pair(b.half, b.row_stride, deep, kernel.step, count, panel);
+        else
+            kernel.pair_full(b.full, b.row_stride, deep, kernel.step, count, panel);
+        return;
+    }
+    if (b.row_stride == 1) {
+        if (b.half)
+            kernel.pair_turned(b.half, b.column_stride, deep, kernel.step, count, panel);
+        else
+            kernel.pair_turned_full(b.full, b.column_stride, deep, kernel.step, count, panel);
+        return;
+    }
+    Bf16 turned[kTurned * kBf16Columns];
+    for (int64_t k = 0; k < deep; k += kTurned, panel += kTurned * kBf16Columns) {
+        const int64_t here = std::min(kTurned, deep - k);
+        copy_rows(b.from(k, 0), here, count, turned, kBf16Columns);
+        kernel.pair(turned, kBf16Columns, here, kernel.step, count, panel);
+    }
+}
+
+// Panels that who multiplies packs, a piece at a time.
 class FactorPanels final : public Bf16Panels {
   public:
-    FactorPanels(const Bf16Factor& b, int64_t depth, int64_t columns, bool at_once)
-        : Bf16Panels(round_up(depth, bf16_kernels().step), columns), b_(b), depth_(depth),
-          data_(at_once ? times(panels(), size()) : 0) {
-        if (!at_once) {
-            scratch = Bf16Runs::kDepth * kBf16Columns;
-            return;
-        }
-        is_packed_ = true;
-        parallel(panels(), [&](int64_t index, int) { pack(index, 0, Bf16Panels::depth, data_.get() + index * size()); });
+    FactorPanels(const Bf16Factor& b, int64_t depth, int64_t columns)
+        : Bf16Panels(round_up(depth, bf16_kernels().step), columns), b_(b), depth_(depth) {
+        scratch = Bf16Runs::kDepth * kBf16Columns;
     }
     const Bf16* piece(int64_t index, int64_t k, int64_t count, Bf16* memory) const override {
-        if (is_packed_) return data_.get() + index * size() + k * kBf16Columns;
-        pack(index, k, count, memory);
+        pack_panel(b_, depth_, columns, index, k, count, memory);
         return memory;
     }
 
   private:
-    // padded: the depth with the zeros behind the last number.
-    void pack(int64_t index, int64_t first, int64_t padded, Bf16* panel) const {
-        const Bf16Kernels& kernel = bf16_kernels();
-        const int64_t column = index * kBf16Columns, count = std::min(kBf16Columns, columns - column);
-        const int64_t deep = std::min(padded, depth_ - first);
-        const Bf16Factor b = b_.from(first, column);
-        if (b.column_stride == 1) {
-            if (b.half)
-                kernel.pair(b.half, b.row_stride, deep, kernel.step, count, panel);
-            else
-                kernel.pair_full(b.full, b.row_stride, deep, kernel.step, count, panel);
-            return;
-        }
-        if (b.row_stride == 1) {
-            if (b.half)
-                kernel.pair_turned(b.half, b.column_stride, deep, kernel.step, count, panel);
-            else
-                kernel.pair_turned_full(b.full, b.column_stride, deep, kernel.step, count, panel);
-            return;
-        }
-        Bf16 turned[kTurned * kBf16Columns];
-        for (int64_t k = 0; k < deep; k += kTurned, panel += kTurned * kBf16Columns) {
-            const int64_t here = std::min(kTurned, deep - k);
-            copy_rows(b.from(k, 0), here, count, turned, kBf16Columns);
-            kernel.pair(turned, kBf16Columns, here, kernel.step, count, panel);
-        }
-    }
     const Bf16Factor b_;
     const int64_t depth_;
-    Scratch<Bf16> data_;
-    bool is_packed_ = false;
 };
 
 }  // namespace
@@ -163,24 +156,68 @@ void column_sums(const Bf16* x, const uint8_t* places, int64_t rows, int64_t col
     }
 }
 
-void multiply(const Bf16Factor& a, const Bf16Factor& b, int64_t rows, int64_t depth, int64_t columns, const Bf16Sink& to) {
-    if (!rows || !columns) return;
+namespace {
+
+// How many rows of A a block has.
+int64_t block_of(const Bf16Factor& a, int64_t rows, int64_t depth, int64_t columns) {
     const int64_t tile = bf16_kernels().tile_rows, panels = ceil_div(columns, kBf16Columns);
     const int64_t fits = std::max<int64_t>(1, kBlockSize / std::max<int64_t>(1, depth) / tile) * tile;
-    const bool is_small = times(rows, depth, columns) <= kSmall;
     const bool in_place = a.half && a.column_stride == 1 && depth % bf16_kernels().step == 0;
     int64_t block = std::min(round_up(rows, tile), in_place ? kBlockRows : std::min(fits, kBlockRows));
-    while (!is_small && block > tile && ceil_div(rows, block) * panels < kFewTasks) block = round_up(block / 2, tile);
-    const int64_t blocks = ceil_div(rows, block);
-    const int64_t groups = is_small ? 1 : std::min(panels, std::max<int64_t>(1, kTasks / blocks));
+    if (times(rows, depth, columns) <= kSmall) return block;
+    while (block > tile && ceil_div(rows, block) * panels < kFewTasks) block = round_up(block / 2, tile);
+    return block;
+}
+
+void multiply_panels(const Bf16Factor& a, const Bf16Panels& b, int64_t rows, int64_t depth, int64_t block, const Bf16Sink& to) {
+    const int64_t columns = b.columns, blocks = ceil_div(rows, block);
+    const int64_t groups = times(rows, depth, columns) <= kSmall ? 1 : std::min(b.panels(), std::max<int64_t>(1, kTasks / blocks));
     const FactorRows left(a, rows, depth, block);
-    const FactorPanels right(b, depth, columns, blocks > kFewBlocks);
-    multiply_blocks(left, right, groups, [&](const RowBlock& at, int64_t panel, const float* c) {
-        const int64_t column = panel * kBf16Columns, place = at.first * to.stride + column;
-        bf16_kernels().finish(c, at.rows, std::min(kBf16Columns, columns - column),
-                              {to.half ? to.half + place : nullptr, to.half ? nullptr : to.full + place, to.stride,
-                               to.bias ? to.bias + column : nullptr, to.rectify, to.accumulate});
+    multiply_blocks(left, b, groups, [&](const RowBlock& here, int64_t panel) {
+        const int64_t column = panel * kBf16Columns;
+        return Bf16Target{to.half ? to.half + column : nullptr, to.half ? nullptr : to.full + column, to.stride, here.rows,
+                          to.bias ? to.bias + column : nullptr, to.rectify, to.accumulate};
+    }, [&](int64_t row) { return row * to.stride; });
+}
+
+// One row of A, which lies side by side.
+void multiply_row(const Bf16* a, const PackedPanels& b, int64_t depth, const Bf16Sink& to) {
+    const Bf16Kernels& kernel = bf16_kernels();
+    Scratch<Bf16> padded(b.depth);
+    std::copy_n(a, depth, padded.get());
+    std::fill(padded.get() + depth, padded.get() + b.depth, Bf16{});
+    parallel(ceil_div(b.panels(), kBf16RowPanels), [&](int64_t task, int) {
+        const int64_t first = task * kBf16RowPanels, some = std::min(kBf16RowPanels, b.panels() - first);
+        float c[kBf16RowPanels * kBf16Columns];
+        kernel.row(padded.get(), b.depth, b.piece(first, 0, 0, nullptr), b.size(), some, c);
+        for (int64_t p = 0; p < some; ++p) {
+            const int64_t column = (first + p) * kBf16Columns;
+            kernel.finish(c + p * kBf16Columns, 1, std::min(kBf16Columns, b.columns - column),
+                          {to.half ? to.half + column : nullptr, to.half ? nullptr : to.full + column, to.stride,
+                           to.bias ? to.bias + column : nullptr, to.rectify, to.accumulate});
+        }
     });
+}
+
+}  // namespace
+
+PackedPanels pack_factor(const Bf16Factor& b, int64_t depth, int64_t columns) {
+    PackedPanels made(round_up(depth, bf16_kernels().step), columns);
+    parallel(made.panels(), [&](int64_t index, int) { pack_panel(b, depth, columns, index, 0, made.depth, made.at(index)); });
+    return made;
+}
+
+void multiply(const Bf16Factor& a, const PackedPanels& b, int64_t rows, int64_t depth, const Bf16Sink& to) {
+    if (!rows || !b.columns) return;
+    if (rows == 1 && bf16_kernels().row && a.half && a.column_stride == 1) return multiply_row(a.half, b, depth, to);
+    multiply_panels(a, b, rows, depth, block_of(a, rows, depth, b.columns), to);
+}
+
+void multiply(const Bf16Factor& a, const Bf16Factor& b, int64_t rows, int64_t depth, int64_t columns, const Bf16Sink& to) {
+    if (!rows || !columns) return;
+    const int64_t block = block_of(a, rows, depth, columns);
+    if (ceil_div(rows, block) > kFewBlocks) return multiply_panels(a, pack_factor(b, depth, columns), rows, depth, block, to);
+    multiply_panels(a, FactorPanels(b, depth, columns), rows, depth, block, to);
 }
 
 }  // namespace handgrad

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/bf16.h"
+#include "ops/bf16_blocks.h"
 
 namespace handgrad {
 
@@ -45,5 +46,9 @@ struct Bf16Sink {
 
 // C (rows, columns) = A (rows, depth) B (depth, columns).  The order of the sums depends on the sizes only.
 void multiply(const Bf16Factor& a, const Bf16Factor& b, int64_t rows, int64_t depth, int64_t columns, const Bf16Sink& to);
+
+// A right factor as products read it, and the same with it.
+PackedPanels pack_factor(const Bf16Factor& b, int64_t depth, int64_t columns);
+void multiply(const Bf16Factor& a, const PackedPanels& b, int64_t rows, int64_t depth, const Bf16Sink& to);
 
 }  // namespace handgrad

@@ -9,7 +9,6 @@ namespace {
 
 constexpr int64_t kBlockRows = 128;  // windows of a block, of several images or of a part of one
 constexpr int64_t kTasks = 16;       // wanted, so that two to eight threads end together
-constexpr int64_t kWide = 16;        // numbers that are copied at once
 constexpr int64_t kTileRows = 16;    // of pixels that a strided kernel reads at one stride
 
 // The patches of windows, row after row of the grid.  Pixels are read in the image itself where no window leaves it,
@@ -63,10 +62,10 @@ class WindowRows final : public Bf16Rows {
         if (whole_) channels_ = g_.C;
         width_ = in_image_ ? g_.W : right - left + 1;
         const int64_t strip_rows = (lines_ - 1) * g_.step_y + high_y_ - low_y_ + 1;
-        strip_size_ = in_image_ ? 0 : round_up(plus(times(strip_rows, width_, channels_), kWide), 32);
+        strip_size_ = in_image_ ? 0 : round_up(plus(times(strip_rows, width_, channels_), kBf16Beyond), 32);
         if (whole_) {
             depth_ = times(taps.count, g_.C);
-            row_size_ = round_up(depth_, kernel.step) + 32;
+            row_size_ = round_up(depth_, kernel.step) + kBf16Beyond;
             runs.add(0, round_up(depth_, kernel.step));
             for (int64_t t = 0; t < taps.count; ++t) parts_.add(tap_offset(t), g_.C);
         } else {
@@ -112,22 +111,15 @@ class WindowRows final : public Bf16Rows {
             }
     }
 
-    // Of short runs kWide numbers are copied, from a strip that has so many more: the next run overwrites them.
     void copy_patches(int64_t rows, Bf16* memory, const Bf16** a) const {
         const int64_t count = parts_.pieces() ? parts_.run_count(0) : 0;
         const Run* parts = count ? parts_.runs(0) : nullptr;
-        bool is_short = !in_image_;
-        for (int64_t i = 0; i < count; ++i) is_short = is_short && parts[i].count <= kWide;
+        if (!in_image_) bf16_kernels().gather(a, rows, parts, count, memory, row_size_);  // strips have numbers beyond
         for (int64_t row = 0; row < rows; ++row) {
             Bf16* patch = memory + row * row_size_;
             Bf16* to = patch;
-            for (int64_t i = 0; i < count; to += parts[i++].count) {
-                if (is_short)
-                    std::memcpy(to, a[row] + parts[i].offset, kWide * sizeof(Bf16));
-                else
-                    copy_run(to, a[row] + parts[i].offset, parts[i].count);
-            }
-            for (int64_t i = depth_; i < row_size_ - 32; ++i) patch[i] = Bf16{};
+            for (int64_t i = 0; in_image_ && i < count; to += parts[i++].count) copy_run(to, a[row] + parts[i].offset, parts[i].count);
+            for (int64_t i = depth_; i < row_size_ - kBf16Beyond; ++i) patch[i] = Bf16{};
             a[row] = patch;
         }
     }
@@ -141,48 +133,47 @@ class WindowRows final : public Bf16Rows {
     bool whole_ = false, in_image_ = false;
 };
 
-// Panels of filters: lines(panel, memory) writes numbers (line, column) of a panel to memory, kBf16Columns a line; line
-// (t, c) of a window's depth is number place(t, c) of them.
-template <class Lines, class Place>
-void pack_filters(const WindowRows& rows, const Taps& taps, int64_t C, int64_t lines, Lines&& write, Place&& place, PackedPanels& to) {
-    const Bf16Kernels& kernel = bf16_kernels();
-    const int64_t own = times(plus(lines, to.depth), kBf16Columns), depth_of_tap = rows.is_whole() ? C : round_up(C, kernel.step);
+// Panels of filters: write(first, columns, memory) writes numbers (line, column) of a panel to memory, kBf16Columns a
+// line; line (t, c) of a window's depth is number place(t, c) of them.
+template <class Write, class Place>
+void pack_filters(const WindowRows& rows, const Taps& taps, int64_t C, int64_t lines, Write&& write, Place&& place, PackedPanels& to) {
+    static const Bf16 zeros[kBf16Columns] = {};
+    const int64_t own = times(lines, kBf16Columns), depth_of_tap = rows.is_whole() ? C : round_up(C, bf16_kernels().step);
+    Scratch<int64_t> order(to.depth);  // the line of each number in depth, or -1
+    std::fill_n(order.get(), to.depth, int64_t{-1});
+    for (int64_t t = 0; t < taps.count; ++t)
+        for (int64_t c = 0; c < C; ++c) order.get()[t * depth_of_tap + c] = place(t, c);
     Scratch<Bf16> memory(times(thread_count(), own));
     parallel(to.panels(), [&](int64_t panel, int worker) {
         Bf16* made = memory.get() + worker * own;
-        Bf16* ordered = made + lines * kBf16Columns;
         const int64_t columns = std::min(kBf16Columns, to.columns - panel * kBf16Columns);
+        if (columns < kBf16Columns) std::fill_n(made, own, Bf16{});
         write(panel * kBf16Columns, columns, made);
-        std::fill_n(ordered, to.size(), Bf16{0});
-        for (int64_t t = 0; t < taps.count; ++t)
-            for (int64_t c = 0; c < C; ++c)
-                std::memcpy(ordered + (t * depth_of_tap + c) * kBf16Columns, made + place(t, c) * kBf16Columns,
-                            kBf16Columns * sizeof(Bf16));
-        kernel.pair(ordered, kBf16Columns, to.depth, kernel.step, columns, to.at(panel));
+        const auto line = [&](int64_t k) { return order.get()[k] < 0 ? zeros : made + order.get()[k] * kBf16Columns; };
+        for (int64_t k = 0; k < to.depth; k += 2)
+            bf16_kernels().couple(line(k), line(k + 1), kBf16Columns, to.at(panel) + k * kBf16Columns);
     });
 }
 
 // Where the windows' results go: row i of a line is `step` numbers behind row i - 1.
-struct Target {
+struct Places {
     Bf16* out;
     int64_t grid_h, grid_w, step, line, image;  // numbers from window to window, line to line, image to image
-    Bf16* at(int64_t row) const {
-        const int64_t y = row / grid_w;
-        return out + y / grid_h * image + y % grid_h * line + row % grid_w * step;
-    }
     bool is_dense() const { return line == grid_w * step && image == grid_h * line; }
+    int64_t operator()(int64_t row) const {
+        const int64_t y = row / grid_w;
+        return y / grid_h * image + y % grid_h * line + row % grid_w * step;
+    }
 };
 
-void multiply_filters(const WindowRows& rows, const Bf16Panels& filters, const float* bias, const Target& to) {
-    const int64_t F = filters.columns;
+void multiply_filters(const WindowRows& rows, const Bf16Panels& filters, const float* bias, bool rectify, const Places& to) {
     const int64_t groups = std::min(filters.panels(), std::max<int64_t>(1, kTasks / rows.blocks));
-    multiply_blocks(rows, filters, groups, [&](const RowBlock& block, int64_t panel, const float* sums) {
-        const int64_t f = panel * kBf16Columns, count = std::min(kBf16Columns, F - f);
-        const int64_t at_once = to.is_dense() ? block.rows : to.grid_w;
-        for (int64_t row = 0; row < block.rows; row += at_once)
-            bf16_kernels().finish(sums + row * kBf16Columns, at_once, count,
-                                  {to.at(block.first + row) + f, nullptr, to.step, bias ? bias + f : nullptr, false, false});
-    });
+    const auto target = [&](const RowBlock& block, int64_t panel) {
+        const int64_t f = panel * kBf16Columns;
+        return Bf16Target{to.out + f, nullptr, to.step, to.is_dense() ? block.rows : to.grid_w, bias ? bias + f : nullptr, rectify, false};
+    };
+    if (to.is_dense()) return multiply_blocks(rows, filters, groups, target, [&](int64_t row) { return row * to.step; });
+    multiply_blocks(rows, filters, groups, target, to);
 }
 
 // Few channels, of which a panel would be nearly empty: the gradients of all patches, image by image, added where they
@@ -220,10 +211,9 @@ void narrow_backward_input(const ConvSizes& s, const Bf16* dout, const float* w,
 
 }  // namespace
 
-void windows_forward(const ConvSizes& s, const Bf16* x, const float* w, const Sink<Bf16>& to) {
-    if (!s.N || !s.F) return;
+PackedPanels pack_windows(const ConvSizes& s, const float* w) {
     const Taps taps = window(s);
-    const WindowRows rows(forward_windows(s, x), s.N, taps);
+    const WindowRows rows(forward_windows<Bf16>(s, nullptr), s.N, taps);
     const int64_t area = taps.count, lines = times(s.C, area);
     PackedPanels filters(rows.runs.depth(), s.F);
     pack_filters(rows, taps, s.C, lines,
@@ -231,7 +221,19 @@ void windows_forward(const ConvSizes& s, const Bf16* x, const float* w, const Si
                      bf16_kernels().turn_full(w + f * lines, lines, count, lines, made, kBf16Columns);
                  },
                  [&](int64_t t, int64_t c) { return c * area + t; }, filters);
-    multiply_filters(rows, filters, to.bias, {to.out, s.OH, s.OW, s.F, s.OW * s.F, s.OH * s.OW * s.F});
+    return filters;
+}
+
+void windows_forward(const ConvSizes& s, const Bf16* x, const Bf16Panels& filters, const Sink<Bf16>& to) {
+    if (!s.N || !s.F) return;
+    const Taps taps = window(s);
+    const WindowRows rows(forward_windows(s, x), s.N, taps);
+    multiply_filters(rows, filters, to.bias, to.rectify, {to.out, s.OH, s.OW, s.F, s.OW * s.F, s.OH * s.OW * s.F});
+}
+
+void windows_forward(const ConvSizes& s, const Bf16* x, const float* w, const Sink<Bf16>& to) {
+    if (!s.N || !s.F) return;
+    windows_forward(s, x, pack_windows(s, w), to);
 }
 
 void windows_backward_input(const ConvSizes& s, const Bf16* dout, const float* w, Bf16* dx) {
@@ -261,8 +263,8 @@ void windows_backward_input(const ConvSizes& s, const Bf16* dout, const float* w
                                                           made + f * area * kBf16Columns, kBf16Columns);
                          },
                          [&](int64_t t, int64_t f) { return f * area + places.get()[t]; }, filters);
-            const Target to{dx + (py * s.W + px) * s.C, height, width, s.stride_x * s.C, s.stride_y * s.W * s.C, s.H * s.W * s.C};
-            multiply_filters(rows, filters, nullptr, to);
+            const Places to{dx + (py * s.W + px) * s.C, height, width, s.stride_x * s.C, s.stride_y * s.W * s.C, s.H * s.W * s.C};
+            multiply_filters(rows, filters, nullptr, false, to);
         }
 }
 

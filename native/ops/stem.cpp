@@ -260,15 +260,8 @@ void stem_backward(const ConvSizes& s, const float* x, const float* w, const S* 
     });
 }
 
-#define HG_INSTANTIATE(S)                                                                                                    \
-    template void stem_forward(const ConvSizes&, const float*, const float*, const float*, const float*, const float*, double, S*, \
-                               float*, float*, const StemArrays<float, uint8_t, double, S>&);                                 \
-    template void stem_backward(const ConvSizes&, const float*, const float*, const S*,                                      \
-                                const StemArrays<const float, const uint8_t, const double, const S>&, float*, float*, float*);
-HG_INSTANTIATE(float)
-HG_INSTANTIATE(Bf16)
-
-void stem_infer(const ConvSizes& s, const float* x, const float* w, const float* b, const GivenNorm& norm, float* out) {
+template <class S>
+void stem_infer(const ConvSizes& s, const float* x, const float* w, const float* b, const GivenNorm& norm, S* out) {
     Scratch<float> constants(3 * s.F);
     float *centre = constants.get(), *inv_std = centre + s.F, *scale = inv_std + s.F;
     for (int64_t f = 0; f < s.F; ++f) {
@@ -277,8 +270,17 @@ void stem_infer(const ConvSizes& s, const float* x, const float* w, const float*
         inv_std[f] = static_cast<float>(inverse);
         scale[f] = static_cast<float>(static_cast<double>(norm.gamma[f]) * inverse);
     }
-    forward_bands<float>(s, x, w, {centre, inv_std, scale, norm.beta, true}, out, nullptr, nullptr);
+    forward_bands<S>(s, x, w, {centre, inv_std, scale, norm.beta, true}, out, nullptr, nullptr);
 }
+
+#define HG_INSTANTIATE(S)                                                                                                    \
+    template void stem_forward(const ConvSizes&, const float*, const float*, const float*, const float*, const float*, double, S*, \
+                               float*, float*, const StemArrays<float, uint8_t, double, S>&);                                 \
+    template void stem_backward(const ConvSizes&, const float*, const float*, const S*,                                      \
+                                const StemArrays<const float, const uint8_t, const double, const S>&, float*, float*, float*);                \
+    template void stem_infer(const ConvSizes&, const float*, const float*, const float*, const GivenNorm&, S*);
+HG_INSTANTIATE(float)
+HG_INSTANTIATE(Bf16)
 
 bool pooled_fits(const ConvSizes& s) {
     return is_simple(s) && s.C < kPooledChannels && times(s.HH, s.WW, s.C) <= kLongestPooled &&

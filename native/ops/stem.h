@@ -50,7 +50,8 @@ struct GivenNorm {
     const float *gamma, *beta, *mean, *variance;
     double eps;
 };
-void stem_infer(const ConvSizes& s, const float* x, const float* w, const float* b, const GivenNorm& norm, float* out);
+template <class S>
+void stem_infer(const ConvSizes& s, const float* x, const float* w, const float* b, const GivenNorm& norm, S* out);
 
 // The same block without batch norm, out = pool(max(0, P W + b)): dW = P^T dZ, where only the chosen pixels are summed.
 // Of a sink with places and a ReLU, and of a source with places; see conv.h.

@@ -70,7 +70,7 @@ struct Correlation {
 };
 
 bool correlate(const WinogradTransforms& kernel, const Correlation& s, const AnySource& x, const float* w,
-               const AnySink& sink) {
+               const AnySink& sink, WinogradFilters* kept = nullptr) {
     const auto& gemm = kernels<float>().gemm;
     const int64_t height = gemm.tile_rows, width = gemm.tile_columns, points = kernel.points, threads = thread_count();
     const TileGrid from = grid_of(s.H, s.W, s.C, s.OH, s.OW, kernel.size, s.pad_y, s.pad_x);
@@ -92,7 +92,9 @@ bool correlate(const WinogradTransforms& kernel, const Correlation& s, const Any
     const int64_t u_plane = plane_size(times(s.C, width)), u_size = times(points, u_plane);
     const int64_t m_size = times(block, kernel.product_size);
     Scratch<float> v(times(by_panel ? blocks : threads, v_size));
-    Scratch<float> u(times(by_panel ? threads : panels, u_size));
+    const bool is_there = kept && kept->tile == kernel.size, all_before = kept || !by_panel;
+    Scratch<float> made(is_there ? 0 : times(all_before ? panels : threads, u_size));
+    const float* u = is_there ? kept->u.get() : made.get();
     Scratch<float> m(times(threads, m_size));
     const Scratch<float> nothing = zeros(s.C);
     Largest largest_v, largest_u, largest_out;
@@ -121,6 +123,14 @@ bool correlate(const WinogradTransforms& kernel, const Correlation& s, const Any
         largest_out.see(largest);
     };
 
+    if (all_before && !is_there) {
+        constexpr int64_t kSlice = 32;
+        const int64_t slices = ceil_div(s.C, kSlice);
+        parallel(panels * slices, [&](int64_t task, int) {
+            const int64_t panel = task / slices, c = task % slices * kSlice;
+            filters(panel, c, std::min(kSlice, s.C - c), made.get() + panel * u_size);
+        });
+    }
     if (by_panel) {
         const int64_t part = 2 * height, parts = ceil_div(block, part);
         const int64_t slice = blocks * parts < kTasks ? 2 * kBlock : s.C, slices = ceil_div(s.C, slice);
@@ -132,26 +142,21 @@ bool correlate(const WinogradTransforms& kernel, const Correlation& s, const Any
                        v.get() + place / parts * v_size + skip / height * group + c / kBlock * places.block_stride);
         });
         parallel(panels, [&](int64_t panel, int worker) {
-            float* filter = u.get() + worker * u_size;
-            filters(panel, 0, s.C, filter);
+            const float* filter = u + (kept ? panel : worker) * u_size;
+            if (!kept) filters(panel, 0, s.C, made.get() + worker * u_size);
             for (int64_t b = 0; b < blocks; ++b)
                 products(b * block, panel, v.get() + b * v_size, filter, m.get() + worker * m_size);
         });
     } else {
-        constexpr int64_t kSlice = 32;
-        const int64_t slices = ceil_div(s.C, kSlice);
-        parallel(panels * slices, [&](int64_t task, int) {
-            const int64_t panel = task / slices, c = task % slices * kSlice;
-            filters(panel, c, std::min(kSlice, s.C - c), u.get() + panel * u_size);
-        });
         parallel(blocks, [&](int64_t b, int worker) {
             float* in = v.get() + worker * v_size;
             inputs(b * block, std::min(block, tiles - b * block), 0, s.C, in);
             for (int64_t panel = 0; panel < panels; ++panel)
-                products(b * block, panel, in, u.get() + panel * u_size, m.get() + worker * m_size);
+                products(b * block, panel, in, u + panel * u_size, m.get() + worker * m_size);
         });
     }
-    return largest_v.normal() && largest_u.normal() && largest_out.finite();
+    if (kept && !is_there) *kept = {std::move(made), kernel.size, largest_u.normal()};
+    return largest_v.normal() && (kept ? kept->is_normal : largest_u.normal()) && largest_out.finite();
 }
 
 bool weight_gradients(const WinogradTransforms& kernel, const ConvSizes& s, const AnySource& dout, const AnySource& x,
@@ -265,8 +270,11 @@ bool weight_gradients(const WinogradTransforms& kernel, const ConvSizes& s, cons
 // a weight, and of fewer than kManyWeights they do not pay; for the gradient of the weights only where each task
 // keeps the sums of a panel.  These are from two threads' times of 15 convolutions of 32 to 2048 such tiles and
 // 16 to 256 channels (AMD Zen 4).  On other processors what is transformed costs more or less, see winograd_costs.
-// is_half: of bf16 images, the products of the direct algorithm cost Bf16Kernels::cost.
-const WinogradTransforms* choose(const ConvSizes& s, Pass pass, bool is_half, int64_t C, int64_t F, int64_t H, int64_t W) {
+// is_half: of bf16 images, the products of the direct algorithm cost Bf16Kernels::cost.  is_kept: both have their
+// weights made, and fetch them, which for the transformed ones costs kKeptWeight.
+constexpr double kKeptWeight = 4;
+const WinogradTransforms* choose(const ConvSizes& s, Pass pass, bool is_half, int64_t C, int64_t F, int64_t H, int64_t W,
+                                 bool is_kept = false) {
     if (s.HH != 3 || s.WW != 3 || s.stride_y != 1 || s.stride_x != 1 || s.dilated()) return nullptr;
     if (!s.N || !C || !F || !H || !W) return nullptr;
     const auto& kernel = kernels<float>().winograd;
@@ -279,7 +287,7 @@ const WinogradTransforms* choose(const ConvSizes& s, Pass pass, bool is_half, in
     const WinogradCosts factors = winograd_costs();
     auto cost = [&](const WinogradTransforms& kind, double number, double weight) {
         number *= factors.number;
-        weight *= factors.weight;
+        weight = is_kept ? kKeptWeight : weight * factors.weight;
         const int64_t tiles = times(s.N, ceil_div(H, kind.size), ceil_div(W, kind.size));
         const double rounded = static_cast<double>(round_up(tiles, gemm.tile_rows));
         const double numbers = static_cast<double>(round_up(C, kBlock)) + filters;
@@ -288,7 +296,8 @@ const WinogradTransforms* choose(const ConvSizes& s, Pass pass, bool is_half, in
     const double outputs = static_cast<double>(times(s.N, H, W));
     const bool unpacked = pass == Pass::kForward && few_windows(s) && !is_half;
     const double product = is_half ? bf16_kernels().cost : 1;
-    const double direct = 9 * (outputs * channels * (product * static_cast<double>(F) + 20) + (unpacked ? 45 : 60) * weights);
+    const double packing = is_kept ? 0 : unpacked ? 45 : 60;
+    const double direct = 9 * (outputs * channels * (product * static_cast<double>(F) + (is_kept ? 5 : 20)) + packing * weights);
     const double two = cost(kernel.two, 25, 30), four = cost(kernel.four, 25, 30), least = std::min({direct, two, four});
     constexpr double kManyWeights = 4096;
     const bool of_weights = pass == Pass::kWeights;
@@ -316,9 +325,9 @@ int64_t winograd_choice(const ConvSizes& s, Pass pass) {
 
 bool winograd_takes(const ConvSizes& s) { return choose(s, Pass::kForward, false, s.C, s.F, s.OH, s.OW); }
 
-bool winograd_forward(const ConvSizes& s, const AnySource& x, const float* w, const AnySink& to) {
-    const WinogradTransforms* kernel = choose(s, Pass::kForward, x.is_half, s.C, s.F, s.OH, s.OW);
-    return kernel && correlate(*kernel, {s.N, s.H, s.W, s.C, s.F, s.OH, s.OW, s.pad_y, s.pad_x, 9, s.C * 9, false}, x, w, to);
+bool winograd_forward(const ConvSizes& s, const AnySource& x, const float* w, const AnySink& to, WinogradFilters* kept) {
+    const WinogradTransforms* kernel = choose(s, Pass::kForward, x.is_half, s.C, s.F, s.OH, s.OW, kept);
+    return kernel && correlate(*kernel, {s.N, s.H, s.W, s.C, s.F, s.OH, s.OW, s.pad_y, s.pad_x, 9, s.C * 9, false}, x, w, to, kept);
 }
 
 // dx is the correlation of dout, padded by what the forward pass left of the filter, with the filters

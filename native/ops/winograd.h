@@ -1,14 +1,24 @@
 // Convolution by Winograd's algorithm, float32, 3 x 3, stride 1; see conv.h for the arguments.
 #pragma once
 
+#include "core/buffers.h"
 #include "ops/conv.h"
 
 namespace handgrad {
 
+// Filters that are transformed once, for many images; forget() where the weights are others.
+struct WinogradFilters {
+    void forget() { tile = 0; }
+    Scratch<float> u;
+    int64_t tile = 0;  // that they are transformed for, 0 for none
+    bool is_normal = false;
+};
+
 // Each returns false where the direct algorithm is to compute instead: because this convolution is of
 // another kind, or the direct algorithm is faster, or (then the output is overwritten) because a result is
 // not finite, or so small are the numbers that the transforms would round them to subnormal ones.
-bool winograd_forward(const ConvSizes& s, const AnySource& x, const float* w, const AnySink& to);
+// kept: filters of a convolution whose weights stay as they are; the direct algorithm is taken to keep its own, too.
+bool winograd_forward(const ConvSizes& s, const AnySource& x, const float* w, const AnySink& to, WinogradFilters* kept = nullptr);
 bool winograd_backward_input(const ConvSizes& s, const AnySource& dout, const float* w, const AnySink& dx);
 bool winograd_backward_weights(const ConvSizes& s, const AnySource& dout, const AnySource& x, float* dw);
 

@@ -10,6 +10,7 @@
 #include "ops/stem.h"
 #include "ops/upsample.h"
 #include "plan/args.h"
+#include "plan/kept.h"
 #include "plan/pools.h"
 
 namespace handgrad {
@@ -65,6 +66,17 @@ Op conv_backward_op(const Args& a) {
         conv_backward(s, Source<S>{c.at<S>(dout), c.at<uint8_t>(places)}, c.at<const S>(x), c.at<const T>(w),
                       ConvGradients<S>{c.at<S>(dx), c.at<T>(dw), is_zero ? nullptr : c.at<T>(db)});
     };
+}
+
+// A convolution of scores, see ops/bf16_scores.h.  Slots: x, w, b, out, then gamma, beta, mean, var or none.  Sizes
+// behind those of the convolution: whether a ReLU and a 2 x 2 max pooling follow.  Numbers: eps.
+Op conv_scores_op(const Args& a) {
+    const ConvArgs g(a);
+    const WeightSlots given(a, 1, g.w, g.s.F, 4);
+    const bool pool = a.flag(15);
+    const int64_t x = a.slot<Bf16>(0, g.x), out = a.slot<Bf16>(3, pool ? g.windows : g.out);
+    const auto kept = std::make_shared<Kept<ConvScores>>(g.s, a.flag(14), pool);
+    return [=](Context& c) { kept->made(c, given).run(c.at<const Bf16>(x), c.at<Bf16>(out)); };
 }
 
 // A transposed convolution; the sizes are those of the convolution that turns its output into x.  Slots: x, w, b, out.
@@ -126,17 +138,18 @@ Op stem_op(const Args& a) {
 }
 
 // The same with given moments.  Slots: x, w, b, gamma, beta, mean, var, out.  Numbers: eps.
+template <class S>
 Op stem_infer_op(const Args& a) {
     const ConvArgs g(a);
     const ConvSizes s = g.s;
     a.need(stem_fits(s), "is no first block");
     const int64_t x = a.slot<float>(0, g.x), w = a.slot<float>(1, g.w), b = a.slot<float>(2, s.F), gamma = a.slot<float>(3, s.F),
                   beta = a.slot<float>(4, s.F), mean = a.slot<float>(5, s.F), var = a.slot<float>(6, s.F),
-                  out = a.slot<float>(7, g.windows);
+                  out = a.slot<S>(7, g.windows);
     const double eps = a.number(0);
     return [=](Context& c) {
         const GivenNorm norm{c.at<float>(gamma), c.at<float>(beta), c.at<float>(mean), c.at<float>(var), eps};
-        stem_infer(s, c.at<float>(x), c.at<float>(w), c.at<float>(b), norm, c.at<float>(out));
+        stem_infer(s, c.at<float>(x), c.at<float>(w), c.at<float>(b), norm, c.at<S>(out));
     };
 }
 
@@ -227,8 +240,9 @@ Factory find_image(const std::string& name) {
     if constexpr (std::is_same_v<Computed<S>, float>) {
         if (name == "stem") return stem_op<S>;
         if (name == "stem_backward") return stem_backward_op<S>;
+        if (name == "stem_infer") return stem_infer_op<S>;
     }
-    if (std::is_same_v<S, float> && name == "stem_infer") return stem_infer_op;
+    if (kIsHalf<S> && name == "conv_scores") return conv_scores_op;
     const auto found = known.find(name);
     return found == known.end() ? nullptr : found->second;
 }

@@ -9,6 +9,7 @@
 #include "ops/batchnorm.h"
 #include "ops/norm.h"
 #include "plan/args.h"
+#include "plan/kept.h"
 #include "plan/pools.h"
 
 namespace handgrad {
@@ -37,6 +38,23 @@ Op affine_backward_op(const Args& a) {
         affine_gradients(c.at<const S>(dout), c.at<const S>(x), c.at<const T>(w), rows, depth, columns, c.at<S>(dx), c.at<T>(dw),
                             is_zero ? nullptr : c.at<T>(db));
         if (is_zero) std::fill_n(c.at<T>(db), columns, T(0));
+    };
+}
+
+// An affine layer of scores, see ops/bf16_scores.h.  Slots: x, w, b, out, then gamma, beta, mean, var or none.  Sizes:
+// rows, depth, columns, whether a ReLU follows, whether out is float32.  Numbers: eps.
+Op affine_scores_op(const Args& a) {
+    const int64_t rows = a.size(0), depth = a.size(1), columns = a.size(2), count = times(rows, columns);
+    const bool is_full = a.flag(4);
+    const WeightSlots given(a, 1, times(depth, columns), columns, 4);
+    const int64_t x = a.slot<Bf16>(0, times(rows, depth)), out = is_full ? a.slot<float>(3, count) : a.slot<Bf16>(3, count);
+    const auto kept = std::make_shared<Kept<AffineScores>>(rows, depth, columns, a.flag(3));
+    return [=](Context& c) {
+        AffineScores& scores = kept->made(c, given);
+        if (is_full)
+            scores.run(c.at<const Bf16>(x), c.at<float>(out));
+        else
+            scores.run(c.at<const Bf16>(x), c.at<Bf16>(out));
     };
 }
 
@@ -142,6 +160,7 @@ Factory find_layer(const std::string& name) {
         {"groupnorm", groupnorm_op<S>},
         {"groupnorm_backward", groupnorm_backward_op<S>},
     };
+    if (kIsHalf<S> && name == "affine_scores") return affine_scores_op;
     const auto found = known.find(name);
     return found == known.end() ? nullptr : found->second;
 }

@@ -97,6 +97,7 @@ void Plan<T>::run_alone(PlanRun& run) {
     Feed feed = run.feed;
     context_.feed = &feed;
     context_.streams = run.streams;
+    context_.binding = run.binding;
     for (size_t i = 0; i < layout_.given.size(); ++i) memory[layout_.given[i]] = writable(run.given[i]);
     for (size_t i = 0; i < layout_.results.size(); ++i) memory[layout_.results[i]] = writable(run.results[i]);
     for (size_t i = 0; i < layout_.carried.size(); ++i) memory[layout_.carried[i].next] = writable(run.carried[i]);

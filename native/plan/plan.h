@@ -45,6 +45,7 @@ struct Context {
     std::vector<BitGenerator*> streams;
     const double* table = nullptr;  // numbers of this step
     int64_t step = 0;
+    int64_t binding = 0;  // as of PlanRun
     double loss = 0, norm = 0;
     bool is_finite = true;  // false: the step is given up
 
@@ -108,6 +109,7 @@ struct PlanRun {
     std::vector<BitGenerator*> streams;
     const double* table;
     int64_t steps;
+    int64_t binding = 0;  // the same number says that what is given has not changed; 0 says nothing
     double seconds;  // one step begins later at most, and none where this is over before the second
     double *losses, *norms;
     // what came of it

@@ -304,3 +304,21 @@ def tables_in_folders(place):
         stream.write_table(table)
     given = said(refused(lambda: data.kind_of("saved")), r"such as (.*)$")
     assert data.from_table(given, "y").input_shape == (1,)
+
+
+@follows("; write the table as CSV or Parquet with the program that it is of")
+def tables_of_other_programs(place):
+    (place / "t.arff").write_text("@relation t\n@attribute a numeric\n@data\n1\n")
+    assert "as CSV" in refused(lambda: data.kind_of("t.arff"))
+    rows = [f"{a},{label}" for a, label in zip(ROWS[:, 0], LABELS, strict=True)]
+    (place / "t.csv").write_text("\n".join(["a,y", *rows]))
+    assert data.kind_of("t.csv") == "table"
+    assert data.from_table("t.csv", "y").input_shape == (1,)
+
+
+@follows("--set data.x={own['x']} --set data.y={own['y']} to divide them into parts")
+def arrays_of_a_test_alone(place, capsys):
+    np.savez("t.npz", test_images=ROWS, test_labels=LABELS)
+    assert run(["train", "--data", "t.npz", *QUICK]) == 2
+    x, y = said(capsys.readouterr().err, r"(--set data\.x=\S+ --set data\.y=\S+)").split(" --set ")
+    assert run(["train", "--data", "t.npz", *QUICK, *x.split(), "--set", y]) == 0

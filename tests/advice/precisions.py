@@ -52,11 +52,32 @@ def other_engines():
             assert trained(mlp(), precision="bf16").precision == "bf16"
 
 
-@follows("precision is for training steps; give update_rule, too")
-def precision_without_a_rule():
+@follows("freeze is for scores; leave it or update_rule out")
+def freezing_with_a_rule():
     model = mlp()
-    assert "give update_rule, too" in refused(lambda: model.compile((8, 6), precision="bf16"))
-    assert model.compile((8, 6), "sgd", precision="bf16").precision == "bf16"
+    assert "leave it or update_rule out" in refused(
+        lambda: model.compile((8, 6), "sgd", freeze=True)
+    )
+    assert model.compile((8, 6), "sgd") is not None
+    model.compile((8, 6), freeze=True)
+    assert not any(w.flags.writeable for w in model.params.values())
+
+
+@follows("precision and freeze are for networks of one input")
+def scores_of_two_inputs():
+    class Two(nn.Model):
+        def __init__(self):
+            super().__init__(rng=0)
+            self.out = nn.Affine(3)
+
+        def forward(self, a, b):
+            return self.out(a) + b
+
+    model, shapes = Two(), [(8, 6), (8, 3)]
+    for options in ({"precision": "bf16"}, {"freeze": True}):
+        text = refused(lambda options=options: model.compile(shapes, **options))
+        assert "leave them out" in text
+    model.compile(shapes)
 
 
 @follows("and shards do not go together; leave one of them out")

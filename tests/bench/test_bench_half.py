@@ -1,4 +1,4 @@
-"""Rows whose side of Handgrad trains in bf16: verified so, and timed so."""
+"""Rows whose side of Handgrad trains or scores in bf16: verified so, and timed so."""
 
 import pytest
 from bench.jobs import SCORES, SPEED, STEP, bench_here, row_of
@@ -7,6 +7,7 @@ from handgrad import engines
 from handgrad.bench.measure import WrongResult
 from handgrad.cli.app import run as command
 from handgrad.nn.compiled.half import InHalf
+from handgrad.nn.compiled.scoring import ScorePlan
 
 pytestmark = pytest.mark.skipif(
     "native" not in engines.available(), reason="the native engine is not built"
@@ -20,10 +21,10 @@ def results_of(job, precision="bf16"):
 
 @pytest.mark.parametrize(
     "job",
-    [STEP, SPEED, {**SPEED, "kind": "epoch", "rows": 20, "once": True}],
-    ids=["step", "speed", "epoch"],
+    [STEP, SPEED, {**SPEED, "kind": "epoch", "rows": 20, "once": True}, SCORES],
+    ids=["step", "speed", "epoch", "scores"],
 )
-def test_training_is_verified_and_timed_in_bf16(job):
+def test_networks_are_verified_and_timed_in_bf16(job):
     (result,) = results_of(job)
     assert result["ours"]["name"] == "handgrad native bf16"
     assert result["ours"]["options"]["precision"] == "bf16"
@@ -32,15 +33,24 @@ def test_training_is_verified_and_timed_in_bf16(job):
     assert "handgrad native, float32" in who
 
 
-def test_auto_is_verified_in_both():
-    (result,) = results_of(STEP, "auto")
+@pytest.mark.parametrize("job", [STEP, SCORES], ids=["step", "scores"])
+def test_auto_is_verified_in_both(job):
+    (result,) = results_of(job, "auto")
     assert result["ours"]["name"] == "handgrad native auto"
     assert "handgrad native, bf16" in [found["who"] for found in result["verified"]]
 
 
-def test_what_does_not_train_stays_in_float32():
-    (result,) = results_of(SCORES)
+def test_poolings_stay_in_float32():
+    job = {"kind": "pool", "dtype": "float32", "x": (2, 3, 8, 8), "size": 2, "part": "forward"}
+    (result,) = results_of(job)
     assert result["ours"]["name"] == "handgrad native"
+
+
+def test_wrong_scores_are_not_timed(monkeypatch):
+    scores_of = ScorePlan.__call__
+    monkeypatch.setattr(ScorePlan, "__call__", lambda self, X: 1.2 * scores_of(self, X))
+    with pytest.raises(WrongResult, match="scores"):
+        results_of(SCORES)
 
 
 @pytest.mark.parametrize("part", ["loss", "gradient"])

@@ -80,3 +80,17 @@ def test_a_network_whose_loss_has_a_guard(tmp_path):
         verdict = verdict_on(tmp_path, text.replace(old, new), "FullyConnectedNet")
         assert verdict.verdict == expected
     assert verdict.causes[0].name == "callee"
+
+
+def test_a_guard_beside_another_mistake(tmp_path):
+    old = "-np.log(p[rows, y]).mean()"
+    text = NET.replace(old, "-np.log(p[rows, y] + 1e-7).mean()")
+    wrong = text.replace("reg * (np.sum(W1 * W1)", "reg * (0.5 * np.sum(W1 * W1)")
+    assert wrong != text
+    (cause, *_) = verdict_on(tmp_path, wrong, "TwoLayerNet").causes
+    assert "where reg > 0" in cause.says or "reg" in cause.says
+
+
+def test_no_guard_is_claimed_that_nobody_sees(tmp_path):
+    verdict = verdict_on(tmp_path, LOSS.replace("dx / N", "dx"))
+    assert not any("is added to" in says for says in verdict.cautions)

@@ -54,6 +54,12 @@ ROWS = [
     ),
     (
         "svm_loss",
+        [("dx[margins > 0] = 1", "dx += 1\n    dx[np.arange(N), y] = 0")],
+        "every_class",
+        "every other class gets 1",
+    ),
+    (
+        "svm_loss",
         [("dx /= N", "dx = x.T @ dx / N")],
         "scores_for_rows",
         "multiplied by x^T",
@@ -197,6 +203,13 @@ def test_a_pool_may_assert_squares_that_tile(tmp_path):
     assert report[function].verdict == WRONG
 
 
+def test_a_regularisation_of_one_weight_alone(tmp_path):
+    slip = ("sum(np.sum(W * W) for W in (W1, W2, W3))", "np.sum(W3 * W3)")
+    report = verdicts(tmp_path, catalogue.SOLUTION, "ThreeLayerConvNet", slip)
+    (cause, *_) = report["ThreeLayerConvNet"].causes
+    assert cause.says.startswith("the regularisation of the loss has W3 alone")
+
+
 def test_a_regularisation_that_multiplies(tmp_path):
     slip = (
         "sum(np.sum(W * W) for W in (W1, W2, W3))",
@@ -242,3 +255,48 @@ def test_a_mode_of_old_scipy(tmp_path):
     report = verdicts(tmp_path, ASSIGNMENTS, "KNearestNeighbor.predict_labels", slip)
     (cause, *_) = report["KNearestNeighbor.predict_labels"].causes
     assert cause.says.startswith("old SciPy: stats.mode(x)[0] is a number")
+
+
+def test_a_network_of_another_activation_is_not_judged(tmp_path):
+    text = catalogue.SOLUTION.read_text("utf-8")
+    for name in ("conv_relu_pool", "affine_relu"):
+        text = text.replace(f"{name}_", f"{name.replace('relu', 'lrelu')}_")
+    path = tmp_path / "cnn.py"
+    path.write_text(text, "utf-8")
+    verdict = check_path(str(path), only="ThreeLayerConvNet")["ThreeLayerConvNet"]
+    assert verdict.verdict == UNTESTED
+    assert "it calls conv_lrelu_pool_forward" in verdict.reason
+
+
+def test_a_layer_is_blamed_where_another_gets_a_cache_of_the_networks_own(tmp_path):
+    own_cache = ("= affine_backward(dout, fc)", "= affine_backward(dout, tuple([*fc]))")
+    stored = ("+ (1 - momentum) * var", "+ (1 - momentum) * std**2")
+    report = verdicts(tmp_path, catalogue.SOLUTION, "FullyConnectedNet", own_cache, stored)
+    assert report["FullyConnectedNet"].verdict == RIGHT
+    assert "batchnorm_forward (layers.py:" in "".join(report["FullyConnectedNet"].cautions)
+
+
+def test_an_activation_with_arguments_of_its_own(tmp_path):
+    path = tmp_path / "layers.py"
+    path.write_text(
+        "import numpy as np\n\n\ndef leaky_relu_forward(x, param):\n"
+        "    return np.where(x > 0, x, param['alpha'] * x), (x, param)\n\n\n"
+        "def leaky_relu_backward(dout, cache):\n"
+        "    x, param = cache\n    return dout * np.where(x > 0, 1, param['alpha'])\n"
+    )
+    for verdict in check_path(str(path)).verdicts:
+        assert verdict.verdict == UNTESTED
+        assert "it takes (x, param)" in verdict.reason
+
+
+@pytest.mark.parametrize(("strict", "expected"), [(False, RIGHT), (True, WRONG)])
+def test_one_place_of_a_window_gets_dout_where_maxima_are_equal(tmp_path, strict, expected):
+    row_and_column = (
+        "r, q = np.unravel_index(np.argmax(window), window.shape)",
+        "r, q = np.argmax(window.max(axis=1)), np.argmax(window.max(axis=0))",
+    )
+    text = catalogue.SOLUTION.read_text("utf-8").replace(*row_and_column)
+    path = tmp_path / "layers.py"
+    path.write_text(text, "utf-8")
+    name = "max_pool_backward_naive"
+    assert check_path(str(path), only=name, strict=strict)[name].verdict == expected

@@ -7,6 +7,7 @@ import pytest
 from data.own import picture_folder
 
 from handgrad.data import from_shards, from_table, kind_of
+from handgrad.data import parquet as reading
 from handgrad.errors import DataError
 
 pyarrow = pytest.importorskip("pyarrow")
@@ -118,3 +119,18 @@ def test_damaged_files_are_refused(tmp_path, kind):
         path.write_bytes(content)
         with pytest.raises(DataError, match=f"{name}.arrow: damaged, cut off or of another kind"):
             from_table(path, target="label")
+
+
+def test_bombs_are_refused_before_they_unpack(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "_UNPACKED", 1 << 20)
+    large = [chr(ord("a") + k) * 200_000 for k in range(10)]
+    bomb = pyarrow.table({"x": np.arange(20.0) % 7, "text": large * 2, "label": ["a", "b"] * 10})
+    parquet.write_table(bomb, tmp_path / "bomb.parquet", compression="zstd")
+    with pytest.raises(DataError, match=r"bytes that unpack to 2,.*; it is damaged, or a decompre"):
+        from_table(tmp_path / "bomb.parquet", target="label")
+    pictures = pyarrow.table({"image": [text.encode() for text in large], "label": [0, 1] * 5})
+    parquet.write_table(pictures, tmp_path / "p.parquet", compression="zstd")
+    with pytest.raises(DataError, match="decompression bomb"):
+        from_shards(tmp_path / "p.parquet")
+    parquet.write_table(bomb, tmp_path / "plain.parquet", compression="none")
+    assert from_table(tmp_path / "plain.parquet", target="label").class_names == ("a", "b")

@@ -175,6 +175,13 @@ def test_sections_of_docstrings_are_fields(api_pages):
         assert part in text, text
 
 
+def test_a_text_that_begins_with_formulas_keeps_their_lines(api_pages):
+    from docstrings import as_rst
+
+    text = as_rst("    out = a + b\n    da = dout\n\nA sentence.")
+    assert ".. code-block:: none\n\n    out = a + b\n    da = dout\n\nA sentence." in text
+
+
 def test_forward_stands_before_backward(layer_texts):
     page = "\n".join(layer_texts.values())
     for pair in ("affine", "batchnorm", "conv_relu"):
@@ -233,6 +240,18 @@ def test_planted_mistakes_are_wrong_and_the_pairs_without_them_right(api_pages, 
     monkeypatch.setitem(pair, "code", pair["code"].replace("2 * difference", "3 * difference"))
     with pytest.raises(ValueError, match="without a mistake is WRONG"):
         list(planted.of("mse_loss"))
+
+
+def test_tutorials_have_a_picture_and_something_to_try():
+    listed = re.findall(
+        r"^\| \[.*?\]\((.*?\.md)\)", (DOCS / "tutorials/index.md").read_text(), re.M
+    )
+    assert len(listed) >= 10
+    for name in listed:
+        text = (DOCS / "tutorials" / name).read_text("utf-8")
+        assert "plt.subplots" in text or "handgrad.plot(" in text, name
+        assert "\n**Try it.**" in text, name
+        assert text.index("**Try it.**") > max(text.rindex("```"), len(text) * 0.8), name
 
 
 def test_chapters_show_every_exercise(api_pages):

@@ -251,9 +251,10 @@ def test_no_kernel_reads_or_writes_behind_its_buffers():
 @pytest.mark.parametrize("isa", _kernels.isas())
 def test_no_plan_reads_or_writes_behind_its_slots(isa):
     """All networks and rules of the tests of plans, each slot before a forbidden page."""
-    tests = Path(__file__).parents[1] / "nn" / "test_compiled.py"
+    folder = Path(__file__).parents[1] / "nn"
+    tests = [str(folder / name) for name in ("test_compiled.py", "test_half_scores.py")]
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tests), "-k", "bits"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests, "-k", "bits"],
         env=os.environ | {"HANDGRAD_GUARD_PAGES": "1", "HANDGRAD_ISA": isa, "HANDGRAD_GOALS": ""},
         capture_output=True,
         text=True,

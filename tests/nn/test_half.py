@@ -241,8 +241,6 @@ def test_refused(name):
 def test_mistakes():
     with pytest.raises(OptionError, match="'bf16', 'auto'"):
         _mlp().compile((8, 6), "sgd", precision="float16")
-    with pytest.raises(OptionError, match="give update_rule"):
-        _mlp().compile((8, 6), precision="bf16")
     steps = _mlp().compile((8, 6), "sgd", precision="bf16")
     with pytest.raises(OptionError, match=r"labels must be in \[0, 3\), got 3 to 3"):
         steps.run(np.ones((8, 6)), np.full(8, 3), rng=0)

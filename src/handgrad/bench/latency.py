@@ -25,23 +25,32 @@ from handgrad.errors import HandgradError
 from handgrad.interop import export
 
 Scores = Callable[[np.ndarray], np.ndarray]
-FORMS = ("Handgrad", "compiled", "NumPy file", "C float", "C int8", "onnxruntime", "PyTorch")
-_OFF = {"C int8": 0.15}  # of the largest score; the others are float32
+FORMS = (
+    "Handgrad", "compiled", "bf16", "NumPy file", "C float", "C int8", "onnxruntime", "PyTorch",
+)  # fmt: skip
+_OFF = {"C int8": 0.15, "bf16": 0.05}  # of the largest score; the others are float32
+_MOST = 1_000_000  # numbers in a file of C
 _COMPILER = ("cc", "gcc", "clang")
 
 
 def networks() -> dict[str, tuple[Any, np.ndarray]]:
-    """Name -> the network and 32 rows: the ConvNet of the digits, and ResNet-20."""
+    """Name -> the network and 32 rows: the ConvNet of the digits, ResNet-20, and AntConvNet."""
     rng = np.random.default_rng(0)
     conv = [
         {"num_filters": 16, "filter_size": 3, "pool": False},
         {"num_filters": 32, "filter_size": 3},
     ]
+    ant = [{"num_filters": n, "filter_size": 3} for n in (64, 128, 256, 512)]
     digits = models.ConvNet((1, 8, 8), conv, (64,), 10, "batchnorm", rng=0)
     found: dict[str, tuple[Any, np.ndarray]] = {}
     for name, model, shape in (
         ("digits' ConvNet", digits, (1, 8, 8)),
         ("ResNet-20", models.resnet20(rng=0), (3, 32, 32)),
+        (
+            "AntConvNet",
+            models.ConvNet((3, 32, 32), ant, (512, 256), 10, "batchnorm", rng=0),
+            (3, 32, 32),
+        ),
     ):
         X = rng.standard_normal((32, *shape)).astype(np.float32)
         model.loss(X, rng.integers(0, 10, 32))  # running statistics
@@ -53,7 +62,8 @@ def forms(model: Any, X: np.ndarray, folder: Path) -> dict[str, Scores | str]:
     """Return for each of `FORMS` what computes the scores of one image, or why it is left out."""
     makers: tuple[Callable[[], Scores], ...] = (
         lambda: model.loss,
-        partial(_compiled, model, X[:1].shape),
+        partial(_compiled, model, X[:1].shape, freeze=True),
+        partial(_compiled, model, X[:1].shape, freeze=True, precision="bf16"),
         partial(_numpy, model, folder),
         partial(_c, model, folder, None),
         partial(_c, model, folder, X),
@@ -100,10 +110,10 @@ def lines(name: str, times: dict[str, Summary | str]) -> list[str]:
     return out
 
 
-def _compiled(model: Any, shape: tuple[int, ...]) -> Scores:
+def _compiled(model: Any, shape: tuple[int, ...], **options: Any) -> Scores:
     """Handgrad, its plan kept by `nn.Model.compile`."""
     again = copy.deepcopy(model)
-    again.compile(shape)
+    again.compile(shape, **options)
     scores: Scores = again.loss
     return scores
 
@@ -126,6 +136,8 @@ def _c(model: Any, folder: Path, X: np.ndarray | None) -> Scores:
     compiler = next((c for c in _COMPILER if shutil.which(c)), None)
     if compiler is None or sys.platform == "win32":
         raise OSError("there is no C compiler")
+    if sum(w.size for w in model.params.values()) > _MOST:
+        raise OSError("a source file of so many numbers")
     name = "net8" if X is not None else "net"
     export(model, "c", folder / f"{name}.h", int8=X is not None, calibration=X)
     source = folder / f"{name}.c"

@@ -55,6 +55,7 @@ class Ours:
             model = work.network(job, dtype, dropout)
             X, y = work.batch(job, dtype)
             if job["kind"] == "scores":
+                _compile_scores(model, X.shape, setting)
                 return {"scores": model.loss(X)}
             np.random.seed(work.SEED)  # of dropout
             loss, grads = _loss_of(model, setting)(X, y)
@@ -88,6 +89,7 @@ class Ours:
     def _scores(self, job: Job, setting: dict[str, str]) -> Timed:
         model = work.network(job, job["dtype"])
         X, _ = work.batch(job, job["dtype"])
+        _compile_scores(model, X.shape, setting)
         return lambda: model.loss(X)
 
     def _epoch(self, job: Job, setting: dict[str, str]) -> Timed:
@@ -115,6 +117,13 @@ class Ours:
         return _layer_call(job, setting)
 
     _pool = _affine = _conv
+
+
+def _compile_scores(model: Any, shape: tuple[int, ...], setting: dict[str, str]) -> None:
+    """Freeze the network where it is the native engine's, as PyTorch may."""
+    if setting["engine"] == "native":
+        precision = setting.get("precision", FLOAT32)
+        model.compile(shape, precision=precision, freeze=True)
 
 
 def _single_steps(

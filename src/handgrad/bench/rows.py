@@ -44,10 +44,8 @@ LAYOUTS = ("nchw", "channels_last")
 class Row:
     """A row of the table: its cases, and what is measured of them.
 
-    Attributes:
-        cases: name -> job.
-        measures: 'time', 'memory', or 'use' (`handgrad.bench.use`).
-        engines: others to time beside PyTorch.
+    cases: name -> job; measures: 'time', 'memory', or 'use' (`handgrad.bench.use`); engines: others to time
+    beside PyTorch.
 
     >>> from handgrad.bench import all_rows
     >>> all_rows()[1].number
@@ -165,7 +163,7 @@ class Bench:
             may_compile: let PyTorch try ``torch.compile``.
             say: told what is going on.
             side: starts our side, ``side("ours", threads, environment)``; isa: limits both, see `LIMITS`.
-            precision: in which our side trains, and with bf16 single layers; other rows stay in float32.
+            precision: in which our side trains and scores, and with bf16 also computes single layers.
 
         Raises:
             EngineError: the engine is unknown or not built.  OptionError: PyTorch is missing.
@@ -352,7 +350,7 @@ class Bench:
 
     def _setting(self, job: Job) -> Setting:
         setting = {"engine": self.engine}
-        kinds = (*TRAINING, *LAYERS) if self.precision == "bf16" else TRAINING
+        kinds = (*TRAINING, "scores", *(LAYERS if self.precision == "bf16" else ()))
         if self.precision != "float32" and job["kind"] in kinds:
             setting["precision"] = self.precision
         return setting

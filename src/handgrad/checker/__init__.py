@@ -18,13 +18,15 @@ The evidence
     ``classifiers``, ``own_weights``, ``descent``, ``features``: assignment 1
     ``records``: what all of them collect
     ``course``: what only the strict contract judges
+    ``guards``: tiny numbers in a loss that cost no points
 The diagnosis
     ``diagnosis``: which hypothesis explains what came
     ``hypotheses/``: all of them, with an index
     ``guesses``, ``likely``: what each predicts, and which come first
     ``wording``, ``structure``, ``misshapen``, ``failures/``: the words
     ``reading``: the source at a glance
-    ``repair``, ``reruns``, ``edit``, ``edits`` and what begins with it: the one edit that makes it right
+    ``repair``, ``reruns``: the one edit that makes it right
+    ``edit``, ``edits``, ``edits_of_arrays``, ``edits_of_orders``, ``edits_of_terms``: what is tried
 Running somebody's code
     ``undisturbed``: in this process
     ``apart``, ``spawned``, ``spawned_process``: an edit, in another process

@@ -23,8 +23,8 @@ _CLOSE = 1e-5  # of a gradient that follows the guarded loss
 def accept(calls: Sequence[Call], scored: Scored) -> list[str]:
     """Take losses that differ by one guard alone as right, with their gradients; return what to say of it.
 
-    Where the guard explains most of the calls, its part is taken out of the others: what is wrong there is
-    another mistake, as one of the regularisation.
+    Where the guard explains some of the calls, to all digits, its part is taken out of the others: what is
+    wrong there is another mistake, as one of the regularisation.
     """
     present = [call for call in calls if _number(call)]
     judged = [call for call in present if call.config.by_course("loss")]
@@ -33,7 +33,7 @@ def accept(calls: Sequence[Call], scored: Scored) -> list[str]:
     effects = {id(call): _effects(call, *scored(call)) for call in present}
 
     def fits(call: Call, words: str) -> bool:
-        return abs(_deviation(call) - effects[id(call)][words]) <= 1e-10 * _size(call)
+        return abs(_deviation(call) - effects[id(call)][words]) <= 1e-12 * _size(call)
 
     def shows(words: str) -> bool:
         """Whether the guard can be seen in a call that it explains."""
@@ -42,9 +42,7 @@ def accept(calls: Sequence[Call], scored: Scored) -> list[str]:
 
     shown = [words for words in effects[id(judged[0])] if shows(words)]
     known = [words for words in shown if all(fits(call, words) for call in judged)]
-    known = known or [
-        words for words in shown if 2 * sum(fits(call, words) for call in judged) > len(judged)
-    ]
+    known = known or [words for words in shown if any(fits(call, words) for call in judged)]
     if not known:
         return []
     best = max(known, key=lambda words: sum(fits(call, words) for call in present))
@@ -68,10 +66,9 @@ def _take(call: Call) -> None:
 
 def _number(call: Call) -> bool:
     """Whether the loss that came is one finite number."""
-    loss = call.got.get("loss")
-    if "loss" not in call.expected or loss is None or not is_numeric(loss):
-        return False
-    return np.size(loss) == 1 and bool(np.all(np.isfinite(np.asarray(loss))))
+    loss: Any = call.got.get("loss")
+    number = "loss" in call.expected and is_numeric(loss) and np.size(loss) == 1
+    return number and bool(np.all(np.isfinite(np.asarray(loss))))
 
 
 def _loss(call: Call) -> float:

@@ -47,7 +47,7 @@ class _Row(click.types.IntParamType):
 @click.option("--isa", type=click.Choice(["avx2"]),
               help="Limit both sides to this instruction set; PyTorch then runs eagerly.")  # fmt: skip
 @click.option("--precision", type=click.Choice(["float32", "bf16", "auto"]), default="float32",
-              show_default=True, help="What Handgrad trains in, in the rows that train.")  # fmt: skip
+              show_default=True, help="What Handgrad trains and scores in.")  # fmt: skip
 @click.option("--latency", is_flag=True, help="Time one image in each form that `export` writes.")
 @click.option("--no-torch", is_flag=True, help="Do not compare with PyTorch.")
 @click.option(

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from handgrad.training.recipes import Recipe
     from handgrad.training.run import Run
 
+MATRIX = 10  # classes, of which the matrix fits a terminal
+
 
 def line(console: Console, text: str) -> None:
     """Print one line as it is: no markup, no colours, no wrapping."""
@@ -72,18 +74,25 @@ def stopped_text(run: Run) -> str:
 
 
 def show_evaluation(console: Console, evaluation: Mapping[str, Any]) -> None:
-    """Print the accuracy, the confusion matrix and the accuracy of each class; else what the task has."""
+    """Print the accuracy and the confusion matrix, of many classes the worst ones; else what the task has."""
     if evaluation.get("task", "classification") != "classification":
         _show_metrics(console, evaluation)
         return
-    names = evaluation["class_names"]
-    table = Table(
-        title="Confusion matrix: rows are true classes, columns predictions",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+    many = len(evaluation["class_names"]) > MATRIX
+    table = _worst_classes(evaluation) if many else _confusion_matrix(evaluation)
+    console.print(table)
+    right = round(evaluation["accuracy"] * evaluation["count"])
+    what = "images" if "examples" in evaluation else "rows"
+    line(
+        console,
+        f"Accuracy on the {evaluation['split']} {what}: {100 * evaluation['accuracy']:.2f} % "
+        f"({right} of {evaluation['count']}), loss {evaluation['loss']:.4f}",
     )
-    table.add_column("", no_wrap=True)
+
+
+def _confusion_matrix(evaluation: Mapping[str, Any]) -> Table:
+    names = evaluation["class_names"]
+    table = _class_table("Confusion matrix: rows are true classes, columns predictions")
     width = 12 if len(names) <= 5 else 4
     for name in names:
         table.add_column(Text(name[:width]), justify="right", no_wrap=True)
@@ -93,14 +102,32 @@ def show_evaluation(console: Console, evaluation: Mapping[str, Any]) -> None:
     ):
         cells = [str(count) if count else "." for count in row]
         table.add_row(Text(name), *cells, "-" if share is None else f"{100 * share:.1f} %")
-    console.print(table)
-    right = round(evaluation["accuracy"] * evaluation["count"])
-    what = "images" if "examples" in evaluation else "rows"
-    line(
-        console,
-        f"Accuracy on the {evaluation['split']} {what}: {100 * evaluation['accuracy']:.2f} % "
-        f"({right} of {evaluation['count']}), loss {evaluation['loss']:.4f}",
-    )
+    return table
+
+
+def _worst_classes(evaluation: Mapping[str, Any]) -> Table:
+    """The classes with the most mistakes, and what they are taken for."""
+    names, confusion = evaluation["class_names"], evaluation["confusion"]
+    counts = [sum(row) for row in confusion]
+    wrong = {k: counts[k] - row[k] for k, row in enumerate(confusion)}
+    worst = sorted(wrong, key=lambda k: -wrong[k])[:MATRIX]
+    table = _class_table(f"Of {len(names)} classes the {MATRIX} with the most mistakes")
+    for heading in ("rows", "right"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("most often taken for", no_wrap=True)
+    for k in worst:
+        others = {other: count for other, count in enumerate(confusion[k]) if other != k and count}
+        first = max(others, key=lambda other: others[other], default=None)
+        taken = "" if first is None else f"{names[first]} ({others[first]})"
+        share = f"{100 * confusion[k][k] / counts[k]:.1f} %" if counts[k] else "-"
+        table.add_row(Text(names[k]), str(counts[k]), share, Text(taken))
+    return table
+
+
+def _class_table(title: str) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("", no_wrap=True)
+    return table
 
 
 def _show_metrics(console: Console, evaluation: Mapping[str, Any]) -> None:

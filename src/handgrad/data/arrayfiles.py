@@ -185,7 +185,13 @@ def pairs_of(
             )
         found[part][kind] = name
     pairs = {p: (arrays[f["x"]], arrays[f["y"]]) for p, f in found.items() if len(f) == 2}
-    if not pairs or ("train" not in pairs and "" not in pairs):
+    if pairs and "train" not in pairs and "" not in pairs:
+        part, own = next((p, found[p]) for p in pairs)
+        raise DataError(
+            f"{where}: there are only arrays for {part}, {_names(arrays)}, and none to train on; name them "
+            f"with --set data.x={own['x']} --set data.y={own['y']} to divide them into parts"
+        )
+    if not pairs:
         raise DataError(
             f"{where}: inputs and targets are not found among the arrays {_names(arrays)}: they are called X "
             "and y, images and labels, or X_train and y_train, X_test and y_test; or name them with "

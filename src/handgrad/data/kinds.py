@@ -23,6 +23,22 @@ TABLES: Final = (
     ".ipc",
 )
 _SHARDS: Final = (".parquet", ".pq", ".arrow")
+_FOREIGN: Final = (
+    ".arff",
+    ".dta",
+    ".h5",
+    ".hdf5",
+    ".json",
+    ".jsonl",
+    ".mat",
+    ".orc",
+    ".rda",
+    ".rdata",
+    ".rds",
+    ".sas7bdat",
+    ".sav",
+    ".xpt",
+)
 ARRAYS: Final = (".npz", ".npy", ".safetensors")
 
 
@@ -60,6 +76,8 @@ def kind_of(path: str | PathLike[str]) -> str:
         hint = "; unpack it, and give the folder"
     if path.suffix.lower() in (".gz", ".bz2", ".xz", ".zst"):
         hint = "; unpack it, and give what was in it"
+    if path.suffix.lower() in _FOREIGN:
+        hint = "; write the table as CSV or Parquet with the program that it is of"
     raise DataError(f"{path}: no data of a known kind, which are {KNOWN}{hint}")
 
 

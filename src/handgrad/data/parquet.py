@@ -21,7 +21,29 @@ def pyarrow_for(what: str) -> Any:
     return pyarrow
 
 
+_UNPACKED: Final = 1 << 30  # bytes of a group of rows
+_TIMES: Final = 200  # as large as its file
 ARROW: Final = (".arrow", ".feather", ".ipc")
+
+
+def parquet_file(path: Path) -> Any:
+    """Return the reader of a Parquet file.
+
+    Raises DataError if its rows say that they are a gigabyte and hundreds of times the file: a bomb.
+    """
+    pyarrow_for(str(path))
+    import pyarrow.parquet
+
+    file = pyarrow.parquet.ParquetFile(path)
+    sizes = [
+        file.metadata.row_group(k).total_byte_size for k in range(file.metadata.num_row_groups)
+    ]
+    largest, own = max(sizes, default=0), path.stat().st_size
+    if largest > _UNPACKED and largest > _TIMES * own:
+        raise DataError(
+            f"{path}: {own:,} bytes that unpack to {largest:,}; it is damaged, or a decompression bomb"
+        )
+    return file
 
 
 def arrow_batches(path: Path) -> Iterator[Any]:

@@ -33,6 +33,7 @@ from handgrad.data.parquet import (
     arrow_table,
     class_names,
     image_column,
+    parquet_file,
     pyarrow_for,
     schema_of,
 )
@@ -168,11 +169,9 @@ def _blocks(file: Path, column: str) -> Iterator[Any]:
             block = batch.select([column])
             yield from (block.slice(k, _BLOCK) for k in range(0, len(block), _BLOCK))
         return
-    pyarrow_for(str(file))
-    import pyarrow.parquet
-
+    pyarrow = pyarrow_for(str(file))
     try:
-        yield from pyarrow.parquet.ParquetFile(file).iter_batches(_BLOCK, columns=[column])
+        yield from parquet_file(file).iter_batches(_BLOCK, columns=[column])
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"{file}: damaged, or cut off: {one_line(error)}") from None
 
@@ -243,14 +242,13 @@ class _Source:
         if file.suffix.lower() in ARROW:
             self._tables[file] = arrow_table(file)
             return self._tables[file].column(column).to_pylist()
-        pyarrow_for(str(file))
-        import pyarrow.parquet
-
         try:
-            reader = pyarrow.parquet.ParquetFile(file)
+            reader = parquet_file(file)
             counts = [reader.metadata.row_group(k).num_rows for k in range(reader.num_row_groups)]
             self._starts[file] = np.cumsum([0, *counts]).tolist()
             return reader.read([column]).column(0).to_pylist()
+        except DataError:
+            raise
         except Exception as error:  # pyarrow raises errors of many kinds
             raise DataError(f"{file}: damaged, or cut off: {one_line(error)}") from None
 

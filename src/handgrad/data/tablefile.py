@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from handgrad.data.csvfile import BLOCK, MAX_COLUMNS, CsvFile, open_csv
-from handgrad.data.parquet import ARROW, arrow_batches, class_names, pyarrow_for
+from handgrad.data.parquet import ARROW, arrow_batches, class_names, parquet_file, pyarrow_for
 from handgrad.data.progress import tell
 from handgrad.data.table import CommaText, Table, check_names
 from handgrad.data.typing import SLACK, format_of, is_rounded, numbers_of, typed, without_words
@@ -171,7 +171,8 @@ def _arrow_blocks(path: Path, size: int) -> Iterator[Table]:
                 {name: _plain(batch.column(k), called[name]) for k, name in enumerate(names)}
             )
     except HandgradError as error:
-        raise type(error)(f"{path}: {error}") from None
+        text = str(error)
+        raise type(error)(text if text.startswith(str(path)) else f"{path}: {text}") from None
     except (pyarrow.ArrowException, OSError, ValueError, NotImplementedError) as error:
         raise DataError(f"{path}: damaged, cut off or of another kind: {one_line(error)}") from None
 
@@ -187,10 +188,9 @@ def _plain(column: Any, names: tuple[str, ...] = ()) -> Any:
 
 def _batches(path: Path, size: int) -> Iterator[Any]:
     import pyarrow
-    import pyarrow.parquet
 
     if path.suffix.lower() in PARQUET:
-        file = pyarrow.parquet.ParquetFile(path)
+        file = parquet_file(path)
         yield from file.iter_batches(batch_size=min(size, BLOCK))
         if not file.metadata.num_rows:
             yield pyarrow.RecordBatch.from_pylist([], file.schema_arrow)

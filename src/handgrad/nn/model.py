@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -17,12 +16,11 @@ from handgrad.errors import (
     as_number,
     check_dictionary,
     check_known,
-    is_one_of,
     keywords_of,
 )
 from handgrad.nn.answers import Answers, InCall
 from handgrad.nn.built import Arrays
-from handgrad.nn.compiled.memory import NotCovered
+from handgrad.nn.compiled.half import BF16, FLOAT32, scorer
 from handgrad.nn.compiled.scoring import ScorePlan
 from handgrad.nn.compiled.steps import CompiledSteps
 from handgrad.nn.fit import (
@@ -44,7 +42,7 @@ from handgrad.nn.options import (
     as_init,
     as_random_source,
 )
-from handgrad.nn.state import State, current_mode, in_mode, training
+from handgrad.nn.state import State, changing, current_mode, in_mode, training
 
 
 class Model(Answers):
@@ -78,9 +76,11 @@ class Model(Answers):
         num_classes: the number of scores.
         device: where the arrays are computed with, see `handgrad.engines.devices`; params stay NumPy's.
         last_scores: those of the last loss with y; None before it.
+        precision: "float32" or "bf16", in which `compile` lets the scores be computed.
     """
 
     last_scores: Any = None
+    precision = FLOAT32
     _casts_input = True
     _is_static = (
         False  # whether forward makes the same calls each time: known of lists of layers alone
@@ -135,6 +135,7 @@ class Model(Answers):
         self._fuse = as_flag(name, "fuse", fuse)
         self._compiled: dict[str, Plan] = {}
         self._scorer: ScorePlan | None = None
+        self._frozen: list[np.ndarray] = []
         self._plans: dict[str, Any] = {}  # by mode the last one, and the calls that it is of
 
     @property
@@ -172,11 +173,15 @@ class Model(Answers):
             ShapeError, DtypeError: X does not fit the network.  LabelError: y holds no class number.
             OperationError: forward does something that is no layer.
         """
-        if y is None and self._scorer is not None:
-            quick = self._scorer(X)
+        scorer = self._scorer if y is None else None
+        quick = None if scorer is None else scorer(X)
+        if quick is not None:
+            return quick
+        xs = self._checked(X)
+        if scorer is not None and scorer.is_half and len(xs) == 1:
+            quick = scorer.of_any(xs[0])
             if quick is not None:
                 return quick
-        xs = self._checked(X)
         shapes = tuple([x.shape for x in xs])
         if self.device != "cpu":
             xs = [to_device(x, self.device) for x in xs]
@@ -209,6 +214,7 @@ class Model(Answers):
         optim_config: Mapping[str, Any] | None = None,
         clip_norm: float | None = None,
         precision: str = "float32",
+        freeze: bool = False,
     ) -> CompiledSteps | None:
         """Keep the plan for batches of `batch_shape`: order, sandwiches and memory are then fixed.
 
@@ -222,10 +228,17 @@ class Model(Answers):
             clip_norm: scale the gradients of a step down to this norm where theirs is larger.
             precision: "float32"; "bf16", in which values of layers are stored and products take their
                 factors, with parameters, sums, statistics and updates in float32; or "auto", which measures
-                both at the first step and takes the faster one.  For steps with an update rule.
+                both at the first step and takes the faster one.  Without an update rule it is that of the
+                scores of such batches, with float32 scores, and "auto" measures here.
+            freeze: make what depends on parameters alone once, and let nobody write to their arrays, until
+                compile is called again.  Assigned to a name, others are seen as ever.  For scores.
 
         Returns:
             With an update rule what does the steps, `handgrad.nn.CompiledSteps`; else None.
+
+        Raises:
+            ShapeError: `batch_shape` does not fit the network.
+            OptionError: no plan computes it in bf16, or an option is for something else.
 
         >>> import numpy as np
         >>> from handgrad import nn
@@ -234,31 +247,56 @@ class Model(Answers):
         >>> len(steps.run(np.ones((20, 3)), np.zeros(20, int), steps=50, rng=0))
         50
         """
-        self._compiled, self._scorer = {}, None
+        self._compiled, self._scorer, self.precision = {}, None, FLOAT32
+        self._thaw()
         if batch_shape is None:
             return None
-        shapes = input_shapes(f"{self._name}.compile", batch_shape)
+        where = f"{self._name}.compile"
+        shapes = input_shapes(where, batch_shape)
         assert shapes is not None
         if any(len(shape) < 2 for shape in shapes):
-            raise ShapeError(f"{self._name}.compile: batch_shape must be (N, ...), got {shapes}")
+            raise ShapeError(f"{where}: batch_shape must be (N, ...), got {shapes}")
+        freeze = as_flag(where, "freeze", freeze)
         self._check_rows([shape[1:] for shape in shapes])
         compiled = {mode: self._recorded(shapes, mode, keep=True) for mode in ("test", "train")}
         self._compiled = compiled
-        if len(shapes) == 1:
-            with suppress(NotCovered):
-                self._scorer = ScorePlan(self, shapes[0])
+        is_single = len(shapes) == 1
         if update_rule is None:
-            if not is_one_of(precision, ("float32",)):
+            if not is_single and (freeze or precision != FLOAT32):
                 raise OptionError(
-                    f"{self._name}.compile: precision is for training steps; give update_rule, too"
+                    f"{where}: precision and freeze are for networks of one input, this one takes "
+                    f"{len(shapes)}; leave them out"
                 )
+            if freeze:
+                self._freeze()
+            if is_single:
+                self._scorer = scorer(self, where, shapes[0], precision, freeze)
+            if self._scorer is not None and self._scorer.is_half:
+                self.precision = BF16
             return None
-        if len(shapes) > 1:
+        if freeze:
+            raise OptionError(f"{where}: freeze is for scores; leave it or update_rule out")
+        if not is_single:
             raise OptionError(
-                f"{self._name}.compile: update_rule is for networks of one input, this one takes "
+                f"{where}: update_rule is for networks of one input, this one takes "
                 f"{len(shapes)}; leave update_rule out"
             )
+        self._scorer = scorer(self, where, shapes[0], FLOAT32, False)
         return CompiledSteps(self, shapes[0], update_rule, optim_config, clip_norm, precision)
+
+    def _freeze(self) -> None:
+        """Put read-only copies in the place of the parameters."""
+        frozen = {name: w.copy(order="K") for name, w in self._params.items()}
+        for w in frozen.values():
+            w.setflags(write=False)
+        with changing:
+            self._params.update(frozen)
+        self._frozen = [*frozen.values()]
+
+    def _thaw(self) -> None:
+        for w in self._frozen:
+            w.setflags(write=True)
+        self._frozen = []
 
     # -- computing ---------------------------------------------------------------------------------
 

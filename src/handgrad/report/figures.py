@@ -20,6 +20,7 @@ Record = Mapping[str, Any]
 BLUE, ORANGE, GREEN, GREY, RED = "#0072B2", "#E69F00", "#009E73", "#777777", "#D55E00"
 COLOURS = (BLUE, ORANGE, GREEN, RED, "#CC79A7", "#56B4E9", "#8C6D31", "#000000")
 STYLES = ("-", "--", ":")
+_CLASSES = 40  # of which each has its name and numbers in a confusion matrix
 
 
 class Drawing(Figure):
@@ -127,22 +128,27 @@ def filters_figure(weights: np.ndarray, image_shape: tuple[int, int, int]) -> Fi
 
 
 def confusion_figure(confusion: np.ndarray, class_names: Sequence[str]) -> Figure:
-    """The confusion matrix: rows are the true classes, colours the share of the row."""
+    """The confusion matrix: rows are the true classes, colours the share of the row.
+
+    Of more than 40 classes only some are named, and there are no numbers.
+    """
     confusion, class_names = np.asarray(confusion), [_plain(name) for name in class_names]
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    size = 2.4 + 0.26 * len(
-        class_names
-    )  # small enough for its numbers to be read at half a page's width
+    count = len(class_names)
+    size = 2.4 + 0.26 * min(count, _CLASSES)  # its numbers can be read at half a page's width
     figure = new_figure(size + 0.8, size)
     axes = figure.subplots()
     image = axes.imshow(100 * shares, cmap="Blues", vmin=0, vmax=100)
-    for (row, column), count in np.ndenumerate(confusion):
-        if count:
-            colour = "white" if shares[row, column] > 0.5 else "black"
-            axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=9)
-    ticks = range(len(class_names))
-    axes.set_xticks(ticks, class_names, rotation=45, ha="right")
-    axes.set_yticks(ticks, class_names)
+    ticks = range(0, count, -(-count // _CLASSES))
+    if count <= _CLASSES:
+        for (row, column), number in np.ndenumerate(confusion):
+            if number:
+                colour = "white" if shares[row, column] > 0.5 else "black"
+                axes.text(
+                    column, row, str(number), ha="center", va="center", color=colour, fontsize=9
+                )
+    axes.set_xticks(ticks, [class_names[k] for k in ticks], rotation=45, ha="right")
+    axes.set_yticks(ticks, [class_names[k] for k in ticks])
     axes.set(title="Confusion matrix (number of images)", xlabel="predicted", ylabel="true")
     figure.colorbar(image, ax=axes, label="share of the true class (%)", shrink=0.8)
     return figure

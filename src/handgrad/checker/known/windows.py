@@ -199,4 +199,9 @@ def conv_sandwich(norm: str = "", pool: bool = False) -> list[Config]:
     options: Options = ({"mode": "train"},) if norm else ()
     options += (_pool_param((2, 2), 2),) if pool else ()
     configs = conv_like(norm, options, _SANDWICH)
-    return [*configs, tested(configs[0])] if norm else configs
+    if not norm:
+        return configs
+    first, second, *others = configs
+    wide = tuple(one | {"eps": 0.1} if "mode" in one else one for one in second.options)
+    second = replace(second, name=f"{second.name}, eps 0.1", options=wide)
+    return [first, second, *others, tested(first)]

@@ -9,7 +9,8 @@ hands to the next.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from math import nan, prod
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ import numpy as np
 from handgrad.errors import HandgradError, OptionError, ShapeError, check_choice
 from handgrad.nn.compiled.memory import NotCovered
 from handgrad.nn.compiled.parts import Arrays, Feed, Options, Steps
+from handgrad.nn.compiled.scoring import ScorePlan
 from handgrad.nn.compiled.training import TrainPlan
 
 if TYPE_CHECKING:
@@ -109,7 +111,7 @@ class InHalf:
             feed = Feed(np.ascontiguousarray(X, np.float32), y)
             done = self._made(options).run(feed, {}, Steps(rows, weights=weights))
         except NotCovered as error:
-            raise self._refused(error) from None
+            raise _refused(self._where, error) from None
         if done is None:
             return nan, {name: np.zeros_like(w) for name, w in model.params.items()}
         return done.losses[0], done.grads
@@ -126,13 +128,7 @@ class InHalf:
         try:
             self._made(options)
         except NotCovered as error:
-            raise self._refused(error) from None
-
-    def _refused(self, error: NotCovered) -> OptionError:
-        advice = _ADVICE
-        if str(error).startswith("another engine"):
-            advice = "choose engine 'auto' or 'native', or leave precision out"
-        return OptionError(f"{self._where}: precision 'bf16': no plan covers {error}; {advice}")
+            raise _refused(self._where, error) from None
 
     def _labels(self, y: Any, rows: int) -> np.ndarray:
         y = np.asarray(y)
@@ -153,6 +149,13 @@ class InHalf:
             self._plans.clear()
         self._plans[options] = TrainPlan(self._model, options)
         return self._plans[options]
+
+
+def _refused(where: str, error: NotCovered) -> OptionError:
+    advice = _ADVICE
+    if str(error).startswith("another engine"):
+        advice = "choose engine 'auto' or 'native', or leave precision out"
+    return OptionError(f"{where}: precision 'bf16': no plan covers {error}; {advice}")
 
 
 def measured(model: Model, X: np.ndarray, y: np.ndarray) -> tuple[str, dict[str, float]]:
@@ -179,17 +182,48 @@ def _measured(own: Model, X: np.ndarray, y: np.ndarray) -> tuple[str, dict[str, 
                 loss(X, y)
     except HandgradError:
         return FLOAT32, {}
+    best = _best_times({name: partial(loss, X, y) for name, loss in sides.items()})
+    return min(best, key=lambda name: best[name]), best
+
+
+def _best_times(sides: Mapping[str, Callable[[], Any]]) -> dict[str, float]:
+    """Return the least seconds of each side's calls, which take turns; all are warmed up before."""
     best = dict.fromkeys(sides, float("inf"))
     started = perf_counter()
-    for _ in range(_TURNS):
-        for name, loss in sides.items():
-            begun = perf_counter()
-            with np.errstate(all="ignore"):
-                loss(X, y)
-            best[name] = min(best[name], perf_counter() - begun)
-        if perf_counter() - started > 2 * _SECONDS:
-            break
-    return min(best, key=lambda name: best[name]), best
+    with np.errstate(all="ignore"):
+        for turn in range(_TURNS + 1):
+            for name, call in sides.items():
+                begun = perf_counter()
+                call()
+                if turn:
+                    best[name] = min(best[name], perf_counter() - begun)
+            if turn and perf_counter() - started > 2 * _SECONDS:
+                break
+    return best
+
+
+def scorer(
+    model: Model, where: str, shape: tuple[int, ...], precision: str, freezes: bool
+) -> ScorePlan | None:
+    """Return the plan of scores of batches of `shape` in a precision, of "auto" the faster one.
+
+    None where no plan computes them in float32.  OptionError where none does in bf16.
+    """
+    check_precision(where, model, precision)
+    plans: dict[str, ScorePlan] = {}
+    for name in (FLOAT32, BF16):
+        if precision not in (name, AUTO) or (name == BF16 and why_never(model) is not None):
+            continue
+        try:
+            plans[name] = ScorePlan(model, shape, name == BF16, freezes)
+        except NotCovered as error:
+            if precision == BF16:
+                raise _refused(where, error) from None
+    if len(plans) < 2:
+        return plans.get(precision if precision != AUTO else FLOAT32)
+    X = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    best = _best_times({name: partial(plan, X) for name, plan in plans.items()})
+    return plans[min(best, key=lambda name: best[name])]
 
 
 def shown_choice(asked: str, chosen: str, seconds: Mapping[str, float]) -> str:

@@ -58,7 +58,7 @@ def lower(part: Part, memory: Memory, x: Ref, needs_dx: bool, moments: list[Mome
     takes_pool = part.takes_pool
     names, options, arrays = part.names, part.options, part.arrays
     if names[0] not in ("affine", "conv"):
-        return _behind(names, options, arrays, memory, x, False, moments)
+        return behind(names, options, arrays, memory, x, False, moments)
     if is_stem(part):
         is_given = names[1] == "batchnorm_test"
         return _stem(options, arrays, memory, x, needs_dx, moments, is_given)
@@ -71,7 +71,7 @@ def lower(part: Part, memory: Memory, x: Ref, needs_dx: bool, moments: list[Mome
         y, back = _conv(options[0], arrays[0], memory, x, no_db=no_db)
     if len(names) == 1:
         return y, back
-    out, back_behind = _behind(names[1:], options[1:], arrays[1:], memory, y, True, moments)
+    out, back_behind = behind(names[1:], options[1:], arrays[1:], memory, y, True, moments)
 
     def backward(dout: Ref, need_dx: bool) -> Ref | None:
         dy = back_behind(dout, True)
@@ -115,7 +115,7 @@ def _conv(
 ) -> Lowered:
     w, b = arrays
     x = memory.dense(x, True)
-    sizes, image = _sizes(options, w, x)
+    sizes, image = sizes_of(options, w, x)
     if pool:
         image = (image[0] // 2, image[1] // 2)
     out = memory.array((x.shape[0], w.shape[0], *image), True)
@@ -132,7 +132,7 @@ def _conv(
     return out, backward
 
 
-def _sizes(options: Options, w: Array, x: Ref) -> tuple[list[int], tuple[int, int]]:
+def sizes_of(options: Options, w: Array, x: Ref) -> tuple[list[int], tuple[int, int]]:
     """Return the sizes of a convolution for its operations, and those of its output images."""
     stride, pad, dilation, groups = options
     F, _, *window = w.shape
@@ -157,7 +157,7 @@ def _stem(
         raise NotCovered("a first block behind something that learns")
     (w, b), (gamma, beta) = arrays[0], arrays[1]
     x = memory.dense(x, True)
-    sizes, (height, width) = _sizes(options[0], w, x)
+    sizes, (height, width) = sizes_of(options[0], w, x)
     F, K = w.shape[0], prod(w.shape[1:])
     out = memory.array((x.shape[0], F, height // 2, width // 2), True)
     if is_given:
@@ -182,7 +182,7 @@ def _stem(
     return out, backward
 
 
-def _behind(
+def behind(
     names: tuple[str, ...],
     options: Sequence[Options],
     arrays: Sequence[Sequence[Array]],

@@ -39,7 +39,8 @@ class Ref(NamedTuple):
 class Memory:
     """Slots and operations of a plan for arrays of `dtype`.
 
-    Values of layers and their gradients are stored in the plan's memory, in bf16 where `is_half`.
+    Values of layers and their gradients are stored in the plan's memory, in bf16 where `is_half`.  for_scores
+    says that no backward follows.
 
     Attributes:
         sizes: of the slots in bytes.
@@ -50,8 +51,8 @@ class Memory:
         constants: (slot, count, number).
     """
 
-    def __init__(self, dtype: np.dtype, is_half: bool = False) -> None:
-        self.dtype, self.is_half = dtype, is_half
+    def __init__(self, dtype: np.dtype, is_half: bool = False, for_scores: bool = False) -> None:
+        self.dtype, self.is_half, self.for_scores = dtype, is_half, for_scores
         self.ops: list[Op] = []
         self.sizes: list[int] = []
         self.carried: list[tuple[int, int, bool]] = []

@@ -15,6 +15,7 @@ from handgrad.nn.compiled import layers as lowered
 from handgrad.nn.compiled import others
 from handgrad.nn.compiled.layers import CURVES, Array, Lowered, Moments, Part
 from handgrad.nn.compiled.memory import NONE, Memory, NotCovered, Ref
+from handgrad.nn.compiled.scored import lower_scores
 from handgrad.nn.custom import CustomLayer
 from handgrad.nn.graph import Plan, Step
 from handgrad.nn.joins import Add, Concat
@@ -172,14 +173,15 @@ class Network:
         found = chain.planned(step.chain, "native", [like, *flat], options)
         if found.forms:
             raise NotCovered("scales of another shape than (C,)")
-        first, backs, moments = 0, [], list[Moments]()
+        first, backs, moments, memory = 0, [], list[Moments](), self.memory
         for names in found.parts:
             end = first + len(names)
             part = Part(names, found.options[first:end], tuple(groups[first:end]))
             part = part._replace(takes_pool=self._takes_pool(part, x))
             if not lowered.is_stem(part):
-                x = self.memory.as_stored(x)
-            x, back = lowered.lower(part, self.memory, x, step.needs_dx or first > 0, moments)
+                x = memory.as_stored(x)
+            lower = lower_scores if memory.is_half and memory.for_scores else lowered.lower
+            x, back = lower(part, memory, x, step.needs_dx or first > 0, moments)
             backs.append((back, first > 0))
             first = end
         if norm is not None and moments:

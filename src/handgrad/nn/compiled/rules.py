@@ -105,14 +105,20 @@ def check(rule: Rule, config: Config, w: np.ndarray, l2: bool) -> None:
         raise NotCovered("the state t of the update rule")
 
 
-def fits(array: Any, shape: tuple[int, ...], dtype: np.dtype) -> bool:
-    """Whether a plan can read and replace `array` where it lies."""
+def is_readable(array: Any, shape: tuple[int, ...], dtype: np.dtype) -> bool:
+    """Whether a plan can read `array` where it lies."""
     return (
         type(array) is np.ndarray
         and array.dtype is dtype
         and array.shape == shape
-        and array.flags.carray
+        and array.flags.c_contiguous
+        and array.flags.aligned
     )
+
+
+def fits(array: Any, shape: tuple[int, ...], dtype: np.dtype) -> bool:
+    """Whether a plan can read and replace `array` where it lies."""
+    return is_readable(array, shape, dtype) and bool(array.flags.writeable)
 
 
 def row(rule: Rule, config: Config, factor: float = 1.0) -> list[float]:

@@ -13,6 +13,7 @@ from handgrad.nn.activations import Dropout
 from handgrad.nn.compiled import rules
 from handgrad.nn.compiled.memory import Memory, NotCovered
 from handgrad.nn.compiled.network import Network, settings_of
+from handgrad.nn.compiled.scored import join_scores
 from handgrad.nn.norms import STATISTICS, BatchNorm, Norm
 from handgrad.nn.state import changing, in_mode, is_fixed
 
@@ -21,20 +22,29 @@ if TYPE_CHECKING:
     from handgrad.nn.model import Model
 
 
+_ENGINES = ("auto", "native")  # whose scores are those of a plan
 _MARKED = ("eps", *STATISTICS)  # options of a normalisation that its scores depend on
 
 
 class ScorePlan:
-    """The scores of a network for batches of one shape, to the bit what they are without a plan.
+    """The scores of a network for batches of one shape, in float32 to the bit what they are without a plan.
 
     Called with X it returns them, or None where they are to be computed without it: X is no dense array of
     the network's dtype, or another thread is using the plan.  Parameters and running statistics are those of
     the network at each call.
+
+    Attributes: is_half, whether values of layers are stored in bf16, and products have factors of it.
     """
 
-    def __init__(self, model: Model, shape: tuple[int, ...]) -> None:
-        """Plan for `model` as it is now; raises NotCovered where a layer is computed by something else."""
+    def __init__(
+        self, model: Model, shape: tuple[int, ...], is_half: bool = False, freezes: bool = False
+    ) -> None:
+        """Plan for `model` as it is now; raises NotCovered where a layer is computed by something else.
+
+        freezes: keep what is made of weights alone, as long as no array of them can be written to.
+        """
         self._model, self._shape = model, shape
+        self.is_half, self._freezes = is_half, freezes
         self._native: Any = None
         self._prepared: tuple[Any, ...] | None = None
         self._bound_marks: list[Any] | None = None
@@ -50,9 +60,17 @@ class ScorePlan:
 
     def __call__(self, X: Any) -> np.ndarray | None:
         """Return the scores of X, or None."""
-        if type(X) is not np.ndarray or X.shape != self._shape or engines.current() != self._engine:
+        if type(X) is not np.ndarray or X.shape != self._shape or engines.current() not in _ENGINES:
             return None
         return self._run("scores", X)
+
+    def of_any(self, X: np.ndarray) -> np.ndarray | None:
+        """Return the scores of any array of the plan's shape, also while another thread uses the plan."""
+        X = np.ascontiguousarray(X, self._dtype)
+        found = self(X)
+        if found is None and X.shape == self._shape and engines.current() in _ENGINES:
+            found = ScorePlan(self._model, self._shape, self.is_half)(X)
+        return found
 
     def prepare(
         self, mean: np.ndarray, std: np.ndarray, *rest: Any, scale: np.ndarray, shift: np.ndarray
@@ -95,7 +113,7 @@ class ScorePlan:
                 if model.device != "cpu" or not self._fit(arrays):
                     return None
                 with changing:
-                    self._native.bind(list(arrays.values()))
+                    self._native.bind(list(arrays.values()), self._keep_fixed(arrays))
                     self._bound_marks = None if is_fixed() else marks
                 found = getattr(self._native, what)(X, arrays)
         if found is None or found is False:
@@ -103,6 +121,16 @@ class ScorePlan:
         model._note_mode("test")
         scores: np.ndarray = found
         return scores
+
+    def _keep_fixed(self, arrays: dict[str, np.ndarray]) -> bool:
+        """Whether the arrays cannot change; running statistics are made so, as training replaces them."""
+        if not self._freezes or any(w.flags.writeable for w in self._model._params.values()):
+            return False
+        for array in arrays.values():
+            if array.flags.writeable:
+                array.setflags(write=False)
+                self._model._frozen.append(array)
+        return True
 
     def _marks(self) -> list[Any]:
         """Return what the scores depend on beside the parameters; each is replaced where it changes."""
@@ -124,7 +152,7 @@ class ScorePlan:
         if engines.get("native").plans.settings() != self._settings_of_kernels:
             self._make()
         return len(arrays) == len(self._shapes) and all(
-            rules.fits(array, shape, self._dtype)
+            rules.is_readable(array, shape, self._dtype)
             for array, shape in zip(arrays.values(), self._shapes, strict=True)
         )
 
@@ -155,16 +183,15 @@ class ScorePlan:
         if model.dtype is not None and model._casts_input and np.dtype(model.dtype) != first.dtype:
             raise NotCovered("another dtype of the inputs")
         self._dtype = first.dtype
-        self._engine = engines.current()
         self._settings_of_kernels = engines.get("native").plans.settings()
-        memory = Memory(self._dtype)
+        memory = Memory(self._dtype, self.is_half, for_scores=True)
         with in_mode("test"):
             call = model._begin("test")
             self._plan = model._plan((self._shape,), "test")
             if len(self._plan.shapes) != 1:
                 raise NotCovered("a network of several inputs")
             self._settings = settings_of(self._plan, call.layers)
-            batch = memory.array(self._shape)
+            batch = memory.full(self._shape)
             rows = self._shape[0]
             memory.op("batch", [batch.slot], [rows, batch.numbers // rows])
             params = call.state.params
@@ -177,13 +204,14 @@ class ScorePlan:
         self._is_plain = len(self._settings) == sum(isinstance(x, Norm | Dropout) for x in known)
         self._bound_marks = None
         scores = memory.dense(network.scores, False)
-        memory.op("copy", [scores.slot, memory.result(scores.shape)], [scores.numbers])
+        join_scores(memory, scores, memory.result(scores.shape))
+        memory.join_batch()
         self._shapes = [w.shape for w in params.values()]
         self._shapes += [(m.channels,) for _, m in self._norms for _ in STATISTICS]
         offsets, arena = memory.places()
         self._native = engines.get("native").plans.make(
             self._dtype, memory.sizes, offsets, arena, memory.carried, memory.given, memory.results,
-            memory.shapes, memory.constants, rows, 0, 0, memory.ops,
+            memory.shapes, memory.constants, rows, 0, 0, memory.ops, self.is_half,
         )  # fmt: skip
         if self._prepared is not None:
             self._native.prepare(*self._prepared)

@@ -81,6 +81,18 @@ def _margin_outside(call: Call) -> dict[str, Any]:
 
 FORWARD = [
     Hypothesis(
+        "every_class",
+        "dx: every other class gets 1: it must be those whose margin is violated",
+        _svm(slope=np.ones_like, own=lambda count: np.maximum(count, 1) + 1),
+        r"\bdx\b",
+    ),
+    Hypothesis(
+        "every_class",
+        "dx: every other class gets 1: it must be those whose margin is violated",
+        _svm(slope=np.ones_like, own=lambda count: count + 1),
+        r"\bdx\b",
+    ),
+    Hypothesis(
         "true_class_counted",
         "the margin of the true class is counted: it adds 1 to the loss of each row",
         _svm(skip=False),

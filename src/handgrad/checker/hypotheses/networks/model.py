@@ -149,10 +149,19 @@ def _other_penalty(penalty: Callable[[Any], Any]) -> Callable[[Call], dict[str, 
 def _product_of_penalties(call: Call) -> dict[str, Any]:
     """The sums of the squares of all W are multiplied."""
     reg, params, _, _, data_loss, _ = call.options[0]
-    sums = [np.sum(v**2) for key, v in params.items() if key[0] == "W"]
-    losses = [data_loss + factor * reg * np.prod(sums) for factor in (0.5, 1.0)]
-    got: Any = call.got["loss"]
-    return {"loss": min(losses, key=lambda loss: abs(loss - got))}
+    product = np.prod([np.sum(v**2) for key, v in params.items() if key[0] == "W"])
+    losses = [data_loss + factor * reg * product for factor in (0.5, 1.0)]
+    return {"loss": min(losses, key=lambda loss: abs(loss - call.got["loss"]))}
+
+
+def _of_one(name: str) -> Callable[[Call], dict[str, Any]]:
+    """The regularisation of the loss has one W alone."""
+
+    def predict(call: Call) -> dict[str, Any]:
+        reg, params, _, _, data_loss, _ = call.options[0]
+        return {"loss": data_loss + 0.5 * reg * np.sum(params[name] ** 2)} if name in params else {}
+
+    return predict
 
 
 def _exchanged(first: str, second: str) -> Callable[[Call], dict[str, Any]]:
@@ -167,7 +176,7 @@ def _exchanged(first: str, second: str) -> Callable[[Call], dict[str, Any]]:
 
 
 def _summed(call: Call) -> dict[str, Any]:
-    """Predict gradients to which the sum of a W is added, one number for all its weights."""
+    """Predict gradients with the sum of a W added, one number for all its weights."""
     reg, params, _, _, _, data_grads = call.options[0]
     return {
         "d" + key: value + (reg * np.sum(params[key]) if key[0] == "W" else 0)
@@ -176,6 +185,15 @@ def _summed(call: Call) -> dict[str, Any]:
 
 
 FORWARD = [
+    *[
+        Hypothesis(
+            "reg_of_one",
+            f"the regularisation of the loss has {name} alone: it must have every W",
+            _of_one(name),
+            r"reg",
+        )
+        for name in ("W1", "W2", "W3", "W4")
+    ],
     Hypothesis(
         "reg_multiplied",
         "the regularisation multiplies the sums of the squares of the weights: it must add them",

@@ -150,10 +150,9 @@ def _added(W: Any, words: Any, dout: Any) -> Any:
 
 def _steps_reversed(call: Call) -> dict[str, Any]:
     """The gradients of the steps stand in the order in which backward walks: the last first."""
-    dx = call.expected.get("dx")
-    if dx is None or "h0" not in call.arrays or np.ndim(dx) != 3:
-        return {}
-    return {"dx": np.asarray(dx)[:, ::-1]}
+    dx: Any = call.expected.get("dx")
+    steps = "h0" in call.arrays and np.ndim(dx) == 3
+    return {"dx": np.asarray(dx)[:, ::-1]} if steps else {}
 
 
 FORWARD = [

@@ -188,6 +188,7 @@ def test_the_right_functions_of_numpy(nets, name):
     assert interop.compare(nets[name], rounded(arrays(nets[name]))).same
 
 
+@pytest.mark.thorough
 def test_mistakes_in_numpy(nets):
     wrong_layer, no_cause = judged(nets, more.NUMPY, more.IN_NUMPY)
     assert not wrong_layer

@@ -77,14 +77,26 @@ class PackedPanels final : public Bf16Panels {
     Scratch<Bf16> data_;
 };
 
-// Where the sums of a block of rows and of a panel go, and what becomes of them.  half or full: of the panel's first
-// column; `together` of the rows from the block's first on are `stride` numbers apart, as all that follow.
+// The same for the numbers `offset` behind the first.
+inline Bf16Finish behind(Bf16Finish to, int64_t offset) {
+    if (to.half)
+        to.half += offset;
+    else
+        to.full += offset;
+    return to;
+}
+
+// The same from a column on.
+inline Bf16Finish from_column(Bf16Finish to, int64_t column) {
+    if (to.bias) to.bias += column;
+    return behind(to, column);
+}
+
+// Where the sums of a block of rows and of a panel go, and what becomes of them: `to` of the panel's first column.
+// `together` of the rows from the block's first on are `to.stride` numbers apart, as all that follow.
 struct Bf16Target {
-    Bf16* half;
-    float* full;
-    int64_t stride, together;
-    const float* bias;
-    bool rectify, accumulate;
+    Bf16Finish to;
+    int64_t together;
 };
 
 // Writes C = A B; target(block, panel) says where, and offset(row) how many numbers row `row` of C is behind the first.
@@ -107,7 +119,7 @@ void multiply_blocks(const Bf16Rows& a, const Bf16Panels& b, int64_t groups, Tar
         float* c = sums.get() + worker * padded * kBf16Columns;
         const RowBlock here = a.place(block, mine, rows);
         for (int64_t p = first; p < std::min(panels, first + each); ++p) {
-            const Bf16Target to = target(here, p);
+            const auto [to, together] = target(here, p);
             const int64_t columns = std::min(kBf16Columns, b.columns - p * kBf16Columns);
             const bool at_once = kernel.tile_to && pieces > 0;
             for (int64_t i = 0; at_once && i < here.rows; ++i)
@@ -134,11 +146,8 @@ void multiply_blocks(const Bf16Rows& a, const Bf16Panels& b, int64_t groups, Tar
             kernel.end();
             if (at_once) continue;
             if (!pieces) std::fill_n(c, here.rows * kBf16Columns, 0.0f);
-            for (int64_t i = 0; i < here.rows; i += to.together) {
-                const int64_t at = offset(here.first + i);
-                kernel.finish(c + i * kBf16Columns, std::min(to.together, here.rows - i), columns,
-                              {to.half ? to.half + at : nullptr, to.half ? nullptr : to.full + at, to.stride, to.bias, to.rectify, to.accumulate});
-            }
+            for (int64_t i = 0; i < here.rows; i += together)
+                kernel.finish(c + i * kBf16Columns, std::min(together, here.rows - i), columns, behind(to, offset(here.first + i)));
         }
     });
 }

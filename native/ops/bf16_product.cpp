@@ -174,9 +174,7 @@ void multiply_panels(const Bf16Factor& a, const Bf16Panels& b, int64_t rows, int
     const int64_t groups = times(rows, depth, columns) <= kSmall ? 1 : std::min(b.panels(), std::max<int64_t>(1, kTasks / blocks));
     const FactorRows left(a, rows, depth, block);
     multiply_blocks(left, b, groups, [&](const RowBlock& here, int64_t panel) {
-        const int64_t column = panel * kBf16Columns;
-        return Bf16Target{to.half ? to.half + column : nullptr, to.half ? nullptr : to.full + column, to.stride, here.rows,
-                          to.bias ? to.bias + column : nullptr, to.rectify, to.accumulate};
+        return Bf16Target{from_column(to, panel * kBf16Columns), here.rows};
     }, [&](int64_t row) { return row * to.stride; });
 }
 
@@ -192,9 +190,7 @@ void multiply_row(const Bf16* a, const PackedPanels& b, int64_t depth, const Bf1
         kernel.row(padded.get(), b.depth, b.piece(first, 0, 0, nullptr), b.size(), some, c);
         for (int64_t p = 0; p < some; ++p) {
             const int64_t column = (first + p) * kBf16Columns;
-            kernel.finish(c + p * kBf16Columns, 1, std::min(kBf16Columns, b.columns - column),
-                          {to.half ? to.half + column : nullptr, to.half ? nullptr : to.full + column, to.stride,
-                           to.bias ? to.bias + column : nullptr, to.rectify, to.accumulate});
+            kernel.finish(c + p * kBf16Columns, 1, std::min(kBf16Columns, b.columns - column), from_column(to, column));
         }
     });
 }

@@ -32,16 +32,11 @@ struct Bf16Factor {
 
 // What becomes of a product: C = [C +] A B [+ bias], then max(0, C) where `rectify`.  Rows of C are `stride` apart;
 // bias may be null.  C is rounded once, at the end; where it is bf16 and accumulated, the sum with what was there.
-struct Bf16Sink {
+struct Bf16Sink : Bf16Finish {
     Bf16Sink(Bf16* out, int64_t stride, const float* bias = nullptr, bool rectify = false, bool accumulate = false)
-        : half(out), full(nullptr), stride(stride), bias(bias), rectify(rectify), accumulate(accumulate) {}
+        : Bf16Finish{out, nullptr, stride, bias, rectify, accumulate} {}
     Bf16Sink(float* out, int64_t stride, const float* bias = nullptr, bool rectify = false, bool accumulate = false)
-        : half(nullptr), full(out), stride(stride), bias(bias), rectify(rectify), accumulate(accumulate) {}
-    Bf16* half;
-    float* full;
-    int64_t stride;
-    const float* bias;
-    bool rectify, accumulate;
+        : Bf16Finish{nullptr, out, stride, bias, rectify, accumulate} {}
 };
 
 // C (rows, columns) = A (rows, depth) B (depth, columns).  The order of the sums depends on the sizes only.

@@ -170,7 +170,7 @@ void multiply_filters(const WindowRows& rows, const Bf16Panels& filters, const f
     const int64_t groups = std::min(filters.panels(), std::max<int64_t>(1, kTasks / rows.blocks));
     const auto target = [&](const RowBlock& block, int64_t panel) {
         const int64_t f = panel * kBf16Columns;
-        return Bf16Target{to.out + f, nullptr, to.step, to.is_dense() ? block.rows : to.grid_w, bias ? bias + f : nullptr, rectify, false};
+        return Bf16Target{{to.out + f, nullptr, to.step, bias ? bias + f : nullptr, rectify, false}, to.is_dense() ? block.rows : to.grid_w};
     };
     if (to.is_dense()) return multiply_blocks(rows, filters, groups, target, [&](int64_t row) { return row * to.step; });
     multiply_blocks(rows, filters, groups, target, to);

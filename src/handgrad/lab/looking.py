@@ -33,8 +33,8 @@ class Passed:
 
     Attributes:
         calls: in their order.
-        values: (inputs and outputs by number).
-        slopes: (gradients of the loss by values, by number).
+        values: inputs and outputs, by number.
+        slopes: gradients of the loss by values, by number.
         grads: of the parameters.
     """
 

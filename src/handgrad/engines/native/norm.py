@@ -18,8 +18,10 @@ class BatchNormSaved(NamedTuple):
 
     Attributes:
         x: (N, C, ...).
-        mean, var: inv_std = 1 / sqrt(var + eps), scale = gamma inv_std, beta: (C,). places, largest: of
-            the pooling behind it, or None.
+        mean, var, beta: (C,).
+        inv_std: 1 / sqrt(var + eps), (C,).
+        scale: gamma inv_std, (C,).
+        places, largest: of the pooling behind it, or None.
         rectify: whether a ReLU follows.
         of_batch: whether mean and var are the batch's.
         pool: its (window, stride), or None.

@@ -51,8 +51,8 @@ class CompiledSteps:
     Attributes:
         configs: the settings and state of the update rule for each parameter.
         why: why steps are done one by one in Python, None where a plan does them.
-        precision: of "auto" the one that was chosen at the first step, and precision_text, which says
-            both.
+        precision: of "auto" the one that was chosen at the first step.
+        precision_text: says both.
     """
 
     def __init__(

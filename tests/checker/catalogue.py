@@ -67,6 +67,14 @@ class Bug(NamedTuple):
         return SOLUTION.parent / "students" / f"{self.group}.py"
 
 
+def changed(text: str, *changes: tuple[str, str]) -> str:
+    """Return a text in which each (old, new) was replaced; all that is old must be there."""
+    for old, new in changes:
+        assert old in text, old
+        text = text.replace(old, new)
+    return text
+
+
 def hash_of(text: str) -> int:
     return zlib.crc32(text.encode())
 

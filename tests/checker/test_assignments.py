@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from checker import catalogue
 
 from handgrad.checker import NOT_WRITTEN, RIGHT, UNTESTED, WRONG, check_path
 
@@ -10,10 +11,7 @@ SOLUTION = Path(__file__).parent / "students" / "assignments.py"
 
 
 def check(tmp_path, *changes, only=""):
-    text = SOLUTION.read_text("utf-8")
-    for old, new in changes:
-        assert old in text
-        text = text.replace(old, new)
+    text = catalogue.changed(SOLUTION.read_text("utf-8"), *changes)
     path = tmp_path / "submission.py"
     path.write_text(text, "utf-8")
     return check_path(str(path), only=only)

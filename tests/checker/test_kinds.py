@@ -110,10 +110,7 @@ def test_a_kind_is_named(tmp_path, function, changes, name, words):
 
 
 def verdicts(tmp_path, solution, function, *changes):
-    text = solution.read_text("utf-8")
-    for old, new in changes:
-        assert old in text
-        text = text.replace(old, new)
+    text = catalogue.changed(solution.read_text("utf-8"), *changes)
     path = tmp_path / "layers.py"
     path.write_text(text, "utf-8")
     return check_path(str(path), only=function.partition(".")[0])

@@ -21,10 +21,7 @@ def judged(tmp_path):
         stop = min(
             i for i in (text.find(f"\n{word} ", start + 5) for word in ("def", "class")) if i > 0
         )
-        body = text[start:stop]
-        for old, new in changes:
-            assert old in body, old
-            body = body.replace(old, new)
+        body = catalogue.changed(text[start:stop], *changes)
         path = tmp_path / "layers.py"
         path.write_text(text[:start] + body + text[stop:], "utf-8")
         report = check_path(str(path), only=only or function, strict=strict)
@@ -195,10 +192,7 @@ def test_exchanged_places_are_named(judged):
 def test_slips_of_a_linear_classifier(tmp_path, changes, name, words):
     text = catalogue.SOLUTION.with_name("students").joinpath("assignments.py").read_text("utf-8")
     stop = text.index("def svm_loss_vectorized")
-    body = text[:stop]
-    for old, new in changes:
-        assert old in body
-        body = body.replace(old, new)
+    body = catalogue.changed(text[:stop], *changes)
     path = tmp_path / "linear_svm.py"
     path.write_text(body, "utf-8")
     (first, *_) = check_path(str(path), only="svm_loss_naive").verdicts[0].causes

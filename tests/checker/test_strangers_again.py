@@ -77,11 +77,7 @@ def test_losses_of_assignment_1(tmp_path, function, changes, name, words):
     path = tmp_path / "losses.py"
     path.write_text(LINEAR)
     assert check_path(str(path), only=function)[function].verdict == RIGHT
-    text = LINEAR
-    for old, new in changes:
-        assert old in text
-        text = text.replace(old, new)
-    path.write_text(text)
+    path.write_text(catalogue.changed(LINEAR, *changes))
     (cause, *_) = check_path(str(path), only=function)[function].causes
     assert cause.name == name
     assert words in cause.says
@@ -143,10 +139,7 @@ def test_a_sandwich_whose_name_does_not_say_its_layers(tmp_path):
     name = "affine_norm_relu_forward"
 
     def verdicts(*changes):
-        text = catalogue.SOLUTION.read_text("utf-8") + SANDWICH
-        for old, new in changes:
-            assert old in text
-            text = text.replace(old, new)
+        text = catalogue.changed(catalogue.SOLUTION.read_text("utf-8") + SANDWICH, *changes)
         path.write_text(text, "utf-8")
         return [one.verdict for one in check_path(str(path), only=name).verdicts]
 
@@ -184,11 +177,8 @@ def test_a_network_whose_layer_norm_calls_batch_norm_in_its_own_way(tmp_path):
 
 def solution_with(tmp_path, *changes):
     """Write the solution with some of its text changed."""
-    text = catalogue.SOLUTION.read_text("utf-8")
-    for old, new in changes:
-        assert old in text
-        text = text.replace(old, new)
     path = tmp_path / "layers.py"
+    text = catalogue.changed(catalogue.SOLUTION.read_text("utf-8"), *changes)
     path.write_text(text, "utf-8")
     return str(path)
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.browser import CHROMIUM
+from lab.serving import SWISH
 from PIL import Image
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
@@ -30,21 +31,7 @@ LIVE = ["--dataset", "shapes", "--epochs", "60", "--threads", "1", "--live"]
 ZERO = [  # a digit, stroke by stroke, on a board of 240 x 240
     (120, 45), (80, 80), (72, 130), (88, 180), (125, 200), (160, 175), (170, 120), (155, 70), (120, 45),
 ]  # fmt: skip
-LAYERS = """import numpy as np
-from handgrad import nn
-
-
-@nn.layer
-def swish(x):
-    s = 1 / (1 + np.exp(-x))
-    return x * s, (x, s)
-
-
-@swish.backward
-def swish_backward(dout, cache):
-    x, s = cache
-    return dout * (s + x * s * (1 - s))
-
+LAYERS = f"""{SWISH}
 
 @nn.layer
 def hard_swish(x):

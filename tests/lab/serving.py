@@ -15,6 +15,21 @@ from handgrad.training.callback import Callback
 from handgrad.training.config import RunConfig
 from handgrad.training.run import start_run
 
+SWISH = """import numpy as np
+from handgrad import nn
+
+
+@nn.layer
+def swish(x):
+    s = 1 / (1 + np.exp(-x))
+    return x * s, (x, s)
+
+
+@swish.backward
+def swish_backward(dout, cache):
+    x, s = cache
+    return dout * (s + x * s * (1 - s))
+"""  # a right layer of one's own
 SMALL = {"training.epochs": 4, "model.hidden_dims": [16]}
 TINY = {
     "training.epochs": 2,

@@ -6,6 +6,7 @@ from importlib import resources
 
 import numpy as np
 import pytest
+from lab.serving import SWISH
 
 from handgrad import models, nn
 from handgrad.errors import OptionError
@@ -46,22 +47,8 @@ def relu_backward(dout, cache):
     return dout * (cache > 0)
 """
 
-FILE = '''"""Layers of somebody."""
-import numpy as np
-from handgrad import nn
-
-
-@nn.layer
-def swish(x):
-    s = 1 / (1 + np.exp(-x))
-    return x * s, (x, s)
-
-
-@swish.backward
-def swish_backward(dout, cache):
-    x, s = cache
-    return dout * (s + x * s * (1 - s))
-
+FILE = f'''"""Layers of somebody."""
+{SWISH}
 
 @nn.layer
 def bad(x):

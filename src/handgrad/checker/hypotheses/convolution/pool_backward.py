@@ -179,9 +179,8 @@ def _columns_by_height(call: Call) -> dict[str, Any]:
     for n, c, i, j in np.ndindex(*x.shape[:2], rows, columns):
         top, left = i * stride, j * stride
         window = x[n, c, top : top + height, left : left + width]
-        r, q = divmod(
-            int(np.argmax(window)), width
-        )  # a window that is cut off is counted as a whole one
+        # a window that is cut off is counted as a whole one
+        r, q = divmod(int(np.argmax(window)), width)
         dx[n, c, top + r, left + q] += call.dout[n, c, i, j]
     return {"dx": dx}
 

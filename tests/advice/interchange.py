@@ -161,6 +161,24 @@ def files_of_onnx_without_sizes():
     np.testing.assert_array_equal(again.loss(X), net().loss(X))
 
 
+@follows("of any N, or pass input_shape, the sizes behind N")
+def files_of_onnx_without_rows():
+    onnx = pytest.importorskip("onnx")
+    from handgrad.interop.describe import describe
+    from handgrad.interop.onnx_out import model_proto
+
+    file = model_proto(describe(net()))
+    del file.graph.input[0].type.tensor_type.shape.dim[0]
+    data = onnx.ModelProto.SerializeToString(file)
+    text = refused(lambda: interop.from_onnx(data))
+    assert "the shape (6), without an axis for the rows" in text
+    again = interop.from_onnx(data, **{said(text, r"pass (\w+), the sizes"): (6,)})
+    np.testing.assert_array_equal(again.loss(X), net().loss(X))
+    file = model_proto(describe(net()))  # as the other half of the advice
+    again = interop.from_onnx(onnx.ModelProto.SerializeToString(file))
+    np.testing.assert_array_equal(again.loss(X), net().loss(X))
+
+
 @follows("{what} needs the package", "get it with: pip install 'handgrad[{extra}]'",
          "handgrad.sklearn needs scikit-learn")  # fmt: skip
 @pytest.mark.parametrize("name", [*_EXTRA, "sklearn"])

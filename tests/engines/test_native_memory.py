@@ -137,6 +137,8 @@ def every_kernel(dtype=np.float32):
         w = filters[:, :, : size[0], : size[1]]
         out = k.bf16_conv_forward(half, w, draw(8).astype("f"), pad=(size[0] // 2,) * 2)
         k.bf16_conv_backward(out, half, w, pad=(size[0] // 2,) * 2)
+    with Path(__file__).open("rb") as file:
+        k.read_rows(file.fileno(), 3, np.arange(40), np.empty((40, 7), np.uint8))
     rows = k.bf16_round(draw(30, 110).astype("f"))
     k.bf16_column_sums(k.bf16_product(rows, draw(110, 40).astype("f"), full=False))
     k.bf16_widen(rows)

@@ -113,7 +113,7 @@ def test_files_that_pytorch_wrote(kind):
 
 LIGHT = {
     "resnet50": 175, "squeezenet": 65, "inception_v2": 374, "densenet121": 668,
-    "bvlc_alexnet": "LRN", "inception_v1": "LRN", "zfnet512": "LRN", "shufflenet": "Transpose",
+    "bvlc_alexnet": "LRN", "inception_v1": "LRN", "zfnet512": "LRN", "shufflenet": 202,
 }  # fmt: skip
 
 

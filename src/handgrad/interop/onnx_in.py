@@ -179,10 +179,11 @@ def _inputs(graph: Any, constants: Any, growing: Growing, where: str, input_shap
             continue
         given_shape: Any = [d.dim_value or d.dim_param or "?" for d in tensor.shape.dim]
         shape = given_shape[1:]
-        if tensor.HasField("shape") and not shape:
+        if wanted is None and tensor.HasField("shape") and not shape:
             raise OptionError(
                 f"{where}: the input {value.name} has the shape ({', '.join(map(str, given_shape))}), "
-                "without an axis for the rows; export the network with inputs (N, ...), of any N"
+                "without an axis for the rows and one for their numbers; export the network with inputs "
+                "(N, ...), of any N, or pass input_shape, the sizes behind N"
             )
         if wanted is not None:
             shape = list(wanted[i])

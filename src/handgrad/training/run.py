@@ -237,9 +237,9 @@ class Run:
             "task": self.dataset.task,
             "class_names": list(self.dataset.class_names),
             "splits": {
-                words: len(self.dataset.arrays[f"X_{split}"])
+                words: len(self.dataset.rows[f"X_{split}"])  # of arrays, all rows would be made
                 for split, words in (("train", "training"), ("val", "validation"), ("test", "test"))
-                if f"X_{split}" in self.dataset.arrays
+                if f"X_{split}" in self.dataset.rows
             },
             "weights": list(getattr(self.solver.model, "decayed", ())),
             "first_filters": getattr(self.solver.model, "first_filters", None),

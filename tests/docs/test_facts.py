@@ -275,6 +275,26 @@ FACTS = [
     ("lab.md", "Looks take 0.6 % of a training's time at most", lambda: feed.SHARE == 0.006),
     ("lab.md", "the next one comes 160 t", lambda: 160 <= 1 / feed.SHARE < 170),
     ("lab.md", "goes on after twenty seconds", lambda: live.LEASED == 20),
+    (
+        "questions.md",
+        "there are no attention layers",
+        lambda: not any("attention" in name.lower() for name in layers.__all__),
+    ),
+    (
+        "questions.md",
+        "The Solver warns when half of a layer's units are dead",
+        lambda: health.DEAD == 0.5,
+    ),
+    (
+        "questions.md",
+        "For sequences there are `rnn`, `lstm` and `conv1d`",
+        lambda: all(hasattr(layers, f"{name}_forward") for name in ("rnn", "lstm", "conv1d")),
+    ),
+    (
+        "questions.md",
+        '`Solver(..., precision="bf16")`',
+        lambda: "precision" in inspect.signature(Solver).parameters,
+    ),
     ("experiments.md", "`coarse-to-fine`", lambda: len(STUDIES) == 15),
 ]
 

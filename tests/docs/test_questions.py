@@ -31,6 +31,14 @@ QUESTIONS = {  # question -> page, words of the answer
     "How do I freeze layers?": ("fine-tuning.md", "`--freeze` names parameters that stay"),
     "How many threads does it use?": ("engines.md", "`engines.set_threads(n)` sets the number"),
     "Does it find copied work?": ("checker.md", "alike in structure, whatever their names"),
+    "Why is one element of the gradient wrong?": ("questions.md", "points at a kink or a tie"),
+    "What is a dead ReLU?": ("questions.md", "below 0 for every row"),
+    "How do I train on a CSV file?": ("questions.md", "--target price"),
+    "What about overfitting?": ("questions.md", "far above the validation accuracy"),
+    "How do I take weights from PyTorch?": ("questions.md", "`interop.load_state_dict` reads"),
+    "How do I plot the loss?": ("questions.md", "`solver.loss_history` is the list of losses"),
+    "Is there attention?": ("questions.md", "no attention layers"),
+    "Is there bfloat16?": ("questions.md", "`--set training.precision=bf16`"),
     "Which update rule divides by past gradients?": ("update-rules.md", "`adagrad`"),
 }
 

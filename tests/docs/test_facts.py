@@ -282,7 +282,7 @@ FACTS = [
     ),
     (
         "questions.md",
-        "The Solver warns when half of a layer's units are dead",
+        "`HealthCheck` warns when half of a layer's units are dead",
         lambda: health.DEAD == 0.5,
     ),
     (

@@ -15,7 +15,7 @@ from handgrad.files import read_records
 WATTS = 10.0
 """That a busy core of a present processor is taken to draw, for the estimate of energy."""
 
-_SPLITS = {"test": "test images", "val": "validation images", "train": "training images"}
+_SPLITS = {"test": "test", "val": "validation", "train": "training"}
 
 
 def model_card(folder: str | Path, *, licence: str | None = None) -> str:
@@ -95,7 +95,8 @@ def _lines(
     lines += ["## Data", "", f"- data set: {_plain(config['data']['name'])}"]
     lines += [f"- {_plain(key)}: {_shown(value)}" for key, value in data.items()]
     if "image_shape" in start:
-        lines.append(f"- images: {' x '.join(_shown(n) for n in start['image_shape'])}")
+        what = "images" if _of_images(start) else "numbers of a row"
+        lines.append(f"- {what}: {' x '.join(_shown(n) for n in start['image_shape'])}")
     counts = start.get("splits")
     if isinstance(counts, Mapping):
         lines.append(
@@ -106,7 +107,7 @@ def _lines(
     names = start.get("class_names", [])
     if names:
         lines.append(f"- {len(names)} classes: {', '.join(_plain(n) for n in names)}")
-    lines += ["", "## Metrics", "", *_metrics(evaluation), *_validation(history), ""]
+    lines += ["", "## Metrics", "", *_metrics(evaluation, start), *_validation(history), ""]
     lines += ["## Training", ""]
     for title in ("model", "optimizer", "schedule", "training"):
         table = config.get(title) or {}
@@ -119,11 +120,16 @@ def _lines(
         "",
         *_circumstances(start, end),
     ]
-    lines += ["", "## Loading it", "", *_loading(folder)]
+    lines += ["", "## Loading it", "", *_loading(folder, start)]
     return lines
 
 
-def _metrics(evaluation: Mapping[str, Any]) -> list[str]:
+def _of_images(start: Mapping[str, Any]) -> bool:
+    """Whether a run is of images; what says nothing of its rows is."""
+    return len(start.get("image_shape", (1, 1, 1))) == 3
+
+
+def _metrics(evaluation: Mapping[str, Any], start: Mapping[str, Any]) -> list[str]:
     if not evaluation:
         return ["It was not evaluated; `handgrad evaluate` does so."]
     if "confusion" not in evaluation:  # of a regression, or of several labels a row
@@ -132,13 +138,14 @@ def _metrics(evaluation: Mapping[str, Any]) -> list[str]:
     right = sum(int(row[i]) for i, row in enumerate(confusion))
     count = sum(int(n) for row in confusion for n in row)
     low, high = interval(right, count)
-    split = _SPLITS.get(str(evaluation.get("split", "test")), "images")
+    what = "images" if _of_images(start) else "rows"
+    split = _SPLITS.get(str(evaluation.get("split", "test")), "")
     lines = [
-        f"- accuracy: {100 * right / count:.2f} % of {count} {split} "
+        f"- accuracy: {100 * right / count:.2f} % of {count} {split} {what} "
         f"(95 % interval {100 * low:.1f} to {100 * high:.1f} %)",
         f"- loss: {float(evaluation['loss']):.4f} nats",
         "",
-        "| class | accuracy | 95 % interval | images |",
+        f"| class | accuracy | 95 % interval | {what} |",
         "| --- | --- | --- | --- |",
     ]
     for i, (name, row) in enumerate(zip(evaluation["class_names"], confusion, strict=True)):
@@ -171,8 +178,9 @@ def _validation(history: list[dict[str, Any]]) -> list[str]:
     if start.get("task", "classification") != "classification":
         return []
     best = max((float(r["val_acc"]) for r in epochs), default=None)
+    what = "images" if _of_images(start) else "rows"
     return (
-        [] if best is None else ["", f"Best accuracy on the validation images: {100 * best:.2f} %."]
+        [] if best is None else ["", f"Best accuracy on the validation {what}: {100 * best:.2f} %."]
     )
 
 
@@ -196,22 +204,33 @@ def _circumstances(start: Mapping[str, Any], end: Mapping[str, Any]) -> list[str
     return lines
 
 
-def _loading(folder: Path) -> list[str]:
-    run = f"runs/{folder.name}" if folder.name else "RUN"
-    lines = [
-        "```python", "import handgrad", "",
-        f'run = handgrad.load("{_plain(run)}")', "probabilities = run.predict_proba(pixels)", "```", "",
-    ]  # fmt: skip
-    for to, text in (
-        ("onnx", 'onnxruntime.InferenceSession("net.onnx").run(None, {"pixels": pixels})'),
-        ("torch", "import net; net.load()(pixels)"),
-        ("keras", 'keras.saving.load_model("net.keras")(pixels)'),
-        ("numpy", "import net; net.scores(net.prepared(pixels))"),
-        ("c", "net_predict(pixels, scores);"),
-    ):
-        suffix = {"onnx": ".onnx", "torch": ".py", "keras": ".keras", "numpy": ".py", "c": ".h"}[to]
+def _loading(folder: Path, start: Mapping[str, Any]) -> list[str]:
+    run = _plain(f"runs/{folder.name}" if folder.name else "RUN")
+    classifies = start.get("task", "classification") == "classification"
+    is_whole = classifies and _of_images(start)  # else a file holds the network alone
+    x, extra = ("pixels", "") if is_whole else ("x", " --bare")
+    given = "pixels" if is_whole else "rows"
+    call = (
+        f"probabilities = run.predict_proba({given})"
+        if classifies
+        else f"predictions = run.predict({given})"
+    )
+    lines = ["```python", "import handgrad", "", f'run = handgrad.load("{run}")', call, "```", ""]
+    if not is_whole:
+        lines += [
+            "Files for others hold the network alone: `x = run.prepared(rows)` are its inputs.",
+            "",
+        ]
+    ways = {
+        "onnx": ("onnx", f'onnxruntime.InferenceSession("net.onnx").run(None, {{"{x}": {x}}})'),
+        "torch": ("py", f"import net; net.load()({x})"),
+        "keras": ("keras", f'keras.saving.load_model("net.keras")({x})'),
+        "numpy": ("py", f"import net; net.scores({'net.prepared(pixels)' if is_whole else x})"),
+        "c": ("h", f"net_predict({x}, scores);"),
+    }
+    for to, (suffix, text) in ways.items():
         lines.append(
-            f"- `handgrad export {_plain(run)} --to {to} --out net{suffix}`, then `{text}`"
+            f"- `handgrad export {run} --to {to} --out net.{suffix}{extra}`, then `{text}`"
         )
     return [*lines, ""]
 

@@ -69,6 +69,25 @@ def test_a_run_that_ends_lets_go_of_the_memory_of_its_steps(tmp_path):
     assert run.solver.planned._plan is not None
 
 
+@pytest.mark.parametrize(
+    ("task", "loss"),
+    [
+        ("classification", "focal"),
+        ("classification", "svm"),
+        ("classification", {"name": "focal", "gamma": 1.0}),
+        ("regression", "quantile"),
+        ("regression", {"name": "quantile", "quantile": 0.6}),
+    ],
+)
+def test_another_loss_than_the_first_of_the_task(tmp_path, task, loss):
+    dataset = data.from_arrays(X, TARGETS[task])
+    run = handgrad.training.train(dataset, tmp_path, {"model.loss": loss, "training.epochs": 20})
+    assert run.model._loss.name == (loss if isinstance(loss, str) else loss["name"])
+    assert not [record for record in run.history if "initial loss" in record.get("text", "")]
+    score = {"classification": "accuracy", "regression": "r2"}[task]
+    assert run.evaluate()["metrics"][score] > 0.5
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_the_record_has_the_metrics_of_the_task(finished, task):
     record = json.loads((finished[task].folder / "evaluation.json").read_text())

@@ -23,6 +23,7 @@ network is that of the lowest validation loss, of others that of the highest met
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from handgrad.data import Dataset
@@ -41,8 +42,13 @@ class Choice(NamedTuple):
     reasons: dict[str, str]
 
 
-def choose(dataset: Dataset, data: dict[str, Any] | None = None) -> Choice:
+def choose(
+    dataset: Dataset, data: dict[str, Any] | None = None, settings: Mapping[str, Any] | None = None
+) -> Choice:
     """Return a configuration that does well on `dataset`, whose table [data] is `data`.
+
+    `settings` are those that will be changed in it: with a ``model.loss`` among them and no ``model.name``,
+    the network is one that takes a loss.
 
     Raises DataError if there is nothing to train on.
     """
@@ -58,9 +64,13 @@ def choose(dataset: Dataset, data: dict[str, Any] | None = None) -> Choice:
         model, why = _sequences(shape, outputs)
     else:
         model, why = _rows(shape, rows)
-    if dataset.task != "classification":
+    asked = settings or {}
+    takes_loss = "model.name" not in asked and any(
+        k.split(".")[:2] == ["model", "loss"] for k in asked
+    )
+    if dataset.task != "classification" or takes_loss:
         model, loss = _with_loss(model, dataset.task, outputs)
-        why += f", with the loss {loss} of a {dataset.task}"
+        why += "" if takes_loss else f", with the loss {loss} of a {dataset.task}"
     seen, most = (40_000, 40) if is_image else (80_000, 40) if is_sequence else (200_000, 100)
     epochs = min(max(round(seen / rows), 5), most)
     batch = 50 if is_image or is_sequence or rows >= 2000 else 32
@@ -99,7 +109,7 @@ def choose(dataset: Dataset, data: dict[str, Any] | None = None) -> Choice:
 
 def _with_loss(model: dict[str, Any], task: str, outputs: int) -> tuple[dict[str, Any], str]:
     """Return the network as a list of layers, with the loss of a task, and the loss's name."""
-    loss = "mse" if task == "regression" else "binary_cross_entropy"
+    loss = {"regression": "mse", "multilabel": "binary_cross_entropy"}.get(task, "softmax")
     if model["name"] == "Sequential":
         return {**model, "loss": loss}, loss
     layers: list[dict[str, Any]] = []

@@ -18,6 +18,7 @@ from handgrad.errors import (
     as_path,
     check_choice,
     check_dictionary,
+    check_name,
     nearest,
     shown,
 )
@@ -122,6 +123,7 @@ def export(
     )
     if not path.name or path.is_dir():
         raise OptionError(f"export: out must be the path of a file, got the folder {path}")
+    check_name("export", "out", path.name)
     name = path.stem
     notes: tuple[str, ...] = ()
     if to == "c":

@@ -258,3 +258,28 @@ def test_what_encoded_takes(runs, tmp_path):
     with pytest.raises(DataError, match=r"no column 'area'.*did you mean 'aera'"):
         interop.encoded(run, tmp_path / "other.csv")
     assert interop.encoded(handgrad.load(run), path).shape == raw.shape
+
+
+def test_texts_that_no_training_row_had():
+    from handgrad.data.columns import TablePreprocessing
+    from handgrad.data.table import as_table
+    from handgrad.interop.columns import Columns
+
+    seen = {"city": ["Köln"] * 5 + ["Paris"] * 5 + ["Ulm"], "area": list(range(11))}
+    kinds = {"city": "category", "area": "number"}
+    new = {"city": ["Rome", "Köln", None, "Ulm"], "area": [1, 2, None, 3]}
+    for min_count, place in ((1, -1), (3, 2)):  # Ulm is rare, and shares its column with others
+        prepare = TablePreprocessing.fit(as_table(seen), kinds, min_count=min_count)
+        numbers = interop.encoded(prepare, new)
+        assert numbers[0, 0] == place
+        assert numbers[3, 0] == 2
+        assert np.isnan(numbers[2]).all()
+        columns = Columns.of(prepare)
+        levels = [field.levels for field in columns.fields]
+        assert levels == [("Köln", "Paris", "Ulm" if min_count == 1 else "(other)"), ()]
+        from handgrad.interop.numpy_columns import encoded, of_columns
+
+        arrays = (getattr(columns, role) for role in ("source", "level", "gap", "fill"))
+        features = (of_columns(numbers, *arrays) - prepare.mean) / prepare.std
+        np.testing.assert_allclose(features, prepare(new), rtol=1e-6, atol=1e-6)
+        np.testing.assert_array_equal(encoded(new, columns.table), numbers)

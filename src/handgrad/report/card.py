@@ -16,7 +16,7 @@ WATTS = 10.0
 """That a busy core of a present processor is taken to draw, for the estimate of energy."""
 
 _SPLITS = {"test": "test", "val": "validation", "train": "training"}
-_EMPTY = ("", (), [], {})
+_EMPTY: tuple[Any, ...] = ("", (), [], {})
 
 
 def model_card(folder: str | Path, *, licence: str | None = None) -> str:

@@ -283,3 +283,45 @@ def test_texts_that_no_training_row_had():
         features = (of_columns(numbers, *arrays) - prepare.mean) / prepare.std
         np.testing.assert_allclose(features, prepare(new), rtol=1e-6, atol=1e-6)
         np.testing.assert_array_equal(encoded(new, columns.table), numbers)
+
+
+def test_estimators_of_scikit_learn(tmp_path):
+    pytest.importorskip("sklearn")
+    from handgrad.sklearn import HandgradClassifier, HandgradRegressor
+
+    X = rng.normal(40, 7, (60, 3))
+    labels = np.array(["low", "high"])[(X[:, 0] > 40).astype(int)]
+    for fitted in (
+        HandgradClassifier((8,), max_iter=3, random_state=0).fit(X, labels),
+        HandgradRegressor((8,), max_iter=3, random_state=0).fit(X, X[:, :2] * 1e6),
+    ):
+        file = interop.export(fitted, "numpy", tmp_path / f"{type(fitted).__name__}.py").files[0]
+        module = imported(file)
+        answers = module.scores(module.prepared(X))
+        if hasattr(fitted, "classes_"):
+            assert module.CLASSES == ["high", "low"]
+            assert [module.CLASSES[k] for k in answers.argmax(axis=1)] == fitted.predict(X).tolist()
+        else:
+            close(answers, fitted.predict(X), "regressor")
+    with pytest.raises(OptionError, match="a network of"):
+        interop.export(HandgradClassifier(), "numpy")
+
+
+def test_rates_of_a_poisson_loss_leave_as_logarithms(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["a,y", *(f"{k % 9},{k % 9 + 40}" for k in range(80))]))
+    run = run_of(
+        tmp_path / "runs",
+        path,
+        "--target",
+        "y",
+        "--task",
+        "regression",
+        "--set",
+        "model.loss=poisson",
+    )
+    done = interop.export(run, "numpy", tmp_path / "n.py")
+    assert any("take exp" in note for note in done.notes)
+    module = imported(done.files[0])
+    logs = module.scores(module.prepared({"a": [1.0, 5.0]}))
+    close(np.exp(logs)[:, 0], handgrad.load(run).predict({"a": [1.0, 5.0]}), "poisson")

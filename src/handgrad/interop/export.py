@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from handgrad.data import Preprocessing
+from handgrad.data import Description, Preprocessing
 from handgrad.data.columns import TablePreprocessing
 from handgrad.data.scaling import ArrayPreprocessing
 from handgrad.errors import (
@@ -65,7 +65,8 @@ def export(
     """Write a network as a file of another library, or as one that needs none.
 
     Args:
-        model: a network of `handgrad.nn` or `handgrad.models`; a run folder or `TrainedRun`; or an ONNX file.
+        model: a network of `handgrad.nn` or `handgrad.models`; a run folder or `TrainedRun`; an estimator
+            of `handgrad.sklearn`; or an ONNX file.
         to: 'onnx', 'torch' (an ``nn.Module`` as source, its weights in safetensors), 'keras', 'numpy' (one
             Python file, its weights in ``.npz``), 'c' (a header in C99), or 'safetensors' (the weights
             alone).
@@ -136,6 +137,10 @@ def export(
                 f"float32 is too coarse for {', '.join(coarse)}, far from 0 beside the spread: take a "
                 "constant off such a column before training",
             )
+    if network.loss.get("name") == "poisson":
+        notes += (
+            "its numbers are the logarithms of the rates of a Poisson loss: take exp of them",
+        )
     if to == "c":
         files, more = _c(network, source, path.name, bare, int8, calibration)
         notes += more
@@ -182,6 +187,8 @@ def read(model: Any) -> Source:
         model = TrainedRun(path)
     if isinstance(model, TrainedRun):
         return _of_run(model)
+    if hasattr(model, "description_"):  # an estimator of handgrad.sklearn
+        return Source(_described(model.model_, model.description_, {}))
     images = getattr(model, "images", None)  # of a network that came from a file
     return Source(describe(model, images if isinstance(images, Images) else None))
 
@@ -195,13 +202,21 @@ def _of_run(run: Any) -> Source:
         return found[0].arrays[f"X_{name}"], found[0].arrays[f"y_{name}"]
 
     info = {"dataset": str(run.config.data["name"]), "run": run.config.name}
-    known = run.description
-    if run.task != "classification":
-        info |= {"task": run.task, "targets": json.dumps(list(known.target_names))}
-    images = images_of(run.preprocessing, run.class_names or (), info)
-    if run.task == "regression":
-        images = replace(images, unit=(known.target_mean, known.target_std))
-    return Source(describe(run.model, images), split)
+    return Source(_described(run.model, run.description, info), split)
+
+
+def _described(model: Any, known: Description, info: dict[str, str]) -> Network:
+    """Return the neutral form of a network whose data are described."""
+    if known.task != "classification":
+        info |= {"task": known.task, "targets": json.dumps(list(known.target_names))}
+    images = images_of(known.preprocessing, known.class_names, info)
+    network = describe(model, images)
+    if known.task == "regression" and network.loss.get("name") != "poisson":
+        mean, std = known.target_mean, known.target_std
+        assert mean is not None
+        assert std is not None
+        return replace(network, images=replace(images, unit=(mean, std)))
+    return network
 
 
 def images_of(prepare: Any, class_names: Any, info: Mapping[str, str]) -> Images:

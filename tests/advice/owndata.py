@@ -69,6 +69,16 @@ def two_arrays_that_may_be_it(place, names):
     assert dataset.class_names == ("0", "1")
 
 
+@follows("hold an array called {name}; put one of them elsewhere")
+def two_files_of_one_array(place):
+    (place / "d").mkdir()
+    np.save("d/X.npy", ROWS)
+    np.savez("d/a.npz", X=ROWS, y=LABELS)
+    text = refused(lambda: data.from_arrays("d"))
+    (place / "d" / said(text, r"both (\S+) and")).rename(place / "elsewhere")
+    assert data.from_arrays("d").class_names == ("0", "1")
+
+
 @follows("from_arrays: y is missing: pass the targets of X, or a path in the place of X")
 def arrays_without_targets(place):
     assert "y is missing" in refused(lambda: data.from_arrays(ROWS))

@@ -198,6 +198,20 @@ def test_a_table_without_a_header(write):
     assert read_table(write("1,2\n3,4\n"), header=True).table.names == ("1", "2")
 
 
+@pytest.mark.parametrize("head", ["a,name,kind", '"a,name,kind"'])
+def test_lines_in_quotation_marks_as_a_whole(write, head):
+    rows = [f'{k % 7},"Li, {"AB"[k % 2]}",{"xy"[k % 2]}' for k in range(40)]
+    inside = [row.replace('"', '""') for row in rows]
+    plain = from_table(write("\n".join([head.strip('"'), *rows])), "kind")
+    path = write("\n".join([head, *(f'"{row}"' for row in inside)]), "quoted.csv")
+    dataset = from_table(path, "kind")
+    assert dataset.fingerprint() == plain.fingerprint()
+    assert any("in quotation marks as a whole" in note for note in dataset.notes)
+    for text in ("Li, A", "Li, Ann B"):  # one column of texts, and no table within
+        path = write("\n".join(["name", *(f'"{text}"' for _ in range(9))]), "names.csv")
+        assert list(read_table(path).table.columns) == ["name"]
+
+
 def test_numbers_in_texts_of_people():
     texts = ["1,234.5", "12 %", "$3", "-1e3", None, "1_0", ".5", "x"]
     expected = [1234.5, 12, 3, -1000, np.nan, np.nan, 0.5, np.nan]

@@ -10,6 +10,8 @@ delimiter       what a first line such as ``sep=;`` says, which Excel writes; el
                 cells above one
 decimal sign    a comma, if more cells are numbers with a comma than with a point
 header          the first line, unless it holds numbers, or the same texts, as the lines below it do
+quoted lines    lines that are one quoted cell each, which holds as many cells as the header, are
+                taken out of their quotation marks
 ==============  ==================================================================================
 
 Lines that begin with # before the header are comments.  Cells are read by Python's ``csv``, block by block.
@@ -61,6 +63,7 @@ class CsvFile:
         skip: whether lines of another length are left out.
         skipped: their numbers, known when all blocks were read.
         notes: on guesses.
+        is_quoted: whether each line as a whole is in quotation marks.
     """
 
     path: Path
@@ -72,6 +75,7 @@ class CsvFile:
     skip: bool
     skipped: list[int]
     notes: list[str]
+    is_quoted: bool = False
 
     def blocks(self, size: int = BLOCK) -> Iterator[dict[str, list[str | None]]]:
         """Yield up to `size` rows at a time: name -> texts, None for gaps."""
@@ -83,7 +87,7 @@ class CsvFile:
     ) -> Iterator[tuple[dict[str, list[str | None]], dict[int, str]]]:
         """Yield what `blocks` yields, and what is wrong with rows that were kept as gaps, by their place."""
         self.skipped = []
-        rows = _numbered_rows(self.path, self.encoding, self.delimiter)
+        rows = _numbered_rows(self.path, self.encoding, self.delimiter, self.is_quoted)
         if self.has_header:
             next(rows, None)
         while block := list(islice(self._checked(rows, keep), size)):
@@ -139,9 +143,13 @@ def open_csv(
     lines = list(islice(_lines(path, encoding), _SAMPLE))
     if not any(line.strip() for line in lines):
         raise DataError(f"{path}: the file is empty")
+    lines, is_quoted = _out_of_quotes(lines)
+    if is_quoted:
+        notes.append("each line is in quotation marks as a whole, which are taken off")
     if not delimiter:
         delimiter = _stated_delimiter(path, encoding) or _guess_delimiter(lines)
-    sample = [row for _, row in islice(_numbered_rows(path, encoding, delimiter), _SAMPLE)]
+    rows = _numbered_rows(path, encoding, delimiter, is_quoted)
+    sample = [row for _, row in islice(rows, _SAMPLE)]
     if not sample:
         raise DataError(f"{path}: the file holds no rows")
     first, rest = sample[0], sample[1:]
@@ -165,7 +173,9 @@ def open_csv(
     if has_header and rest and all(len(row) == len(first) + 1 for row in rest):
         names = ["column1", *names]  # the header lacks the column of row names, as R writes it
     check_names(names)
-    return CsvFile(path, encoding, delimiter, decimal, has_header, names, skip, [], notes)
+    return CsvFile(
+        path, encoding, delimiter, decimal, has_header, names, skip, [], notes, is_quoted
+    )
 
 
 def _cell(text: str) -> str | None:
@@ -219,7 +229,29 @@ def _lines(path: Path, encoding: str) -> Iterator[str]:
         raise DataError(f"{path}: cannot be read as {encoding}: {one_line(error)}") from None
 
 
-def _numbered_rows(path: Path, encoding: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _out_of_quotes(lines: list[str]) -> tuple[list[str], bool]:
+    """Return the lines, and whether all but perhaps the first are one quoted cell that holds several.
+
+    Such lines are returned without their quotation marks.
+    """
+    try:
+        rows = [row for row in csv.reader(lines, skipinitialspace=True) if row]
+        begun = sum(line.lstrip().startswith('"') for line in lines)
+        if len(rows) < 2 or begun < len(rows) - 1 or any(len(row) > 1 for row in rows[1:]):
+            return lines, False
+        first = rows[0][0] if len(rows[0]) == 1 else lines[0]
+        inner = [first, *(row[0] for row in rows[1:])]
+        delimiter = _guess_delimiter(inner)
+        counts = {len(row) for row in csv.reader(inner, delimiter=delimiter, skipinitialspace=True)}
+    except csv.Error:
+        return lines, False
+    is_quoted = delimiter != " " and len(counts) == 1 and counts != {1}
+    return (inner, True) if is_quoted else (lines, False)
+
+
+def _numbered_rows(
+    path: Path, encoding: str, delimiter: str, is_quoted: bool = False
+) -> Iterator[tuple[int, list[str]]]:
     """Yield (number of the line, cells) of every line that is not blank."""
     lines = _lines(path, encoding)
     if delimiter == " ":
@@ -227,6 +259,8 @@ def _numbered_rows(path: Path, encoding: str, delimiter: str) -> Iterator[tuple[
     reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
     try:
         for row in reader:
+            if is_quoted and len(row) == 1:
+                row = next(csv.reader(row, delimiter=delimiter, skipinitialspace=True), [])
             if row and (len(row) > 1 or row[0].strip()):
                 yield reader.line_num, row
     except csv.Error as error:

@@ -181,12 +181,15 @@ def test_arrays_that_are_not_found_are_named(tmp_path):
 def test_damaged_idx_files_are_refused(tmp_path, packed):
     good = idx_bytes(PIXELS)
     head = bytes([0, 0, 8, 3]) + struct.pack(">3I", 2**31, 2**31, 2**31)
-    for k, bad in enumerate(
-        (good[:-1], good + b"x", good[:7], b"", b"nonsense", head, b"\1" + good)
-    ):
+    no_file_of_it, header, length = "it begins with", "header is damaged", "the header says"
+    damaged = [
+        (good[:-1], length), (good + b"x", length), (good[:7], header), (head, header),
+        (b"", no_file_of_it), (b"nonsense", no_file_of_it), (b"\1\1" + good[2:], no_file_of_it),
+    ]  # fmt: skip
+    for k, (bad, why) in enumerate(damaged):
         path = tmp_path / f"{k}-idx3-ubyte"
         path.write_bytes(gzip.compress(bad) if packed else bad)
-        with pytest.raises(DataError):
+        with pytest.raises(DataError, match=why):
             read_idx(path)
     path.write_bytes(gzip.compress(good)[:-9])
     with pytest.raises(DataError):

@@ -313,8 +313,9 @@ def _class_table(evaluation: Mapping[str, Any]) -> str:
             f'<tr><td>{escape(name)}</td><td class="number">{sum(row)}</td>'
             f'<td class="number">{share}</td></tr>'
         )
+    what = "images" if evaluation.get("examples") else "rows"
     return (
-        '<table><tr><th>class</th><th class="number">images</th><th class="number">right</th></tr>'
+        f'<table><tr><th>class</th><th class="number">{what}</th><th class="number">right</th></tr>'
         f"{''.join(rows)}</table>"
     )
 

@@ -45,6 +45,23 @@ def columns_that_float32_cannot_hold(tmp_path):
     assert noted(0, "numpy") == []  # computes in float64
 
 
+@follows("its numbers are the logarithms of the rates of a Poisson loss: take exp of them")
+def rates_that_leave_as_logarithms(tmp_path):
+    from interop.judge import imported
+
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["a,y", *(f"{k % 9},{k % 9 + 40}" for k in range(80))]))
+    line = ["train", "--data", str(path), "--target", "y", "--task", "regression", "--epochs", "1"]
+    line += ["--set", "model.loss=poisson", "--quiet", "--out", str(tmp_path / "runs")]
+    assert command(line) == 0
+    (run,) = (tmp_path / "runs").glob("*")
+    done = interop.export(run, "numpy", tmp_path / "n.py")
+    function = said(done.notes[-1], r"take (\w+) of them")
+    module, rows = imported(done.files[0]), {"a": [1.0, 5.0]}
+    rates = getattr(np, function)(module.scores(module.prepared(rows)))
+    np.testing.assert_allclose(rates[:, 0], handgrad.load(run).predict(rows), rtol=1e-5)
+
+
 @follows("preprocessing is for networks of one input; pass bare=True")
 def preparation_of_two_inputs(tmp_path):
     from interop.nets import TwoInputs

@@ -305,23 +305,3 @@ def test_estimators_of_scikit_learn(tmp_path):
             close(answers, fitted.predict(X), "regressor")
     with pytest.raises(OptionError, match="a network of"):
         interop.export(HandgradClassifier(), "numpy")
-
-
-def test_rates_of_a_poisson_loss_leave_as_logarithms(tmp_path):
-    path = tmp_path / "t.csv"
-    path.write_text("\n".join(["a,y", *(f"{k % 9},{k % 9 + 40}" for k in range(80))]))
-    run = run_of(
-        tmp_path / "runs",
-        path,
-        "--target",
-        "y",
-        "--task",
-        "regression",
-        "--set",
-        "model.loss=poisson",
-    )
-    done = interop.export(run, "numpy", tmp_path / "n.py")
-    assert any("take exp" in note for note in done.notes)
-    module = imported(done.files[0])
-    logs = module.scores(module.prepared({"a": [1.0, 5.0]}))
-    close(np.exp(logs)[:, 0], handgrad.load(run).predict({"a": [1.0, 5.0]}), "poisson")

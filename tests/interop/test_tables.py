@@ -13,7 +13,7 @@ from interop.judge import imported
 import handgrad
 from handgrad import interop
 from handgrad.cli.app import run as command
-from handgrad.data.table import GAPS
+from handgrad.data.table import GAPS, WORDS
 from handgrad.errors import DataError, OptionError
 
 rng = np.random.default_rng(0)
@@ -124,7 +124,14 @@ def test_gaps_are_written_alike():
     from handgrad.interop.numpy_columns import encoded
 
     source = inspect.getsource(encoded)
-    assert all(f'"{gap}"' in source for gap in GAPS)
+    assert all(f'"{gap}"' in source for gap in GAPS | WORDS)
+    cells = ["none", None, "NA", float("nan"), "x"]
+    (texts, numbers) = encoded(
+        {"a": cells, "b": ["none", None, "-", float("nan"), "1.5"]},
+        [("a", "category", ["none", "x", -1]), ("b", "number", [])],
+    ).T
+    np.testing.assert_array_equal(texts, [0, np.nan, np.nan, np.nan, 1])
+    np.testing.assert_array_equal(numbers, [np.nan] * 4 + [1.5])
 
 
 def test_the_numpy_file_is_a_program(runs, tmp_path):

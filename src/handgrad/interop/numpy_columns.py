@@ -9,9 +9,14 @@ import numpy as np
 
 def encoded(table, fields):
     """A dictionary of columns -> numbers (N, K): texts become places, gaps ("", "NA") NaN, dates days"""
-    numbers, gaps = [], ("", "na", "n/a", "nan", "null", "?", "#n/a", "<na>", "none", "nat")
+    numbers, gaps = [], ("", "na", "n/a", "nan", "null", "?", "#n/a", "<na>")
+    of_numbers = (*gaps, "-", ".", "none", "nil", "missing")  # which are texts in a category
     for name, kind, more in fields:
-        values = [None if str(v).strip().lower() in gaps else v for v in table[name]]
+        words = gaps if kind == "category" else of_numbers
+        known = [str(v).strip().lower() not in words and v == v for v in table[name]]
+        values = [
+            v if k and v is not None else None for v, k in zip(table[name], known, strict=True)
+        ]
         if kind == "category":
             places = {text: k for k, text in enumerate(more[:-1])}
             values = [int(v) if isinstance(v, float) and v.is_integer() else v for v in values]

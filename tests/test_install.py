@@ -112,7 +112,9 @@ def pure(tmp_path_factory):
     archive = folder / "package.zip"
     with zipfile.ZipFile(archive, "w") as file:
         for path in sorted(PACKAGE.rglob("*")):
-            if path.is_file() and path.suffix not in (".pyc", ".so", ".pyd"):
+            if path.suffix in (".pyc", ".so", ".pyd") or path.name == "native_missing.txt":
+                continue
+            if path.is_file():
                 file.write(path, Path("handgrad") / path.relative_to(PACKAGE))
         file.writestr("handgrad/engines/native_missing.txt", REASON + "\n")
     with zipfile.ZipFile(archive) as file:

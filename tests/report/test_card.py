@@ -1,17 +1,13 @@
 """The model card says what the records say, and nothing in them can break it."""
 
 import json
-import re
 
 import pytest
-from data.own import table_text
 
 from handgrad.cli.app import run as command
-from handgrad.data import from_table
 from handgrad.errors import DataError, OptionError
 from handgrad.report import model_card
 from handgrad.report.card import interval
-from handgrad.training import train
 
 CONFIG = """name = "a|b <i>"
 seed = 3
@@ -97,26 +93,3 @@ def test_the_command(folder, capsys):
     capsys.readouterr()
     assert command(["card", str(folder)]) == 0
     assert "## Metrics" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("target", ["label", "age"])
-def test_the_card_of_a_table_says_what_works(tmp_path, target, monkeypatch):
-    onnxruntime = pytest.importorskip("onnxruntime")
-    (tmp_path / "t.csv").write_text(table_text(60), "utf-8")
-    dataset = from_table(tmp_path / "t.csv", target)
-    run = train(dataset, tmp_path / "runs", {"training.epochs": 1})
-    run.evaluate()
-    card = model_card(run.folder)
-    assert "images" not in card
-    assert "pixels" not in card
-    call = "run.predict_proba(rows)" if target == "label" else "run.predict(rows)"
-    assert call in card
-    exports = re.findall(r"`handgrad (export .*? --to (?:numpy|onnx) .*?)`", card)
-    assert len(exports) == 2
-    monkeypatch.chdir(tmp_path)
-    for export in exports:
-        assert command(export.split()) == 0, export
-    x = run.prepared(tmp_path / "t.csv")
-    session = onnxruntime.InferenceSession("net.onnx")
-    assert session.run(None, {"x": x})[0].shape[0] == len(x)
-    assert '{"x": x}' in card

@@ -68,7 +68,7 @@ def write_report(folder: str | Path) -> Path:
     for name, (_, data) in figures.items():
         atomic_write(folder / "figures" / f"{name}.png", data)
     path = folder / "report.html"
-    atomic_write(path, page.encode())
+    atomic_write(path, page.encode(errors="replace"))
     return path
 
 

@@ -23,7 +23,7 @@ network is that of the lowest validation loss, of others that of the highest met
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from handgrad.data import Dataset
@@ -33,6 +33,7 @@ from handgrad.training.config import RunConfig
 FILTERS = {12: (16, 32), 23: (16, 32), 48: (16, 32, 64)}
 LARGER = (16, 32, 64, 128)
 FEW = 500  # validation rows
+LOSSES = {"classification": "softmax", "regression": "mse", "multilabel": "binary_cross_entropy"}
 
 
 class Choice(NamedTuple):
@@ -43,12 +44,12 @@ class Choice(NamedTuple):
 
 
 def choose(
-    dataset: Dataset, data: dict[str, Any] | None = None, settings: Mapping[str, Any] | None = None
+    dataset: Dataset, data: dict[str, Any] | None = None, wanted: Iterable[str] = ()
 ) -> Choice:
     """Return a configuration that does well on `dataset`, whose table [data] is `data`.
 
-    `settings` are those that will be changed in it: with a ``model.loss`` among them and no ``model.name``,
-    the network is one that takes a loss.
+    wanted: names of settings that are to be changed.  A network whose "model.loss" or "model.label_smoothing"
+    is among them is a list of layers, which has these; the ready ones have not.
 
     Raises DataError if there is nothing to train on.
     """
@@ -64,13 +65,12 @@ def choose(
         model, why = _sequences(shape, outputs)
     else:
         model, why = _rows(shape, rows)
-    asked = settings or {}
-    takes_loss = "model.name" not in asked and any(
-        k.split(".")[:2] == ["model", "loss"] for k in asked
-    )
-    if dataset.task != "classification" or takes_loss:
-        model, loss = _with_loss(model, dataset.task, outputs)
-        why += "" if takes_loss else f", with the loss {loss} of a {dataset.task}"
+    loss = LOSSES[dataset.task]
+    asks = any(key.startswith(("model.loss", "model.label_smoothing")) for key in wanted)
+    if asks or dataset.task != "classification":
+        model = _with_loss(model, loss, outputs)
+    if dataset.task != "classification":
+        why += f", with the loss {loss} of a {dataset.task}"
     seen, most = (40_000, 40) if is_image else (80_000, 40) if is_sequence else (200_000, 100)
     epochs = min(max(round(seen / rows), 5), most)
     batch = 50 if is_image or is_sequence or rows >= 2000 else 32
@@ -107,11 +107,10 @@ def choose(
     return Choice(RunConfig.from_dict(tables), reasons)
 
 
-def _with_loss(model: dict[str, Any], task: str, outputs: int) -> tuple[dict[str, Any], str]:
-    """Return the network as a list of layers, with the loss of a task, and the loss's name."""
-    loss = {"regression": "mse", "multilabel": "binary_cross_entropy"}.get(task, "softmax")
+def _with_loss(model: dict[str, Any], loss: str, outputs: int) -> dict[str, Any]:
+    """Return the network as a list of layers, with a loss."""
     if model["name"] == "Sequential":
-        return {**model, "loss": loss}, loss
+        return {**model, "loss": loss}
     layers: list[dict[str, Any]] = []
     for conv in model.get("conv_params", []):
         size = conv["filter_size"]
@@ -130,7 +129,7 @@ def _with_loss(model: dict[str, Any], task: str, outputs: int) -> tuple[dict[str
     for width in model["hidden_dims"]:
         layers += [{"layer": "Affine", "width": width}, {"layer": "BatchNorm"}, {"layer": "ReLU"}]
     layers.append({"layer": "Affine", "width": outputs})
-    return {"name": "Sequential", "layers": layers, "loss": loss, "reg": model["reg"]}, loss
+    return {"name": "Sequential", "layers": layers, "loss": loss, "reg": model["reg"]}
 
 
 def _images(shape: tuple[int, ...]) -> tuple[dict[str, Any], str]:

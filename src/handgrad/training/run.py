@@ -229,6 +229,7 @@ class Run:
         }
 
     def _start_record(self, is_first: bool) -> Record:
+        columns = getattr(self.dataset.preprocessing, "columns", ())
         return {
             "kind": "start" if is_first else "resume",
             "iteration": self.solver.iteration,
@@ -241,6 +242,8 @@ class Run:
             "platform": platform.platform(),
             "versions": environment.versions(),
             "image_shape": list(self.dataset.input_shape),
+            "kind_of_data": self.dataset.preprocessing.kind,
+            **({"columns": {c.name: c.kind for c in columns}} if columns else {}),
             "task": self.dataset.task,
             "class_names": list(self.dataset.class_names),
             "splits": {

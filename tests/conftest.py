@@ -47,7 +47,7 @@ def pytest_configure(config):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection():
-    """Keep the collector of garbage from what stays: visiting thousands of tests again and again took a tenth of a run."""
+    """Let the collector of garbage pass over what stays: the tests, which it would visit all the time."""
     gc.disable()
     try:
         return (yield)

@@ -54,6 +54,7 @@ def pytest_collection():
     finally:
         gc.freeze()
         gc.enable()
+        gc.set_threshold(10_000)  # trees of the sources are kept, too
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses

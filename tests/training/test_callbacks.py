@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -212,6 +213,7 @@ def whole_run(tmp_path_factory):
     return folder
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends a process no signal")
 @pytest.mark.thorough(keep=4)
 @pytest.mark.parametrize(
     ("name", "at"), [("SIGINT", 30), ("SIGTERM", 57), ("SIGKILL", 45), ("SIGKILL", 83)]

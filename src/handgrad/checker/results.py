@@ -17,6 +17,7 @@ from urllib.parse import quote
 from handgrad.checker.points import Rubric, worth
 from handgrad.checker.records import RIGHT, UNTESTED
 from handgrad.checker.verdict_page import document, page
+from handgrad.html import prose
 
 if TYPE_CHECKING:
     from handgrad.checker.rubric import Class, Row
@@ -125,7 +126,7 @@ def overview(rubric: Rubric, found: Class) -> str:
     parts.append(
         f"<p>{len(found.rows)} submissions, {mean:.4g} of {rubric.total:g} points on average.</p>"
     )
-    parts += [f"<p>{escape(remark)}</p>" for remark in found.remarks]
+    parts += [f"<p>{prose(remark)}</p>" for remark in found.remarks]
     parts += [_matrix(rubric, found.rows), _problems(found.rows), _mistakes(rubric, found.rows)]
     parts += [_together(found), _libraries(found.rows)]
     return document("Overview", "".join(parts))
@@ -173,7 +174,7 @@ def _cell(rubric: Rubric, row: Row, function: str) -> str:
 
 
 def _problems(rows: list[Row]) -> str:
-    lines = [f"<li>{_linked(row)}: {escape(row.problem)}" for row in rows if row.problem]
+    lines = [f"<li>{_linked(row)}: {prose(row.problem)}" for row in rows if row.problem]
     return _listed("Not judged, or not all of it", lines)
 
 
@@ -190,7 +191,7 @@ def _mistakes(rubric: Rubric, rows: list[Row]) -> str:
         says, who = examples[key]
         names = ", ".join(_linked(row) for row in who)
         lines.append(
-            f"<li>{count}: <code>{escape(key[0])}</code>: {escape(says)} <small>({names})</small>"
+            f"<li>{count}: <code>{escape(key[0])}</code>: {prose(says)} <small>({names})</small>"
         )
     return _listed("Common mistakes", lines)
 

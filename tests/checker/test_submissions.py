@@ -9,7 +9,7 @@ import zipfile
 import pytest
 from checker.submissions import AFFINE, CONV, INDEPENDENT, LAYERS, RENAMED, rubric_in
 
-from handgrad.checker import CheckError, likeness, results, submissions, verdict_page
+from handgrad.checker import CheckError, likeness, results, submissions
 from handgrad.checker.notebooks import code_of
 from handgrad.checker.rubric import judge_all, judge_one
 from handgrad.checker.worker import can_limit_memory
@@ -381,23 +381,3 @@ def test_ctrl_c_keeps_the_rows_that_there_are(tmp_path):
         judge_all(rubric_in(tmp_path), folder, tmp_path / "results", seen=stop)
     assert (tmp_path / "results" / "grades.csv").read_text().count("\n") == 3
     assert "stopped after 2 of 3" in (tmp_path / "results" / "index.html").read_text()
-
-
-def test_code_in_a_sentence_is_shown_as_code():
-    cause = {
-        "name": "repair",
-        "says": "right with `x < 0`",
-        "line": 1,
-        "worst": "",
-        "repaired": None,
-    }
-    record = {
-        "function": "relu_backward", "file": "a.py", "line": 1, "verdict": "WRONG",
-        "reason": "", "errors": {},
-        "causes": [cause], "cautions": ["`b` is of shape (1, M)"], "source": [(1, "return `")], "maps": [],
-    }  # fmt: skip
-    text = verdict_page.page("a", [record], above=["pass `--course`"])
-    assert text.count("right with <code>x &lt; 0</code>") == 2
-    assert "note: <code>b</code> is of shape" in text
-    assert "pass <code>--course</code>" in text
-    assert "return `" in text  # source stays as it is

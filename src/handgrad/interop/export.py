@@ -65,8 +65,8 @@ def export(
     """Write a network as a file of another library, or as one that needs none.
 
     Args:
-        model: a network of `handgrad.nn` or `handgrad.models`; a run folder or `TrainedRun`; an estimator
-            of `handgrad.sklearn`; or an ONNX file.
+        model: a network of `handgrad.nn` or `handgrad.models`, a run folder or `TrainedRun`, an estimator of
+            `handgrad.sklearn`, or an ONNX file.
         to: 'onnx', 'torch' (an ``nn.Module`` as source, its weights in safetensors), 'keras', 'numpy' (one
             Python file, its weights in ``.npz``), 'c' (a header in C99), or 'safetensors' (the weights
             alone).

@@ -30,6 +30,15 @@ QUESTIONS = {  # question -> page, words of the answer
     "Can it use a GPU?": ("three-libraries.md", "`handgrad train --device cuda`"),
     "How do I freeze layers?": ("fine-tuning.md", "`--freeze` names parameters that stay"),
     "How many threads does it use?": ("engines.md", "`engines.set_threads(n)` sets the number"),
+    "Why do gradients explode?": ("questions.md", "make them explode"),
+    "Is there a finder for the learning rate?": ("questions.md", "`handgrad lr-find` trains"),
+    "How do I compare with PyTorch?": (
+        "questions.md",
+        "names the first layer whose numbers differ",
+    ),
+    "How do I predict on a CSV file?": ("questions.md", "`handgrad predict RUN new.csv"),
+    "How do I export an estimator?": ("scikit-learn.md", "writes a fitted estimator as a file"),
+    "What does an exported table take?": ("interop.md", "takes numbers, one for each column"),
     "Does it find copied work?": ("checker.md", "alike in structure, whatever their names"),
     "Which update rule divides by past gradients?": ("update-rules.md", "`adagrad`"),
 }

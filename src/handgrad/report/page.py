@@ -77,6 +77,7 @@ def _figures(
 ) -> dict[str, tuple[str, bytes]]:
     """Return file name -> (heading, PNG bytes) for every figure that the records allow."""
     from handgrad.report import figures as draw
+    from handgrad.report.letters import say_missing
 
     made: dict[str, tuple[str, Any]] = {}
     if any(record["kind"] == "step" for record in history):
@@ -108,12 +109,14 @@ def _figures(
                 figure = draw.predictions_figure(examples[key], names, title)
                 made[f"predictions_{key}"] = (heading, figure)
     made["layers"] = ("Inside the layers", draw.layers_figure(history))
-    pictures = {}
+    pictures: dict[str, tuple[str, bytes]] = {}
+    boxes: set[str] = set()
     for name in list(made):
         heading, figure = made.pop(name)
         if figure is not None:
-            pictures[name] = (heading, draw.png(figure))
+            pictures[name] = (heading, draw.png(figure, boxes=boxes))
             figure.clear()  # a picture needs a few megabytes; there are up to ten
+    say_missing(boxes)
     return pictures
 
 

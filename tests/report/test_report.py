@@ -194,7 +194,9 @@ def test_letters_of_other_fonts_are_taken_and_those_of_none_said_once():
     with pytest.warns(UserWarning, match="no installed font has the letters .; pictures") as said:
         png(figure)
     assert len(said) == 1
-    png(figure, boxes=boxes)
+    other = new_figure(3, 2)
+    other.suptitle("\U000e1234")
+    png(other, boxes=boxes)
     assert "\U000e1234" in boxes
 
 

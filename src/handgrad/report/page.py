@@ -77,7 +77,6 @@ def _figures(
 ) -> dict[str, tuple[str, bytes]]:
     """Return file name -> (heading, PNG bytes) for every figure that the records allow."""
     from handgrad.report import figures as draw
-    from handgrad.report.letters import say_missing
 
     made: dict[str, tuple[str, Any]] = {}
     if any(record["kind"] == "step" for record in history):
@@ -116,7 +115,7 @@ def _figures(
         if figure is not None:
             pictures[name] = (heading, draw.png(figure, boxes=boxes))
             figure.clear()  # a picture needs a few megabytes; there are up to ten
-    say_missing(boxes)
+    draw.say_missing(boxes)
     return pictures
 
 

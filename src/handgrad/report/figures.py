@@ -255,6 +255,16 @@ def png(figure: Figure, dpi: float = 110, boxes: set[str] | None = None) -> byte
     return data
 
 
+def pngs(figures: Mapping[str, Figure]) -> dict[str, bytes]:
+    """Return `png` of each figure, and clear it; letters that no font has are warned of once."""
+    pictures, boxes = {}, set[str]()
+    for name, figure in figures.items():
+        pictures[name] = png(figure, boxes=boxes)
+        figure.clear()  # a picture needs a few megabytes; there are up to ten
+    say_missing(boxes)
+    return pictures
+
+
 def _drawn(figure: Figure, dpi: float) -> tuple[bytes, set[str]]:
     """Return the bytes of a PNG file, and the letters that are boxes in it."""
     buffer = io.BytesIO()

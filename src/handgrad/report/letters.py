@@ -44,7 +44,7 @@ def take_from_other_fonts(figure: Figure, letters: set[str]) -> bool:
         if not left:
             break
     for text in figure.findobj(Text) if families else ():
-        text.set_family([*text.get_family(), *families])
+        text.set_fontfamily([*text.get_fontfamily(), *families])
     return bool(families)
 
 

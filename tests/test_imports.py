@@ -356,7 +356,7 @@ print(calls)
     ("name", "share"), [("handgrad", 0.1), ("handgrad.layers", 1.25)], ids=["plain", "layers"]
 )
 def test_import_is_quick(name, share):
-    """By calls, beside those of NumPy's own import: the same on a busy machine and without .pyc files."""
+    """By calls, beside those of NumPy's own import: neither load nor missing .pyc files change them."""
     ours, numpy = (int(run_python(CALLS.format(module))) for module in (name, "numpy"))
     assert ours < share * numpy, f"import {name} makes {ours} calls, NumPy's own {numpy}"
 

@@ -177,7 +177,7 @@ def test_a_library_of_another_system_is_a_reason(pure, tmp_path):
         said = run(pure, ["-c", code], tmp_path)
     finally:
         module.unlink()
-    assert f"{module.name}: " in said
+    assert f"{module.name}: " in said or "DLL load failed while importing _kernels: " in said
     assert len(said.splitlines()) == 1
 
 

@@ -89,7 +89,9 @@ def files_that_a_clone_left_out(place, kind):
     def load():
         return data.load(kind_of(path), path=path, **options)
 
-    assert victim.name in refused(load)
+    text = refused(load)
+    assert victim.name in text
+    assert "fetch that with: git lfs pull" in text
     victim.write_bytes(content)  # what the command does
     assert len(load().arrays["y_train"])
 

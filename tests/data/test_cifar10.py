@@ -77,6 +77,7 @@ def test_the_environment_and_the_cache_are_searched(make, tmp_path, monkeypatch)
 
 
 def test_cache_folder_of_each_system(monkeypatch, tmp_path):
+    monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
     monkeypatch.setenv("XDG_CACHE_HOME", "/x")
     monkeypatch.setattr(sys, "platform", "linux")
     assert cache_folder() == Path("/x/handgrad")

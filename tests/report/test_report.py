@@ -202,6 +202,6 @@ def test_letters_of_other_fonts_are_taken_and_those_of_none_said_once():
 
 def test_other_warnings_of_a_figure_are_passed_on():
     figure = new_figure(3, 2)
-    figure.savefig = lambda *args, **kwargs: warnings.warn("of its own", stacklevel=1)
+    figure.draw = lambda renderer: warnings.warn("of its own", stacklevel=1)
     with pytest.warns(UserWarning, match="of its own"):
         png(figure)

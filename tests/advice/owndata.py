@@ -69,6 +69,33 @@ def two_arrays_that_may_be_it(place, names):
     assert dataset.class_names == ("0", "1")
 
 
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:9e8\nsize 77\n"
+
+
+@follows("fetch that with: git lfs pull")
+@pytest.mark.parametrize("kind", ["table", "arrays", "folder"])
+def files_that_a_clone_left_out(place, kind):
+    files = {"table": "t.csv", "arrays": "d/a.npz", "folder": "photos/disc/0.png"}
+    (place / "d").mkdir()
+    (place / "t.csv").write_text(table_text(), "utf-8")
+    np.savez("d/a.npz", X=ROWS, y=LABELS)
+    picture_folder(place / "photos", count=20, damaged=False)
+    victim = place / files[kind] if kind != "folder" else next((place / "photos").rglob("*.png"))
+    content = victim.read_bytes()
+    victim.write_bytes(POINTER)
+    path = files[kind].split("/")[0]
+    options = {"target": "label"} if kind == "table" else {}
+
+    def load():
+        return data.load(kind_of(path), path=path, **options)
+
+    text = refused(load)
+    assert victim.name in text
+    assert "fetch that with: git lfs pull" in text
+    victim.write_bytes(content)  # what the command does
+    assert len(load().arrays["y_train"])
+
+
 @follows("hold an array called {name}; put one of them elsewhere")
 def two_files_of_one_array(place):
     (place / "d").mkdir()

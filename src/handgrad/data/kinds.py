@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from handgrad.data.listing import SUFFIXES, walk_images
+from handgrad.data.pointers import check_no_pointer
 from handgrad.errors import DataError, as_path
 
 TABLES: Final = (
@@ -61,6 +62,7 @@ def kind_of(path: str | PathLike[str]) -> str:
         return _kind_of_folder(path)
     if not path.exists():
         raise DataError(f"{path}: there is no such file or folder")
+    check_no_pointer(path)
     if _is_array(path):
         return "arrays"
     if path.suffix.lower() in _SHARDS and _has_images(path):
@@ -126,9 +128,11 @@ def is_shards(path: Path) -> bool:
 
 def _kind_of_folder(path: Path) -> str:
     files = [entry for entry in sorted(path.iterdir()) if entry.is_file()]
-    if any(map(_is_array, files)):
+    arrays, shards = [file for file in files if _is_array(file)], shards_in(path)
+    for file in [*arrays, *shards[:1]]:
+        check_no_pointer(file)
+    if arrays:
         return "arrays"
-    shards = shards_in(path)
     if shards and _has_images(shards[0]):
         return "shards"
     if next(walk_images(path), None) is not None:

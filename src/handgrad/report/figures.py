@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from handgrad.report.grid import visualize_grid
+from handgrad.report.letters import missing_letters, say_missing, take_from_other_fonts
 
 Record = Mapping[str, Any]
 
@@ -28,9 +30,7 @@ class Drawing(Figure):
     """A figure that notebooks show by themselves, where pyplot has not set that up."""
 
     def _repr_png_(self) -> bytes:
-        file = io.BytesIO()
-        self.savefig(file, format="png")
-        return file.getvalue()
+        return png(self, self.dpi)
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -250,13 +250,40 @@ def _weights(history: Sequence[Record], names: Sequence[str]) -> Sequence[str]:
     return start.get("weights") or names
 
 
-def png(figure: Figure, dpi: int = 110) -> bytes:
-    """Return `figure` as the bytes of a PNG file."""
+def png(figure: Figure, dpi: float = 110, boxes: set[str] | None = None) -> bytes:
+    """Return `figure` as the bytes of a PNG file, with letters that its font lacks from other fonts.
+
+    Those that no font has are boxes: they are put into the set `boxes`, or else warned of.
+    """
+    data, lacked = _drawn(figure, dpi)
+    if lacked and take_from_other_fonts(figure, lacked):
+        data, lacked = _drawn(figure, dpi)
+    if boxes is None:
+        say_missing(lacked)
+    else:
+        boxes |= lacked
+    return data
+
+
+def pngs(figures: Mapping[str, Figure]) -> dict[str, bytes]:
+    """Return `png` of each figure, and clear it; letters that no font has are warned of once."""
+    pictures, boxes = {}, set[str]()
+    for name, figure in figures.items():
+        pictures[name] = png(figure, boxes=boxes)
+        figure.clear()  # a picture needs a few megabytes; there are up to ten
+    say_missing(boxes)
+    return pictures
+
+
+def _drawn(figure: Figure, dpi: float) -> tuple[bytes, set[str]]:
+    """Return the bytes of a PNG file, and the letters that are boxes in it."""
     buffer = io.BytesIO()
     figure.set_dpi(dpi)
     canvas: Any = FigureCanvasAgg(figure)
-    canvas.print_png(buffer, metadata={"Software": None})  # savefig would draw it twice
-    return buffer.getvalue()
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        canvas.print_png(buffer, metadata={"Software": None})  # savefig would draw it twice
+    return buffer.getvalue(), missing_letters(said)
 
 
 def _plain(name: str, most: int = 30) -> str:

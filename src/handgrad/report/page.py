@@ -108,13 +108,9 @@ def _figures(
                 figure = draw.predictions_figure(examples[key], names, title)
                 made[f"predictions_{key}"] = (heading, figure)
     made["layers"] = ("Inside the layers", draw.layers_figure(history))
-    pictures = {}
-    for name in list(made):
-        heading, figure = made.pop(name)
-        if figure is not None:
-            pictures[name] = (heading, draw.png(figure))
-            figure.clear()  # a picture needs a few megabytes; there are up to ten
-    return pictures
+    drawn = {name: figure for name, (_, figure) in made.items() if figure is not None}
+    pictures = draw.pngs(drawn)
+    return {name: (made[name][0], data) for name, data in pictures.items()}
 
 
 def _of_task(evaluation: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:

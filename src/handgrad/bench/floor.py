@@ -1,10 +1,9 @@
 """The least that the step of a fully connected network can take: its products at the fastest one's speed.
 
-``python -m handgrad.bench.floor`` measures rows 3 and 4 on one thread.  A step of N rows through affine
-layers of D inputs and M outputs multiplies and adds 2 N D M times for each layer's output, as often for the
-gradient of its weights, and, but for the first layer, as often for the gradient of its inputs.  The floor
-leaves out all else: activations, the loss, the update of every weight, and that the weights of the first
-layer come from memory.
+``python -m handgrad.bench.floor`` measures rows 3 and 4 on one thread.  An affine layer of D inputs and M
+outputs multiplies and adds 2 N D M times for the outputs of N rows.  The gradient of its weights takes as
+many.  So does that of its inputs, which the first layer does not need.  The floor leaves out all else: the
+activations, the loss, the update of every weight, and the way of the first layer's weights from memory.
 """
 
 # ruff: noqa: T201

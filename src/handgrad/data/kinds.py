@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -40,6 +41,7 @@ _FOREIGN: Final = (
     ".xpt",
 )
 ARRAYS: Final = (".npz", ".npy", ".safetensors")
+_IDX: Final = re.compile(r"[-._]idx\d|-ubyte|\.idx$")
 
 
 def kind_of(path: str | PathLike[str]) -> str:
@@ -101,8 +103,7 @@ def shards_in(path: Path, depths: Sequence[str] = ("", "data/", "*/")) -> list[P
 
 def is_idx(path: Path) -> bool:
     """Whether `path` is one of MNIST's files, by its name."""
-    name = path.name.lower().removesuffix(".gz")
-    return name.endswith(("-ubyte", ".idx", "-idx1", "-idx3")) or "-idx" in name or ".idx" in name
+    return _IDX.search(path.name.lower().removesuffix(".gz")) is not None
 
 
 def _is_array(path: Path) -> bool:
@@ -141,6 +142,10 @@ def _kind_of_folder(path: Path) -> str:
         )
     if shards:
         raise DataError(f"{path}: holds tables; give one of them, such as {shards[0]}")
+    deeper = next((p for p in sorted(path.glob("*/")) + sorted(path.glob("*/*/")) if p.is_dir()
+                   and any(_is_array(file) for file in p.iterdir() if file.is_file())), None)  # fmt: skip
+    if deeper is not None:
+        raise DataError(f"{path}: no data of a known kind in this folder; there is in {deeper}")
     raise DataError(f"{path}: no data of a known kind in this folder; known are {KNOWN}")
 
 

@@ -68,7 +68,7 @@ def write_report(folder: str | Path) -> Path:
     for name, (_, data) in figures.items():
         atomic_write(folder / "figures" / f"{name}.png", data)
     path = folder / "report.html"
-    atomic_write(path, page.encode())
+    atomic_write(path, page.encode(errors="replace"))
     return path
 
 
@@ -313,8 +313,9 @@ def _class_table(evaluation: Mapping[str, Any]) -> str:
             f'<tr><td>{escape(name)}</td><td class="number">{sum(row)}</td>'
             f'<td class="number">{share}</td></tr>'
         )
+    what = "images" if evaluation.get("examples") else "rows"
     return (
-        '<table><tr><th>class</th><th class="number">images</th><th class="number">right</th></tr>'
+        f'<table><tr><th>class</th><th class="number">{what}</th><th class="number">right</th></tr>'
         f"{''.join(rows)}</table>"
     )
 

@@ -133,7 +133,7 @@ def dropout(name: str) -> Figure:
     for axes, p in zip(places, (0.9, 0.5, 0.2), strict=True):
         out, _ = layers.dropout_forward(np.ones((16, 16)), {"mode": "train", "p": p, "seed": 1})
         shown = axes.imshow(out, cmap="Blues", vmin=0, vmax=5)
-        axes.set(title=f"p = {p}\nkept become {1 / p:.2f}", xticks=[], yticks=[])
+        axes.set(title=f"p = {p}\nkept: {1 / p:.2f}", xticks=[], yticks=[])
     figure.colorbar(shown, ax=places, label="out for x = 1")
     return figure
 

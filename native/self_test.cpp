@@ -231,9 +231,10 @@ void everything() {
         set_conv_mode(ConvMode::kExact);
         convolution<T>(s, 4);
         set_conv_mode(ConvMode::kFast);
-        // Tiles of 8 are held to what docs/reliability.md promises (goal 5): half of all draws are off by 8 there, one
-        // in 200 by more than 16, with every instruction set; by 1.6 and 9.4 at most in 1,500 with tiles of 2 and 4.
-        for (auto [tile, limit] : {std::pair{2, 4.0}, {4, 16.0}, {8, 64.0}}) {
+        // Limits by trial: 40,500 results of such draws, over three instruction sets, were off by at most 2.2, 10.3 and
+        // 22.4.  The theorem of forward errors allows these draws 85, 670 and 2,290 at least: see
+        // tests/engines/test_native_winograd_bound.py.
+        for (auto [tile, limit] : {std::pair{2, 4.0}, {4, 16.0}, {8, 32.0}}) {
             set_winograd_tile(tile);
             convolution<T>(s, limit);
             if (std::is_same_v<T, float> && s.stride_y == 1 && s.stride_x == 1 && s.OH > 1 && s.OW > 1) pooled_convolution(s);

@@ -1,6 +1,7 @@
 """Fixtures and settings for all tests."""
 
 import collections
+import gc
 import importlib.util
 import os
 import signal
@@ -42,6 +43,18 @@ def pytest_configure(config):
         os.environ["PYTHONPATH"] = os.pathsep.join(path)  # for the processes that tests start
         spec = importlib.util.spec_from_file_location("portable", _PORTABLE / "sitecustomize.py")
         spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Let the collector of garbage pass over what stays: the tests, which it would visit all the time."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+        gc.set_threshold(10_000)  # trees of the sources are kept, too
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses

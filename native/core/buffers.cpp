@@ -147,6 +147,7 @@ void trim_buffers() {
     }
     for (auto& entry : unused)
         for (void* data : entry.second) to_system(data);
+    return_freed_memory();
 }
 
 bool buffers_are_guarded() { return pool().guard; }

@@ -22,6 +22,7 @@ struct BufferStatistics {
 BufferStatistics buffer_statistics();
 // Tests only: whether each block ends at a page that cannot be touched.
 bool buffers_are_guarded();
+// Gives blocks that nobody uses back to the system.
 void trim_buffers();
 // Tests only: the allocation after `count` further ones fails (negative: none does).
 void fail_allocation_after(int64_t count);

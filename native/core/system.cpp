@@ -13,6 +13,10 @@
 
 #include <cerrno>
 #include <cstdlib>
+
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 #endif
 
 namespace handgrad {
@@ -42,6 +46,8 @@ void* aligned_memory(int64_t bytes, int64_t alignment) {
 }
 
 void free_aligned(void* memory) { _aligned_free(memory); }
+
+void return_freed_memory() { _heapmin(); }
 
 Guarded guarded_memory(int64_t bytes) {
     SYSTEM_INFO system;
@@ -79,6 +85,12 @@ void* aligned_memory(int64_t bytes, int64_t alignment) {
 }
 
 void free_aligned(void* memory) { std::free(memory); }
+
+void return_freed_memory() {
+#if defined(__GLIBC__)
+    malloc_trim(0);
+#endif
+}
 
 Guarded guarded_memory(int64_t bytes) {
     const int64_t page = sysconf(_SC_PAGESIZE), usable = (bytes + page - 1) / page * page, length = usable + page;

@@ -16,6 +16,9 @@ void relax_processor();
 void* aligned_memory(int64_t bytes, int64_t alignment);
 void free_aligned(void* memory);
 
+// Gives freed memory back to the system at once, where the allocator keeps it.
+void return_freed_memory();
+
 // Memory whose last page cannot be touched, so that any access behind the first `usable` bytes is a fault.
 struct Guarded {
     void* base;      // nullptr where there is no memory

@@ -60,14 +60,14 @@ bool in_pairs(const PoolSizes& s) {
 // The numbers at even and at odd places of two vectors, and back.
 template <class V, int... i>
 HG_INLINE void split_pairs(V first, V second, V& even, V& odd, std::integer_sequence<int, i...>) {
-    even = __builtin_shufflevector(first, second, 2 * i...);
-    odd = __builtin_shufflevector(first, second, 2 * i + 1 ...);
+    even = pick<2 * i...>(first, second);
+    odd = pick<2 * i + 1 ...>(first, second);
 }
 template <class V, int... i>
 HG_INLINE void join_pairs(V even, V odd, V& first, V& second, std::integer_sequence<int, i...>) {
     constexpr int lanes = sizeof...(i);
-    first = __builtin_shufflevector(even, odd, (i % 2 * lanes + i / 2)...);
-    second = __builtin_shufflevector(even, odd, (i % 2 * lanes + (lanes + i) / 2)...);
+    first = pick<(i % 2 * lanes + i / 2)...>(even, odd);
+    second = pick<(i % 2 * lanes + (lanes + i) / 2)...>(even, odd);
 }
 
 template <class S, class T = Computed<S>>

@@ -94,12 +94,22 @@ HG_INLINE void store_some(T* to, Vec<T> v, int64_t count) {
 HG_INLINE VecF splat(float s) { return s - VecF{}; }
 HG_INLINE VecD splat(double s) { return s - VecD{}; }
 
+// The numbers at these places of a and, behind it, b.  GCC has __builtin_shufflevector from version 12 on.
+template <int... place, class V>
+HG_INLINE V pick(V a, V b) {
+#if __has_builtin(__builtin_shufflevector)
+    return __builtin_shufflevector(a, b, place...);
+#else
+    return __builtin_shuffle(a, b, decltype(a < b){place...});
+#endif
+}
+
 // Transposes kLanes<T> vectors: step by step, exchanges the halves of blocks twice as large.
 template <int span, class V, int... i>
 HG_INLINE void exchange(V& a, V& b, std::integer_sequence<int, i...>) {
     constexpr int width = sizeof...(i);
-    const V low = __builtin_shufflevector(a, b, ((i & span) ? width + (i ^ span) : i)...);
-    const V high = __builtin_shufflevector(a, b, ((i & span) ? width + i : (i ^ span))...);
+    const V low = pick<((i & span) ? width + (i ^ span) : i)...>(a, b);
+    const V high = pick<((i & span) ? width + i : (i ^ span))...>(a, b);
     a = low;
     b = high;
 }

@@ -354,6 +354,16 @@ def as_path(layer: str, name: str, value: Any) -> Path:
     return Path(value)
 
 
+def check_name(layer: str, name: str, value: str) -> None:
+    """Raise OptionError where a file's name is no text; of other bytes Python makes halves of surrogates."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise OptionError(
+            f"{layer}: {name} must be a name in UTF-8, got {shown(value)}; give it another name"
+        ) from None
+
+
 def required(layer: str, where: str, param: Any, key: str) -> Any:
     """Return ``param[key]``; OptionError if `param`, the argument `where`, is no dictionary or lacks it."""
     check_dictionary(layer, where, param)

@@ -1,4 +1,4 @@
-"""What the HTML pages of Handgrad share: their policy (no script, no request), and sentences as HTML."""
+"""The policy of every HTML page of Handgrad: the browser runs no script and sends no request."""
 
 import re
 from html import escape
@@ -7,10 +7,10 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri
 """The content security policy: nothing is loaded but pictures inside the page itself."""
 
 
-def marked(text: str) -> str:
-    """Return a sentence as HTML, escaped, with what stands between backticks as code.
+def prose(text: str) -> str:
+    """Return a sentence as HTML: escaped, and what stands between backticks as code.
 
-    >>> marked("`dx` < 0")
-    '<code>dx</code> &lt; 0'
+    >>> prose("`x < 0` is always false")
+    '<code>x &lt; 0</code> is always false'
     """
     return re.sub(r"`([^`\n]+)`", r"<code>\1</code>", escape(text))

@@ -157,6 +157,8 @@ def params_of_another_dtype(dtype):
     model = net()
     w = np.round(model.params["affine1.W"] * 8).astype(dtype)
     model.params["affine1.W"] = w
+    if w.dtype == np.float64:
+        pytest.skip("a longdouble is a float64 here")
     text = refused(lambda: model.loss(X))
     made = said(text, r"(?:convert it with|; pass) (.*)$")
     model.params["affine1.W"] = eval(made, {"np": np, "params": model.params})

@@ -26,25 +26,40 @@ def net(**options):
     return nn.Sequential([nn.Affine(3)], (6,), rng=0, **options)
 
 
-@follows("what {source.lacks} does to its rows and targets has no form in such a file; pass bare")
-def runs_whose_preparation_has_no_form(tmp_path, capsys):
-    run = started(tmp_path, "regression")
-    run.train()
-    folder, out = run.folder, tmp_path / "net.onnx"
-    pytest.importorskip("onnx")
-    text = refused(lambda: interop.export(folder, "onnx", out))
-    option, flag = said(text, r"pass (\w+)"), said(text, r"\((--\w+)\)")
-    assert interop.export(folder, "onnx", out, **{option: True}).files == (out,)
-    trained = handgrad.load(folder)
-    rows = trained.prepared(np.ones((2, 5)))
-    again = interop.from_onnx(out)
-    np.testing.assert_allclose(again.loss(rows), trained.model.loss(rows), rtol=1e-5, atol=1e-6)
-    out.unlink()
-    line = ["export", str(folder), "--to", "onnx", "--out", str(out)]
-    assert command(line) == 2
-    assert flag in capsys.readouterr().err
-    assert command([*line, flag]) == 0
-    assert out.is_file()
+@follows("take a constant off such a column before training")
+def columns_that_float32_cannot_hold(tmp_path):
+    def noted(constant, to="c"):
+        folder = tmp_path / f"{constant}"
+        path = tmp_path / f"{constant}.csv"
+        lines = [f"{1e7 + k - constant},{k % 7},{k % 3}" for k in range(60)]
+        path.write_text("\n".join(["far,near,y", *lines]))
+        if not folder.exists():
+            line = ["train", "--data", str(path), "--target", "y", "--epochs", "1", "--quiet"]
+            assert command([*line, "--out", str(folder)]) == 0
+        (run,) = folder.glob("*")
+        notes = interop.export(run, to, tmp_path / f"net-{to}").notes
+        return [said(note, r"too coarse for (\w+),") for note in notes if "too coarse" in note]
+
+    assert noted(0) == ["far"]
+    assert noted(1e7) == []
+    assert noted(0, "numpy") == []  # computes in float64
+
+
+@follows("its numbers are the logarithms of the rates of a Poisson loss: take exp of them")
+def rates_that_leave_as_logarithms(tmp_path):
+    from interop.judge import imported
+
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["a,y", *(f"{k % 9},{k % 9 + 40}" for k in range(80))]))
+    line = ["train", "--data", str(path), "--target", "y", "--task", "regression", "--epochs", "1"]
+    line += ["--set", "model.loss=poisson", "--quiet", "--out", str(tmp_path / "runs")]
+    assert command(line) == 0
+    (run,) = (tmp_path / "runs").glob("*")
+    done = interop.export(run, "numpy", tmp_path / "n.py")
+    function = said(done.notes[-1], r"take (\w+) of them")
+    module, rows = imported(done.files[0]), {"a": [1.0, 5.0]}
+    rates = getattr(np, function)(module.scores(module.prepared(rows)))
+    np.testing.assert_allclose(rates[:, 0], handgrad.load(run).predict(rows), rtol=1e-5)
 
 
 @follows("preprocessing is for networks of one input; pass bare=True")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import builtins
 import importlib
+import os
 import shlex
+import sys
 import tomllib
 from pathlib import Path
 
@@ -67,12 +69,66 @@ def two_arrays_that_may_be_it(place, names):
     assert dataset.class_names == ("0", "1")
 
 
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:9e8\nsize 77\n"
+
+
+@follows("fetch that with: git lfs pull")
+@pytest.mark.parametrize("kind", ["table", "arrays", "folder"])
+def files_that_a_clone_left_out(place, kind):
+    files = {"table": "t.csv", "arrays": "d/a.npz", "folder": "photos/disc/0.png"}
+    (place / "d").mkdir()
+    (place / "t.csv").write_text(table_text(), "utf-8")
+    np.savez("d/a.npz", X=ROWS, y=LABELS)
+    picture_folder(place / "photos", count=20, damaged=False)
+    victim = place / files[kind] if kind != "folder" else next((place / "photos").rglob("*.png"))
+    content = victim.read_bytes()
+    victim.write_bytes(POINTER)
+    path = files[kind].split("/")[0]
+    options = {"target": "label"} if kind == "table" else {}
+
+    def load():
+        return data.load(kind_of(path), path=path, **options)
+
+    text = refused(load)
+    assert victim.name in text
+    assert "fetch that with: git lfs pull" in text
+    victim.write_bytes(content)  # what the command does
+    assert len(load().arrays["y_train"])
+
+
+@follows("hold an array called {name}; put one of them elsewhere")
+def two_files_of_one_array(place):
+    (place / "d").mkdir()
+    np.save("d/X.npy", ROWS)
+    np.savez("d/a.npz", X=ROWS, y=LABELS)
+    text = refused(lambda: data.from_arrays("d"))
+    (place / "d" / said(text, r"both (\S+) and")).rename(place / "elsewhere")
+    assert data.from_arrays("d").class_names == ("0", "1")
+
+
 @follows("from_arrays: y is missing: pass the targets of X, or a path in the place of X")
 def arrays_without_targets(place):
     assert "y is missing" in refused(lambda: data.from_arrays(ROWS))
     np.savez("a.npz", X=ROWS, y=LABELS)
     for given in ((ROWS, LABELS), ("a.npz",)):
         assert data.from_arrays(*given).class_names == ("0", "1")
+
+
+@follows("; give it another name")
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are no bytes there")
+def a_name_that_is_no_text(place, capsys):
+    name, text = os.fsdecode(b"t\xe4ble.csv"), "table.csv"
+    (place / name).write_text(table_text(), "utf-8")
+    train = ["train", "--target", "label", *QUICK, "--data"]
+    assert run([*train, name]) == 2
+    assert "; give it another name" in capsys.readouterr().err
+    (place / name).rename(text)
+    assert run([*train, text]) == 0
+    (folder,) = (place / "runs").iterdir()
+    export = ["export", str(folder), "--to", "numpy", "--bare", "--out"]
+    assert run([*export, os.fsdecode(b"n\xe4t.py")]) == 2
+    assert "; give it another name" in capsys.readouterr().err
+    assert run([*export, "nat.py"]) == 0
 
 
 @follows("is too large for a network; correct it, leave the row out, or take the logarithm of the ")

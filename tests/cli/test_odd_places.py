@@ -44,6 +44,19 @@ def test_a_name_that_is_no_text(tmp_path):
     assert b"\\udcff.py" in handgrad(tmp_path, "check", path, PYTHONIOENCODING="utf-8")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are no bytes there")
+def test_pages_that_name_what_is_no_text(tmp_path):
+    name, out = os.fsdecode(b"t\xe4ble.csv"), os.fsdecode(b"o\xfct")
+    rows = "".join(f"{i},{i * i % 7},{'xy'[i % 2]}\n" for i in range(60))
+    (tmp_path / name).write_text(f"a,b,label\n{rows}", "utf-8")
+    assert b"Page: t\\udce4ble" in handgrad(tmp_path, "data", "check", name, "--target", "label")
+    assert "t?ble.csv" in (tmp_path / f"{name}-check.html").read_text("utf-8")
+    handgrad(tmp_path, *TRAIN, "--out", out)
+    (folder,) = (tmp_path / out).iterdir()
+    for command in (["report"], ["card", "--out", "card.md"]):
+        handgrad(tmp_path, *command, str(folder))
+
+
 def test_line_ends_of_windows(tmp_path):
     (tmp_path / "layer.py").write_bytes(LAYER.replace("\n", "\r\n").encode())
     assert b"relu_backward   right" in handgrad(tmp_path, "check", "layer.py")

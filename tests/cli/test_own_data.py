@@ -307,6 +307,33 @@ def test_a_file_without_a_network_leaves_it_to_be_chosen(tmp_path, monkeypatch, 
     assert (config.model["name"], config.training.epochs) == ("FullyConnectedNet", 2)
 
 
+def test_any_loss_of_a_classification_can_be_asked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{i},{i * i % 7},{'abc'[i % 3]}" for i in range(60)]
+    Path("t.csv").write_text("\n".join(["a,b,y", *rows]))
+    X = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3)).astype(np.uint8)
+    np.savez("x.npz", X=X, y=np.arange(40) % 2)
+    for place in (["t.csv", "--target", "y"], ["x.npz"]):
+        for setting, found in (("loss=focal", "focal"), ("label_smoothing=0.1", "softmax")):
+            line = [
+                "train",
+                "--quiet",
+                "--epochs",
+                "1",
+                "--data",
+                *place,
+                "--out",
+                f"runs-{setting}",
+            ]
+            assert run([*line, "--set", f"model.{setting}"]) == 0
+            folder = max(Path(f"runs-{setting}").iterdir())
+            model = RunConfig.from_toml(folder / "config.toml").model
+            assert (model["name"], model["loss"]) == ("Sequential", found)
+    settings = {"model.loss": "focal", "training.epochs": 1}
+    made = handgrad.training.train(handgrad.data.from_table("t.csv", "y"), "runs", settings)
+    assert made.config.model["loss"] == "focal"
+
+
 def test_a_file_with_a_network_keeps_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rows = [f"{i},{i * i % 7},{'abc'[i % 3]}" for i in range(60)]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from handgrad.data import from_arrays, load
+from handgrad.data import from_arrays, kind_of, load
 from handgrad.data.arrayfiles import inputs_in, read_idx
 from handgrad.errors import DataError, HandgradError, OptionError, ShapeError
 
@@ -43,6 +43,41 @@ def test_files_of_all_kinds_give_the_same_data_set(tmp_path):
         made = load("arrays", path=str(path))
         assert made.fingerprint() == memory.fingerprint(), path
         assert made.settings["path"] == str(path)
+
+
+def test_bytes_of_idx_files_are_labels_however_many(tmp_path):
+    labels = np.array([*range(30)] * 2, np.uint8) * 3  # 30 different ones, with gaps
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(idx_bytes(PIXELS))
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx_bytes(labels))
+    dataset = from_arrays(tmp_path)
+    assert dataset.task == "classification"
+    assert dataset.class_names == tuple(str(3 * k) for k in range(30))
+    assert any("bytes in IDX files are labels (--task" in note for note in dataset.notes)
+    assert from_arrays(tmp_path, task="regression").task == "regression"
+    np.savez(tmp_path / "a.npz", X=PIXELS, y=labels)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a.npz").rename(tmp_path / "a" / "a.npz")
+    assert from_arrays(tmp_path / "a").task == "regression"
+
+
+def test_packed_and_unpacked_files_side_by_side(tmp_path):
+    for name, array in (("images-idx3", PIXELS), ("labels-idx1", DIGITS)):
+        content = idx_bytes(array)
+        (tmp_path / f"train-{name}-ubyte").write_bytes(content)
+        (tmp_path / f"train-{name}-ubyte.gz").write_bytes(gzip.compress(content))
+    (tmp_path / "class-idx.json").write_text("{}")  # not of MNIST's form
+    assert len(from_arrays(tmp_path).split.digest) > 0
+    (tmp_path / "train.images.idx3").write_bytes(idx_bytes(PIXELS))
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte and train\.images\.idx3 hold an"):
+        from_arrays(tmp_path)
+
+
+def test_a_folder_says_where_its_arrays_are(tmp_path):
+    (tmp_path / "MNIST" / "raw").mkdir(parents=True)
+    (tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte").write_bytes(idx_bytes(PIXELS))
+    for place in (tmp_path, tmp_path / "MNIST"):
+        with pytest.raises(DataError, match=r"; there is in .*raw$"):
+            kind_of(place)
 
 
 def test_parts_in_the_file_are_kept(tmp_path):
@@ -181,12 +216,15 @@ def test_arrays_that_are_not_found_are_named(tmp_path):
 def test_damaged_idx_files_are_refused(tmp_path, packed):
     good = idx_bytes(PIXELS)
     head = bytes([0, 0, 8, 3]) + struct.pack(">3I", 2**31, 2**31, 2**31)
-    for k, bad in enumerate(
-        (good[:-1], good + b"x", good[:7], b"", b"nonsense", head, b"\1" + good)
-    ):
+    no_file_of_it, header, length = "it begins with", "header is damaged", "the header says"
+    damaged = [
+        (good[:-1], length), (good + b"x", length), (good[:7], header), (head, header),
+        (b"", no_file_of_it), (b"nonsense", no_file_of_it), (b"\1\1" + good[2:], no_file_of_it),
+    ]  # fmt: skip
+    for k, (bad, why) in enumerate(damaged):
         path = tmp_path / f"{k}-idx3-ubyte"
         path.write_bytes(gzip.compress(bad) if packed else bad)
-        with pytest.raises(DataError):
+        with pytest.raises(DataError, match=why):
             read_idx(path)
     path.write_bytes(gzip.compress(good)[:-9])
     with pytest.raises(DataError):

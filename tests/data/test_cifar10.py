@@ -77,6 +77,7 @@ def test_the_environment_and_the_cache_are_searched(make, tmp_path, monkeypatch)
 
 
 def test_cache_folder_of_each_system(monkeypatch, tmp_path):
+    monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
     monkeypatch.setenv("XDG_CACHE_HOME", "/x")
     monkeypatch.setattr(sys, "platform", "linux")
     assert cache_folder() == Path("/x/handgrad")
@@ -266,3 +267,32 @@ def test_loading_stays_below_a_gigabyte_and_a_half():
         check=True,
     )
     assert int(done.stdout) * 1024 < 1.5e9
+
+
+TRAIN = """
+import sys
+from pathlib import Path
+from handgrad.cli import main
+options = ["--set", "training.epochs=1", "--set", "data.num_training=5000", "--out", sys.argv[1]]
+sys.argv = ["handgrad", "train", "--dataset", "cifar10", *options]
+try:
+    main()
+except SystemExit as end:
+    assert not end.code
+status = Path("/proc/self/status").read_text()
+print(status.split("VmHWM:")[1].split("kB")[0])
+"""
+
+
+@needs_files
+@pytest.mark.cifar10
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_a_training_needs_at_most_450_megabytes_with_its_test_and_its_report(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", TRAIN, str(tmp_path)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(done.stdout.split()[-1]) * 1024 < 450e6

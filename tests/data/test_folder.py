@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -107,6 +108,22 @@ def test_folders_of_parts_are_kept(tmp_path):
         start = {"train": "train", "val": "valid", "test": "TEST"}[part]
         assert all(name.startswith(start) for name in names)
         assert len(names) == {"train": 20, "val": 4, "test": 6}[part]
+
+
+def test_classes_that_no_training_picture_has_are_counted(tmp_path):
+    for part, classes in (("train", "ab"), ("test", "abcdefghij")):
+        for name in classes:
+            (tmp_path / part / name).mkdir(parents=True)
+            for k in range(3):
+                Image.new("L", (8, 8), 30 * k).save(tmp_path / part / name / f"{k}.png")
+    notes = from_folder(tmp_path, val=0.3).notes
+    assert (
+        "no training row is of c, d, e, f, g and 3 more: a network cannot learn those classes"
+        in notes
+    )
+    shutil.rmtree(tmp_path / "train" / "b")
+    with pytest.raises(DataError, match=r"of fewer than two classes \(of 'a' alone\)"):
+        from_folder(tmp_path, val=0.3)
 
 
 def test_without_validation_folders_training_pictures_are_split(tmp_path):

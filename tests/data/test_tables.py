@@ -198,6 +198,55 @@ def test_a_table_without_a_header(write):
     assert read_table(write("1,2\n3,4\n"), header=True).table.names == ("1", "2")
 
 
+BELOW = [f"{k % 5}.5,{k % 7}.25,{k % 3},{'xy'[k % 2]}" for k in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("above", "head", "count"),
+    [
+        (['"Data Source",World Bank', "", "Last Updated,2024-06-28", ""], "a,b,c,kind", 40),
+        (["Extract of March,,,", "Account,00012345,,"], "a,b,c,kind", 40),
+        (["one cell"], "a,b,c,kind", 40),
+        (["# a comment", "a title"], "2018,2019,2020,kind", 40),  # years are names
+        ([], "0,1,2,kind", 40),  # as pandas calls columns
+        ([], ",b,c,kind", 40),
+        ([], ",,,x", 41),
+        (["0.5,,,x"], "1.5,,,y", 42),  # rows with gaps, and no header
+        (["a,b,c,kind"], ",,,x", 41),  # a row with gaps behind the header
+    ],
+)
+def test_lines_above_a_table_are_left_out_and_its_header_is_found(write, above, head, count):
+    file = open_csv(write("\n".join([*above, head, *BELOW])))
+    blocks = list(file.blocks())
+    assert [len(column) for column in blocks[0].values()] == [count] * 4
+    left_out = count == 40 and bool(above)
+    assert any("lines above the table" in note for note in file.notes) == left_out
+    if count == 40:
+        assert file.names == [name or "column1" for name in head.split(",")]
+        assert next(iter(blocks[0].values()))[0] == "0.5"
+    else:
+        assert file.has_header == (above == ["a,b,c,kind"])
+
+
+def test_whole_numbers_that_count_on_in_many_rows_are_no_header(write):
+    file = open_csv(write("\n".join(f"{k},{k + 1},{k + 2}" for k in range(30))))
+    assert not file.has_header
+
+
+@pytest.mark.parametrize("head", ["a,name,kind", '"a,name,kind"'])
+def test_lines_in_quotation_marks_as_a_whole(write, head):
+    rows = [f'{k % 7},"Li, {"AB"[k % 2]}",{"xy"[k % 2]}' for k in range(40)]
+    inside = [row.replace('"', '""') for row in rows]
+    plain = from_table(write("\n".join([head.strip('"'), *rows])), "kind")
+    path = write("\n".join([head, *(f'"{row}"' for row in inside)]), "quoted.csv")
+    dataset = from_table(path, "kind")
+    assert dataset.fingerprint() == plain.fingerprint()
+    assert any("in quotation marks as a whole" in note for note in dataset.notes)
+    for text in ("Li, A", "Li, Ann B"):  # one column of texts, and no table within
+        path = write("\n".join(["name", *(f'"{text}"' for _ in range(9))]), "names.csv")
+        assert list(read_table(path).table.columns) == ["name"]
+
+
 def test_numbers_in_texts_of_people():
     texts = ["1,234.5", "12 %", "$3", "-1e3", None, "1_0", ".5", "x"]
     expected = [1234.5, 12, 3, -1000, np.nan, np.nan, 0.5, np.nan]

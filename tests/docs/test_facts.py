@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import numpy as np
 import pytest
+from engines.toom_cook import PROMISED, ceiling
 
 from handgrad import Solver, engines, interop, layers, models
 from handgrad.checker import folder as checked_folder
@@ -54,6 +55,11 @@ def products(transform):
     """Multiplications per output of a tile of n x n outputs: (n + 2)^2 / n^2, three for each pair of +-i."""
     outputs, points = transform
     return round(points**2 / outputs**2, 2)
+
+
+def theorem(size):
+    """What is promised of a Winograd tile, and the theorem's bound, in eps of the tile's largest sum."""
+    return PROMISED[size], round(ceiling(size))
 
 
 def trials(seeds):
@@ -231,6 +237,9 @@ FACTS = [
     ),
     ("index.md", "Read how 45 layers do it", lambda: len(files_of_layers()) >= 45),
     ("getting-started.md", "Both need Python 3.11 or newer", oldest_python),
+    ("engines.md", "8 | 16 | 224 |", lambda: theorem(2) == (16, 224)),
+    ("engines.md", "23 | 64 | 2,514 |", lambda: theorem(4) == (64, 2514)),
+    ("engines.md", "57 (of 80,000) | 64 | 25,077 |", lambda: theorem(8) == (64, 25077)),
     ("engines.md", "| 2 x 2 | 0, ±1, infinity | 4 |", lambda: products((2, 4)) == 4),
     ("engines.md", "| 4 x 4 | 0, ±1/√2, ±√2, infinity | 2.25 |", lambda: products((4, 6)) == 2.25),
     ("engines.md", "infinity | 1.89 |", lambda: products((8, 11)) == 1.89),

@@ -59,9 +59,12 @@ def test_strange_memory_comes_back_native_and_aligned(rng, strange):
     assert w.dtype.isnative
 
 
-@pytest.mark.parametrize(
-    "dtype", ["float16", "longdouble", "complex64", "bool", "object", "U3", "S3", "M8[s]", "V8"]
-)
+OTHERS = ["float16", "longdouble", "complex64", "bool", "object", "U3", "S3", "M8[s]", "V8"]
+if np.dtype("longdouble") == np.float64:  # Windows, and Apple's processors
+    OTHERS.remove("longdouble")
+
+
+@pytest.mark.parametrize("dtype", OTHERS)
 @pytest.mark.parametrize("name", ["x", "w"])
 def test_other_dtypes_are_refused_by_name(dtype, name):
     arrays = {"x": np.ones(2), "w": np.ones(2)}

@@ -171,6 +171,28 @@ def test_the_steady_state_asks_the_system_for_nothing():
     assert _kernels.buffer_statistics()[0] == in_use
 
 
+def resident():
+    text = Path("/proc/self/status").read_text()
+    return 1024 * int(text.split("RssAnon:")[1].split()[0])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_memory_that_is_given_back_leaves_the_process():
+    x = np.ones((1000, 4, 25, 25), np.float32)
+    layers.relu_forward(x, engine="native")
+    native.control.give_memory_back()  # from now on malloc keeps blocks of this size
+    kept, between = [], []
+    for _ in range(12):
+        kept.append(layers.relu_forward(x, engine="native"))
+        between.append(np.ones(200_000, np.uint8))  # stays, so that no block is at the end
+    before = resident()
+    del kept
+    native.control.give_memory_back()
+    assert before - resident() > 10 * x.nbytes
+    assert _kernels.buffer_statistics()[1] == 0
+    assert len(between) == 12
+
+
 @pytest.mark.thorough(keep=6)
 @pytest.mark.parametrize("work", [train, every_kernel, steps])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

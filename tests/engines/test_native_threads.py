@@ -110,6 +110,7 @@ def test_twenty_trainings_are_the_same():
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_forks_while_another_thread_trains():
     with setting(threads=3):
         expected, got = trained(), []
@@ -139,6 +140,7 @@ def test_several_python_threads_compute_at_once():
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_computes():
     with setting(threads=3):
         expected = step()

@@ -1,10 +1,11 @@
 """The fuzzers' targets on random bytes, and on damaged copies of what they read."""
 
+import json
 import random
 
 import numpy as np
 import pytest
-from fuzzing import targets
+from fuzzing import run, targets
 
 from handgrad import engines
 from handgrad.errors import DataError
@@ -76,3 +77,18 @@ def test_groups_that_do_not_fit_are_refused(shape):
         _kernels.groupnorm_backward(x, x, np.ones(shape, np.float32), ones)
     with pytest.raises(ValueError, match="does not fit"):
         _kernels.groupnorm_backward(x, x, np.ones((2, 2), np.float32), ones[:3])
+
+
+def test_processor_hours_are_added_up(tmp_path, monkeypatch):
+    monkeypatch.setenv("HANDGRAD_GOALS", str(tmp_path / "goals.jsonl"))
+    assert run.spent_before("cifar") == (0, 0)
+    figure = "{} inputs by libFuzzer to the CIFAR-10 reader in {} processor hours: 0 crashes"
+    lines = [
+        {"test": "cifar", "passed": True, "figure": figure.format("1,500", "0.25")},
+        {"test": "cifar", "passed": True, "figure": figure.format("12,500", "1.50")},
+        {"test": "cifar", "passed": False, "figure": figure.format("99", "9.00")},
+        {"test": "tensors", "passed": True, "figure": figure.format("7", "7.00")},
+        {"test": "cifar", "passed": True, "figure": "96.1 % of the lines"},
+    ]
+    (tmp_path / "goals.jsonl").write_text("\n".join(map(json.dumps, lines)), "utf-8")
+    assert run.spent_before("cifar") == (12_500, 1.5)

@@ -67,6 +67,23 @@ def test_what_a_user_wrote_is_text(shown, opened):
     page.check()
 
 
+def test_sentences_show_code_as_code(shown, opened):
+    page = opened(shown.address)
+    made = page.page.evaluate(
+        """async (texts) => {
+          const { h, prose } = await import(new URL("dom.js", document.querySelector("script").src));
+          return texts.map((text) => h("p", {}, prose(text)).innerHTML);
+        }""",
+        ["right with `x < 0` in place of `x > 0`", "no code", "one ` alone", None],
+    )
+    assert made == [
+        "right with <code>x &lt; 0</code> in place of <code>x &gt; 0</code>",
+        "no code",
+        "one ` alone",
+        "",
+    ]
+
+
 def test_the_keyboard_alone_is_enough(shown, opened):
     page = opened(shown.address)
     page.page.wait_for_selector("table.runs tbody a")

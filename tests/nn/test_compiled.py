@@ -66,6 +66,15 @@ NETWORKS = {
         nn.Affine(9), nn.Tanh(), nn.Affine(8), nn.Sigmoid(), nn.Affine(7), nn.ELU(0.7), nn.Affine(6),
         nn.LeakyReLU(0.2), nn.Affine(7), nn.GELU(), nn.Affine(5), nn.GELU("tanh"), nn.Affine(3),
     ),
+    "sequences": lambda: _sequential(
+        nn.Conv1d(8, 5, pad=2), nn.BatchNorm1d(), nn.ReLU(), nn.MaxPool1d(2),
+        nn.Conv1d(8, 3, stride=2, groups=2), nn.GELU(), nn.AvgPool1d(2, 1), nn.Dropout(0.7),
+        nn.Conv1d(6, 2, dilation=2, bias=False),
+        nn.BatchNorm1d(scale=False), nn.Tanh(), nn.Affine(3), shape=(3, 40),
+    ),
+    "means of sequences": lambda: _sequential(
+        nn.Conv1d(4, 3), nn.ReLU(), nn.GlobalAvgPool1d(), nn.Affine(3), shape=(2, 12)
+    ),
     "dropout": lambda: _sequential(nn.Affine(8), nn.ReLU(), nn.Dropout(0.6), nn.Affine(3)),
     "dropout of its own": lambda: _sequential(
         nn.Affine(8), nn.Dropout(0.6, rng=1), nn.Affine(8), nn.Dropout(0.5, rng=np.random.RandomState(2)),

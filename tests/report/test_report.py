@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -13,7 +14,14 @@ from safetensors.numpy import save_file
 
 from handgrad.errors import DataError, ShapeError
 from handgrad.report import visualize_grid, write_report
-from handgrad.report.figures import BLUE, filters_figure, smooth, training_figure
+from handgrad.report.figures import (
+    BLUE,
+    filters_figure,
+    new_figure,
+    png,
+    smooth,
+    training_figure,
+)
 
 NAMES = ["cat", "<script>alert(1)</script>", "dog & co"]
 
@@ -171,3 +179,29 @@ def test_a_mean_of_one_step_is_not_drawn(steps, labels):
     texts = [text.get_text() for text in training_figure(history).axes[0].get_legend().get_texts()]
     assert len(texts) == labels
     assert "mean of 1 steps" not in texts
+
+
+def test_letters_of_other_fonts_are_taken_and_those_of_none_said_once():
+    figure = new_figure(3, 2)
+    title = figure.suptitle("\u65e5 \U0001d4d0")  # a sun, and a script A that STIX has
+    before = title.get_family()
+    boxes = set()
+    png(figure, boxes=boxes)
+    assert boxes <= {"\u65e5"}  # where a font has it, none is left
+    assert title.get_family()[: len(before)] == before
+    assert any("STIX" in name or "Math" in name for name in title.get_family())
+    figure.suptitle("\U000e1234")  # which no font has
+    with pytest.warns(UserWarning, match="no installed font has the letters .; pictures") as said:
+        png(figure)
+    assert len(said) == 1
+    other = new_figure(3, 2)
+    other.suptitle("\U000e1234")
+    png(other, boxes=boxes)
+    assert "\U000e1234" in boxes
+
+
+def test_other_warnings_of_a_figure_are_passed_on():
+    figure = new_figure(3, 2)
+    figure.draw = lambda renderer: warnings.warn("of its own", stacklevel=1)
+    with pytest.warns(UserWarning, match="of its own"):
+        png(figure)

@@ -1,5 +1,6 @@
 """A training that is interrupted at a line of its sources."""
 
+import os
 import sys
 
 
@@ -9,7 +10,7 @@ def is_interrupted(work, at, files):
 
     def trace(frame, event, arg):
         nonlocal seen
-        if not frame.f_code.co_filename.endswith(files):
+        if not frame.f_code.co_filename.replace(os.sep, "/").endswith(files):
             return None
         if event == "line":
             seen += 1

@@ -213,6 +213,7 @@ def whole_run(tmp_path_factory):
     return folder
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends a process no signal")
 @pytest.mark.thorough(keep=4)
 @pytest.mark.parametrize(
     ("name", "at"), [("SIGINT", 30), ("SIGTERM", 57), ("SIGKILL", 45), ("SIGKILL", 83)]
@@ -237,7 +238,7 @@ def test_stop_on_signal_gives_the_handlers_back(name):
     class Interrupt(Callback):
         def on_step_end(self, solver, record):
             if record["iteration"] == 2:
-                os.kill(os.getpid(), number)
+                signal.raise_signal(number)
 
     stop = StopOnSignal()
     solver = solver_of(callbacks=[stop, Interrupt()])
@@ -278,9 +279,9 @@ def test_a_signal_that_somebody_catches_is_left_to_them():
 def test_a_second_signal_acts_as_without_the_callback():
     class Impatient(Callback):
         def on_step_end(self, solver, record):
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
             assert solver.stop_reason == "interrupted"
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
         solver_of(callbacks=[StopOnSignal(), Impatient()]).train()

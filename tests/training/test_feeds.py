@@ -1,5 +1,6 @@
 """Rows that a plan reads as they are stored, or in blocks that are made ahead: the bits of single steps."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,10 @@ from handgrad.data.cache import StoredImages
 from handgrad.data.rows import Rows
 from handgrad.training import Callback, Solver, ahead, compiled, feeds
 from handgrad.training.checkpoint import save_checkpoint
+
+TOO_SHORT = (
+    OSError if os.name == "nt" else ValueError
+)  # what mapping behind the end of a file raises
 
 pytestmark = pytest.mark.skipif(
     "native" not in engines.available(), reason="the native engine is not built"
@@ -142,7 +147,7 @@ def test_rows_of_a_file_are_those_that_were_written(dtype, tmp_path):
     with pytest.raises(IndexError):
         stored[np.array([5])]
     (tmp_path / "rows").write_bytes(b"in front" + rows[:3].tobytes())
-    with pytest.raises(ValueError, match="mmap length"):
+    with pytest.raises(TOO_SHORT):
         stored[np.array([4])]
 
 
@@ -163,10 +168,11 @@ def test_rows_are_read_by_what_is_given(by, tmp_path):
     with pytest.raises(IndexError):
         stored.read(np.array([300]), read)
     (tmp_path / "rows").write_bytes(b"in front" + rows.tobytes()[:-1])
-    with pytest.raises(ValueError, match="mmap length"):
+    with pytest.raises(TOO_SHORT):
         stored.read(np.array([299]), read)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="files are mapped there")
 def test_the_native_reader_takes_nothing_that_does_not_fit(tmp_path):
     read = engines.get("native").plans.read_rows
     (tmp_path / "rows").write_bytes(bytes(range(60)))

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import handgrad
 from handgrad import data
 from handgrad.errors import CheckpointError, OptionError
 from handgrad.report import write_report
-from handgrad.training import load_model_arrays
+from handgrad.training import Callback, load_model_arrays
 from handgrad.training.config import RunConfig
 from handgrad.training.defaults import choose
 from handgrad.training.run import resume_run, start_run
@@ -49,6 +50,42 @@ def finished(tmp_path_factory):
         run.evaluate()
         runs[task] = run
     return runs
+
+
+def test_a_run_that_ends_lets_go_of_the_memory_of_its_steps(tmp_path):
+    run = started(tmp_path, "classification")
+    plans = []
+
+    class Look(Callback):
+        def on_epoch_end(self, solver, record):
+            if solver.planned._plan is not None:
+                plans.append(ref(solver.planned._plan))
+
+    run.train([Look()])
+    assert plans
+    assert plans[-1]() is None
+    run.solver.num_epochs = 1
+    run.solver.train()  # takes its steps by a new plan
+    assert run.solver.planned._plan is not None
+
+
+@pytest.mark.parametrize(
+    ("task", "loss"),
+    [
+        ("classification", "focal"),
+        ("classification", "svm"),
+        ("classification", {"name": "focal", "gamma": 1.0}),
+        ("regression", "quantile"),
+        ("regression", {"name": "quantile", "quantile": 0.6}),
+    ],
+)
+def test_another_loss_than_the_first_of_the_task(tmp_path, task, loss):
+    dataset = data.from_arrays(X, TARGETS[task])
+    run = handgrad.training.train(dataset, tmp_path, {"model.loss": loss, "training.epochs": 20})
+    assert run.model._loss.name == (loss if isinstance(loss, str) else loss["name"])
+    assert not [record for record in run.history if "initial loss" in record.get("text", "")]
+    score = {"classification": "accuracy", "regression": "r2"}[task]
+    assert run.evaluate()["metrics"][score] > 0.5
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -19,6 +19,7 @@ from training.toys import StopAt, flat, solver_of
 from handgrad.errors import CheckpointError
 from handgrad.training import Checkpointer, latest_checkpoint, load_checkpoint
 
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows cannot sync folders")
 NEW = "checkpoint-00000007.safetensors"
 
 

@@ -139,7 +139,7 @@ def test_printed_lines_and_their_order(capsys, tmp_path):
     loss, train, val = solver.loss_history, solver.train_acc_history, solver.val_acc_history
 
     def saved(epoch):
-        return f'Saving checkpoint to "{tmp_path}/run_epoch_{epoch}.safetensors"'
+        return f'Saving checkpoint to "{tmp_path / f"run_epoch_{epoch}.safetensors"}"'
 
     assert capsys.readouterr().out.splitlines() == [
         f"(Iteration 1 / 6) loss: {loss[0]:f}",

@@ -56,6 +56,26 @@ def test_a_search_from_one_command(files, tmp_path, capsys):
     assert f"trial {best.number}, validation accuracy {best.value:.4f}" in second
 
 
+def test_a_search_over_a_table_of_ones_own(tmp_path, monkeypatch, capsys):
+    """A configuration that names data and no network gets the network that train would choose."""
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{k % 7},{k % 5},{k % 7 * 2.5}" for k in range(70)]
+    (tmp_path / "t.csv").write_text("\n".join(["a,b,price", *rows]))
+    (tmp_path / "run.toml").write_text(
+        '[data]\npath = "t.csv"\ntarget = "price"\n[training]\nepochs = 1\n'
+    )
+    (tmp_path / "space.toml").write_text(
+        'optimizer.learning_rate = {type = "log", low = 1e-4, high = 1e-2}\n'
+    )
+    line = ["tune", "--config", "run.toml", "--space", "space.toml", "--trials", "1"]
+    assert run([*line, "--workers", "1"]) == 0
+    assert "judged by validation r2" in capsys.readouterr().out
+    made = RunConfig.from_toml(tmp_path / "tune" / "best.toml")
+    assert (
+        made.model["loss"] == "mse"
+    )  # ConvNet, the network of a file that names none, has no such loss
+
+
 def test_cores_are_shared_out():
     assert [sum(shares(8, n)) for n in range(1, 9)] == [8] * 8
     assert max(shares(8, 3)) - min(shares(8, 3)) == 1

@@ -259,6 +259,7 @@ OTHERS = {  # function -> right arguments, made anew for each call
     "compare": lambda: {"a": net(), "b": net(), "X": X},
     "export": lambda: {"model": net(), "to": "safetensors", "out": folder() / "x"},
     "from_keras": lambda: {"model": folder() / "x.keras"},
+    "encoded": lambda: {"run": table_preprocessing(), "table": TABLE},
     "from_onnx": lambda: {"path": b""},
     "from_torch": lambda: {"module": None, "example": X},
     "load_state_dict": lambda: {"model": network(), "source": STATE},

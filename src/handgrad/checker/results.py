@@ -17,7 +17,7 @@ from urllib.parse import quote
 from handgrad.checker.points import Rubric, worth
 from handgrad.checker.records import RIGHT, UNTESTED
 from handgrad.checker.verdict_page import document, page
-from handgrad.html import marked
+from handgrad.html import prose
 
 if TYPE_CHECKING:
     from handgrad.checker.rubric import Class, Row
@@ -126,7 +126,7 @@ def overview(rubric: Rubric, found: Class) -> str:
     parts.append(
         f"<p>{len(found.rows)} submissions, {mean:.4g} of {rubric.total:g} points on average.</p>"
     )
-    parts += [f"<p>{marked(remark)}</p>" for remark in found.remarks]
+    parts += [f"<p>{prose(remark)}</p>" for remark in found.remarks]
     parts += [_matrix(rubric, found.rows), _problems(found.rows), _mistakes(rubric, found.rows)]
     parts += [_together(found), _libraries(found.rows)]
     return document("Overview", "".join(parts))
@@ -174,7 +174,7 @@ def _cell(rubric: Rubric, row: Row, function: str) -> str:
 
 
 def _problems(rows: list[Row]) -> str:
-    lines = [f"<li>{_linked(row)}: {marked(row.problem)}" for row in rows if row.problem]
+    lines = [f"<li>{_linked(row)}: {prose(row.problem)}" for row in rows if row.problem]
     return _listed("Not judged, or not all of it", lines)
 
 
@@ -191,7 +191,7 @@ def _mistakes(rubric: Rubric, rows: list[Row]) -> str:
         says, who = examples[key]
         names = ", ".join(_linked(row) for row in who)
         lines.append(
-            f"<li>{count}: <code>{escape(key[0])}</code>: {marked(says)} <small>({names})</small>"
+            f"<li>{count}: <code>{escape(key[0])}</code>: {prose(says)} <small>({names})</small>"
         )
     return _listed("Common mistakes", lines)
 
@@ -233,5 +233,5 @@ def _libraries(rows: list[Row]) -> str:
 def _listed(title: str, lines: list[str], remark: str = "") -> str:
     if not lines:
         return ""
-    words = f"<p><small>{marked(remark)}</small></p>" if remark else ""
+    words = f"<p><small>{escape(remark)}</small></p>" if remark else ""
     return f"<h2>{escape(title)}</h2>{words}<ul>{''.join(lines)}</ul>"

@@ -13,7 +13,7 @@ from handgrad.checker.points import parts
 from handgrad.checker.reading import docstring_lines
 from handgrad.checker.records import WRONG, Verdict
 from handgrad.checker.report import Report
-from handgrad.html import POLICY, marked
+from handgrad.html import POLICY, prose
 
 STYLE = """
 :root { color-scheme: light dark; --page: #fff; --ink: #222; --faint: #555; --number: #6b6b6b; --rule: #ddd;
@@ -114,7 +114,7 @@ def page(
     rows = "".join(_row(record, points) for record in records)
     details = "".join(_details(record) for record in records if record["causes"])
     head = "<th>points" if points is not None else ""
-    lines = "".join(f"<p>{marked(line)}</p>" for line in above)
+    lines = "".join(f"<p>{prose(line)}</p>" for line in above)
     return document(
         title,
         f'{lines}<table class="verdicts"><tr><th>function{head}<th>verdict<th>what</tr>{rows}</table>'
@@ -130,8 +130,8 @@ def _row(record: dict[str, Any], points: Mapping[str, str] | None) -> str:
     earned = ""
     if points is not None:
         earned = f'<td class="number">{escape(points.get(record["function"], ""))}'
-    notes = "".join(f"<br><small>note: {marked(one)}</small>" for one in record.get("cautions", ()))
-    return f'<tr><td>{name}{earned}<td class="{verdict}">{verdict}<td>{marked(what)}{notes}</tr>'
+    notes = "".join(f"<br><small>note: {prose(one)}</small>" for one in record.get("cautions", ()))
+    return f'<tr><td>{name}{earned}<td class="{verdict}">{verdict}<td>{prose(what)}{notes}</tr>'
 
 
 def _errors(errors: dict[str, Any]) -> str:
@@ -166,7 +166,7 @@ def _line(cause: dict[str, Any]) -> int:
 
 def _diagnosis(cause: dict[str, Any]) -> str:
     worst = f"<br><code>{escape(cause['worst'])}</code>" if cause["worst"] else ""
-    return marked(cause["says"]) + worst
+    return prose(cause["says"]) + worst
 
 
 def _beside(source: Sequence[tuple[int, str]], causes: Sequence[dict[str, Any]]) -> str:

@@ -28,5 +28,5 @@ def command(run: Path, licence: str | None, out: Path | None) -> None:
     if out is None:
         click.echo(card)
         return
-    atomic_write(out, card.encode())
+    atomic_write(out, card.encode(errors="replace"))
     click.echo(f"Card: {out}")

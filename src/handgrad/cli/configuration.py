@@ -170,7 +170,7 @@ def _for_own_data(given: dict[str, Any]) -> Chosen:
     table = {"name": kind_of(given["data.path"]), **own}
     with data_progress():
         dataset = load(**table)
-    choice = choose(dataset, table)
+    choice = choose(dataset, table, given)
     if "start_from" in given:
         choice = choice._replace(config=_like_the_start(choice.config, given["start_from"]))
         choice.reasons["model"] = f"network: that of {given['start_from']}"

@@ -112,7 +112,7 @@ def _settings(config: Path | None, space: Path | None, out: Path, options: dict[
     """Return the settings of the search: of the two files, or of the folder that has some."""
     from dataclasses import replace
 
-    from handgrad.training.config import RunConfig
+    from handgrad.cli.configuration import chosen_config
     from handgrad.tuning.search import kept_inputs, settings_of
     from handgrad.tuning.space import Space
 
@@ -132,7 +132,7 @@ def _settings(config: Path | None, space: Path | None, out: Path, options: dict[
         return replace(kept, out=str(out), **given)
     if config is None or space is None:
         raise click.UsageError("--config and --space go together")
-    made = RunConfig.from_toml(config)
+    made = chosen_config(config, None, None, {})
     known = {key: value for key, value in options.items() if value is not None}
     return settings_of(made, Space.from_toml(space), out, **known)
 

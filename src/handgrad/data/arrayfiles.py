@@ -35,14 +35,21 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """
     if path.is_dir():
         found: dict[str, np.ndarray] = {}
+        home: dict[str, str] = {}
         for file in sorted(path.iterdir()):
-            if not file.is_file() or file.name.startswith("."):
+            is_twin = (
+                file.suffix == ".gz" and file.with_suffix("").is_file()
+            )  # of what was unpacked
+            if not file.is_file() or file.name.startswith(".") or is_twin:
                 continue
             if is_idx(file) or file.suffix.lower() in (".npy", ".npz", ".safetensors"):
                 for name, array in read_arrays(file).items():
                     if name in found:
-                        raise DataError(f"{path}: two files hold an array called {name!r}")
-                    found[name] = array
+                        raise DataError(
+                            f"{path}: both {home[name]} and {file.name} hold an array called {name!r}; put "
+                            "one of them elsewhere"
+                        )
+                    found[name], home[name] = array, file.name
         if not found:
             raise DataError(f"{path}: holds no .npy, .npz, .safetensors or IDX files")
         return found

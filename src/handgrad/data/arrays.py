@@ -38,6 +38,7 @@ LAYOUTS: Final = ("images", "rows", "sequences")
 _CHANNELS: Final = (1, 3, 4)
 _CHUNK: Final = 256  # rows hashed at a time
 _MOST_AXES: Final = 8
+_LABELS: Final = "task: classification, since bytes in IDX files are labels (--task says otherwise)"
 
 
 @remembered
@@ -104,12 +105,14 @@ def from_arrays(
     as_text("x", x)
     settings: dict[str, Any] = {}
     named: Mapping[str, Any] = {}
+    are_labels = False
     if isinstance(path, str | PathLike):
         place = as_path("from_arrays", "path", path).expanduser()
         where, name = str(place), place.resolve().name.partition(".")[0]
         settings["path"] = str(place.resolve())
         named = read_arrays(_home(place))
         pairs = pairs_of(named, where, x, "" if y is None else _name("y", y))
+        are_labels = not task and _are_labels(place, pairs)
     else:
         where, name = "from_arrays", "arrays"
         if y is None:
@@ -119,8 +122,10 @@ def from_arrays(
         pairs = {"": (path, y)}
     X, columns, given = _joined(pairs, where)
     X, layout, notes = _laid_out(X, layout, where)
-    targets = targets_of(columns, task, where)
+    targets = targets_of(columns, "classification" if are_labels else task, where)
     notes += targets.notes
+    if are_labels:
+        notes.append(_LABELS)
     class_names = _class_names(named, targets)
     aside = {
         "groups": _beside("group", group, named, len(X), where),
@@ -157,6 +162,13 @@ def _home(path: Path) -> Path:
     if not path.exists():
         raise DataError(f"{path}: there is no such file or folder")
     return path
+
+
+def _are_labels(path: Path, pairs: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> bool:
+    """Whether the targets are bytes of IDX files, however many different ones there are."""
+    files = path.parent.iterdir() if path.is_file() else path.iterdir()
+    is_byte = all(y.dtype == np.uint8 and y.ndim == 1 for _, y in pairs.values())
+    return is_byte and any(is_idx(file) for file in files)
 
 
 def _name(option: str, value: Any) -> str:

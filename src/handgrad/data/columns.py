@@ -121,9 +121,7 @@ class Column:
         """Return the numbers (N, features), float64, that the rows of a `column` give."""
         if self.kind == "category":
             return self._marks(as_texts(column))
-        if self.format and column.dtype.kind == "O":
-            column = dates_of(column.tolist(), self.format)
-        value = as_numbers(column)
+        value = self.values(column)
         missing = np.isnan(value)
         value = np.where(missing, self.fill, value)
         check_size(self.name, value)
@@ -132,6 +130,12 @@ class Column:
             turn = 2 * np.pi * _part(value, part)
             out += [np.sin(turn), np.cos(turn)]
         return np.stack([*out, *([missing] if self.gaps else [])], axis=1).astype(np.float64)
+
+    def values(self, column: np.ndarray) -> np.ndarray:
+        """Return the rows of a column that is no category as float64; gaps are NaN, dates seconds."""
+        if self.format and column.dtype.kind == "O":
+            column = dates_of(column.tolist(), self.format)
+        return as_numbers(column)
 
     def _marks(self, texts: np.ndarray) -> np.ndarray:
         places = {level: k for k, level in enumerate(self.levels)}
@@ -281,14 +285,15 @@ class TablePreprocessing:
         out = np.empty((len(table), len(self.feature_names)), self.dtype)
         start = 0
         for column in self.columns:
-            self._check(column, table)
+            self.check(column, table)
             numbers = column.numbers(table[column.name])
             part = slice(start, start + numbers.shape[1])
             out[:, part] = (numbers - self.mean[part]) / self.std[part]
             start = part.stop
         return out
 
-    def _check(self, column: Column, table: Table) -> None:
+    def check(self, column: Column, table: Table) -> None:
+        """Raise DataError if `table` lacks the `column`."""
         if column.name in table:
             return
         near = nearest(column.name, table.names)

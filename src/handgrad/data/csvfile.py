@@ -9,7 +9,12 @@ delimiter       what a first line such as ``sep=;`` says, which Excel writes; el
                 semicolon, tab, bar and blanks: which gives the most lines one count of
                 cells above one
 decimal sign    a comma, if more cells are numbers with a comma than with a point
-header          the first line, unless it holds numbers, or the same texts, as the lines below it do
+header          the first line, unless it holds numbers, or the same texts, as the lines below it do;
+                years or numbers from 0 or 1 on, one more in each cell, are names
+lines above     a title and the like, above the first line that has the cells of nearly all lines, are
+                left out; so are lines of blank cells, but for less than half
+quoted lines    lines that are one quoted cell each, which holds as many cells as the header, are
+                taken out of their quotation marks
 ==============  ==================================================================================
 
 Lines that begin with # before the header are comments.  Cells are read by Python's ``csv``, block by block.
@@ -36,6 +41,7 @@ MAX_COLUMNS: Final = 10_000
 MAX_LINE: Final = 64 << 20  # characters
 BLOCK: Final = 20_000  # rows at a time
 _SAMPLE: Final = 200  # lines that are looked at
+_ABOVE: Final = 20  # lines that may stand above a table
 _SAMPLE_BYTES: Final = 1 << 20
 _MARKS: Final = (
     (b"\xef\xbb\xbf", "utf-8-sig"),
@@ -61,6 +67,8 @@ class CsvFile:
         skip: whether lines of another length are left out.
         skipped: their numbers, known when all blocks were read.
         notes: on guesses.
+        is_quoted: whether each line as a whole is in quotation marks.
+        above: the number of the last line above the table.
     """
 
     path: Path
@@ -72,6 +80,8 @@ class CsvFile:
     skip: bool
     skipped: list[int]
     notes: list[str]
+    is_quoted: bool = False
+    above: int = 0
 
     def blocks(self, size: int = BLOCK) -> Iterator[dict[str, list[str | None]]]:
         """Yield up to `size` rows at a time: name -> texts, None for gaps."""
@@ -83,7 +93,8 @@ class CsvFile:
     ) -> Iterator[tuple[dict[str, list[str | None]], dict[int, str]]]:
         """Yield what `blocks` yields, and what is wrong with rows that were kept as gaps, by their place."""
         self.skipped = []
-        rows = _numbered_rows(self.path, self.encoding, self.delimiter)
+        rows = _numbered_rows(self.path, self.encoding, self.delimiter, self.is_quoted)
+        rows = (row for row in rows if row[0] > self.above)
         if self.has_header:
             next(rows, None)
         while block := list(islice(self._checked(rows, keep), size)):
@@ -139,12 +150,23 @@ def open_csv(
     lines = list(islice(_lines(path, encoding), _SAMPLE))
     if not any(line.strip() for line in lines):
         raise DataError(f"{path}: the file is empty")
+    lines, is_quoted = _out_of_quotes(lines)
+    if is_quoted:
+        notes.append("each line is in quotation marks as a whole, which are taken off")
     if not delimiter:
         delimiter = _stated_delimiter(path, encoding) or _guess_delimiter(lines)
-    sample = [row for _, row in islice(_numbered_rows(path, encoding, delimiter), _SAMPLE)]
-    if not sample:
+    rows = _numbered_rows(path, encoding, delimiter, is_quoted)
+    numbered = list(islice(rows, _SAMPLE))
+    if not numbered:
         raise DataError(f"{path}: the file holds no rows")
-    first, rest = sample[0], sample[1:]
+    sample = [row for _, row in numbered]
+    over = _lines_above(sample)
+    above = numbered[over - 1][0] if over else 0
+    if over:
+        notes.append(
+            f"{over} lines above the table are left out, of which the first is {shown(sample[0])}"
+        )
+    first, *rest = sample = sample[over:]
     if len(first) > MAX_COLUMNS:
         raise DataError(
             f"{path}: {len(first):,} columns, at most {MAX_COLUMNS:,} are read; is every line a "
@@ -165,7 +187,9 @@ def open_csv(
     if has_header and rest and all(len(row) == len(first) + 1 for row in rest):
         names = ["column1", *names]  # the header lacks the column of row names, as R writes it
     check_names(names)
-    return CsvFile(path, encoding, delimiter, decimal, has_header, names, skip, [], notes)
+    return CsvFile(
+        path, encoding, delimiter, decimal, has_header, names, skip, [], notes, is_quoted, above
+    )
 
 
 def _cell(text: str) -> str | None:
@@ -219,7 +243,45 @@ def _lines(path: Path, encoding: str) -> Iterator[str]:
         raise DataError(f"{path}: cannot be read as {encoding}: {one_line(error)}") from None
 
 
-def _numbered_rows(path: Path, encoding: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _out_of_quotes(lines: list[str]) -> tuple[list[str], bool]:
+    """Return the lines, and whether all but perhaps the first are one quoted cell that holds several.
+
+    Such lines are returned without their quotation marks.
+    """
+    try:
+        rows = [row for row in csv.reader(lines, skipinitialspace=True) if row]
+        begun = sum(line.lstrip().startswith('"') for line in lines)
+        if len(rows) < 2 or begun < len(rows) - 1 or any(len(row) > 1 for row in rows[1:]):
+            return lines, False
+        first = rows[0][0] if len(rows[0]) == 1 else lines[0]
+        inner = [first, *(row[0] for row in rows[1:])]
+        delimiter = _guess_delimiter(inner)
+        counts = {len(row) for row in csv.reader(inner, delimiter=delimiter, skipinitialspace=True)}
+    except csv.Error:
+        return lines, False
+    is_quoted = delimiter != " " and len(counts) == 1 and counts != {1}
+    return (inner, True) if is_quoted else (lines, False)
+
+
+def _lines_above(rows: Sequence[Sequence[str]]) -> int:
+    """Return how many rows stand above the table: shorter by two cells at least, or blank by half of them."""
+    counts = Counter(len(row) for row in rows[1:])
+    cells, often = counts.most_common(1)[0] if counts else (1, 0)
+    if cells < 3 or often < 0.8 * len(rows[1:]):
+        return 0
+    for k, row in enumerate(rows[:_ABOVE]):
+        blank = sum(not cell.strip() for cell in row) + max(0, cells - len(row))
+        if blank < 2 or 2 * blank < cells:
+            is_whole = any(len(above) == cells for above in rows[:k])  # perhaps a row with gaps
+            return (
+                k if rows[k + 1 :] and not (is_whole and not _is_header(row, rows[k + 1 :])) else 0
+            )
+    return 0
+
+
+def _numbered_rows(
+    path: Path, encoding: str, delimiter: str, is_quoted: bool = False
+) -> Iterator[tuple[int, list[str]]]:
     """Yield (number of the line, cells) of every line that is not blank."""
     lines = _lines(path, encoding)
     if delimiter == " ":
@@ -227,6 +289,8 @@ def _numbered_rows(path: Path, encoding: str, delimiter: str) -> Iterator[tuple[
     reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
     try:
         for row in reader:
+            if is_quoted and len(row) == 1:
+                row = next(csv.reader(row, delimiter=delimiter, skipinitialspace=True), [])
             if row and (len(row) > 1 or row[0].strip()):
                 yield reader.line_num, row
     except csv.Error as error:
@@ -288,10 +352,23 @@ def _guess_decimal(rows: Sequence[Sequence[str]], delimiter: str) -> str:
 
 def _is_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
     numbers = sum(bool(_NUMBER.fullmatch(cell.strip())) for cell in first)
+    if _counts_on(first) and not any(map(_counts_on, rest)):
+        return True
     if not numbers or not rest:
         return not numbers and not _is_repeated(first, rest)
-    below = sum(bool(_NUMBER.fullmatch(cell.strip())) for row in rest for cell in row) / len(rest)
-    return numbers < 0.5 * below
+    filled = [k for k, cell in enumerate(first) if cell.strip()]
+    cells = [row[k].strip() for row in rest for k in filled if k < len(row)]
+    return numbers < 0.5 * sum(bool(_NUMBER.fullmatch(cell)) for cell in cells) / len(rest)
+
+
+def _counts_on(row: Sequence[str]) -> bool:
+    """Whether all numbers of a row are whole, each one more than the one before: 0, 1, ... or years."""
+    cells = [cell.strip() for cell in row if _NUMBER.fullmatch(cell.strip())]
+    if len(cells) < 2 or not all(cell.isdecimal() and len(cell) < 6 for cell in cells):
+        return False
+    first = int(cells[0])
+    begins = 1800 <= first <= 2100 or (first in (0, 1) and len(cells) > 2)
+    return begins and [int(cell) for cell in cells] == list(range(first, first + len(cells)))
 
 
 def _is_repeated(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
@@ -299,7 +376,7 @@ def _is_repeated(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
     again = [
         any(len(row) > k and row[k] == cell for row in rest) for k, cell in enumerate(first) if cell
     ]
-    return bool(again) and sum(again) >= 0.5 * len(first)
+    return bool(again) and sum(again) >= 0.5 * len(again)
 
 
 def _column_names(first: Sequence[Any], has_header: bool) -> list[str]:

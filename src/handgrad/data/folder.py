@@ -325,10 +325,16 @@ def check_classes(
     """Return a note on classes that are in no training row but in others; DataError if there is none."""
     counts = {part: np.bincount(y[rows], minlength=len(names)) for part, rows in parts.items()}
     if (counts["train"] > 0).sum() < 2:
+        only = [name for name, count in zip(names, counts["train"], strict=True) if count]
         raise DataError(
-            f"{where}: the training rows are of fewer than two classes; a network needs two to tell apart"
+            f"{where}: the training rows are of fewer than two classes (of {shown(only[0])} alone); a "
+            "network needs two to tell apart"
+            if only
+            else f"{where}: there are no training rows"
         )
     unseen = [name for k, name in enumerate(names) if not counts["train"][k]]
     if unseen:
-        return [f"no training row is of {', '.join(unseen[:5])}: a network cannot learn that class"]
+        more = f" and {len(unseen) - 5} more" if len(unseen) > 5 else ""
+        text = f"no training row is of {', '.join(unseen[:5])}{more}: a network cannot learn"
+        return [f"{text} {'that class' if len(unseen) == 1 else 'those classes'}"]
     return []

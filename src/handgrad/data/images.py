@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import numpy as np
 
 from handgrad.data.brightness import Scale, as_eight_bits, scale_of
+from handgrad.data.pointers import check_no_pointer
 from handgrad.errors import DataError, OptionError, as_count, as_path, one_line
 
 if TYPE_CHECKING:
@@ -90,15 +91,24 @@ def _resized(
 @contextmanager
 def opened(source: Path | BinaryIO, name: str) -> Iterator[Picture]:
     """Open a picture; what goes wrong inside of the ``with`` block is a DataError that says `name`."""
-    from PIL import Image
-
-    with _named(name), Image.open(source, formats=FORMATS) as file:
+    with _named(name), _of_pillow(source, name) as file:
         if file.width * file.height > MAX_PIXELS:
             raise DataError(
                 f"{name}: the picture has {file.width}x{file.height} pixels, at most "
                 f"{MAX_PIXELS:,} are read; make it smaller first"
             )
         yield file
+
+
+def _of_pillow(source: Path | BinaryIO, name: str) -> Picture:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        return Image.open(source, formats=FORMATS)
+    except UnidentifiedImageError:
+        if isinstance(source, Path):
+            check_no_pointer(source, name)
+        raise
 
 
 @contextmanager

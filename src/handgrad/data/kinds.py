@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Final
 
 from handgrad.data.listing import SUFFIXES, walk_images
+from handgrad.data.pointers import check_no_pointer
 from handgrad.errors import DataError, as_path
 
 TABLES: Final = (
@@ -40,6 +42,7 @@ _FOREIGN: Final = (
     ".xpt",
 )
 ARRAYS: Final = (".npz", ".npy", ".safetensors")
+_IDX: Final = re.compile(r"[-._]idx\d|-ubyte|\.idx$")
 
 
 def kind_of(path: str | PathLike[str]) -> str:
@@ -59,6 +62,7 @@ def kind_of(path: str | PathLike[str]) -> str:
         return _kind_of_folder(path)
     if not path.exists():
         raise DataError(f"{path}: there is no such file or folder")
+    check_no_pointer(path)
     if _is_array(path):
         return "arrays"
     if path.suffix.lower() in _SHARDS and _has_images(path):
@@ -101,8 +105,7 @@ def shards_in(path: Path, depths: Sequence[str] = ("", "data/", "*/")) -> list[P
 
 def is_idx(path: Path) -> bool:
     """Whether `path` is one of MNIST's files, by its name."""
-    name = path.name.lower().removesuffix(".gz")
-    return name.endswith(("-ubyte", ".idx", "-idx1", "-idx3")) or "-idx" in name or ".idx" in name
+    return _IDX.search(path.name.lower().removesuffix(".gz")) is not None
 
 
 def _is_array(path: Path) -> bool:
@@ -125,9 +128,11 @@ def is_shards(path: Path) -> bool:
 
 def _kind_of_folder(path: Path) -> str:
     files = [entry for entry in sorted(path.iterdir()) if entry.is_file()]
-    if any(map(_is_array, files)):
+    arrays, shards = [file for file in files if _is_array(file)], shards_in(path)
+    for file in [*arrays, *shards[:1]]:
+        check_no_pointer(file)
+    if arrays:
         return "arrays"
-    shards = shards_in(path)
     if shards and _has_images(shards[0]):
         return "shards"
     if next(walk_images(path), None) is not None:
@@ -141,6 +146,10 @@ def _kind_of_folder(path: Path) -> str:
         )
     if shards:
         raise DataError(f"{path}: holds tables; give one of them, such as {shards[0]}")
+    deeper = next((p for p in sorted(path.glob("*/")) + sorted(path.glob("*/*/")) if p.is_dir()
+                   and any(_is_array(file) for file in p.iterdir() if file.is_file())), None)  # fmt: skip
+    if deeper is not None:
+        raise DataError(f"{path}: no data of a known kind in this folder; there is in {deeper}")
     raise DataError(f"{path}: no data of a known kind in this folder; known are {KNOWN}")
 
 

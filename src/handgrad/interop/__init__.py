@@ -4,6 +4,7 @@
 The foreign libraries are imported when they are used.
 """
 
+from handgrad.interop.columns import encoded
 from handgrad.interop.compare import compare
 from handgrad.interop.comparison import Comparison
 from handgrad.interop.export import Exported, export
@@ -24,6 +25,7 @@ __all__ = [
     "Scale",
     "Standardize",
     "compare",
+    "encoded",
     "export",
     "from_keras",
     "from_onnx",

@@ -6,6 +6,20 @@ static inline int NAME_clip(int value, int low, int high) {
   return value < low ? low : value > high ? high : value;
 }
 
+/* --- columns: the numbers of a table's columns; kind 0: the number, or value where it is missing (NaN);
+   1: whether it is value; 2: whether it is missing */
+static inline void NAME_columns(const float *x, const int32_t *source, const uint8_t *kind, const float *value,
+                                float *out, int count) {
+  for (int d = 0; d < count; ++d) {
+    const float v = x[source[d]];
+    const int missing = !(v <= 0.0f || v > 0.0f);
+    if (kind[d] == 0)
+      out[d] = missing ? value[d] : v;
+    else
+      out[d] = kind[d] == 1 ? (v >= value[d] && v <= value[d] ? 1.0f : 0.0f) : (missing ? 1.0f : 0.0f);
+  }
+}
+
 /* --- standardize: out = (x - mean) scale; each mean is that of `each` numbers in a row */
 static inline void NAME_standardize(const float *x, const float *mean, const float *scale, float *out, int count,
                                     int each) {

@@ -24,6 +24,20 @@ static inline int8_t NAME_nearest_int(float value) {
   return (int8_t)(near <= -128.0f ? -128 : near >= 127.0f ? 127 : (int)near);
 }
 
+/* --- columns: the numbers of a table's columns; kind 0: the number, or value where it is missing (NaN);
+   1: whether it is value; 2: whether it is missing */
+static inline void NAME_columns(const float *x, const int32_t *source, const uint8_t *kind, const float *value,
+                                float *out, int count) {
+  for (int d = 0; d < count; ++d) {
+    const float v = x[source[d]];
+    const int missing = !(v <= 0.0f || v > 0.0f);
+    if (kind[d] == 0)
+      out[d] = missing ? value[d] : v;
+    else
+      out[d] = kind[d] == 1 ? (v >= value[d] && v <= value[d] ? 1.0f : 0.0f) : (missing ? 1.0f : 0.0f);
+  }
+}
+
 /* --- quantize: q = x factor + shift, rounded; a factor and shift for each of `each` numbers in a row */
 static inline void NAME_quantize(const float *x, const float *factor, const float *shift, int8_t *out, int count,
                                  int each) {

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from handgrad.interop.c_memory import plan
-from handgrad.interop.c_out import Sizes, Text, _float, permuted, window_numbers
+from handgrad.interop.c_out import Sizes, Text, _float, columns_lines, permuted, window_numbers
 from handgrad.interop.int8_parts import Quantized, Step
 from handgrad.interop.network import POINTWISE, Node, size
 
@@ -30,16 +30,21 @@ def header(net: Quantized, name: str, *, bare: bool = False) -> tuple[str, Sizes
         text.places[value] = f"{text.name}_memory" + (f" + {offset}" if offset else "")
     text.places[network.output] = "scores"
     text.callers(network, prepared=True)
-    lines, end = [], memory.numbers
+    lines, end, buffers = [], memory.numbers, []
+    columns = network.images.columns if not bare else None
+    if columns is not None:
+        buffers.append(f"static float {text.name}_row[{len(columns.source)}];")
+        lines += columns_lines(text, columns, f"{text.name}_row")
     for given, (value, shape) in zip(text.given, network.inputs.items(), strict=True):
         factor, shift, each = net.first[value]
+        x = given if columns is None else f"{text.name}_row"
         text.places[value] = f"{text.name}_memory + {end}"
         end += size(shape)
         arrays = text.array(f"{given}_factor", factor), text.array(f"{given}_shift", shift)
-        lines.append(text.call("quantize", given, *arrays, text.places[value], size(shape), each))
+        lines.append(text.call("quantize", x, *arrays, text.places[value], size(shape), each))
     for step in net.steps:
         lines += _call(text, step)
-    buffers = [f"static int8_t {text.name}_memory[{max(end, 1)}];"]
+    buffers.append(f"static int8_t {text.name}_memory[{max(end, 1)}];")
     convs = [node for node in network.nodes if node.op == "conv"]
     sums = max((node.shape[2] for node in convs if _by_rows(node)), default=0)
     patches = max((4 * node.arrays["W"][0].size for node in convs if not _by_rows(node)), default=0)
@@ -47,7 +52,8 @@ def header(net: Quantized, name: str, *, bare: bool = False) -> tuple[str, Sizes
         buffers.append(f"static int32_t {text.name}_sums[{sums}];")
     if patches:
         buffers.append(f"static int16_t {text.name}_patches[{patches}];")
-    sizes = Sizes(text.bytes, end + 4 * sums + 2 * patches)
+    floats = 0 if columns is None else len(columns.source)
+    sizes = Sizes(text.bytes, end + 4 * (sums + floats) + 2 * patches)
     return text.whole(network, lines, buffers, sizes, bare, "int8"), sizes
 
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from handgrad.errors import OptionError
 from handgrad.interop.c_memory import plan
+from handgrad.interop.columns import Columns
 from handgrad.interop.network import (
     Network,
     Node,
@@ -139,8 +140,10 @@ class Text:
         functions = [body for n, body in self.library.items() if n in self.used]
         functions = [f.replace("NAME", name).rstrip() for f in functions]
         takes = ", ".join(f"const float *{x}" for x in self.given)
-        shapes = " and ".join(str(list(s)) for s in network.inputs.values())
-        pixels = f", pixels in 0..{images.levels}" if images.mean is not None and not bare else ""
+        prepared = images.mean is not None and not bare
+        given = [images.raw_shape(s) if prepared else s for s in network.inputs.values()]
+        shapes = " and ".join(str(list(s)) for s in given)
+        pixels = f", {images.said}" if prepared and images.raw != "rows" else ""
         count = size(network.shapes[network.output])
         head = [
             f"/* {network.name}, written by Handgrad: {kind} in C99 without allocation.",
@@ -149,6 +152,8 @@ class Text:
             f"#ifndef {guard}", f"#define {guard}", "",
         ]  # fmt: skip
         uses = "\n".join(functions)
+        if prepared and images.columns is not None:
+            head += ["/* " + str(images.columns).replace("*/", "* /") + " */"]
         head += ["#include <math.h>"] if "expf(" in uses else []
         head += (
             ["#include <stdint.h>"]
@@ -181,10 +186,27 @@ def _float(value: Any) -> str:
 
 def _prepared(text: Text, network: Network, offset: int) -> list[str]:
     (name, shape), *_ = network.inputs.items()
-    mean, scale, each = channel_arrays(network.images, shape)
-    text.places[name] = f"{text.name}_memory + {offset}"
-    arrays = text.array("pixels_mean", mean), text.array("pixels_scale", scale)
-    return [text.call("standardize", "x", *arrays, text.places[name], size(shape), each)]
+    images = network.images
+    mean, scale, each = channel_arrays(images, shape)
+    x, out = "x", f"{text.name}_memory + {offset}"
+    text.places[name] = out
+    lines = []
+    if images.columns is not None:
+        lines, x = columns_lines(text, images.columns, out), out
+    arrays = text.array(f"{images.raw}_mean", mean), text.array(f"{images.raw}_scale", scale)
+    return [*lines, text.call("standardize", x, *arrays, out, size(shape), each)]
+
+
+def columns_lines(text: Text, columns: Columns, out: str) -> list[str]:
+    """The line that makes the D numbers of the K of a table's columns."""
+    kinds = np.where(columns.gap, 2, np.where(columns.is_level, 1, 0))
+    value = np.where(columns.is_level, columns.level, columns.fill)
+    arrays = (
+        text.array("columns_source", columns.source, "int32_t"),
+        text.array("columns_kind", kinds, "uint8_t"),
+        text.array("columns_value", value),
+    )
+    return [text.call("columns", "x", *arrays, out, len(kinds))]
 
 
 def channel_arrays(images: Any, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, int]:

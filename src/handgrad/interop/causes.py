@@ -176,7 +176,7 @@ def _flatten_orders(node: Node, x: Value, then: Any) -> Iterator[Tried]:
         "NHWC": (0, 2, 3, 1), "NWHC": (0, 3, 2, 1), "NCWH": (0, 1, 3, 2), "NHCW": (0, 2, 1, 3),
         "NWCH": (0, 3, 1, 2),
     }  # fmt: skip
-    for name, order in orders.items():
+    for name, order in orders.items() if x.value.ndim == 4 else ():
         parts = (np.ascontiguousarray(a.transpose(order)).reshape(x.value.shape) for a in x)
         yield f"the image is flattened in {name} order, not NCHW", then(Value(*parts))
 

@@ -7,7 +7,7 @@ follows from the sizes of its numbers and the roundoff of the computation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from os import PathLike
 from typing import Any
@@ -32,7 +32,7 @@ from handgrad.interop.describe import describe
 from handgrad.interop.differences import backward_difference, forward_difference
 from handgrad.interop.gradients import gradients
 from handgrad.interop.match import holds, match
-from handgrad.interop.network import Network, with_pixels
+from handgrad.interop.network import Network, in_unit, with_pixels
 from handgrad.interop.onnx_seen import OnnxFile
 from handgrad.interop.rebuild import model_of
 from handgrad.interop.shares import share_difference
@@ -109,15 +109,35 @@ def compare(
         "dtype": dtype,
     }
     found = _compared(network, judged, xs, notes, engine=engine, seed=seed, **how)
-    wide = None if found.same else with_pixels(network)
-    if wide is None:
+    if found.same:
         return found
-    mean, std = (np.asarray(a, np.float64) for a in (network.images.mean, network.images.std))
-    words = "the other network takes pixels: the preprocessing was put in front of this one"
-    pixels = [xs[0] * std + mean]
-    again = _compared(wide, judged, pixels, (*notes, words), engine=engine, seed=seed, **how)
-    is_it = again.same or (again.cause is not None and again.layer != wide.nodes[0].name)
-    return again if is_it else found
+    known = [found]
+    for wide, added, rows, words in _wider(network, xs):
+        again = _compared(wide, judged, rows, (*notes, *words), engine=engine, seed=seed, **how)
+        if again.same:
+            return again
+        if again.cause is not None and again.layer not in added:
+            known.append(again)
+    return known[:2][-1]
+
+
+def _wider(
+    network: Network, xs: Sequence[Array]
+) -> Iterator[tuple[Network, set[str], Sequence[Array], list[str]]]:
+    """Yield the network with what files of `export` add, the names of that, the rows, and words."""
+    unit = in_unit(network)
+    in_front = "the other network takes {}: the preprocessing was put in front of this one"
+    behind = "the other network answers in the unit of the targets, as this one was made to do"
+    known = {*network.shapes}
+    if unit is not None:
+        yield unit, {*unit.shapes} - known, xs, [behind]
+    for inner, words in ((network, []), (unit, [behind])):
+        wide = None if inner is None else with_pixels(inner)
+        if wide is not None:
+            images = network.images
+            mean, std = (np.asarray(a, np.float64) for a in (images.mean, images.std))
+            words = [in_front.format(images.raw), *words]
+            yield wide, {*wide.shapes} - known, [xs[0] * std + mean], words
 
 
 def _compared(

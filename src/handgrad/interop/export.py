@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from os import PathLike
@@ -10,7 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from handgrad.data import Preprocessing
+from handgrad.data import Description, Preprocessing
+from handgrad.data.columns import TablePreprocessing
+from handgrad.data.scaling import ArrayPreprocessing
 from handgrad.errors import (
     CheckpointError,
     OptionError,
@@ -18,12 +21,14 @@ from handgrad.errors import (
     as_path,
     check_choice,
     check_dictionary,
+    check_name,
     nearest,
     shown,
 )
 from handgrad.files import atomic_write
+from handgrad.interop.columns import Columns
 from handgrad.interop.describe import describe
-from handgrad.interop.network import Images, Network, folded, without_dropout
+from handgrad.interop.network import Images, Network, folded, in_unit, without_dropout
 
 SUFFIXES = {
     "onnx": ".onnx", "torch": ".py", "keras": ".keras", "numpy": ".py", "c": ".h",
@@ -60,7 +65,8 @@ def export(
     """Write a network as a file of another library, or as one that needs none.
 
     Args:
-        model: a network of `handgrad.nn` or `handgrad.models`; a run folder or `TrainedRun`; or an ONNX file.
+        model: a network of `handgrad.nn` or `handgrad.models`, a run folder or `TrainedRun`, an estimator of
+            `handgrad.sklearn`, or an ONNX file.
         to: 'onnx', 'torch' (an ``nn.Module`` as source, its weights in safetensors), 'keras', 'numpy' (one
             Python file, its weights in ``.npz``), 'c' (a header in C99), or 'safetensors' (the weights
             alone).
@@ -70,7 +76,8 @@ def export(
         train: numpy: with the backward passes and a loop of SGD.
         int8: c: weights and activations in 8-bit integers.
         calibration: rows X that the scales of int8 come from; of a run, None is its validation set.
-        preprocessing: a `handgrad.data.Preprocessing` that becomes part of the file; of a run its own.
+        preprocessing: a `handgrad.data.Preprocessing`, or that of arrays or of a table, which becomes part
+            of the file; of a run its own.  What a file takes of a table says `handgrad.interop.encoded`.
         class_names: texts; of a run its own.
         metadata: texts for the metadata of the file, as ``{"licence": "CC BY 4.0"}``.
 
@@ -99,11 +106,6 @@ def export(
     check_dictionary("export", "metadata", {} if metadata is None else metadata)
     source = read(model)
     images = source.network.images
-    if source.lacks and not bare and preprocessing is None:
-        raise OptionError(
-            f"export: what {source.lacks} does to its rows and targets has no form in such a file; pass bare "
-            "(--bare) for the network alone"
-        )
     if preprocessing is not None:
         images = images_of(preprocessing, images.class_names, images.info)
     is_list = isinstance(class_names, tuple | list)
@@ -115,6 +117,8 @@ def export(
     if bare and len(source.network.inputs) != 1:
         images = replace(images, mean=None, std=None)
     network = fitted(replace(source.network, images=images))
+    if not bare and to != "safetensors":
+        network = in_unit(network) or network
     path = (
         Path(f"{network.name.lower()}{SUFFIXES[to]}")
         if out is None
@@ -122,29 +126,39 @@ def export(
     )
     if not path.name or path.is_dir():
         raise OptionError(f"export: out must be the path of a file, got the folder {path}")
+    check_name("export", "out", path.name)
     name = path.stem
     notes: tuple[str, ...] = ()
+    if images.columns is not None and not bare and to != "safetensors":
+        notes = tuple(str(images.columns).splitlines())
+        coarse = images.columns.coarse(images.mean, images.std)  # type: ignore[arg-type]
+        if coarse and to != "numpy":
+            notes += (
+                f"float32 is too coarse for {', '.join(coarse)}, far from 0 beside the spread: take a "
+                "constant off such a column before training",
+            )
+    if network.loss.get("name") == "poisson":
+        notes += (
+            "its numbers are the logarithms of the rates of a Poisson loss: take exp of them",
+        )
     if to == "c":
-        files, notes = _c(network, source, path.name, bare, int8, calibration)
+        files, more = _c(network, source, path.name, bare, int8, calibration)
+        notes += more
     else:
         files = _WRITERS[to](network, path.name, name, flags)
     written = []
     for file, data in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(path.with_name(file), data)
         written.append(path.with_name(file))
     return Exported(tuple(written), notes)
 
 
 class Source(NamedTuple):
-    """A network to write; split: "val" and "test" -> (X, y), asked for where they are needed.
-
-    lacks: what a run does with its rows before the network, and has no form in such files.
-    """
+    """A network to write; split: "val" and "test" -> (X, y), asked for where they are needed."""
 
     network: Network
     split: Callable[[str], tuple[np.ndarray, np.ndarray]] | None = None
-    lacks: str = ""
-    is_classifier: bool = False
 
 
 def read(model: Any) -> Source:
@@ -173,6 +187,8 @@ def read(model: Any) -> Source:
         model = TrainedRun(path)
     if isinstance(model, TrainedRun):
         return _of_run(model)
+    if hasattr(model, "description_"):  # an estimator of handgrad.sklearn
+        return Source(_described(model.model_, model.description_, {}))
     images = getattr(model, "images", None)  # of a network that came from a file
     return Source(describe(model, images if isinstance(images, Images) else None))
 
@@ -186,24 +202,37 @@ def _of_run(run: Any) -> Source:
         return found[0].arrays[f"X_{name}"], found[0].arrays[f"y_{name}"]
 
     info = {"dataset": str(run.config.data["name"]), "run": run.config.name}
-    classifies = getattr(run, "task", "classification") == "classification"
-    if not isinstance(run.preprocessing, Preprocessing) or not classifies:
-        what = f"the {run.task} of {run.config.data['name']}"
-        images = Images(class_names=tuple(run.class_names or ()), info=info)
-        return Source(describe(run.model, images), split, what, classifies)
-    images = images_of(run.preprocessing, run.class_names, info)
-    return Source(describe(run.model, images), split, "", True)
+    return Source(_described(run.model, run.description, info), split)
+
+
+def _described(model: Any, known: Description, info: dict[str, str]) -> Network:
+    """Return the neutral form of a network whose data are described."""
+    if known.task != "classification":
+        info |= {"task": known.task, "targets": json.dumps(list(known.target_names))}
+    images = images_of(known.preprocessing, known.class_names, info)
+    network = describe(model, images)
+    if known.task == "regression" and network.loss.get("name") != "poisson":
+        mean, std = known.target_mean, known.target_std
+        assert mean is not None
+        assert std is not None
+        return replace(network, images=replace(images, unit=(mean, std)))
+    return network
 
 
 def images_of(prepare: Any, class_names: Any, info: Mapping[str, str]) -> Images:
     """Return the preprocessing of a data set in the neutral form."""
-    if not isinstance(prepare, Preprocessing):
+    kinds = Preprocessing, ArrayPreprocessing, TablePreprocessing
+    if not isinstance(prepare, kinds):
         raise OptionError(
-            f"export: preprocessing must be a handgrad.data.Preprocessing, got {shown(prepare)}"
+            f"export: preprocessing must be one of {', '.join(k.__name__ for k in kinds)} of "
+            f"handgrad.data, got {shown(prepare)}"
         )
     mean, std = (np.asarray(a, np.float64) for a in (prepare.mean, prepare.std))
-    mean, std = (a.reshape((1,) * (3 - a.ndim) + a.shape) for a in (mean, std))
-    return Images(mean, std, prepare.levels, tuple(class_names), info)
+    if isinstance(prepare, Preprocessing):
+        mean, std = (a.reshape((1,) * (3 - a.ndim) + a.shape) for a in (mean, std))
+        return Images(mean, std, prepare.levels, tuple(class_names), info)
+    columns = Columns.of(prepare) if isinstance(prepare, TablePreprocessing) else None
+    return Images(mean, std, None, tuple(class_names), info, columns)
 
 
 def fitted(network: Network) -> Network:
@@ -308,8 +337,8 @@ def _c(
     net = quantized(network, rows if len(rows) > 1 else rows[0], bare=bare)
     text, sizes = c_int8.header(net, name, bare=bare)
     notes = [_sizes(sizes)]
-    if source.split is not None and source.is_classifier:
-        notes.append(_accuracies(net, network, source.split("test"), bare, scores))
+    if source.split is not None:
+        notes.append(_measured(net, network, source.split("test"), bare, scores))
     return {file: text.encode()}, tuple(notes)
 
 
@@ -329,19 +358,31 @@ def _sizes(sizes: Any) -> str:
     return f"{sizes.weights:,} bytes of weights, {sizes.memory:,} bytes of static memory"
 
 
-def _accuracies(net: Any, network: Network, split: Any, bare: bool, scores: Any) -> str:
+def _measured(net: Any, network: Network, split: Any, bare: bool, of_int8: Any) -> str:
+    """What the network gets right on rows (X, y), before and after it was made one of integers."""
     from handgrad.interop.rebuild import model_of
 
     X, y = split
     X = _rows(X, network)
-    model = model_of(network)
-    pixels = X
-    if network.images.mean is not None and not bare:
-        pixels = (X * network.images.std + network.images.mean).astype(np.float32)
-    right = [0, 0]
-    for start in range(0, len(X), 100):
-        rows = slice(start, start + 100)
-        right[0] += int((model.predict(X[rows]) == y[rows]).sum())
-        right[1] += int((scores(net, pixels[rows]).argmax(axis=1) == y[rows]).sum())
-    before, after = (100 * count / len(X) for count in right)
-    return f"test accuracy {before:.2f} % in float, {after:.2f} % in int8 ({len(X)} images)"
+    raw, images, model = X, network.images, model_of(network)
+    if images.mean is not None and not bare:
+        raw = (X * images.std + images.mean).astype(np.float32)
+    parts = [slice(start, start + 100) for start in range(0, len(X), 100)]
+    before = np.concatenate([model.loss(X[part]) for part in parts])
+    after = np.concatenate([of_int8(net, raw[part]) for part in parts])
+    task, where = images.info.get("task", "classification"), f"({len(X)} {_ROWS[images.raw]})"
+    if task == "regression":
+        y = y.reshape(before.shape)
+        if bare and images.unit is not None:
+            y = (y - images.unit[0]) / images.unit[1]
+        old, new = (float(np.sqrt(np.mean((out - y) ** 2))) for out in (before, after))
+        return f"test RMSE {old:.5g} in float, {new:.5g} in int8 {where}"
+    if task == "multilabel":
+        shares = [np.mean((out > 0) == (y > 0.5)) for out in (before, after)]
+    else:
+        shares = [np.mean(out.argmax(axis=1) == y) for out in (before, after)]
+    old, new = (100 * float(share) for share in shares)
+    return f"test accuracy {old:.2f} % in float, {new:.2f} % in int8 {where}"
+
+
+_ROWS = {"pixels": "images", "rows": "rows", "columns": "rows"}

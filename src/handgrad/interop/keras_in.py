@@ -62,6 +62,8 @@ def network_of(model: Any) -> Network:
             raise DataError(
                 f"{path} cannot be read: {' '.join(str(error).split())[:300]}"
             ) from None
+        if "columns" in images.info:
+            model = _behind_columns(keras, model)
     if not isinstance(model, keras.Model):
         raise OptionError(
             f"from_keras: model must be a model of Keras or a file, got {shown(model)}"
@@ -95,6 +97,14 @@ def network_of(model: Any) -> Network:
         )
         output = reader.softmaxes[output.name]
     return growing.network(model.name, output, images)
+
+
+def _behind_columns(keras: Any, model: Any) -> Any:
+    """Return the model behind what it makes of the columns of a table, in a file that `export` wrote."""
+    first = [layer for layer in model.layers if layer.name == "columns"]
+    kinds = keras.layers.Normalization, keras.layers.Rescaling
+    behind = [layer for layer in first if isinstance(layer, kinds)]
+    return keras.Model(behind[0].output, model.output, name=model.name) if behind else model
 
 
 def _functional(keras: Any, model: Any) -> Any:

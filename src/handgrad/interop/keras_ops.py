@@ -341,8 +341,8 @@ def _normalization(r: _Reader, layer: Any, given: list[Value], node: Any) -> Mad
         raise NoCounterpart("invert")
     mean, var = (np.asarray(r.numbers(v), np.float64) for v in (layer.mean, layer.variance))
     mean, std = mean[0], np.maximum(np.sqrt(var[0]), 1e-7)
-    if mean.ndim == 3:
-        mean, std = mean.transpose(2, 0, 1), std.transpose(2, 0, 1)
+    if mean.ndim > 1:
+        mean, std = (np.moveaxis(a, -1, 0) for a in (mean, std))
     return standardized(r.growing, x, mean, std, layer.name)
 
 

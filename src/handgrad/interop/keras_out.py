@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from handgrad.errors import OperationError
+from handgrad.interop.columns import Columns
 from handgrad.interop.network import Network, Node, identifiers
 from handgrad.interop.numpy_images import window_counts
 from handgrad.interop.numpy_out import more_of
@@ -46,11 +47,14 @@ def keras_model(network: Network, *, bare: bool = False) -> Any:
     values: dict[str, Any] = {}
     inputs = []
     for name, shape in network.inputs.items():
-        given = keras.Input(_last(shape), name=builder.names[name], dtype=network.dtype.name)
-        inputs.append(given)
         images = network.images
-        if images.mean is not None and not bare:
-            given = builder.normalization("pixels", images.mean, images.std, shape)(given)
+        prepared = images.mean is not None and not bare
+        first = images.raw_shape(shape) if prepared else shape
+        given = keras.Input(_last(first), name=builder.names[name], dtype=network.dtype.name)
+        inputs.append(given)
+        if prepared:
+            x = given if images.columns is None else builder.columns(images.columns, given)
+            given = builder.normalization(images.raw, images.mean, images.std, shape)(x)
         values[name] = given
     foreign = []
     for node in network.nodes:
@@ -100,12 +104,30 @@ class _Builder:
             self.made[key] = layer
         return layer
 
+    def columns(self, columns: Columns, x: Any) -> Any:
+        """The D numbers that are made of the K of a table's columns."""
+        ops, kind = self.keras.ops, self.network.dtype.name
+        v = ops.take(x, columns.source, axis=1)
+        missing = ops.isnan(v)
+        out = ops.where(missing, columns.fill.astype(kind), v)
+        if columns.is_level.any():
+            marks = ops.equal(v, np.where(columns.is_level, columns.level, -2.0).astype(kind))
+            out = ops.where(columns.is_level, ops.cast(marks, kind), out)
+        if columns.gap.any():
+            out = ops.where(columns.gap, ops.cast(missing, kind), out)
+        return out
+
     def normalization(self, name: str, mean: Any, std: Any, shape: tuple[int, ...]) -> Any:
         """A layer that standardizes rows of `shape`."""
         mean, std = (np.broadcast_to(np.asarray(a, np.float64), shape) for a in (mean, std))
-        if len(shape) == 3:
-            mean, std = mean.transpose(1, 2, 0), std.transpose(1, 2, 0)
-        each = all((a == a[:1, :1]).all() for a in (mean, std)) and len(shape) == 3
+        if len(shape) > 1:
+            mean, std = (np.moveaxis(a, 0, -1) for a in (mean, std))
+        if std.min() < 1e-6:  # Normalization takes no deviation below 1e-7
+            return self.keras.layers.Rescaling(
+                scale=(1 / std).tolist(), offset=(-mean / std).tolist(), name=name,
+                dtype=self.network.dtype.name,
+            )  # fmt: skip
+        each = len(shape) == 3 and all((a == a[:1, :1]).all() for a in (mean, std))
         if each:
             mean, std = mean[0, 0], std[0, 0]
         axis = -1 if each else tuple(range(1, len(shape) + 1))

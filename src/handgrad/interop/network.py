@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from handgrad.interop.columns import Columns
+
 Shape = tuple[int, ...]
 
 OPERATORS: dict[str, tuple[str, ...]] = {
@@ -68,20 +70,38 @@ class Node:
 
 @dataclass(frozen=True)
 class Images:
-    """How pixels become the numbers that a network sees, ``(pixels - mean) / std``, and what it tells apart.
+    """How raw rows become the numbers that a network sees, ``(rows - mean) / std``, and what it tells apart.
 
     Attributes:
-        mean, std: broadcast to (C, H, W); None where nothing is done.
-        levels: the largest pixel value.
+        mean, std: broadcast to a row, as (C, H, W); None where nothing is done.
+        levels: the largest pixel value; None where the rows are no pixels.
+        columns: of a table, how its columns become the D numbers that are centred and scaled.
+        unit: of a regression, mean and deviation (T,) of the targets, in whose unit an exported file answers.
         class_names: may be empty.
         info: texts for the metadata of files, as the licence.
     """
 
     mean: np.ndarray | None = None
     std: np.ndarray | None = None
-    levels: int = 255
+    levels: int | None = 255
     class_names: tuple[str, ...] = ()
     info: Mapping[str, str] = field(default_factory=dict)
+    columns: Columns | None = None
+    unit: tuple[np.ndarray, np.ndarray] | None = None
+
+    @property
+    def raw(self) -> str:
+        """What the raw rows are called: pixels, rows or columns."""
+        return "columns" if self.columns else "rows" if self.levels is None else "pixels"
+
+    @property
+    def said(self) -> str:
+        """The same with the range of pixels."""
+        return self.raw if self.levels is None else f"pixels in 0..{self.levels}"
+
+    def raw_shape(self, shape: Shape) -> Shape:
+        """The shape of a raw row, where the network sees rows of `shape`."""
+        return (len(self.columns.fields),) if self.columns else shape
 
 
 @dataclass(frozen=True)
@@ -156,8 +176,9 @@ def folded(network: Network) -> Network:
 
         W' = W gamma / sqrt(var + eps)        b' = (b - mean) gamma / sqrt(var + eps) + beta
 
-    for each output channel; only where no other layer reads the values between the two.  The folded arrays
-    are computed in float64, and are no parameters of the model any more.
+    for each output channel, and likewise the unit of a regression's targets behind an affine layer; only
+    where no other layer reads the values between the two.  The folded arrays are computed in float64, and are
+    no parameters of the model any more.
     """
     uses = network.uses()
     by_name = {node.name: node for node in network.nodes}
@@ -166,10 +187,13 @@ def folded(network: Network) -> Network:
     for node in network.nodes:
         inputs = tuple(gone.get(name, name) for name in node.inputs)
         front = by_name.get(node.inputs[0])
+        fronts = {
+            "batchnorm": ("conv", "affine", "conv_transpose"),
+            "standardize": ("affine",),
+        }
         if (
-            node.op == "batchnorm"
-            and front is not None
-            and front.op in ("conv", "affine", "conv_transpose")
+            front is not None
+            and front.op in fronts.get(node.op, ())
             and len(uses[front.name]) == 1
             and front.name != network.output
         ):
@@ -199,7 +223,13 @@ def _fold(front: Node, norm: Node) -> Node:
 
 
 def scale_and_shift(norm: Node) -> tuple[np.ndarray, np.ndarray]:
-    """Return factor and shift of a batch normalisation in test mode, in float64: ``factor x + shift``."""
+    """Return factor and shift of a normalisation in test mode, in float64: ``factor x + shift``."""
+    if norm.op == "standardize":
+        mean, std = (
+            np.broadcast_to(np.asarray(norm.arrays[role], np.float64), norm.shape)
+            for role in ("mean", "std")
+        )
+        return 1 / std, -mean / std
     mean, var = (norm.arrays[role].astype(np.float64) for role in ("mean", "var"))
     gamma = norm.arrays.get("gamma", np.ones(len(mean))).astype(np.float64)
     beta = norm.arrays.get("beta", np.zeros(len(mean))).astype(np.float64)
@@ -264,13 +294,28 @@ _TAKEN = {
 }
 
 
+def in_unit(network: Network) -> Network | None:
+    """Return the network of a regression with outputs in the targets' unit, ``std out + mean``; else None."""
+    if network.images.unit is None:
+        return None
+    mean, std = network.images.unit
+    shape = network.shapes[network.output]
+    arrays = {"mean": -mean / std, "std": 1 / std}
+    arrays = {
+        role: np.broadcast_to(array.astype(network.dtype), shape) for role, array in arrays.items()
+    }
+    name = "unit" if "unit" not in network.shapes else "unit_of_targets"
+    node = Node(name, "standardize", (network.output,), {}, arrays, {}, shape)
+    return replace(network, nodes=(*network.nodes, node), output=name)
+
+
 def with_pixels(network: Network) -> Network | None:
     """Return the network with its preprocessing in front, so that it takes pixels; None where it has none.
 
     Mean and deviation are those in float32, as files hold them.
     """
     mean, std = network.images.mean, network.images.std
-    if mean is None or std is None or len(network.inputs) != 1:
+    if mean is None or std is None or len(network.inputs) != 1 or network.images.columns:
         return None
     ((name, shape),) = network.inputs.items()
     kept = {"mean": mean, "std": std}

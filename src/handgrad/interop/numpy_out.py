@@ -14,10 +14,19 @@ from typing import Any
 import numpy as np
 
 from handgrad.errors import OptionError
-from handgrad.interop import numpy_images, numpy_layers
+from handgrad.interop import numpy_columns, numpy_images, numpy_layers
 from handgrad.interop.network import Network, Node, identifiers, without_dropout
+from handgrad.interop.numpy_use import COLUMNS, prepared_lines, program_lines
 
-_HELPERS = ("padded", "windows", "spread", "shares", "window_counts", "batch_statistics")
+_HELPERS = (
+    "padded",
+    "windows",
+    "spread",
+    "shares",
+    "window_counts",
+    "batch_statistics",
+    "date_numbers",
+)
 
 
 def files(
@@ -51,9 +60,16 @@ class _Text:
         self.names = identifiers([*network.inputs, *(node.name for node in network.nodes)])
         self.weights: dict[str, np.ndarray] = {}
         self.needed: dict[str, None] = {}
-        if network.images.mean is not None and not bare:
-            self.weights["pixels.mean"] = np.asarray(network.images.mean)
-            self.weights["pixels.std"] = np.asarray(network.images.std)
+        images, self.raw = network.images, network.images.raw
+        self.is_prepared = images.mean is not None and not bare
+        if self.is_prepared:
+            self.weights[f"{self.raw}.mean"] = np.asarray(images.mean)
+            self.weights[f"{self.raw}.std"] = np.asarray(images.std)
+        self.columns = images.columns if self.is_prepared else None
+        if self.columns is not None:
+            for role in COLUMNS:
+                self.weights[f"columns.{role}"] = getattr(self.columns, role)
+            self.needed |= dict.fromkeys(("encoded", "of_columns"))
 
     # -- one layer -------------------------------------------------------------------------------
 
@@ -198,7 +214,6 @@ class _Text:
         network = self.network
         inputs = ", ".join(self.names[x] for x in network.inputs)
         shapes = " and ".join(str(("N", *s)).replace("'", "") for s in network.inputs.values())
-        is_prepared = "pixels.mean" in self.weights
         nodes = [n for n in network.nodes if n.op != "dropout"]
         plain = without_dropout(network)
         body = [line for node in plain.nodes for line in self.line(node)]
@@ -208,17 +223,11 @@ class _Text:
         ]
         parts += [f"    {line}" for line in body]
         parts += [f"    return {self.names[plain.output]}", ""]
-        if is_prepared:
-            parts += [
-                "",
-                "def prepared(images):",
-                f'    """Pixels {shapes} in 0..{network.images.levels} -> what the network sees"""',
-                '    return ((images - p["pixels.mean"]) / p["pixels.std"]).astype(DTYPE)',
-                "",
-            ]
+        if self.is_prepared:
+            parts += prepared_lines(network.images, shapes)
         if self.train:
             parts += self.training(inputs, nodes)
-        parts += self.main(is_prepared)
+        parts += program_lines(network, self.is_prepared, bare=self.bare)
         head = [
             f'"""{network.name}: a network on a few pages, written by Handgrad; NumPy is all it needs.',
             "",
@@ -229,6 +238,7 @@ class _Text:
         ]
         functions = self.functions()
         uses_math = any("math." in text for text in functions)
+        head += ["import csv"] if self.columns else []
         head += ["import math"] if uses_math else []
         head += ["import sys", "from pathlib import Path", "", "import numpy as np", ""]
         head += [
@@ -237,6 +247,8 @@ class _Text:
         ]
         if network.images.class_names and not self.bare:
             head.append(f"CLASSES = {list(network.images.class_names)!r}")
+        if self.columns is not None:
+            head += ["FIELDS = [", *(f"    {field!r}," for field in self.columns.table), "]"]
         return "\n".join(
             [
                 *head,
@@ -251,7 +263,7 @@ class _Text:
 
     def functions(self) -> list[str]:
         """The sources of the layers that are used, and of what they call."""
-        written = {**vars(numpy_images), **vars(numpy_layers)}
+        written = {**vars(numpy_columns), **vars(numpy_images), **vars(numpy_layers)}
         sources = {
             name: inspect.getsource(thing) for name, thing in written.items() if callable(thing)
         }
@@ -319,20 +331,6 @@ class _Text:
             "",
         ]
         return parts
-
-    def main(self, is_prepared: bool) -> list[str]:
-        """What the file does as a program."""
-        (first, *others) = self.network.inputs
-        if others:
-            return []
-        call = "scores(prepared(X))" if is_prepared else "scores(X.astype(DTYPE))"
-        labelled = bool(self.network.images.class_names) and not self.bare
-        shown = "CLASSES[k]" if labelled else "k"
-        shape = str(("N", *self.network.inputs[first])).replace("'", "")
-        what = "pixels" if is_prepared else "rows"
-        return ["", 'if __name__ == "__main__":', f"    # python <this file> X.npy, {what} {shape}",
-                "    X = np.load(sys.argv[1], allow_pickle=False)",
-                f"    for k in {call}.argmax(axis=1):", f"        print({shown})", ""]  # fmt: skip
 
 
 def _channels(node: Node) -> int:

@@ -97,6 +97,8 @@ def _network(onnx: Any, model: Any, where: str, input_shape: Any) -> Network:
     graph = model.graph
     if not graph.node:
         raise DataError(f"{where} holds no nodes: it is no ONNX file, or an empty one")
+    if model.producer_name == "handgrad" and any(p.key == "columns" for p in model.metadata_props):
+        _without_columns(onnx, graph)
     growing = Growing(where)
     constants = {t.name: array_of(onnx, t, where) for t in graph.initializer}
     if graph.sparse_initializer:
@@ -307,21 +309,47 @@ def _metadata(model: Any) -> Images:
     return Images(None, None, levels, tuple(names), known)
 
 
+def _without_columns(onnx: Any, graph: Any) -> None:
+    """Let a file that `export` wrote of a table begin behind what it makes of the columns."""
+    sizes = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
+    makers = {name: node for node in graph.node for name in node.output}
+    last = next((node for node in graph.node if "columns.std" in node.input), None)
+    if last is None or len(graph.input) != 1 or len(sizes["columns.std"]) != 1:
+        return
+    above: list[Any] = []
+    waiting = [last]
+    while waiting:
+        node = waiting.pop()
+        if all(node is not other for other in above):
+            above.append(node)
+            waiting += [makers[name] for name in node.input if name in makers]
+    kept = [node for node in graph.node if all(node is not other for other in above)]
+    kind = graph.input[0].type.tensor_type.elem_type
+    rows = onnx.helper.make_tensor_value_info(last.output[0], kind, ["N", *sizes["columns.std"]])
+    del graph.node[:], graph.input[:]
+    graph.node.extend(kept)
+    graph.input.append(rows)
+
+
 def _prepared(network: Network) -> Network:
     """Let the preprocessing of a file that `export` wrote be that of the images again."""
     from dataclasses import replace
 
-    first = network.nodes[0]
+    first, (raw, *others) = network.nodes[0], network.inputs
     if (
-        first.op != "standardize"
-        or first.inputs != ("pixels",)
-        or len(network.uses()["pixels"]) > 1
+        others
+        or raw not in ("pixels", "rows")
+        or first.op != "standardize"
+        or first.inputs != (raw,)
+        or len(network.uses()[raw]) > 1
     ):
         return network
-    images = replace(network.images, mean=first.arrays["mean"], std=first.arrays["std"])
+    levels = network.images.levels if raw == "pixels" else None
+    mean, std = first.arrays["mean"], first.arrays["std"]
+    images = replace(network.images, mean=mean, std=std, levels=levels)
     nodes = [
         replace(node, inputs=tuple("x" if name == first.name else name for name in node.inputs))
         for node in network.nodes[1:]
     ]
-    shape: Shape = network.inputs["pixels"]
+    shape: Shape = network.inputs[raw]
     return replace(network, inputs={"x": shape}, nodes=tuple(nodes), images=images)

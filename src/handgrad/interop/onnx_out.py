@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import handgrad
+from handgrad.interop.columns import Columns
 from handgrad.interop.network import Network, Node, without_dropout
 from handgrad.interop.onnx_float64 import DOMAIN, GELUS, function
 from handgrad.interop.optional import library
@@ -70,13 +71,16 @@ def model_proto(network: Network, *, bare: bool = False) -> Any:
     onnx, helper = writer.onnx, writer.onnx.helper
     kind = helper.np_dtype_to_tensor_dtype(network.dtype)
     given = {name: name for name in network.inputs}
+    shapes = dict(network.inputs)
     images = network.images
     if images.mean is not None and not bare:
         (name,) = network.inputs
-        given[name] = "pixels"
-        shift = writer.weight("pixels.mean", np.asarray(images.mean))
-        scale = writer.weight("pixels.std", np.asarray(images.std))
-        writer.add("Div", [writer.add("Sub", ["pixels", shift]), scale], name)
+        raw = given[name] = images.raw
+        shapes[name] = images.raw_shape(shapes[name])
+        x = raw if images.columns is None else _columns(writer, images.columns, raw)
+        shift = writer.weight(f"{raw}.mean", np.asarray(images.mean))
+        scale = writer.weight(f"{raw}.std", np.asarray(images.std))
+        writer.add("Div", [writer.add("Sub", [x, shift]), scale], name)
     output = (
         "scores" if network.output == "scores" or "scores" not in writer.taken else network.output
     )
@@ -91,7 +95,7 @@ def model_proto(network: Network, *, bare: bool = False) -> Any:
     graph = helper.make_graph(
         writer.nodes,
         network.name,
-        [value(given[name], shape) for name, shape in network.inputs.items()],
+        [value(given[name], shape) for name, shape in shapes.items()],
         [value(output, network.shapes[network.output])],
         [onnx.numpy_helper.from_array(array, name) for name, array in writer.weights.items()],
     )
@@ -118,9 +122,29 @@ def metadata(network: Network, *, bare: bool = False) -> dict[str, str]:
     found = {str(key): str(value) for key, value in images.info.items()}
     if images.class_names and not bare:
         found["class_names"] = json.dumps(list(images.class_names))
-    if images.mean is not None and not bare:
+    if images.mean is not None and not bare and images.levels is not None:
         found["levels"] = str(images.levels)
+    if images.columns is not None and not bare:
+        found["columns"] = images.columns.to_json()
     return found
+
+
+def _columns(writer: Writer, columns: Columns, raw: str) -> str:
+    """Write what makes the D numbers of the K raw ones; return their name."""
+    kind = writer.onnx.helper.np_dtype_to_tensor_dtype(writer.dtype)
+    v = writer.add("Gather", [raw, writer.weight(f"{raw}.source", columns.source)], axis=1)
+    missing = writer.add("IsNaN", [v])
+    x = writer.add("Where", [missing, writer.weight(f"{raw}.fill", columns.fill), v])
+    for role, marks in (("level", columns.is_level), ("gap", columns.gap)):
+        if not marks.any():
+            continue
+        found = missing
+        if role == "level":
+            found = writer.add("Equal", [v, writer.weight(f"{raw}.level", columns.level)])
+        where = writer.add("Cast", [writer.weight(f"{raw}.is_{role}", marks.astype(np.int64))],
+                           to=writer.onnx.TensorProto.BOOL)  # fmt: skip
+        x = writer.add("Where", [where, writer.add("Cast", [found], to=kind), x])
+    return x
 
 
 def _simple(op: str, **options: str) -> Callable[[Writer, Node, str], None]:

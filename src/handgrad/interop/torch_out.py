@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from handgrad.interop.columns import Columns
 from handgrad.interop.network import Network, Node, identifiers
 from handgrad.interop.numpy_out import more_of
 from handgrad.interop.onnx_out import metadata
@@ -61,18 +62,22 @@ class _Source:
         network = self.network
         lines = [self.line(node) for node in network.nodes]
         inputs = [self.values[x] for x in network.inputs]
-        images = network.images
+        images, raw = network.images, network.images.raw
         prepared = images.mean is not None and not self.bare
         if prepared:
             self.weights |= {
-                f"pixels_{role}": np.asarray(array, network.dtype)
+                f"{raw}_{role}": np.asarray(array, network.dtype)
                 for role, array in (("mean", images.mean), ("std", images.std))
             }
             for role in ("mean", "std"):
-                shape = tuple(self.weights[f"pixels_{role}"].shape)
-                self.made.append(f'self.register_buffer("pixels_{role}", torch.zeros({shape}))')
-        takes = f"pixels in 0..{images.levels}" if prepared else "inputs"
-        shapes = " and ".join(str(("N", *s)).replace("'", "") for s in network.inputs.values())
+                shape = tuple(self.weights[f"{raw}_{role}"].shape)
+                self.made.append(f'self.register_buffer("{raw}_{role}", torch.zeros({shape}))')
+            x = inputs[0]
+            front = self.columns(images.columns, x) if images.columns else []
+            lines = [*front, f"{x} = ({x} - self.{raw}_mean) / self.{raw}_std", *lines]
+        takes = images.said if prepared else "inputs"
+        given = [images.raw_shape(s) if prepared else s for s in network.inputs.values()]
+        shapes = " and ".join(str(("N", *s)).replace("'", "") for s in given)
         text = [
             f'"""{network.name}, written by Handgrad; '
             f'the weights are in {name}.safetensors beside this file."""',
@@ -99,8 +104,6 @@ class _Source:
         ]
         text += [f"        {line}" for line in [*self.made, *self.frozen]]
         text += ["", f"    def forward(self, {', '.join(inputs)}):"]
-        if prepared:
-            text.append(f"        {inputs[0]} = ({inputs[0]} - self.pixels_mean) / self.pixels_std")
         text += [f"        {line}" for line in lines]
         text += [f"        return {self.values[network.output]}", "", "",
                  "def load(path=None):", '    """The network with its weights, ready to predict."""',
@@ -109,6 +112,27 @@ class _Source:
                  f"    model.to(torch.{network.dtype.name}).load_state_dict(weights)",
                  "    return model.eval()", ""]  # fmt: skip
         return "\n".join(text)
+
+    def columns(self, columns: Columns, x: str) -> list[str]:
+        """The lines that make the D numbers of the K of a table's columns."""
+        arrays = {"source": columns.source, "fill": columns.fill.astype(self.network.dtype)}
+        parts = [f"{x} = {x}[:, self.columns_source]", f"missing = torch.isnan({x})"]
+        parts.append(f"filled = torch.where(missing, self.columns_fill, {x})")
+        if columns.is_level.any():
+            arrays |= {"level": columns.level.astype(self.network.dtype)}
+            parts.append(
+                f"filled = torch.where(torch.isnan(self.columns_level), filled, {x} == self.columns_level)"
+            )
+        if columns.gap.any():
+            arrays |= {"gap": columns.gap}
+            parts.append("filled = torch.where(self.columns_gap, missing, filled)")
+        for role, array in arrays.items():
+            self.weights[f"columns_{role}"] = array
+            kind = {"i": ", dtype=torch.int64", "b": ", dtype=torch.bool"}.get(array.dtype.kind, "")
+            self.made.append(
+                f'self.register_buffer("columns_{role}", torch.zeros({array.shape}{kind}))'
+            )
+        return [*parts, f"{x} = filled.to({x}.dtype)"]
 
 
 def _class_name(name: str) -> str:

@@ -15,7 +15,8 @@ from handgrad.files import read_records
 WATTS = 10.0
 """That a busy core of a present processor is taken to draw, for the estimate of energy."""
 
-_SPLITS = {"test": "test images", "val": "validation images", "train": "training images"}
+_SPLITS = {"test": "test", "val": "validation", "train": "training"}
+_EMPTY: tuple[Any, ...] = ("", (), [], {})
 
 
 def model_card(folder: str | Path, *, licence: str | None = None) -> str:
@@ -93,9 +94,16 @@ def _lines(
     ]
     lines += [f"Licence: {_plain(licence) if licence else 'not stated'}", ""]
     lines += ["## Data", "", f"- data set: {_plain(config['data']['name'])}"]
-    lines += [f"- {_plain(key)}: {_shown(value)}" for key, value in data.items()]
+    lines += [
+        f"- {_plain(key)}: {_shown(value)}" for key, value in data.items() if value not in _EMPTY
+    ]
+    rows, given = _words(start)
     if "image_shape" in start:
-        lines.append(f"- images: {' x '.join(_shown(n) for n in start['image_shape'])}")
+        lines.append(f"- {rows}: {' x '.join(_shown(n) for n in start['image_shape'])}")
+    columns = start.get("columns")
+    if isinstance(columns, Mapping):
+        kinds = ", ".join(f"{_plain(name)} ({_plain(kind)})" for name, kind in columns.items())
+        lines.append(f"- {len(columns)} columns: {kinds}")
     counts = start.get("splits")
     if isinstance(counts, Mapping):
         lines.append(
@@ -106,11 +114,11 @@ def _lines(
     names = start.get("class_names", [])
     if names:
         lines.append(f"- {len(names)} classes: {', '.join(_plain(n) for n in names)}")
-    lines += ["", "## Metrics", "", *_metrics(evaluation), *_validation(history), ""]
+    lines += ["", "## Metrics", "", *_metrics(evaluation, rows), *_validation(history, rows), ""]
     lines += ["## Training", ""]
     for title in ("model", "optimizer", "schedule", "training"):
         table = config.get(title) or {}
-        text = ", ".join(f"{_plain(k)} {_shown(v)}" for k, v in table.items())
+        text = ", ".join(f"{_plain(k)} {_shown(v)}" for k, v in table.items() if v not in _EMPTY)
         lines.append(f"- {title}: {text or 'none'}")
     lines += [
         f"- seed: {_shown(config.get('seed', 0))}",
@@ -119,11 +127,19 @@ def _lines(
         "",
         *_circumstances(start, end),
     ]
-    lines += ["", "## Loading it", "", *_loading(folder)]
+    lines += ["", "## Loading it", "", *_loading(folder, start, given)]
     return lines
 
 
-def _metrics(evaluation: Mapping[str, Any]) -> list[str]:
+def _words(start: Mapping[str, Any]) -> tuple[str, str]:
+    """What the rows of the data are called, and the variable that holds raw ones."""
+    is_image = len(start.get("image_shape", ())) == 3
+    kind = start.get("kind_of_data", "images" if is_image else "arrays")
+    found = {"images": ("images", "pixels"), "table": ("rows", "table")}.get(str(kind))
+    return found or ("rows", "rows")
+
+
+def _metrics(evaluation: Mapping[str, Any], rows: str) -> list[str]:
     if not evaluation:
         return ["It was not evaluated; `handgrad evaluate` does so."]
     if "confusion" not in evaluation:  # of a regression, or of several labels a row
@@ -132,13 +148,13 @@ def _metrics(evaluation: Mapping[str, Any]) -> list[str]:
     right = sum(int(row[i]) for i, row in enumerate(confusion))
     count = sum(int(n) for row in confusion for n in row)
     low, high = interval(right, count)
-    split = _SPLITS.get(str(evaluation.get("split", "test")), "images")
+    split = f"{_SPLITS.get(str(evaluation.get('split', 'test')), '')} {rows}".strip()
     lines = [
         f"- accuracy: {100 * right / count:.2f} % of {count} {split} "
         f"(95 % interval {100 * low:.1f} to {100 * high:.1f} %)",
         f"- loss: {float(evaluation['loss']):.4f} nats",
         "",
-        "| class | accuracy | 95 % interval | images |",
+        f"| class | accuracy | 95 % interval | {rows} |",
         "| --- | --- | --- | --- |",
     ]
     for i, (name, row) in enumerate(zip(evaluation["class_names"], confusion, strict=True)):
@@ -165,14 +181,14 @@ def _other_metrics(evaluation: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _validation(history: list[dict[str, Any]]) -> list[str]:
+def _validation(history: list[dict[str, Any]], rows: str) -> list[str]:
     epochs = [r for r in history if r["kind"] == "epoch" and "val_acc" in r]
     start = next((r for r in history if r["kind"] == "start"), {})
     if start.get("task", "classification") != "classification":
         return []
     best = max((float(r["val_acc"]) for r in epochs), default=None)
     return (
-        [] if best is None else ["", f"Best accuracy on the validation images: {100 * best:.2f} %."]
+        [] if best is None else ["", f"Best accuracy on the validation {rows}: {100 * best:.2f} %."]
     )
 
 
@@ -196,23 +212,43 @@ def _circumstances(start: Mapping[str, Any], end: Mapping[str, Any]) -> list[str
     return lines
 
 
-def _loading(folder: Path) -> list[str]:
-    run = f"runs/{folder.name}" if folder.name else "RUN"
+def _loading(folder: Path, start: Mapping[str, Any], given: str) -> list[str]:
+    """How to predict with the network in each of its forms; `given` is the variable that holds raw rows."""
+    run = _plain(f"runs/{folder.name}" if folder.name else "RUN")
+    method, result = "predict_proba", "probabilities"
+    if start.get("task", "classification") == "regression":
+        method, result = "predict", "numbers"
+    whole = {"table": "a frame, a dictionary of columns, or the path of a file"}.get(given, "")
     lines = [
-        "```python", "import handgrad", "",
-        f'run = handgrad.load("{_plain(run)}")', "probabilities = run.predict_proba(pixels)", "```", "",
-    ]  # fmt: skip
-    for to, text in (
-        ("onnx", 'onnxruntime.InferenceSession("net.onnx").run(None, {"pixels": pixels})'),
-        ("torch", "import net; net.load()(pixels)"),
-        ("keras", 'keras.saving.load_model("net.keras")(pixels)'),
-        ("numpy", "import net; net.scores(net.prepared(pixels))"),
-        ("c", "net_predict(pixels, scores);"),
+        "```python",
+        "import handgrad",
+        "",
+        f'run = handgrad.load("{run}")',
+        f"{result} = run.{method}({given})" + (f"  # {whole}" if whole else ""),
+        "```",
+        "",
+    ]
+    shape = start.get("image_shape", ())
+    last, x = f"np.moveaxis({given}, 1, -1)" if len(shape) > 1 else given, given
+    if given != "table":
+        axes = "N, " + ", ".join(map(_shown, shape)) + ("," if not shape else "")
+        lines += [f"The files take `{given}` as float32, ({axes}).", ""]
+    else:
+        last = x = "columns"
+        lines += [
+            "The files take numbers, one or more for each column: "
+            f'`columns = handgrad.interop.encoded("{run}", table).astype("float32")`. The NumPy file also '
+            "takes a dictionary of columns.",
+            "",
+        ]
+    for to, suffix, text in (
+        ("onnx", ".onnx", f'onnxruntime.InferenceSession("net.onnx").run(None, {{"{x}": {x}}})'),
+        ("torch", ".py", f"import net; net.load()(torch.from_numpy({x}))"),
+        ("keras", ".keras", f'keras.saving.load_model("net.keras")({last})'),
+        ("numpy", ".py", f"import net; net.scores(net.prepared({x}))"),
+        ("c", ".h", f"net_predict({x}, scores);"),
     ):
-        suffix = {"onnx": ".onnx", "torch": ".py", "keras": ".keras", "numpy": ".py", "c": ".h"}[to]
-        lines.append(
-            f"- `handgrad export {_plain(run)} --to {to} --out net{suffix}`, then `{text}`"
-        )
+        lines.append(f"- `handgrad export {run} --to {to} --out net{suffix}`, then `{text}`")
     return [*lines, ""]
 
 

@@ -41,7 +41,7 @@ def write_data_page(path: Path, check: Mapping[str, Any], pictures: Sequence[Any
         check: what `DataCheck.to_dict` returns.
         pictures: for each finding its pairs (text, image (C, H, W) uint8).
     """
-    atomic_write(path, data_page(check, pictures).encode())
+    atomic_write(path, data_page(check, pictures).encode(errors="replace"))
     return path
 
 

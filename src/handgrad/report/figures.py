@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,9 +12,11 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from handgrad.report.grid import visualize_grid
+from handgrad.report.letters import missing_letters, say_missing, take_from_other_fonts
 
 Record = Mapping[str, Any]
 
@@ -27,9 +30,7 @@ class Drawing(Figure):
     """A figure that notebooks show by themselves, where pyplot has not set that up."""
 
     def _repr_png_(self) -> bytes:
-        file = io.BytesIO()
-        self.savefig(file, format="png")
-        return file.getvalue()
+        return png(self, self.dpi)
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -158,29 +159,38 @@ def predictions_figure(
     examples: Sequence[Record], class_names: Sequence[str], title: str
 ) -> Figure:
     """Images with their most probable classes; the true class is green, the others grey."""
-    class_names = [_plain(name) for name in class_names]
-    columns = 4
+    class_names, short = ([_plain(name, most) for name in class_names] for most in (30, 14))
+    columns, cell, line, top = 4, 2.75, 1.75, 0.4  # all in inches
     rows = -(-len(examples) // columns)
-    figure = new_figure(11, 1.75 * rows + 0.4)
-    figure.suptitle(title)
-    cells = figure.subplots(rows, 2 * columns, squeeze=False, width_ratios=[1, 1.1] * columns)
-    for axes in cells.flat:
-        axes.axis("off")
+    figure = new_figure(columns * cell, line * rows + top)
+    figure.set_layout_engine("none")
+    # One pair of axes for all: each pair takes longer to draw than what stands in it.
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_autoscale_on(False)
+    axes.axis("off")
+    axes.set(xlim=(0, columns * cell), ylim=(line * rows + top, 0))
+    axes.text(columns * cell / 2, top / 2, title, ha="center", va="center", fontsize=12)
+    side, width, step = 1.3, 1.3, 0.36  # of a picture, of the bars (125 %) and from one to the next
     for number, example in enumerate(examples):
         row, column = divmod(number, columns)
-        picture, bars = cells[row, 2 * column], cells[row, 2 * column + 1]
-        picture.imshow(_decode(example["png"]), cmap="gray", interpolation="nearest")
-        true = class_names[example["true"]]
-        picture.set_title(f"{true} (no. {example['index']})", fontsize=8)
+        left, upper = column * cell + 0.03, row * line + top + 0.28
+        picture = _decode(example["png"])
+        high, wide = side * np.array(picture.shape[:2]) / max(picture.shape[:2])
+        centre, middle = left + side / 2, upper + side / 2
+        place = (centre - wide / 2, centre + wide / 2, middle + high / 2, middle - high / 2)
+        axes.imshow(picture, cmap="gray", interpolation="nearest", extent=place, aspect="auto")
+        heading = f"{class_names[example['true']]} (no. {example['index']})"
+        axes.text(left, upper - 0.06, heading, va="bottom", fontsize=8)
         probabilities = np.asarray(example["probabilities"])
         best = np.argsort(-probabilities, kind="stable")[:3]
-        colours = [GREEN if k == example["true"] else GREY for k in best]
-        bars.barh(range(len(best)), probabilities[best], color=colours, alpha=0.5, height=0.75)
-        for place, k in enumerate(best):
-            text = f"{class_names[k]}  {100 * probabilities[k]:.1f} %"
-            bars.text(0.03, place, text, va="center", fontsize=8)
-        bars.set_xlim(0, 1.25)
-        bars.set_ylim(3.2, -0.8)
+        bars = left + side + 0.06
+        for k, at in zip(best, upper + 0.24 + step * np.arange(len(best)), strict=True):
+            share = probabilities[k] * width / 1.25
+            colour = GREEN if k == example["true"] else GREY
+            bar = Rectangle((bars, at - 0.135), share, 0.27, color=colour, alpha=0.5, lw=0)
+            axes.add_patch(bar)
+            text = f"{short[k]}  {100 * probabilities[k]:.1f} %"
+            axes.text(bars + 0.03, at, text, va="center", fontsize=8)
     return figure
 
 
@@ -240,16 +250,45 @@ def _weights(history: Sequence[Record], names: Sequence[str]) -> Sequence[str]:
     return start.get("weights") or names
 
 
-def png(figure: Figure, dpi: int = 110) -> bytes:
-    """Return `figure` as the bytes of a PNG file."""
+def png(figure: Figure, dpi: float = 110, boxes: set[str] | None = None) -> bytes:
+    """Return `figure` as the bytes of a PNG file, with letters that its font lacks from other fonts.
+
+    Those that no font has are boxes: they are put into the set `boxes`, or else warned of.
+    """
+    data, lacked = _drawn(figure, dpi)
+    if lacked and take_from_other_fonts(figure, lacked):
+        data, lacked = _drawn(figure, dpi)
+    if boxes is None:
+        say_missing(lacked)
+    else:
+        boxes |= lacked
+    return data
+
+
+def pngs(figures: Mapping[str, Figure]) -> dict[str, bytes]:
+    """Return `png` of each figure, and clear it; letters that no font has are warned of once."""
+    pictures, boxes = {}, set[str]()
+    for name, figure in figures.items():
+        pictures[name] = png(figure, boxes=boxes)
+        figure.clear()  # a picture needs a few megabytes; there are up to ten
+    say_missing(boxes)
+    return pictures
+
+
+def _drawn(figure: Figure, dpi: float) -> tuple[bytes, set[str]]:
+    """Return the bytes of a PNG file, and the letters that are boxes in it."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
-    return buffer.getvalue()
+    figure.set_dpi(dpi)
+    canvas: Any = FigureCanvasAgg(figure)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        canvas.print_png(buffer, metadata={"Software": None})  # savefig would draw it twice
+    return buffer.getvalue(), missing_letters(said)
 
 
-def _plain(name: str) -> str:
+def _plain(name: str, most: int = 30) -> str:
     """Return `name` so that it fits a figure, and matplotlib finds no mathematics between dollars."""
-    short = name if len(name) <= 30 else name[:29] + "…"
+    short = name if len(name) <= most else name[: most - 1] + "…"
     return short.replace("$", r"\$")
 
 

@@ -68,7 +68,7 @@ def write_report(folder: str | Path) -> Path:
     for name, (_, data) in figures.items():
         atomic_write(folder / "figures" / f"{name}.png", data)
     path = folder / "report.html"
-    atomic_write(path, page.encode())
+    atomic_write(path, page.encode(errors="replace"))
     return path
 
 
@@ -108,13 +108,9 @@ def _figures(
                 figure = draw.predictions_figure(examples[key], names, title)
                 made[f"predictions_{key}"] = (heading, figure)
     made["layers"] = ("Inside the layers", draw.layers_figure(history))
-    pictures = {}
-    for name in list(made):
-        heading, figure = made.pop(name)
-        if figure is not None:
-            pictures[name] = (heading, draw.png(figure))
-            figure.clear()  # a picture needs a few megabytes; there are up to ten
-    return pictures
+    drawn = {name: figure for name, (_, figure) in made.items() if figure is not None}
+    pictures = draw.pngs(drawn)
+    return {name: (made[name][0], data) for name, data in pictures.items()}
 
 
 def _of_task(evaluation: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
@@ -313,8 +309,9 @@ def _class_table(evaluation: Mapping[str, Any]) -> str:
             f'<tr><td>{escape(name)}</td><td class="number">{sum(row)}</td>'
             f'<td class="number">{share}</td></tr>'
         )
+    what = "images" if evaluation.get("examples") else "rows"
     return (
-        '<table><tr><th>class</th><th class="number">images</th><th class="number">right</th></tr>'
+        f'<table><tr><th>class</th><th class="number">{what}</th><th class="number">right</th></tr>'
         f"{''.join(rows)}</table>"
     )
 

@@ -9,6 +9,9 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
+from handgrad.data import Description
+from handgrad.data.scaling import ArrayPreprocessing
+from handgrad.data.table import name_of
 from handgrad.errors import OptionError
 from handgrad.sklearn.estimator import Estimator
 
@@ -123,6 +126,10 @@ class HandgradClassifier(ClassifierMixin, Estimator):
         p = self._outputs_of(X)
         chosen: np.ndarray = self.classes_[p.argmax(axis=1)]
         return chosen
+
+    def _described(self, rows: ArrayPreprocessing) -> Description:
+        names = tuple(name_of(label) for label in self.classes_.tolist())
+        return Description("classification", names, ("y",), rows)
 
     def _as_targets(self, y: np.ndarray, reset: bool) -> np.ndarray:
         y = column_or_1d(y, warn=True)

@@ -10,6 +10,8 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from handgrad.data import Description
+from handgrad.data.scaling import ArrayPreprocessing
 from handgrad.errors import as_count, as_flag, as_number, check_choice
 from handgrad.sklearn.bytes import restored, to_bytes
 from handgrad.sklearn.network import ACTIVATIONS, network_of, scale_of
@@ -224,6 +226,14 @@ class Estimator(BaseEstimator):
         check_is_fitted(self, "model_")
         X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
         return as_predictions(self.model_, self._task, scores_of(self.model_, self._scaled(X)))
+
+    @property
+    def description_(self) -> Description:
+        """What X and y went through, for `handgrad.export`."""
+        check_is_fitted(self, "model_")
+        dtype = np.dtype(self._made["dtype"])
+        rows = ArrayPreprocessing((self._made["width"],), self._mean, self._scale, dtype)
+        return self._described(rows)
 
     # -- pickling ----------------------------------------------------------------------------------
 

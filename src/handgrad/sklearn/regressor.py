@@ -8,6 +8,8 @@ import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import column_or_1d
 
+from handgrad.data import Description
+from handgrad.data.scaling import ArrayPreprocessing
 from handgrad.sklearn.estimator import Estimator
 from handgrad.sklearn.network import scale_of
 
@@ -76,6 +78,11 @@ class HandgradRegressor(RegressorMixin, MultiOutputMixin, Estimator):
         """Return the numbers of each row in the unit of y, (n,) or (n, targets)."""
         outputs = self._outputs_of(X) * self._y_scale + self._y_mean
         return outputs[:, 0] if self._is_flat else outputs
+
+    def _described(self, rows: ArrayPreprocessing) -> Description:
+        count = len(self._y_mean)
+        names = ("y",) if count == 1 else tuple(f"y{k + 1}" for k in range(count))
+        return Description("regression", (), names, rows, self._y_mean, self._y_scale)
 
     def _as_targets(self, y: np.ndarray, reset: bool) -> np.ndarray:
         is_flat = y.ndim == 1

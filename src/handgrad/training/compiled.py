@@ -67,6 +67,10 @@ class Planned:
             return self._refused[1]
         return None
 
+    def forget(self) -> None:
+        """Let go of the plan and its memory; the next step makes it anew."""
+        self._plan = self._feed = self._fed = None
+
     def do(self, before: Before, most: int) -> tuple[list[Any], list[Any]] | None:
         """Do up to `most` steps; return their learning rates, and the norms of their gradients.
 

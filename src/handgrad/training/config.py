@@ -11,7 +11,7 @@ from typing import Any
 from handgrad.data import Augmentation
 from handgrad.data.kinds import kind_of
 from handgrad.engines.devices import check_device_name
-from handgrad.errors import OptionError, as_count, check_choice, check_known
+from handgrad.errors import OptionError, as_count, check_choice, check_known, check_name
 from handgrad.training.ensemble import views_of
 from handgrad.training.options import (
     ARGUMENTS,
@@ -117,6 +117,9 @@ class RunConfig:
                 raise OptionError(f"config: [{table}] must be a table, got {value!r}")
             if "name" not in value and (value or table != "schedule"):
                 raise OptionError(f"config: [{table}] lacks the key 'name'; it has {list(value)}")
+        for key, given in (("data.path", self.data.get("path")), ("start_from", self.start_from)):
+            if isinstance(given, str):
+                check_name("config", key, given)
 
     @classmethod
     def from_dict(cls, tables: Mapping[str, Any]) -> RunConfig:

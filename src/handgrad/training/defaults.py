@@ -23,6 +23,7 @@ network is that of the lowest validation loss, of others that of the highest met
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from handgrad.data import Dataset
@@ -32,6 +33,7 @@ from handgrad.training.config import RunConfig
 FILTERS = {12: (16, 32), 23: (16, 32), 48: (16, 32, 64)}
 LARGER = (16, 32, 64, 128)
 FEW = 500  # validation rows
+LOSSES = {"classification": "softmax", "regression": "mse", "multilabel": "binary_cross_entropy"}
 
 
 class Choice(NamedTuple):
@@ -41,8 +43,13 @@ class Choice(NamedTuple):
     reasons: dict[str, str]
 
 
-def choose(dataset: Dataset, data: dict[str, Any] | None = None) -> Choice:
+def choose(
+    dataset: Dataset, data: dict[str, Any] | None = None, wanted: Iterable[str] = ()
+) -> Choice:
     """Return a configuration that does well on `dataset`, whose table [data] is `data`.
+
+    wanted: names of settings that are to be changed.  A network whose "model.loss" or "model.label_smoothing"
+    is among them is a list of layers, which has these; the ready ones have not.
 
     Raises DataError if there is nothing to train on.
     """
@@ -58,8 +65,11 @@ def choose(dataset: Dataset, data: dict[str, Any] | None = None) -> Choice:
         model, why = _sequences(shape, outputs)
     else:
         model, why = _rows(shape, rows)
+    loss = LOSSES[dataset.task]
+    asks = any(key.startswith(("model.loss", "model.label_smoothing")) for key in wanted)
+    if asks or dataset.task != "classification":
+        model = _with_loss(model, loss, outputs)
     if dataset.task != "classification":
-        model, loss = _with_loss(model, dataset.task, outputs)
         why += f", with the loss {loss} of a {dataset.task}"
     seen, most = (40_000, 40) if is_image else (80_000, 40) if is_sequence else (200_000, 100)
     epochs = min(max(round(seen / rows), 5), most)
@@ -97,11 +107,10 @@ def choose(dataset: Dataset, data: dict[str, Any] | None = None) -> Choice:
     return Choice(RunConfig.from_dict(tables), reasons)
 
 
-def _with_loss(model: dict[str, Any], task: str, outputs: int) -> tuple[dict[str, Any], str]:
-    """Return the network as a list of layers, with the loss of a task, and the loss's name."""
-    loss = "mse" if task == "regression" else "binary_cross_entropy"
+def _with_loss(model: dict[str, Any], loss: str, outputs: int) -> dict[str, Any]:
+    """Return the network as a list of layers, with a loss."""
     if model["name"] == "Sequential":
-        return {**model, "loss": loss}, loss
+        return {**model, "loss": loss}
     layers: list[dict[str, Any]] = []
     for conv in model.get("conv_params", []):
         size = conv["filter_size"]
@@ -120,7 +129,7 @@ def _with_loss(model: dict[str, Any], task: str, outputs: int) -> tuple[dict[str
     for width in model["hidden_dims"]:
         layers += [{"layer": "Affine", "width": width}, {"layer": "BatchNorm"}, {"layer": "ReLU"}]
     layers.append({"layer": "Affine", "width": outputs})
-    return {"name": "Sequential", "layers": layers, "loss": loss, "reg": model["reg"]}, loss
+    return {"name": "Sequential", "layers": layers, "loss": loss, "reg": model["reg"]}
 
 
 def _images(shape: tuple[int, ...]) -> tuple[dict[str, Any], str]:

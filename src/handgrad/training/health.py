@@ -22,8 +22,8 @@ STILL = 1e-7  # change of a parameter in a step, on its own scale: about the res
 class HealthCheck(Callback):
     """Warn, by `Solver.warn`, of what a healthy training does not show.
 
-    - After the first step: a loss, without regularisation, far from ln(classes), which is that of
-      scores that favour no class.
+    - After the first step: a loss, without regularisation, far from that of scores that favour no class:
+      ln(classes) for the softmax loss.
     - From the records of `LayerStatistics` (put that among the callbacks too), after each epoch: layers in
       which half of the units or more are 0 for every row looked at; weights that a step does not move
       although the learning rate has not been taken back.
@@ -45,15 +45,15 @@ class HealthCheck(Callback):
         classes = getattr(solver.model, "num_classes", None) or int(solver.y_train.max()) + 1
         if classes < 2:
             return
-        loss, expected = record["loss"] - _regularization(solver), math.log(classes)
+        loss, expected = record["loss"] - _regularization(solver), _of_no_opinion(solver, classes)
         if not expected / FAR <= loss <= expected * FAR:
             cause = "weights that start too large (weight_scale), or data that are not centred"
             if loss < expected:
                 cause = "labels that are in the data, or nearly all of one class"
             solver.warn(
                 "initial loss",
-                f"the initial loss is {loss:.3g}, far from ln({classes}) = {expected:.3g}, that of scores "
-                f"which favour no class; look for {cause}",
+                f"the initial loss is {loss:.3g}, far from {_ln(expected, classes)}, that of scores which "
+                f"favour no class; look for {cause}",
             )
 
     def on_record(self, solver: Solver, record: Record) -> None:
@@ -94,6 +94,19 @@ def look_after(solver: Solver, record: Record) -> None:
         return
     with np.errstate(all="ignore"):
         check.on_record(solver, LayerStatistics(solver.X_val[:_ROWS]).look(solver, record))
+
+
+def _of_no_opinion(solver: Solver, classes: int) -> float:
+    """Return the loss of scores that favour no class."""
+    named = getattr(solver.model, "_loss", None)
+    if getattr(named, "name", None) in (None, "softmax"):
+        return math.log(classes)
+    return float(named.func(np.zeros((classes, classes)), np.arange(classes), **named.options)[0])  # type: ignore[union-attr]
+
+
+def _ln(expected: float, classes: int) -> str:
+    is_ln = math.isclose(expected, math.log(classes))
+    return f"ln({classes}) = {expected:.3g}" if is_ln else f"{expected:.3g}"
 
 
 def _regularization(solver: Solver) -> float:

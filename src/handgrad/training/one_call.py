@@ -43,11 +43,11 @@ def train(
     """
     if not isinstance(dataset, Dataset):
         raise OptionError(f"train: dataset must be a Dataset, got {shown(dataset)}")
-    config: RunConfig = choose(dataset, data_table(dataset)).config
-    if settings is not None:
-        if not isinstance(settings, Mapping) or not all(isinstance(key, str) for key in settings):
-            raise OptionError(f"train: settings must be a dictionary, got {shown(settings)}")
-        config = _started(config, settings).with_overrides(settings)
+    settings = {} if settings is None else settings
+    if not isinstance(settings, Mapping) or not all(isinstance(key, str) for key in settings):
+        raise OptionError(f"train: settings must be a dictionary, got {shown(settings)}")
+    config: RunConfig = choose(dataset, data_table(dataset), settings).config
+    config = _started(config, settings).with_overrides(settings)
     parent = as_path("train", "out", out)
     return _done(start_run(config, new_run_folder(parent, config.name), dataset))
 

@@ -140,7 +140,7 @@ class Run:
     def train(self, callbacks: Iterable[Callback] = ()) -> int | None:
         """Train to the end or to a signal; return the signal's number or None.
 
-        At the end the model is saved: then `is_finished`.
+        At the end the model is saved: then `is_finished`, and the memory of the steps is given back.
         """
         history, stop = self._history, self._stop
         self.solver.callbacks = [*self._watchers, self.steering, *callbacks, stop]
@@ -167,7 +167,14 @@ class Run:
             }
         )
         save_model(self.folder / "model.safetensors", self.model, self._metadata())
+        self._give_memory_back()
         return stop.signal  # one that came with the last step: the run is finished, and stops here
+
+    def _give_memory_back(self) -> None:
+        """Let go of what only steps need, before the test and the report need theirs."""
+        self.solver.planned.forget()
+        if self.engine == "native":
+            engines.get("native").control.give_memory_back()
 
     def steer(self, rate: float) -> Act:
         """Put a factor `rate` on the learning rates from here on, and write that into ``config.toml``.
@@ -222,6 +229,7 @@ class Run:
         }
 
     def _start_record(self, is_first: bool) -> Record:
+        columns = getattr(self.dataset.preprocessing, "columns", ())
         return {
             "kind": "start" if is_first else "resume",
             "iteration": self.solver.iteration,
@@ -234,6 +242,8 @@ class Run:
             "platform": platform.platform(),
             "versions": environment.versions(),
             "image_shape": list(self.dataset.input_shape),
+            "kind_of_data": self.dataset.preprocessing.kind,
+            **({"columns": {c.name: c.kind for c in columns}} if columns else {}),
             "task": self.dataset.task,
             "class_names": list(self.dataset.class_names),
             "splits": {

@@ -61,7 +61,9 @@ def write_page(study: Any, settings: Settings) -> Path:
     parts += ["<h2>All trials</h2>", _table_of(trials, best, settings)]
     parts += ["<h2>Provenance</h2>", table(_provenance(settings))]
     path = folder / "study.html"
-    atomic_write(path, document(f"{settings.name}: a search", parts, _STYLE).encode())
+    atomic_write(
+        path, document(f"{settings.name}: a search", parts, _STYLE).encode(errors="replace")
+    )
     return path
 
 

@@ -24,6 +24,11 @@ def set_threads(count: int) -> None:
     _kernels.set_thread_count(min(as_count("set_threads", "count", count), 64))
 
 
+def give_memory_back() -> None:
+    """Give memory that no array uses back to the system; it is kept for the next step otherwise."""
+    _kernels.trim_buffers()
+
+
 def isa() -> str:
     """Return the name of the instruction set in use."""
     return _kernels.isa()

@@ -13,9 +13,12 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
-// A sentence whose `code` stands between backticks, as texts and elements.
-export function words(text) {
-  return String(text ?? "").split(/`([^`\n]+)`/).map((part, i) => (i % 2 ? h("code", {}, part) : part));
+// A sentence in pieces: what stands between backticks is code.
+export function prose(text) {
+  return String(text ?? "").split("`").map((piece, i, all) => {
+    if (i % 2 === 0) return piece;
+    return i === all.length - 1 ? `\`${piece}` : h("code", {}, piece);
+  });
 }
 
 const SVG = "http://www.w3.org/2000/svg";

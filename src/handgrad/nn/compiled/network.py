@@ -12,7 +12,7 @@ from handgrad import engines
 from handgrad.layers import chain
 from handgrad.nn.activations import Dropout
 from handgrad.nn.compiled import layers as lowered
-from handgrad.nn.compiled import others
+from handgrad.nn.compiled import others, sequences
 from handgrad.nn.compiled.layers import CURVES, Array, Lowered, Moments, Part
 from handgrad.nn.compiled.memory import NONE, Memory, NotCovered, Ref
 from handgrad.nn.compiled.scored import lower_scores
@@ -248,6 +248,8 @@ class Network:
         known, memory = step.layers[-1], self.memory
         if isinstance(known, CustomLayer) and known.pair.factor is not None:
             return others.scale(memory, x, known.pair.factor(known.given))
+        if type(known) in sequences.KINDS:
+            return self._sequence(known, x)
         if not isinstance(known, PairLayer) or _is_changed(type(known)):
             raise NotCovered(f"the layer {known!r}")
         layer = self._own.get(id(known), known)
@@ -288,6 +290,18 @@ class Network:
             eps = float(options[-1].get("eps", 1e-5))
             return lowered.group_norm(memory, x, self._arrays(known), groups, eps)
         raise NotCovered(f"the layer {known!r}")
+
+    def _sequence(self, known: Any, x: Ref) -> Lowered:
+        """Lower a layer of sequences."""
+        moments: list[Moments] = []
+        layer, eps = self._own.get(id(known), known), 0.0
+        if isinstance(layer, BatchNorm):
+            eps = float(layer.param.get("eps", 1e-5))
+        made = sequences.lower_sequence(
+            known, self.memory, x, self._arrays(known), eps, self._mode == "train", moments
+        )
+        self.norms += [Norming(known, found) for found in moments]
+        return made
 
     def _dropout(self, layer: Layer, param: dict[str, Any], x: Ref) -> Lowered:
         if type(layer).stream is not Dropout.stream or param.get("seed") is not None:

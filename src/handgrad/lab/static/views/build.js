@@ -3,7 +3,7 @@
 import { events, get, post, upload } from "../api.js";
 import { Lines } from "../charts.js";
 import { chosen, dropped, firstStack, sendPictures, shapeOf } from "../data_files.js";
-import { button, count, field, fileButton, fill, h, select, shape, toast, words } from "../dom.js";
+import { button, count, field, fileButton, fill, h, prose, select, shape, toast } from "../dom.js";
 import { latest } from "../moments.js";
 import { Points } from "../points.js";
 import { Following } from "./following.js";
@@ -153,7 +153,7 @@ export async function show(place) {
     const fits = !item.querySelector(":scope > .bad");
     item.classList.remove("right", "unknown", "checking", ...(fits ? ["wrong"] : []));
     item.classList.add("own", own.state);
-    fill(item.querySelector(".verdict"), h("span", { class: `state ${own.state}` }, own.state), own.says && !isAgain && h("span", { class: "bad" }, words(own.says)));
+    fill(item.querySelector(".verdict"), h("span", { class: `state ${own.state}` }, own.state), own.says && !isAgain && h("span", { class: "bad" }, prose(own.says)));
   }
 
   function rows(focus = null) {

@@ -1,7 +1,7 @@
 // Layers of one's own: the file, what the checker says of it at each save, and a training with each.
 
 import { events, get } from "../api.js";
-import { button, field, fill, h, select, words } from "../dom.js";
+import { button, field, fill, h, prose, select } from "../dom.js";
 import { latest } from "../moments.js";
 import { useLayers } from "./build.js";
 
@@ -78,8 +78,8 @@ function file(found) {
       const state = f.verdict === "WRONG" ? "wrong" : ["right", "checking"].includes(f.verdict) ? f.verdict : "unknown";
       return h("li", { class: state },
         h("span", { class: `state ${state}` }, state), h("code", {}, f.name),
-        f.verdict === "WRONG" && h("div", {}, h("strong", {}, words(f.says)), f.line ? h("span", { class: "small" }, ` line ${f.line}`) : null, h("div", { class: "small" }, f.worst)),
-        state === "unknown" && f.says && h("span", { class: "small" }, words(f.says)));
+        f.verdict === "WRONG" && h("div", {}, h("strong", {}, prose(f.says)), f.line ? h("span", { class: "small" }, ` line ${f.line}`) : null, h("div", { class: "small" }, f.worst)),
+        state === "unknown" && f.says && h("span", { class: "small" }, prose(f.says)));
     })),
     found.layers.length > 0 && h("div", { class: "bar-of-acts" }, h("span", { class: "muted" }, "Build with:"), found.layers.map((layer) =>
       button(layer.name, () => build(layer.path), { class: `own ${layer.state}` }))),
@@ -87,7 +87,7 @@ function file(found) {
     !found.layers.length && !found.problem && h("p", { class: "muted" }, "The checker knows functions by the courses' names. To train a network with a pair of this file, mark it with @nn.layer."),
     h("pre", { class: "listing", tabindex: "0", "aria-label": `Source of ${found.file}` }, lines.map((line, i) => {
       const bug = marked.get(i + 1);
-      return h("span", { class: bug ? "line bug" : "line" }, h("span", { class: "at", "aria-hidden": "true" }, String(i + 1).padStart(4)), ` ${line}\n`, bug && h("span", { class: "note" }, `     ${bug.says}\n`));
+      return h("span", { class: bug ? "line bug" : "line" }, h("span", { class: "at", "aria-hidden": "true" }, String(i + 1).padStart(4)), ` ${line}\n`, bug && h("span", { class: "note" }, "     ", prose(bug.says), "\n"));
     })),
   );
 }

@@ -146,14 +146,21 @@ def _drawing(name: str, inputs: list[tuple[str, str]], outputs: list[tuple[str, 
 
 
 def _picture(file: str, kind: str, images: Path) -> str:
-    draw = getattr(layer_pictures, kind)
-    figure = draw(file)
+    """Draw a layer.  The dark turns charts; of pictures, which it must leave as they are, there are two."""
     images.mkdir(parents=True, exist_ok=True)
-    figure.savefig(images / f"{file}.svg", metadata={"Date": None}, bbox_inches="tight")
-    plt.close(figure)
-    said = figure.get_suptitle() or figure.axes[0].get_title()
-    look = "photo" if kind in layer_pictures.PHOTOS else "chart"
-    return f".. image:: images/{file}.svg\n   :alt: {said.splitlines()[0]}\n   :class: {look}"
+    looks = {"": "chart"}
+    if kind in layer_pictures.PHOTOS:
+        looks = {"": "photo only-light", "-dark": "photo only-dark"}
+    made = []
+    for end, look in looks.items():
+        with plt.rc_context(layer_pictures.DARK if end else {}):
+            figure = getattr(layer_pictures, kind)(file)
+            path = images / f"{file}{end}.svg"
+            figure.savefig(path, metadata={"Date": None}, bbox_inches="tight")
+        plt.close(figure)
+        said = (figure.get_suptitle() or figure.axes[0].get_title()).splitlines()[0]
+        made.append(f".. image:: images/{path.name}\n   :alt: {said}\n   :class: {look}")
+    return "\n\n".join(made)
 
 
 def example(code: str, home: str, names: list[str]) -> str:

@@ -16,11 +16,12 @@ from matplotlib.figure import Figure  # noqa: E402
 from handgrad import layers  # noqa: E402
 from handgrad.data import make_shapes  # noqa: E402
 
-PHOTOS = (
-    "filters",
-    "smaller",
-    "larger",
-)  # kinds that show pictures, which the dark leaves as they are
+PHOTOS = ("filters", "smaller", "larger")
+"""Kinds that show pictures: in the dark their frame is drawn anew."""
+DARK = {"figure.facecolor": "#131416", "savefig.facecolor": "#131416", "text.color": "#cfd0d0",
+        "axes.titlecolor": "#cfd0d0", "axes.edgecolor": "#cfd0d0", "axes.labelcolor": "#cfd0d0",
+        "xtick.color": "#cfd0d0", "ytick.color": "#cfd0d0"}  # fmt: skip
+"""Settings of Matplotlib for the page's dark."""
 
 
 def _pair(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:

@@ -30,6 +30,7 @@ QUESTIONS = {  # question -> page, words of the answer
     "Can it use a GPU?": ("three-libraries.md", "`handgrad train --device cuda`"),
     "How do I freeze layers?": ("fine-tuning.md", "`--freeze` names parameters that stay"),
     "How many threads does it use?": ("engines.md", "`engines.set_threads(n)` sets the number"),
+    "What becomes of missing values?": ("questions.md", "becomes the median of the training rows"),
     "Why do gradients explode?": ("questions.md", "make them explode"),
     "Is there a finder for the learning rate?": ("questions.md", "`handgrad lr-find` trains"),
     "How do I compare with PyTorch?": (

@@ -29,7 +29,7 @@ def place(tmp_path_factory):
     place = tmp_path_factory.mktemp("fuzz")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
-        patch.setattr("handgrad.report.figures.png", lambda figure: b"")
+        patch.setattr("handgrad.report.figures.png", lambda figure, **given: b"")
         assert run([*SMALL, "--out", "runs"]) == 0
         (folder,) = (place / "runs").iterdir()
         folder.rename(place / "run")

@@ -122,7 +122,9 @@ def test_a_resumed_run_does_not_say_it_again(tmp_path):
 
 
 def test_warnings_reach_the_log_the_screen_and_the_report(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("handgrad.report.figures.png", lambda figure: b"")  # drawing takes seconds
+    monkeypatch.setattr(
+        "handgrad.report.figures.png", lambda figure, **given: b""
+    )  # drawing takes seconds
     arguments = ["train", "--epochs", "1", "--model", "TwoLayerNet", "--out", str(tmp_path)]
     assert run([*arguments, "--set", "model.weight_scale=9.0"]) == 0
     (folder,) = tmp_path.iterdir()

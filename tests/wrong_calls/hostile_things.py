@@ -3,6 +3,7 @@
 import decimal
 import fractions
 import io
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -104,9 +105,13 @@ HOSTILE = {  # name -> what makes the thing
     "unsigned": lambda: np.full((4, 6), 2**63, np.uint64),
     "list of arrays": lambda: [np.ones(2), np.ones(3)],
     "last in channels": lambda: IMAGES.transpose(0, 2, 3, 1),
+}
+TENSORS = {
     "needs grad": lambda: tensor(requires_grad=True),
     "sparse": lambda: tensor().to_sparse(),
     "bfloat16": lambda: tensor().bfloat16(),
     "on no device": lambda: tensor(device="meta"),
     "list of tensors": lambda: [tensor(requires_grad=True)] * 2,
 }
+if find_spec("torch"):
+    HOSTILE |= TENSORS

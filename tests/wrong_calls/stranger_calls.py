@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 from wrong_calls.things import IMAGES, X, Y, net, rows, solver
 
 from handgrad import gradcheck, layers, nn, training
@@ -25,8 +26,7 @@ class Frame:
 
 
 def tensor(**options):
-    import torch
-
+    torch = pytest.importorskip("torch")
     return torch.zeros(4, 6, **options)
 
 

@@ -164,6 +164,13 @@ def test_a_real_package_of_the_courses_name_elsewhere_does_not_answer(write, mon
             "cs231n/layers.py",
         ),
         (
+            {
+                "assignment_2/cs231n/layers.py": "from assignment_2.cs231n.base import *\n",
+                "assignment_2/cs231n/base.py": RIGHT,
+            },
+            "assignment_2/cs231n/layers.py",
+        ),
+        (
             {"a.b-c/nndl/layers.py": "from nndl.base import *\n", "a.b-c/nndl/base.py": RIGHT},
             "a.b-c/nndl/layers.py",
         ),

@@ -184,6 +184,27 @@ def test_options_that_a_network_does_not_read_yet(tmp_path):
     assert verdicts(tmp_path, wrong)[1]["FullyConnectedNet"].verdict == "WRONG"
 
 
+def test_a_dropout_that_only_the_backward_pass_has_is_not_written(tmp_path):
+    net = NET.replace("# dropout_forward(x, p) comes", "It comes").replace(
+        "        self.reg, self.params = reg, {}\n",
+        "        self.reg, self.params = reg, {}\n        self.use_dropout = dropout_keep_ratio != 1\n",
+    )
+    half = net.replace(
+        "            if i < self.layers:\n                d = d",
+        "            if i < self.layers and self.use_dropout:\n"
+        "                d = dropout_backward(d, dropout_caches[i])\n"
+        "            if i < self.layers:\n                d = d",
+    )
+    assert half != net
+    report, found = verdicts(tmp_path, half)
+    assert found["FullyConnectedNet"].verdict == "right"
+    assert "dropout: not written yet" in str(report)
+    both = half.replace("h = np.maximum(h, 0)", "h, _ = dropout_forward(np.maximum(h, 0), {})")
+    both += "\ndef dropout_forward(x, param):\n    return x, None\n"
+    both += "\ndef dropout_backward(dout, cache):\n    return dout\n"
+    assert verdicts(tmp_path, both)[1]["FullyConnectedNet"].verdict == "WRONG"
+
+
 def test_networks_that_are_not_written(tmp_path):
     empty = NET[: NET.index("        dims")] + "    def loss(self, X, y=None):\n"
     skeleton = empty + "        scores = None\n        if y is None:\n            return scores\n"

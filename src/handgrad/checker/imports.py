@@ -61,9 +61,17 @@ class OwnFinder(MetaPathFinder):
             if fullname in sys.stdlib_module_names:
                 return None
             folders = dict.fromkeys([self.place.file.parent, self.place.root])
-            return self._within(fullname, list(folders), COURSE_PACKAGES)
+            found = self._within(fullname, list(folders), COURSE_PACKAGES)
+            return found or self._of_the_root(fullname)
         own = [Path(entry) for entry in path if self._is_own(Path(entry))]
         return self._within(fullname, own)
+
+    def _of_the_root(self, fullname: str) -> ModuleSpec | None:
+        """The folder above all packages as a package itself, as files run from above it import it."""
+        root = self.place.root
+        if fullname != root.name or fullname in COURSE_PACKAGES or PathFinder.find_spec(fullname):
+            return None
+        return _package(fullname, root)
 
     def _is_own(self, folder: Path) -> bool:
         return folder == self.place.root or self.place.root in folder.parents

@@ -329,7 +329,10 @@ def _gap(model: Any, scenario: Scenario) -> str:
     norm = scenario.arguments.get("normalization")
     if norm and isinstance(params, dict) and all(key[:1] in "Wb" for key in map(str, params)):
         return f"{norm}: {NOT_WRITTEN}"
-    if "dropout_keep_ratio" in scenario.arguments and not _mentions(model, r"\bdrop\w*\("):
+    if "dropout_keep_ratio" in scenario.arguments and not _mentions(
+        model,
+        r"\bdrop(?!\w*backward)\w*\(",  # a backward alone drops nothing
+    ):
         return f"dropout: {NOT_WRITTEN}"
     return ""
 

@@ -35,10 +35,10 @@ sanitize: build/address,undefined/installed
 	  LD_PRELOAD="$(call library,libasan.so) $(call library,libubsan.so) $(call library,libstdc++.so)" \
 	  $(BIN)/python -m pytest --capture=sys -m "not long" $(NATIVE_TESTS)
 
-# without the tests that fork: a child of several threads may start none under ThreadSanitizer; NumPy's products on
-# one thread, since what its library does among its own is not compiled with the checks
+# without the tests that fork: a child of several threads may start none under ThreadSanitizer
 sanitize-threads: build/thread/installed
-	HANDGRAD_SANITIZER=ThreadSanitizer PYTHONPATH=build/thread TSAN_OPTIONS=halt_on_error=1 OPENBLAS_NUM_THREADS=1 \
+	HANDGRAD_SANITIZER=ThreadSanitizer PYTHONPATH=build/thread \
+	  TSAN_OPTIONS=halt_on_error=1:suppressions=tests/engines/thread_sanitizer.txt \
 	  LD_PRELOAD="$(call library,libtsan.so) $(call library,libstdc++.so)" \
 	  $(BIN)/python -m pytest --capture=sys -k "not fork" tests/engines/test_native_threads.py \
 	  tests/engines/test_native_plans.py tests/nn/test_compiled.py tests/nn/test_half.py tests/nn/test_half_scores.py

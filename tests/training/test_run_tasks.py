@@ -10,7 +10,7 @@ import pytest
 from training.toys import StopAt
 
 import handgrad
-from handgrad import data
+from handgrad import data, engines
 from handgrad.errors import CheckpointError, OptionError
 from handgrad.report import write_report
 from handgrad.training import Callback, load_model_arrays
@@ -52,6 +52,7 @@ def finished(tmp_path_factory):
     return runs
 
 
+@pytest.mark.skipif("native" not in engines.available(), reason="the native engine is not built")
 def test_a_run_that_ends_lets_go_of_the_memory_of_its_steps(tmp_path):
     run = started(tmp_path, "classification")
     plans = []

@@ -148,7 +148,7 @@ def export(
         files = _WRITERS[to](network, path.name, name, flags)
     written = []
     for file, data in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(exist_ok=True)
         atomic_write(path.with_name(file), data)
         written.append(path.with_name(file))
     return Exported(tuple(written), notes)

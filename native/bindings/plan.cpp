@@ -8,6 +8,7 @@
 #include <nanobind/stl/vector.h>
 
 #include <cstring>
+#include <exception>
 #include <memory>
 
 #include "bindings/arrays.h"
@@ -134,6 +135,40 @@ Feed feed_of(const AnyArray& X, const AnyArray& y, const nb::tuple& prepare) {
     return feed;
 }
 
+// Calls the functions of Python that a plan names: each takes a list of arrays, flat views of the plan's memory that
+// it must not keep, and returns None, a loss, or False where the step is given up.
+template <class T>
+class Calling {
+  public:
+    explicit Calling(const nb::list& functions) : functions_(functions) {}
+    bool call(int64_t number, const std::vector<Span>& arrays, double& loss) {
+        const nb::gil_scoped_acquire held;
+        try {
+            nb::list given;
+            for (const Span& span : arrays) {
+                const size_t count = static_cast<size_t>(span.count);
+                given.append(nb::cast(nb::ndarray<nb::numpy, T, nb::ndim<1>>(span.data, {count}, nb::handle()), nb::rv_policy::reference));
+            }
+            const nb::object found = functions_[static_cast<size_t>(number)](given);
+            if (found.is_none()) return true;
+            if (found.ptr() == Py_False) return false;
+            loss = nb::cast<double>(found);
+            return true;
+        } catch (...) {
+            error_ = std::current_exception();
+        }
+        return false;
+    }
+    // Throws what a function has raised.
+    void check() const {
+        if (error_) std::rethrow_exception(error_);
+    }
+
+  private:
+    const nb::list& functions_;
+    std::exception_ptr error_;
+};
+
 // How the images of all steps are moved, (steps, rows of a batch, 3); of no steps where none is.
 using Moves = nb::ndarray<const int32_t, nb::ndim<3>, nb::device::cpu, nb::c_contig>;
 
@@ -148,9 +183,12 @@ template <class T>
 nb::tuple run_(Planned<T>& planned, const AnyArray& X, const AnyArray& y, const nb::tuple& prepare,
                const nb::ndarray<const int64_t, nb::ndim<2>, nb::device::cpu, nb::c_contig>& rows, const std::vector<AnyArray>& carried,
                const std::vector<AnyArray>& given, const nb::ndarray<const double, nb::ndim<2>, nb::device::cpu, nb::c_contig>& table,
-               const nb::list& streams, double seconds, const Moves& moves) {
+               const nb::list& streams, double seconds, const Moves& moves, const nb::list& calls) {
     const Layout& layout = planned.plan.layout();
+    check(static_cast<int64_t>(nb::len(calls)) >= layout.calls, "plan: it calls more functions");
+    Calling<T> calling(calls);
     PlanRun run;
+    run.caller = [&](int64_t number, const std::vector<Span>& arrays, double& loss) { return calling.call(number, arrays, loss); };
     run.feed = feed_of<T>(X, y, prepare);
     run.steps = static_cast<int64_t>(rows.shape(0));
     check(run.steps >= 1 && static_cast<int64_t>(rows.shape(1)) == layout.batch, "plan: rows must be (steps, rows of a batch)");
@@ -201,6 +239,7 @@ nb::tuple run_(Planned<T>& planned, const AnyArray& X, const AnyArray& y, const 
         is_mine = planned.plan.run(run);
     }
     if (!is_mine) throw std::runtime_error("plan: another thread runs it; make a plan for each thread");
+    calling.check();
     nb::list after, before, made;
     for (size_t i = 0; i < carried.size(); ++i) {
         const bool alternates = layout.carried[i].alternates, in_second = alternates && run.done > 1;
@@ -376,7 +415,8 @@ void bind(nb::module_& module, const char* name) {
         .def("prepare", prepare<T>, "mean"_a, "std"_a, "low"_a, "high"_a, "above"_a, "finish"_a, "scale"_a, "shift"_a,
              nb::lock_self())
         .def("answers", answers<T>, "X"_a, "arrays"_a.lock(), nb::lock_self())
-        .def("run", run_<T>, "X"_a, "y"_a, "prepare"_a, "rows"_a, "carried"_a, "given"_a, "table"_a, "streams"_a, "seconds"_a, "moves"_a);
+        .def("run", run_<T>, "X"_a, "y"_a, "prepare"_a, "rows"_a, "carried"_a, "given"_a, "table"_a, "streams"_a, "seconds"_a, "moves"_a,
+             "calls"_a);
 }
 
 }  // namespace

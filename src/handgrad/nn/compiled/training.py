@@ -11,6 +11,7 @@ import numpy as np
 from handgrad import engines
 from handgrad.engines.weights import compiled_rules
 from handgrad.nn.compiled import rules
+from handgrad.nn.compiled.calls import Calls
 from handgrad.nn.compiled.losses import add_loss
 from handgrad.nn.compiled.memory import Memory, NotCovered, Ref
 from handgrad.nn.compiled.network import Network, settings_of
@@ -72,7 +73,7 @@ class TrainPlan:
     def is_for(self, options: Options) -> bool:
         """Whether the plan is for these options, and for the network as it is now."""
         is_same = options == self.options and self._key == self._present()
-        return is_same and not self._is_stale
+        return is_same and not self._is_stale and (options.is_half or self.calls.is_as_seen())
 
     def bit_generators(self) -> list[Any]:
         """Return what dropout draws from."""
@@ -99,15 +100,25 @@ class TrainPlan:
                 weights[name], after[name] = memory.carry(w.size, alternates=True)
         scores_slot = memory.result((options.shape[0], *(model._row_shape or ())))
         grads = {name: memory.result(w.shape) for name, w in params.items()}
-        network = Network(plan, memory, call.layers, batch, weights, grads)
+        self.calls = Calls(plan, memory)
+        network = Network(plan, memory, call.layers, batch, weights, grads, self.calls)
+        if options.averages and any(layer.keeps for layer in self.calls.layers):
+            raise NotCovered(f"averages of what {self.calls.shown[0]} keeps")
         self.plan, self._norms, self._streams = plan, network.norms, network.streams
         self._filters = network.filters
-        scores = memory.dense(network.scores, False)
+        scores = memory.dense(memory.as_stored(network.scores), False)
         memory.op("copy", [scores.slot, scores_slot], [scores.numbers])
         self._columns = self._place_columns()
         column = self._columns["weights"] if options.weighted else None
         given = Ref(scores_slot, scores.shape)
-        dscores = add_loss(memory, model._loss, options.targets, column, given)
+        mark = memory.mark()
+        try:
+            dscores = add_loss(memory, model._loss, options.targets, column, given)
+        except NotCovered:
+            if len(given.shape) != 2:
+                raise
+            memory.back(mark)
+            dscores = self.calls.loss(model._loss, given)
         network.backward(memory.as_stored(dscores))
         if model.reg != 0:
             for name in model._decays:
@@ -199,6 +210,7 @@ class TrainPlan:
 
         Raises:
             NotCovered: parameters, settings, state or running statistics are not as a plan takes them.
+            Raised: a layer or a loss that Python computes raised something.
             ConcurrencyError: another thread trains the network.
         """
         model = self.model
@@ -221,7 +233,11 @@ class TrainPlan:
             streams = self.bit_generators()
             for stream in {id(stream): stream for stream in streams}.values():
                 locks.enter_context(stream.lock)
-            done, is_finite, losses, norms, after, before, made = self._native.run(
+            self.calls.begin(call.layers, feed, steps)
+            if self.calls.functions:
+                locks.enter_context(np.errstate(all="ignore"))
+            locks.callback(self.calls.end)
+            done, is_finite, losses, norms, after, before, made = self._ran(
                 feed.X,
                 feed.y,
                 feed.prepare,
@@ -233,6 +249,7 @@ class TrainPlan:
                 [stream.capsule for stream in streams],
                 seconds,
                 _UNMOVED if steps.moves is None else steps.moves,
+                self.calls.functions,
             )
             if not is_finite:
                 return None
@@ -254,6 +271,13 @@ class TrainPlan:
                 dict(zip(params, gradients, strict=True)),
                 averaged,
             )
+
+    def _ran(self, *arguments: Any) -> Any:
+        try:
+            return self._native.run(*arguments)
+        except NotCovered:  # by a layer or a loss that Python computes
+            self._is_stale = True
+            raise
 
     def _kept_filters(self, call: InCall) -> list[np.ndarray]:
         """Return the filters that layers keep as buffers."""

@@ -136,6 +136,7 @@ class Planned:
         if watched is not None and watched != _position(solver.random):
             self._in_turns = True
             if count > 1:  # its numbers were to come between those of the rows
+                plan.calls.take_back()
                 return None, count
         return done, count
 

@@ -8,6 +8,7 @@ scores for a loss.  What they return must have the plan's dtype.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,7 @@ class Calls:
         self._feed: Feed | None = None
         self._steps: Steps | None = None
         self._step = 0
+        self._before: list[Callable[[], None]] = []  # what puts back what a run changes
 
     # -- making the plan -----------------------------------------------------------------------------
 
@@ -122,10 +124,25 @@ class Calls:
 
     # -- running it ----------------------------------------------------------------------------------
 
-    def begin(self, own: Mapping[int, Layer], feed: Feed, steps: Steps) -> None:
-        """Begin a run: `own`, the layers with buffers of this call."""
+    def begin(
+        self, own: Mapping[int, Layer], feed: Feed, steps: Steps, streams: Sequence[Any]
+    ) -> None:
+        """Begin a run.
+
+        own: the layers with buffers of this call; streams: what dropout draws from.
+        """
         self._own, self._feed, self._steps, self._step = own, feed, steps, 0
         self._caches.clear()
+        if self.functions:
+            layers = {id(layer): layer for layer in self.layers}.values()
+            self._before = [_attributes(layer) for layer in layers]
+            self._before += [_position(stream) for stream in streams]
+            self._before.append(partial(np.random.set_state, np.random.get_state()))
+
+    def take_back(self) -> None:
+        """Put back what the last run has changed beside arrays: attributes of layers, and random streams."""
+        for put_back in self._before:
+            put_back()
 
     def end(self) -> None:
         """Let go of what a run has kept."""
@@ -180,9 +197,6 @@ class Calls:
             for dw, ref, flat in zip(own, gradients, arrays[count:], strict=True):
                 dw = np.asarray(dw) if isinstance(dw, np.generic) else dw
                 self._check(step, "gradient of a parameter", dw, ref, None)
-                if not dw.flags.c_contiguous:
-                    what = f"the gradients of the layer {step.label}, which are not in rows order"
-                    raise self._left(step.output, what)
                 flat[...] = dw.ravel()
 
         return function
@@ -228,7 +242,7 @@ class Calls:
             raise Raised(error) from error
 
     def _check(self, step: Step, what: str, found: Any, wanted: Ref, key: Any) -> None:
-        """Raise NotCovered unless `found` is as a plan takes it; key: of its order, None where any will do."""
+        """Raise NotCovered unless `found` is as a plan takes it; key: of its order, None where any is."""
         text = f"the layer {step.label}, whose {what}"
         if type(found) is not np.ndarray or found.dtype != self._memory.dtype:
             of = found.dtype if hasattr(found, "dtype") else type(found).__name__
@@ -245,6 +259,32 @@ class Calls:
         """Note that no plan takes a step, or the loss; return what says so."""
         self._plan.alone[key] = text
         return NotCovered(text)
+
+
+def _attributes(layer: Layer) -> Callable[[], None]:
+    """Return what gives a layer back its attributes: numbers, arrays and random streams as they are now."""
+    known = dict(vars(layer))
+    arrays = {key: x.copy() for key, x in known.items() if isinstance(x, np.ndarray)}
+    own = [x.bit_generator for x in known.values() if isinstance(x, np.random.Generator)]
+    streams = [_position(stream) for stream in own]
+    streams += [
+        partial(x.set_state, x.get_state())
+        for x in known.values()
+        if isinstance(x, np.random.RandomState)
+    ]
+
+    def put_back() -> None:
+        vars(layer).clear()
+        vars(layer).update(known | {key: x.copy() for key, x in arrays.items()})
+        for stream in streams:
+            stream()
+
+    return put_back
+
+
+def _position(stream: Any) -> Callable[[], None]:
+    """Return what puts a bit generator back to where it stands."""
+    return partial(setattr, stream, "state", stream.state)
 
 
 def _is_both(array: np.ndarray) -> bool:

@@ -18,6 +18,7 @@ from handgrad.errors import (
     check_dictionary,
     check_known,
 )
+from handgrad.nn.compiled.calls import Raised
 from handgrad.nn.compiled.half import (
     AUTO,
     BF16,
@@ -27,7 +28,6 @@ from handgrad.nn.compiled.half import (
     measured,
     shown_choice,
 )
-from handgrad.nn.compiled.calls import Raised
 from handgrad.nn.compiled.memory import NotCovered
 from handgrad.nn.compiled.parts import Feed, Options, Steps
 from handgrad.nn.compiled.training import TrainPlan

@@ -233,7 +233,7 @@ class TrainPlan:
             streams = self.bit_generators()
             for stream in {id(stream): stream for stream in streams}.values():
                 locks.enter_context(stream.lock)
-            self.calls.begin(call.layers, feed, steps)
+            self.calls.begin(call.layers, feed, steps, streams)
             if self.calls.functions:
                 locks.enter_context(np.errstate(all="ignore"))
             locks.callback(self.calls.end)
@@ -273,11 +273,16 @@ class TrainPlan:
             )
 
     def _ran(self, *arguments: Any) -> Any:
+        """Run the plan; take back what layers in Python have changed where that does not end well."""
         try:
-            return self._native.run(*arguments)
-        except NotCovered:  # by a layer or a loss that Python computes
-            self._is_stale = True
+            found = self._native.run(*arguments)
+        except BaseException as error:
+            self._is_stale = self._is_stale or isinstance(error, NotCovered)
+            self.calls.take_back()
             raise
+        if not found[1]:
+            self.calls.take_back()
+        return found
 
     def _kept_filters(self, call: InCall) -> list[np.ndarray]:
         """Return the filters that layers keep as buffers."""

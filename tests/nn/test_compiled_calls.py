@@ -44,8 +44,8 @@ NETWORKS = {
         nn.Conv2d(5, 3), nn.BatchNorm(), own.swish(), own.scaled(), nn.Affine(3),
     ),
     "images in rows order": lambda: _images(
-        own.less_mean(), nn.Conv2d(4, 3, pad=1), own.in_rows_order(), own.less_mean(), nn.ReLU(), own.scaled(),
-        nn.MaxPool(2), own.scaled(), nn.GroupNorm(2), own.less_mean(), nn.Affine(3),
+        own.less_mean(), nn.Conv2d(4, 3, pad=1), own.in_rows_order(), own.less_mean(), nn.ReLU(),
+        own.scaled(), nn.MaxPool(2), own.scaled(), nn.GroupNorm(2), own.less_mean(), nn.Affine(3),
     ),
     "images as sequences": lambda: _sequential(
         nn.Conv1d(4, 3), own.scaled(), nn.BatchNorm1d(), own.less_mean(), nn.Affine(3), shape=(2, 12)

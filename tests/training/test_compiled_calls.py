@@ -20,7 +20,9 @@ whole_epochs = plans.whole_epochs
 
 
 def mixed(**options):
-    return sequential(nn.Affine(9), own.swish(), nn.BatchNorm(), own.scaled(), nn.Affine(3), **options)
+    return sequential(
+        nn.Affine(9), own.swish(), nn.BatchNorm(), own.scaled(), nn.Affine(3), **options
+    )
 
 
 def drawing(p=None):
@@ -40,7 +42,9 @@ def on_images():
 
 
 def own_mse(scores, y):
-    return ((scores - y) ** 2).mean(dtype=np.float64), (2 / scores.size) * (scores - y).astype(scores.dtype)
+    return ((scores - y) ** 2).mean(dtype=np.float64), (2 / scores.size) * (scores - y).astype(
+        scores.dtype
+    )
 
 
 CASES = {
@@ -148,8 +152,12 @@ def test_errors_are_those_of_single_steps(problem, where):
     for by_plan in (False, True):
         np.random.seed(7)
         layer = _Failing(where, 9, function)
-        model = sequential(nn.Affine(9), own.noisy(), layer, nn.Dropout(0.8), nn.BatchNorm(), nn.Affine(3))
-        solver = Solver(model, make_data(), num_epochs=3, batch_size=10, verbose=False, rng=0, ema=0.9)
+        model = sequential(
+            nn.Affine(9), own.noisy(), layer, nn.Dropout(0.8), nn.BatchNorm(), nn.Affine(3)
+        )
+        solver = Solver(
+            model, make_data(), num_epochs=3, batch_size=10, verbose=False, rng=0, ema=0.9
+        )
         if not by_plan:
             solver.planned.do = lambda *_: None
         with pytest.raises(kind) as error:
@@ -213,7 +221,9 @@ def test_an_interruption_at_any_line_takes_the_steps_back():
 
     def solver_of():
         np.random.seed(7)
-        model = sequential(nn.Affine(5), own.noisy(), own.scaled(), nn.Affine(3), loss=own.squared_hinge)
+        model = sequential(
+            nn.Affine(5), own.noisy(), own.scaled(), nn.Affine(3), loss=own.squared_hinge
+        )
         return Solver(model, make_data(), num_epochs=2, num_train_samples=20, verbose=False, rng=1,
                       update_rule="adam", batch_size=20, ema=0.9)  # fmt: skip
 

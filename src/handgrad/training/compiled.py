@@ -54,7 +54,9 @@ class Planned:
         self._refused: tuple[Any, str] | None = None  # what no plan takes, and why
         self._alone = 0  # the iteration up to which steps are done one by one
         self._seconds = 0.0  # of a step
-        self._in_turns = False  # whether a layer in Python was seen to draw from the stream of the rows
+        self._in_turns = (
+            False  # whether a layer in Python was seen to draw from the stream of the rows
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_plan": None, "_feed": None, "_fed": None}

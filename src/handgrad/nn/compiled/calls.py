@@ -149,9 +149,7 @@ class Calls:
         self._own, self._feed, self._steps = {}, None, None
         self._caches.clear()
 
-    def _forward(
-        self, step: Step, xs: Sequence[Ref], weights: Sequence[Ref], out: Ref
-    ) -> Function:
+    def _forward(self, step: Step, xs: Sequence[Ref], weights: Sequence[Ref], out: Ref) -> Function:
         read = [_reader(x) for x in xs]
         write, count, names = _writer(out), len(xs), step.names
         shapes = [w.shape for w in weights]

@@ -110,7 +110,7 @@ class Network:
 
     def _forward(self, step: Step, values: Mapping[int, Ref]) -> Ref:
         """Add a step by operations, or else by a call."""
-        parts = self.norms, self.streams, self.filters, self._backwards
+        parts: list[list[Any]] = [self.norms, self.streams, self.filters, self._backwards]
         mark, learned = self.memory.mark(), set(self._learned)
         counts = [len(part) for part in parts]
         try:
@@ -207,7 +207,7 @@ class Network:
         for names in found.parts:
             end = first + len(names)
             part = Part(names, found.options[first:end], tuple(groups[first:end]))
-            part = part._replace(takes_pool=self._takes_pool(part, x))
+            part = part._replace(takes_pool=_takes_pool(part, x, memory.dtype))
             if not lowered.is_stem(part):
                 x = memory.as_stored(x)
             lower = lower_scores if memory.is_half and memory.for_scores else lowered.lower
@@ -225,19 +225,6 @@ class Network:
             return dx
 
         return x, backward
-
-    def _takes_pool(self, part: Part, x: Ref) -> bool:
-        """Whether a convolution and the pooling behind it are one call (`native/fused.py`)."""
-        names = part.names
-        if names[0] != "conv" or names[-1] != "max_pool":
-            return False
-        if part.options[-1][:2] != ((2, 2), (2, 2)):
-            return False
-        w = np.empty(part.arrays[0][0].shape, self.memory.dtype)
-        like = np.empty(x.shape, self.memory.dtype)
-        plans = engines.get("native").plans
-        found: bool = plans.takes_pool(like, w, part.options[0], len(names) > 2, len(names) == 4)
-        return found
 
     def _arrays(self, layer: PairLayer) -> tuple[Array, ...]:
         """Return the arrays of a layer's pair, with constants for what is left out."""
@@ -340,6 +327,19 @@ class Network:
             return x, lowered.no_backward
         self.streams.append(param.get("rng"))
         return others.dropout(self.memory, x, float(param["p"]), len(self.streams) - 1)
+
+
+def _takes_pool(part: Part, x: Ref, dtype: np.dtype) -> bool:
+    """Whether a convolution and the pooling behind it are one call (`native/fused.py`)."""
+    names = part.names
+    if names[0] != "conv" or names[-1] != "max_pool":
+        return False
+    if part.options[-1][:2] != ((2, 2), (2, 2)):
+        return False
+    w, like = np.empty(part.arrays[0][0].shape, dtype), np.empty(x.shape, dtype)
+    plans = engines.get("native").plans
+    found: bool = plans.takes_pool(like, w, part.options[0], len(names) > 2, len(names) == 4)
+    return found
 
 
 def _windows_of(layer: Any) -> tuple[Any, ...]:

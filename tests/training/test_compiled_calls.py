@@ -67,6 +67,16 @@ CASES = {
     "noise and dropout from the stream of the rows": (drawing(0.7), {"rng": None}),
     "noise from a stream of its own": (drawing(0.7), {}),
     "noise, shuffled": (drawing(), {"rng": None, "sampling": "shuffled"}),
+    "a mask that is always the same": (
+        lambda: sequential(nn.Affine(9), nn.Dropout(0.7, seed=3), nn.Affine(3)), {"rng": None}
+    ),
+    "pools with a border": (
+        lambda: nn.Sequential(
+            [nn.Conv2d(4, 3, pad=1), nn.ReLU(), nn.MaxPool(3, 2, pad=1), nn.PReLU(), nn.AvgPool(3, 2, pad=1),
+             nn.Affine(4)], input_shape=(2, 6, 6), rng=0,
+        ),
+        {"data": images},
+    ),
     "a loss": (lambda: sequential(nn.Affine(9), nn.ReLU(), nn.Affine(3), loss=own.squared_hinge), {}),
     "focal loss, weights of rows": (
         lambda: sequential(nn.Affine(9), own.swish(), nn.Affine(3), loss="focal"),

@@ -28,7 +28,7 @@ from handgrad.checker.records import (
     scales_of,
 )
 from handgrad.checker.repair import Rerun
-from handgrad.checker.steps import STATE, simulate
+from handgrad.checker.steps import STATE, counting, simulate
 from handgrad.checker.undisturbed import changed, fresh, quiet, run, source_file, source_lines
 from handgrad.checker.written import RULE, unwritten
 
@@ -124,7 +124,7 @@ def _accepted(name: str, calls: list[Call], adam_t: int) -> list[str]:
     wrong = any(call.wrong(key) for call in calls for key in call.expected)
     for form, says in forms[: 2 if adam_t else 1] if name == "adam" and wrong else []:
         for start_t in {adam_t if form is EPSILON_HAT else 0, 0}:
-            tried = [_expected(name, _counting(form, start_t), call) for call in calls]
+            tried = [_expected(name, counting(form, start_t), call) for call in calls]
             if all(
                 same(call.got[key], value, call.scale.get(key), call.tolerance)
                 for call, expected in zip(calls, tried, strict=True)
@@ -138,19 +138,9 @@ def _accepted(name: str, calls: list[Call], adam_t: int) -> list[str]:
 
 def _expected(name: str, rule: Callable[..., Any], call: Call) -> dict[str, Any]:
     """What `rule` gives for a call, as many steps as are compared."""
-    _, start, dws = call.options
+    _, start, dws, _ = call.options
     results = simulate(rule, name, call.arrays["w"], dws, start)
     return {key: results[key][: len(value)] for key, value in call.expected.items()}
-
-
-def _counting(rule: Callable[..., Any], start: int) -> Callable[..., Any]:
-    """Return the rule with its count of steps starting at `start`."""
-
-    def counting(w: Any, dw: Any, config: dict[str, Any]) -> Any:
-        config.setdefault("t", start)
-        return rule(w, dw, config)
-
-    return counting if start else rule
 
 
 def _evidence(
@@ -171,8 +161,9 @@ def _evidence(
                 start[key] = 3 if key == "t" else np.abs(rng.standard_normal((3, 4)))
         elif isinstance(setting, dict):
             start = dict(setting)
-        config = Config(f"config {_brief(start)}", {"w": w}, (name, start, dws))
-        right = _counting(optim.get_rule(name), adam_t if name == "adam" else 0)
+        first_t = adam_t if name == "adam" else 0
+        config = Config(f"config {_brief(start)}", {"w": w}, (name, start, dws, first_t))
+        right = counting(optim.get_rule(name), first_t)
         expected = simulate(right, name, w, dws, start)
         mine = None if start is None else {names.get(key, key): v for key, v in start.items()}
         if start is None:  # nothing to read the state from
@@ -206,7 +197,7 @@ def _tried(
 
 def _results(rule: Callable[..., Any], call: Call) -> dict[str, Any]:
     """What another rule gives for a call."""
-    name, start, dws = call.options
+    name, start, dws, _ = call.options
     probe: dict[str, Any] = {}
     run(rule, np.ones(2), np.ones(2), probe)
     names = _OTHER_NAMES.get(name, {}) if "a" in probe else {}

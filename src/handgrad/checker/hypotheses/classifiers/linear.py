@@ -167,28 +167,40 @@ _OWN = [
         )
         for share in (1.0, 0.5)
     ],
-    Hypothesis(
-        "regulariser_averaged",
-        "{key}: the regulariser is divided by N: only the sum over the rows is",
-        _terms(
-            lambda loss, dW, W, decay, N: {
-                "loss": loss + decay * np.sum(W * W) / N,
-                "dW": dW + 2 * decay * W / N,
-            }
-        ),
-        r"/=|/",
-    ),
-    Hypothesis(
-        "regulariser_sign",
-        "{key}: the regulariser is subtracted: it must be added",
-        _terms(
-            lambda loss, dW, W, decay, N: {
-                "loss": loss - decay * np.sum(W * W),
-                "dW": dW - 2 * decay * W,
-            }
-        ),
-        r"-.*reg",
-    ),
+    *[
+        Hypothesis(
+            name,
+            f"{{key}}: the regulariser is {words}",
+            _terms(
+                lambda loss, dW, W, decay, N, change=change, share=share: {
+                    "loss": loss + share * change(decay, N) * np.sum(W * W),
+                    "dW": dW + 2 * share * change(decay, N) * W,
+                }
+            ),
+            line,
+        )
+        for name, words, change, line in (
+            (
+                "regulariser_averaged",
+                "divided by N: only the sum over the rows is",
+                lambda decay, N: decay / N,
+                r"/=|/",
+            ),
+            (
+                "regulariser_sign",
+                "subtracted: it must be added",
+                lambda decay, N: -decay,
+                r"-.*reg",
+            ),
+            (
+                "regulariser_times_batch",
+                "multiplied by N",
+                lambda decay, N: decay * N,
+                r"reg",
+            ),
+        )
+        for share in (1.0, 0.5, 2.0)  # with a half, which a course may have or not
+    ],
     *[
         Hypothesis(
             "regulariser_of_absolutes",

@@ -216,7 +216,9 @@ def _library(layer: KnownLayer, side: str, *arguments: Any, **named: Any) -> Any
             for value, vector in zip(arguments, given, strict=False)
         )
     function = getattr(layers, f"{layer.name}_{side}", None) or getattr(layers, layer.name)
-    return function(*arguments, **named)  # as the courses have it: with both outputs of an LSTM's step
+    return function(
+        *arguments, **named
+    )  # as the courses have it: with both outputs of an LSTM's step
 
 
 def _names_of(layer: str) -> list[str]:

@@ -63,7 +63,19 @@ def explain(
         blamed = callees.blame(rerun, calls, wrong)
         if blamed is not None:
             return [blamed, *of_findings([*findings])]
+    if rerun and of_others and unknown and layer.family in _MADE_OF_LAYERS:
+        causes = _blamed_apart(causes, rerun, calls)
     return sorted(causes, key=lambda cause: not cause.certain)
+
+
+def _blamed_apart(causes: list[Cause], rerun: Rerun, calls: Sequence[Call]) -> list[Cause]:
+    """Put the layer that is to blame for the results without a cause in their place, where it is one."""
+    calm = [call for call in calls if not _exceptions(call, list(call.expected))]
+    known = [cause for cause in causes if cause.certain]
+    left = [key for cause in causes if not cause.certain for key in cause.keys]
+    left = [key for key in left if any(_is_wrong(call, key) for call in calm)]
+    blamed = callees.blame(rerun, calm, left) if left and known and len(calm) < len(calls) else None
+    return [blamed, *known] if blamed is not None else causes
 
 
 def _explain(

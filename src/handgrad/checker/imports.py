@@ -13,12 +13,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from handgrad.checker import relics, standins
+from handgrad.checker import relics, scripts, standins
 from handgrad.checker.places import COURSE_PACKAGES, Place, has_python
 
 
 class OwnLoader(SourceFileLoader):
-    """Runs a student's file: never from a cache of bytecode, with the ``xrange`` of Python 2."""
+    """Runs a student's file: never from a cache of bytecode, with the ``xrange`` of Python 2.
+
+    A line of a script in it that cannot run here, as one that reads data, is left out and noted.
+    """
+
+    left_out: tuple[str, ...] = ()
 
     def get_code(self, fullname: str) -> Any:
         """Compile the file as it lies there."""
@@ -27,11 +32,17 @@ class OwnLoader(SourceFileLoader):
     def exec_module(self, module: ModuleType) -> None:
         """Run it; a package whose ``__init__`` fails is a package all the same."""
         module.__dict__.setdefault("xrange", relics.xrange)
+        before = dict(vars(module))
         try:
             super().exec_module(module)
-        except Exception:
-            if Path(self.path).stem != "__init__":
+        except BaseException as error:
+            if Path(self.path).stem == "__init__" and isinstance(error, Exception):
+                return
+            if not scripts.is_of_a_script(error, self.path):
                 raise
+            vars(module).clear()
+            vars(module).update(before)
+            self.left_out = scripts.run_what_can(module, self.get_data(self.path), self.path)
 
 
 class PlainPackage(Loader):

@@ -48,7 +48,7 @@ _NAMES = {
 }  # fmt: skip
 _PACKAGE = str(Path(__file__).parents[1])
 _LIBRARIES = (*[str(Path(one.__file__ or "").parent) for one in (os, np)], _PACKAGE, "<frozen")
-_MODE = re.compile(r"\bmode\(.*\)\s*\[\s*0\s*\]\s*\[")
+_MODE = re.compile(r"\bmode\(.*\)\s*(\[\s*0\s*\]|\.mode\b)\s*\[")
 _WHOLE = re.compile(
     r"'(numpy\.)?float\d*' object cannot be interpreted as an integer|slice indices must be integers"
     r"|only integers, slices|can't multiply sequence by non-int of type '(numpy\.)?float"
@@ -113,6 +113,11 @@ def _attribute(text: str, line: int | None) -> Raised | None:
             return Raised(NUMPY, f"{full} is gone from NumPy (1.24): write {_ALIASES[name]}", line)
         if name in _RENAMED:
             return Raised(NUMPY, f"{full} is gone from NumPy: write {_RENAMED[name]}", line)
+    elif (
+        found := re.match(r"module 'numpy\.(lib|core)[\w.]*' has no attribute '(\w+)'", text)
+    ) and hasattr(np, found[2]):
+        name = found[2]
+        return Raised(NUMPY, f"np.{found[1]}.{name} is gone from NumPy: write np.{name}", line)
     elif found := re.match(r"`np\.(\w+)` was removed in the NumPy 2\.0", text):
         new = _RENAMED.get(found[1])
         advice = f": write {new}" if new else ""

@@ -93,6 +93,28 @@ class Absent:
     def __exit__(self, *arguments: object) -> None: ...
 
 
+class Unset:
+    """A name that a line which could not run would have set: whatever uses it is not testable here."""
+
+    def __init__(self, name: str, line: int) -> None:
+        """Keep the name, and the line that would have set it."""
+        self.__dict__.update(_says=f"it uses {name}, which line {line} could not set here")
+
+    def _refuse(self, *arguments: Any, **options: Any) -> Any:
+        raise NotHere(self.__dict__["_says"])
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name != "__array__":
+            raise AttributeError(name)
+        raise NotHere(self.__dict__["_says"])
+
+    __call__ = __getitem__ = __setitem__ = __iter__ = __len__ = __bool__ = __contains__ = _refuse
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = _refuse
+    __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __pow__ = __rpow__ = __neg__ = _refuse
+    __lt__ = __le__ = __gt__ = __ge__ = __matmul__ = __rmatmul__ = __int__ = __float__ = _refuse
+    __index__ = __array__ = __enter__ = __exit__ = __setattr__ = _refuse
+
+
 def fill(module: ModuleType, session: Session) -> None:
     """Give a stand-in module its names; a module that NumPy moved answers with NumPy's own."""
     name = module.__name__

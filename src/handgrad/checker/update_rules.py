@@ -35,6 +35,7 @@ from handgrad.checker.written import RULE, unwritten
 STEPS = 4
 _CHANGED = "input_changed"
 NAMES = tuple(STATE)
+_OF_STUDENTS = ("adagrad",)  # whose state and defaults have no names in a skeleton
 # UCLA's course stores some states under other names
 _OTHER_NAMES = {"rmsprop": {"cache": "a"}, "adam": {"m": "v", "v": "a"}}
 
@@ -98,7 +99,10 @@ def settings(name: str) -> list[dict[str, Any] | None]:
         own["decay_rate"] = 0.8
     if name == "adam":
         own |= {"beta1": 0.7, "beta2": 0.9}
-    return [None, {}, {"learning_rate": 0.1}, own]
+    none: list[dict[str, Any] | None] = (
+        [] if name in _OF_STUDENTS else [None, {}]
+    )  # no course says what their defaults are
+    return [*none, {"learning_rate": 0.1}, own]
 
 
 def _without_rate(calls: list[Call]) -> list[str]:
@@ -148,9 +152,7 @@ def _evidence(
 ) -> tuple[list[Call], list[Breach], list[str]]:
     rng = np.random.default_rng(5)
     calls, findings, notes = [], [], []
-    probe: dict[str, Any] = {}
-    run(rule, np.ones(2), np.ones(2), probe)
-    names = _OTHER_NAMES.get(name, {}) if "a" in probe else {}
+    names = _names(name, rule)
     for setting in [*settings(name), "state"]:
         w = rng.standard_normal((3, 4))
         dws = [0.1 * rng.standard_normal((3, 4)) for _ in range(STEPS)]
@@ -178,6 +180,16 @@ def _evidence(
     return calls, findings, notes
 
 
+def _names(name: str, rule: Callable[..., Any]) -> dict[str, str]:
+    """The code's own words for the states, where a course has them, or no course gives any."""
+    probe: dict[str, Any] = {}
+    run(rule, np.ones(2), np.ones(2), probe)
+    if name in _OF_STUDENTS:
+        arrays = [key for key, value in probe.items() if np.shape(value) == (2,)]
+        return dict(zip(STATE[name], arrays, strict=True)) if len(arrays) == 1 else {}
+    return _OTHER_NAMES.get(name, {}) if "a" in probe else {}
+
+
 def _tried(
     rule: Callable[..., Any],
     name: str,
@@ -198,9 +210,7 @@ def _tried(
 def _results(rule: Callable[..., Any], call: Call) -> dict[str, Any]:
     """What another rule gives for a call."""
     name, start, dws, _ = call.options
-    probe: dict[str, Any] = {}
-    run(rule, np.ones(2), np.ones(2), probe)
-    names = _OTHER_NAMES.get(name, {}) if "a" in probe else {}
+    names = _names(name, rule)
     return _tried(rule, name, call.arrays["w"], dws, start, names)[0]
 
 

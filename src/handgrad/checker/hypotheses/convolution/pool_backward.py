@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from handgrad.checker.hypotheses.convolution.pool_windows import (
-    OVER_IMAGE,
     MISPLACED,
+    OVER_IMAGE,
     SIZED,
     assigned_over,
     every_maximum,

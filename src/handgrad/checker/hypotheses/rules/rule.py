@@ -11,9 +11,7 @@ from handgrad.checker.steps import counting, simulate
 Rule = Callable[[Any, Any, dict[str, Any]], tuple[Any, dict[str, Any]]]
 
 
-def of(
-    names: tuple[str, ...], rule: Rule, counts: bool = True
-) -> Callable[[Call], dict[str, Any]]:
+def of(names: tuple[str, ...], rule: Rule, counts: bool = True) -> Callable[[Call], dict[str, Any]]:
     """Predict what the rules `names` give if they are `rule`.
 
     counts: whether its count of steps starts where the course's does; else where `rule` lets it.

@@ -99,10 +99,9 @@ def settings(name: str) -> list[dict[str, Any] | None]:
         own["decay_rate"] = 0.8
     if name == "adam":
         own |= {"beta1": 0.7, "beta2": 0.9}
-    none: list[dict[str, Any] | None] = (
-        [] if name in _OF_STUDENTS else [None, {}]
-    )  # no course says what their defaults are
-    return [*none, {"learning_rate": 0.1}, own]
+    if name in _OF_STUDENTS:  # no course says what their defaults are
+        return [{"learning_rate": 0.1, "epsilon": 1e-8}, own]
+    return [None, {}, {"learning_rate": 0.1}, own]
 
 
 def _without_rate(calls: list[Call]) -> list[str]:
@@ -158,7 +157,7 @@ def _evidence(
         dws = [0.1 * rng.standard_normal((3, 4)) for _ in range(STEPS)]
         start: dict[str, Any] | None = None
         if setting == "state":
-            start = {"learning_rate": 0.03}
+            start = {"learning_rate": 0.03, **({"epsilon": 1e-3} if name in _OF_STUDENTS else {})}
             for key in STATE[name]:
                 start[key] = 3 if key == "t" else np.abs(rng.standard_normal((3, 4)))
         elif isinstance(setting, dict):

@@ -221,6 +221,19 @@ _OWN = [
         _terms(lambda loss, dW, W, decay, N: {"dW": dW + 2 * decay * np.sum(W)}),
         r"dW.*sum",
     ),
+    *[
+        Hypothesis(
+            "regulariser_for_gradient",
+            "dW: reg * sum(W**2), a number, is added to the gradient: its gradient is 2 * reg * W",
+            _terms(
+                lambda loss, dW, W, decay, N, share=share: {
+                    "dW": dW + share * decay * np.sum(W * W)
+                }
+            ),
+            r"dW.*(sum|square|\*\*)",
+        )
+        for share in (1.0, 2.0, 0.5)
+    ],
     Hypothesis(
         "not_averaged",
         "{key} is the sum over the rows: divide it by N",

@@ -26,15 +26,14 @@ def relu_forward(x):
 def relu_backward(dout, cache):
     return dout * (cache > 0)
 """
+PARSER = "import argparse\nparser = argparse.ArgumentParser()\n"
 SCRIPTS = {
-    "arguments": "import argparse\nparser = argparse.ArgumentParser()\nparser.add_argument('--rate', type=float)\n"
-    "args = parser.parse_args()\n",
+    "arguments": PARSER + "parser.add_argument('--rate', type=float)\nargs = parser.parse_args()\n",
     "its own name": "import sys\nsteps = int(sys.argv[1]) if len(sys.argv) > 1 else 10\n",
     "warnings of NumPy": "import numpy as np\nnp.seterr(all='raise')\nnp.set_printoptions(precision=2)\n",
 }
 LEFT_OUT = {
-    "a needed argument": "import argparse\nparser = argparse.ArgumentParser()\nparser.add_argument('data')\n"
-    "args = parser.parse_args()\n",
+    "a needed argument": PARSER + "parser.add_argument('data')\nargs = parser.parse_args()\n",
     "data": "with open('data_batch_1', 'rb') as f:\n    data = f.read()\n",
     "a question": "answer = input('how many? ')\n",
     "the environment": "import os\nhome = os.environ['HANDGRAD_NO_SUCH_NAME']\n",
@@ -83,7 +82,7 @@ def test_what_it_would_have_set_is_not_testable(tmp_path):
     assert report["relu_forward"].reason == "it uses factor, which line 2 could not set here"
     assert report["affine_forward"].verdict == RIGHT
     (note,) = [note for note in report.remarks if "left out" in note]
-    assert note.endswith(", and 1 more (layers.py)") or note.endswith(", and 1 more")
+    assert ", and 1 more" in note
 
 
 def test_a_mistake_in_such_a_file_is_seen(tmp_path):

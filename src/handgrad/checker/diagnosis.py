@@ -257,7 +257,7 @@ def _repaired(
 
 
 def _mostly(key: str, case: _Case) -> tuple[Cause | None, list[Call]]:
-    """Return the cause that explains the most of a result's wrong configurations, if nearly all; and the others.
+    """Return the cause that explains most of a result's wrong configurations, if nearly all; and the others.
 
     It is certain where it gives the numbers of several configurations, and contradicts none that is right.
     """

@@ -116,3 +116,21 @@ def test_parameters_of_a_norm_behind_the_last_layer(tmp_path):
 
 def judged(tmp_path, text):
     return check_path(written(tmp_path, text), only="FullyConnectedNet")["FullyConnectedNet"]
+
+
+def test_a_gradient_may_be_the_cache_itself(tmp_path):
+    """The first call of backward counts: that a second one finds another cache is a note."""
+    old = catalogue.SOLUTION.read_text("utf-8")
+    start, end = old.index("def relu_backward"), old.index("def softmax_loss")
+    own = (
+        "def relu_backward(dout, cache):\n    dx = cache\n    dx[dx < 0] = 0\n    dx[dx > 0] = 1\n"
+        "    dx *= dout\n    return dx\n\n\n"
+    )
+    forward = old.index("def relu_forward")
+    head = old[:forward] + "def relu_forward(x):\n    return np.maximum(0, x), x\n\n\n"
+    path = written(tmp_path, head + own + old[end:])
+    assert start > forward
+    verdict = check_path(path, only="relu_backward")["relu_backward"]
+    assert verdict.verdict == RIGHT
+    assert any("in place" in says for says in verdict.cautions)
+    assert check_path(path, only="relu_backward", strict=True)["relu_backward"].verdict == WRONG

@@ -57,6 +57,10 @@ ROWS = [
      "regulariser_averaged", "loss: the regulariser is divided by N"),
     (ASSIGNMENTS, "softmax_loss_naive", [("dW = dW / N + 2 * reg * W", "dW = dW / N + reg * np.sum(W * W)")],
      "regulariser_for_gradient", "dW: reg * sum(W**2), a number, is added"),
+    (ASSIGNMENTS, "softmax_loss_naive",
+     [("loss = loss / N + reg * np.sum(W * W)", "loss /= N + reg * np.sum(W * W)"),
+      ("dW = dW / N + 2 * reg * W", "dW /= N + 2 * reg * W")],
+     "regulariser_in_divisor", "is divided by N and the regulariser together"),
 ]  # fmt: skip
 
 

@@ -117,6 +117,20 @@ _OWN = [
     ],
     *[
         Hypothesis(
+            "regulariser_in_divisor",
+            "{key} is divided by N and the regulariser together: it must be added behind the division",
+            _terms(
+                lambda loss, dW, W, decay, N, share=share: {
+                    "loss": loss * N / (N + share * decay * np.sum(W * W)),
+                    "dW": dW * N / (N + 2 * share * decay * W),
+                }
+            ),
+            r"/=",
+        )
+        for share in (1.0, 0.5, 2.0)
+    ],
+    *[
+        Hypothesis(
             "regulariser_root",
             "the regulariser is the root of sum(W**2), which np.linalg.norm gives: square it",
             _terms(

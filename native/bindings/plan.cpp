@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "bindings/arrays.h"
+#include "bindings/calls.h"
 #include "bindings/layers.h"
 #include "kernels/dispatch.h"
 #include "ops/conv.h"
@@ -87,12 +88,6 @@ const void* dense(const AnyArray& array, int64_t bytes, const char* message) {
     return array.data();
 }
 
-BitGenerator* stream_of(const nb::object& capsule) {
-    void* random = PyCapsule_GetPointer(capsule.ptr(), "BitGenerator");
-    if (!random) throw nb::python_error();
-    return static_cast<BitGenerator*>(random);
-}
-
 // The rows that a run reads; prepare: None, (table,) of bytes, or (mean, std) of a row.
 template <class T>
 Feed feed_of(const AnyArray& X, const AnyArray& y, const nb::tuple& prepare) {
@@ -148,9 +143,12 @@ template <class T>
 nb::tuple run_(Planned<T>& planned, const AnyArray& X, const AnyArray& y, const nb::tuple& prepare,
                const nb::ndarray<const int64_t, nb::ndim<2>, nb::device::cpu, nb::c_contig>& rows, const std::vector<AnyArray>& carried,
                const std::vector<AnyArray>& given, const nb::ndarray<const double, nb::ndim<2>, nb::device::cpu, nb::c_contig>& table,
-               const nb::list& streams, double seconds, const Moves& moves) {
+               const nb::list& streams, double seconds, const Moves& moves, const nb::list& calls) {
     const Layout& layout = planned.plan.layout();
+    check(static_cast<int64_t>(nb::len(calls)) >= layout.calls, "plan: it calls more functions");
+    Calling<T> calling(calls);
     PlanRun run;
+    run.caller = [&](int64_t number, const std::vector<Span>& arrays, double& loss) { return calling.call(number, arrays, loss); };
     run.feed = feed_of<T>(X, y, prepare);
     run.steps = static_cast<int64_t>(rows.shape(0));
     check(run.steps >= 1 && static_cast<int64_t>(rows.shape(1)) == layout.batch, "plan: rows must be (steps, rows of a batch)");
@@ -201,6 +199,7 @@ nb::tuple run_(Planned<T>& planned, const AnyArray& X, const AnyArray& y, const 
         is_mine = planned.plan.run(run);
     }
     if (!is_mine) throw std::runtime_error("plan: another thread runs it; make a plan for each thread");
+    calling.check();
     nb::list after, before, made;
     for (size_t i = 0; i < carried.size(); ++i) {
         const bool alternates = layout.carried[i].alternates, in_second = alternates && run.done > 1;
@@ -376,7 +375,8 @@ void bind(nb::module_& module, const char* name) {
         .def("prepare", prepare<T>, "mean"_a, "std"_a, "low"_a, "high"_a, "above"_a, "finish"_a, "scale"_a, "shift"_a,
              nb::lock_self())
         .def("answers", answers<T>, "X"_a, "arrays"_a.lock(), nb::lock_self())
-        .def("run", run_<T>, "X"_a, "y"_a, "prepare"_a, "rows"_a, "carried"_a, "given"_a, "table"_a, "streams"_a, "seconds"_a, "moves"_a);
+        .def("run", run_<T>, "X"_a, "y"_a, "prepare"_a, "rows"_a, "carried"_a, "given"_a, "table"_a, "streams"_a, "seconds"_a, "moves"_a,
+             "calls"_a);
 }
 
 }  // namespace

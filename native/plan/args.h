@@ -13,6 +13,7 @@ class Args {
     Args(const OpText& text, const std::vector<Slot>& slots, int64_t table_width, int64_t streams)
         : text_(text), slots_(slots), table_width_(table_width), streams_(streams) {}
 
+    int64_t count() const { return static_cast<int64_t>(text_.slots.size()); }  // of slots
     int64_t size(size_t place) const {
         need(place < text_.sizes.size() && text_.sizes[place] >= 0, "lacks a size");
         return text_.sizes[place];
@@ -73,5 +74,7 @@ template <class T>
 Factory find_loss(const std::string& name);
 template <class T>
 Factory find_update(const std::string& name);
+template <class T>
+Factory find_call(const std::string& name);
 
 }  // namespace handgrad

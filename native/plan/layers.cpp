@@ -168,7 +168,7 @@ Factory find_layer(const std::string& name) {
 template <class S>
 Op make_op(const OpText& text, const std::vector<Slot>& slots, int64_t table_width, int64_t streams) {
     for (const auto find : {find_flat<S>, find_layer<S>, find_image<S>, find_loss<Computed<S>>,
-                            find_update<Computed<S>>})
+                            find_update<Computed<S>>, find_call<Computed<S>>})
         if (const Factory factory = find(text.name)) return factory(Args(text, slots, table_width, streams));
     throw std::invalid_argument("plan: there is no operation " + text.name);
 }

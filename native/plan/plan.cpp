@@ -70,6 +70,7 @@ Plan<T>::Plan(Layout layout, const std::vector<OpText>& ops) : layout_(std::move
         if (reads_x) layout_.x_size = size_of(text, 1);
         if (reads_y) layout_.y_size = text.name == "labels" ? 1 : size_of(text, 1);
         if (reads_y) layout_.y_kind = text.name == "labels" ? Number::kLabel : Number::kDouble;
+        if (text.name == "call") layout_.calls = std::max(layout_.calls, plus(size_of(text, 0), 1));
         const auto make = layout_.is_half ? make_op<Bf16> : make_op<T>;
         ops_.push_back(make(text, layout_.slots, layout_.table_width, layout_.streams));
     }
@@ -98,6 +99,8 @@ void Plan<T>::run_alone(PlanRun& run) {
     context_.feed = &feed;
     context_.streams = run.streams;
     context_.binding = run.binding;
+    check(!layout_.calls || run.caller, "plan: nobody computes what it calls");
+    context_.caller = &run.caller;
     for (size_t i = 0; i < layout_.given.size(); ++i) memory[layout_.given[i]] = writable(run.given[i]);
     for (size_t i = 0; i < layout_.results.size(); ++i) memory[layout_.results[i]] = writable(run.results[i]);
     for (size_t i = 0; i < layout_.carried.size(); ++i) memory[layout_.carried[i].next] = writable(run.carried[i]);

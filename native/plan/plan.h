@@ -39,6 +39,16 @@ struct Feed {
     int64_t count = 0, x_size = 0, y_size = 0, channels = 0;
 };
 
+// An array that an operation hands out: `count` numbers.
+struct Span {
+    void* data;
+    int64_t count;
+};
+
+// Computes what is no operation: function `number` on arrays that it reads and writes; it may set the loss.  Returns
+// whether the step goes on.
+using Caller = std::function<bool(int64_t number, const std::vector<Span>& arrays, double& loss)>;
+
 struct Context {
     std::vector<char*> memory;  // of the slots
     const Feed* feed = nullptr;
@@ -47,6 +57,7 @@ struct Context {
     int64_t step = 0;
     int64_t binding = 0;  // as of PlanRun
     double loss = 0, norm = 0;
+    const Caller* caller = nullptr;
     bool is_finite = true;  // false: the step is given up
 
     template <class U>
@@ -98,6 +109,7 @@ struct Layout {
     int64_t x_size = 0, y_size = 0;
     Number y_kind = Number::kLabel;
     bool is_half = false;
+    int64_t calls = 0;  // functions of the caller that operations name
 };
 
 // What a run works on.  first, second: of the carried pairs what steps write; second, of those that alternate, the last
@@ -112,6 +124,7 @@ struct PlanRun {
     int64_t binding = 0;  // the same number says that what is given has not changed; 0 says nothing
     double seconds;  // one step begins later at most, and none where this is over before the second
     double *losses, *norms;
+    Caller caller;  // of plans with calls
     // what came of it
     int64_t done = 0;
     bool is_finite = true;

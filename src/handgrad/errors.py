@@ -91,7 +91,13 @@ def one_line(error: BaseException | str) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return `value` as it stands in messages: on one line, and cut off where it is long."""
+    """Return `value` as it stands in messages: on one line, and cut off where it is long.
+
+    >>> shown(np.float64(2.5))
+    '2.5'
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
     try:
         text = " ".join(repr(value).split())
     except ValueError:  # an integer of more digits than Python writes

@@ -343,6 +343,16 @@ def too_many_columns(place, monkeypatch, capsys):
     assert run([*command, option, f'{key}=["b"]']) == 0
 
 
+@follows("; if it matters, use {counting[-1]}")
+def a_count_of_the_rows_alone(place, capsys):
+    lines = [f"{k},{k * 7 % 5}.5" for k in range(60)]
+    (place / "t.csv").write_text("\n".join(["it's day,y", *lines]))
+    command = ["train", "--data", "t.csv", "--target", "y", *QUICK]
+    assert run(command) == 2
+    option, setting = shlex.split(said(capsys.readouterr().err, r"matters, use (.*)$"))
+    assert run([*command, option, setting]) == 0
+
+
 @follows("schedule plateau: it has no warmup; use another schedule, or warmup 0")
 def plateaus_that_warm_up():
     text = refused(lambda: build_schedule({"name": "plateau", "warmup": 10}))

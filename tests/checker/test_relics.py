@@ -1,8 +1,10 @@
 """Python 2 and NumPy's removed names: one line with the line's number and what to write."""
 
+import ast
+
 import pytest
 
-from handgrad.checker import CheckError, check_path
+from handgrad.checker import CheckError, check_path, relics
 
 CONV = """
 import numpy as np
@@ -229,6 +231,18 @@ def test_an_array_of_one_number_is_stored(tmp_path):
     (cause, *_) = report["conv_forward_naive"].causes
     assert "has shape (1, 1): old NumPy took an array of one number as a number" in cause.says
     assert ".item()" in cause.says
+
+
+def test_a_name_behind_an_error_is_refused_where_python_takes_two_errors():
+    (handler,) = (tree := ast.parse("try:\n    f()\nexcept (E, e):\n    pass")).body[0].handlers
+    relics.refuse_old_pairs(tree)
+    handler.type.elts[0].col_offset = handler.type.col_offset  # as `except E, e:` in Python 3.14
+    with pytest.raises(SyntaxError, match="parenthesized") as raised:
+        relics.refuse_old_pairs(tree, "layers.py")
+    assert "except Error as name" in relics.of_syntax(raised.value)
+    assert raised.value.lineno == 3
+    handler.type.elts[1].id = "OSError"
+    relics.refuse_old_pairs(tree)
 
 
 @pytest.mark.parametrize(

@@ -208,6 +208,7 @@ BELOW = [f"{k % 5}.5,{k % 7}.25,{k % 3},{'xy'[k % 2]}" for k in range(40)]
         (["Extract of March,,,", "Account,00012345,,"], "a,b,c,kind", 40),
         (["one cell"], "a,b,c,kind", 40),
         (["# a comment", "a title"], "2018,2019,2020,kind", 40),  # years are names
+        ([], "1970,1990,2010,kind", 40),
         ([], "0,1,2,kind", 40),  # as pandas calls columns
         ([], ",b,c,kind", 40),
         ([], ",,,x", 41),
@@ -230,6 +231,8 @@ def test_lines_above_a_table_are_left_out_and_its_header_is_found(write, above, 
 
 def test_whole_numbers_that_count_on_in_many_rows_are_no_header(write):
     file = open_csv(write("\n".join(f"{k},{k + 1},{k + 2}" for k in range(30))))
+    assert not file.has_header
+    file = open_csv(write("\n".join(f"{1900 + k},{1930 + 2 * k},{1999 + k}" for k in range(30))))
     assert not file.has_header
 
 

@@ -42,8 +42,8 @@ class Native:
         steps._plan._native = self
 
     def run(self, *arguments):
-        *given, _, moves = arguments
-        self.given.append((*given, self.seconds, moves))
+        *given, _, moves, calls = arguments
+        self.given.append((*given, self.seconds, moves, calls))
         found = self.plan.run(*self.given[-1])
         self.done.append(found[0])
         return found

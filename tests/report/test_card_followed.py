@@ -105,3 +105,17 @@ def _of_c(folder, use, row, count):
     )
     text = subprocess.run([folder / "main"], capture_output=True, text=True, check=True).stdout
     return [float(word) for word in text.split()]
+
+
+def test_a_table_of_ten_rows_has_a_card(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.csv").write_text("a,y\n" + "".join(f"{k * 3 % 7},{k}.5\n" for k in range(9)))
+    assert (
+        command(["train", "--data", "t.csv", "--target", "y", "--epochs", "1", "--out", "runs"])
+        == 0
+    )
+    assert "for rows of 1 number and" in (said := capsys.readouterr().out)
+    assert "1 column to predict from (1 number) becomes 1 number" in said
+    folder = next((tmp_path / "runs").iterdir())
+    assert command(["card", str(folder)]) == 0
+    assert "r2: not defined for these rows" in model_card(folder)

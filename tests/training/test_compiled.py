@@ -235,8 +235,6 @@ REFUSED = {
         conv_net, {"data": images, "augment": lambda X, random: X[..., ::-1]}, "augmented"
     ),
     "a callback": (mlp, {"callbacks": [Looking()]}, "Looking looks at each step"),
-    "a layer": (lambda: sequential(nn.Affine(4), nn.PReLU(), nn.Affine(3)), {}, "PReLU"),
-    "a loss": (lambda: sequential(nn.Affine(3), loss="focal"), {}, "focal"),
 }  # fmt: skip
 
 

@@ -38,6 +38,7 @@ from handgrad.errors import OptionError
 Result = dict[str, Any]
 
 LAYOUTS = ("nchw", "channels_last")
+PASSES = ("conv", "pool", "affine")  # jobs that are a layer
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,8 @@ class Bench:
             may_compile: let PyTorch try ``torch.compile``.
             say: told what is going on.
             side: starts our side, ``side("ours", threads, environment)``; isa: limits both, see `LIMITS`.
-            precision: in which our side trains and scores, and with bf16 also computes single layers.
+            precision: in which our side trains and scores, and single layers with bf16, and with auto
+                in the faster one.
 
         Raises:
             EngineError: the engine is unknown or not built.  OptionError: PyTorch is missing.
@@ -257,7 +259,7 @@ class Bench:
             )
             for engine, dtype in sorted(runs)
         ]  # fmt: skip
-        if self._setting(job).get("precision", "float32") != "float32":
+        if self._setting(job).get("precision", "float32") != "float32" or self._chooses(job):
             got = self._results(
                 self.ours, job, {**self._setting(job), "precision": "bf16"}, "float32"
             )
@@ -327,13 +329,7 @@ class Bench:
             (slow if record["options"].get("engine") == "naive" else turns).append(
                 (record, partial(worker.ask, "time", seconds=self.seconds))
             )
-        most = (
-            3
-            if job.get("once")
-            else 7
-            if job["kind"] in ("conv", "pool", "affine")
-            else self.rounds
-        )
+        most = 3 if job.get("once") else 7 if job["kind"] in PASSES else self.rounds
         rounds = min(self.rounds, most)
         summaries = interleave([turn for _, turn in turns], rounds)
         summaries += [Summary.of(turn()) for _, turn in slow]  # naive: timed once
@@ -355,15 +351,25 @@ class Bench:
             setting["precision"] = self.precision
         return setting
 
+    def _chooses(self, job: Job) -> bool:
+        """Whether a layer is also measured in bf16."""
+        return self.precision == "auto" and job["kind"] in LAYERS and self.engine == "native"
+
     def _record(self, name: str, setting: Setting) -> Result:
         return {"name": name, "setting": describe(setting), "options": setting}
 
     def _best_layout(self, job: Job) -> Setting:
-        """Return our setting: for a layer, the memory layout of its arguments that is faster."""
+        """Return our setting: for a layer, what is fastest of the memory layouts and, of auto, bf16."""
         whole = self._setting(job)
-        if job["kind"] not in ("conv", "pool") or self.engine == "naive" or "precision" in whole:
+        if job["kind"] not in PASSES or self.engine == "naive" or "precision" in whole:
             return whole
-        settings = [{"engine": self.engine, "layout": layout} for layout in LAYOUTS]
+        settings = [whole]
+        if job["kind"] != "affine":
+            settings = [{"engine": self.engine, "layout": layout} for layout in LAYOUTS]
+        if self._chooses(job):
+            settings.append({**whole, "precision": "bf16"})
+        if len(settings) == 1:
+            return whole
         times = []
         for setting in settings:
             self.ours.ask("prepare", job=job, setting=setting)

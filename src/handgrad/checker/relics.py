@@ -266,6 +266,23 @@ def use_of_xrange(module: ModuleType) -> str:
     return f"{PYTHON}: xrange is gone from Python 3 ({place}): range answers here; write range"
 
 
+def refuse_old_pairs(tree: ast.AST, file: str = "") -> None:
+    """Raise a SyntaxError at ``except Error, name:``, as Python did before 3.14, which takes two errors.
+
+    file: for the error.
+    """
+    for node in (one for one in ast.walk(tree) if isinstance(one, ast.ExceptHandler)):
+        kinds = node.type
+        if not isinstance(kinds, ast.Tuple) or len(kinds.elts) != 2:
+            continue
+        first, second = kinds.elts
+        is_bare = (kinds.lineno, kinds.col_offset) == (first.lineno, first.col_offset)
+        if is_bare and isinstance(second, ast.Name) and second.id[:1].islower():
+            text = f"except {ast.unparse(first)}, {second.id}:"
+            place = (file, node.lineno, node.col_offset + 1, text)
+            raise SyntaxError("multiple exception types must be parenthesized", place)
+
+
 def of_syntax(error: SyntaxError, file: str = "") -> str:
     """Return "file:line: what is wrong", which names Python 2 where it is to blame.
 

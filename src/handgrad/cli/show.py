@@ -140,10 +140,9 @@ def _show_metrics(console: Console, evaluation: Mapping[str, Any]) -> None:
         between = "" if ends is None else f"{ends[0]:.4f} to {ends[1]:.4f}"
         table.add_row(name.replace("_", " "), "-" if value is None else f"{value:.4f}", between)
     console.print(table)
-    line(
-        console,
-        f"Measured on the {evaluation['count']} {evaluation['split']} rows; loss {evaluation['loss']:.4f}",
-    )
+    count = evaluation["count"]
+    rows = f"{count} {evaluation['split']} row{'s' if count > 1 else ''}"
+    line(console, f"Measured on {rows}; loss {evaluation['loss']:.4f}")
 
 
 def show_result(console: Console, run: Run, evaluation: Mapping[str, Any], report: Path) -> None:

@@ -27,7 +27,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -362,13 +362,15 @@ def _is_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
 
 
 def _counts_on(row: Sequence[str]) -> bool:
-    """Whether all numbers of a row are whole, each one more than the one before: 0, 1, ... or years."""
+    """Whether all numbers of a row are whole and count on: 0, 1, ..., or years, of which some may lack."""
     cells = [cell.strip() for cell in row if _NUMBER.fullmatch(cell.strip())]
     if len(cells) < 2 or not all(cell.isdecimal() and len(cell) < 6 for cell in cells):
         return False
-    first = int(cells[0])
-    begins = 1800 <= first <= 2100 or (first in (0, 1) and len(cells) > 2)
-    return begins and [int(cell) for cell in cells] == list(range(first, first + len(cells)))
+    numbers = [int(cell) for cell in cells]
+    steps = {after - before for before, after in pairwise(numbers)}
+    if numbers[0] >= 1800 and numbers[-1] <= 2100:
+        return steps == {1} or (len(numbers) > 2 and min(steps) > 0)
+    return numbers[0] in (0, 1) and len(cells) > 2 and steps == {1}
 
 
 def _is_repeated(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:

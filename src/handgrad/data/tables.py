@@ -30,6 +30,7 @@ from handgrad.errors import DataError, as_flag, as_items, as_path, nearest, show
 
 MAX_LEVELS: Final = 100  # texts of a column that get a column of their own
 MAX_FEATURES: Final = 10_000
+_COUNTS: Final = "it counts the rows"
 _LOOKED_AT: Final = 5000  # training rows that are looked at for leaks
 
 
@@ -46,6 +47,7 @@ def from_table(
     time: str = "",
     drop: Sequence[str] = (),
     categories: Sequence[str] = (),
+    keep: Sequence[str] = (),
     delimiter: str = "",
     encoding: str = "",
     decimal: str = "",
@@ -72,6 +74,7 @@ def from_table(
         time: a column by which rows are ordered: the last ones are the test.  It is not predicted from.
         drop: columns to leave out.
         categories: columns of numbers that are categories.
+        keep: columns of numbers that stay although they count the rows.
         delimiter, encoding, decimal, header: how a file of text is written; each is guessed and said.
         skip_unreadable: leave out lines that have more or fewer cells than there are columns.
         standardize: centre and scale.
@@ -95,6 +98,7 @@ def from_table(
     )
     drop = as_items("data", "drop", drop, "names of columns")
     categories = as_items("data", "categories", categories, "names of columns")
+    keep = as_items("data", "keep", keep, "names of columns")
     group, time = as_text("group", group), as_text("time", time)
     settings: dict[str, Any] = {"target": target if isinstance(target, str) else names}
     if isinstance(path, str | PathLike):
@@ -110,7 +114,7 @@ def from_table(
     if not len(table):
         raise DataError(f"{where}: the table has no rows")
     aside = [column for column in (group, time) if column]
-    for column in [*names, *aside, *drop, *categories]:
+    for column in [*names, *aside, *drop, *categories, *keep]:
         _check_column(column, table, where)
     if not names:
         raise DataError(
@@ -125,12 +129,17 @@ def from_table(
     }
     parts = _parts(split, targets, sides, options, notes, where)
     train = parts["train"]
-    kinds, more = _kinds(inputs, train, categories)
+    kinds, left_out = _kinds(inputs, train, categories, keep)
+    more = [f"column {name!r} is left out: {why}" for name, why in left_out.items()]
     notes += more
     if not kinds:
-        raise DataError(
-            f"{where}: no column is left to predict from; {'; '.join(more) or 'there is none beside'}"
-        )
+        from handgrad.data.checking.columns import option
+
+        message = f"{where}: no column is left to predict from; {'; '.join(more) or 'there is none beside'}"
+        counting = [option("keep", name) for name, why in left_out.items() if why == _COUNTS]
+        if counting:
+            message += f"; if it matters, use {counting[-1]}"
+        raise DataError(message)
     for column in (column for column, kind in kinds.items() if kind == "number"):
         check_size(column, as_numbers(inputs[column]), targets.kept)
     notes += _leaks(inputs[train[:_LOOKED_AT]], kinds, targets, train[:_LOOKED_AT])
@@ -207,25 +216,27 @@ def _parts(
 
 
 def _kinds(
-    inputs: Table, train: np.ndarray, categories: Sequence[str]
-) -> tuple[dict[str, str], list[str]]:
-    """The kind of each column that is used, and notes on those that are not."""
+    inputs: Table, train: np.ndarray, categories: Sequence[str], keep: Sequence[str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The kind of each column that is used, and why the others are not."""
     kinds: dict[str, str] = {}
-    notes: list[str] = []
+    left_out: dict[str, str] = {}
     seen: dict[bytes, str] = {}
     for name in inputs.names:
         column = inputs[name]
         kind, why = _kind(name, column, column[train], name in categories)
+        if why == _COUNTS and name in keep:
+            why = ""
         if not why:
             key = _key(column)
             if key in seen:
                 why = f"it is the same as {seen[key]!r}"
             seen.setdefault(key, name)
         if why:
-            notes.append(f"column {name!r} is left out: {why}")
+            left_out[name] = why
         else:
             kinds[name] = kind
-    return kinds, notes
+    return kinds, left_out
 
 
 def _kind(name: str, column: np.ndarray, train: np.ndarray, is_category: bool) -> tuple[str, str]:
@@ -256,7 +267,7 @@ def _kind(name: str, column: np.ndarray, train: np.ndarray, is_category: bool) -
         and not is_missing(column).any()
         and (column[0] in (0, 1) and (np.diff(column) == 1).all())
     ):
-        return "number", "it counts the rows"
+        return "number", _COUNTS
     return "number", ""
 
 
@@ -273,7 +284,7 @@ def _leaks(
     inputs: Table, kinds: Mapping[str, str], targets: Targets, rows: np.ndarray
 ) -> list[str]:
     """Notes on columns that alone tell the target, as `handgrad data check` finds them."""
-    from handgrad.data.checking.columns import LEAK, drop_option, told_by
+    from handgrad.data.checking.columns import LEAK, option, told_by
 
     if targets.y.ndim != 1 or targets.task == "multilabel" or len(rows) < 20:
         return []
@@ -283,7 +294,7 @@ def _leaks(
         if told >= LEAK and base < 0.9:
             notes.append(
                 f"column {name!r} alone tells {targets.target_names[0]!r}: would it be known when the "
-                f"network is used? If not: {drop_option(name)}"
+                f"network is used? If not: {option('drop', name)}"
             )
     return notes
 
@@ -305,4 +316,6 @@ def _summary(kinds: Mapping[str, str], prepare: TablePreprocessing) -> str:
     what = ", ".join(f"{n} {plural[k] if n > 1 else k}" for k, n in counts.items())
     gaps = sum(column.gaps for column in prepare.columns)
     filled = f"; {gaps} with gaps, filled by the median and marked" if gaps else ""
-    return f"{len(kinds)} columns to predict from ({what}) become {prepare.input_shape[0]} numbers{filled}"
+    columns = "1 column" if len(kinds) == 1 else f"{len(kinds)} columns"
+    numbers = f"{prepare.input_shape[0]} number{'s' if prepare.input_shape[0] != 1 else ''}"
+    return f"{columns} to predict from ({what}) become{'s' if len(kinds) == 1 else ''} {numbers}{filled}"

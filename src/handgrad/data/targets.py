@@ -73,9 +73,9 @@ def targets_of(columns: Mapping[str, Any], task: str, where: str) -> Targets:
     if not len(kept):
         raise DataError(f"{where}: no row has a value of the {what}")
     if len(kept) < len(missing):
-        notes.append(
-            f"{len(missing) - len(kept)} rows have no {what} (or infinity), they are left out"
-        )
+        without = len(missing) - len(kept)
+        row = "1 row has" if without == 1 else f"{without} rows have"
+        notes.append(f"{row} no {what} (or infinity), left out")
     made = {name: column[kept] for name, column in made.items()}
     guessed, why = guess_task(made)
     if task == "":

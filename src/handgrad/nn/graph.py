@@ -125,6 +125,10 @@ class Plan:
         self.shapes = tuple(value.shape for value in graph.inputs)
         self.steps = _steps(graph, output.index, fuse)
         self._sums: dict[int, np.ndarray] | None = {} if keep else None
+        # of the first training step, for `handgrad.nn.compiled.calls`: how outputs (by value) and gradients
+        # (by value and that of the input) lie in memory, see `order_of`; and what no plan takes, and why
+        self.orders: dict[Any, bool | None] = {}
+        self.alone: dict[Any, str] = {}
 
     def forward(
         self,
@@ -147,8 +151,13 @@ class Plan:
                 if named is error:
                     raise
                 raise named from error
+            except Exception as error:
+                self._note_layer(step, error)
+                raise
             if caches is not None:
                 caches.append(cache)
+                if step.output not in self.orders:
+                    self.orders[step.output] = order_of(out)
             if outputs is not None:
                 outputs[step.label] = out
             values[step.output] = out
@@ -190,6 +199,9 @@ class Plan:
                 if named is error:
                     raise
                 raise named from error
+            except Exception as error:
+                self._note_layer(step, error)
+                raise
             for name, gradient in zip(step.names, dparams, strict=True):
                 known = gradients.get(name)
                 gradients[name] = gradient if known is None else known + gradient
@@ -197,8 +209,14 @@ class Plan:
                 _hand_over(take, uses, step.names, gradients)
             if step.needs_dx:
                 for i, dx in zip(step.inputs, dxs, strict=True):
+                    if (step.output, i) not in self.orders:
+                        self.orders[step.output, i] = order_of(dx)
                     douts[i] = dx if i not in douts else self._sum(i, douts[i], dx)
         return gradients
+
+    def _note_layer(self, step: Step, error: Exception) -> None:
+        """Let an error of Python's own say which layer it comes from."""
+        error.add_note(f"{self.model._name}: in the layer {step.label}, {step.layers[-1]!r}")
 
     def _sum(self, value: int, a: Array, b: Array) -> Array:
         """Return a + b, in a compiled network in memory that is used again."""
@@ -211,6 +229,16 @@ class Plan:
             self._sums[value] = total
             return total
         return np.add(a, b, out=known)
+
+
+def order_of(array: Any) -> bool | None:
+    """Return whether an array is channels-last in memory; False in rows order, None in any other."""
+    if type(array) is not np.ndarray:
+        return None
+    if array.flags.c_contiguous:
+        return False
+    axes = (0, *range(2, array.ndim), 1) if array.ndim > 2 else (0, 1)[: array.ndim]
+    return True if array.transpose(axes).flags.c_contiguous else None
 
 
 def _hand_over(take: Take, uses: Counter[str], names: Sequence[str], gradients: Arrays) -> None:

@@ -177,7 +177,8 @@ def _other_metrics(evaluation: Mapping[str, Any]) -> list[str]:
         if limits:
             low, high = (float(limit) for limit in limits)
             spread = f" (95 % interval {low:.4g} to {high:.4g})"
-        lines.append(f"- {_plain(name)}: {float(value):.4g}{spread}")
+        said = "not defined for these rows" if value is None else f"{float(value):.4g}{spread}"
+        lines.append(f"- {_plain(name)}: {said}")
     return lines
 
 

@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 
 from handgrad.files import atomic_write
+from handgrad.html import prose
 from handgrad.report.page import document, table
 
 STYLE = """
-.finding { border: 1px solid #ddd; border-left: .4rem solid #999; border-radius: .4rem;
+.finding { border: 1px solid var(--line); border-left: .4rem solid #999; border-radius: .4rem;
            padding: .4rem 1rem; margin: .6rem 0; }
 .finding.serious { border-left-color: #b3261e; } .finding.look { border-left-color: #b26a00; }
 .finding h3 { margin: .2rem 0; } .finding p { margin: .2rem 0; }
-.finding .advice { color: #14532d; }
+.finding .advice { color: var(--advice); }
 .pictures { display: flex; flex-wrap: wrap; gap: .6rem; margin: .5rem 0; padding: 0; list-style: none; }
 .pictures li { max-width: 9rem; font-size: .75rem; overflow-wrap: anywhere; }
 .pictures img { width: 6rem; image-rendering: pixelated; display: block; }
@@ -86,7 +87,7 @@ def _finding(finding: Mapping[str, Any], pictures: Sequence[Any]) -> str:
     shown = f'<ul class="pictures">{images}</ul>' if images else ""
     return (
         f'<div class="finding {escape(finding["level"])}"><h3>{escape(finding["title"])}</h3>'
-        f'<p>{escape(finding["text"])}</p><p class="advice">What to do: {escape(finding["advice"])}.</p>'
+        f'<p>{prose(finding["text"])}</p><p class="advice">What to do: {prose(finding["advice"])}.</p>'
         f"{named}{shown}</div>"
     )
 

@@ -18,21 +18,29 @@ from handgrad.html import POLICY
 from handgrad.report.card import model_card
 
 CSS = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 0 auto;
+:root { color-scheme: light dark; --text: #1a1a1a; --page: #fff; --line: #ddd; --code: #f6f6f6;
+        --warning: #fff4d6; --advice: #14532d; --faint: #666; }
+@media (prefers-color-scheme: dark) {
+  :root { --text: #e6e6e6; --page: #16181c; --line: #3d424b; --code: #22252b;
+          --warning: #4a3b10; --advice: #8fd3a6; --faint: #a5a9b0; }
+  img { background: #fff; border-radius: .5rem; }
+}
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--text); background: var(--page); margin: 0 auto;
        max-width: 1080px; padding: 1.5rem; }
-h1 { margin: 0 0 .2rem; } h2 { margin: 2.2rem 0 .6rem; border-bottom: 1px solid #ddd; }
+h1 { margin: 0 0 .2rem; } h2 { margin: 2.2rem 0 .6rem; border-bottom: 1px solid var(--line); }
 main { display: grid; grid-template-columns: 1fr 1fr; column-gap: 2rem; align-items: start; }
 main > * { grid-column: 1 / -1; } main > .half { grid-column: auto; }
-@media (max-width: 700px) { main > .half { grid-column: 1 / -1; } }
 img { max-width: 100%; height: auto; }
 .numbers { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1rem 0; padding: 0; list-style: none; }
-.numbers li { border: 1px solid #ddd; border-radius: .5rem; padding: .5rem 1rem; }
+.numbers li { border: 1px solid var(--line); border-radius: .5rem; padding: .5rem 1rem; }
 .numbers b { display: block; font-size: 1.5rem; }
-.warnings li { background: #fff4d6; padding: .3rem .8rem; margin: .3rem 0; list-style: none; }
+.warnings li { background: var(--warning); padding: .3rem .8rem; margin: .3rem 0; list-style: none; }
 .warnings { padding: 0; }
 table { border-collapse: collapse; } td, th { padding: .15rem .9rem .15rem 0; text-align: left; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
-pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; font-size: .85rem; line-height: 1.35; }
+pre { background: var(--code); padding: .8rem; overflow-x: auto; font-size: .85rem; line-height: 1.35; }
+@media (max-width: 700px) { main > .half { grid-column: 1 / -1; } table { display: block; overflow-x: auto; }
+                            body { padding: 1rem; } h1 { font-size: 1.6rem; } }
 """
 HALF_WIDTH = (
     "filters",
@@ -198,7 +206,7 @@ def _page(
 
 def document(title: str, parts: Iterable[str], style: str = "") -> str:
     """Return a page that opens offline and runs nothing; `title` and `parts` are HTML."""
-    body = "\n".join(parts)
+    body = "\n".join(parts).replace("<pre>", '<pre tabindex="0">')  # keys scroll what is too wide
     return (
         '<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'

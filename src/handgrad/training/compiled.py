@@ -21,6 +21,7 @@ import numpy as np
 from handgrad import engines
 from handgrad.data.augment import Augmentation
 from handgrad.errors import HandgradError
+from handgrad.nn.compiled.calls import Raised
 from handgrad.nn.compiled.memory import NotCovered
 from handgrad.nn.compiled.parts import Done, Options, Steps
 from handgrad.nn.compiled.training import TrainPlan
@@ -53,6 +54,9 @@ class Planned:
         self._refused: tuple[Any, str] | None = None  # what no plan takes, and why
         self._alone = 0  # the iteration up to which steps are done one by one
         self._seconds = 0.0  # of a step
+        self._in_turns = (
+            False  # whether a layer in Python was seen to draw from the stream of the rows
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_plan": None, "_feed": None, "_fed": None}
@@ -66,6 +70,11 @@ class Planned:
             assert self._refused is not None
             return self._refused[1]
         return None
+
+    @property
+    def in_python(self) -> tuple[str, ...]:
+        """What Python computes in the middle of the plan."""
+        return () if self._plan is None else tuple(dict.fromkeys(self._plan.calls.shown))
 
     def forget(self) -> None:
         """Let go of the plan and its memory; the next step makes it anew."""
@@ -92,7 +101,7 @@ class Planned:
         started = perf_counter()
         try:
             done, count = self._run(plan, count, most, in_turns)
-        except NotCovered:
+        except (NotCovered, Raised):
             done, count = None, 1
         if done is None:
             before.put_back(solver)
@@ -124,7 +133,14 @@ class Planned:
             averages = {**solver.average.params, **solver.average.buffers}
         steps = Steps(places, factors, solver.clip_norm or 0.0, shares, weights, moves)
         self._factors = factors
-        return plan.run(feed, solver.optim_configs, steps, averages, seconds=np.inf), count
+        watched = _position(solver.random) if plan.calls.functions and self._draws() else None
+        done = plan.run(feed, solver.optim_configs, steps, averages, seconds=np.inf)
+        if watched is not None and watched != _position(solver.random):
+            self._in_turns = True
+            if count > 1:  # its numbers were to come between those of the rows
+                plan.calls.take_back()
+                return None, count
+        return done, count
 
     def _note(self, done: Done, count: int) -> list[Any]:
         """Put what the steps have done in place; return their learning rates."""
@@ -219,8 +235,12 @@ class Planned:
         """Whether dropout draws from the stream of the rows, which then are drawn in turns with it."""
         solver = self._solver
         rows = _bits(solver.random)
-        is_drawn = solver.sampling == "replacement" or solver.augment is not None
-        return is_drawn and any(stream is rows for stream in plan.bit_generators())
+        shares = self._in_turns or any(stream is rows for stream in plan.bit_generators())
+        return shares and self._draws()
+
+    def _draws(self) -> bool:
+        """Whether steps draw from the stream of the rows, beside the order of an epoch."""
+        return self._solver.sampling == "replacement" or self._solver.augment is not None
 
 
 def _rule_name(rule: Any) -> str | None:
@@ -231,3 +251,11 @@ def _bits(random: Any) -> Any:
     return (
         random.bit_generator if isinstance(random, np.random.Generator) else random._bit_generator
     )
+
+
+def _position(random: Any) -> list[Any]:
+    """Return where a stream stands."""
+    state = _bits(random).state
+    inner = state["state"]
+    numbers = [x.tobytes() if isinstance(x, np.ndarray) else x for x in inner.values()]
+    return [*numbers, *(value for key, value in state.items() if key != "state")]

@@ -184,7 +184,9 @@ def _rows(shape: tuple[int, ...], rows: int) -> tuple[dict[str, Any], str]:
         "weight_scale": "kaiming",
         "reg": 1e-3,
     }
-    what = f"{shape[0]} numbers" if len(shape) == 1 else f"arrays {shape}"
+    what = (
+        f"{shape[0]} number{'s' if shape[0] > 1 else ''}" if len(shape) == 1 else f"arrays {shape}"
+    )
     return model, (
         f"network: FullyConnectedNet with two hidden layers of {width}, for rows of {what} and {rows:,} "
         "training rows"

@@ -78,7 +78,7 @@ class Stored:
         else:
             rows, moves = _moved(solver, now, count)
         places = now.X.chosen[rows] if self._prepare else rows
-        feed = Feed(self._X, self._y, self._prepare)
+        feed = Feed(self._X, self._y, self._prepare, solver.y_train.dtype)
         if is_file:  # what is read of it, one batch behind the other
             chosen = places.ravel()
             read = engines.get("native").plans.read_rows
@@ -111,7 +111,7 @@ class Blocks:
             solver.ahead.go_on(solver.sampler, solver.random, wish(solver, steps, later))
         X, y = np.ascontiguousarray(X), self._y[rows]
         rows = rows.reshape(steps, -1)
-        return Drawn(rows, Feed(X, y), _in_order(rows))
+        return Drawn(rows, Feed(X, y, y_dtype=solver.y_train.dtype), _in_order(rows))
 
 
 def _cut(count: int, batch: Wish, bytes_each: int) -> int:

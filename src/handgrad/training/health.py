@@ -65,7 +65,7 @@ class HealthCheck(Callback):
             if dead is not None and dead >= DEAD:
                 solver.warn(
                     f"dead {name}",
-                    f"{100 * dead:.0f} % of the units of {name} are 0 for every image looked at (dead "
+                    f"{100 * dead:.0f} % of the units of {name} are 0 for every row looked at (dead "
                     "ReLUs): try a smaller learning rate, or other initial weights",
                 )
         if _is_taken_back(solver):

@@ -192,7 +192,10 @@ class Run:
         with engines.use(self.config.engine):
             self.solver.precise.settle(self.solver)
             why_not = self.solver.planned.why_not
-        return "by a plan" if why_not is None else f"one by one: {why_not}"
+            parts = self.solver.planned.in_python
+        if why_not is not None:
+            return f"one by one: {why_not}"
+        return f"by a plan, in parts around {', '.join(parts)}" if parts else "by a plan"
 
     @property
     def is_finished(self) -> bool:

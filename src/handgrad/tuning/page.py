@@ -22,14 +22,7 @@ if TYPE_CHECKING:
 
 _STYLE = """
 td, th { padding-right: 1.2rem; } .wide { overflow-x: auto; } .wide img { min-width: 40rem; }
-tr.best td { font-weight: bold; } tr.failed td, tr.pruned td { color: #666; }
-:root { color-scheme: light dark; }
-@media (max-width: 700px) { body { padding: 1rem; } h1 { font-size: 1.6rem; } }
-@media (prefers-color-scheme: dark) {
-  body { color: #e6e6e6; background: #16181c; } pre { background: #22252b; }
-  h2, .numbers li { border-color: #3d424b; }
-  tr.failed td, tr.pruned td { color: #a5a9b0; } img { background: #fff; border-radius: .5rem; }
-}
+tr.best td { font-weight: bold; } tr.failed td, tr.pruned td { color: var(--faint); }
 """
 _MOST_LINES = 300  # trials in the figure of parallel coordinates
 _BELOW = -0.12  # where a trial stands that lacks a setting

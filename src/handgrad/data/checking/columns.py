@@ -19,13 +19,13 @@ BINS: Final = 20
 FEW: Final = 50  # values of a column, of which another one may be a translation
 
 
-def drop_option(name: str) -> str:
-    """Return the option that leaves a column out, as a shell takes it.
+def option(key: str, name: str) -> str:
+    """Return the option that leaves a column out (`key` "drop") or keeps it ("keep"), as a shell takes it.
 
-    >>> print(drop_option("age"))
+    >>> print(option("drop", "age"))
     --set data.drop='["age"]'
     """
-    return f"--set data.drop={quote(json.dumps([name], ensure_ascii=False))}"
+    return f"--set data.{key}={quote(json.dumps([name], ensure_ascii=False))}"
 
 
 def check_columns(check: DataCheck, table: Table, targets: list[str]) -> None:
@@ -55,7 +55,7 @@ def check_columns(check: DataCheck, table: Table, targets: list[str]) -> None:
                 "many gaps",
                 f"{name} is empty in {100 * missing.mean():.0f} % of the rows",
                 "gaps become the median, with a column that marks them; if that is no help, "
-                f"{drop_option(name)}",
+                f"{option('drop', name)}",
                 [name],
             )
         _outliers(check, name, column, missing)
@@ -161,7 +161,7 @@ def check_leaks(
                 "leaking column",
                 f"{name} alone tells {targets[0]}: {100 * told:.1f} % {how}, "
                 f"{100 * base:.1f} % without it",
-                f"if it would not be known when the network is used, leave it out: {drop_option(name)}",
+                f"if it would not be known when the network is used, leave it out: {option('drop', name)}",
                 [name],
             )
 

@@ -159,6 +159,7 @@ class _Plan32:
         streams: list[object],
         seconds: float,
         moves: Array,
+        calls: list[object],
     ) -> tuple[int, bool, Array, Array, list[Array], list[Array | None], list[Array]]: ...
 
 class _Plan64(_Plan32): ...

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from handgrad.errors import HandgradError, OptionError, ShapeError, check_choice
+from handgrad.nn.compiled.calls import Raised
 from handgrad.nn.compiled.memory import NotCovered
 from handgrad.nn.compiled.parts import Arrays, Feed, Options, Steps
 from handgrad.nn.compiled.scoring import ScorePlan
@@ -88,6 +89,7 @@ class InHalf:
         """
         model = self._model
         (X,) = model._checked(X)
+        y_dtype = getattr(y, "dtype", None)
         if model.task == "classification":
             y, targets = self._labels(y, len(X)), None
         else:
@@ -108,10 +110,12 @@ class InHalf:
         weights = None if sample_weight is None else np.asarray(sample_weight, np.float64)[None]
         rows = np.arange(len(X))[None]
         try:
-            feed = Feed(np.ascontiguousarray(X, np.float32), y)
+            feed = Feed(np.ascontiguousarray(X, np.float32), y, y_dtype=y_dtype)
             done = self._made(options).run(feed, {}, Steps(rows, weights=weights))
         except NotCovered as error:
             raise _refused(self._where, error) from None
+        except Raised as error:
+            raise error.error from None
         if done is None:
             return nan, {name: np.zeros_like(w) for name, w in model.params.items()}
         return done.losses[0], done.grads

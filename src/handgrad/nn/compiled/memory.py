@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -92,6 +92,23 @@ class Memory:
             self._stored[x.slot] = self.stored(x.numbers)
             self.op("store", [x.slot, self._stored[x.slot]], [x.numbers])
         return x._replace(slot=self._stored[x.slot])
+
+    def as_full(self, x: Ref) -> Ref:
+        """Return x as an array of `dtype`."""
+        if not self.is_half or x.slot in self._full:
+            return x
+        out = self.full(x.shape)._replace(last=x.last)
+        self.op("copy", [x.slot, out.slot], [x.numbers])
+        return out
+
+    def mark(self) -> tuple[Any, ...]:
+        """Return what `back` takes to take back all that is added from here on."""
+        return len(self.ops), len(self.given), dict(self._stored)
+
+    def back(self, mark: tuple[Any, ...]) -> None:
+        """Take back operations and given arrays; slots that nothing uses need no memory."""
+        ops, given, self._stored = mark
+        del self.ops[ops:], self.given[given:]
 
     def bound(self, count: int) -> int:
         """Return a new slot that a run says the place of."""

@@ -13,6 +13,7 @@ from handgrad.layers import chain
 from handgrad.nn.activations import Dropout
 from handgrad.nn.compiled import layers as lowered
 from handgrad.nn.compiled import others, sequences
+from handgrad.nn.compiled.calls import Calls
 from handgrad.nn.compiled.layers import CURVES, Array, Lowered, Moments, Part
 from handgrad.nn.compiled.memory import NONE, Memory, NotCovered, Ref
 from handgrad.nn.compiled.scored import lower_scores
@@ -54,6 +55,7 @@ class Network:
         x: Ref,
         weights: Mapping[str, int],
         gradients: Mapping[str, int] | None,
+        calls: Calls | None = None,
     ) -> None:
         """Add the operations of the forward, in the mode of `plan`.
 
@@ -64,9 +66,10 @@ class Network:
             x: the batch.
             weights, gradients: the slots of the parameters and of their gradients, by name; None where
                 no backward follows.
+            calls: takes the steps that are no operations; None where there must be none.
         """
         self.plan, self.memory = plan, memory
-        self._own = dict(own)
+        self._own, self._calls = dict(own), calls
         self._weights, self._gradients = weights, gradients
         self._mode = plan.mode
         self._learned: set[str] = set()  # parameters whose gradient is there already
@@ -106,6 +109,33 @@ class Network:
         return out
 
     def _forward(self, step: Step, values: Mapping[int, Ref]) -> Ref:
+        """Add a step by operations, or else by a call."""
+        parts: list[list[Any]] = [self.norms, self.streams, self.filters, self._backwards]
+        mark, learned = self.memory.mark(), set(self._learned)
+        counts = [len(part) for part in parts]
+        try:
+            return self._lowered(step, values)
+        except NotCovered:
+            if self._calls is None or not learned.isdisjoint(step.names):
+                raise
+        self.memory.back(mark)
+        for part, count in zip(parts, counts, strict=True):
+            del part[count:]
+        return self._called(step, values, learned, self._calls)
+
+    def _called(
+        self, step: Step, values: Mapping[int, Ref], learned: set[str], calls: Calls
+    ) -> Ref:
+        assert self._gradients is not None
+        weights = {name: (self._weights[name], self._shapes[name]) for name in step.names}
+        xs = [values[i] for i in step.inputs]
+        out, back = calls.layer(step, xs, weights, self._gradients)
+        self._learned = learned | {*step.names}
+        if step.needs_dx or step.names:
+            self._backwards.append((step, back))
+        return out
+
+    def _lowered(self, step: Step, values: Mapping[int, Ref]) -> Ref:
         if step.chain is not None:
             out, back = self._chain(step, values[step.inputs[0]])
         elif type(step.layers[-1]) is Add:
@@ -177,7 +207,7 @@ class Network:
         for names in found.parts:
             end = first + len(names)
             part = Part(names, found.options[first:end], tuple(groups[first:end]))
-            part = part._replace(takes_pool=self._takes_pool(part, x))
+            part = part._replace(takes_pool=_takes_pool(part, x, memory.dtype))
             if not lowered.is_stem(part):
                 x = memory.as_stored(x)
             lower = lower_scores if memory.is_half and memory.for_scores else lowered.lower
@@ -195,19 +225,6 @@ class Network:
             return dx
 
         return x, backward
-
-    def _takes_pool(self, part: Part, x: Ref) -> bool:
-        """Whether a convolution and the pooling behind it are one call (`native/fused.py`)."""
-        names = part.names
-        if names[0] != "conv" or names[-1] != "max_pool":
-            return False
-        if part.options[-1][:2] != ((2, 2), (2, 2)):
-            return False
-        w = np.empty(part.arrays[0][0].shape, self.memory.dtype)
-        like = np.empty(x.shape, self.memory.dtype)
-        plans = engines.get("native").plans
-        found: bool = plans.takes_pool(like, w, part.options[0], len(names) > 2, len(names) == 4)
-        return found
 
     def _arrays(self, layer: PairLayer) -> tuple[Array, ...]:
         """Return the arrays of a layer's pair, with constants for what is left out."""
@@ -310,6 +327,19 @@ class Network:
             return x, lowered.no_backward
         self.streams.append(param.get("rng"))
         return others.dropout(self.memory, x, float(param["p"]), len(self.streams) - 1)
+
+
+def _takes_pool(part: Part, x: Ref, dtype: np.dtype) -> bool:
+    """Whether a convolution and the pooling behind it are one call (`native/fused.py`)."""
+    names = part.names
+    if names[0] != "conv" or names[-1] != "max_pool":
+        return False
+    if part.options[-1][:2] != ((2, 2), (2, 2)):
+        return False
+    w, like = np.empty(part.arrays[0][0].shape, dtype), np.empty(x.shape, dtype)
+    plans = engines.get("native").plans
+    found: bool = plans.takes_pool(like, w, part.options[0], len(names) > 2, len(names) == 4)
+    return found
 
 
 def _windows_of(layer: Any) -> tuple[Any, ...]:

@@ -43,11 +43,13 @@ class Feed(NamedTuple):
         y: (N,) int64 or (N, K) float64.
         prepare: of bytes the table (channels, 256) of their numbers, or mean and std of all numbers of
             a row.
+        y_dtype: what a loss that Python computes takes y for, None for that of y.
     """
 
     X: np.ndarray
     y: np.ndarray
     prepare: tuple[np.ndarray, ...] = ()
+    y_dtype: np.dtype | None = None
 
 
 class Steps(NamedTuple):

@@ -18,6 +18,7 @@ from handgrad.errors import (
     check_dictionary,
     check_known,
 )
+from handgrad.nn.compiled.calls import Raised
 from handgrad.nn.compiled.half import (
     AUTO,
     BF16,
@@ -95,7 +96,14 @@ class CompiledSteps:
 
     def __repr__(self) -> str:
         how = "one native call" if self.why is None else f"one by one: {self.why}"
+        if self.why is None and self.in_python:
+            how += f", in parts around {', '.join(self.in_python)}"
         return f"CompiledSteps({self.model._name}, {self.shape}, {self._name!r}: {how})"
+
+    @property
+    def in_python(self) -> tuple[str, ...]:
+        """What Python computes in the middle of the plan: layers that no operation computes, and the loss."""
+        return () if self._plan is None else tuple(dict.fromkeys(self._plan.calls.shown))
 
     def run(
         self, X: Any, y: Any, *, steps: int = 1, rows: Any = None, rng: Any = None
@@ -174,6 +182,8 @@ class CompiledSteps:
                 self.why, is_finite = None, done is not None
             except NotCovered as error:
                 self.why = f"no plan covers {error}"
+            except Raised:  # a step by itself says it in its own words
+                is_finite = False
             if done is None:
                 batch = rows[len(losses)]
                 losses.append(self._step(X[batch], y[batch]))
@@ -201,7 +211,7 @@ class CompiledSteps:
             raise NotCovered("labels of another dtype")
         if dtype is np.int64 and (y.min() < 0 or y.max() >= prod(model._row_shape or ())):
             raise NotCovered("labels of classes that there are not")
-        return Feed(np.ascontiguousarray(X), np.ascontiguousarray(y, dtype))
+        return Feed(np.ascontiguousarray(X), np.ascontiguousarray(y, dtype), y_dtype=y.dtype)
 
     def _made(self, feed: Feed) -> TrainPlan:
         targets = None if feed.y.dtype == np.int64 else prod(feed.y.shape[1:])

@@ -11,11 +11,18 @@ import numpy as np
 from handgrad import engines
 from handgrad.engines.weights import compiled_rules
 from handgrad.nn.compiled import rules
+from handgrad.nn.compiled.calls import Calls
 from handgrad.nn.compiled.losses import add_loss
 from handgrad.nn.compiled.memory import Memory, NotCovered, Ref
 from handgrad.nn.compiled.network import Network, settings_of
 from handgrad.nn.compiled.parts import Arrays, Done, Feed, Options, Steps
-from handgrad.nn.norms import STATISTICS, BatchNorm
+from handgrad.nn.compiled.statistics import (
+    average_of,
+    filters_of,
+    momentum_of,
+    note_statistics,
+    statistics_of,
+)
 from handgrad.nn.state import in_mode, training
 
 if TYPE_CHECKING:
@@ -72,7 +79,7 @@ class TrainPlan:
     def is_for(self, options: Options) -> bool:
         """Whether the plan is for these options, and for the network as it is now."""
         is_same = options == self.options and self._key == self._present()
-        return is_same and not self._is_stale
+        return is_same and not self._is_stale and (options.is_half or self.calls.is_as_seen())
 
     def bit_generators(self) -> list[Any]:
         """Return what dropout draws from."""
@@ -99,15 +106,25 @@ class TrainPlan:
                 weights[name], after[name] = memory.carry(w.size, alternates=True)
         scores_slot = memory.result((options.shape[0], *(model._row_shape or ())))
         grads = {name: memory.result(w.shape) for name, w in params.items()}
-        network = Network(plan, memory, call.layers, batch, weights, grads)
+        self.calls = Calls(plan, memory)
+        network = Network(plan, memory, call.layers, batch, weights, grads, self.calls)
+        if options.averages and any(layer.keeps for layer in self.calls.layers):
+            raise NotCovered(f"averages of what {self.calls.shown[0]} keeps")
         self.plan, self._norms, self._streams = plan, network.norms, network.streams
         self._filters = network.filters
-        scores = memory.dense(network.scores, False)
+        scores = memory.dense(memory.as_stored(network.scores), False)
         memory.op("copy", [scores.slot, scores_slot], [scores.numbers])
         self._columns = self._place_columns()
         column = self._columns["weights"] if options.weighted else None
         given = Ref(scores_slot, scores.shape)
-        dscores = add_loss(memory, model._loss, options.targets, column, given)
+        mark = memory.mark()
+        try:
+            dscores = add_loss(memory, model._loss, options.targets, column, given)
+        except NotCovered:
+            if len(given.shape) != 2:
+                raise
+            memory.back(mark)
+            dscores = self.calls.loss(model._loss, given)
         network.backward(memory.as_stored(dscores))
         if model.reg != 0:
             for name in model._decays:
@@ -199,6 +216,7 @@ class TrainPlan:
 
         Raises:
             NotCovered: parameters, settings, state or running statistics are not as a plan takes them.
+            Raised: a layer or a loss that Python computes raised something.
             ConcurrencyError: another thread trains the network.
         """
         model = self.model
@@ -211,33 +229,40 @@ class TrainPlan:
             for name, w in params.items():
                 if not rules.fits(w, model._shapes_of_params[name], self.dtype):
                     raise NotCovered(f"the parameter {name} as it lies in memory")
-            running, names = self._statistics(call)
+            buffers = model.buffers() if self.options.averages else {}
+            running, names = statistics_of(self._norms, buffers, call, self.dtype)
             carried = self._carried(params, configs, running)
             if averages is not None:
                 of = [*params, *names]
-                carried += [_checked(averages, name, self.dtype) for name in of]
+                carried += [average_of(averages, name, self.dtype) for name in of]
             else:
                 of = []
             streams = self.bit_generators()
             for stream in {id(stream): stream for stream in streams}.values():
                 locks.enter_context(stream.lock)
-            done, is_finite, losses, norms, after, before, made = self._native.run(
+            self.calls.begin(call.layers, feed, steps, streams)
+            if self.calls.functions:
+                locks.enter_context(np.errstate(all="ignore"))
+            locks.callback(self.calls.end)
+            done, is_finite, losses, norms, after, before, made = self._ran(
                 feed.X,
                 feed.y,
                 feed.prepare,
                 steps.rows,
                 carried,
                 [params[name] for name in params if name in self.options.frozen]
-                + self._kept_filters(call),
+                + filters_of(self._filters, call, self.dtype),
                 _table(self, configs, steps, call),
                 [stream.capsule for stream in streams],
                 seconds,
                 _UNMOVED if steps.moves is None else steps.moves,
+                self.calls.functions,
             )
             if not is_finite:
                 return None
             scores, *gradients = made
-            self._note_statistics(call, after, done)
+            first = len(self._trained) * (1 + len(self.rule.states))
+            note_statistics(self._norms, call, after[first:], done)
             count = len(self._trained)
             self._note_states(configs, after, done)
             averaged = dict(zip(of, after[len(after) - len(of) :], strict=True))
@@ -255,33 +280,17 @@ class TrainPlan:
                 averaged,
             )
 
-    def _kept_filters(self, call: InCall) -> list[np.ndarray]:
-        """Return the filters that layers keep as buffers."""
-        found = []
-        for layer, shape in self._filters:
-            filters = call.layers[id(layer)].buffers()["W"]
-            if not isinstance(filters, np.ndarray) or filters.shape != shape:
-                raise NotCovered(f"the filters of {layer._label}")
-            found.append(np.ascontiguousarray(filters, self.dtype))
+    def _ran(self, *arguments: Any) -> Any:
+        """Run the plan; take back what layers in Python have changed where that does not end well."""
+        try:
+            found = self._native.run(*arguments)
+        except BaseException as error:
+            self._is_stale = self._is_stale or isinstance(error, NotCovered)
+            self.calls.take_back()
+            raise
+        if not found[1]:
+            self.calls.take_back()
         return found
-
-    def _statistics(self, call: InCall) -> tuple[list[np.ndarray], list[str]]:
-        """Return the running statistics before the steps, and what `buffers` calls them."""
-        arrays, names = [], []
-        buffers = self.model.buffers() if self.options.averages else {}
-        called = {id(array): name for name, array in buffers.items()}
-        for layer, moments in self._norms:
-            own = call.layers[id(layer)]
-            assert isinstance(own, BatchNorm)
-            for key in STATISTICS:
-                array = own.param.get(key)
-                if array is None:
-                    array = np.zeros(moments.channels, self.dtype)
-                elif not rules.fits(array, (moments.channels,), self.dtype):
-                    raise NotCovered(f"{key} of {layer._label}")
-                arrays.append(array)
-                names.append(called.get(id(array), ""))
-        return arrays, names
 
     def _carried(
         self, params: Arrays, configs: Mapping[str, Any], running: list[np.ndarray]
@@ -292,16 +301,6 @@ class TrainPlan:
             rules.check(self.rule, configs[name], params[name], name in self.options.decayed)
             carried += [configs[name][key] for key in self.rule.states]
         return carried + running
-
-    def _note_statistics(self, call: InCall, after: Sequence[np.ndarray], done: int) -> None:
-        first = len(self._trained) * (1 + len(self.rule.states))
-        for place, (layer, _) in enumerate(self._norms):
-            own = call.layers[id(layer)]
-            assert isinstance(own, BatchNorm)
-            for _ in range(done):
-                _momentum(own)
-            at = first + 2 * place
-            own.param.update(zip(STATISTICS, after[at : at + 2], strict=True))
 
     def _note_states(
         self, configs: Mapping[str, dict[str, Any]], after: Sequence[np.ndarray], done: int
@@ -331,20 +330,11 @@ def _table(plan: TrainPlan, configs: Mapping[str, Any], steps: Steps, call: InCa
     for place, (layer, _) in enumerate(plan._norms):
         # a copy, as it is not known yet how many steps there will be
         own = layer.in_call(call.state.kept.get(layer._label, {}))
-        momenta = [_momentum(own) for _ in range(len(table))]
+        momenta = [momentum_of(own) for _ in range(len(table))]
         column = columns["norms"] + 2 * place
         table[:, column] = momenta
         table[:, column + 1] = [1 - momentum for momentum in momenta]
     return table
-
-
-def _momentum(layer: BatchNorm) -> float:
-    """Return the momentum of the next step of `layer`, a copy for a call."""
-    (param,) = layer.options(np.empty((1, 1)), "train")
-    momentum = param.get("momentum", 0.9)
-    if type(momentum) is not float or not 0.0 <= momentum <= 1.0:
-        raise NotCovered(f"momentum {momentum!r} of {layer._label}")
-    return momentum
 
 
 def _bit_generator(rng: Any) -> Any:
@@ -352,11 +342,3 @@ def _bit_generator(rng: Any) -> Any:
     if isinstance(rng, np.random.Generator):
         return rng.bit_generator
     return (np.random.mtrand._rand if rng is None else rng)._bit_generator
-
-
-def _checked(arrays: Mapping[str, Any], name: str, dtype: np.dtype) -> np.ndarray:
-    array = arrays.get(name)
-    if array is None or not rules.fits(array, array.shape, dtype):
-        raise NotCovered(f"the average of {name or 'a running statistic'}")
-    found: np.ndarray = array
-    return found

@@ -336,6 +336,25 @@ X_train, X_val = (np.random.randn(len(y), 3) + 8 * y[:, None] - 4 for y in (y_tr
     assert left.cells[1].note == "best_softmax left None and results left empty"
 
 
+def test_a_cell_that_fails_on_what_a_failed_cell_left_old_follows_from_it(tmp_path):
+    path = write(
+        tmp_path / "n.ipynb",
+        "scores, kept = {}, [1, 2]",
+        "1 / 0\nscores['best'] = 3\nscores = dict(scores)",
+        "print(scores['best'])",
+        "print(kept[5])",
+        "scores = {'best': 1}",
+        "print(scores['worst'])",
+    )
+    result = run_notebook(path, course="cs231n-2020")
+    states = ["ran", "FAILED", "follows", "FAILED", "ran", "FAILED"]
+    assert [cell.state for cell in result.cells] == states
+    assert (
+        "perhaps it follows from cell 1, which failed and was to make scores"
+        in result.cells[2].note
+    )
+
+
 def test_what_follows_from_a_failed_import_says_so(tmp_path):
     path = write(
         tmp_path / "n.ipynb",

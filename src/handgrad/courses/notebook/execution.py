@@ -239,15 +239,16 @@ class Runner:
             for name in look.stored_names(cell.source):
                 self.open.setdefault(name, number)
             return CellResult(number, WAITS, note=f"waits for the exercise of cell {cause}")
-        done = self._told(number, failure, look.read_names(cell.source))
-        for name in look.stored_names(cell.source):
+        stored = look.stored_names(cell.source)
+        done = self._told(number, failure, look.read_names(cell.source), stored)
+        for name in stored:
             self.missing.setdefault(name, (number, done.state))
         if look.imports_all(cell.source) and ("ImportError" in failure or "NotFound" in failure):
             self.lost = self.lost or (number, done.state)
         return done
 
-    def _told(self, number: int, failure: str, reads: set[str]) -> CellResult:
-        """Return what a failure that no exercise explains says of its cell, which `reads` some names."""
+    def _told(self, number: int, failure: str, reads: set[str], stores: set[str]) -> CellResult:
+        """Return what a failure that no exercise explains says of its cell, which reads and stores names."""
         if match := _OUTSIDE.search(failure):
             return CellResult(number, OUTSIDE, note=match[1])
         found = None
@@ -261,6 +262,14 @@ class Runner:
             return CellResult(
                 number, state, note=f"{failure}: follows from cell {cause}, which failed"
             )
+        stale = {name: self.missing[name] for name in (reads - stores) & self.missing.keys()}
+        old = min(
+            ((cause, name) for name, (cause, state) in stale.items() if state != OUTSIDE),
+            default=None,
+        )
+        if old is not None and not failure.startswith(("ImportError", "ModuleNotFoundError")):
+            note = f"{failure}: perhaps it follows from cell {old[0]}, which failed and was to make {old[1]}"
+            return CellResult(number, FOLLOWS, note=note)
         if match := _NO_NAME.match(failure):
             name, module = match.groups()
             if why := outside(f"{module}.{name}"):

@@ -21,7 +21,7 @@ STATES = {
     SOLVED: "an exercise that --solve filled in",
     WAITS: "needs what an open exercise was to make",
     OUTSIDE: "needs what is outside of Handgrad",
-    FOLLOWS: "fails only because of a cell that failed before it",
+    FOLLOWS: "fails because of a cell that failed before it",
     FAILED: "raised an error that nothing above explains",
 }
 

@@ -16,13 +16,13 @@ import numpy as np
 
 from handgrad import nn
 from handgrad.errors import OptionError
-from handgrad.interop import bounds
+from handgrad.interop import bounds, watched
 from handgrad.interop.bounds import Value
 from handgrad.interop.causes import causes
 from handgrad.interop.comparison import Comparison
-from handgrad.interop.differences import backward_difference
+from handgrad.interop.differences import backward_difference, forward_difference
 from handgrad.interop.gradients import gradients
-from handgrad.interop.match import BOTH, Found, fits
+from handgrad.interop.match import BOTH, Found, fits, match
 from handgrad.interop.network import Network, Node
 from handgrad.interop.steps import loss_gradient
 from handgrad.interop.trace import CONSTANTS, Trace
@@ -145,7 +145,11 @@ def compare_blind(
         return Comparison(False, network.output, "output", "test", cause=words)
     scores = scores.reshape(right.value.shape)
     if not fits(scores, right):
+        seen = _of_lines(network, other, given, scores, unit)
+        if seen is not None and seen.cause:
+            return seen
         found = _of_scores(network, other, given, scores, values, unit, most)
+        found = found if found.cause or seen is None else seen
         rounded = _walked(network, given, unit, "test", constants=CONSTANTS)[network.output].out
         if found.cause or not fits(scores, rounded):
             return found
@@ -239,6 +243,34 @@ def _of_scores(
             ):
                 return replace(result, layer=node.name, cause=words, notes=(note,))
     return result
+
+
+def _of_lines(
+    network: Network, other: Blind, xs: Sequence[Array], scores: Array, unit: float
+) -> Comparison | None:
+    """Look for the layers among what the object's lines compute; None where that shows no layer."""
+    call = other.thing.loss if other.learns else other.thing
+    seen = watched.values(call, xs)
+    if seen is None or len(seen) < len(xs) + len(network.nodes) // 2:
+        return None
+    share = CONSTANTS if unit < 1e-10 else 0.0
+    trace = Trace(other.name, seen, scores, unit, constants=share)
+    trace.params = {k: np.asarray(w) for k, w in _arrays_of(other.thing).items()}
+    found = match(network, trace, "test")
+    if not found.off or len(found.place) <= len(xs):
+        return None
+    note = f"{other.name} is a function of NumPy: its layers were found among what its lines compute"
+    return replace(forward_difference(network, trace, found, "test"), notes=(note,))
+
+
+def _arrays_of(thing: Any) -> dict[str, Array]:
+    """The weights that an object or a function holds, by name."""
+    kept: dict[str, Any] = dict(getattr(thing, "params", None) or {})
+    names = getattr(getattr(thing, "__code__", None), "co_freevars", ())
+    for name, cell in zip(names, getattr(thing, "__closure__", None) or (), strict=False):
+        value = cell.cell_contents
+        kept |= value if isinstance(value, Mapping) else {name: value}
+    return {k: v for k, v in kept.items() if isinstance(v, np.ndarray) and v.dtype.kind == "f"}
 
 
 def _at_most(out: Value, most: Array | None) -> Value:

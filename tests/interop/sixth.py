@@ -48,7 +48,11 @@ class Block(nn.Model):
             nn.PReLU(),
         )
         self.b, self.bn_b = conv(6, 3, pad=1, bias=False), nn.BatchNorm()
-        self.short, self.bn_s, self.act = conv(6, 1, stride=2, bias=False), nn.BatchNorm(), nn.ReLU()
+        self.short, self.bn_s, self.act = (
+            conv(6, 1, stride=2, bias=False),
+            nn.BatchNorm(),
+            nn.ReLU(),
+        )
         self.gap, self.fc1, self.ln, self.elu = (
             nn.GlobalAvgPool(),
             nn.Affine(6),
@@ -194,7 +198,9 @@ def numpy_dense(w):
             dl = dt * (1 - t**2)
             g["layernorm1.gamma"], g["layernorm1.beta"] = (dl * lhat).sum(0), dl.sum(0)
             dlhat = dl * p["layernorm1.gamma"]
-            da2 = dlhat - dlhat.mean(1, keepdims=True) - lhat * (dlhat * lhat).mean(1, keepdims=True)
+            da2 = (
+                dlhat - dlhat.mean(1, keepdims=True) - lhat * (dlhat * lhat).mean(1, keepdims=True)
+            )
             da2 = da2 / np.sqrt(lvar + 1e-5)
             g["affine2.W"], g["affine2.b"] = h.T @ da2, da2.sum(0)
             dh = da2 @ p["affine2.W"].T
@@ -227,7 +233,9 @@ def keras_block(w):
 
     def norm(x, key):
         layer = K.BatchNormalization(epsilon=1e-5, momentum=0.9)
-        put.append((layer, [w[f"{key}.{n}"] for n in ("gamma", "beta", "running_mean", "running_var")]))
+        put.append(
+            (layer, [w[f"{key}.{n}"] for n in ("gamma", "beta", "running_mean", "running_var")])
+        )
         return layer(x)
 
     def fc(x, key, units):
@@ -295,6 +303,72 @@ def torch_wide(w):
     return net
 
 
-NUMPY = {"wide": numpy_wide, "dense": numpy_dense}
+def numpy_block(w):
+    class Conv:
+        def __init__(self, kernel, stride, pad):
+            self.kernel = np.ascontiguousarray(kernel.transpose(2, 3, 1, 0))  # HWIO
+            self.stride, self.pad = stride, pad
+
+        def __call__(self, x):
+            p, s = self.pad, self.stride
+            kh, kw, _, _ = self.kernel.shape
+            x = np.pad(x, [(0, 0), (p, p), (p, p), (0, 0)])
+            rows, cols = (x.shape[1] - kh) // s + 1, (x.shape[2] - kw) // s + 1
+            out = 0
+            for i in range(kh):
+                for j in range(kw):
+                    part = x[:, i : i + s * (rows - 1) + 1 : s, j : j + s * (cols - 1) + 1 : s]
+                    out = out + part @ self.kernel[i, j]
+            return out
+
+    class Norm:
+        def __init__(self, name, eps=1e-5):
+            scale = w[name + ".gamma"] / np.sqrt(w[name + ".running_var"] + eps)
+            self.scale, self.shift = scale, w[name + ".beta"] - w[name + ".running_mean"] * scale
+
+        def __call__(self, x):
+            return x * self.scale + self.shift
+
+    class Dense:
+        def __init__(self, name):
+            self.W, self.b = w[name + ".W"], w[name + ".b"]
+
+        def __call__(self, x):
+            return np.einsum("ni,io->no", x, self.W) + self.b
+
+    class Net:
+        def __init__(self):
+            self.main = [
+                Conv(w["a.W"], 2, 1),
+                Norm("bn_a"),
+                self.prelu,
+                Conv(w["b.W"], 1, 1),
+                Norm("bn_b"),
+            ]
+            self.short = [Conv(w["short.W"], 2, 0), Norm("bn_s")]
+            self.fc1, self.fc2, self.out = Dense("fc1"), Dense("fc2"), Dense("out")
+
+        def prelu(self, x):
+            return np.where(x >= 0, x, w["act_a.a"] * x)
+
+        def __call__(self, x):
+            x = y = np.moveaxis(x, 1, -1)
+            for layer in self.main:
+                y = layer(y)
+            for layer in self.short:
+                x = layer(x)
+            x = np.maximum(x + y, 0)
+            x = x.mean(axis=(1, 2))
+            h = self.fc1(x)
+            centred = h - h.mean(axis=-1, keepdims=True)
+            h = centred / np.sqrt(np.mean(centred**2, axis=-1, keepdims=True) + 1e-5)
+            h = h * w["ln.gamma"] + w["ln.beta"]
+            h = np.where(h > 0, h, np.expm1(np.minimum(h, 0)))
+            return self.out(self.fc2(h) + x)
+
+    return Net()
+
+
+NUMPY = {"block": numpy_block, "wide": numpy_wide, "dense": numpy_dense}
 KERAS = {"block": keras_block}
 TORCH = {"wide": torch_wide}

@@ -88,7 +88,7 @@ def _of_gradient(wrong: Difference, other: np.ndarray) -> str | None:
     if not other.any():
         return "no gradient comes back: it is detached, or frozen (requires_grad is False)"
     for words, value in wrong.others:
-        if fits(other, Value(value, 8 * mine.error)):
+        if value.shape == other.shape and fits(other, Value(value, 8 * mine.error)):
             return words
     role = wrong.what.removeprefix("the gradient of ")
     if role in wrong.node.arrays and not wrong.what.startswith("the gradient of its"):

@@ -90,9 +90,13 @@ class Search(Evidence):
                     name == own
                     or name not in self.found.place
                     or value.value.shape != x.value.shape
+                    or np.array_equal(value.value, x.value)
                 ):
                     continue
-                if self.is_there(node, self.forward(node, [*xs[:i], value, *xs[i + 1 :]])):
+                out = self.forward(node, [*xs[:i], value, *xs[i + 1 :]])
+                if np.array_equal(out.value, value.value):
+                    continue  # that is there in any case
+                if self.is_there(node, out):
                     which = "its input" if len(xs) == 1 else "one of its inputs"
                     return f"{which} is {name}, not {own}"
         return None
@@ -100,7 +104,12 @@ class Search(Evidence):
     def of_input(self, node: Node, front: Node) -> str | None:
         """A mistake in the layer in front, whose right output is there as well."""
         for words, out in causes(front, self.inputs(front), self.seen.unit, self.mode):
-            if out is not None and out.value.shape == self.found.values[front.name].value.shape:
+            right = self.found.values[front.name]
+            if (
+                out is not None
+                and out.value.shape == right.value.shape
+                and not fits(out.value, Value(right.value, out.error))
+            ):
                 xs = [
                     out if name == front.name else self.found.values[name] for name in node.inputs
                 ]
@@ -183,6 +192,24 @@ class Search(Evidence):
             window = int(np.prod(node.options["size"]))
             if fits(value, Value(window * x.value, window * error)):
                 return f"the windows of {name} are summed, not averaged"
+        after = next((n for n in self.network.nodes if name in n.inputs), None)
+        for owner in (node, after):
+            for role, array in () if owner is None else owner.arrays.items():
+                wide = np.asarray(array, np.float64)
+                if wide.size != x.value.shape[1]:
+                    continue
+                wide = wide.reshape((1, -1) + (1,) * (x.value.ndim - 2))
+                with np.errstate(all="ignore"):
+                    for words, made in (
+                        ("added to it", x.value + wide), ("subtracted from it", x.value - wide),
+                        ("multiplied with it", x.value * wide), ("what it is divided by", x.value / wide),
+                        ("what it is divided by, as a root", x.value / np.sqrt(np.abs(wide))),
+                    ):  # fmt: skip
+                        spread = np.abs(made) + np.abs(wide) + np.abs(x.value)
+                        if fits(value, Value(made, 8 * x.error + 16 * self.seen.unit * spread)):
+                            return (
+                                f"{role} of {owner.name} is {words}, beside what {owner.name} does"
+                            )
         return None
 
     def solved(self, node: Node) -> str | None:
@@ -211,7 +238,10 @@ class Search(Evidence):
     def shape(self, node: Node) -> str | None:
         """Images of another size come out."""
         out = self.found.done[node.name].out.value
-        for other in candidates(self.seen, self.found, node)[:1]:
+        others = candidates(self.seen, self.found, node)
+        if any(other.value.shape == out.shape for other in others):
+            return None  # a step on the way to it
+        for other in others[:1]:
             shape = other.value.shape
             if len(shape) == out.ndim == 4 and shape[:2] == out.shape[:2] and shape != out.shape:
                 return f"its output has the shape {shape}, not {out.shape}"

@@ -62,7 +62,7 @@ class _Noted(np.ndarray):
         out = options.get("out", ())
         if out:
             options["out"] = tuple(_plain(a) for a in out)
-        found = getattr(ufunc, method)(*map(_plain, args), **{**options})
+        found = getattr(ufunc, method)(*map(_plain, args), **options)
         if method == "at" or found is None:
             return found
         made = _noted(found, self._notes_of((*args, *out)), ufunc.__name__)

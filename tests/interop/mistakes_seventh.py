@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 from interop.mistakes_sixth import both
 from interop.strangers_onnx import array, attribute, inputs, nodes, renamed, skipped
 
@@ -86,7 +85,7 @@ IN_NUMPY = {
         [
             (
                 "x = im2col(x, 3, 3, 2, 1).sum(axis=(4, 5)) / 9",
-                "x = im2col(x, 3, 3, 1, 1).sum(axis=(4, 5))[:, :, 1::2, 1::2][:, :, :4, :3] / 9; x = np.pad(x, ((0, 0), (0, 0), (0, 4 - x.shape[2]), (0, 3 - x.shape[3])))",
+                "x = im2col(x, 3, 3, 1, 1).sum(axis=(4, 5))[:, :, 1::2, 1::2][:, :, :4, :3] / 9; x = np.pad(x, ((0, 0), (0, 0), (0, 4 - x.shape[2]), (0, 3 - x.shape[3])))",  # noqa: E501
             )
         ],
         "pad|shift|side|later|start|stride",

@@ -143,7 +143,7 @@ IN_NUMPY = {
         [
             (
                 'x = bn(x @ w["fc1.W"] + w["fc1.b"], "bn1")',
-                'x = x @ w["fc1.W"] + w["fc1.b"]\n        x -= w["bn1.running_mean"]\n        x = bn(x, "bn1")',
+                'x = x @ w["fc1.W"] + w["fc1.b"]\n        x -= w["bn1.running_mean"]\n        x = bn(x, "bn1")',  # noqa: E501
             )
         ],
         "mean|twice|subtract",
@@ -464,7 +464,7 @@ IN_TORCH = {
         [
             (
                 "net.load_state_dict(state, strict=False)",
-                "state['bn0.running_var'] = state['bn0.running_var'] * 16 / 15\n    net.load_state_dict(state, strict=False)",
+                "state['bn0.running_var'] = state['bn0.running_var'] * 16 / 15\n    net.load_state_dict(state, strict=False)",  # noqa: E501
             )
         ],
         "var|1.06|16",
@@ -475,7 +475,7 @@ IN_TORCH = {
         [
             (
                 "net.load_state_dict(state, strict=False)",
-                "state = {k: v for k, v in state.items() if not k.startswith('gn')}\n    net.load_state_dict(state, strict=False)",
+                "state = {k: v for k, v in state.items() if not k.startswith('gn')}\n    net.load_state_dict(state, strict=False)",  # noqa: E501
             )
         ],
         "gamma|beta|1 and 0|start|loaded",

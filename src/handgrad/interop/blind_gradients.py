@@ -62,8 +62,8 @@ def compare_gradients(
         known = _decay(network, theirs, trace.grads, float(loss), xs, y)
         return known or Comparison(True, layers=len(network.nodes))
     result = replace(backward_difference(wrong, network), mode="train")
-    words = result.cause or ""
-    if not words or words.startswith("it is multiplied by") or " of its " in words:
+    said = result.cause or ""
+    if not said or said.startswith("it is multiplied by") or " of its " in said:
         own = _in_own_layout(network, trace, found)
         above = from_above(network, found, loss_gradient(scores.value), own, "train")
         if above is not None:

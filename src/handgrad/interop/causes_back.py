@@ -74,16 +74,16 @@ def _norms(node: Node, x: Value, dout: Array) -> Iterator[Wrong]:
 
     def full(scaled: Array, mean: float = 1.0, spread: float = 1.0) -> Array:
         g = scaled.reshape(n.grouped)
-        g = (
+        return (
             g
             - mean * g.mean(n.axes, keepdims=True)
             - spread * xhat * (g * xhat).mean(n.axes, keepdims=True)
         )
-        return g
 
     scaled = dout * w.get("gamma", np.ones(1)).reshape(wide)
     words = {
-        "the gradient does not go through the statistics: they are taken for constants": full(scaled, 0, 0) * inverse,
+        "the gradient does not go through the statistics: they are taken for constants":
+            full(scaled, 0, 0) * inverse,
         "the gradient goes through the mean, not through the variance": full(scaled, 1, 0) * inverse,
         "the gradient goes through the variance, not through the mean": full(scaled, 0, 1) * inverse,
         "the part of the variance has the other sign": full(scaled, 1, -1) * inverse,
@@ -160,10 +160,15 @@ def from_above(
     start = Value.exact(upstream.reshape(found.values[network.output].value.shape))
     right = _walked(network, found, start, mode)
     rows = len(upstream)
-    for factor, words in ((rows, "the gradient of the loss is the sum over the rows, not their mean"),
-                          (1 / rows, "the gradient of the loss is divided by the rows twice"),
-                          (-1.0, "the gradient of the loss has the other sign"),
-                          (2.0, "the gradient of the loss is doubled"), (0.5, "the gradient of the loss is halved")):  # fmt: skip
+    factors = {
+        "is the sum over the rows, not their mean": rows,
+        "is divided by the rows twice": 1 / rows,
+        "has the other sign": -1.0,
+        "is doubled": 2.0,
+        "is halved": 0.5,
+    }
+    for what, factor in factors.items():
+        words = f"the gradient of the loss {what}"
         if _agree(
             {k: Value(factor * g.value, abs(factor) * g.error) for k, g in right[1].items()}, grads
         ):

@@ -34,6 +34,7 @@ SUFFIXES = {
     "onnx": ".onnx", "torch": ".py", "keras": ".keras", "numpy": ".py", "c": ".h",
     "safetensors": ".safetensors",
 }  # fmt: skip
+_ENDINGS = {"torch": "_torch.py", "numpy": "_numpy.py"}  # two forms share a suffix
 
 
 class Exported(NamedTuple):
@@ -120,7 +121,7 @@ def export(
     if not bare and to != "safetensors":
         network = in_unit(network) or network
     path = (
-        Path(f"{network.name.lower()}{SUFFIXES[to]}")
+        Path(f"{network.name.lower()}{_ENDINGS.get(to, SUFFIXES[to])}")
         if out is None
         else as_path("export", "out", out)
     )

@@ -194,7 +194,9 @@ class Search(Evidence):
                 return f"the windows of {name} are summed, not averaged"
         after = next((n for n in self.network.nodes if name in n.inputs), None)
         for owner in (node, after):
-            for role, array in () if owner is None else owner.arrays.items():
+            if owner is None:
+                continue
+            for role, array in owner.arrays.items():
                 wide = np.asarray(array, np.float64)
                 if wide.size != x.value.shape[1]:
                     continue

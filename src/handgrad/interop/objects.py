@@ -267,7 +267,8 @@ def _of_lines(
             one = forward_difference(network, trace, found, "test")
             results.append(replace(one, notes=(note,)))
     if len(results) == 2 and results[0].layer != results[1].layer:
-        return results[1]
+        cause = results[0].cause
+        return results[1] if cause is None or _is_of_no_kind(cause) else results[0]
     return results[0] if results else None
 
 

@@ -44,10 +44,11 @@ def forward_difference(network: Network, seen: Trace, found: Found, mode: str) -
     off, explained = _size(found.done[node.name].out, others)
     if words and front is not None:
         node = front
-    if cause is None and after.inputs[0] == node.name:
+    follows = cause is None or cause.endswith(" follows")  # perhaps in the place of what does here
+    if follows and after is not node and after.inputs[0] == node.name:
         # one step of the other network: the mistake may be in either
         words = search.known(after)
-        node, cause = (after, words) if words else (node, None)
+        node, cause = (after, words) if words else (node, cause)
     return Comparison(False, node.name, "output", mode, off, explained, cause, len(network.nodes))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any, NamedTuple
 
@@ -207,23 +207,3 @@ def _normalised_back(
     error = n.inverse * (off + (n.relative + ROUNDINGS * u) * whole)
     own = _scale_and_shift(dout, n.xhat.reshape(shape), n.xhat_error.reshape(shape), u)
     return [error.reshape(shape)], own
-
-
-def mistaken(
-    node: Node, xs: Sequence[Value], dout: Value, mode: str
-) -> Iterator[tuple[str, Array]]:
-    """Yield what known mistakes of a backward pass give in the place of dx."""
-    x = xs[0]
-    w = {role: np.asarray(a, np.float64) for role, a in node.arrays.items()}
-    if node.op in NORMS and (node.op != "batchnorm" or mode == "train"):
-        wide = (1, -1) + (1,) * (x.value.ndim - 2)
-        scaled = dout.value * w.get("gamma", np.ones(1)).reshape(wide)
-        n = normalised(node, w, x, 0.0)
-        plain = scaled.reshape(n.grouped) * n.inverse
-        words = "the gradient does not go through the statistics: they are taken for constants"
-        yield words, plain.reshape(x.value.shape)
-        mean = plain.mean(axis=n.axes, keepdims=True)
-        words = "the gradient goes through the mean, not through the variance"
-        yield words, (plain - mean).reshape(x.value.shape)
-    elif node.op in ("relu", "leaky_relu", "elu", "gelu", "sigmoid", "tanh", "softplus", "prelu"):
-        yield "the gradient goes through as if the activation were not there", dout.value

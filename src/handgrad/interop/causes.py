@@ -124,6 +124,10 @@ def _products(
             "vertical and horizontal stride are exchanged",
             tolerant(option, stride=(b, a), output_pad=None),
         )
+    for two in ((1, 2), (2, 1), (1, 3), (3, 1), (2, 3), (3, 2)):
+        if two not in ((a, b), (b, a)):
+            words = f"the stride is {two}, not {one(o['stride'])}"
+            yield words, tolerant(option, stride=two, output_pad=None)
     for d in (1, 2, 3):
         if tuple(o["dilation"]) != (d, d):
             yield (

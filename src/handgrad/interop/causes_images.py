@@ -169,6 +169,23 @@ def upsample(
         "the nearest pixel is rounded to, not the one that covers",
         tried("", x[:, :, rows][..., columns], right, u)[1],
     )
+    yield "the two neighbours of a pixel have each other's shares", tried(
+        "", _between(x, _centres(x, scale), True), right, u)[1]  # fmt: skip
+    for words, places in (
+        ("centre", _centres(x, scale)), ("corner", start), ("aligned corner", corner),
+    ):  # fmt: skip
+        for how, f in (("below", np.floor), ("above", np.ceil), ("that is rounded to", np.rint)):
+            rows, columns = (
+                np.clip(f(p).astype(int), 0, n - 1)
+                for p, n in zip(places, x.shape[2:], strict=True)
+            )
+            yield f"it takes the nearest pixel {how}, counted from the {words}", tried(
+                "", x[:, :, rows][..., columns], right, u)[1]  # fmt: skip
+    filled = np.zeros((*x.shape[:2], *sizes))
+    filled[:, :, :: scale[0], :: scale[1]] = x
+    yield "zeros stand between the pixels", tried("", filled, right, u)[1]
+    tiled = np.tile(x, (1, 1, *scale))
+    yield "the image is repeated as a whole, not pixel by pixel", tried("", tiled, right, u)[1]
     a, b = scale
     tiled = np.tile(x, (1, 1, a, b))
     yield "the image is repeated as a whole, side by side", tried("", tiled, right, u)[1]
@@ -194,13 +211,18 @@ def _cubic(x: Array, scale: Sequence[int], a: float) -> Array:
     return x
 
 
-def _between(x: Array, places: Sequence[Array]) -> Array:
+def _centres(x: Array, scale: Sequence[int]) -> list[Array]:
+    return [(np.arange(n * s) + 0.5) / s - 0.5 for n, s in zip(x.shape[2:], scale, strict=True)]
+
+
+def _between(x: Array, places: Sequence[Array], turned: bool = False) -> Array:
     for axis, place in zip((2, 3), places, strict=True):
         n = x.shape[axis]
         place = np.clip(place, 0, n - 1)
         low = np.floor(place).astype(int)
         high = np.minimum(low + 1, n - 1)
         part = (place - low).reshape((-1, 1) if axis == 2 else (-1,))
+        part = 1 - part if turned else part
         x = (1 - part) * x.take(low, axis) + part * x.take(high, axis)
     return x
 
@@ -231,6 +253,8 @@ def joins(
         ("the values are subtracted, not added", a - b),
         ("the values are subtracted, not added", b - a),
         ("the values are multiplied, not added", a * b),
+        ("the maximum of the two values is taken, not the sum", np.maximum(a, b)),
+        ("the minimum of the two values is taken, not the sum", np.minimum(a, b)),
         ("the mean of the values is taken, not the sum", (a + b) / 2),
         ("the larger of the two values is taken, not their sum", np.maximum(a, b)),
         ("the smaller of the two values is taken, not their sum", np.minimum(a, b)),

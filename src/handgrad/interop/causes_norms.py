@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -156,6 +157,36 @@ def norms(
             yield f"it is spread between 0 and 1 over {words}", done((x - lowest) / spread)
     for words, over in others.items():
         yield f"the statistics are those of {words}", done(_standard(x, over, o["eps"]))
+    if not (node.op == "batchnorm" and mode == "test"):
+        yield from _axes_tried(node, x, o["eps"], done)
+
+
+def _axes_tried(node: Node, x: Array, eps: float, done: Any) -> Iterator[Tried]:
+    """Yield statistics over any other axes: of mean and variance, or of one of them alone."""
+    axes = ["the rows", "the channels", "the height", "the width"][: x.ndim]
+    right: tuple[int, ...] = tuple(i for i in range(x.ndim) if i == 0 or i > 1)
+    parts = x
+    if node.op != "batchnorm":
+        groups = {"layernorm": 1, "instancenorm": x.shape[1]}.get(
+            node.op, node.options.get("groups")
+        )
+        parts = x.reshape(len(x), int(groups or 1), -1, *x.shape[2:])
+        axes = ["the rows", "the groups", "the channels of a group", "the height", "the width"]
+        right = tuple(range(2, parts.ndim))
+    for k in range(1, parts.ndim + 1):
+        for over in combinations(range(parts.ndim), k):
+            if over == right:
+                continue
+            words = ", ".join(axes[i] for i in over)
+            yield (
+                f"mean and variance are taken over other axes: {words}",
+                done(_standard(parts, over, eps)),
+            )
+            for one, two, which in ((over, right, "mean"), (right, over, "variance")):
+                with np.errstate(all="ignore"):
+                    spread = np.sqrt(parts.var(axis=two, keepdims=True) + eps)
+                    value = (parts - parts.mean(axis=one, keepdims=True)) / spread
+                yield f"the {which} is taken over other axes: {words}", done(value)
 
 
 def _standard(x: Array, axes: tuple[int, ...], eps: float) -> Array:

@@ -59,7 +59,7 @@ def activations(
         words = f"the slope has the other sign: {-alpha:g}, not {alpha:g}"
         if node.op == "leaky_relu":
             yield words, tried("", turned, right, u)[1]
-        for value in (0.01, 0.1, 0.2, 0.25, 0.3, 0.5, 1.0, 1 / 3, 1.6733):
+        for value in (0.01, 0.1, 0.2, 0.25, 0.3, 0.5, 1.0, 2.0, 1 / 3, 1.6733):
             if value != alpha:
                 yield f"alpha is {value:g}, not {alpha:g}", option(alpha=value)
     if node.op == "gelu":

@@ -46,10 +46,11 @@ def forward_difference(network: Network, seen: Trace, found: Found, mode: str) -
         node = front
     if cause and cause.startswith("the input is flattened") and front is not None:
         node = front if front.op == "flatten" else node
-    if cause is None and after.inputs[0] == node.name:
+    follows = cause is None or cause.endswith(" follows")  # perhaps in the place of what does here
+    if follows and after is not node and after.inputs[0] == node.name:
         # one step of the other network: the mistake may be in either
         words = search.known(after)
-        node, cause = (after, words) if words else (node, None)
+        node, cause = (after, words) if words else (node, cause)
     return Comparison(False, node.name, "output", mode, off, explained, cause, len(network.nodes))
 
 
@@ -90,7 +91,7 @@ def _of_gradient(wrong: Difference, other: np.ndarray) -> str | None:
     if not other.any():
         return "no gradient comes back: it is detached, or frozen (requires_grad is False)"
     for words, value in wrong.others:
-        if fits(other, Value(value, 8 * mine.error)):
+        if value.shape == other.shape and fits(other, Value(value, 8 * mine.error)):
             return words
     role = wrong.what.removeprefix("the gradient of ")
     if role in wrong.node.arrays and not wrong.what.startswith("the gradient of its"):

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from handgrad.interop.bounds import Value, of_constants_back
-from handgrad.interop.bounds_back import backward, mistaken
+from handgrad.interop.bounds_back import backward
+from handgrad.interop.causes_back import mistaken, mistaken_parameter
 from handgrad.interop.match import Found, fits
 from handgrad.interop.network import Network, Node
 from handgrad.interop.parameters import counterparts
@@ -74,7 +75,8 @@ def gradients(
                 name = node.params[role]
                 wrong = _parameter(*own[name], name, trace, found)
                 if wrong is not None:
-                    return wrong
+                    others = tuple(mistaken_parameter(node, role, xs, dout))
+                    return replace(wrong, others=(*wrong.others, *others))
     for name in network.inputs:
         if name in sums:
             _, wrong = _settled(name, sums[name], takers, trace, found)

@@ -7,8 +7,9 @@ from typing import Any
 from handgrad import nn
 from handgrad.interop.comparison import Comparison
 from handgrad.interop.describe import describe
+from handgrad.interop.match import Found, fits, layouts
 from handgrad.interop.network import Network
-from handgrad.interop.trace import is_keras, is_torch
+from handgrad.interop.trace import Trace, is_keras, is_torch
 
 
 def share_difference(network: Network, other: Any) -> Comparison | None:
@@ -33,6 +34,50 @@ def share_difference(network: Network, other: Any) -> Comparison | None:
             False, node.name, "the share that is kept", "train", _off(p, share),
             cause=f"it keeps {share:.6g} of its numbers, not {p:.6g}{turned}", layers=len(network.nodes),
         )  # fmt: skip
+    return None
+
+
+_THROUGH = ("relu", "leaky_relu", "prelu", "flatten", "dropout")
+"""A mask with its factor passes these: in front of them or behind them is the same."""
+
+
+def place_difference(network: Network, found: Found, trace: Trace) -> Comparison | None:
+    """Return the first dropout of `network` that the other has at another place."""
+    theirs = [seen for seen in trace.values if seen.name == "dropout"]
+    mine = [node for node in network.nodes if node.op == "dropout"]
+    if len(mine) != len(theirs):
+        return None
+    by_name, uses = {node.name: node for node in network.nodes}, network.uses()
+    for node in mine:
+        names, todo = set(), [node.name]
+        while todo:
+            name = todo.pop()
+            if name in names:
+                continue
+            names.add(name)
+            if name in by_name and by_name[name].op in _THROUGH:
+                todo.append(by_name[name].inputs[0])
+            todo += [n.name for n in uses.get(name, []) if n.op in _THROUGH]
+        values = [found.values[name] for name in names]
+        if any(
+            fits(v, one)
+            for one in values
+            for s in theirs
+            for _, v in layouts(s.value, one.value.shape)
+        ):
+            continue
+        for other, value in found.values.items():
+            shape = value.value.shape
+            if any(fits(v, value) for s in theirs for _, v in layouts(s.value, shape)):
+                cause = f"dropout stands behind {other}, not behind {node.inputs[0]}"
+                return Comparison(
+                    False,
+                    node.name,
+                    "the place of the dropout",
+                    "train",
+                    cause=cause,
+                    layers=len(network.nodes),
+                )
     return None
 
 

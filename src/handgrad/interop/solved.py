@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from handgrad.interop.bounds import Value
-from handgrad.interop.network import POINTWISE, Node
+from handgrad.interop.match import fits
+from handgrad.interop.network import POINTWISE, Network, Node
 
 Array = np.ndarray
 
@@ -106,3 +107,36 @@ def sorted_by(x: Array, y: Array) -> tuple[Array, Array]:
     """Both, in the order of `x`."""
     order = np.argsort(x, axis=None)
     return x.reshape(-1)[order], y.reshape(-1)[order]
+
+
+def at_once(network: Network, name: str, value: Array, x: Value, unit: float) -> str | None:
+    """What the layer `name` does twice, or not at all, so that its output x is `value`."""
+    node = next((node for node in network.nodes if node.name == name), None)
+    error = 8 * x.error + 8 * unit * (np.abs(x.value) + np.abs(value))
+    if node is not None and "b" in node.arrays:
+        b = np.asarray(node.arrays["b"]).reshape((1, -1) + (1,) * (x.value.ndim - 2))
+        if fits(value, Value(x.value + b, error)):
+            return f"the bias of {name} is added twice"
+    if node is not None and node.op == "avg_pool":
+        window = int(np.prod(node.options["size"]))
+        if fits(value, Value(window * x.value, window * error)):
+            return f"the windows of {name} are summed, not averaged"
+    after = next((n for n in network.nodes if name in n.inputs), None)
+    for owner in (node, after):
+        if owner is None:
+            continue
+        for role, array in owner.arrays.items():
+            wide = np.asarray(array, np.float64)
+            if wide.size != x.value.shape[1]:
+                continue
+            wide = wide.reshape((1, -1) + (1,) * (x.value.ndim - 2))
+            with np.errstate(all="ignore"):
+                for words, made in (
+                    ("added to it", x.value + wide), ("subtracted from it", x.value - wide),
+                    ("multiplied with it", x.value * wide), ("what it is divided by", x.value / wide),
+                    ("what it is divided by, as a root", x.value / np.sqrt(np.abs(wide))),
+                ):  # fmt: skip
+                    spread = np.abs(made) + np.abs(wide) + np.abs(x.value)
+                    if fits(value, Value(made, 8 * x.error + 16 * unit * spread)):
+                        return f"{role} of {owner.name} is {words}, beside what {owner.name} does"
+    return None

@@ -46,6 +46,7 @@ ATTRIBUTES = {
     "name",
     "class",
     "alt",
+    "tabindex",
     "src",
     "style",
     "title",

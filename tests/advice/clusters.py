@@ -51,7 +51,8 @@ def a_driver_that_is_missing(monkeypatch):
 def a_database_that_optuna_cannot_use(tmp_path):
     pytest.importorskip("optuna", reason="Optuna is not installed")
     text = refused(lambda: open_storage("redis://localhost"))
-    open_storage(said(text, r"or (sqlite:///)") + str(tmp_path / "study.db"))
+    storage = open_storage(said(text, r"or (sqlite:///)") + str(tmp_path / "study.db"))
+    storage.engine.dispose()
 
 
 @follows("give it a step, or make it a choice of values")

@@ -41,6 +41,7 @@ def verdict_on(path, code, size=2):
 @follows(
     "{full} is gone from NumPy (1.24): write",
     "{full} is gone from NumPy: write",
+    "np.{found[1]}.{name} is gone from NumPy: write np.{name}",
     ": write {new}",
     "{name} is gone from Python 3: write",
     "makes no list in Python 3: write list(...) around it",
@@ -52,6 +53,7 @@ def verdict_on(path, code, size=2):
     ("code", "old"),
     [
         ("np.zeros(2, np.int)", "np.int"),
+        ("np.lib.pad(np.ones(2), 1)", "np.lib.pad"),
         ("np.zeros(2, dtype=np.float)", "np.float"),
         ("np.product([2, 3])", "np.product"),
         ("np.in1d([1], [1])", "np.in1d"),

@@ -1,8 +1,10 @@
 """Python 2 and NumPy's removed names: one line with the line's number and what to write."""
 
+import ast
+
 import pytest
 
-from handgrad.checker import CheckError, check_path
+from handgrad.checker import CheckError, check_path, relics
 
 CONV = """
 import numpy as np
@@ -85,6 +87,7 @@ def test_a_wrong_type_of_index_without_a_division_is_no_relic(tmp_path):
         ("int(np.ones(1))", "write x.item()"),
         ("np.reshape(np.ones(4), newshape=(2, 2))", "newshape= is gone"),
         ("np.ones(2).ptp()", "write np.ptp(x)"),
+        ("np.lib.pad(x, 1)", "np.lib.pad is gone from NumPy: write np.pad"),
         ("np.sum(a for a in [1])", "write sum(...)"),
     ],
 )
@@ -93,7 +96,7 @@ def test_names_that_are_gone(tmp_path, code, says):
 
     text = f"import numpy as np\ndef relu_forward(x):\n    {code}\n    return np.maximum(0, x), x\n"
     try:
-        eval(code, {"np": np})
+        eval(code, {"np": np, "x": np.ones(3)})
     except Exception:
         cause = only_cause(tmp_path, text, "relu_forward")
         assert says in cause.says
@@ -226,3 +229,39 @@ def test_an_array_of_one_number_is_stored(tmp_path):
     (cause, *_) = report["conv_forward_naive"].causes
     assert "has shape (1, 1): old NumPy took an array of one number as a number" in cause.says
     assert ".item()" in cause.says
+
+
+def test_a_name_behind_an_error_is_refused_where_python_takes_two_errors():
+    (handler,) = (tree := ast.parse("try:\n    f()\nexcept (E, e):\n    pass")).body[0].handlers
+    relics.refuse_old_pairs(tree)
+    handler.type.elts[0].col_offset = handler.type.col_offset  # as `except E, e:` in Python 3.14
+    with pytest.raises(SyntaxError, match="parenthesized") as raised:
+        relics.refuse_old_pairs(tree, "layers.py")
+    assert "except Error as name" in relics.of_syntax(raised.value)
+    assert raised.value.lineno == 3
+    handler.type.elts[1].id = "OSError"
+    relics.refuse_old_pairs(tree)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["labels[i] = stats.mode(near)[0][0]"],
+        ["labels[i] = stats.mode(near).mode[0]"],
+        ["found = stats.mode(near)", "labels[i] = found[0][0]"],
+        ["found = stats.mode(near).mode", "labels[i] = found[0]"],
+        ["found = stats.mode(near[None], axis=1).mode", "labels[i] = found[:, 0][0]"],
+    ],
+)
+def test_the_mode_of_old_scipy(tmp_path, lines):
+    pytest.importorskip("scipy")
+    body = "".join(f"            {line}\n" for line in lines)
+    text = (
+        "import numpy as np\nfrom scipy import stats\n\n\nclass KNearestNeighbor(object):\n"
+        "    def train(self, X, y):\n        self.X_train, self.y_train = X, y\n\n"
+        "    def predict_labels(self, dists, k=1):\n        labels = np.zeros(len(dists))\n"
+        "        for i in range(len(dists)):\n"
+        f"            near = self.y_train[np.argsort(dists[i])[:k]]\n{body}        return labels\n"
+    )
+    cause = only_cause(tmp_path, text, "KNearestNeighbor.predict_labels")
+    assert "stats.mode(x)[0] is a number, no array, since SciPy 1.11" in cause.says

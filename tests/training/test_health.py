@@ -72,7 +72,7 @@ def test_dead_units_are_counted_and_said_once():
     assert iteration == 3
     units = np.all(model.activations(make_data()["X_val"])["affine2"] == 0, axis=0).mean()
     assert units >= 5 / 8
-    assert f"{100 * units:.0f} % of the units of affine2 are 0 for every image" in text
+    assert f"{100 * units:.0f} % of the units of affine2 are 0 for every row" in text
     model = net()
     model.params["b2"][:1] = -1e3
     assert not [text for _, text in warnings_of(model) if "dead" in text]

@@ -8,13 +8,14 @@ What is judged
     ``discover``, ``by_name``, ``known/``: what a file defines, and the layers that courses know by name
     ``groups``: what is judged together, and by which source
     ``loading``, ``imports``, ``places``, ``standins``: importing a file as it is
+    ``scripts``: lines in it that cannot run here
     ``guess``: its course
     ``written``, ``untold``, ``callees``: what is not written yet
     ``relics``: what Python 3 and NumPy no longer have
 The evidence
     ``pairs``, ``beside``: forward and backward
     ``calling``, ``contracts``, ``expected``, ``probes``, ``slopes``: what these two use
-    ``update_rules``, ``steps``; ``models``, ``model_checks``; ``networks`` (of layer objects)
+    ``update_rules``, ``steps``; ``models``, ``model_truth``, ``model_checks``; ``networks`` (of objects)
     ``classifiers``, ``own_weights``, ``descent``, ``features``: assignment 1
     ``records``: what all of them collect
     ``course``: what only the strict contract judges

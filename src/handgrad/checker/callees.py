@@ -215,10 +215,10 @@ def _library(layer: KnownLayer, side: str, *arguments: Any, **named: Any) -> Any
             _flat(value) if vector else value
             for value, vector in zip(arguments, given, strict=False)
         )
-    function = layer.adapt(
-        side, getattr(layers, f"{layer.name}_{side}", None) or getattr(layers, layer.name)
-    )
-    return function(*arguments, **named)
+    function = getattr(layers, f"{layer.name}_{side}", None) or getattr(layers, layer.name)
+    return function(
+        *arguments, **named
+    )  # as the courses have it: with both outputs of an LSTM's step
 
 
 def _names_of(layer: str) -> list[str]:

@@ -38,8 +38,8 @@ def loss_pair(function: Callable[..., Any], layer: KnownLayer) -> Pair:
 
     def backward(dout: Any, gradients: Any) -> Any:
         if isinstance(gradients, tuple):
-            return tuple(dout * one for one in gradients)
-        return dout * gradients
+            return tuple(dout * _as_array(one) for one in gradients)
+        return dout * _as_array(gradients)
 
     backward.__wrapped__ = function  # type: ignore[attr-defined]
     return Pair(function, {function.__name__: backward}, function.__name__, layer)
@@ -96,8 +96,13 @@ def call_backward(
 
 
 def _as_array(value: Any) -> Any:
-    """NumPy's matrix as the array that it holds: its * is a product of matrices."""
-    return np.asarray(value) if isinstance(value, np.matrix) else value
+    """NumPy's matrix, whose * is a product of matrices, or a list of numbers, as the array that it holds."""
+    if isinstance(value, np.matrix):
+        return np.asarray(value)
+    if isinstance(value, list) and value:
+        array = run(np.array, value, seed=None)
+        return array if is_numeric(array) and array.dtype.kind in "fiub" else value
+    return value
 
 
 def _by_name(gradients: Mapping[Any, Any], keys: Sequence[str]) -> dict[str, Any] | Raised:

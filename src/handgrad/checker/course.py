@@ -128,6 +128,15 @@ def _squeezed(calls: Sequence[Call]) -> list[str]:
             for call in present:
                 call.got[key] = np.asarray(call.got[key])[0]
             cautions.append(f"{key} has the shape (1, M): the courses' is (M,)")
+        elif any(
+            map(_is_bare, *zip(*[(c.got[key], c.expected[key]) for c in present], strict=True))
+        ):
+            for call in present:
+                if _is_bare(call.got[key], call.expected[key]):
+                    call.got[key] = np.reshape(call.got[key], (1,))
+            cautions.append(
+                f"{key} has the shape () where it holds one number: the courses' is (1,)"
+            )
         elif key == "loss" and all(map(_is_boxed, [call.got[key] for call in present])):
             shape = np.shape(present[0].got[key])
             for call in present:
@@ -145,9 +154,18 @@ def _is_row(got: Any, expected: Any) -> bool:
     return is_numeric(got) and np.ndim(expected) == 1 and np.shape(got) == (1, *np.shape(expected))
 
 
+def _is_bare(got: Any, expected: Any) -> bool:
+    """Whether the one number of a vector of one comes without its axis, as squeeze leaves it."""
+    return is_numeric(got) and np.ndim(got) == 0 and np.shape(expected) == (1,)
+
+
 def without_rows(results: dict[str, Any], call: Call) -> dict[str, Any]:
     """The same for results that another function gives for a call."""
     return {
-        key: np.asarray(value)[0] if _is_row(value, call.expected.get(key)) else value
+        key: np.asarray(value)[0]
+        if _is_row(value, call.expected.get(key))
+        else np.reshape(value, (1,))
+        if _is_bare(value, call.expected.get(key))
+        else value
         for key, value in results.items()
     }

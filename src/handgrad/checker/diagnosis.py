@@ -29,6 +29,7 @@ from handgrad.checker.wording import Source, cause_of, of_findings, once, worst
 
 _UNSET = re.compile(r"NameError|UnboundLocalError")
 _MADE_OF_LAYERS = ("sandwich", "model")
+_SEVERAL = 3  # wrong configurations whose numbers no accident gives
 _MOST = 0.7  # of the wrong configurations, for a cause that does not explain them all
 
 
@@ -63,7 +64,19 @@ def explain(
         blamed = callees.blame(rerun, calls, wrong)
         if blamed is not None:
             return [blamed, *of_findings([*findings])]
+    if rerun and of_others and unknown and layer.family in _MADE_OF_LAYERS:
+        causes = _blamed_apart(causes, rerun, calls)
     return sorted(causes, key=lambda cause: not cause.certain)
+
+
+def _blamed_apart(causes: list[Cause], rerun: Rerun, calls: Sequence[Call]) -> list[Cause]:
+    """Put the layer that is to blame for the results without a cause in their place, where it is one."""
+    calm = [call for call in calls if not _exceptions(call, list(call.expected))]
+    known = [cause for cause in causes if cause.certain]
+    left = [key for cause in causes if not cause.certain for key in cause.keys]
+    left = [key for key in left if any(_is_wrong(call, key) for call in calm)]
+    blamed = callees.blame(rerun, calm, left) if left and known and len(calm) < len(calls) else None
+    return [blamed, *known] if blamed is not None else causes
 
 
 def _explain(
@@ -170,11 +183,19 @@ def _rest(left: Sequence[str], case: _Case, rerun: Rerun | None) -> list[Cause]:
             described = repaired or described
             rerun = rerun if repaired else None  # looking again would find nothing either
         if described.name == "unexplained":
-            described = (
-                probes.elementwise(key, case.calls, case.layer, again, described.line)
-                or _mostly(key, case)
-                or described
-            )
+            most, others = _mostly(key, case)
+            if most is not None and most.certain:  # the others have a cause of their own
+                causes.append(most)
+                where = structure.among(others, case.calls)
+                described = structure.describe(key, others, case.layer)
+                says = described.says.replace(f"{key} is wrong", f"{key} is wrong{where}", 1)
+                described = replace(described, says=says)
+            else:
+                described = (
+                    probes.elementwise(key, case.calls, case.layer, again, described.line)
+                    or most
+                    or described
+                )
         if described.name == "raises" and not described.certain:
             described = _why(described, again, case.calls) or described
         if described.name in ("raises", "missing"):
@@ -235,12 +256,16 @@ def _repaired(
     return Cause("repair", says, found.keys, worst(found.keys, calls), found.line)
 
 
-def _mostly(key: str, case: _Case) -> Cause | None:
-    """Return the cause that explains the most of a result's wrong configurations, if nearly all."""
+def _mostly(key: str, case: _Case) -> tuple[Cause | None, list[Call]]:
+    """Return the cause that explains most of a result's wrong configurations, if nearly all; and the others.
+
+    It is certain where it gives the numbers of several configurations, and contradicts none that is right.
+    """
     calls, guesses = case.calls, case.guesses
     present = [call for call in calls if key in call.expected]
     wrong = [call for call in present if call.wrong(key)]
-    best, share = None, 0.0
+    best, share, left = None, 0.0, list(wrong)
+    sure = False
     for hypothesis in case.known:
         if hypothesis.some:
             continue
@@ -248,11 +273,13 @@ def _mostly(key: str, case: _Case) -> Cause | None:
         hits = sum(fit for fit, call in zip(fits, present, strict=True) if call in wrong)
         if hits > max(1, share):
             best, share = hypothesis, hits
+            left = [call for fit, call in zip(fits, present, strict=True) if not fit]
+            sure = hits >= _SEVERAL and all(call in wrong for call in left)
     if best is None or share < _MOST * len(wrong):
-        return None
+        return None, []
     found = cause_of(best, [key], calls, case.source, "")
     says = f"{found.says} (so in {share:g} of {len(wrong)} wrong configurations)"
-    return replace(found, says=says, certain=False)
+    return replace(found, says=says, certain=sure), left
 
 
 def _together(keys: Sequence[str], case: _Case) -> tuple[list[Cause], list[str]]:

@@ -339,6 +339,7 @@ def defined_in(path: Path) -> list[str]:
     """Names of the functions and classes that a file defines, in its order."""
     try:
         tree = ast.parse(path.read_bytes(), str(path))
+        relics_of.refuse_old_pairs(tree, str(path))
     except SyntaxError as error:
         raise CheckError(f"check: {relics_of.of_syntax(error)}") from None
     except (OSError, ValueError) as error:

@@ -13,12 +13,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from handgrad.checker import relics, standins
+from handgrad.checker import relics, scripts, standins
 from handgrad.checker.places import COURSE_PACKAGES, Place, has_python
 
 
 class OwnLoader(SourceFileLoader):
-    """Runs a student's file: never from a cache of bytecode, with the ``xrange`` of Python 2."""
+    """Runs a student's file: never from a cache of bytecode, with the ``xrange`` of Python 2.
+
+    A line of a script in it that cannot run here, as one that reads data, is left out and noted.
+    """
+
+    left_out: tuple[str, ...] = ()
 
     def get_code(self, fullname: str) -> Any:
         """Compile the file as it lies there."""
@@ -27,11 +32,17 @@ class OwnLoader(SourceFileLoader):
     def exec_module(self, module: ModuleType) -> None:
         """Run it; a package whose ``__init__`` fails is a package all the same."""
         module.__dict__.setdefault("xrange", relics.xrange)
+        before = dict(vars(module))
         try:
             super().exec_module(module)
-        except Exception:
-            if Path(self.path).stem != "__init__":
+        except BaseException as error:
+            if Path(self.path).stem == "__init__" and isinstance(error, Exception):
+                return
+            if not scripts.is_of_a_script(error, self.path):
                 raise
+            vars(module).clear()
+            vars(module).update(before)
+            self.left_out = scripts.run_what_can(module, self.get_data(self.path), self.path)
 
 
 class PlainPackage(Loader):
@@ -122,7 +133,9 @@ class StandInFinder(MetaPathFinder, Loader):
         importer = _importer()
         if not isinstance(importer, OwnLoader):
             return None
-        if self._is_cython(fullname, path) or fullname.partition(".")[0] in standins.LIBRARIES:
+        top, _, rest = fullname.partition(".")
+        moved = top == "numpy" and rest  # as an editor wrote it down, for names that nobody uses
+        if self._is_cython(fullname, path) or top in standins.LIBRARIES or moved:
             return ModuleSpec(fullname, self, is_package=True)
         return None
 
@@ -137,7 +150,7 @@ class StandInFinder(MetaPathFinder, Loader):
         top, tail = module.__name__.partition(".")[0], module.__name__.rpartition(".")[2]
         if not self.session.loading and top in standins.LIBRARIES:
             raise standins.NotHere(f"{top} is needed, and it is not installed")
-        if top in standins.LIBRARIES:
+        if top in standins.LIBRARIES or top == "numpy":
             standins.fill(module, self.session)
         elif tail == standins.CYTHON:
             module.__dict__.update(standins.cython_functions())

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
+import numpy as np
+
 from handgrad.checker import relics, standins
 from handgrad.checker.imports import OwnFinder, OwnLoader, SlowFinder, StandInFinder
 from handgrad.checker.known import by_function
@@ -68,7 +70,7 @@ def loaded(path: Path, course: Profile | None = None) -> Iterator[Loaded]:
     sys.path += dict.fromkeys([str(place.file.parent), str(place.root)])
     sys.dont_write_bytecode = True
     try:
-        with quiet():
+        with quiet(), _settings_kept(place):
             module = _import(place)
         _forget(set(sys.modules) - before, (StandInFinder,))
         session.loading = False
@@ -77,6 +79,7 @@ def loaded(path: Path, course: Profile | None = None) -> Iterator[Loaded]:
         _refuse_unwritten(place)
         if relic := relics.use_of_xrange(module):
             session.notes.append(relic)
+        session.notes += _left_out(place)
         yield Loaded(module, place, list(dict.fromkeys(session.notes)))
     finally:
         sys.dont_write_bytecode = writes
@@ -84,6 +87,31 @@ def loaded(path: Path, course: Profile | None = None) -> Iterator[Loaded]:
         sys.meta_path[:] = [one for one in sys.meta_path if one not in (*finders, last)]
         _forget(set(sys.modules) - before, (), place)
         sys.modules.update(hidden)
+
+
+@contextlib.contextmanager
+def _settings_kept(place: Place) -> Iterator[None]:
+    """Import with the arguments of a script that has none; leave NumPy's settings as they were."""
+    arguments, errors, printing = list(sys.argv), np.geterr(), np.get_printoptions()
+    sys.argv[:] = [str(place.file)]
+    try:
+        yield
+    finally:
+        sys.argv[:] = arguments
+        np.seterr(**errors)
+        np.set_printoptions(**printing)
+
+
+def _left_out(place: Place) -> list[str]:
+    """Say which lines of the submission's files could not run, and were left out."""
+    notes = []
+    for module in place.own_modules():
+        lines = getattr(getattr(module, "__loader__", None), "left_out", ())
+        if lines:
+            more = f", and {len(lines) - 1} more" if len(lines) > 1 else ""
+            file = Path(str(module.__file__))
+            notes.append(f"{'' if file == place.file else f'{file.name}: '}{lines[0]}{more}")
+    return notes
 
 
 def _taken_out(place: Place) -> dict[str, ModuleType]:

@@ -24,6 +24,7 @@ _ACTIVATIONS = {
     "sigmoid",
     "tanh",
 }
+UNUSED = re.compile(r"(gamma|beta)\d+$")  # parameters of a norm behind the last layer
 _RELU = re.compile(r"(?:^|(?<!leaky)_)relu_")
 
 
@@ -49,9 +50,9 @@ def check_test_mode(model: Any, X: Any, scores: Any, findings: list[Breach]) -> 
         )
 
 
-def check_live(model: Any, X: Any, y: Any, loss: Any, findings: list[Breach]) -> None:
-    """A parameter that is changed in place changes the next loss."""
-    name = sorted(key for key in model.params if key[0] == "b")[-1]
+def check_live(model: Any, used: Any, X: Any, y: Any, loss: Any, findings: list[Breach]) -> None:
+    """One of the `used` parameters that is changed in place changes the next loss."""
+    name = sorted(key for key in used if key[0] == "b")[-1]
     kept = np.array(model.params[name])
     model.params[name] += np.linspace(1.0, 3.0, kept.size)  # not one constant: softmax ignores it
     moved = run(method_of(model, lambda: model.loss(X, y)))
@@ -81,6 +82,8 @@ def check_dropout(
         )
         return
     for key, value in model.params.items():
+        if key not in grads:
+            continue  # nothing uses it, which is said already
         direction = rng.standard_normal(value.shape)
         losses = []
         for step in (1e-5, -1e-5):
@@ -100,6 +103,8 @@ def check_dropout(
                 )
             )
             return
+    if any("mode" in param for param in truth.bn_params):
+        return  # batch norm's scores in test mode follow from what it stored
     scores = run(method_of(model, lambda: model.loss(X)))
     if not same(scores, truth.loss(X), None, 1e-7):
         findings.append(
@@ -109,6 +114,18 @@ def check_dropout(
                 "test mode, or its layers are joined wrongly",
             )
         )
+
+
+def unused(extra: list[str], missing: list[str], where: str) -> Breach:
+    """The parameters of a norm behind the last layer, where there is none; Solver asks for each gradient."""
+    listed = ", ".join(extra)
+    if not missing:
+        return Breach("parameter_unused", f"params also has {listed}, which nothing uses{where}")
+    says = (
+        f"params also has {listed}{where}: no layer uses them, and grads lacks {', '.join(missing)}, "
+        "for which Solver stops with a KeyError"
+    )
+    return Breach("parameter_extra", says)
 
 
 def other_activation(lines: list[str]) -> str:

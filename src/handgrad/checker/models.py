@@ -11,16 +11,19 @@ import numpy as np
 
 from handgrad import models
 from handgrad.checker import diagnosis, guards
-from handgrad.checker.hypotheses.networks.joins import Facts, joined, steps_of
+from handgrad.checker.hypotheses.networks.joins import joined, steps_of
 from handgrad.checker.known.layer import KnownLayer
 from handgrad.checker.known.scenarios import SCENARIOS, Scenario
 from handgrad.checker.model_checks import (
+    UNUSED,
     check_dropout,
     check_live,
     check_test_mode,
     method_of,
     other_activation,
+    unused,
 )
+from handgrad.checker.model_truth import expected_of
 from handgrad.checker.records import (
     NOT_WRITTEN,
     RIGHT,
@@ -29,13 +32,11 @@ from handgrad.checker.records import (
     Breach,
     Call,
     Cause,
-    Config,
     Raised,
     Verdict,
     error_of,
     is_numeric,
     same,
-    scales_of,
 )
 from handgrad.checker.repair import Rerun
 from handgrad.checker.standins import lacking
@@ -43,7 +44,7 @@ from handgrad.checker.undisturbed import changed, fresh, quiet, run, source_file
 from handgrad.checker.written import LOSS, unwritten
 
 _LACKING = "lacking"  # a layer that the network calls and that is not there, in one scenario
-_CAUTIONS = ("row", "argument_changed")  # what no course takes points for
+_CAUTIONS = ("row", "argument_changed", "parameter_unused")  # what no course takes points for
 NAMES = ("TwoLayerNet", "FullyConnectedNet", "ThreeLayerConvNet")
 
 
@@ -101,7 +102,7 @@ def judge(
         causes = diagnosis.explain(calls, judged, layer, "forward", (lines, first), rerun)
     if not strict:
         cautions += [one.says for one in findings if one.name in _CAUTIONS]
-        if causes and all(_of_what_a_layer_stored(cause) for cause in causes):
+        if causes and all(_of_what_a_layer_stored(cause, calls) for cause in causes):
             cautions += [cause.says for cause in causes]
             causes = []
             for call in calls:
@@ -138,12 +139,20 @@ def _guarded(calls: list[Call]) -> list[str]:
     return guards.accept(calls, scored)
 
 
-def _of_what_a_layer_stored(cause: Cause) -> bool:
-    """Whether loss and gradients are right, and the scores of test mode follow a layer that is wrong.
+def _of_what_a_layer_stored(cause: Cause, calls: list[Call]) -> bool:
+    """Whether loss and gradients are right, and the scores of test mode follow from what a layer stored.
 
-    That layer is judged by itself: what it stores is not a second mistake, the network's.
+    That layer is judged by itself: what it stores is not a second mistake, the network's.  A layer whose
+    formula is wrong in test mode gives wrong scores from right statistics too, and is one.
     """
-    return cause.name == "callee" and cause.keys == ("scores",)
+    if cause.name != "callee" or cause.keys != ("scores",):
+        return False
+    wrong = [call for call in calls if call.wrong("scores")]
+    stored = [call.config.options[0].by_stored for call in wrong]
+    return all(
+        one is None or same(call.got["scores"], one, None, 1e-6)
+        for call, one in zip(wrong, stored, strict=True)
+    )
 
 
 def _by_the_courses_line(calls: list[Call], findings: list[Breach], lines: list[str]) -> list[str]:
@@ -242,6 +251,7 @@ def _try(
     truth.params = {
         key: np.reshape(fresh(value), truth.params[key].shape)
         for key, value in model.params.items()
+        if key in truth.params
     }
     model.reg = truth.reg = scenario.reg
     before = X.copy()
@@ -251,7 +261,7 @@ def _try(
     if gone := lacking(trained):
         findings.append(Breach(_LACKING, gone))
         return None
-    call = _expected_of(truth, scenario, X, y)
+    call = expected_of(truth, scenario, X, y, getattr(model, "bn_params", None))
     if isinstance(trained, Raised):
         call.got = dict.fromkeys(call.expected, trained)
         return call
@@ -265,7 +275,9 @@ def _try(
     if not grads:
         findings.append(Breach(NOT_WRITTEN, f"the gradients of loss: {NOT_WRITTEN}"))
         return None
-    missing = [key for key in model.params if key not in grads]
+    if extra := [key for key in model.params if key not in truth.params]:
+        findings.append(unused(extra, [key for key in extra if key not in grads], where))
+    missing = [key for key in truth.params if key not in grads]
     if missing:
         findings.append(
             Breach("gradient_missing", f"grads lacks {', '.join(missing)}{where}: never updated")
@@ -278,7 +290,7 @@ def _try(
     call.got |= {"d" + key: _without_row(grads[key], truth.params[key]) for key in truth.params}
     scores = call.got["scores"]
     check_test_mode(model, X, scores, findings)
-    check_live(model, X, y, loss, findings)
+    check_live(model, truth.params, X, y, loss, findings)
     return call
 
 
@@ -296,23 +308,6 @@ def _without_dropout(model: Any, cls: Any, own: dict[str, Any], findings: list[B
     )
     findings.append(Breach("dropout_by_default", says))
     return other
-
-
-def _expected_of(truth: Any, scenario: Scenario, X: Any, y: Any) -> Call:
-    """Return what scores, loss and gradients must be, with the facts that hypotheses need."""
-    base = fresh(truth)
-    base.reg = 0.0
-    data_loss, data_grads = base.loss(X, y)
-    expected_loss, expected = truth.loss(X, y)
-    norm = scenario.arguments.get("normalization", "")
-    facts = Facts(scenario.reg, fresh(dict(truth.params)), y, norm, data_loss, data_grads)
-    size = scenario.arguments.get("filter_size")
-    traits = frozenset({f"filter_size is {size}"} if size else ())
-    call = Call(Config(scenario.name, {"X": X}, (facts,), traits=traits), tolerance=1e-7)
-    call.expected = {"scores": truth.loss(X), "loss": expected_loss}
-    call.expected |= {"d" + key: value for key, value in expected.items()}
-    call.scale = scales_of({k: v for k, v in call.expected.items() if k not in ("scores", "loss")})
-    return call
 
 
 def _without_row(value: Any, like: Any) -> Any:
@@ -390,6 +385,7 @@ def _check_parameters(model: Any, truth: Any, scenario: Scenario, findings: list
         elif key[0] == "g" and np.any(np.asarray(params[key]) != 1):
             findings.append(Breach("gamma_start", f"{key} does not start at one{where}"))
     extra = [key for key in params if key not in truth.params]
-    if extra:
+    other = [key for key in extra if not UNUSED.match(key)]
+    if other:
         findings.append(Breach("parameter_extra", f"params also has {', '.join(extra)}{where}"))
-    return not extra
+    return not other

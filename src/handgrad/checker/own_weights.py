@@ -120,19 +120,17 @@ def _judge_loss(name: str, thing: Any, function: Callable[..., Any], kind: str) 
         instance.W = np.ascontiguousarray(W.T)
         return _taken(run(method, instance, X, y), alone)
 
-    cautions = []
+    cautions: list[str] = []
     with quiet():
         calls = [_call(config, kind, alone) for config in _configs()]
         for call in calls:
             call.got = results(function, call)
-        usual = [call for call in calls if call.arrays["W"].shape[1] == CLASSES]
-        if not any(map(_is_wrong, usual)) and any(map(_is_wrong, calls)):
-            calls, cautions = (
-                usual,
-                [f"it is right for {CLASSES} classes only, as the course has them"],
-            )
         if kind == "softmax_loss":
             cautions += guards.accept(calls, linear.scored)
+        usual = [call for call in calls if call.arrays["W"].shape[1] == CLASSES]
+        if not any(map(_is_wrong, usual)) and any(map(_is_wrong, calls)):
+            calls = usual
+            cautions += [f"it is right for {CLASSES} classes only, as the course has them"]
         missing = next(
             (one for call in calls for one in map(lacking, call.got.values()) if one), ""
         )

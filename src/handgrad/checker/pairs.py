@@ -67,7 +67,7 @@ def judge(pair: Pair) -> list[Verdict]:
     missing = not_written(pair) or of_its_own(pair)
     if missing:
         return missing
-    adapt = pair.layer.adapt
+    adapt, plain = pair.layer.adapt, pair
     pair = pair._replace(
         forward=adapt("forward", pair.forward),
         backwards={name: adapt("backward", one) for name, one in pair.backwards.items()},
@@ -85,7 +85,7 @@ def judge(pair: Pair) -> list[Verdict]:
             half = unwritten(pair.forward, GRADIENT)
             both = _merged(forward, Evidence() if half else backward_evidence(pair, name, right))
             rerun = Rerun(
-                pair.forward,
+                plain.forward,
                 lambda other, call: loss_of(adapt("forward", other), call),
                 lambda call: true_loss(pair.layer, call),
             )
@@ -96,7 +96,7 @@ def judge(pair: Pair) -> list[Verdict]:
                 return [unjudged(pair.forward_name, pair.forward, NOT_WRITTEN, half)]
             return [verdict]
         rerun = Rerun(
-            pair.forward, lambda other, call: results_of(pair, adapt("forward", other), call)
+            plain.forward, lambda other, call: results_of(pair, adapt("forward", other), call)
         )
         verdicts = [
             _verdict(pair.forward_name, pair.forward, forward, pair.layer, "forward", start, rerun)
@@ -108,7 +108,7 @@ def judge(pair: Pair) -> list[Verdict]:
                 verdicts.append(unjudged(name, backward, NOT_WRITTEN, reason))
                 continue
             evidence = backward_evidence(pair, name, right)
-            rerun = Rerun(backward, gradients_of(pair, name))
+            rerun = Rerun(plain.backwards[name], gradients_of(pair, name))
             verdicts.append(
                 _verdict(
                     name,
@@ -275,7 +275,7 @@ def _called(
     call = Call(config, dout=fresh(dout), tolerance=GRADIENT_TOLERANCE, out=passed.out)
     cache = fresh(passed.cache)
     given = fresh(passed.cache)
-    got = call_backward(pair, name, dout, given, config)
+    got = fresh(call_backward(pair, name, dout, given, config))  # it may be a part of the cache
     evidence.findings += contracts.after_backward(call.dout, dout, cache, given)
     if isinstance(got, Raised):
         call.got = dict.fromkeys(["d" + key for key in config.arrays], got)

@@ -48,7 +48,7 @@ _NAMES = {
 }  # fmt: skip
 _PACKAGE = str(Path(__file__).parents[1])
 _LIBRARIES = (*[str(Path(one.__file__ or "").parent) for one in (os, np)], _PACKAGE, "<frozen")
-_MODE = re.compile(r"\bmode\(.*\)\s*\[\s*0\s*\]\s*\[")
+_MODE = re.compile(r"\bmode\(.*\)\s*(\[\s*0\s*\]|\.mode\b)\s*\[")
 _WHOLE = re.compile(
     r"'(numpy\.)?float\d*' object cannot be interpreted as an integer|slice indices must be integers"
     r"|only integers, slices|can't multiply sequence by non-int of type '(numpy\.)?float"
@@ -95,14 +95,33 @@ def _found(error: BaseException, frame: Any, line: int | None) -> Raised | None:
         return Raised(NUMPY, says, line)
     if isinstance(error, TypeError) and (found := _listless(text)):
         return Raised(PYTHON, found, line)
-    if isinstance(error, IndexError) and "invalid index to scalar variable" in text and frame:
+    if (
+        isinstance(error, IndexError)
+        and re.search("scalar variable|too many indices", text)
+        and frame
+    ):
         source = linecache.getline(frame.f_code.co_filename, line or 0)
-        if _MODE.search(source):
+        if _MODE.search(source) or _is_of_a_mode(frame, source):
             says = "stats.mode(x)[0] is a number, no array, since SciPy 1.11: write mode(x)[0]"
             return Raised(SCIPY, says, line)
     if isinstance(error, TypeError | IndexError) and _WHOLE.search(text) and frame is not None:
         return _division(frame, line or 0, frame.f_code.co_filename)
     return None
+
+
+def _is_of_a_mode(frame: Any, source: str) -> bool:
+    """Whether a line indexes what ``mode`` returned, which its own line or one above gave a name."""
+    return any(
+        re.search(rf"\b{re.escape(name)}\b", source)
+        and (type(value).__name__ == "ModeResult" or _is_mode_of(frame, name))
+        for name, value in frame.f_locals.items()
+    )
+
+
+def _is_mode_of(frame: Any, name: str) -> bool:
+    lines = linecache.getlines(frame.f_code.co_filename)[frame.f_code.co_firstlineno - 1 :]
+    pattern = rf"\b{re.escape(name)}\s*=\s*[\w.]*\bmode\(.*\)\s*(\.mode|\[\s*0\s*\])\s*$"
+    return any(re.search(pattern, one.rstrip()) for one in lines[: (frame.f_lineno or 0)])
 
 
 def _attribute(text: str, line: int | None) -> Raised | None:
@@ -113,6 +132,11 @@ def _attribute(text: str, line: int | None) -> Raised | None:
             return Raised(NUMPY, f"{full} is gone from NumPy (1.24): write {_ALIASES[name]}", line)
         if name in _RENAMED:
             return Raised(NUMPY, f"{full} is gone from NumPy: write {_RENAMED[name]}", line)
+    elif (
+        found := re.match(r"module 'numpy\.(lib|core)[\w.]*' has no attribute '(\w+)'", text)
+    ) and hasattr(np, found[2]):
+        name = found[2]
+        return Raised(NUMPY, f"np.{found[1]}.{name} is gone from NumPy: write np.{name}", line)
     elif found := re.match(r"`np\.(\w+)` was removed in the NumPy 2\.0", text):
         new = _RENAMED.get(found[1])
         advice = f": write {new}" if new else ""
@@ -238,6 +262,23 @@ def use_of_xrange(module: ModuleType) -> str:
     file = Path(str(module.__file__)).name
     place = f"{file}:{min(lines)}{where}"
     return f"{PYTHON}: xrange is gone from Python 3 ({place}): range answers here; write range"
+
+
+def refuse_old_pairs(tree: ast.AST, file: str = "") -> None:
+    """Raise a SyntaxError at ``except Error, name:``, as Python did before 3.14, which takes two errors.
+
+    file: for the error.
+    """
+    for node in (one for one in ast.walk(tree) if isinstance(one, ast.ExceptHandler)):
+        kinds = node.type
+        if not isinstance(kinds, ast.Tuple) or len(kinds.elts) != 2:
+            continue
+        first, second = kinds.elts
+        is_bare = (kinds.lineno, kinds.col_offset) == (first.lineno, first.col_offset)
+        if is_bare and isinstance(second, ast.Name) and second.id[:1].islower():
+            text = f"except {ast.unparse(first)}, {second.id}:"
+            place = (file, node.lineno, node.col_offset + 1, text)
+            raise SyntaxError("multiple exception types must be parenthesized", place)
 
 
 def of_syntax(error: SyntaxError, file: str = "") -> str:

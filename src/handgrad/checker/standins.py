@@ -27,6 +27,11 @@ LIBRARIES = frozenset({
     "imageio", "ipywidgets", "joblib", "keras", "matplotlib", "numba", "pandas", "past", "pyximport",
     "scipy", "seaborn", "six", "skimage", "sklearn", "tensorflow", "tensorflow_datasets", "torch",
     "torchsummary", "torchvision", "tqdm", "cPickle", "urllib2", "Queue", "StringIO", "ConfigParser",
+    "theano", "lasagne", "chainer", "mxnet", "jax", "paddle", "cupy", "autograd", "gym", "nltk", "gensim",
+    "wandb", "tensorboard", "tensorboardX", "psutil", "requests", "plotly", "bokeh", "statsmodels",
+    "numexpr", "dask", "transformers", "timm", "prettytable", "termcolor", "colorama", "progressbar",
+    "tabulate", "yaml", "dill", "moviepy", "ipdb", "line_profiler", "memory_profiler", "pyprind",
+    "graphviz", "pydot", "lmdb", "pylab", "mpl_toolkits",
 })  # fmt: skip
 _PICTURES = ("matplotlib", "seaborn", "IPython", "ipywidgets")  # no layer depends on them
 CYTHON = "im2col_cython"
@@ -63,7 +68,8 @@ class Absent:
         if top == "tqdm" and arguments:
             return arguments[0]
         if not self._session.loading and top not in _PICTURES:
-            raise NotHere(f"{self._name} is needed, and {top} is not installed")
+            gone = "today's NumPy has no such" if top == "numpy" else f"{top} is not installed"
+            raise NotHere(f"{self._name} is needed, and {gone}")
         decorates = len(arguments) == 1 and callable(arguments[0]) and not options
         return arguments[0] if decorates else Absent(f"{self._name}()", self._session)
 
@@ -87,11 +93,35 @@ class Absent:
     def __exit__(self, *arguments: object) -> None: ...
 
 
+class Unset:
+    """A name that a line which could not run would have set: whatever uses it is not testable here."""
+
+    def __init__(self, name: str, line: int) -> None:
+        """Keep the name, and the line that would have set it."""
+        self.__dict__.update(_says=f"it uses {name}, which line {line} could not set here")
+
+    def _refuse(self, *arguments: Any, **options: Any) -> Any:
+        raise NotHere(self.__dict__["_says"])
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name != "__array__":
+            raise AttributeError(name)
+        raise NotHere(self.__dict__["_says"])
+
+    __call__ = __getitem__ = __setitem__ = __iter__ = __len__ = __bool__ = __contains__ = _refuse
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = _refuse
+    __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __pow__ = __rpow__ = __neg__ = _refuse
+    __lt__ = __le__ = __gt__ = __ge__ = __matmul__ = __rmatmul__ = __int__ = __float__ = _refuse
+    __index__ = __array__ = __enter__ = __exit__ = __setattr__ = _refuse
+
+
 def fill(module: ModuleType, session: Session) -> None:
-    """Give a stand-in module its names."""
+    """Give a stand-in module its names; a module that NumPy moved answers with NumPy's own."""
     name = module.__name__
     top, _, rest = name.partition(".")
     own = _ANSWERS.get(name)
+    if top == "numpy":
+        module.__dict__.update({key: value for key, value in vars(np).items() if key[0] != "_"})
     if own is not None:
         module.__dict__.update(own())
     elif top == "six" and rest.startswith("moves"):

@@ -20,6 +20,16 @@ STATE = {
 }
 
 
+def counting(rule: Callable[..., Any], start: int) -> Callable[..., Any]:
+    """Return the rule with its count of steps starting at `start`."""
+
+    def counted(w: Any, dw: Any, config: dict[str, Any]) -> Any:
+        config.setdefault("t", start)
+        return rule(w, dw, config)
+
+    return counted if start else rule
+
+
 def simulate(
     rule: Callable[..., Any], name: str, w: Any, dws: list[Any], start: dict[str, Any] | None
 ) -> dict[str, Any]:

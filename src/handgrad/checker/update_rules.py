@@ -28,13 +28,14 @@ from handgrad.checker.records import (
     scales_of,
 )
 from handgrad.checker.repair import Rerun
-from handgrad.checker.steps import STATE, simulate
+from handgrad.checker.steps import STATE, counting, simulate
 from handgrad.checker.undisturbed import changed, fresh, quiet, run, source_file, source_lines
 from handgrad.checker.written import RULE, unwritten
 
 STEPS = 4
 _CHANGED = "input_changed"
 NAMES = tuple(STATE)
+_OF_STUDENTS = ("adagrad",)  # whose state and defaults have no names in a skeleton
 # UCLA's course stores some states under other names
 _OTHER_NAMES = {"rmsprop": {"cache": "a"}, "adam": {"m": "v", "v": "a"}}
 
@@ -98,6 +99,8 @@ def settings(name: str) -> list[dict[str, Any] | None]:
         own["decay_rate"] = 0.8
     if name == "adam":
         own |= {"beta1": 0.7, "beta2": 0.9}
+    if name in _OF_STUDENTS:  # no course says what their defaults are
+        return [{"learning_rate": 0.1, "epsilon": 1e-8}, own]
     return [None, {}, {"learning_rate": 0.1}, own]
 
 
@@ -124,7 +127,7 @@ def _accepted(name: str, calls: list[Call], adam_t: int) -> list[str]:
     wrong = any(call.wrong(key) for call in calls for key in call.expected)
     for form, says in forms[: 2 if adam_t else 1] if name == "adam" and wrong else []:
         for start_t in {adam_t if form is EPSILON_HAT else 0, 0}:
-            tried = [_expected(name, _counting(form, start_t), call) for call in calls]
+            tried = [_expected(name, counting(form, start_t), call) for call in calls]
             if all(
                 same(call.got[key], value, call.scale.get(key), call.tolerance)
                 for call, expected in zip(calls, tried, strict=True)
@@ -138,19 +141,9 @@ def _accepted(name: str, calls: list[Call], adam_t: int) -> list[str]:
 
 def _expected(name: str, rule: Callable[..., Any], call: Call) -> dict[str, Any]:
     """What `rule` gives for a call, as many steps as are compared."""
-    _, start, dws = call.options
+    _, start, dws, _ = call.options
     results = simulate(rule, name, call.arrays["w"], dws, start)
     return {key: results[key][: len(value)] for key, value in call.expected.items()}
-
-
-def _counting(rule: Callable[..., Any], start: int) -> Callable[..., Any]:
-    """Return the rule with its count of steps starting at `start`."""
-
-    def counting(w: Any, dw: Any, config: dict[str, Any]) -> Any:
-        config.setdefault("t", start)
-        return rule(w, dw, config)
-
-    return counting if start else rule
 
 
 def _evidence(
@@ -158,21 +151,20 @@ def _evidence(
 ) -> tuple[list[Call], list[Breach], list[str]]:
     rng = np.random.default_rng(5)
     calls, findings, notes = [], [], []
-    probe: dict[str, Any] = {}
-    run(rule, np.ones(2), np.ones(2), probe)
-    names = _OTHER_NAMES.get(name, {}) if "a" in probe else {}
+    names = _names(name, rule)
     for setting in [*settings(name), "state"]:
         w = rng.standard_normal((3, 4))
         dws = [0.1 * rng.standard_normal((3, 4)) for _ in range(STEPS)]
         start: dict[str, Any] | None = None
         if setting == "state":
-            start = {"learning_rate": 0.03}
+            start = {"learning_rate": 0.03, **({"epsilon": 1e-3} if name in _OF_STUDENTS else {})}
             for key in STATE[name]:
                 start[key] = 3 if key == "t" else np.abs(rng.standard_normal((3, 4)))
         elif isinstance(setting, dict):
             start = dict(setting)
-        config = Config(f"config {_brief(start)}", {"w": w}, (name, start, dws))
-        right = _counting(optim.get_rule(name), adam_t if name == "adam" else 0)
+        first_t = adam_t if name == "adam" else 0
+        config = Config(f"config {_brief(start)}", {"w": w}, (name, start, dws, first_t))
+        right = counting(optim.get_rule(name), first_t)
         expected = simulate(right, name, w, dws, start)
         mine = None if start is None else {names.get(key, key): v for key, v in start.items()}
         if start is None:  # nothing to read the state from
@@ -185,6 +177,16 @@ def _evidence(
         if any("changes w" in note for note in _in_place(rule, w, dws[0], mine)) and name != "sgd":
             notes.append("w is changed in place")
     return calls, findings, notes
+
+
+def _names(name: str, rule: Callable[..., Any]) -> dict[str, str]:
+    """The code's own words for the states, where a course has them, or no course gives any."""
+    probe: dict[str, Any] = {}
+    run(rule, np.ones(2), np.ones(2), probe)
+    if name in _OF_STUDENTS:
+        arrays = [key for key, value in probe.items() if np.shape(value) == (2,)]
+        return dict(zip(STATE[name], arrays, strict=True)) if len(arrays) == 1 else {}
+    return _OTHER_NAMES.get(name, {}) if "a" in probe else {}
 
 
 def _tried(
@@ -206,10 +208,8 @@ def _tried(
 
 def _results(rule: Callable[..., Any], call: Call) -> dict[str, Any]:
     """What another rule gives for a call."""
-    name, start, dws = call.options
-    probe: dict[str, Any] = {}
-    run(rule, np.ones(2), np.ones(2), probe)
-    names = _OTHER_NAMES.get(name, {}) if "a" in probe else {}
+    name, start, dws, _ = call.options
+    names = _names(name, rule)
     return _tried(rule, name, call.arrays["w"], dws, start, names)[0]
 
 

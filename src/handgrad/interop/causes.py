@@ -19,6 +19,7 @@ from handgrad.interop.causes_images import joins, maxout, pools, upsample
 from handgrad.interop.causes_norms import Tried, norms, tolerant, tried
 from handgrad.interop.causes_points import activations, anywhere, dropout, standardize
 from handgrad.interop.network import Node
+from handgrad.interop.relations import rounded, turned
 
 Array = np.ndarray
 
@@ -63,6 +64,12 @@ def _products(
         yield "the bias is missing", bare
         yield "the bias is added twice", arrays(b=2 * node.arrays["b"])
         yield "the bias is subtracted", arrays(b=-node.arrays["b"])
+    for words, value in rounded(np.asarray(W, np.float64)):
+        if words.endswith(("float16", "bits")):
+            yield f"W holds other numbers: {words}", arrays(W=value)
+    for words, value in turned(np.asarray(W, np.float64)):
+        if "reshaped" in words or "in the order" in words:
+            yield f"W holds other numbers: {words}", arrays(W=value)
     if node.op == "affine":
         if W.shape[0] == W.shape[1]:
             yield "the weights are transposed", arrays(W=W.T)
@@ -134,6 +141,8 @@ def _products(
         if tuple(o["dilation"]) != (d, d):
             words = f"the dilation is {d}, not {one(o['dilation'])}"
             yield words, tolerant(option, dilation=(d, d), pad=same_size)
+    if node.op == "conv" and max(o["dilation"]) > 1:
+        yield from _undilated(node, x, same)
     for p in range(max(k) + 1):
         if tuple(o["pad"]) != (p, p):
             yield f"the padding is {p}, not {one(o['pad'])}", tolerant(option, pad=(p, p))
@@ -145,10 +154,42 @@ def _products(
             if tuple(o["output_pad"]) != (p, p) and p < min(o["stride"]):
                 yield f"the output padding is {p}", tolerant(option, output_pad=(p, p))
     if o["groups"] > 1:
-        g = o["groups"]
-        places = np.arange(x.value.shape[1]).reshape(g, -1).T.reshape(-1)
-        mixed = Value(x.value[:, places], x.error[:, places])
-        yield "the channels of the groups are interleaved", same(node, [mixed])
+        yield from _groups(node, x, same, arrays)
+
+
+def _groups(node: Node, x: Value, same: Any, arrays: Any) -> Iterator[Tried]:
+    """The groups read other channels, or have other filters."""
+    g = node.options["groups"]
+    split = np.arange(x.value.shape[1]).reshape(g, -1)
+    for words, order in (
+        ("the channels of the groups are interleaved", np.arange(split.size).reshape(g, -1).T),
+        ("the groups read each other's channels, in reverse order", split[::-1]),
+        ("all groups read the channels of the first", np.repeat(split[:1], g, 0)),
+        ("the groups read the channels of the one before", np.roll(split, 1, 0)),
+    ):
+        read = order.reshape(-1)
+        yield words, same(node, [Value(x.value[:, read], x.error[:, read])])
+    for words, turn in (
+        ("the groups have each other's filters, in reverse order", slice(None, None, -1)),
+        ("the groups have the filters of the one before", [*range(-1, g - 1)]),
+    ):
+        parts = {k: a.reshape(g, -1)[turn].reshape(a.shape) for k, a in node.arrays.items()}
+        yield words, arrays(**parts)
+
+
+def _undilated(node: Node, x: Value, same: Any) -> Iterator[Tried]:
+    """The filters are not dilated, and as many windows are computed, from one edge on."""
+    o, k = node.options, node.arrays["W"].shape[2:]
+    room = [(d - 1) * (n - 1) for d, n in zip(o["dilation"], k, strict=True)]
+    plain = replace(node, options={**o, "dilation": (1, 1), "pad": (0, 0)})
+    (p, q), (down, right) = o["pad"], room
+    for near in (False, True):
+        cut = [(p, p), (q, q)]
+        parts = [np.pad(a, ((0, 0), (0, 0), *cut)) for a in x]
+        rows = slice(down if near else 0, parts[0].shape[2] - (0 if near else down))
+        columns = slice(right if near else 0, parts[0].shape[3] - (0 if near else right))
+        words = f"the dilation is 1, not {one(o['dilation'])}"
+        yield words, same(plain, [Value(*(a[:, :, rows, columns] for a in parts))])
 
 
 def _phases(node: Node, x: Value, same: Any) -> Iterator[Tried]:

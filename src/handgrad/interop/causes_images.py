@@ -40,6 +40,8 @@ def pools(
                 np.quantile(x.value, 0.5, axis=(2, 3), method="lower"),
             ),
             ("the mean is that of the columns alone", x.value.mean(axis=2)),
+            ("the last pixel of each channel is taken", x.value[:, :, -1, -1]),
+            ("the first pixel of each channel is taken", x.value[:, :, 0, 0]),
         ):
             yield words, tried("", value, right, u)[1]
         return
@@ -78,6 +80,7 @@ def pools(
             yield f"the padding is {p}, not {one(o['pad'])}", tolerant(option, pad=(p, p))
     fill = 0.0 if node.op == "avg_pool" else -np.inf
     yield from paddings(node, x, same, fill)
+    yield from _later(node, x, same, fill)
     p, q = max(o["size"]) - 1, max(o["size"]) - 1
     for words, widths in (
         ("above and on the left", (p, 0, q, 0)),
@@ -89,6 +92,7 @@ def pools(
             found = edges(plain, x, same, part, "constant", fill)
             if found is not None and tuple(part) != (0, 0, 0, 0):
                 yield f"the image is padded {words} by {size}, the padding is the other way", found
+    yield from _cut(node, x, right, u)
     for s in (1, 2, 3):
         if tuple(o["stride"]) != (s, s):
             yield f"the stride is {s}, not {one(o['stride'])}", tolerant(option, stride=(s, s))
@@ -104,6 +108,37 @@ def pools(
                     option, size=(s, s), stride=stride, pad=tuple(min(p, s // 2) for p in o["pad"])
                 )
                 yield f"the window is {s}, not {one(o['size'])}", found
+
+
+def _later(node: Node, x: Value, same: Any, fill: float) -> Iterator[Tried]:
+    """Yield windows that start later; as many are computed."""
+    for rows in range(min(node.options["stride"][0], 3)):
+        for columns in range(min(node.options["stride"][1], 3)):
+            if rows or columns:
+                ends = ((0, 0), (0, 0), (0, rows), (0, columns))
+                value = np.pad(x.value, ends, constant_values=fill)[:, :, rows:, columns:]
+                moved = Value(value, np.pad(x.error, ends)[:, :, rows:, columns:])
+                words = f"the windows start {rows} rows and {columns} columns of pixels later"
+                yield words, same(node, [moved])
+
+
+def _cut(node: Node, x: Value, right: Value, u: float) -> Iterator[Tried]:
+    """Yield windows that lie side by side, made by a reshape that cuts the image otherwise."""
+    o, (N, C, H, W) = node.options, x.value.shape
+    a, b = o["size"]
+    if tuple(o["stride"]) != (a, b) or any(o["pad"]) or H % a or W % b:
+        return
+    taken = np.max if node.op == "max_pool" else np.mean
+    whole, apart = (H // a, a), (a, H // a)
+    wide, far = (W // b, b), (b, W // b)
+    for rows, i in ((apart, 2), (whole, 3)):
+        for columns, j in ((far, 4), (wide, 5)):
+            if (i, j) != (3, 5):
+                parts = x.value.reshape(N, C, *rows, *columns)
+                words = (
+                    "the windows take pixels that lie apart: the image is cut the other way round"
+                )
+                yield tried(words, taken(parts, axis=(i, j)), right, u)
 
 
 def upsample(
@@ -135,6 +170,8 @@ def upsample(
         tried("", x[:, :, rows][..., columns], right, u)[1],
     )
     a, b = scale
+    tiled = np.tile(x, (1, 1, a, b))
+    yield "the image is repeated as a whole, side by side", tried("", tiled, right, u)[1]
     if a != b:
         yield "vertical and horizontal scale are exchanged", option(scale=(b, a))
 
@@ -195,6 +232,8 @@ def joins(
         ("the values are subtracted, not added", b - a),
         ("the values are multiplied, not added", a * b),
         ("the mean of the values is taken, not the sum", (a + b) / 2),
+        ("the larger of the two values is taken, not their sum", np.maximum(a, b)),
+        ("the smaller of the two values is taken, not their sum", np.minimum(a, b)),
         ("one of the values is added twice", 2 * a + b),
         ("one of the values is added twice", a + 2 * b),
         ("one of the values is added to itself, and the other is lost", 2 * a),

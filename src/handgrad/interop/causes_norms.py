@@ -94,6 +94,10 @@ def norms(
     if n > 1:
         unbiased = done((y - mean) / np.sqrt(var * n / (n - 1) + o["eps"]))
         yield "the variance is unbiased: divided by n - 1, not n (biased variance)", unbiased
+        yield (
+            f"the squares are summed, not averaged: the variance is {n:g} times as large",
+            done((y - mean) / np.sqrt(var * n + o["eps"])),
+        )
     yield (
         "eps is added to the standard deviation, not to the variance",
         done((y - mean) / (np.sqrt(var) + o["eps"])),
@@ -103,6 +107,10 @@ def norms(
     yield "the root mean square stands for the deviation, without the mean", done(
         y / np.sqrt((y**2).mean(axis=axes, keepdims=True) + o["eps"]))  # fmt: skip
     yield "the values are only centred, not divided by the deviation", done(y - mean)
+    size = np.abs(y - y.mean(axis=axes, keepdims=True)).mean(axis=axes, keepdims=True)
+    for plus in (0.0, o["eps"]):
+        words = "the mean of the sizes stands for the deviation, without squares and root"
+        yield words, done((y - mean) / (size + plus))
     for words, (over, _) in statistics.items():
         yield (
             words,

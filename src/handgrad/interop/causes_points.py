@@ -92,7 +92,10 @@ def activations(
             f"it is a leaky ReLU of slope {a:g}": other("leaky_relu", alpha=a)
             for a in (0.01, 0.1, 0.2, 0.25, 0.3)
         },
-        **{f"it is an ELU of alpha {a:g}": other("elu", alpha=a) for a in (1.0, 0.5)},
+        **{
+            f"it is an ELU of alpha {a:g}": other("elu", alpha=a)
+            for a in {1.0: 0, 0.5: 0, alpha or 1.0: 0}
+        },
     }
     v = x.value
     plain = {

@@ -25,7 +25,7 @@ def forward_difference(network: Network, seen: Trace, found: Found, mode: str) -
     others = candidates(seen, found, node)
     words = None
     front = by_name.get(node.inputs[0])
-    if front is not None and front.op == "dropout":
+    if front is not None and front.op in ("dropout", "flatten"):
         words = search.of_input(node, front)
     after = by_name[found.off[1]] if len(found.off) > 1 else node
     if words is None and after.op == "batchnorm" and after.inputs[0] == node.name:
@@ -44,6 +44,8 @@ def forward_difference(network: Network, seen: Trace, found: Found, mode: str) -
     off, explained = _size(found.done[node.name].out, others)
     if words and front is not None:
         node = front
+    if cause and cause.startswith("the input is flattened") and front is not None:
+        node = front if front.op == "flatten" else node
     if cause is None and after.inputs[0] == node.name:
         # one step of the other network: the mistake may be in either
         words = search.known(after)

@@ -34,7 +34,7 @@ def date_numbers(values, parts):
     """Days since 1970, then sine and cosine of where a date is in its year, its week or its day"""
     when = np.array(["NaT" if v is None else str(v) for v in values], "datetime64[s]")
     day, year = when.astype("datetime64[D]"), when.astype("datetime64[Y]")
-    length = (year + 1).astype("datetime64[s]") - year.astype("datetime64[s]")
+    length = (year + np.timedelta64(1, "Y")).astype("datetime64[s]") - year.astype("datetime64[s]")
     turns = {
         "month": (when - year.astype("datetime64[s]")) / length,
         "weekday": (day - np.datetime64("1969-12-29")) / np.timedelta64(1, "D") % 7 / 7,

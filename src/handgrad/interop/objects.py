@@ -1,8 +1,9 @@
 """Python objects that are compared with a network: functions of PyTorch, and what shows its scores alone.
 
 A function of PyTorch becomes a module, whose values are seen.  A function of NumPy, or a model of the
-courses' form (``params``, ``loss(X)``, ``loss(X, y)``), shows scores and gradients: its layers are not seen,
-so the layer that differs is found by trying the known mistakes of each until the scores are the object's.
+courses' form (``params``, ``loss(X)``, ``loss(X, y)``), shows scores and gradients.  Where the scores differ,
+its arrays are watched (`handgrad.interop.watched`); where they do not show the layers, the known mistakes of
+each layer are tried until the scores are the object's.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from handgrad.interop import bounds
 from handgrad.interop.bounds import Value
 from handgrad.interop.causes import causes
 from handgrad.interop.comparison import Comparison
-from handgrad.interop.differences import backward_difference
+from handgrad.interop.differences import backward_difference, forward_difference
 from handgrad.interop.gradients import gradients
-from handgrad.interop.match import BOTH, Found, fits
+from handgrad.interop.match import BOTH, Found, fits, layouts, match
 from handgrad.interop.network import Network, Node
 from handgrad.interop.steps import loss_gradient
 from handgrad.interop.trace import CONSTANTS, Trace
+from handgrad.interop.watched import watch
 from handgrad.interop.widened import widened
 
 Array = np.ndarray
@@ -130,7 +132,13 @@ def compare_blind(
     weights = [np.asarray(w) for w in other.thing.params.values()] if other.learns else []
     kind = np.dtype(dtype or (np.result_type(*weights) if weights else np.float64))
     given = [x.astype(kind) for x in xs]
-    scores = other.scores(given)
+    try:
+        scores = other.scores(given)
+    except OptionError:
+        broken = _watched(network, other, given, np.zeros(0), float(np.finfo(kind).eps) / 2)
+        if broken is None:
+            raise
+        return broken
     if scores.dtype.kind == "f" and scores.dtype.itemsize < kind.itemsize:
         kind = scores.dtype  # whatever goes in, it computes in that
     unit = float(np.finfo(kind).eps) / 2
@@ -145,14 +153,52 @@ def compare_blind(
         return Comparison(False, network.output, "output", "test", cause=words)
     scores = scores.reshape(right.value.shape)
     if not fits(scores, right):
-        found = _of_scores(network, other, given, scores, values, unit, most)
         rounded = _walked(network, given, unit, "test", constants=CONSTANTS)[network.output].out
-        if found.cause or not fits(scores, rounded):
+        is_off = not fits(scores, rounded)
+        seen = _watched(network, other, given, scores, unit) if is_off else None
+        if seen is not None and seen.cause:
+            return seen
+        found = _of_scores(network, other, given, scores, values, unit, most)
+        if seen is not None and found.layer != seen.layer:
+            return seen
+        if found.cause or is_off:
             return found
     if not other.learns or len(xs[0]) < 2:
         note = f"{other.name} shows no gradients: the scores were compared alone"
         return Comparison(True, layers=len(network.nodes), notes=(note,))
     return _trained(network, other, given, unit)
+
+
+def _shows(network: Network, seen: Trace, found: Found) -> bool:
+    """Whether what was seen has room for the first layer that differs, or a layer that does not."""
+    if {*found.place} - {*network.inputs}:
+        return True
+    (first,) = (node for node in network.nodes if node.name == found.off[0])
+    out = found.done[first.name].out.value
+    inner = [one.value for one in seen.values[len(network.inputs) :]]
+    return any(
+        any(layouts(a, out.shape)) or (a.ndim == out.ndim > 2 and a.shape[:2] == out.shape[:2])
+        for a in inner
+        if a.size != seen.scores.size
+    )
+
+
+def _watched(
+    network: Network, other: Blind, xs: Sequence[Array], scores: Array, unit: float
+) -> Comparison | None:
+    """Compare the arrays that the object makes on the way; None where they do not show the layers."""
+    function = other.thing.loss if other.learns else other.thing
+    sizes = {len(xs[0]) * int(np.prod(shape)) for shape in network.shapes.values()}
+    values, broken = watch(function, xs, sizes)
+    if not values or values[0].value.shape != xs[0].shape:
+        return None
+    params = {name: np.asarray(w) for name, w in other.thing.params.items()} if other.learns else {}
+    seen = Trace(other.name, values, scores, unit, params, broken=broken)
+    found = match(network, seen, "test")
+    if not found.off or not _shows(network, seen, found):
+        return None
+    note = f"the arrays that {other.name} makes on the way were watched, in test mode"
+    return replace(forward_difference(network, seen, found, "test"), broken=broken, notes=(note,))
 
 
 def _walked(

@@ -149,7 +149,7 @@ def _small(function: Any, *arrays: np.ndarray) -> np.ndarray:
 def _pointwise(op: str, **options: tuple[str, float]) -> Callable[..., Made]:
     def make(g: Graph, node: Any, given: list[Any]) -> Made:
         found = g.options(node, **dict(options.values()))
-        ours = {name: float(found[theirs]) for name, (theirs, _) in options.items()}
+        ours = {name: decimal_of(found[theirs]) for name, (theirs, _) in options.items()}
         x = value_of(given[0])
         out = g.growing.add(op, [x], ours, name=node.output[0])
         return out._replace(view=x.view)

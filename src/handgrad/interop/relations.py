@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from handgrad.interop.bounds import Value
-from handgrad.interop.network import Node
 
 Array = np.ndarray
 _BFLOAT16 = 0xFFFF0000
@@ -29,7 +28,7 @@ def relation(other: Array, mine: Value, unit: float) -> str | None:
 
     if is_it(right):
         return None
-    for words, wanted in _turned(right):
+    for words, wanted in turned(right):
         if is_it(wanted):
             return words
     reordered = _reordered(other, right, is_it)
@@ -56,14 +55,14 @@ def relation(other: Array, mine: Value, unit: float) -> str | None:
         sides = [f"{low:.6g}"] if low > right.min() else []
         sides += [f"{high:.6g}"] if high < right.max() else []
         return f"it is cut off at {' and '.join(sides)}"
-    for words, wanted in _rounded(right):
+    for words, wanted in rounded(right):
         near = np.abs(other - wanted) <= 4 * unit * np.abs(wanted)
         if near.mean() > 0.9 and np.allclose(other, wanted, rtol=2e-2):
             return words
     return _scaled(other, right, is_it) or _partly(other, right, error)
 
 
-def _rounded(a: Array) -> Iterator[tuple[str, Array]]:
+def rounded(a: Array) -> Iterator[tuple[str, Array]]:
     """Low precision; numbers near the middle of two may go either way."""
     with np.errstate(all="ignore"):
         yield "it is rounded to float16", a.astype(np.float16).astype(np.float64)
@@ -84,7 +83,7 @@ def _rounded(a: Array) -> Iterator[tuple[str, Array]]:
                 yield f"it is quantised to {bits_of} bits", np.round(a / step) * step
 
 
-def _turned(a: Array) -> Iterator[tuple[str, Array]]:
+def turned(a: Array) -> Iterator[tuple[str, Array]]:
     """Numbers that move, and functions of each number or row."""
     for axis in range(a.ndim):
         if a.shape[axis] < 2:
@@ -250,51 +249,3 @@ def unbiased(other: Array, right: Array) -> str | None:
         "n / (n - 1), as if it were unbiased" if ratio > 1 else "(n - 1) / n, as if it were biased"
     )
     return f"the variance is multiplied by {way} (n = {count})"
-
-
-def sorted_by(x: Array, y: Array) -> tuple[Array, Array]:
-    """Both, in the order of `x`."""
-    order = np.argsort(x, axis=None)
-    return x.reshape(-1)[order], y.reshape(-1)[order]
-
-
-def is_function(x: Array, y: Array) -> bool:
-    """Whether y seems to be a smooth function of each number of x."""
-    if x.shape != y.shape or x.size < 30 or not np.isfinite(y).all():
-        return False
-    a, b = sorted_by(x, y)
-    between = np.interp(a[1:-1:2], a[::2], b[::2])
-    spread = float(b.max() - b.min())
-    return spread > 0 and float(np.median(np.abs(between - b[1:-1:2]))) < 2e-3 * spread
-
-
-def solved_option(node: Node, x: Array, y: Array, mode: str) -> tuple[str, float] | None:
-    """The eps of a normalisation, or the alpha of an activation, with which `y` comes out."""
-    with np.errstate(all="ignore"):
-        if node.op in ("leaky_relu", "elu"):
-            part = np.where(x < 0, x if node.op == "leaky_relu" else np.expm1(np.minimum(x, 0)), 0)
-            size = float((part**2).sum())
-            return ("alpha", float((y * part).sum() / size)) if size else None
-        if node.op not in ("batchnorm", "layernorm", "groupnorm", "instancenorm"):
-            return None
-        wide = (1, -1) + (1,) * (x.ndim - 2)
-        w = {role: np.asarray(a, np.float64).reshape(wide) for role, a in node.arrays.items()}
-        groups = {"layernorm": 1, "instancenorm": x.shape[1]}.get(
-            node.op, node.options.get("groups")
-        )
-        if node.op == "batchnorm":
-            axes = (0, *range(2, x.ndim))
-            mean, var = x.mean(axes, keepdims=True), x.var(axes, keepdims=True)
-            if mode == "test":
-                mean, var = w["mean"], w["var"]
-        else:
-            parts = x.reshape(len(x), int(groups or 1), -1)
-            mean, var = (
-                np.broadcast_to(f(axis=2, keepdims=True), parts.shape).reshape(x.shape)
-                for f in (parts.mean, parts.var)
-            )
-        xhat = (y - w.get("beta", 0.0)) / w.get("gamma", 1.0)
-        found = ((x - mean) / xhat) ** 2 - var
-    found = found[np.isfinite(found) & (np.abs(xhat) > 0.3)]
-    eps = float(np.median(found)) if found.size else -1.0
-    return ("eps", eps) if 1e-12 < eps < 10 else None

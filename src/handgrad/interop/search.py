@@ -7,13 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from handgrad.interop import bounds
 from handgrad.interop.bounds import Value
 from handgrad.interop.causes import causes
 from handgrad.interop.evidence import Evidence
 from handgrad.interop.match import Found, candidates, fits, layouts
 from handgrad.interop.network import POINTWISE, Network, Node
 from handgrad.interop.parameters import turns
-from handgrad.interop.relations import is_function, relation, solved_option, sorted_by, unbiased
+from handgrad.interop.relations import relation, unbiased
+from handgrad.interop.solved import solved
 from handgrad.interop.trace import Trace
 
 
@@ -31,13 +33,17 @@ class Search(Evidence):
             self.explains = explains
             looks = (
                 self.turned_round, self.known, self.exchanged, self.changed_arrays, self.not_loaded,
-                self.between, self.moved, self.output,
+                self.between, self.moved, self.normalised, self.output,
             )  # fmt: skip
             for look in looks:
                 words = look(node)
                 if words:
                     return words
-        return self.shares(node) or self.solved(node) or self.seen_alone(node) or self.shape(node)
+        words = self.shares(node) or self.solved(node) or self.seen_alone(node)
+        for explains in (self.all_follows, self.next_follows):
+            self.explains = explains
+            words = words or self.between(node, True)
+        return words or self.shape(node)
 
     def known_cause(self, node: Node) -> str | None:
         """The words for a mistake of the table at `node` alone, None where none fits."""
@@ -92,7 +98,10 @@ class Search(Evidence):
                     or value.value.shape != x.value.shape
                 ):
                     continue
-                if self.is_there(node, self.forward(node, [*xs[:i], value, *xs[i + 1 :]])):
+                out = self.forward(node, [*xs[:i], value, *xs[i + 1 :]])
+                if np.array_equal(out.value, value.value):
+                    continue  # it is there in any case
+                if self.is_there(node, out):
                     which = "its input" if len(xs) == 1 else "one of its inputs"
                     return f"{which} is {name}, not {own}"
         return None
@@ -149,8 +158,8 @@ class Search(Evidence):
                 return f"its weights are others altogether, in {prefix}: not loaded, or trained further"
         return None
 
-    def between(self, node: Node) -> str | None:
-        """Something is done to a value between the layer that gives it and `node`."""
+    def between(self, node: Node, unknown: bool = False) -> str | None:
+        """Something is done to a value between the layer that gives it and `node`; `unknown`: anything."""
         xs = self.inputs(node)
         taken = {*self.found.place.values()}
         for i, (name, x) in enumerate(zip(node.inputs, xs, strict=True)):
@@ -163,12 +172,11 @@ class Search(Evidence):
                         continue
                     out = self.forward(node, [*xs[:i], Value.exact(value), *xs[i + 1 :]])
                     if self.is_there(node, out) and self.explains(node, out):
-                        words = (
-                            self._at_once(name, value, x)
-                            or relation(value, x, self.seen.unit)
-                            or "another operation stands there"
-                        )
-                        return f"between {name} and {node.name}: {words}"
+                        words = self._at_once(name, value, x) or relation(value, x, self.seen.unit)
+                        if words is None and unknown:
+                            words = "another operation stands there"
+                        if words is not None:
+                            return f"between {name} and {node.name}: {words}"
         return None
 
     def _at_once(self, name: str, value: np.ndarray, x: Value) -> str | None:
@@ -185,33 +193,29 @@ class Search(Evidence):
                 return f"the windows of {name} are summed, not averaged"
         return None
 
+    def normalised(self, node: Node) -> str | None:
+        """An eps of another size, of a normalisation."""
+        return self.solved(node) if node.op in bounds.NORMS else None
+
     def solved(self, node: Node) -> str | None:
-        """An option of another size than any in the list, and other functions of each number."""
+        """An option of another size than any in the list, or another function of each number."""
         if len(node.inputs) != 1:
             return None
-        (x,) = self.inputs(node)
-        out = self.found.done[node.name].out
+        (x,), right = self.inputs(node), self.found.done[node.name].out.value
+        first = None
         for other in candidates(self.seen, self.found, node):
-            for _, value in layouts(other.value, out.value.shape):
-                option = solved_option(node, x.value, value, self.mode)
-                if option is not None:
-                    name, number = option
-                    changed = replace(node, options={**node.options, name: number})
-                    error = 1e-3 * np.abs(value - out.value).max()
-                    if np.abs(self.forward(changed, [x]).value - value).max() <= error:
-                        return f"{name} is {number:.3g}, not {node.options[name]:g}"
-                if node.op in POINTWISE and is_function(x.value, value):
-                    few = [
-                        f"f({p}) = {np.interp(p, *sorted_by(x.value, value)):.3g}"
-                        for p in (-1, 0, 1)
-                    ]
-                    return f"it is another function of each number: {', '.join(few)}"
-        return None
+            for _, value in layouts(other.value, right.shape):
+                words = solved(node, x, value, right, self.mode, self.forward)
+                if words and self.all_follows(node, Value.exact(value)):
+                    return words
+                first = first or words
+        return first
 
     def shape(self, node: Node) -> str | None:
         """Images of another size come out."""
         out = self.found.done[node.name].out.value
-        for other in candidates(self.seen, self.found, node)[:1]:
+        others = candidates(self.seen, self.found, node)
+        for other in sorted(others, key=lambda one: one.value.size != out.size)[:1]:
             shape = other.value.shape
             if len(shape) == out.ndim == 4 and shape[:2] == out.shape[:2] and shape != out.shape:
                 return f"its output has the shape {shape}, not {out.shape}"
@@ -227,7 +231,8 @@ class Search(Evidence):
                 if words is None or not np.isfinite(value).all():
                     continue
                 if self.explains(node, Value(value, out.error)):
-                    return self._untouched(node, value, out) or words
+                    function = self.solved(node) if " of its " in words else None
+                    return self._untouched(node, value, out) or function or words
                 if " of its " not in words:
                     first = first or words
         self._first_output = first
@@ -258,10 +263,32 @@ class Search(Evidence):
                 return f"{after.name} stands in front of the sum, not behind it"
         return None
 
+    def _behind_sum(self, node: Node) -> str | None:
+        """The activation in front of a sum stands behind it."""
+        uses = self.uses[node.name]
+        if node.op not in POINTWISE or node.arrays or len(uses) != 1 or uses[0].op != "add":
+            return None
+        xs = [
+            self.inputs(node)[0] if name == node.name else self.found.values[name]
+            for name in uses[0].inputs
+        ]
+        total = self.forward(uses[0], xs)
+        out = self.forward(node, [total])
+        if (
+            self.is_there(uses[0], total)
+            and self.is_there(uses[0], out)
+            and self.explains(uses[0], out)
+        ):
+            return f"{node.name} stands behind the sum {uses[0].name}, not in front of it"
+        return None
+
     def turned_round(self, node: Node) -> str | None:
         """The layer behind this one stands in front of it."""
         if node.op == "add":
             return self._turned_sum(node)
+        words = self._behind_sum(node)
+        if words:
+            return words
         for after in self.uses[node.name]:
             if len(self.uses[node.name]) > 1 or {len(node.inputs), len(after.inputs)} != {1}:
                 continue

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import CellType, FunctionType
 from typing import Any
 
@@ -21,27 +22,40 @@ def widened(thing: Any) -> Any:
     >>> widened(lambda x: x * np.sqrt(weights))(1.0).dtype
     dtype('float64')
     """
-    return _wide(thing, {}, 4)
+    return with_arrays(
+        thing, lambda a: a.astype(np.float64) if a.dtype in (np.float32, np.float16) else a
+    )
 
 
-def _wide(thing: Any, known: dict[int, Any], depth: int) -> Any:
+def with_arrays(thing: Any, turn: Callable[[Any], Any]) -> Any:
+    """Return a copy of `thing` with what `turn` makes of its arrays, which are looked for as above."""
+    return _copied(thing, _Walk(turn, {}), 4)
+
+
+@dataclass
+class _Walk:
+    turn: Callable[[Any], Any]
+    known: dict[int, Any]
+
+
+def _copied(thing: Any, walk: _Walk, depth: int) -> Any:
     if isinstance(thing, np.ndarray | np.floating):
-        return thing.astype(np.float64) if thing.dtype in (np.float32, np.float16) else thing
-    if id(thing) in known:
-        return known[id(thing)]
+        return walk.turn(thing)
+    if id(thing) in walk.known:
+        return walk.known[id(thing)]
     if not depth:
         return thing
     made = thing
     if type(thing) in (dict, list, tuple):
-        made = _container(thing, known, depth)
+        made = _container(thing, walk, depth)
     elif isinstance(thing, FunctionType):
-        made = _function(thing, known, depth)
+        made = _function(thing, walk, depth)
     elif hasattr(thing, "__func__") and hasattr(thing, "__self__"):
-        owner = _wide(thing.__self__, known, depth - 1)
+        owner = _copied(thing.__self__, walk, depth - 1)
         made = thing if owner is thing.__self__ else thing.__func__.__get__(owner)
     elif hasattr(thing, "__dict__") and _is_plain(thing):
-        made = _object(thing, known, depth)
-    known[id(thing)] = made
+        made = _object(thing, walk, depth)
+    walk.known[id(thing)] = made
     return made
 
 
@@ -51,26 +65,26 @@ def _is_plain(thing: Any) -> bool:
     return not isinstance(thing, type | type(np)) and module not in ("builtins", "numpy", "torch")
 
 
-def _container(thing: Any, known: dict[int, Any], depth: int) -> Any:
+def _container(thing: Any, walk: _Walk, depth: int) -> Any:
     items = list(thing.values() if isinstance(thing, dict) else thing)
     if len(items) > 10_000:
         return thing
-    new = [_wide(item, known, depth - 1) for item in items]
+    new = [_copied(item, walk, depth - 1) for item in items]
     if all(a is b for a, b in zip(new, items, strict=True)):
         return thing
     return dict(zip(thing, new, strict=True)) if isinstance(thing, dict) else type(thing)(new)
 
 
-def _function(thing: FunctionType, known: dict[int, Any], depth: int) -> Any:
+def _function(thing: FunctionType, walk: _Walk, depth: int) -> Any:
     cells = thing.__closure__ or ()
     made = FunctionType(
         thing.__code__, thing.__globals__, thing.__name__, thing.__defaults__, cells
     )
-    known[id(thing)] = made  # it may call itself
+    walk.known[id(thing)] = made  # it may call itself
     full = [cell for cell in cells if _is_full(cell)]
-    inner = {id(cell): _wide(cell.cell_contents, known, depth - 1) for cell in full}
+    inner = {id(cell): _copied(cell.cell_contents, walk, depth - 1) for cell in full}
     named = {n: thing.__globals__[n] for n in thing.__code__.co_names if n in thing.__globals__}
-    outer = {name: _wide(value, known, depth - 1) for name, value in named.items()}
+    outer = {name: _copied(value, walk, depth - 1) for name, value in named.items()}
     changed = {name: value for name, value in outer.items() if value is not named[name]}
     if not changed and all(inner[id(cell)] is cell.cell_contents for cell in full):
         return thing
@@ -89,9 +103,9 @@ def _is_full(cell: CellType) -> bool:
         return False
 
 
-def _object(thing: Any, known: dict[int, Any], depth: int) -> Any:
+def _object(thing: Any, walk: _Walk, depth: int) -> Any:
     kept: Mapping[str, Any] = vars(thing)
-    new = {name: _wide(value, known, depth - 1) for name, value in kept.items()}
+    new = {name: _copied(value, walk, depth - 1) for name, value in kept.items()}
     if all(new[name] is value for name, value in kept.items()):
         return thing
     made = copy.copy(thing)

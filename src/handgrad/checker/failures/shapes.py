@@ -241,7 +241,13 @@ def _element(point: Point) -> str:
         target = _read(
             statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
         )
-        place, came = np.shape(point.value(target)), np.shape(point.value(statement.value))
+        try:
+            place, came = np.shape(point.value(target)), np.shape(point.value(statement.value))
+        except Exception:  # a call of the code's own is not made again
+            return (
+                f"`{quoted(statement.value)}` gives an array where `{quoted(target)}` has the place of one "
+                "number: a sum is missing, or, if it holds one number, as old NumPy took it, its .item()"
+            )
         if not place and np.prod(came) == 1:
             return (
                 f"`{quoted(statement.value)}` has shape {came}: old NumPy took an array of one number as a "

@@ -67,6 +67,21 @@ SCENARIOS = {
             (6, 15),
             0.7,
         ),
+        *[
+            Scenario(
+                f"{norm} and dropout",
+                {
+                    "hidden_dims": [20, 30],
+                    "normalization": norm,
+                    "dropout_keep_ratio": 0.75,
+                    "seed": 123,
+                    **_FULL,
+                },
+                (6, 15),
+                0.7,
+            )
+            for norm in ("batchnorm", "layernorm")
+        ],
     ],
     "ThreeLayerConvNet": [
         Scenario("plain", _CONV, (3, 2, 6, 8)),

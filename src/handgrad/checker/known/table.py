@@ -6,7 +6,15 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from handgrad.checker.known import configs, expectations, linear, sandwiches, sequences, windows
+from handgrad.checker.known import (
+    activations,
+    configs,
+    expectations,
+    linear,
+    sandwiches,
+    sequences,
+    windows,
+)
 from handgrad.checker.known.layer import KnownLayer
 from handgrad.checker.records import Config
 
@@ -158,7 +166,7 @@ LAYERS = [
         scored=sequences.scored,
     ),
     *[
-        _pair(name, "", configs.elementwise)
+        activations.as_meant(_pair(name, "", configs.elementwise))
         for name in ("sigmoid", "tanh", "elu", "gelu", "leaky_relu")
     ],
 ]

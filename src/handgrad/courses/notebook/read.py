@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from handgrad.checker.relics import refuse_old_pairs
 from handgrad.courses.notebook.python2 import convert_cells
 from handgrad.errors import DataError
 
@@ -93,7 +94,7 @@ def refuse_python_2(path: Path, notebook: Any, converted: bool = False) -> None:
         if cell.cell_type != "code":
             continue
         try:
-            ast.parse(python_of(cell.source))
+            refuse_old_pairs(ast.parse(python_of(cell.source)))
         except SyntaxError as error:
             message = error.msg or ""
             old = re.search(r"call to '(print|exec)'|multiple exception types must", message)

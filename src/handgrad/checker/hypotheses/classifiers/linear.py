@@ -117,6 +117,20 @@ _OWN = [
     ],
     *[
         Hypothesis(
+            "regulariser_in_divisor",
+            "{key} is divided by N and the regulariser together: it must be added behind the division",
+            _terms(
+                lambda loss, dW, W, decay, N, share=share: {
+                    "loss": loss * N / (N + share * decay * np.sum(W * W)),
+                    "dW": dW * N / (N + 2 * share * decay * W),
+                }
+            ),
+            r"/=",
+        )
+        for share in (1.0, 0.5, 2.0)
+    ],
+    *[
+        Hypothesis(
             "regulariser_root",
             "the regulariser is the root of sum(W**2), which np.linalg.norm gives: square it",
             _terms(
@@ -167,28 +181,40 @@ _OWN = [
         )
         for share in (1.0, 0.5)
     ],
-    Hypothesis(
-        "regulariser_averaged",
-        "{key}: the regulariser is divided by N: only the sum over the rows is",
-        _terms(
-            lambda loss, dW, W, decay, N: {
-                "loss": loss + decay * np.sum(W * W) / N,
-                "dW": dW + 2 * decay * W / N,
-            }
-        ),
-        r"/=|/",
-    ),
-    Hypothesis(
-        "regulariser_sign",
-        "{key}: the regulariser is subtracted: it must be added",
-        _terms(
-            lambda loss, dW, W, decay, N: {
-                "loss": loss - decay * np.sum(W * W),
-                "dW": dW - 2 * decay * W,
-            }
-        ),
-        r"-.*reg",
-    ),
+    *[
+        Hypothesis(
+            name,
+            f"{{key}}: the regulariser is {words}",
+            _terms(
+                lambda loss, dW, W, decay, N, change=change, share=share: {
+                    "loss": loss + share * change(decay, N) * np.sum(W * W),
+                    "dW": dW + 2 * share * change(decay, N) * W,
+                }
+            ),
+            line,
+        )
+        for name, words, change, line in (
+            (
+                "regulariser_averaged",
+                "divided by N: only the sum over the rows is",
+                lambda decay, N: decay / N,
+                r"/=|/",
+            ),
+            (
+                "regulariser_sign",
+                "subtracted: it must be added",
+                lambda decay, N: -decay,
+                r"-.*reg",
+            ),
+            (
+                "regulariser_times_batch",
+                "multiplied by N",
+                lambda decay, N: decay * N,
+                r"reg",
+            ),
+        )
+        for share in (1.0, 0.5, 2.0)  # with a half, which a course may have or not
+    ],
     *[
         Hypothesis(
             "regulariser_of_absolutes",
@@ -209,6 +235,19 @@ _OWN = [
         _terms(lambda loss, dW, W, decay, N: {"dW": dW + 2 * decay * np.sum(W)}),
         r"dW.*sum",
     ),
+    *[
+        Hypothesis(
+            "regulariser_for_gradient",
+            "dW: reg * sum(W**2), a number, is added to the gradient: its gradient is 2 * reg * W",
+            _terms(
+                lambda loss, dW, W, decay, N, share=share: {
+                    "dW": dW + share * decay * np.sum(W * W)
+                }
+            ),
+            r"dW.*(sum|square|\*\*)",
+        )
+        for share in (1.0, 2.0, 0.5)
+    ],
     Hypothesis(
         "not_averaged",
         "{key} is the sum over the rows: divide it by N",

@@ -63,6 +63,18 @@ def _ranks(near: Any, k: int) -> Any:
     return np.argsort(near, axis=1)[:, :k]
 
 
+def _votes_until_k(call: Call) -> dict[str, Any]:
+    """The label that is the first to have k votes, from the nearest neighbour on; else the last one's."""
+    if "labels" not in call.expected or "X" in call.arrays:
+        return {}
+    dists, (labels, k) = call.arrays["dists"], call.options[:2]
+    found = []
+    for row in np.asarray(labels)[np.argsort(dists, axis=1)]:
+        counts = [int(np.sum(row[: at + 1] == label)) for at, label in enumerate(row)]
+        found.append(row[counts.index(k)] if k in counts else row[-1])
+    return {"labels": np.array(found)}
+
+
 def _classes(value: Callable[[Any], Any]) -> Callable[[Call], dict[str, Any]]:
     def predict(call: Call) -> dict[str, Any]:
         if "X" not in call.arrays or "labels" not in call.expected:
@@ -117,6 +129,8 @@ FORWARD = [
                _vote(winner=_largest_label), r"max|sort"),
     Hypothesis("ties", "of labels with as many votes that of the nearest wins: it must be the smaller one",
                _vote(winner=_first_label), r"max|Counter"),
+    Hypothesis("first_with_k", "neighbours are counted until a label has k votes: the k nearest alone vote",
+               _votes_until_k, r"== k|break"),
     Hypothesis("smallest_label", "the smallest label wins, not the one with most votes",
                _vote(winner=lambda row: row.min()), r"min"),
     Hypothesis("largest_label", "the largest label wins, not the one with most votes",

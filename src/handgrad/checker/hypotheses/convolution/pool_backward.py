@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from handgrad.checker.hypotheses.convolution.pool_windows import (
+    MISPLACED,
     OVER_IMAGE,
     SIZED,
+    assigned_over,
     every_maximum,
     windows,
 )
@@ -191,6 +193,15 @@ _SET = r"\bdx\[.*\]\s*=[^=]"
 BACKWARD = [
     *_PLACES,
     *[Hypothesis(name, says, predictions[1], line) for name, says, predictions, line in SIZED],
+    *[
+        Hypothesis(
+            name,
+            f"{says}; also, dx is assigned, not added, where windows overlap",
+            assigned_over(places),
+            line,
+        )
+        for name, says, places, line in MISPLACED
+    ],
     Hypothesis(
         "loop_variable_reused",
         "the loops over the window reuse the names of the loops over the output, i and j: dout is "

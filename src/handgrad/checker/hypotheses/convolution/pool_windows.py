@@ -90,17 +90,8 @@ def _constant(size: int) -> Callable[[int, int], int]:
     return lambda side, stride: size
 
 
-def _moved(advance: Callable[[int, int], int]) -> tuple[Any, Any]:
-    """Predict both passes where windows move by another number of rows and columns."""
-
-    def places(call: Call) -> Iterator[Window]:
-        param = call.options[0]
-        down = advance(param["pool_height"], param["stride"])
-        right = advance(param["pool_width"], param["stride"])
-        for at, (n, c, rows, columns) in windows(call):
-            top, left = at[2] * down, at[3] * right
-            height, width = rows.stop - rows.start, columns.stop - columns.start
-            yield at, (n, c, slice(top, top + height), slice(left, left + width))
+def _over(places: Callable[[Call], Iterator[Window]]) -> tuple[Any, Any]:
+    """Predict both passes over some windows; one that is cut to nothing raises, as NumPy does."""
 
     def forward(call: Call) -> dict[str, Any]:
         x = np.asarray(call.arrays["x"], float)
@@ -119,6 +110,75 @@ def _moved(advance: Callable[[int, int], int]) -> tuple[Any, Any]:
     return forward, backward
 
 
+def _moved(advance: Callable[[int, int], int]) -> tuple[Any, Any]:
+    """Predict both passes where windows move by another number of rows and columns."""
+
+    def places(call: Call) -> Iterator[Window]:
+        param = call.options[0]
+        down = advance(param["pool_height"], param["stride"])
+        right = advance(param["pool_width"], param["stride"])
+        for at, (n, c, rows, columns) in windows(call):
+            top, left = at[2] * down, at[3] * right
+            height, width = rows.stop - rows.start, columns.stop - columns.start
+            yield at, (n, c, slice(top, top + height), slice(left, left + width))
+
+    return _over(places)
+
+
+def _between(
+    ends: Callable[[int, int, int], tuple[int, int]], turned: bool = False
+) -> Callable[[Call], Iterator[Window]]:
+    """The windows, between other rows and columns.
+
+    ends: from (place, side of the window, stride) to its first row and the one behind its last.
+    turned: whether height and width of the window are exchanged.
+    """
+
+    def places(call: Call) -> Iterator[Window]:
+        param = call.options[0]
+        sides = param["pool_height"], param["pool_width"]
+        high, wide = sides[::-1] if turned else sides
+        for at, (n, c, _, _) in windows(call):
+            rows, columns = ends(at[2], high, param["stride"]), ends(at[3], wide, param["stride"])
+            yield at, (n, c, slice(*rows), slice(*columns))
+
+    return places
+
+
+def assigned_over(places: Callable[[Call], Iterator[Window]]) -> Callable[[Call], dict[str, Any]]:
+    """Predict the backward that assigns to the first maximum of each window, and does not add."""
+
+    def predict(call: Call) -> dict[str, Any]:
+        x = np.asarray(call.arrays["x"], float)
+        dx = np.zeros_like(x)
+        for at, window in places(call):
+            first = np.unravel_index(x[window].argmax(), x[window].shape)
+            dx[window][first] = call.dout[at]
+        return {"dx": dx}
+
+    return predict
+
+
+MISPLACED: list[tuple[str, str, Callable[[Call], Iterator[Window]], str]] = [
+    (
+        "window_swapped",
+        "height and width of the window are exchanged where it is cut out",
+        _between(lambda place, side, stride: (place * stride, place * stride + side), turned=True),
+        r":|pool_height|pool_width",
+    ),
+    (
+        "window_end",
+        "a window ends at (i + 1) pool_height, not at i stride + pool_height; likewise its columns",
+        _between(lambda place, side, stride: (place * stride, (place + 1) * side)),
+        r"pool_height|pool_width|:",
+    ),
+    (
+        "window_start",
+        "a window begins at i pool_height, not at i stride; likewise its columns",
+        _between(lambda place, side, stride: (place * side, place * stride + side)),
+        r"pool_height|pool_width|:",
+    ),
+]
 SIZED: list[tuple[str, str, tuple[Any, Any], str]] = [
     (
         "window_is_stride",
@@ -141,6 +201,7 @@ SIZED: list[tuple[str, str, tuple[Any, Any], str]] = [
         _axes_by_reshape(),
         r"reshape",
     ),
+    *[(name, says, _over(places), line) for name, says, places, line in MISPLACED],
     (
         "stride_is_window",
         "the windows move by their own size, not by the stride",

@@ -79,7 +79,19 @@ def _margin_outside(call: Call) -> dict[str, Any]:
     return pair(margins.sum() / len(x), dx / len(x), call)
 
 
+def _margin_behind(call: Call) -> dict[str, Any]:
+    """max(0, s_j - s_y) averaged, and 1 added to the loss: no margin in the gradient."""
+    found = _svm(0.0)(call)
+    return {**found, **({"loss": found["loss"] + 1} if "loss" in found else {})}
+
+
 FORWARD = [
+    Hypothesis(
+        "margin_outside",
+        "the margin 1 is added to the loss, not to each difference: max(0, x - x[y] + 1)",
+        _margin_behind,
+        r"\+\s*1",
+    ),
     Hypothesis(
         "every_class",
         "dx: every other class gets 1: it must be those whose margin is violated",

@@ -13,8 +13,8 @@ from handgrad.checker.records import Call, Raised
 
 
 class Facts(NamedTuple):
-    """What was tried: the strength of L2, the parameters, labels, kind of normalisation, and the
-    loss and gradients without L2."""
+    """What was tried: the strength of L2, the parameters, labels, kind of normalisation, the loss and
+    gradients without L2; by_stored: the right scores from the running statistics that the code stored."""
 
     reg: float
     params: dict[str, Any]
@@ -22,6 +22,7 @@ class Facts(NamedTuple):
     norm: str
     data_loss: float
     data_grads: dict[str, Any]
+    by_stored: Any = None
 
 
 Stage = tuple[str, tuple[str, ...]]  # kind of layer, names of its parameters

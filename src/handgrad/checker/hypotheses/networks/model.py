@@ -22,7 +22,7 @@ def _regularised(
     """Predict loss and gradients for a regularisation of other strength, or of other parameters."""
 
     def predict(call: Call) -> dict[str, Any]:
-        reg, params, _, _, data_loss, data_grads = call.options[0]
+        reg, params, _, _, data_loss, data_grads, _ = call.options[0]
         final = max(key for key in params if key[0] == "W")
         chosen = [key for key in params if which(key) and (last or key != final)]
         in_the_loss = chosen if in_loss else [key for key in params if key[0] == "W"]
@@ -113,7 +113,7 @@ def _data_scaled(
     """Predict the loss of the data, or its gradients, times a factor; L2 is right."""
 
     def predict(call: Call) -> dict[str, Any]:
-        reg, params, _, _, data_loss, data_grads = call.options[0]
+        reg, params, _, _, data_loss, data_grads, _ = call.options[0]
         N = len(call.arrays["X"])
         squares = sum(np.sum(v**2) for key, v in params.items() if key[0] == "W")
         return {"loss": loss(N) * data_loss + 0.5 * reg * squares} | {
@@ -137,7 +137,7 @@ def _other_penalty(penalty: Callable[[Any], Any]) -> Callable[[Call], dict[str, 
     """Predict the loss with another penalty of each W, with the factor 0.5 and without."""
 
     def predict(call: Call) -> dict[str, Any]:
-        reg, params, _, _, data_loss, _ = call.options[0]
+        reg, params, _, _, data_loss, _, _ = call.options[0]
         total = sum(penalty(v) for key, v in params.items() if key[0] == "W")
         losses = [data_loss + factor * reg * total for factor in (0.5, 1.0)]
         got: Any = call.got["loss"]
@@ -148,7 +148,7 @@ def _other_penalty(penalty: Callable[[Any], Any]) -> Callable[[Call], dict[str, 
 
 def _product_of_penalties(call: Call) -> dict[str, Any]:
     """The sums of the squares of all W are multiplied."""
-    reg, params, _, _, data_loss, _ = call.options[0]
+    reg, params, _, _, data_loss, _, _ = call.options[0]
     product = np.prod([np.sum(v**2) for key, v in params.items() if key[0] == "W"])
     losses = [data_loss + factor * reg * product for factor in (0.5, 1.0)]
     return {"loss": min(losses, key=lambda loss: abs(loss - call.got["loss"]))}
@@ -158,7 +158,7 @@ def _of_one(name: str) -> Callable[[Call], dict[str, Any]]:
     """The regularisation of the loss has one W alone."""
 
     def predict(call: Call) -> dict[str, Any]:
-        reg, params, _, _, data_loss, _ = call.options[0]
+        reg, params, _, _, data_loss, _, _ = call.options[0]
         return {"loss": data_loss + 0.5 * reg * np.sum(params[name] ** 2)} if name in params else {}
 
     return predict
@@ -177,7 +177,7 @@ def _exchanged(first: str, second: str) -> Callable[[Call], dict[str, Any]]:
 
 def _summed(call: Call) -> dict[str, Any]:
     """Predict gradients with the sum of a W added, one number for all its weights."""
-    reg, params, _, _, _, data_grads = call.options[0]
+    reg, params, _, _, _, data_grads, _ = call.options[0]
     return {
         "d" + key: value + (reg * np.sum(params[key]) if key[0] == "W" else 0)
         for key, value in data_grads.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -81,6 +82,18 @@ def _centred_over(axes: tuple[int, ...], own_spread: bool) -> Any:
     return norm.forward_of(group_parts, value)
 
 
+def _of_groups(shape: Callable[[int], tuple[int, ...]]) -> Any:
+    """dgamma and dbeta summed over the channels of a group too: one number for each group."""
+
+    def predict(call: Call) -> dict[str, Any]:
+        parts = group_parts(call)
+        axes, groups = (0, 2, 3, 4), shape(parts.x.shape[1])
+        found = {"dgamma": parts.dout * norm.xhat_of(parts)[0], "dbeta": parts.dout}
+        return {key: value.sum(axes).reshape(groups) for key, value in found.items()}
+
+    return predict
+
+
 _OTHERS = (
     ((0, 2, 3, 4), "the batch too"),
     ((3, 4), "the places of one channel, not over the group"),
@@ -149,6 +162,20 @@ FORWARD = [
 ]
 BACKWARD = [
     *norm_backward.backward(group_parts),
+    *[
+        Hypothesis(
+            "wrong_sum",
+            "{key}: the sum runs over the channels of a group too: each channel has its own number",
+            _of_groups(shape),
+            r"\bd(gamma|beta)\s*=",
+        )
+        for shape in (
+            lambda G: (1, G, 1, 1, 1),
+            lambda G: (1, G, 1, 1),
+            lambda G: (G,),
+            lambda G: (1, G),
+        )
+    ],
     *[
         Hypothesis(
             "wrong_axis",

@@ -228,6 +228,21 @@ def backward(take: Take) -> list[Hypothesis]:
             lambda g, h, s, p: right(g, h, 1 / s, p),
             r"\bdx\b",
         ),
+        *[
+            (
+                "times_variance",
+                f"dx is multiplied by the variance{more}: 1 / sqrt(var + eps) belongs there",
+                lambda g, h, s, p, eps=eps: right(g, h, 1.0, p) * (s**2 - eps * p.eps),
+                r"\bdx\b",
+            )
+            for eps, more in ((1, ""), (0, " plus epsilon"))
+        ],
+        (
+            "times_std",
+            "dx is multiplied by the standard deviation without epsilon, not divided",
+            lambda g, h, s, p: right(g, h, 1.0, p) * _root(s, p),
+            r"\bdx\b",
+        ),
         (
             "gamma_outside",
             "gamma is multiplied after the means: it differs within a row, and must stay inside",

@@ -121,6 +121,14 @@ _DEVIATIONS: list[tuple[str, str, Callable[[Any, float], Any]]] = [
     ("epsilon_missing", "epsilon is missing under the root", lambda v, e: np.sqrt(v)),
     ("epsilon_outside", "epsilon is added to the root, not under it", lambda v, e: np.sqrt(v) + e),
     ("epsilon_subtracted", "epsilon is subtracted under the root", lambda v, e: np.sqrt(v - e)),
+    *[
+        (
+            "epsilon_fixed",
+            f"epsilon is {fixed:g}, whatever the option eps is,",
+            lambda v, e, fixed=fixed: np.sqrt(v + fixed),
+        )
+        for fixed in (1e-5, 1e-8, 1e-7, 1e-6, 1e-3)
+    ],
 ]
 _PLACES = (
     ("outside", "in the factor 1/std of dx"),

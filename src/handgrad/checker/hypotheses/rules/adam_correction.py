@@ -171,7 +171,7 @@ CORRECTION = [
         "t_from_one",
         "t starts at 1 before the first step, so the first correction uses t = 2 "
         "(the courses of 2017 do so; later ones start at 0)",
-        of(ADAM, adam(start=1)),
+        of(ADAM, adam(start=1), counts=False),
         r"['\"]t['\"]\s*,\s*1",
     ),
     Hypothesis(

@@ -60,5 +60,6 @@ Mistakes = list[tuple[str, str, dict[str, Any], str]]
 def hypotheses(mistakes: Mistakes) -> list[Hypothesis]:
     """Adam with each of the mistakes: (name, what is said, the step that is overridden, the line)."""
     return [
-        Hypothesis(name, says, of(ADAM, adam(**more)), line) for name, says, more, line in mistakes
+        Hypothesis(name, says, of(ADAM, adam(**more), counts="start" not in more), line)
+        for name, says, more, line in mistakes
     ]

@@ -9,6 +9,7 @@ import numpy as np
 
 from handgrad import optim
 from handgrad.checker.hypotheses.hypothesis import Hypothesis
+from handgrad.checker.hypotheses.rules.adam_rule import ADAM, adam
 from handgrad.checker.hypotheses.rules.rule import of
 from handgrad.checker.undisturbed import run
 
@@ -36,6 +37,7 @@ def of_rule(name: str, rule: Callable[..., Any]) -> list[Hypothesis]:
         if np.isscalar(stored.get(key)) and stored[key] != value
     }
     found = [_wrong_default(name, own)] if own else []
+    found += _own_count(rule, stored.get("t")) if name == "adam" else []
     for key, value in right.items():
         found += [
             _wrong_default(name, {key: other})
@@ -44,6 +46,21 @@ def of_rule(name: str, rule: Callable[..., Any]) -> list[Hypothesis]:
         ]
         found += [_fixed(name, key, other) for other in (value, *_OTHERS)]
     return found
+
+
+def _own_count(rule: Callable[..., Any], after: Any) -> list[Hypothesis]:
+    """The count of steps starts elsewhere, or is never increased; after: t after one step from nothing."""
+    later: dict[str, Any] = {"t": 7}
+    run(rule, np.ones(2), np.ones(2), later)
+    if not isinstance(after, int | np.integer) or later.get("t") not in (7, 8):
+        return []
+    advances = later["t"] == 8
+    start = int(after) - advances
+    says = [] if start in (0, 1) else [f"t starts at {start}, not at 0"]
+    says += [] if advances else ["t is never increased"]
+    wrong = adam(start=start, advance="first" if advances else "never")
+    words = " and ".join(says)
+    return [Hypothesis("t_start", words, of(ADAM, wrong, counts=False), r"\bt\b")] if says else []
 
 
 def _fixed(name: str, key: str, value: float) -> Hypothesis:

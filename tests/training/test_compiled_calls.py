@@ -41,13 +41,33 @@ def on_images():
     )  # fmt: skip
 
 
-def own_mse(scores, y):
-    return ((scores - y) ** 2).mean(dtype=np.float64), (2 / scores.size) * (scores - y).astype(
-        scores.dtype
-    )
+class Branched(nn.Model):
+    """A class with a forward of its own, which is fixed once it is compiled."""
+
+    def __init__(self):
+        super().__init__((2, 6, 6), rng=0, reg=1e-2)
+        self.first, self.second = nn.Conv2d(4, 3, pad=1), nn.Conv2d(4, 3, pad=1)
+        self.norm, self.act, self.gate, self.out = (
+            nn.BatchNorm(),
+            own.swish(),
+            own.gated(),
+            nn.Affine(4),
+        )
+
+    def forward(self, x):
+        a = self.act(self.norm(self.first(x)))
+        b = self.second(a)
+        return self.out(self.gate(a + b, b))
+
+
+def branched():
+    model = Branched()
+    model.compile((10, 2, 6, 6))
+    return model
 
 
 CASES = {
+    "branches": (branched, {"data": images}),
     "plain": (mixed, {}),
     "all at once": (
         mixed,
@@ -248,6 +268,13 @@ def test_an_interruption_at_any_line_takes_the_steps_back():
         assert outcome(solver) == expected, at
         lines += 1
     assert lines > 20
+
+
+def test_a_forward_of_ones_own_is_fixed_for_the_shape_it_was_compiled_for_alone():
+    for make, size in [(Branched, 10), (branched, 9)]:
+        solver, _ = trained(make, by_plan=True, data=images, batch_size=size, epochs=1)
+        assert "may do something else in each call" in solver.planned.why_not
+        assert solver.planned.steps == 0
 
 
 def test_the_plan_says_what_python_computes():

@@ -53,6 +53,14 @@ def atomic_write_pieces(path: Path, pieces: Iterable[bytes | bytearray | memoryv
     sync_folder(path.parent)
 
 
+def is_of(path: Path, mark: str) -> bool:
+    """Whether a file may be replaced by one that begins with `mark`: it is not there, or does so itself."""
+    if not path.is_file():
+        return True
+    with path.open("rb") as file:
+        return mark.encode() in file.read(1000)
+
+
 def remove_partial_files(folder: str | Path) -> None:
     """Delete the temporary files that killed writers left in `folder`."""
     for temporary in Path(folder).glob(f".*{_SUFFIX}"):

@@ -26,6 +26,16 @@ def net(**options):
     return nn.Sequential([nn.Affine(3)], (6,), rng=0, **options)
 
 
+@follows("is there, not written by export; give another file as out (--out)")
+def source_of_ones_own_in_the_way(tmp_path):
+    own = tmp_path / "train.py"
+    own.write_text("print('mine')")
+    assert "train.py is there" in refused(lambda: interop.export(net(), "numpy", own))
+    assert own.read_text() == "print('mine')"
+    for _ in range(2):  # its own file is replaced
+        assert interop.export(net(), "numpy", tmp_path / "other.py").files[0].name == "other.py"
+
+
 @follows("take a constant off such a column before training")
 def columns_that_float32_cannot_hold(tmp_path):
     def noted(constant, to="c"):

@@ -48,6 +48,7 @@ def verdict_on(path, code, size=2):
     "newshape= is gone from np.reshape (NumPy 2.1): write shape=, or no name",
     "an array of one number is no number any more: write x.item(), or x[0]",
     "np.sum takes no generator any more: write sum(...)",
+    "it stacks no generator any more: write list(...) around it",
 )
 @pytest.mark.parametrize(
     ("code", "old"),
@@ -67,6 +68,7 @@ def verdict_on(path, code, size=2):
         ("np.reshape(x, newshape=(1, 1))", "newshape="),
         ("float(x)", "x"),
         ("np.sum(k for k in [1])", "k for k in [1]"),
+        ("np.hstack(np.ones(2) for k in [1])", "np.ones(2) for k in [1]"),
     ],
 )
 def what_is_gone(tmp_path, code, old):

@@ -89,6 +89,8 @@ def test_a_wrong_type_of_index_without_a_division_is_no_relic(tmp_path):
         ("np.ones(2).ptp()", "write np.ptp(x)"),
         ("np.lib.pad(x, 1)", "np.lib.pad is gone from NumPy: write np.pad"),
         ("np.sum(a for a in [1])", "write sum(...)"),
+        ("np.stack(np.ones(1) for a in [1])", "stacks no generator any more: write list(...)"),
+        ("np.vstack(map(np.ones, [1]))", "stacks no generator any more: write list(...)"),
     ],
 )
 def test_names_that_are_gone(tmp_path, code, says):

@@ -287,6 +287,16 @@ def test_the_command(run, tmp_path, monkeypatch, capsys):
     assert "in float" in text
     assert "in int8 (300 images)" in text
     assert command(["export", str(run), "--to", "torch", "--fold"]) == 2
+    for to in ("torch", "numpy", "torch"):
+        assert command(["export", str(run), "--to", to]) == 0
+    names = {
+        "convnet.h",
+        "convnet_torch.py",
+        "convnet_torch.safetensors",
+        "convnet_numpy.py",
+        "convnet_numpy.npz",
+    }
+    assert names <= {path.name for path in tmp_path.iterdir()}
     assert command(["compare", str(run), "vectorized"]) == 0
     assert "no difference" in capsys.readouterr().out
     assert command(["compare", str(run), "nothing.onnx"]) == 2

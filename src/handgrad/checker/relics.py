@@ -90,6 +90,8 @@ def _found(error: BaseException, frame: Any, line: int | None) -> Raised | None:
         return Raised(NUMPY, says, line)
     if isinstance(error, TypeError) and "np.sum(generator)" in text:
         return Raised(NUMPY, "np.sum takes no generator any more: write sum(...)", line)
+    if isinstance(error, TypeError) and "arrays to stack must be passed as a" in text:
+        return Raised(NUMPY, "it stacks no generator any more: write list(...) around it", line)
     if isinstance(error, TypeError) and "only 0-dimensional arrays can be converted" in text:
         says = "an array of one number is no number any more: write x.item(), or x[0]"
         return Raised(NUMPY, says, line)

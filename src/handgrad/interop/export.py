@@ -25,7 +25,7 @@ from handgrad.errors import (
     nearest,
     shown,
 )
-from handgrad.files import atomic_write
+from handgrad.files import atomic_write, is_of
 from handgrad.interop.columns import Columns
 from handgrad.interop.describe import describe
 from handgrad.interop.network import Images, Network, folded, in_unit, without_dropout
@@ -70,7 +70,8 @@ def export(
         to: 'onnx', 'torch' (an ``nn.Module`` as source, its weights in safetensors), 'keras', 'numpy' (one
             Python file, its weights in ``.npz``), 'c' (a header in C99), or 'safetensors' (the weights
             alone).
-        out: the file; None is one named after the network in the current folder.
+        out: the file; None is one named after the network in the current folder.  An older export is
+            replaced, source of somebody's own is not.
         bare: leave preprocessing and class names out.
         fold: onnx: fold batch normalisations into the layers in front of them (c always does).
         train: numpy: with the backward passes and a loop of SGD.
@@ -85,7 +86,8 @@ def export(
         The files, and notes about sizes and accuracies.
 
     Raises:
-        OptionError: an option is unknown or does not belong to `to`, or a library is missing.
+        OptionError: an option is unknown or does not belong to `to`, a library is missing, or `out` is
+            source that export has not written.
         OperationError: layers that have no counterpart, all of them.
         OSError: the files cannot be written.
 
@@ -119,8 +121,9 @@ def export(
     network = fitted(replace(source.network, images=images))
     if not bare and to != "safetensors":
         network = in_unit(network) or network
+    form = f"_{to}" if to in ("torch", "numpy") else ""  # so that they can lie in one folder
     path = (
-        Path(f"{network.name.lower()}{SUFFIXES[to]}")
+        Path(f"{network.name.lower()}{form}{SUFFIXES[to]}")
         if out is None
         else as_path("export", "out", out)
     )
@@ -147,6 +150,11 @@ def export(
     else:
         files = _WRITERS[to](network, path.name, name, flags)
     written = []
+    source_files = [path.with_name(file) for file in files if file.endswith((".py", ".h"))]
+    for own in (file for file in source_files if not is_of(file, "written by Handgrad")):
+        raise OptionError(
+            f"export: {own} is there, not written by export; give another file as out (--out)"
+        )
     for file, data in files.items():
         path.parent.mkdir(exist_ok=True)
         atomic_write(path.with_name(file), data)

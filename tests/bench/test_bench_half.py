@@ -1,7 +1,7 @@
 """Rows whose side of Handgrad trains or scores in bf16: verified so, and timed so."""
 
 import pytest
-from bench.jobs import SCORES, SPEED, STEP, bench_here, row_of
+from bench.jobs import CONV, SCORES, SPEED, STEP, bench_here, row_of
 
 from handgrad import engines
 from handgrad.bench.measure import WrongResult
@@ -67,6 +67,36 @@ def test_wrong_steps_are_not_timed(monkeypatch, part):
     monkeypatch.setattr(InHalf, "loss", wrong)
     with pytest.raises(WrongResult, match=f"bf16: {part}"):
         results_of(STEP)
+
+
+WAYS = [
+    {"engine": "native", "layout": "nchw"},
+    {"engine": "native", "layout": "channels_last"},
+    {"engine": "native", "precision": "bf16"},
+]
+
+
+@pytest.mark.parametrize("fastest", WAYS)
+def test_auto_takes_what_is_fastest_of_a_layer(fastest):
+    class Clock:
+        def ask(self, what, job=None, setting=None, seconds=None):
+            if what == "prepare":
+                self.setting = setting
+            return [1.0 if self.setting == fastest else 2.0]
+
+    with bench_here("native", precision="auto") as bench:
+        bench.ours = Clock()
+        assert bench._best_layout(CONV) == fastest
+        assert bench._best_layout({**CONV, "kind": "pool"}) == (
+            fastest if "layout" in fastest else WAYS[0]
+        )
+
+
+def test_auto_verifies_a_layer_in_both():
+    (result,) = results_of(CONV, "auto")
+    who = [found["who"] for found in result["verified"]]
+    assert "handgrad native, bf16" in who
+    assert "handgrad native, float32" in who
 
 
 def test_another_precision_is_one_line(capsys):

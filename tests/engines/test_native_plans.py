@@ -9,9 +9,10 @@ import threading
 import numpy as np
 import pytest
 from engines.native import _kernels, setting
+from nn import own_layers as own
 from nn.test_compiled import NETWORKS, _by_hand, _data, _state
 
-from handgrad import optim
+from handgrad import nn, optim
 from handgrad.errors import HandgradError
 from handgrad.nn.compiled.memory import Memory
 
@@ -230,6 +231,33 @@ def test_lists_of_operations_that_fit_nothing_are_refused(precision):
         except (ValueError, MemoryError):
             refused += 1
     assert refused > 150
+
+
+def test_functions_that_a_plan_calls():
+    """Too few are refused; what one raises comes out; False gives the step up."""
+    model = nn.Sequential([nn.Affine(4), own.swish(), nn.Affine(3)], input_shape=(6,), rng=0)
+    steps = model.compile((9, 6), "sgd")
+    X, y = np.ones((20, 6), np.float32), np.zeros(20, int)
+    steps.run(X, y, steps=2, rng=0)
+    native = Native(steps, 0.0)
+    steps.run(X, y, steps=1, rng=0)
+    *given, calls = native.given[0]
+    assert len(calls) == 2
+
+    def fails(arrays):
+        raise KeyError("of a layer")
+
+    with pytest.raises(ValueError, match="calls more functions"):
+        native.plan.run(*given, calls[:1])
+    with pytest.raises(KeyError, match="of a layer"):
+        native.plan.run(*given, [fails, calls[1]])
+    with pytest.raises(RuntimeError):
+        native.plan.run(*given, [lambda arrays: "no number", calls[1]])
+    done, is_finite, *_ = native.plan.run(*given, [lambda arrays: False, calls[1]])
+    assert (done, is_finite) == (0, False)
+    shapes = []
+    native.plan.run(*given, [lambda arrays: shapes.extend(a.shape for a in arrays)] * 2)
+    assert shapes == [(36,)] * 4
 
 
 def test_rules_are_all_in_plans():

@@ -41,13 +41,57 @@ def on_images():
     )  # fmt: skip
 
 
-def own_mse(scores, y):
-    return ((scores - y) ** 2).mean(dtype=np.float64), (2 / scores.size) * (scores - y).astype(
-        scores.dtype
-    )
+def narrow_labels():
+    data = make_data()
+    return {name: x.astype(np.int32) if name[0] == "y" else x for name, x in data.items()}
+
+
+def strict_hinge(scores, y):
+    """Takes labels as they are in the data alone."""
+    assert y.dtype == np.int32
+    return own.squared_hinge(scores, y)
+
+
+def bordered_chain():
+    """A sandwich with running statistics that no operation computes."""
+    return nn.Sequential(
+        [nn.Conv2d(4, 3, pad=1), nn.BatchNorm(), nn.ReLU(), nn.MaxPool(3, 2, pad=1), own.swish(),
+         nn.Affine(4)],
+        input_shape=(2, 6, 6), rng=0,
+    )  # fmt: skip
+
+
+class Branched(nn.Model):
+    """A class with a forward of its own, which is fixed once it is compiled."""
+
+    def __init__(self):
+        super().__init__((2, 6, 6), rng=0, reg=1e-2)
+        self.first, self.second = nn.Conv2d(4, 3, pad=1), nn.Conv2d(4, 3, pad=1)
+        self.norm, self.act, self.gate, self.out = (
+            nn.BatchNorm(),
+            own.swish(),
+            own.gated(),
+            nn.Affine(4),
+        )
+
+    def forward(self, x):
+        a = self.act(self.norm(self.first(x)))
+        b = self.second(a)
+        return self.out(self.gate(a + b, b))
+
+
+def branched():
+    model = Branched()
+    model.compile((10, 2, 6, 6))
+    return model
 
 
 CASES = {
+    "a loss of int32 labels": (
+        lambda: sequential(nn.Affine(9), nn.Tanh(), nn.Affine(3), loss=strict_hinge), {"data": narrow_labels}
+    ),
+    "running statistics of a sandwich": (bordered_chain, {"data": images}),
+    "branches": (branched, {"data": images}),
     "plain": (mixed, {}),
     "all at once": (
         mixed,
@@ -182,6 +226,30 @@ def test_errors_are_those_of_single_steps(problem, where):
     assert found[0] == found[1]
 
 
+def test_gradients_that_are_not_finite():
+    """They matter where their parameter is trained."""
+
+    class Infinite(own.Projection):
+        def __init__(self, units):
+            super().__init__(units)
+            self.calls = 0
+
+        def backward(self, dout, cache):
+            dxs, (dw,) = super().backward(dout, cache)
+            self.calls += 1
+            return dxs, (np.full_like(dw, np.inf) if self.calls > 5 else dw,)
+
+    found = {}
+    for by_plan in (False, True):
+        model = sequential(nn.Affine(9), Infinite(4), nn.Affine(3))
+        solver, _ = trained(lambda model=model: model, by_plan=by_plan, freeze=["layer1.W"])
+        found[by_plan] = outcome(solver)
+        with pytest.raises(NonFiniteError, match=r"layer1\.W"):
+            trained(lambda: sequential(nn.Affine(9), Infinite(4), nn.Affine(3)), by_plan=by_plan)
+    assert found[True] == found[False]
+    assert solver.planned.steps == solver.iteration - 1
+
+
 def _doubled(array):
     return array.astype(np.float64 if array.dtype == np.float32 else np.float32)
 
@@ -248,6 +316,20 @@ def test_an_interruption_at_any_line_takes_the_steps_back():
         assert outcome(solver) == expected, at
         lines += 1
     assert lines > 20
+
+
+def test_a_forward_of_ones_own_is_fixed_for_the_shape_it_was_compiled_for_alone():
+    for make, size in [(Branched, 10), (branched, 9)]:
+        solver, _ = trained(make, by_plan=True, data=images, batch_size=size, epochs=1)
+        assert "may do something else in each call" in solver.planned.why_not
+        assert solver.planned.steps == 0
+
+
+def test_averages_of_what_a_call_keeps_are_left_to_single_steps():
+    single, _ = trained(bordered_chain, by_plan=False, data=images, ema=0.9)
+    planned, _ = trained(bordered_chain, by_plan=True, data=images, ema=0.9)
+    assert "averages of what" in planned.planned.why_not
+    assert outcome(planned) == outcome(single)
 
 
 def test_the_plan_says_what_python_computes():

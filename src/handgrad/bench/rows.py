@@ -164,8 +164,7 @@ class Bench:
             may_compile: let PyTorch try ``torch.compile``.
             say: told what is going on.
             side: starts our side, ``side("ours", threads, environment)``; isa: limits both, see `LIMITS`.
-            precision: in which our side trains and scores, and single layers with bf16, and with auto
-                in the faster one.
+            precision: of our trainings and scores; of single layers with bf16, and with auto the faster one.
 
         Raises:
             EngineError: the engine is unknown or not built.  OptionError: PyTorch is missing.
@@ -329,8 +328,8 @@ class Bench:
             (slow if record["options"].get("engine") == "naive" else turns).append(
                 (record, partial(worker.ask, "time", seconds=self.seconds))
             )
-        most = 3 if job.get("once") else 7 if job["kind"] in PASSES else self.rounds
-        rounds = min(self.rounds, most)
+        most = 7 if job["kind"] in PASSES else self.rounds
+        rounds = min(self.rounds, 3 if job.get("once") else most)
         summaries = interleave([turn for _, turn in turns], rounds)
         summaries += [Summary.of(turn()) for _, turn in slow]  # naive: timed once
         return [
@@ -363,13 +362,9 @@ class Bench:
         whole = self._setting(job)
         if job["kind"] not in PASSES or self.engine == "naive" or "precision" in whole:
             return whole
-        settings = [whole]
-        if job["kind"] != "affine":
-            settings = [{"engine": self.engine, "layout": layout} for layout in LAYOUTS]
+        settings = [{**whole, "layout": x} for x in LAYOUTS if job["kind"] != "affine"] or [whole]
         if self._chooses(job):
             settings.append({**whole, "precision": "bf16"})
-        if len(settings) == 1:
-            return whole
         times = []
         for setting in settings:
             self.ours.ask("prepare", job=job, setting=setting)

@@ -164,7 +164,7 @@ class Planned:
         name = type(model).__name__
         if not isinstance(model, Model) or type(model).loss is not Model.loss:
             return f"{name} is no network of handgrad.nn"
-        if not model._is_static:
+        if not model._is_static and not self._is_compiled():
             return f"{name}.forward may do something else in each call"
         if _rule_name(solver.update_rule) is None:
             return "the update rule is none of the library's"
@@ -183,6 +183,15 @@ class Planned:
             "easy rows are skipped": solver.sampler.passes is not None,
         }
         return next((text for text, is_so in given.items() if is_so), None)
+
+    def _is_compiled(self) -> bool:
+        """Whether the network was compiled for the batches, so that its forward is fixed."""
+        plan = self._solver.model._compiled.get("train")
+        return plan is not None and plan.shapes == (self._shape(),)
+
+    def _shape(self) -> tuple[int, ...]:
+        """Return that of a batch."""
+        return rows_of_a_step(self._solver), *self._solver.X_train.shape[1:]
 
     def _made(self) -> TrainPlan | None:
         """Return the plan for the network as it is now, or None where there is none."""
@@ -211,7 +220,7 @@ class Planned:
         solver = self._solver
         labels = solver.task == "classification"
         return Options(
-            (rows_of_a_step(solver), *solver.X_train.shape[1:]),
+            self._shape(),
             None if labels else prod(solver.y_train.shape[1:]),
             _rule_name(solver.update_rule) or "",
             solver.frozen,

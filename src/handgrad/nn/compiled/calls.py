@@ -90,8 +90,6 @@ class Calls:
                 dxs.append(memory.full(x.shape)._replace(last=order))
             own = [Ref(gradients[name], weights[name][1]) for name in step.names]
             self._add(self._backward(step, dout, dxs, own, is_first), [dout, *dxs, *own])
-            for dw in own:
-                memory.op("check_finite", [dw.slot], [dw.numbers])
             return [memory.as_stored(dx) for dx in dxs]
 
         return out, backward

@@ -5,8 +5,9 @@ Written before a look at what names them.
 # ruff: noqa: E501
 
 from interop.sources import DEC, FORM, ROWS, VGG, WAVE
+from interop.sources_more import MOB, SEQ
 
-SOURCES = {"vgg": VGG, "wave": WAVE, "dec": DEC, "rows": ROWS, "form": FORM}
+SOURCES = {"vgg": VGG, "wave": WAVE, "dec": DEC, "rows": ROWS, "form": FORM, "mob": MOB, "seq": SEQ}
 
 WATCHED = {
     "filters flipped": (

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
+from interop.sources_more import Mob, Seq
 
 from handgrad import nn
 
@@ -78,11 +79,12 @@ def networks():
         [nn.Affine(10), nn.LayerNorm(), nn.Tanh(), nn.Affine(7), nn.LeakyReLU(0.1), nn.Affine(5)],
         input_shape=(6,), rng=3, dtype="float64")  # fmt: skip
     found = {"vgg": Vgg(), "wave": Wave(), "dec": Dec(), "rows": rows, "form": form}
+    found |= {"mob": Mob(), "seq": Seq()}
     rng = np.random.default_rng(71)
     for net in found.values():
         X = (0.4 + 1.3 * rng.standard_normal((16, *net._input_shapes[0]))).astype(net.dtype)
         for _ in range(4):
-            net.loss(X, rng.integers(0, 4, 16))
+            net.loss(X, rng.integers(0, 3, 16))
         for w in net.params.values():
             w += (0.13 * rng.standard_normal(w.shape)).astype(w.dtype)
     return found

@@ -5,9 +5,11 @@ import sys
 
 import numpy as np
 import pytest
+from interop.mistakes_eighth import EIGHTH
 from interop.mistakes_watched import SOURCES, WATCHED
 from interop.mistakes_watched_later import BACKWARD, LATER
 from interop.sources import VGG, networks, port
+from interop.sources_more import RIGHT
 
 from handgrad import interop
 from handgrad.interop.describe import describe
@@ -94,6 +96,14 @@ def test_the_right_ports_raise_no_alarm(nets, name):
     assert found.same, str(found)
 
 
+@pytest.mark.thorough(keep=3)
+@pytest.mark.parametrize("case", range(len(RIGHT)))
+def test_the_same_in_other_words_raises_no_alarm(nets, case):
+    name, edits = RIGHT[case]
+    found = interop.compare(nets[name], port(SOURCES[name], edits, nets[name]))
+    assert found.same, str(found)
+
+
 def judged(nets, table):
     wrong_layer, no_cause = [], []
     for name, (net, layers, edits, pattern) in table.items():
@@ -108,7 +118,9 @@ def judged(nets, table):
 
 
 @pytest.mark.thorough(keep=1)
-@pytest.mark.parametrize(("table", "count"), [(BACKWARD, 10), (WATCHED, 37), (LATER, 28)])
+@pytest.mark.parametrize(
+    ("table", "count"), [(BACKWARD, 10), (WATCHED, 37), (LATER, 28), (EIGHTH, 28)]
+)
 def test_mistakes(nets, table, count):
     """The first differing layer in all, the cause in nine of ten."""
     wrong_layer, no_cause = judged(nets, table)

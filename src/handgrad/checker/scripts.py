@@ -19,16 +19,24 @@ _MOST = 200  # lines of a script that fail one after another
 _FLAGS = {name: getattr(__future__, name).compiler_flag for name in __future__.all_feature_names}
 
 
+class Forbidden(PermissionError):
+    """What the guard of submissions refuses: a file with such a line is not judged."""
+
+
+def _stops(error: BaseException) -> bool:
+    """Whether an exception is no mishap of one line."""
+    is_end = isinstance(error, SystemExit) and not _in_argparse(error)
+    return is_end or isinstance(error, KeyboardInterrupt | MemoryError | Forbidden)
+
+
 def is_of_a_script(error: BaseException, file: str) -> bool:
     """Whether an exception comes of a line that is neither an import nor a definition, outside of them.
 
     What ends the program by its own will does not count: the parser of arguments does, which misses some.
     """
-    if isinstance(error, KeyboardInterrupt | MemoryError | SyntaxError):
+    if isinstance(error, SyntaxError) or _stops(error):
         return False
     frames = list(traceback.walk_tb(error.__traceback__))
-    if isinstance(error, SystemExit) and not _in_argparse(error):
-        return False
     lines = [
         line
         for frame, line in frames
@@ -53,9 +61,7 @@ def run_what_can(module: ModuleType, source: bytes, file: str) -> tuple[str, ...
         try:
             FunctionType(code, vars(module))()
         except BaseException as error:
-            stops = isinstance(error, KeyboardInterrupt | MemoryError)
-            ends = isinstance(error, SystemExit) and not _in_argparse(error)
-            if stops or ends or isinstance(statement, (*_DEFINES, ast.Raise)):
+            if _stops(error) or isinstance(statement, (*_DEFINES, ast.Raise)):
                 raise
             text = " ".join(str(error).split()) or "no message"
             for name in _names(statement):

@@ -23,6 +23,7 @@ from typing import Any
 from handgrad.checker import apart, jobs, likeness, spawned, standins
 from handgrad.checker.discover import Options, check_path, judge_file
 from handgrad.checker.report import Report
+from handgrad.checker.scripts import Forbidden
 from handgrad.checker.verdict_page import records_of
 
 _MEBI = 1 << 20
@@ -215,15 +216,15 @@ def _guard() -> Callable[[str, tuple[Any, ...]], None]:
         if event in own and _caller() == own[event].__file__:
             return  # the checker's own, for edits of the code that may crash
         if event in _REFUSED:
-            raise PermissionError(f"a submission may not use {event}")
+            raise Forbidden(f"a submission may not use {event}")
         if event == "open":
             path, mode, flags = arguments
             writes = any(letter in (mode or "") for letter in "wax+") or (flags or 0) & _WRITING
             if writes and path is not None and not is_inside(path) and path != os.devnull:
-                raise PermissionError(f"a submission may not write to {path}")
+                raise Forbidden(f"a submission may not write to {path}")
         elif event in _CHANGING and not all(
             is_inside(path) for path in arguments if isinstance(path, str | bytes | os.PathLike)
         ):
-            raise PermissionError(f"a submission may not use {event} outside of its folder")
+            raise Forbidden(f"a submission may not use {event} outside of its folder")
 
     return hook

@@ -68,7 +68,13 @@ def pools(
         yield "the largest by size of each window is taken", size
         for counts in (True, False):
             other = replace(node, op="avg_pool", options={**o, "count_include_pad": counts})
-            yield "the mean of each window is taken, not the largest", same(other)
+            mean = same(other)
+            yield "the mean of each window is taken, not the largest", mean
+            total = mean.value * o["size"][0] * o["size"][1]
+            yield (
+                "the windows are summed, their largest is not taken",
+                tried("", total, right, u)[1],
+            )
         if any(o["pad"]):
             p, q = o["pad"]
             padded = np.pad(x.value, ((0, 0), (0, 0), (p, p), (q, q)))

@@ -110,7 +110,7 @@ def test_every_cell_ends_as_it_should(course):
     assert "only prepares Colab" in notes[0]
     assert notes[6] == "solver left None"
     assert notes[7] == "waits for the exercise of cell 6"
-    assert notes[8] == "waits for the exercise of cell 7"
+    assert notes[8] == "waits for the exercise of cell 6"
     assert notes[10] == "ValueError: not <b>ours</b>"
     assert course.count("ran") == 5
     assert [cell.number for cell in course.failed] == [10]
@@ -336,6 +336,21 @@ X_train, X_val = (np.random.randn(len(y), 3) + 8 * y[:, None] - 4 for y in (y_tr
     assert left.cells[1].note == "best_softmax left None and results left empty"
 
 
+def test_a_waiting_cell_names_the_exercise_and_not_a_cell_that_waits(tmp_path):
+    exercise = "# TODO: fill in your code\n# END OF YOUR CODE\n"
+    path = write(
+        tmp_path / "n.ipynb",
+        f"best_svm = None\n{exercise}print(best_svm)",
+        "accuracy = best_svm.score()\nprint(accuracy)",
+        "print(accuracy + 1)",
+        f"best_net = None\n{exercise}print(best_net)",
+        "accuracy = best_net.score()\nprint(accuracy)",
+    )
+    result = run_notebook(path, course="cs231n-2020")
+    notes = [result.cells[k].note for k in (1, 2, 4)]
+    assert notes == [f"waits for the exercise of cell {k}" for k in (0, 0, 3)]
+
+
 def test_a_cell_that_fails_on_what_a_failed_cell_left_old_follows_from_it(tmp_path):
     path = write(
         tmp_path / "n.ipynb",
@@ -343,11 +358,12 @@ def test_a_cell_that_fails_on_what_a_failed_cell_left_old_follows_from_it(tmp_pa
         "1 / 0\nscores['best'] = 3\nscores = dict(scores)",
         "print(scores['best'])",
         "print(kept[5])",
+        "scores.best",
         "scores = {'best': 1}",
         "print(scores['worst'])",
     )
     result = run_notebook(path, course="cs231n-2020")
-    states = ["ran", "FAILED", "follows", "FAILED", "ran", "FAILED"]
+    states = ["ran", "FAILED", "follows", "FAILED", "FAILED", "ran", "FAILED"]
     assert [cell.state for cell in result.cells] == states
     assert (
         "perhaps it follows from cell 1, which failed and was to make scores"

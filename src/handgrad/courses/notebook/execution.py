@@ -235,9 +235,10 @@ class Runner:
         if not none:
             waiting &= self.empty if failure.startswith(_EMPTY) else set()
         if waiting:
-            cause = min(self.open[name] for name in waiting)
-            for name in look.stored_names(cell.source):
-                self.open.setdefault(name, number)
+            stored = look.stored_names(cell.source)
+            cause = min(self.open[name] for name in waiting - stored or waiting)
+            for name in stored:
+                self.open.setdefault(name, cause)
             return CellResult(number, WAITS, note=f"waits for the exercise of cell {cause}")
         stored = look.stored_names(cell.source)
         done = self._told(number, failure, look.read_names(cell.source), stored)
@@ -267,7 +268,7 @@ class Runner:
             ((cause, name) for name, (cause, state) in stale.items() if state != OUTSIDE),
             default=None,
         )
-        if old is not None and not failure.startswith(("ImportError", "ModuleNotFoundError")):
+        if old is not None and failure.startswith(("KeyError", "IndexError")):
             note = f"{failure}: perhaps it follows from cell {old[0]}, which failed and was to make {old[1]}"
             return CellResult(number, FOLLOWS, note=note)
         if match := _NO_NAME.match(failure):

@@ -113,3 +113,14 @@ def squared_hinge(scores: Any, y: Any) -> Any:
     dscores = 2 * margins
     dscores[rows, y] -= dscores.sum(axis=1)
     return (margins**2).sum() / len(y), dscores / len(y)
+
+
+@nn.layer
+def order_told(x: Any) -> Any:
+    """Another number for each order in memory, and another for gradients."""
+    return x * (0.5 if x.flags.c_contiguous else 0.75), None
+
+
+@order_told.backward
+def order_told_backward(dout: Any, cache: Any) -> Any:
+    return dout * (0.5 if dout.flags.c_contiguous else 0.75)

@@ -5,6 +5,7 @@ from nn import own_layers as own
 from nn.test_compiled import KINDS, _compare, _images, _sequential
 
 from handgrad import engines, nn
+from handgrad.models.speed import scaled
 
 pytestmark = pytest.mark.skipif(
     "native" not in engines.available(), reason="the native engine is not built"
@@ -80,3 +81,61 @@ NETWORKS = {
 @pytest.mark.parametrize("name", NETWORKS)
 def test_bits_of_networks(name, kind):
     _compare(NETWORKS[name], kind=kind)
+
+
+class _Joined(nn.Model):
+    """A layer that tells orders apart, in front of two values that are joined."""
+
+    def __init__(self, left, right, *, adds, **options):
+        super().__init__(**options)
+        self.first, self.told = nn.Conv2d(4, 3, pad=1), own.order_told()
+        self.left, self.right = left, right
+        self.join = nn.Add() if adds else nn.Concat()
+        self.out = nn.Affine(3)
+
+    def forward(self, x):
+        x = self.told(self.first(x))
+        return self.out(self.join(self.left(x), self.right(x)))
+
+
+FOLLOWERS = {
+    "affine": lambda: (),
+    "relu": lambda: (nn.ReLU(),),
+    "leaky relu": lambda: (nn.LeakyReLU(),),
+    "curve": lambda: (nn.GELU(),),
+    "softplus": lambda: (nn.Softplus(),),
+    "dropout": lambda: (nn.Dropout(0.7),),
+    "two dropouts": lambda: (nn.Dropout(0.7), nn.Dropout(0.6)),
+    "PReLU and dropout": lambda: (nn.PReLU(), nn.Dropout(0.7)),
+    "PReLU and softplus": lambda: (nn.PReLU(), nn.Softplus()),
+    "maxout": lambda: (nn.Maxout(2),),
+    "maxout and a convolution": lambda: (nn.Maxout(2), nn.Conv2d(4, 3)),
+    "maxout and PReLU": lambda: (nn.Maxout(2), nn.PReLU()),
+    "batch norm": lambda: (nn.BatchNorm(),),
+    "group norm": lambda: (nn.GroupNorm(2),),
+    "max pool": lambda: (nn.MaxPool(2),),
+    "average pool": lambda: (nn.AvgPool(2),),
+    "upsampling": lambda: (nn.Upsample(2),),
+    "a number": lambda: (scaled(),),
+    "global pool": lambda: (nn.GlobalAvgPool(),),
+    "transposed": lambda: (nn.ConvTranspose2d(4, 3),),
+    "rows order": lambda: (own.in_rows_order(),),
+}
+
+
+@pytest.mark.parametrize("name", FOLLOWERS)
+def test_order_of_what_a_layer_in_front_gets(name):
+    """A layer in Python is given values and gradients that lie in memory as they do without a plan."""
+    _compare(
+        lambda: _images(nn.Conv2d(4, 3, pad=1), own.order_told(), *FOLLOWERS[name](), nn.Affine(3))
+    )
+
+
+@pytest.mark.parametrize("adds", [True, False], ids=["sum", "concat"])
+@pytest.mark.parametrize("right", [nn.ReLU, lambda: nn.Dropout(0.7), own.in_rows_order])
+def test_order_of_what_a_layer_in_front_of_a_join_gets(right, adds):
+    def make():
+        joined = own.order_told(), right()
+        return _Joined(*joined, adds=adds, input_shape=(3, 8, 8), reg=1e-2, rng=0)
+
+    _compare(make)

@@ -6,8 +6,12 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
+import numpy as np
+
+from handgrad import layers
 from handgrad.nn.compiled.layers import Array, Backward, Lowered
 from handgrad.nn.compiled.memory import NONE, Memory, NotCovered, Ref
+from handgrad.nn.graph import order_of
 
 Pair = tuple[int, int]
 _MOST_PIECES = 256  # whose number is a byte
@@ -19,9 +23,9 @@ def softplus(memory: Memory, x: Ref) -> Lowered:
     memory.op("softplus", [x.slot, out.slot], [x.numbers])
 
     def backward(dout: Ref, need_dx: bool) -> Ref | None:
-        dout = memory.dense(dout, x.last)
-        dx = x._replace(slot=memory.stored(x.numbers))
-        memory.op("softplus_backward", [dout.slot, x.slot, dx.slot], [x.numbers])
+        given = memory.dense(x, dout.last)  # dx lies as dout does, which a layer in Python sees
+        dx = dout._replace(slot=memory.stored(x.numbers))
+        memory.op("softplus_backward", [dout.slot, given.slot, dx.slot], [x.numbers])
         return dx
 
     return out, backward
@@ -33,8 +37,7 @@ def scale(memory: Memory, x: Ref, factor: float) -> Lowered:
     memory.op("scale", [x.slot, out.slot], [x.numbers], [factor])
 
     def backward(dout: Ref, need_dx: bool) -> Ref | None:
-        dout = memory.dense(dout, x.last)
-        dx = x._replace(slot=memory.stored(x.numbers))
+        dx = dout._replace(slot=memory.stored(x.numbers))
         memory.op("scale", [dout.slot, dx.slot], [x.numbers], [factor])
         return dx
 
@@ -60,16 +63,17 @@ def upsample(memory: Memory, x: Ref, scale: Any, bilinear: bool) -> Lowered:
 
 def dropout(memory: Memory, x: Ref, p: float, stream: int) -> Lowered:
     """Dropout: a mask drawn in rows order, as NumPy draws it."""
-    mask = memory.array(x.shape)
-    memory.op("dropout_mask", [mask.slot], [x.numbers, stream], [p])
-    mask = memory.dense(mask, x.last)
+    drawn = memory.array(x.shape)
+    memory.op("dropout_mask", [drawn.slot], [x.numbers, stream], [p])
+    mask = memory.dense(drawn, x.last)
     out = x._replace(slot=memory.stored(x.numbers))
     memory.op("product", [x.slot, mask.slot, out.slot], [x.numbers], [1.0 / p])
 
     def backward(dout: Ref, need_dx: bool) -> Ref | None:
-        dout = memory.dense(dout, x.last)
-        dx = x._replace(slot=memory.stored(x.numbers))
-        memory.op("product", [dout.slot, mask.slot, dx.slot], [x.numbers], [1.0 / p])
+        # dx lies as dout does, which a layer in Python sees
+        same = mask if dout.last == mask.last else memory.dense(drawn, dout.last)
+        dx = dout._replace(slot=memory.stored(x.numbers))
+        memory.op("product", [dout.slot, same.slot, dx.slot], [x.numbers], [1.0 / p])
         return dx
 
     return out, backward
@@ -79,18 +83,37 @@ def maxout(memory: Memory, x: Ref, pieces: int) -> Lowered:
     """The largest of each group of channels."""
     if pieces > _MOST_PIECES:
         raise NotCovered(f"a maxout of {pieces} pieces")
+    # no engine but NumPy computes the layer, and only NumPy knows in what order its results lie
+    like, cache = layers.maxout_forward(_zeros(x, memory), pieces)
     x = memory.dense(x, len(x.shape) > 2)
     out = memory.array((x.shape[0], x.shape[1] // pieces, *x.shape[2:]), x.last)
     winner = memory.value(out.numbers, 1)
     memory.op("maxout", [x.slot, out.slot, winner], [out.numbers, pieces])
 
     def backward(dout: Ref, need_dx: bool) -> Ref | None:
+        like = layers.maxout_backward(_zeros(dout, memory), cache)
         dout = memory.dense(dout, x.last)
         dx = x._replace(slot=memory.stored(x.numbers))
         memory.op("maxout_backward", [dout.slot, winner, dx.slot], [out.numbers, pieces])
-        return dx
+        return _ordered(memory, dx, like)
 
-    return out, backward
+    return _ordered(memory, out, like), backward
+
+
+def _zeros(x: Ref, memory: Memory) -> np.ndarray:
+    """Return an array that lies in memory as x does."""
+    N, C, *image = x.shape
+    if not x.last:
+        return np.zeros(x.shape, memory.dtype)
+    return np.moveaxis(np.zeros((N, *image, C), memory.dtype), -1, 1)
+
+
+def _ordered(memory: Memory, x: Ref, like: np.ndarray) -> Ref:
+    """Return x in the order of memory of `like`."""
+    last = order_of(like)
+    if last is None:
+        raise NotCovered("a layer whose values lie in memory in another order")
+    return memory.dense(x, last)
 
 
 def concat(memory: Memory, a: Ref, b: Ref) -> tuple[Ref, tuple[int, ...]]:
@@ -106,11 +129,11 @@ def concat(memory: Memory, a: Ref, b: Ref) -> tuple[Ref, tuple[int, ...]]:
 
 def split(memory: Memory, dout: Ref, sizes: Sequence[int]) -> tuple[Ref, Ref]:
     """The gradients of what `concat` has joined."""
-    last = len(dout.shape) > 2
-    dout = memory.dense(dout, last)
     _, left, right = sizes
     N, _, *image = dout.shape
-    da, db = memory.array((N, left, *image), last), memory.array((N, right, *image), last)
+    da, db = memory.array((N, left, *image), dout.last), memory.array((N, right, *image), dout.last)
+    if not dout.last:  # the parts lie as dout does, which a layer in Python sees
+        sizes = N, left * prod(image), right * prod(image)
     memory.op("split", [dout.slot, da.slot, db.slot], sizes)
     return da, db
 
